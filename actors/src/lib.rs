@@ -1,0 +1,1 @@
+//! The moving half of meshzero: sockets, mailboxes and the actors that own them.

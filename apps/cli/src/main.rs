@@ -1,0 +1,3 @@
+//! `mz`, the command line of meshzero.
+
+fn main() {}

@@ -1,0 +1,81 @@
+//! Random identities: of a node (one process that joined) and of an instance (one service that a node offers).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// An identity out of 16 random bytes; the caller brings the randomness.
+            pub fn from_random(bytes: [u8; 16]) -> Self {
+                Self(u128::from_le_bytes(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self}")
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let hex = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                if !hex {
+                    return Err(InvalidId);
+                }
+                u128::from_str_radix(text, 16).map(Self).map_err(|_| InvalidId)
+            }
+        }
+    };
+}
+
+identity! {
+    /// One process that joined a mesh. A restarted process is another node.
+    NodeId
+}
+identity! {
+    /// One service as offered by one node. Advertising the same name again makes another instance.
+    InstanceId
+}
+
+/// The text is not 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an identity is 32 lower-case hexadecimal digits")]
+pub struct InvalidId;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_its_text_form() {
+        let id = NodeId::from_random(*b"0123456789abcdef");
+        assert_eq!(id.to_string().len(), 32);
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "0", "+0000000000000000000000000000000", "0000000000000000000000000000000G", "é"] {
+            assert_eq!(text.parse::<InstanceId>(), Err(InvalidId), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The pure half of meshzero: bytes and `now` go in, bytes and events come out.
+//!
+//! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
+//! with two ends in memory and a clock of the test's own.
+
+pub mod codec;
+pub mod id;
+pub mod limits;
+pub mod name;

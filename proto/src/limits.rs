@@ -1,0 +1,73 @@
+//! Every bound of a node in one place, each with what it protects and what raising it costs.
+
+use std::time::Duration;
+
+/// The bounds of a node. Plain data: take [`Limits::default`] and change what you must.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Longest encoded message, reply or news item, in bytes. Default 1 MiB, at most 64 MiB.
+    /// A connection may hold this much per direction before the message is complete.
+    pub message_bytes: usize,
+    /// Memory that decoding one message may ask for, as a multiple of `message_bytes`. Default 16.
+    pub decoded_factor: usize,
+    /// Deepest nesting of a message. Default 64. Each level costs stack of the decoding thread.
+    pub nesting: u32,
+    /// Values in a message without a Rust type; a typed message may hold this many more than it has bytes.
+    /// Default 65,536.
+    pub values: usize,
+    /// Longest time from accepting a connection to a valid hello. Default 5 s.
+    pub handshake: Duration,
+    /// Connections of one endpoint that are still shaking hands. Default 64.
+    pub handshakes: usize,
+    /// Connections of one endpoint. Default 1,024; each costs a file descriptor and about 20 KiB.
+    pub connections: usize,
+    /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
+    pub connections_per_address: usize,
+    /// Unfinished requests of one connection. Default 1,024.
+    pub requests_in_flight: usize,
+    /// Unfinished messages of one service, from all its callers together. Default 256.
+    pub mailbox: usize,
+    /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
+    pub send_queue_bytes: usize,
+    /// Subscriptions of one connection. Default 1,024.
+    pub subscriptions: usize,
+    /// Topics of one service whose last item is retained, or that are described. Default 1,024.
+    pub topics: usize,
+    /// Instances that a node keeps in its directory. Default 4,096.
+    pub instances: usize,
+    /// Instances of one remote node. Default 64.
+    pub instances_per_node: usize,
+    /// Deadline of a request that names none. Default 5 s.
+    pub request_timeout: Duration,
+    /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s; a peer that has
+    /// sent nothing for four times as long is taken for dead.
+    pub keep_alive: Duration,
+}
+
+/// The largest value that [`Limits::message_bytes`] may have: 64 MiB.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 1 << 20,
+            decoded_factor: 16,
+            nesting: 64,
+            values: 65_536,
+            handshake: Duration::from_secs(5),
+            handshakes: 64,
+            connections: 1_024,
+            connections_per_address: 64,
+            requests_in_flight: 1_024,
+            mailbox: 256,
+            send_queue_bytes: 8 << 20,
+            subscriptions: 1_024,
+            topics: 1_024,
+            instances: 4_096,
+            instances_per_node: 64,
+            request_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_millis(2_500),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Names that people choose: of a mesh, a service, a topic, a message type. Checked once, then trusted.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// The mesh that programs join when they name none.
+pub const DEFAULT_MESH: &str = "meshzero";
+
+/// Why a text cannot be a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// The text has no character.
+    #[error("a {kind} name must have at least one character")]
+    Empty {
+        /// What was to be named.
+        kind: &'static str,
+    },
+    /// The text is longer than [`MAX_NAME_BYTES`].
+    #[error("this {kind} name has {bytes} bytes; at most {MAX_NAME_BYTES} fit")]
+    TooLong {
+        /// What was to be named.
+        kind: &'static str,
+        /// Its length in bytes of UTF-8.
+        bytes: usize,
+    },
+    /// The text has a control character such as a newline or an escape.
+    #[error("the {kind} name {name:?} has the control character {character:?}; use printable text")]
+    Control {
+        /// What was to be named.
+        kind: &'static str,
+        /// The text.
+        name: String,
+        /// Its first control character.
+        character: char,
+    },
+}
+
+fn check(kind: &'static str, text: &str) -> Result<(), InvalidName> {
+    if text.is_empty() {
+        return Err(InvalidName::Empty { kind });
+    }
+    if text.len() > MAX_NAME_BYTES {
+        return Err(InvalidName::TooLong { kind, bytes: text.len() });
+    }
+    match text.chars().find(|c| c.is_control()) {
+        Some(character) => Err(InvalidName::Control { kind, name: text.to_owned(), character }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        ///
+        /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text`.
+            ///
+            /// # Errors
+            /// [`InvalidName`] says what is wrong with it.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+                let text = text.as_ref();
+                check($kind, text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = InvalidName;
+            fn try_from(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a mesh: nodes of one name see each other, nodes of another never do.
+    MeshName, "mesh"
+}
+name! {
+    /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
+    ServiceName, "service"
+}
+name! {
+    /// The name under which a message type travels.
+    TypeName, "message type"
+}
+
+impl Default for MeshName {
+    fn default() -> Self {
+        Self(DEFAULT_MESH.into())
+    }
+}
+
+/// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
+///
+/// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be empty.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says what is wrong with it.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let text = text.as_ref();
+        if !text.is_empty() {
+            check("topic", text)?;
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Topic {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl From<Topic> for String {
+    fn from(topic: Topic) -> String {
+        topic.0.as_ref().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_printable_unicode_is_a_name() {
+        for text in ["a", "robot/arm", "Küche 2", "温度", &"x".repeat(MAX_NAME_BYTES)] {
+            assert_eq!(ServiceName::new(text).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_says_why() {
+        assert_eq!(ServiceName::new(""), Err(InvalidName::Empty { kind: "service" }));
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        assert_eq!(ServiceName::new(&long), Err(InvalidName::TooLong { kind: "service", bytes: 129 }));
+        let control = MeshName::new("a\u{1b}[2J").expect_err("an escape is refused");
+        assert!(control.to_string().contains("'\\u{1b}'"), "{control}");
+    }
+
+    #[test]
+    fn a_name_from_the_network_is_checked_as_well() {
+        let bytes = rmp_serde::to_vec("line\nbreak").expect("text encodes");
+        assert!(rmp_serde::from_slice::<ServiceName>(&bytes).is_err());
+        assert!(rmp_serde::from_slice::<Topic>(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_topic_may_be_empty() {
+        assert_eq!(Topic::new("").as_deref(), Ok(""));
+    }
+}

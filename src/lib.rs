@@ -1,0 +1,1 @@
+//! Actors that find and call each other over a network with nothing to configure.

@@ -1,0 +1,3 @@
+//! The project's own tasks, started as `cargo xtask NAME`.
+
+fn main() {}
