@@ -3,7 +3,13 @@
 //! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
 //! with two ends in memory and a clock of the test's own.
 
+pub mod calls;
 pub mod codec;
+pub mod frame;
+pub mod heartbeat;
+pub mod hello;
 pub mod id;
 pub mod limits;
 pub mod name;
+pub mod news;
+pub mod refusal;

@@ -1,0 +1,236 @@
+//! The requests of one connection that wait for their replies, with their deadlines.
+
+use std::time::Instant;
+
+/// Names an open call on one connection. A number is not used again before 2³² other calls had the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(u64);
+
+impl CallId {
+    fn new(index: usize, generation: u32) -> Self {
+        Self(u64::from(generation) << 32 | index as u64)
+    }
+
+    fn index(self) -> usize {
+        (self.0 & u64::from(u32::MAX)) as usize
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// As it travels in a frame's header.
+    pub fn to_wire(self) -> u64 {
+        self.0
+    }
+
+    /// As it came in a frame's header. It may name no open call.
+    pub fn from_wire(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+struct Place<T> {
+    generation: u32,
+    open: Option<Open<T>>,
+}
+
+struct Open<T> {
+    call: T,
+    deadline: Option<Instant>,
+    end: u64,
+}
+
+/// The open calls, at most a given number of them.
+pub struct Calls<T> {
+    places: Vec<Place<T>>,
+    free: Vec<usize>,
+    limit: usize,
+    /// No open call has an earlier deadline. It may be too early after a call was closed, which costs one
+    /// needless look through the places, and saves a queue that every reply would have to search.
+    earliest: Option<Instant>,
+}
+
+impl<T> Calls<T> {
+    /// No calls, and room for `limit` of them.
+    pub fn new(limit: usize) -> Self {
+        Self { places: Vec::new(), free: Vec::new(), limit, earliest: None }
+    }
+
+    /// How many calls are open.
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether no call is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether one more call would be refused.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
+    /// Opens a call.
+    ///
+    /// # Errors
+    /// Gives the call back when as many as the limit are open.
+    pub fn open(&mut self, call: T, deadline: Option<Instant>) -> Result<CallId, T> {
+        if self.is_full() {
+            return Err(call);
+        }
+        let open = Some(Open { call, deadline, end: u64::MAX });
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.places[index].open = open;
+                index
+            }
+            None => {
+                self.places.push(Place { generation: 0, open });
+                self.places.len() - 1
+            }
+        };
+        self.earliest = match (self.earliest, deadline) {
+            (Some(earliest), Some(deadline)) => Some(earliest.min(deadline)),
+            (earliest, deadline) => earliest.or(deadline),
+        };
+        Ok(CallId::new(index, self.places[index].generation))
+    }
+
+    /// Notes that the request's last byte is byte number `end` of the stream, so that [`Calls::drain`] can tell
+    /// what never left.
+    pub fn placed(&mut self, id: CallId, end: u64) {
+        if let Some(open) = self.find(id).and_then(|place| place.open.as_mut()) {
+            open.end = end;
+        }
+    }
+
+    /// Closes a call and gives it back; `None` if it is not open (any more).
+    pub fn close(&mut self, id: CallId) -> Option<T> {
+        let open = self.find(id)?.open.take()?;
+        self.release(id.index());
+        Some(open.call)
+    }
+
+    /// Closes and gives back the calls whose deadline is not after `now`.
+    pub fn expire(&mut self, now: Instant) -> Vec<(CallId, T)> {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return Vec::new();
+        }
+        let mut expired = Vec::new();
+        self.earliest = None;
+        for index in 0..self.places.len() {
+            let place = &mut self.places[index];
+            let Some(deadline) = place.open.as_ref().and_then(|open| open.deadline) else { continue };
+            if deadline > now {
+                self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            } else if let Some(open) = place.open.take() {
+                expired.push((CallId::new(index, place.generation), open.call));
+                self.release(index);
+            }
+        }
+        expired
+    }
+
+    /// When [`Calls::expire`] should be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Closes all calls, each with whether its request was among the first `written` bytes of the stream: what was
+    /// not can be repeated safely.
+    pub fn drain(&mut self, written: u64) -> Vec<(T, Fate)> {
+        self.earliest = None;
+        let mut drained = Vec::with_capacity(self.len());
+        for index in 0..self.places.len() {
+            if let Some(open) = self.places[index].open.take() {
+                let fate = if open.end <= written { Fate::Unknown } else { Fate::NotSent };
+                drained.push((open.call, fate));
+                self.release(index);
+            }
+        }
+        drained
+    }
+
+    fn find(&mut self, id: CallId) -> Option<&mut Place<T>> {
+        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())
+    }
+
+    fn release(&mut self, index: usize) {
+        self.places[index].generation = self.places[index].generation.wrapping_add(1);
+        self.free.push(index);
+    }
+}
+
+/// What became of a request whose connection ended without a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It never left whole: it cannot have been handled.
+    NotSent,
+    /// It left: it may have been handled.
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_reply_finds_its_call_once() {
+        let mut calls = Calls::new(8);
+        let first = calls.open("first", None).expect("room");
+        let second = calls.open("second", None).expect("room");
+        assert_eq!(calls.close(second), Some("second"));
+        assert_eq!(calls.close(second), None, "a repeated reply finds nothing");
+        let third = calls.open("third", None).expect("room");
+        assert_eq!(calls.close(second), None, "nor does it find the call that has the place now");
+        assert_eq!((calls.close(first), calls.close(third)), (Some("first"), Some("third")));
+        assert!(calls.is_empty());
+        assert_eq!(calls.close(CallId::from_wire(u64::MAX)), None, "an invented number is no index");
+    }
+
+    #[test]
+    fn the_limit_gives_the_call_back() {
+        let mut calls = Calls::new(1);
+        let id = calls.open("in", None).expect("room");
+        assert_eq!(calls.open("out", None), Err("out"));
+        calls.close(id);
+        assert!(calls.open("in again", None).is_ok());
+    }
+
+    #[test]
+    fn calls_expire_at_their_deadline_and_not_before() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut calls = Calls::new(8);
+        let late = calls.open("late", Some(at(50))).expect("room");
+        let soon = calls.open("soon", Some(at(10))).expect("room");
+        calls.open("never", None).expect("room");
+        assert_eq!(calls.poll_timeout(), Some(at(10)));
+        assert!(calls.expire(at(9)).is_empty());
+        assert_eq!(calls.expire(at(10)), [(soon, "soon")]);
+        assert_eq!(calls.poll_timeout(), Some(at(50)));
+        assert_eq!(calls.close(late), Some("late"));
+        assert!(calls.expire(at(50)).is_empty());
+        assert_eq!((calls.poll_timeout(), calls.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_lost_connection_tells_what_left_from_what_did_not() {
+        let mut calls = Calls::new(8);
+        let gone = calls.open("gone", None).expect("room");
+        let half = calls.open("half", None).expect("room");
+        calls.open("not even placed", None).expect("room");
+        calls.placed(gone, 100);
+        calls.placed(half, 200);
+        let fates = calls.drain(150);
+        assert_eq!(
+            fates,
+            [("gone", Fate::Unknown), ("half", Fate::NotSent), ("not even placed", Fate::NotSent)]
+        );
+        assert!(calls.is_empty());
+    }
+}

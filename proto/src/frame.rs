@@ -1,0 +1,255 @@
+//! Frames: how one message is told from the next on a connection.
+//!
+//! Every frame has a header of 16 bytes, little-endian, and a payload:
+//!
+//! | bytes | field | meaning |
+//! |---|---|---|
+//! | 0–3 | length | bytes that follow this field: 12 and the payload |
+//! | 4 | kind | [`Kind`] |
+//! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`] |
+//! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
+//! | 8–15 | id | the request or subscription that the frame belongs to |
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Length of a header in bytes.
+pub const HEADER_BYTES: usize = 16;
+
+/// What a payload may hold beyond the message that it carries: a topic of 128 bytes, a deadline.
+pub const OVERHEAD_BYTES: usize = 256;
+
+/// Flag: the payload is bincode; otherwise it is MessagePack with field names.
+pub const BINCODE: u8 = 1;
+
+/// Flag of a request: the reply may be bincode, because both ends have the same fingerprint of it.
+pub const REPLY_BINCODE: u8 = 2;
+
+/// What a frame is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Endpoint to client, once after the handshake: the message types it handles, in MessagePack.
+    Catalogue = 1,
+    /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message.
+    Request = 2,
+    /// A message that wants no reply.
+    Tell = 3,
+    /// The reply to the request `id` is no longer wanted.
+    Cancel = 4,
+    /// The reply to the request `id`.
+    Reply = 5,
+    /// The request `id` has no reply; the payload says why, in MessagePack.
+    Refusal = 6,
+    /// Asks for the endpoint's description, which comes as a reply in JSON.
+    Describe = 7,
+    /// Asks for news: a [`crate::news::Subscribe`] in MessagePack.
+    Subscribe = 8,
+    /// The subscription `id` stands: every item from here on will arrive or be counted.
+    Subscribed = 9,
+    /// Ends the subscription `id`.
+    Unsubscribe = 10,
+    /// An item for the subscription `id`: the topic's length in one byte, the topic, the item.
+    News = 11,
+    /// Items that the subscription `id` did not get: eight bytes of count, one of reason.
+    Gap = 12,
+    /// Asks for a sign of life.
+    Ping = 13,
+    /// A sign of life.
+    Pong = 14,
+    /// What one node tells another about the mesh, in MessagePack.
+    Peer = 15,
+    /// The endpoint is closing in good order: what it has not answered by now it will not handle.
+    Goodbye = 16,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Catalogue,
+            2 => Self::Request,
+            3 => Self::Tell,
+            4 => Self::Cancel,
+            5 => Self::Reply,
+            6 => Self::Refusal,
+            7 => Self::Describe,
+            8 => Self::Subscribe,
+            9 => Self::Subscribed,
+            10 => Self::Unsubscribe,
+            11 => Self::News,
+            12 => Self::Gap,
+            13 => Self::Ping,
+            14 => Self::Pong,
+            15 => Self::Peer,
+            16 => Self::Goodbye,
+            _ => return None,
+        })
+    }
+}
+
+/// The fields of a header besides the length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is for.
+    pub kind: Kind,
+    /// [`BINCODE`] and [`REPLY_BINCODE`]; other bits are zero and ignored.
+    pub flags: u8,
+    /// The message type, where the kind has one.
+    pub slot: u16,
+    /// The request or subscription, where the kind has one.
+    pub id: u64,
+}
+
+impl Header {
+    /// A header without flags and slot.
+    pub fn new(kind: Kind, id: u64) -> Self {
+        Self { kind, flags: 0, slot: 0, id }
+    }
+}
+
+/// One frame as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its header.
+    pub header: Header,
+    /// Its payload, shared with the buffer that it was read into.
+    pub payload: Bytes,
+}
+
+/// Why bytes are not a frame. The connection cannot go on after any of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The length does not even cover the header.
+    #[error("a frame announced {0} bytes, fewer than its header has")]
+    TooShort(usize),
+    /// The length is over the limit.
+    #[error("a frame announced {announced} bytes; at most {limit} are allowed")]
+    TooLong {
+        /// Bytes that were announced.
+        announced: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// The kind is none that this version knows.
+    #[error("a frame of the unknown kind {0}")]
+    UnknownKind(u8),
+}
+
+/// Appends a frame whose payload is written by `payload`; when that fails nothing is appended.
+///
+/// # Errors
+/// What `payload` returns.
+pub fn write_with<E>(
+    out: &mut Vec<u8>,
+    header: Header,
+    payload: impl FnOnce(&mut Vec<u8>) -> Result<u8, E>,
+) -> Result<(), E> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[header.kind as u8, header.flags]);
+    out.extend_from_slice(&header.slot.to_le_bytes());
+    out.extend_from_slice(&header.id.to_le_bytes());
+    match payload(out) {
+        Ok(flags) => {
+            out[start + 5] |= flags;
+            let length = u32::try_from(out.len() - start - 4).expect("messages are bounded far below 4 GiB");
+            out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+            Ok(())
+        }
+        Err(error) => {
+            out.truncate(start);
+            Err(error)
+        }
+    }
+}
+
+/// Appends a frame with the given payload.
+pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
+    let written = write_with::<std::convert::Infallible>(out, header, |out| {
+        out.extend_from_slice(payload);
+        Ok(0)
+    });
+    match written {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+}
+
+/// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed.
+///
+/// `limit` bounds the payload in bytes. A length over it is an error before any memory is spent on it.
+///
+/// # Errors
+/// [`FrameError`]: the bytes are not frames of this protocol.
+pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
+    let Some(length) = buffer.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
+        return Ok(None);
+    };
+    if length < HEADER_BYTES - 4 {
+        return Err(FrameError::TooShort(length));
+    }
+    if length - (HEADER_BYTES - 4) > limit {
+        return Err(FrameError::TooLong { announced: length, limit });
+    }
+    if buffer.len() < 4 + length {
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(4 + length).freeze();
+    frame.advance(4);
+    let byte = frame.get_u8();
+    let flags = frame.get_u8();
+    let slot = frame.get_u16_le();
+    let id = frame.get_u64_le();
+    let kind = Kind::from_byte(byte).ok_or(FrameError::UnknownKind(byte))?;
+    Ok(Some(Frame { header: Header { kind, flags, slot, id }, payload: frame }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1_000;
+
+    fn header() -> Header {
+        Header { kind: Kind::Request, flags: BINCODE, slot: 7, id: 1 << 40 }
+    }
+
+    #[test]
+    fn frames_come_back_whole_however_the_bytes_are_cut() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, header(), b"first");
+        write(&mut bytes, Header::new(Kind::Ping, 0), b"");
+        let mut buffer = BytesMut::new();
+        let mut frames = Vec::new();
+        for byte in bytes {
+            buffer.extend_from_slice(&[byte]);
+            frames.extend(take(&mut buffer, LIMIT).expect("well-formed"));
+        }
+        assert_eq!(frames.len(), 2);
+        assert_eq!(frames[0], Frame { header: header(), payload: Bytes::from_static(b"first") });
+        assert_eq!(frames[1].header.kind, Kind::Ping);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn a_payload_that_fails_leaves_nothing_behind() {
+        let mut bytes = vec![1, 2, 3];
+        let failed = write_with(&mut bytes, header(), |out| {
+            out.extend_from_slice(b"half");
+            Err("no")
+        });
+        assert_eq!(failed, Err("no"));
+        assert_eq!(bytes, [1, 2, 3]);
+    }
+
+    #[test]
+    fn forged_lengths_and_kinds_are_errors_before_the_payload_arrives() {
+        let mut huge = BytesMut::from(&u32::MAX.to_le_bytes()[..]);
+        assert!(matches!(take(&mut huge, LIMIT), Err(FrameError::TooLong { limit: LIMIT, .. })));
+        let mut short = BytesMut::from(&3u32.to_le_bytes()[..]);
+        assert_eq!(take(&mut short, LIMIT), Err(FrameError::TooShort(3)));
+        let mut bytes = Vec::new();
+        write(&mut bytes, header(), b"");
+        bytes[4] = 99;
+        assert_eq!(take(&mut BytesMut::from(&bytes[..]), LIMIT), Err(FrameError::UnknownKind(99)));
+    }
+}

@@ -1,0 +1,248 @@
+//! The handshake: what two ends say first, so that neither talks to a stranger by mistake.
+//!
+//! The client sends a [`Hello`], the endpoint an [`Answer`]; each is the four bytes [`MAGIC`], two bytes of length
+//! (little-endian) and that many bytes of MessagePack with field names, so that later versions can add fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{InstanceId, NodeId};
+use crate::name::{MeshName, ServiceName};
+
+/// What every conversation of this protocol begins with, in both directions. The last byte is the version.
+pub const MAGIC: [u8; 4] = *b"MZ\x00\x01";
+
+/// The longest hello or answer, in bytes with its six bytes of prefix.
+pub const MAX_HELLO_BYTES: usize = 512;
+
+const PREFIX_BYTES: usize = 6;
+
+/// What a client wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Requests and tells.
+    Requests,
+    /// News.
+    News,
+    /// What one node tells another about the mesh.
+    Peer {
+        /// Whether each end passes on all that it knows, not just its own services.
+        hand_on: bool,
+    },
+    /// Nothing: the handshake was all, and the connection closes after it.
+    Probe,
+}
+
+/// The client's side of the handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The mesh that the client belongs to.
+    pub mesh: MeshName,
+    /// The client's node.
+    pub node: NodeId,
+    /// The instance that the client expects to find; `None` takes any.
+    pub instance: Option<InstanceId>,
+    /// What the connection is for.
+    pub purpose: Purpose,
+}
+
+/// The endpoint's side of the handshake, when it accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The endpoint's node.
+    pub node: NodeId,
+    /// The instance that answers here.
+    pub instance: InstanceId,
+    /// The service's name; `None` for an endpoint that was never announced under one.
+    pub service: Option<ServiceName>,
+    /// The longest message that the endpoint takes, in bytes.
+    pub message_bytes: u32,
+}
+
+/// Why an endpoint does not accept a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Rejection {
+    /// The two belong to different meshes.
+    #[error("it belongs to the mesh \"{theirs}\"")]
+    OtherMesh {
+        /// The endpoint's mesh.
+        theirs: MeshName,
+    },
+    /// Another instance answers at this address than the one expected.
+    #[error("another service answers at this address by now")]
+    OtherInstance,
+    /// The endpoint has as many connections as it may have.
+    #[error("it has as many connections as it allows")]
+    Full,
+    /// The endpoint is closing.
+    #[error("it is closing")]
+    Draining,
+}
+
+/// What an endpoint answers to a hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The conversation begins.
+    Welcome(Welcome),
+    /// The connection closes.
+    Rejected(Rejection),
+}
+
+/// Why bytes are not a hello or an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HelloError {
+    /// The first bytes are not [`MAGIC`].
+    #[error("the other end does not speak meshzero{}", .guess.map(|name| format!("; it looks like {name}")).unwrap_or_default())]
+    NotMeshzero {
+        /// The protocol that the first bytes belong to, where they are known.
+        guess: Option<&'static str>,
+    },
+    /// The protocol's version is another.
+    #[error("the other end speaks version {theirs} of the protocol, this one version {}", MAGIC[3])]
+    OtherVersion {
+        /// The other end's version.
+        theirs: u8,
+    },
+    /// The announced length is over [`MAX_HELLO_BYTES`].
+    #[error("a hello of {0} bytes; at most {MAX_HELLO_BYTES} are allowed")]
+    TooLong(usize),
+    /// The body does not decode.
+    #[error("a hello that does not decode: {0}")]
+    Invalid(String),
+}
+
+/// The bytes of a hello.
+pub fn encode_hello(hello: &Hello) -> Vec<u8> {
+    encode(hello)
+}
+
+/// The bytes of an answer.
+pub fn encode_answer(answer: &Answer) -> Vec<u8> {
+    encode(answer)
+}
+
+/// Reads a hello off the front of `bytes`, and says how many bytes it had; `None` when more are needed.
+///
+/// # Errors
+/// [`HelloError`]: this is no hello, known as early as the first differing byte.
+pub fn parse_hello(bytes: &[u8]) -> Result<Option<(Hello, usize)>, HelloError> {
+    parse(bytes)
+}
+
+/// Reads an answer off the front of `bytes`, and says how many bytes it had; `None` when more are needed.
+///
+/// # Errors
+/// [`HelloError`]: this is no answer, known as early as the first differing byte.
+pub fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, HelloError> {
+    parse(bytes)
+}
+
+fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&[0; 2]);
+    rmp_serde::encode::write_named(&mut bytes, body).expect("names and numbers always encode");
+    let length = u16::try_from(bytes.len() - PREFIX_BYTES).expect("names are bounded");
+    bytes[4..PREFIX_BYTES].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
+    let known = bytes.len().min(3);
+    if bytes[..known] != MAGIC[..known] {
+        return Err(HelloError::NotMeshzero { guess: guess(bytes) });
+    }
+    if let Some(&theirs) = bytes.get(3)
+        && theirs != MAGIC[3]
+    {
+        return Err(HelloError::OtherVersion { theirs });
+    }
+    let Some(prefix) = bytes.first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+    let end = PREFIX_BYTES + usize::from(u16::from_le_bytes([prefix[4], prefix[5]]));
+    if end > MAX_HELLO_BYTES {
+        return Err(HelloError::TooLong(end));
+    }
+    let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
+    let body = rmp_serde::from_slice(body).map_err(|error| HelloError::Invalid(error.to_string()))?;
+    Ok(Some((body, end)))
+}
+
+fn guess(bytes: &[u8]) -> Option<&'static str> {
+    const FIRST_BYTES: [(&[u8], &str); 10] = [
+        (b"HTTP/", "a web server"),
+        (b"GET ", "a web browser"),
+        (b"POST ", "a web client"),
+        (b"HEAD ", "a web client"),
+        (b"PUT ", "a web client"),
+        (b"SSH-", "SSH"),
+        (b"\x16\x03", "TLS"),
+        (b"\x15\x03", "TLS"),
+        (b"\xff\x00\x00\x00", "ZeroMQ"),
+        (b"220 ", "a mail or file server"),
+    ];
+    FIRST_BYTES.iter().find(|(first, _)| bytes.starts_with(first)).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            mesh: MeshName::new("x".repeat(128)).expect("128 bytes fit"),
+            node: NodeId::from_random([1; 16]),
+            instance: Some(InstanceId::from_random([2; 16])),
+            purpose: Purpose::Peer { hand_on: true },
+        }
+    }
+
+    fn welcome() -> Answer {
+        Answer::Welcome(Welcome {
+            node: NodeId::from_random([1; 16]),
+            instance: InstanceId::from_random([2; 16]),
+            service: Some(ServiceName::new("y".repeat(128)).expect("128 bytes fit")),
+            message_bytes: u32::MAX,
+        })
+    }
+
+    #[test]
+    fn the_longest_hello_and_answer_fit_and_come_back() {
+        let bytes = encode_hello(&hello());
+        assert!(bytes.len() <= MAX_HELLO_BYTES, "{}", bytes.len());
+        assert_eq!(parse_hello(&bytes), Ok(Some((hello(), bytes.len()))));
+        let bytes = encode_answer(&welcome());
+        assert!(bytes.len() <= MAX_HELLO_BYTES, "{}", bytes.len());
+        assert_eq!(parse_answer(&bytes), Ok(Some((welcome(), bytes.len()))));
+    }
+
+    #[test]
+    fn a_hello_cut_anywhere_waits_for_the_rest() {
+        let bytes = encode_hello(&hello());
+        for end in 0..bytes.len() {
+            assert_eq!(parse_hello(&bytes[..end]), Ok(None), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_recognised_by_their_first_bytes() {
+        let http = parse_hello(b"GET / HTTP/1.1\r\n").expect_err("HTTP is refused");
+        assert!(http.to_string().contains("web browser"), "{http}");
+        assert!(parse_hello(b"Q").is_err());
+        assert_eq!(parse_hello(b"MZ\x00\x07"), Err(HelloError::OtherVersion { theirs: 7 }));
+    }
+
+    #[test]
+    fn a_forged_length_costs_no_memory() {
+        assert_eq!(parse_hello(b"MZ\x00\x01\xff\xff"), Err(HelloError::TooLong(65_541)));
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_ignored() {
+        #[derive(Serialize)]
+        struct Later {
+            #[serde(flatten)]
+            hello: Hello,
+            join_code: &'static str,
+        }
+        let bytes = encode(&Later { hello: hello(), join_code: "" });
+        assert_eq!(parse_hello(&bytes), Ok(Some((hello(), bytes.len()))));
+    }
+}
