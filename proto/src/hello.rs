@@ -136,6 +136,18 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, HelloError>
     parse(bytes)
 }
 
+/// How many more bytes of a greeting to read, when these are the first: never more than it has, so that a reader
+/// leaves alone what follows it.
+///
+/// # Errors
+/// [`HelloError`]: this is no greeting.
+pub fn wanted(bytes: &[u8]) -> Result<usize, HelloError> {
+    Ok(match whole(bytes)? {
+        Some(end) => end.saturating_sub(bytes.len()),
+        None => PREFIX_BYTES - bytes.len(),
+    })
+}
+
 fn encode<T: Serialize>(body: &T) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&[0; 2]);
@@ -146,6 +158,14 @@ fn encode<T: Serialize>(body: &T) -> Vec<u8> {
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
+    let Some(end) = whole(bytes)? else { return Ok(None) };
+    let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
+    let body = rmp_serde::from_slice(body).map_err(|error| HelloError::Invalid(error.to_string()))?;
+    Ok(Some((body, end)))
+}
+
+/// The length of the greeting that begins with `bytes`; `None` while its prefix is incomplete.
+fn whole(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
     let known = bytes.len().min(3);
     if bytes[..known] != MAGIC[..known] {
         return Err(HelloError::NotMeshzero { guess: guess(bytes) });
@@ -160,9 +180,7 @@ fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Option<(T, usize)
     if end > MAX_HELLO_BYTES {
         return Err(HelloError::TooLong(end));
     }
-    let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
-    let body = rmp_serde::from_slice(body).map_err(|error| HelloError::Invalid(error.to_string()))?;
-    Ok(Some((body, end)))
+    Ok(Some(end))
 }
 
 fn guess(bytes: &[u8]) -> Option<&'static str> {
@@ -219,6 +237,20 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(parse_hello(&bytes[..end]), Ok(None), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn a_reader_is_never_told_to_read_past_the_greeting() {
+        let mut bytes = encode_hello(&hello());
+        let length = bytes.len();
+        bytes.extend_from_slice(b"what follows");
+        let mut read = 0;
+        while read < length {
+            let wanted = wanted(&bytes[..read]).expect("a greeting");
+            assert!(wanted > 0 && read + wanted <= length, "{read} + {wanted}");
+            read += wanted;
+        }
+        assert_eq!(wanted(&bytes[..length]), Ok(0));
     }
 
     #[test]

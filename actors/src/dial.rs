@@ -1,0 +1,159 @@
+//! Dialling: from the addresses of an endpoint to a connection whose other end has proved who it is.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+
+/// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
+/// the internet; on a local network a connection takes less than a millisecond).
+const NEXT_ADDRESS: Duration = Duration::from_millis(50);
+
+/// Why an endpoint could not be reached or did not accept.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// There was no address to try.
+    #[error("it has no address")]
+    NoAddress,
+    /// No address accepted a connection; the error of the last one.
+    #[error("no connection to {address}: {error}")]
+    Unreachable {
+        /// The address that failed last.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("no answer within {after:?}")]
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The other end does not speak this protocol.
+    #[error("{address}: {error}")]
+    NotMeshzero {
+        /// Where it answered.
+        address: SocketAddr,
+        /// What was wrong with the answer.
+        error: HelloError,
+    },
+    /// The other end speaks the protocol and declined.
+    #[error("{address}: {rejection}")]
+    Rejected {
+        /// Where it answered.
+        address: SocketAddr,
+        /// What it said.
+        rejection: Rejection,
+    },
+}
+
+/// A connection that has shaken hands.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The connection; nothing after the handshake has been read from it.
+    pub stream: TcpStream,
+    /// Whom it leads to.
+    pub welcome: Welcome,
+    /// The address that answered.
+    pub address: SocketAddr,
+}
+
+/// Connects to the first of `addresses` that accepts and answers `hello`, within `timeout`.
+///
+/// The addresses are raced in their order, a new one every 50 ms or as soon as one fails, and the first good
+/// handshake wins.
+///
+/// # Errors
+/// [`DialError`] of the last address that failed; a rejection or a foreign protocol is preferred over an address
+/// that merely did not answer, because it says more.
+///
+/// # Cancel safety
+/// Dropping the future closes all attempts.
+pub async fn dial(addresses: &[SocketAddr], hello: &Hello, timeout: Duration) -> Result<Dialled, DialError> {
+    time::timeout(timeout, race(addresses, hello))
+        .await
+        .unwrap_or(Err(DialError::TimedOut { after: timeout }))
+}
+
+async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
+    let hello = hello::encode_hello(hello);
+    let mut waiting = addresses.iter().copied();
+    let mut attempts = JoinSet::new();
+    let mut next_at = Instant::now();
+    let mut told = DialError::NoAddress;
+    let mut exhausted = false;
+    loop {
+        tokio::select! {
+            () = time::sleep_until(next_at), if !exhausted => match waiting.next() {
+                Some(address) => {
+                    attempts.spawn(shake_hands(address, hello.clone()));
+                    next_at = Instant::now() + NEXT_ADDRESS;
+                }
+                None => exhausted = true,
+            },
+            Some(attempt) = attempts.join_next() => match attempt {
+                Ok(Ok(dialled)) => return Ok(dialled),
+                Ok(Err(error)) => {
+                    next_at = Instant::now();
+                    if matches!(error, DialError::Unreachable { .. }) && says_more(&told) { continue }
+                    told = error;
+                }
+                Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
+            },
+            else => return Err(told),
+        }
+    }
+}
+
+fn says_more(error: &DialError) -> bool {
+    matches!(error, DialError::Rejected { .. } | DialError::NotMeshzero { .. })
+}
+
+async fn shake_hands(address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error };
+    let mut stream = TcpStream::connect(address).await.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    stream.write_all(&hello).await.map_err(unreachable)?;
+    let answer = read_greeting(&mut stream, hello::parse_answer).await.map_err(|error| match error {
+        GreetingError::Io(error) => DialError::Unreachable { address, error },
+        GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
+    })?;
+    match answer {
+        Answer::Welcome(welcome) => Ok(Dialled { stream, welcome, address }),
+        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
+    }
+}
+
+/// Why a greeting could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GreetingError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+}
+
+/// Reads one hello or answer and not a byte more, so that the frames behind it stay in the socket.
+pub(crate) async fn read_greeting<T>(
+    stream: &mut TcpStream,
+    parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
+) -> Result<T, GreetingError> {
+    let mut bytes = [0; hello::MAX_HELLO_BYTES];
+    let mut filled = 0;
+    loop {
+        let wanted = hello::wanted(&bytes[..filled])?;
+        let read = stream.read(&mut bytes[filled..filled + wanted]).await?;
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        filled += read;
+        if let Some((greeting, _)) = parse(&bytes[..filled])? {
+            return Ok(greeting);
+        }
+    }
+}
