@@ -43,6 +43,8 @@ pub struct Hello {
     pub instance: Option<InstanceId>,
     /// What the connection is for.
     pub purpose: Purpose,
+    /// The longest reply or news item that the client takes, in bytes.
+    pub message_bytes: u32,
 }
 
 /// The endpoint's side of the handshake, when it accepts.
@@ -209,6 +211,7 @@ mod tests {
             node: NodeId::from_random([1; 16]),
             instance: Some(InstanceId::from_random([2; 16])),
             purpose: Purpose::Peer { hand_on: true },
+            message_bytes: u32::MAX,
         }
     }
 

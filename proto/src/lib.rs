@@ -4,7 +4,9 @@
 //! with two ends in memory and a clock of the test's own.
 
 pub mod calls;
+pub mod catalogue;
 pub mod codec;
+pub mod description;
 pub mod frame;
 pub mod heartbeat;
 pub mod hello;

@@ -18,6 +18,21 @@ pub struct Subscribe {
     pub policy: Policy,
 }
 
+impl Subscribe {
+    /// The MessagePack bytes that travel.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("names and numbers always encode")
+    }
+
+    /// Reads what travelled.
+    ///
+    /// # Errors
+    /// What does not decode, as text.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
 /// What happens to news that a subscriber is too slow for. A slow subscriber never delays the publisher or others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {

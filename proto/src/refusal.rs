@@ -22,11 +22,9 @@ pub enum Refusal {
         /// The path of the field, what was found and what was expected.
         problem: String,
     },
-    /// The message or its reply is longer than the service takes.
-    #[error("{bytes} bytes are more than the {limit} that it takes")]
-    TooLarge {
-        /// Length in bytes.
-        bytes: u64,
+    /// The reply is longer than the caller takes.
+    #[error("its reply is longer than the {limit} bytes that are allowed")]
+    ReplyTooLarge {
         /// Bytes allowed.
         limit: u64,
     },

@@ -1,0 +1,96 @@
+//! The message types that an endpoint handles, as it tells every client right after the handshake.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Encoding, Fingerprint};
+use crate::name::TypeName;
+
+/// The most message types that one service may handle: a slot has two bytes.
+pub const MAX_MESSAGES: usize = u16::MAX as usize;
+
+/// One message type that an endpoint handles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageEntry {
+    /// The name it is known by.
+    pub name: TypeName,
+    /// The message's fingerprint; `None` if it may travel as MessagePack only.
+    pub message: Option<Fingerprint>,
+    /// The reply's fingerprint; `None` if it may travel as MessagePack only.
+    pub reply: Option<Fingerprint>,
+}
+
+/// The message types that an endpoint handles; an entry's place is its slot in frames.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Catalogue {
+    entries: Vec<MessageEntry>,
+}
+
+/// How a message type travels to one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// The type's number in that endpoint's catalogue.
+    pub slot: u16,
+    /// The encoding that the message should have.
+    pub message: Encoding,
+    /// The encoding that the reply may have.
+    pub reply: Encoding,
+}
+
+impl Catalogue {
+    /// A catalogue of these entries; those beyond [`MAX_MESSAGES`] have no slot and are left out.
+    pub fn new(mut entries: Vec<MessageEntry>) -> Self {
+        entries.truncate(MAX_MESSAGES);
+        Self { entries }
+    }
+
+    /// How a type of this name and these fingerprints travels: as bincode where both ends have the same
+    /// fingerprint. `None` if the endpoint does not handle it.
+    pub fn passage(
+        &self,
+        name: &str,
+        message: Option<Fingerprint>,
+        reply: Option<Fingerprint>,
+    ) -> Option<Passage> {
+        let slot = self.entries.iter().position(|entry| &*entry.name == name)?;
+        let entry = &self.entries[slot];
+        Some(Passage {
+            slot: u16::try_from(slot).ok()?,
+            message: agreed(message, entry.message),
+            reply: agreed(reply, entry.reply),
+        })
+    }
+
+    /// The entry with this slot.
+    pub fn entry(&self, slot: usize) -> Option<&MessageEntry> {
+        self.entries.get(slot)
+    }
+
+    /// The names of all message types.
+    pub fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.name.to_string()).collect()
+    }
+
+    /// The MessagePack bytes that travel.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("names and numbers always encode")
+    }
+
+    /// Reads what travelled.
+    ///
+    /// # Errors
+    /// What does not decode, as text.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        rmp_serde::from_slice::<Self>(bytes)
+            .map(|catalogue| Self::new(catalogue.entries))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The encoding that two ends can use: bincode has no names in it, so the shapes must be the same.
+pub fn agreed(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encoding {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) if ours == theirs => Encoding::Bincode,
+        _ => Encoding::MessagePack,
+    }
+}

@@ -1,0 +1,73 @@
+//! What a service says of itself: its messages, their replies and its topics, with JSON schemas.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// What a service says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The service's name; empty for an endpoint without one.
+    pub service: String,
+    /// The message types that it handles.
+    pub messages: Vec<MessageDescription>,
+    /// The topics that it publishes.
+    pub topics: Vec<TopicDescription>,
+}
+
+/// One message type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageDescription {
+    /// The name to send it under.
+    pub name: String,
+    /// JSON schema of the message.
+    pub message: Json,
+    /// JSON schema of the reply.
+    pub reply: Json,
+}
+
+/// One topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicDescription {
+    /// The topic.
+    pub topic: String,
+    /// JSON schema of its items; `null` while nothing was published.
+    pub item: Json,
+    /// Whether the last item reaches those who subscribe later.
+    pub retained: bool,
+}
+
+impl Description {
+    /// The JSON bytes that travel.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and schemas always encode")
+    }
+
+    /// Reads what travelled.
+    ///
+    /// # Errors
+    /// What does not decode, as text.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", if self.service.is_empty() { "(an endpoint without a name)" } else { &self.service })?;
+        for message in &self.messages {
+            writeln!(f, "  message {}", message.name)?;
+            writeln!(f, "    takes   {}", message.message)?;
+            writeln!(f, "    replies {}", message.reply)?;
+        }
+        for topic in &self.topics {
+            let retained = if topic.retained { " (retained)" } else { "" };
+            writeln!(f, "  topic {:?}{retained}", topic.topic)?;
+            if !topic.item.is_null() {
+                writeln!(f, "    items   {}", topic.item)?;
+            }
+        }
+        Ok(())
+    }
+}
