@@ -1,7 +1,31 @@
 //! How values become bytes.
+//!
+//! A message travels as bincode where both ends have the same [`Fingerprint`] of its type, and otherwise as MessagePack
+//! with names, which programs of other versions and without Rust understand. The fingerprint stands for a shape that
+//! a trace of the type's own serde code has proven; [`type_info`] finds it out once per type. Whatever arrives is read
+//! through one bounded deserialiser, under the same budget for both formats.
 
-use serde::{Deserialize, Serialize};
+mod bincode;
+mod bounded;
+mod budget;
+mod encoding;
+mod error;
+mod fingerprint;
+mod lenient;
+mod msgpack;
+mod output;
+mod shape;
+mod strict;
+mod trace;
+mod type_info;
+mod wire;
 
-/// The hash of a type's shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Fingerprint(u128);
+pub use budget::DecodeLimits;
+pub use encoding::{Encoding, decode, encode, encode_preferring};
+pub use error::{DecodeError, EncodeError};
+pub use fingerprint::Fingerprint;
+pub use type_info::{TypeInfo, type_info};
+pub use wire::Wire;
+
+#[cfg(test)]
+mod tests;

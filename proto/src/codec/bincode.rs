@@ -1,0 +1,105 @@
+//! The format of peers that agree on a type: no names, no tags, fields in order.
+
+use std::marker::PhantomData;
+use std::mem::size_of;
+
+use bincode::config::{self, Configuration};
+use bincode::error::DecodeError as Fault;
+use bincode::serde::{encode_into_writer, seed_decode_from_slice};
+use serde::Serialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
+use serde_path_to_error::Track;
+
+use super::bounded::Bounded;
+use super::budget::{Budget, DecodeLimits};
+use super::error::{DecodeError, EncodeError};
+use super::output::Output;
+use super::strict::Strict;
+
+/// Little-endian with short small integers; bounds are ours, because bincode's own do not bound memory.
+const CONFIG: Configuration = config::standard();
+
+/// Adds `value` to `out`, at most `max` bytes.
+#[inline]
+pub(super) fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    let mut output = Output::new(out, max);
+    match encode_into_writer(Strict(value), &mut output, CONFIG) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(output.undo(refusal(error))),
+    }
+}
+
+/// Reads a `T` that takes up all of `bytes`.
+#[inline]
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
+    let budget = Budget::new(limits, bytes.len());
+    match seed_decode_from_slice(Seed::<T>(&budget, PhantomData), bytes, CONFIG) {
+        Ok((value, read)) if read == bytes.len() => Ok(value),
+        Ok((_, read)) => Err(left_over(bytes.len() - read)),
+        Err(fault) => Err(explain::<T>(bytes, limits, fault)),
+    }
+}
+
+struct Seed<'b, T>(&'b Budget, PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Seed<'_, T> {
+    type Value = T;
+
+    #[inline(always)]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        T::deserialize(Bounded::<D, false>::new(deserializer, self.0, size_of::<T>()))
+    }
+}
+
+/// Decodes once more, now keeping track of where it is.
+#[cold]
+fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Fault) -> DecodeError {
+    struct Tracked<'b, T>(Seed<'b, T>, &'b mut Track);
+
+    impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for Tracked<'_, T> {
+        type Value = T;
+
+        fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            self.0.deserialize(serde_path_to_error::Deserializer::new(deserializer, self.1))
+        }
+    }
+
+    let budget = Budget::new(limits, bytes.len());
+    let mut track = Track::new();
+    let seed = Tracked(Seed::<T>(&budget, PhantomData), &mut track);
+    let again = seed_decode_from_slice(seed, bytes, CONFIG).err();
+    DecodeError::at(&track.path(), problem(again.unwrap_or(fault)))
+}
+
+#[cold]
+fn left_over(bytes: usize) -> DecodeError {
+    DecodeError::whole(format!("{bytes} bytes are left over after the value"))
+}
+
+#[cold]
+fn refusal(error: bincode::error::EncodeError) -> String {
+    match error {
+        bincode::error::EncodeError::OtherString(text) => text,
+        bincode::error::EncodeError::Other(text) => text.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn problem(fault: Fault) -> String {
+    match fault {
+        Fault::OtherString(text) => text,
+        Fault::Other(text) => text.to_owned(),
+        Fault::UnexpectedEnd { .. } => "the bytes end before the value does".to_owned(),
+        Fault::Utf8 { .. } => "text that is not UTF-8".to_owned(),
+        Fault::InvalidBooleanValue(byte) => format!("the byte {byte} is neither true nor false"),
+        Fault::InvalidCharEncoding(_) => "bytes that are no character".to_owned(),
+        Fault::InvalidIntegerType { .. } => "an integer that is too large for its type".to_owned(),
+        Fault::UnexpectedVariant { found, .. } => format!("there is no variant {found}"),
+        Fault::OutsideUsizeRange(length) => format!("a length of {length}"),
+        other => other.to_string(),
+    }
+}

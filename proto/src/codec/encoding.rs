@@ -1,0 +1,72 @@
+//! The two encodings of a message, and turning values into bytes and back.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::budget::DecodeLimits;
+use super::error::{DecodeError, EncodeError};
+use super::{bincode, msgpack};
+
+/// How a message is written. Every frame says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Bincode 2 with variable integers: only between ends that have the same fingerprint of the type.
+    Bincode,
+    /// MessagePack with names of fields and variants: between any two programs, with and without Rust.
+    MessagePack,
+}
+
+/// Adds the bytes of `value` to the end of `out`, at most `max` of them.
+///
+/// # Errors
+/// [`EncodeError`] says why not; `out` is as it was then. Bincode refuses a value that leaves out a field, or a list or
+/// map whose length is not known at its start: see [`encode_preferring`].
+#[inline]
+pub fn encode<T: Serialize + ?Sized>(
+    value: &T,
+    encoding: Encoding,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match encoding {
+        Encoding::Bincode => bincode::encode(value, max, out),
+        Encoding::MessagePack => msgpack::encode(value, max, out),
+    }
+}
+
+/// Adds the bytes of `value` to the end of `out`, at most `max` of them, and says in which encoding: the preferred one,
+/// or MessagePack where bincode would not be read back as it was written.
+///
+/// # Errors
+/// [`EncodeError`] says why not; `out` is as it was then.
+#[inline]
+pub fn encode_preferring<T: Serialize + ?Sized>(
+    value: &T,
+    preferred: Encoding,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<Encoding, EncodeError> {
+    match encode(value, preferred, max, out) {
+        Err(EncodeError::Refused { .. }) if preferred == Encoding::Bincode => {
+            encode(value, Encoding::MessagePack, max, out).map(|()| Encoding::MessagePack)
+        }
+        result => result.map(|()| preferred),
+    }
+}
+
+/// Reads a `T` that takes up all of `bytes`, within `limits`.
+///
+/// # Errors
+/// [`DecodeError`] names the field at fault. Whatever the bytes are, this neither panics nor takes more memory or stack
+/// than `limits` allow, as far as `T`'s own code does not.
+#[inline]
+pub fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    encoding: Encoding,
+    limits: &DecodeLimits,
+) -> Result<T, DecodeError> {
+    match encoding {
+        Encoding::Bincode => bincode::decode(bytes, limits),
+        Encoding::MessagePack => msgpack::decode(bytes, limits),
+    }
+}

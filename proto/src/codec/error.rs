@@ -1,0 +1,53 @@
+//! Why a value could not be encoded or decoded.
+
+use std::fmt;
+
+/// Why a value did not become bytes. The buffer is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// The value takes more bytes than were allowed. Send less at once, or raise the limit at both ends.
+    #[error("the encoded value is longer than {max} bytes")]
+    TooLarge {
+        /// How many bytes were allowed.
+        max: usize,
+    },
+    /// The value's own `Serialize` refused, or the value has no faithful form in this encoding.
+    #[error("the value cannot be encoded: {problem}")]
+    Refused {
+        /// What was refused.
+        problem: String,
+    },
+}
+
+/// Why bytes did not become a value: the sender's fault, or the sender means another type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The field at fault, such as `items[0].pos[1]`; empty where it is the whole value.
+    pub path: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl DecodeError {
+    /// A fault of the value as a whole.
+    pub(super) fn whole(problem: impl Into<String>) -> Self {
+        Self { path: String::new(), problem: problem.into() }
+    }
+
+    /// A fault at `path`, which names the root with a dot.
+    pub(super) fn at(path: &serde_path_to_error::Path, problem: String) -> Self {
+        let path = path.to_string();
+        Self { path: if path == "." { String::new() } else { path }, problem }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for DecodeError {}

@@ -1,0 +1,248 @@
+//! Pairs of types that a schema does not tell apart, and whose bincode differs; and pairs that are one on the wire.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Wire, type_info};
+
+/// Declares types in modules of their own, so that pairs can have one name.
+macro_rules! types {
+    ($($module:ident { $($item:item)* })*) => {$(
+        #[allow(dead_code)]
+        mod $module {
+            use super::*;
+            $(#[derive(Serialize, Deserialize)] $item)*
+        }
+    )*};
+}
+
+types! {
+    one {
+        pub(super) struct Order { x: u32, y: u32 }
+        pub(super) enum Mixed { A, B(u8), C }
+        pub(super) enum Payloads { A(u8), B(u16) }
+        pub(super) enum Units { A, B }
+        pub(super) struct Renamed { a: u8 }
+        pub(super) struct Width { n: u32 }
+        pub(super) struct Optional { o: Option<u8> }
+        pub(super) struct Keys { m: HashMap<u32, u8> }
+        pub(super) struct Fixed { a: [u8; 3] }
+        pub(super) struct Text { s: String }
+        pub(super) struct Deep { inner: Vec<Option<(u8, Payloads)>> }
+        pub(super) struct Tree { v: u8, kids: Vec<Tree> }
+        pub(super) enum Expr { Num(i64), Add(Box<Expr>, Box<Expr>), Neg(Box<Expr>) }
+        pub(super) struct Address { ip: IpAddr }
+        pub(super) struct Wait { d: Duration }
+        pub(super) enum Shrinks { A { x: u8, y: u8 }, B }
+        pub(super) enum Tuple { A(u8, u16) }
+        pub(super) struct Left { a: Vec<u8>, b: u8 }
+        pub(super) struct Floats { f: f32 }
+        pub(super) struct Grown { a: u8 }
+        pub(super) struct Holder { p: Order }
+        pub(super) struct Documented { a: u32 }
+        pub(super) enum Words { A, B }
+        pub(super) struct Alias { #[serde(alias = "aa", alias = "ab")] a: u8, b: u16 }
+    }
+    two {
+        pub(super) struct Order { y: u32, x: u32 }
+        pub(super) enum Mixed { A, C, B(u8) }
+        pub(super) enum Payloads { B(u16), A(u8) }
+        pub(super) enum Units { B, A }
+        pub(super) struct Renamed { b: u8 }
+        pub(super) struct Width { n: u64 }
+        pub(super) struct Optional { o: Option<Option<u8>> }
+        pub(super) struct Keys { m: HashMap<u64, u8> }
+        pub(super) struct Fixed { a: Vec<u8> }
+        pub(super) struct Text { s: char }
+        pub(super) struct Deep { inner: Vec<Option<(u8, Payloads)>> }
+        pub(super) struct Tree { v: u8, kids: Vec<Option<Tree>> }
+        pub(super) enum Expr { Num(i64), Neg(Box<Expr>), Add(Box<Expr>, Box<Expr>) }
+        pub(super) struct Address { ip: String }
+        pub(super) struct Wait { d: u64 }
+        pub(super) enum Shrinks { A { y: u8, x: u8 }, B }
+        pub(super) enum Tuple { A(u16, u8) }
+        pub(super) struct Left { b: u8, a: Vec<u8> }
+        pub(super) struct Floats { f: f64 }
+        pub(super) struct Grown { a: u8, #[serde(default)] b: u8 }
+        /// Only the name of the field's type differs.
+        pub(super) struct Holder { p: Point }
+        pub(super) struct Point { x: u32, y: u32 }
+        /// Says more.
+        pub(super) struct Documented {
+            /// About a.
+            a: u32,
+        }
+        pub(super) enum Words {
+            /// About A.
+            A,
+            B,
+        }
+        pub(super) struct Alias { #[serde(alias = "aa", alias = "ab")] a: u8, b: u32 }
+    }
+    single {
+        pub(super) struct Plain { a: u8, b: u8, c: u8 }
+        pub(super) struct PlainOption { a: u8, b: Option<u8>, c: u8 }
+        pub(super) struct Two { a: u8, c: u8 }
+        pub(super) struct SkipIf { a: u8, #[serde(skip_serializing_if = "Option::is_none")] b: Option<u8>, c: u8 }
+        pub(super) struct SkipSerializing { a: u8, #[serde(skip_serializing, default)] b: u8, c: u8 }
+        pub(super) struct SkipDeserializing { a: u8, #[serde(skip_deserializing)] b: u8, c: u8 }
+        pub(super) struct SkipBoth { a: u8, #[serde(skip)] b: u8, c: u8 }
+        pub(super) struct Inner { b: u8 }
+        pub(super) struct Flat { a: u8, #[serde(flatten)] inner: Inner }
+        pub(super) struct Unflat { a: u8, b: u8 }
+        pub(super) struct Uneven { #[serde(serialize_with = "wider")] d: u32, e: u8 }
+        pub(super) struct Even { d: u32, e: u8 }
+        pub(super) enum SkipMiddle { A, #[serde(skip)] B, C(u8) }
+        pub(super) enum SkipLast { A, C(u8), #[serde(skip)] B }
+        #[serde(tag = "t")] pub(super) enum Tagged { A { x: u8 }, B { y: u8 } }
+        pub(super) enum Untagged { A { x: u8 }, B { y: u8 } }
+        #[serde(untagged)] pub(super) enum Either { A { x: u8 }, B(String) }
+        pub(super) enum External { A { x: u8 }, B(String) }
+        pub(super) struct New(u32);
+        #[serde(transparent)] pub(super) struct Transparent { x: u32 }
+        pub(super) struct Pair(u8, u8);
+        pub(super) struct Nothing;
+        pub(super) struct Seconds { #[serde(with = "super::seconds")] d: Duration }
+        pub(super) struct Number { d: u64 }
+        pub(super) struct Generic<T> { v: T }
+        pub(super) struct ByteOrder { v: u8 }
+    }
+}
+
+fn wider<S: serde::Serializer>(value: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::from(*value))
+}
+
+mod seconds {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(d: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(d.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+/// Two types that must never meet in bincode.
+fn apart<A: Wire, B: Wire>() {
+    let (a, b) = (type_info::<A>(), type_info::<B>());
+    if let (Some(one), Some(other)) = (a.fingerprint(), b.fingerprint()) {
+        assert_ne!(one, other, "{} and {} are both {}", a.name(), b.name(), a.shape_text());
+    }
+}
+
+/// Two types that are proven and have one fingerprint.
+fn alike<A: Wire, B: Wire>() {
+    let (a, b) = (type_info::<A>(), type_info::<B>());
+    assert_eq!(a.why_not(), None, "{}: {}", a.name(), a.shape_text());
+    assert_eq!(b.why_not(), None, "{}: {}", b.name(), b.shape_text());
+    assert_eq!(a.fingerprint(), b.fingerprint(), "{} and {}", a.shape_text(), b.shape_text());
+}
+
+/// Two versions of a type that are proven, and must never meet in bincode.
+fn versions<A: Wire, B: Wire>() {
+    for info in [type_info::<A>(), type_info::<B>()] {
+        assert_eq!(info.why_not(), None, "{}: {}", info.name(), info.shape_text());
+    }
+    apart::<A, B>();
+}
+
+#[test]
+fn two_versions_with_different_bytes_have_different_fingerprints() {
+    versions::<one::Order, two::Order>();
+    versions::<one::Mixed, two::Mixed>();
+    versions::<one::Payloads, two::Payloads>();
+    versions::<one::Units, two::Units>();
+    versions::<one::Renamed, two::Renamed>();
+    versions::<one::Width, two::Width>();
+    versions::<one::Optional, two::Optional>();
+    versions::<one::Keys, two::Keys>();
+    versions::<one::Fixed, two::Fixed>();
+    versions::<one::Text, two::Text>();
+    versions::<one::Deep, two::Deep>();
+    versions::<one::Tree, two::Tree>();
+    versions::<one::Expr, two::Expr>();
+    versions::<one::Address, two::Address>();
+    versions::<one::Wait, two::Wait>();
+    versions::<one::Shrinks, two::Shrinks>();
+    versions::<one::Tuple, two::Tuple>();
+    versions::<one::Left, two::Left>();
+    versions::<one::Floats, two::Floats>();
+    versions::<one::Grown, two::Grown>();
+    versions::<one::Alias, two::Alias>();
+}
+
+#[test]
+fn types_that_look_alike_but_are_not_have_different_fingerprints() {
+    apart::<u32, u64>();
+    apart::<u64, i64>();
+    apart::<f32, f64>();
+    apart::<String, char>();
+    apart::<Option<()>, ()>();
+    apart::<Option<u8>, Option<Option<u8>>>();
+    apart::<[u8; 3], Vec<u8>>();
+    apart::<HashMap<u32, u8>, HashMap<u8, u8>>();
+    apart::<HashMap<String, u8>, HashMap<(u8, u8), u8>>();
+    apart::<Vec<HashMap<String, f32>>, Vec<HashMap<String, f64>>>();
+    apart::<single::SkipIf, single::PlainOption>();
+    apart::<single::SkipIf, single::Two>();
+    apart::<single::SkipSerializing, single::Two>();
+    apart::<single::SkipSerializing, single::Plain>();
+    apart::<single::SkipDeserializing, single::Plain>();
+    apart::<single::SkipDeserializing, single::Two>();
+    apart::<single::Flat, single::Unflat>();
+    apart::<single::Uneven, single::Even>();
+    apart::<single::SkipMiddle, single::SkipLast>();
+    apart::<single::Tagged, single::Untagged>();
+    apart::<single::Either, single::External>();
+    apart::<single::Generic<u8>, single::Generic<i8>>();
+    apart::<Result<u8, String>, Result<String, u8>>();
+    apart::<IpAddr, String>();
+    apart::<Duration, u64>();
+}
+
+#[test]
+fn types_of_one_layout_have_one_fingerprint() {
+    alike::<one::Holder, two::Holder>();
+    alike::<one::Documented, two::Documented>();
+    alike::<one::Words, two::Words>();
+    alike::<single::New, u32>();
+    alike::<single::Transparent, u32>();
+    alike::<single::Pair, (u8, u8)>();
+    alike::<(), single::Nothing>();
+    alike::<(u8, u8, u8), [u8; 3]>();
+    alike::<u64, usize>();
+    alike::<i64, isize>();
+    alike::<String, PathBuf>();
+    alike::<HashSet<u8>, Vec<u8>>();
+    alike::<BTreeMap<String, u8>, HashMap<String, u8>>();
+    alike::<single::SkipBoth, single::Two>();
+    alike::<single::Seconds, single::Number>();
+    alike::<single::Generic<u8>, single::ByteOrder>();
+    alike::<Box<u8>, u8>();
+}
+
+#[test]
+fn what_cannot_be_proven_says_why() {
+    for (info, reason) in [
+        (type_info::<single::SkipIf>(), "leaves out the field `b`"),
+        (type_info::<single::SkipSerializing>(), "writes something else than it reads"),
+        (type_info::<single::Uneven>(), "writes something else than it reads"),
+        (type_info::<single::SkipMiddle>(), "writes something else than it reads"),
+        (type_info::<single::Tagged>(), "self-describing"),
+        (type_info::<single::Either>(), "self-describing"),
+        (type_info::<single::Flat>(), "self-describing"),
+        (type_info::<serde_json::Value>(), "self-describing"),
+    ] {
+        let why = info.why_not().unwrap_or("it was proven");
+        assert!(why.contains(reason), "{}: {why}: {}", info.name(), info.shape_text());
+    }
+}

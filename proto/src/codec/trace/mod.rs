@@ -1,0 +1,160 @@
+//! Finds out what a type looks like to bincode, by letting serde read it from made-up input.
+//!
+//! The type's own `Deserialize` is run against a [`Reader`](reader::Reader) that asks like bincode and answers with
+//! probe values: again and again until every variant of every enum was read, the next probe where a type refuses one,
+//! and the shortest way out where a type contains itself. Each value that comes out is written by the type's own
+//! `Serialize` onto a tape, which must equal the tape of what was read. Two more looks, with empty and with longer
+//! lists and other numbers, find what depends on values. A type whose trace stopped early proves nothing.
+
+mod probe;
+mod reader;
+mod tape;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::shape::{Definition, Shape, Shapes};
+use reader::{Mode, Reader, State};
+use tape::Tape;
+
+/// Readings of one type, at most. Each explores a variant or learns that a probe is refused.
+const MOST_RUNS: usize = 4_000;
+
+/// Values read in all runs together, at most.
+const MOST_STEPS: usize = 1_000_000;
+
+/// Runs that may end in endless recursion before a type is taken to have no end.
+const MOST_DEAD_ENDS: usize = 200;
+
+/// Why a reading stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stopped(String);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// What was found out about a type.
+#[derive(Debug, Clone)]
+pub(super) struct Trace {
+    /// All that was seen of it.
+    pub(super) shapes: Shapes,
+    /// Whether equal shapes mean equal bytes, or else the reason why that is not certain.
+    pub(super) proven: Result<(), String>,
+}
+
+/// Traces `T` as bincode would read it.
+pub(super) fn trace<T: Serialize + DeserializeOwned>() -> Trace {
+    let mut root = Shape::Unseen;
+    let mut state = State::new();
+    let proven = prove::<T>(&mut state, &mut root);
+    let shapes = Shapes { root, definitions: state.definitions };
+    let proven = match proven {
+        Ok(()) if !shapes.is_whole() => Err("not all of it could be read".to_owned()),
+        other => other,
+    };
+    Trace { shapes, proven }
+}
+
+fn prove<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -> Result<(), String> {
+    explore::<T>(state, root)?;
+    for mode in [Mode::Small, Mode::Wide] {
+        vary::<T>(state, root, mode)?;
+    }
+    Ok(())
+}
+
+/// Reads until every variant has been seen.
+fn explore<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -> Result<(), String> {
+    let mut dead_ends = 0;
+    for _ in 0..MOST_RUNS {
+        let explored = state.explored();
+        match run::<T>(state, root, Mode::Explore)? {
+            Ok(()) if state.all_explored() => return Ok(()),
+            Ok(()) if state.explored() == explored => {
+                return Err("some of its variants are out of reach".to_owned());
+            }
+            Err(_) if state.too_deep => {
+                dead_ends += 1;
+                if dead_ends > MOST_DEAD_ENDS {
+                    return Err("it contains itself without an end".to_owned());
+                }
+            }
+            Err(Stopped(reason)) if !state.excused => {
+                return Err(format!("it refuses what it asked for: {reason}"));
+            }
+            _ => {}
+        }
+    }
+    Err("it takes too many attempts to see all of it".to_owned())
+}
+
+/// Reads every variant once more in another `mode`. A type may refuse that: a list that must not be empty, say.
+fn vary<T: Serialize + DeserializeOwned>(
+    state: &mut State,
+    root: &mut Shape,
+    mode: Mode,
+) -> Result<(), String> {
+    state.forget_explored();
+    for _ in 0..MOST_RUNS {
+        let explored = state.explored();
+        let result = run::<T>(state, root, mode)?;
+        if result.is_err() || state.explored() == explored || state.all_explored() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Reads one `T` and compares the tapes. The inner result is that of the type's own `Deserialize`.
+fn run<T: Serialize + DeserializeOwned>(
+    state: &mut State,
+    root: &mut Shape,
+    mode: Mode,
+) -> Result<Result<(), Stopped>, String> {
+    state.restart(mode);
+    let mut seen = Shape::Unseen;
+    let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));
+    if root.unify(seen).is_err() {
+        return Err("it does not always read the same".to_owned());
+    }
+    if let Some(reason) = state.given_up.take() {
+        return Err(reason);
+    }
+    if state.total_steps > MOST_STEPS {
+        return Err("it is too large to be read whole".to_owned());
+    }
+    let value = match value {
+        Ok(value) => value,
+        Err(stopped) => return Ok(Err(stopped)),
+    };
+    // Sets and maps keep one of two equal elements, so that a wide reading is not written back as it was.
+    if mode != Mode::Wide {
+        let mut written = Vec::new();
+        value.serialize(Tape(&mut written)).map_err(|stopped| format!("it {stopped}"))?;
+        if written != state.tape {
+            return Err("it writes something else than it reads".to_owned());
+        }
+    }
+    Ok(Ok(()))
+}
+
+impl Shapes {
+    /// Whether nothing was left unseen.
+    fn is_whole(&self) -> bool {
+        self.root.is_whole()
+            && self.definitions.iter().all(|definition| match definition {
+                Definition::Struct { fields, .. } => fields.shapes.iter().all(Shape::is_whole),
+                Definition::Enum { variants, .. } => variants
+                    .iter()
+                    .filter_map(|variant| variant.content.as_ref())
+                    .all(|content| content.is_whole()),
+            })
+    }
+}

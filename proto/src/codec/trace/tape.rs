@@ -1,0 +1,215 @@
+//! What bincode would read or write, token by token: a type is safe where both tapes are equal.
+
+use std::fmt;
+
+use serde::ser::{
+    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use super::Stopped;
+use crate::codec::shape::Leaf;
+
+/// One thing that bincode reads or writes. Tuples, structs and units take no bytes of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    Leaf(Leaf),
+    None,
+    Some,
+    List(usize),
+    Map(usize),
+    Variant(u32),
+}
+
+impl Error for Stopped {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+/// A serialiser that notes what bincode would write.
+pub(super) struct Tape<'a>(pub(super) &'a mut Vec<Token>);
+
+macro_rules! leaves {
+    ($($method:ident($type:ty) $leaf:ident)*) => {$(
+        fn $method(self, _: $type) -> Result<(), Stopped> {
+            self.0.push(Token::Leaf(Leaf::$leaf));
+            Ok(())
+        }
+    )*};
+}
+
+impl Serializer for Tape<'_> {
+    type Ok = ();
+    type Error = Stopped;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    leaves! {
+        serialize_bool(bool) Bool serialize_char(char) Char serialize_str(&str) Text serialize_bytes(&[u8]) Bytes
+        serialize_u8(u8) U8 serialize_u16(u16) U16 serialize_u32(u32) U32 serialize_u64(u64) U64
+        serialize_i8(i8) I8 serialize_i16(i16) I16 serialize_i32(i32) I32 serialize_i64(i64) I64
+        serialize_u128(u128) U128 serialize_i128(i128) I128 serialize_f32(f32) F32 serialize_f64(f64) F64
+    }
+
+    fn serialize_none(self) -> Result<(), Stopped> {
+        self.0.push(Token::None);
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stopped> {
+        self.0.push(Token::Some);
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Stopped> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Result<(), Stopped> {
+        self.0.push(Token::Variant(index));
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stopped> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stopped> {
+        self.0.push(Token::Variant(index));
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self, Stopped> {
+        self.0.push(Token::List(len.ok_or_else(unknown_length)?));
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Stopped> {
+        self.0.push(Token::Variant(index));
+        Ok(self)
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Self, Stopped> {
+        self.0.push(Token::Map(len.ok_or_else(unknown_length)?));
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Stopped> {
+        self.0.push(Token::Variant(index));
+        Ok(self)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+fn unknown_length() -> Stopped {
+    Stopped("writes a list or map without saying its length first".to_owned())
+}
+
+macro_rules! unnamed_parts {
+    ($($part:ident $method:ident)*) => {$(
+        impl $part for Tape<'_> {
+            type Ok = ();
+            type Error = Stopped;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+                value.serialize(Tape(self.0))
+            }
+
+            fn end(self) -> Result<(), Stopped> {
+                Ok(())
+            }
+        }
+    )*};
+}
+unnamed_parts! {
+    SerializeSeq serialize_element
+    SerializeTuple serialize_element
+    SerializeTupleStruct serialize_field
+    SerializeTupleVariant serialize_field
+}
+
+macro_rules! named_parts {
+    ($($part:ident)*) => {$(
+        impl $part for Tape<'_> {
+            type Ok = ();
+            type Error = Stopped;
+
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Result<(), Stopped> {
+                value.serialize(Tape(self.0))
+            }
+
+            fn skip_field(&mut self, key: &'static str) -> Result<(), Stopped> {
+                Err(Stopped(format!("leaves out the field `{key}`")))
+            }
+
+            fn end(self) -> Result<(), Stopped> {
+                Ok(())
+            }
+        }
+    )*};
+}
+named_parts! { SerializeStruct SerializeStructVariant }
+
+impl SerializeMap for Tape<'_> {
+    type Ok = ();
+    type Error = Stopped;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Stopped> {
+        key.serialize(Tape(self.0))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+        value.serialize(Tape(self.0))
+    }
+
+    fn end(self) -> Result<(), Stopped> {
+        Ok(())
+    }
+}

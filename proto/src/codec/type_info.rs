@@ -1,0 +1,111 @@
+//! What is known of a type that travels, found out once per type and process.
+
+use std::any::{TypeId, type_name};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock};
+
+use super::Wire;
+use super::fingerprint::Fingerprint;
+use super::trace::{Trace, trace};
+
+/// What is known of a type that travels.
+#[derive(Debug)]
+pub struct TypeInfo {
+    name: String,
+    shape_text: String,
+    fingerprint: Result<Fingerprint, String>,
+}
+
+/// What is known of `T`. Found out at the first call, in a few microseconds; later calls look it up.
+///
+/// The answer is a fact about the type and stays for the life of the process: keep it where it is asked for often.
+pub fn type_info<T: Wire>() -> &'static TypeInfo {
+    static KNOWN: RwLock<Option<HashMap<TypeId, &'static TypeInfo>>> = RwLock::new(None);
+
+    let id = TypeId::of::<T>();
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(info) = known.as_ref().and_then(|known| known.get(&id)) {
+        return info;
+    }
+    drop(known);
+    // Not under the lock: the type's own code runs here.
+    let info = TypeInfo::find_out::<T>();
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_default().entry(id).or_insert_with(|| Box::leak(Box::new(info)))
+}
+
+impl TypeInfo {
+    fn find_out<T: Wire>() -> Self {
+        let name = short_name(type_name::<T>());
+        match catch_unwind(AssertUnwindSafe(trace::<T>)) {
+            Ok(Trace { shapes, proven }) => {
+                let shape_text = shapes.text();
+                let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));
+                Self { name, shape_text, fingerprint }
+            }
+            Err(_) => {
+                let reason = "its Deserialize or Serialize panics".to_owned();
+                Self { name, shape_text: "?".to_owned(), fingerprint: Err(reason) }
+            }
+        }
+    }
+
+    /// The type's own name, without the modules that it and its parameters lie in: `Wrapper<Foo>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The fingerprint of a type that is safe for bincode. A type without one travels as MessagePack for ever.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint.as_ref().ok().copied()
+    }
+
+    /// Why there is no fingerprint.
+    pub fn why_not(&self) -> Option<&str> {
+        self.fingerprint.as_ref().err().map(String::as_str)
+    }
+
+    /// The shape that the fingerprint is made of: what bincode reads, with names of fields and variants.
+    pub fn shape_text(&self) -> &str {
+        &self.shape_text
+    }
+}
+
+/// Leaves out the paths of a type's name and of its parameters.
+fn short_name(full: &str) -> String {
+    let mut name = String::with_capacity(full.len());
+    let mut start = 0;
+    let mut rest = full.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c == ':' && rest.peek() == Some(&':') {
+            rest.next();
+            name.truncate(start);
+        } else {
+            name.push(c);
+            if !(c.is_alphanumeric() || matches!(c, '_' | '{' | '}' | '#')) {
+                start = name.len();
+            }
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_loses_its_path_and_those_of_its_parameters() {
+        for (full, short) in [
+            ("u8", "u8"),
+            ("alloc::string::String", "String"),
+            ("a::b::Wrapper<c::Foo>", "Wrapper<Foo>"),
+            ("a::Two<c::Foo, alloc::vec::Vec<d::Bar>>", "Two<Foo, Vec<Bar>>"),
+            ("(a::B, [c::D; 3])", "(B, [D; 3])"),
+            ("a::main::{{closure}}::Local", "Local"),
+        ] {
+            assert_eq!(short_name(full), short);
+        }
+    }
+}

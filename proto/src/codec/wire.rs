@@ -1,0 +1,17 @@
+//! Which types can travel.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A type whose values can travel between nodes: whatever serde can write and read back.
+///
+/// Nothing has to be implemented: every type that derives `Serialize` and `Deserialize` and owns its data is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot travel between nodes",
+    label = "this type cannot be encoded and decoded",
+    note = "derive both: `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "a type that travels owns its data (`String`, not `&str`) and is `Send`"
+)]
+pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
