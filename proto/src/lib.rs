@@ -3,8 +3,11 @@
 //! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
 //! with two ends in memory and a clock of the test's own.
 
+pub mod addresses;
+pub mod advert;
 pub mod calls;
 pub mod codec;
+pub mod directory;
 pub mod frame;
 pub mod heartbeat;
 pub mod hello;
