@@ -5,7 +5,7 @@
 //! a *doubt*, and who owns the directory settles it by asking the endpoint.
 
 mod entry;
-mod interest;
+mod filter;
 mod pending;
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-pub use interest::Interest;
+pub use filter::Filter;
 pub use pending::Pending;
 
 use crate::advert::Advert;
@@ -276,21 +276,21 @@ impl Directory {
 
     /// Every instance, ordered by name.
     pub fn all(&self) -> Vec<Instance> {
-        self.select(&Interest::everything())
+        self.select(&Filter::everything())
     }
 
     /// The instances of a group: those whose name begins with `group` and `separator`, except the `exclude`d names.
     pub fn group(&self, group: &str, separator: &str, exclude: &[ServiceName]) -> Vec<Instance> {
-        self.select(&Interest::group(group, separator, exclude.to_vec()))
+        self.select(&Filter::group(group, separator, exclude.to_vec()))
     }
 
     /// The instances that somebody is interested in, ordered by name.
-    pub fn select(&self, interest: &Interest) -> Vec<Instance> {
-        let prefix = interest.prefix();
+    pub fn select(&self, filter: &Filter) -> Vec<Instance> {
+        let prefix = filter.prefix();
         self.names
             .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
             .take_while(|(name, _)| name.starts_with(prefix))
-            .filter(|(name, _)| interest.includes(name))
+            .filter(|(name, _)| filter.includes(name))
             .flat_map(|(_, ids)| ids)
             .filter_map(|id| self.entries.get(id))
             .filter(|entry| entry.is_shown())

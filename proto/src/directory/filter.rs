@@ -4,7 +4,7 @@ use crate::name::ServiceName;
 
 /// Which services somebody wants to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Interest {
+pub enum Filter {
     /// All whose name begins with this text; the empty text means all.
     Prefix(String),
     /// The one name.
@@ -18,7 +18,7 @@ pub enum Interest {
     },
 }
 
-impl Interest {
+impl Filter {
     /// Every service.
     pub fn everything() -> Self {
         Self::Prefix(String::new())
