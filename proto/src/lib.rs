@@ -15,4 +15,5 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod news;
+pub mod peer;
 pub mod refusal;

@@ -92,26 +92,31 @@ impl Entry {
         let unknown: Vec<SocketAddr> =
             advert.addresses.into_iter().filter(|a| !self.instance.addresses.contains(a)).collect();
         match self.standing {
-            Standing::Heard if !unknown.is_empty() => {
+            Standing::Heard if unknown.is_empty() => {}
+            // Addresses are only ever added here: two nodes that tell each other come to an end.
+            Standing::Heard if self.instance.addresses.len() < MAX_ADDRESSES => {
                 // The first record of an instance may carry only some of its addresses.
                 self.instance.addresses.extend(unknown);
-                keep_last(&mut self.instance.addresses, MAX_ADDRESSES);
+                self.instance.addresses.truncate(MAX_ADDRESSES);
                 changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
             }
-            Standing::Heard => {}
+            Standing::Heard => changes.doubts.push(self.instance.id),
             Standing::Verified => {
                 let claims: Vec<_> = unknown.into_iter().filter(|a| !self.claimed.contains(a)).collect();
                 if !claims.is_empty() {
                     self.claimed.extend(claims);
-                    keep_last(&mut self.claimed, MAX_CLAIMED);
+                    let surplus = self.claimed.len().saturating_sub(MAX_CLAIMED);
+                    self.claimed.drain(..surplus);
                     changes.doubts.push(self.instance.id);
                 }
             }
             Standing::Doubted { asked } => {
-                self.instance.addresses.extend(unknown);
-                keep_last(&mut self.instance.addresses, MAX_ADDRESSES);
                 if now.saturating_duration_since(asked) >= ASK_AGAIN {
                     self.standing = Standing::Doubted { asked: now };
+                    // What was known led nowhere.
+                    self.instance.addresses.retain(|a| !unknown.contains(a));
+                    self.instance.addresses.splice(0..0, unknown);
+                    self.instance.addresses.truncate(MAX_ADDRESSES);
                     changes.doubts.push(self.instance.id);
                 }
             }
@@ -175,11 +180,5 @@ impl Entry {
                 }
             }
         }
-    }
-}
-
-fn keep_last(list: &mut Vec<SocketAddr>, most: usize) {
-    if list.len() > most {
-        list.drain(..list.len() - most);
     }
 }
