@@ -3,10 +3,13 @@
 //! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
 //! with two ends in memory and a clock of the test's own.
 
+pub mod addresses;
+pub mod advert;
 pub mod calls;
 pub mod catalogue;
 pub mod codec;
 pub mod description;
+pub mod directory;
 pub mod frame;
 pub mod heartbeat;
 pub mod hello;
@@ -14,4 +17,5 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod news;
+pub mod peer;
 pub mod refusal;

@@ -1,0 +1,388 @@
+//! Announcing services by multicast DNS and listening to what others announce: the only file that knows mdns-sd.
+//!
+//! The library wants things that a mailbox cannot give: a thread that always drains its events (it drops the
+//! subscription of a slow listener), patience when its command queue is full, and a new daemon when the old one died.
+//! So the wish list of what is to be announced is plain shared state, and two threads make it true.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mdns_sd::{
+    Error, IfKind, IfPredicate, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
+};
+use meshzero_proto::advert::{Advert, InvalidAdvert};
+use meshzero_proto::id::InstanceId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::interfaces::Interfaces;
+
+/// The service type of every service, in the notation of DNS-SD.
+pub const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
+
+/// How long leaving may take: the goodbye is one datagram on each interface.
+const GOODBYE: Duration = Duration::from_millis(300);
+/// The pause before a command that found the daemon's queue full is repeated, and for how long.
+const QUEUE_FULL: Duration = Duration::from_micros(500);
+const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause before a daemon that died is replaced: doubled each time up to the second value.
+const REVIVE_FIRST: Duration = Duration::from_millis(50);
+const REVIVE_LAST: Duration = Duration::from_secs(5);
+/// The largest datagram over loopback, where nothing is cut into pieces: RFC 6762 §17.
+const LOOPBACK_DATAGRAM: usize = 8_952;
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// A service was announced, or announced again with other addresses.
+    Up(Advert),
+    /// A service said goodbye, or its records ran out.
+    Down(InstanceId),
+}
+
+/// Multicast DNS for one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
+#[derive(Debug)]
+pub struct Mdns {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    interfaces: Interfaces,
+    wishes: Mutex<Wishes>,
+    changed: Condvar,
+}
+
+/// What is to be true, and where it is not yet.
+#[derive(Debug, Default)]
+struct Wishes {
+    announced: BTreeMap<InstanceId, Advert>,
+    /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
+    dirty: VecDeque<InstanceId>,
+    /// The daemon died: everything has to be announced to a new one.
+    dead: bool,
+    closing: bool,
+    closed: Option<oneshot::Sender<()>>,
+}
+
+impl Mdns {
+    /// Starts to listen. What is heard goes to `heard`; while that is full, the listening thread waits.
+    ///
+    /// Where multicast does not work the threads keep trying, with a growing pause, until this is closed or dropped.
+    ///
+    /// # Errors
+    /// What the system says when it gives no thread.
+    pub fn start(interfaces: Interfaces, heard: mpsc::Sender<Heard>) -> std::io::Result<Self> {
+        let wishes = Mutex::new(Wishes::default());
+        let shared = Arc::new(Shared { interfaces, wishes, changed: Condvar::new() });
+        let announcer = Announcer { shared: shared.clone(), heard, registered: BTreeMap::new() };
+        thread::Builder::new().name("meshzero-mdns".into()).spawn(move || announcer.run())?;
+        Ok(Self { shared })
+    }
+
+    /// Announces a service, or announces it anew after something about it changed. An unspecified address means all
+    /// addresses of the chosen interfaces, now and whenever they change.
+    pub fn announce(&self, advert: Advert) {
+        let mut wishes = self.shared.wishes();
+        wishes.mark(advert.instance);
+        wishes.announced.insert(advert.instance, advert);
+        self.shared.changed.notify_one();
+    }
+
+    /// Says goodbye for one service.
+    pub fn withdraw(&self, instance: InstanceId) {
+        let mut wishes = self.shared.wishes();
+        if wishes.announced.remove(&instance).is_some() {
+            wishes.mark(instance);
+            self.shared.changed.notify_one();
+        }
+    }
+
+    /// Says goodbye for all services, and waits until that is said or 300 ms have passed.
+    pub async fn close(self) {
+        let (closed, done) = oneshot::channel();
+        {
+            let mut wishes = self.shared.wishes();
+            wishes.closing = true;
+            wishes.closed = Some(closed);
+            self.shared.changed.notify_one();
+        }
+        if tokio::time::timeout(GOODBYE + QUEUE_PATIENCE, done).await.is_err() {
+            tracing::warn!("the goodbye was not said in time; others will notice by themselves");
+        }
+    }
+}
+
+impl Drop for Mdns {
+    fn drop(&mut self) {
+        self.shared.wishes().closing = true;
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Shared {
+    /// A panic while the lock was held leaves plain data behind that is still worth acting on.
+    fn wishes(&self) -> MutexGuard<'_, Wishes> {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wishes {
+    fn mark(&mut self, instance: InstanceId) {
+        if !self.dirty.contains(&instance) {
+            self.dirty.push_back(instance);
+        }
+    }
+}
+
+/// The thread that owns the daemon and makes the wishes true.
+struct Announcer {
+    shared: Arc<Shared>,
+    heard: mpsc::Sender<Heard>,
+    /// What the present daemon announces.
+    registered: BTreeMap<InstanceId, Advert>,
+}
+
+/// What the announcer found to do.
+enum Work {
+    Announce(Box<Advert>),
+    Withdraw(InstanceId),
+    Revive,
+    Close(Option<oneshot::Sender<()>>),
+}
+
+impl Announcer {
+    fn run(mut self) {
+        let mut pause = REVIVE_FIRST;
+        loop {
+            let started = Instant::now();
+            match self.live() {
+                Ok(closed) => {
+                    // Nobody waits for it when the node was dropped rather than closed.
+                    if let Some(closed) = closed {
+                        closed.send(()).ok();
+                    }
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "multicast DNS stopped; starting it again"),
+            }
+            if started.elapsed() > REVIVE_LAST {
+                pause = REVIVE_FIRST;
+            }
+            if self.pause(pause) {
+                return;
+            }
+            pause = (pause * 2).min(REVIVE_LAST);
+            self.announce_everything_again();
+        }
+    }
+
+    /// One daemon's life. Ends well when the node leaves.
+    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Error> {
+        let daemon = self.start_daemon()?;
+        let served = self.listen(&daemon).and_then(|()| self.serve(&daemon));
+        if served.is_err()
+            && let Err(error) = daemon.shutdown()
+        {
+            tracing::debug!(%error, "the old daemon had ended by itself");
+        }
+        served
+    }
+
+    fn start_daemon(&self) -> Result<ServiceDaemon, Error> {
+        let daemon = ServiceDaemon::new()?;
+        // Commands are executed in order, so nothing is sent on an interface that was not chosen.
+        let interfaces = self.shared.interfaces.clone();
+        let chosen = IfPredicate::new(move |interface| {
+            interfaces.includes(&interface.name, interface.ip())
+                && (interface.ip().is_ipv4() || !has_ipv4(&interfaces, &interface.name))
+        });
+        patiently(|| daemon.disable_interface(IfKind::All))?;
+        patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
+        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM))?;
+        Ok(daemon)
+    }
+
+    /// Starts the thread that drains the daemon's events, for as long as the daemon lives.
+    fn listen(&self, daemon: &ServiceDaemon) -> Result<(), Error> {
+        let mut events = patiently(|| daemon.browse(SERVICE_TYPE))?;
+        let (daemon, shared, heard) = (daemon.clone(), self.shared.clone(), self.heard.clone());
+        let drain = move || {
+            while drain(&events, &heard) {
+                // The subscription was closed because too much arrived at once, or because the daemon is gone.
+                match patiently(|| daemon.browse(SERVICE_TYPE)) {
+                    Ok(again) => events = again,
+                    Err(error) => {
+                        tracing::debug!(%error, "listening to multicast DNS ended");
+                        break;
+                    }
+                }
+            }
+            shared.wishes().dead = true;
+            shared.changed.notify_one();
+        };
+        let started = thread::Builder::new().name("meshzero-heard".into()).spawn(drain);
+        started.map(drop).map_err(|error| Error::Msg(error.to_string()))
+    }
+
+    /// Makes wishes true until the node leaves.
+    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Option<oneshot::Sender<()>>, Error> {
+        loop {
+            match self.next_work() {
+                Work::Announce(advert) => self.announce(daemon, *advert)?,
+                Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
+                Work::Revive => return Err(Error::DaemonShutdown),
+                Work::Close(closed) => {
+                    for instance in self.registered.keys().copied().collect::<Vec<_>>() {
+                        self.withdraw(daemon, instance)?;
+                    }
+                    let done = patiently(|| daemon.shutdown())?;
+                    if done.recv_timeout(GOODBYE).is_err() {
+                        tracing::warn!("multicast DNS did not confirm its goodbye");
+                    }
+                    return Ok(closed);
+                }
+            }
+        }
+    }
+
+    fn announce(&mut self, daemon: &ServiceDaemon, advert: Advert) -> Result<(), Error> {
+        match record(&advert) {
+            Ok(info) => {
+                patiently(|| daemon.register(info.clone()))?;
+                self.registered.insert(advert.instance, advert);
+            }
+            Err(error) => {
+                tracing::error!(service = %advert.service, %error, "the service cannot be announced")
+            }
+        }
+        Ok(())
+    }
+
+    /// Peers believe `bye=1` at once; a record that is merely withdrawn stays with them for another second.
+    fn withdraw(&mut self, daemon: &ServiceDaemon, instance: InstanceId) -> Result<(), Error> {
+        if let Some(advert) = self.registered.remove(&instance) {
+            let leaving = record(&Advert { leaving: true, ..advert })?;
+            patiently(|| daemon.register(leaving.clone()))?;
+            patiently(|| daemon.unregister(&format!("{instance}.{SERVICE_TYPE}")))?;
+        }
+        Ok(())
+    }
+
+    fn next_work(&self) -> Work {
+        let mut wishes = self.shared.wishes();
+        loop {
+            if wishes.closing {
+                return Work::Close(wishes.closed.take());
+            }
+            if std::mem::take(&mut wishes.dead) {
+                return Work::Revive;
+            }
+            while let Some(instance) = wishes.dirty.pop_front() {
+                match wishes.announced.get(&instance) {
+                    Some(advert) => return Work::Announce(Box::new(advert.clone())),
+                    None if self.registered.contains_key(&instance) => return Work::Withdraw(instance),
+                    None => {}
+                }
+            }
+            wishes = self.shared.changed.wait(wishes).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits before the next daemon, and says whether the node left meanwhile.
+    fn pause(&self, pause: Duration) -> bool {
+        let wishes = self.shared.wishes();
+        let (wishes, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(wishes, pause, |wishes| !wishes.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        wishes.closing
+    }
+
+    fn announce_everything_again(&mut self) {
+        self.registered.clear();
+        let mut wishes = self.shared.wishes();
+        wishes.dead = false;
+        wishes.dirty = wishes.announced.keys().copied().collect();
+    }
+}
+
+/// Passes events on until the subscription ends; says whether it is worth subscribing again.
+fn drain(events: &Receiver<ServiceEvent>, heard: &mpsc::Sender<Heard>) -> bool {
+    while let Ok(event) = events.recv() {
+        let news = match event {
+            ServiceEvent::ServiceResolved(service) => match read(&service) {
+                Ok(advert) => Some(Heard::Up(advert)),
+                Err(problem) => {
+                    tracing::debug!(name = %service.fullname, %problem, "an announcement is no advert");
+                    None
+                }
+            },
+            ServiceEvent::ServiceRemoved(_, fullname) => label(&fullname).parse().ok().map(Heard::Down),
+            _ => None,
+        };
+        if let Some(news) = news
+            && heard.blocking_send(news).is_err()
+        {
+            return false;
+        }
+    }
+    !heard.is_closed()
+}
+
+/// Repeats a command while the daemon's queue is full.
+fn patiently<T>(mut command: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let started = Instant::now();
+    loop {
+        match command() {
+            Err(Error::Again) if started.elapsed() < QUEUE_PATIENCE => thread::sleep(QUEUE_FULL),
+            result => return result,
+        }
+    }
+}
+
+fn has_ipv4(interfaces: &Interfaces, name: &str) -> bool {
+    let list = interfaces.list().unwrap_or_default();
+    list.iter().any(|interface| interface.name == name && interface.address.ip.is_ipv4())
+}
+
+/// The record of a service. Its host name is its own, because withdrawing a service withdraws its host's addresses.
+fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
+    let label = advert.instance.to_string();
+    let host = format!("{label}.local.");
+    let port = advert.addresses.first().map_or(0, SocketAddr::port);
+    let given: Vec<IpAddr> = advert.addresses.iter().map(SocketAddr::ip).collect();
+    let everywhere = given.iter().any(IpAddr::is_unspecified);
+    let addresses = if everywhere { Vec::new() } else { given.clone() };
+    let mut info = ServiceInfo::new(SERVICE_TYPE, &label, &host, &addresses[..], port, &advert.to_txt()[..])?;
+    if everywhere {
+        info = info.enable_addr_auto();
+        if given.iter().all(IpAddr::is_ipv4) {
+            info.set_interfaces(vec![IfKind::IPv4]);
+        }
+    }
+    // The names are random, so there is nobody to ask whether they are taken: that would take 0.9 s.
+    info.set_requires_probe(false);
+    Ok(info)
+}
+
+fn read(service: &ResolvedService) -> Result<Advert, InvalidAdvert> {
+    let property = |key: &str| service.get_property_val(key).map(Option::unwrap_or_default);
+    let addresses = service.addresses.iter().map(|address| match address {
+        mdns_sd::ScopedIp::V6(v6) if v6.addr().is_unicast_link_local() => {
+            std::net::SocketAddrV6::new(*v6.addr(), service.port, 0, v6.scope_id().index).into()
+        }
+        other => SocketAddr::new(other.to_ip_addr(), service.port),
+    });
+    Advert::from_txt(label(&service.fullname), property, addresses)
+}
+
+fn label(fullname: &str) -> &str {
+    fullname.split('.').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use meshzero_proto::id::NodeId;
+use meshzero_proto::name::{MeshName, ServiceName};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn random() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    bytes
+}
+
+fn advert(ip: [u8; 4]) -> Advert {
+    Advert {
+        instance: InstanceId::from_random(random()),
+        node: NodeId::from_random(random()),
+        mesh: MeshName::default(),
+        service: ServiceName::new("Küche/1.2 x").expect("a name"),
+        addresses: vec![(ip, 4_321).into()],
+        leaving: false,
+    }
+}
+
+/// Waits for news about one instance, past those of other tests and programs on this host.
+async fn next_about(heard: &mut mpsc::Receiver<Heard>, instance: InstanceId) -> Heard {
+    let wanted = |heard: &Heard| match heard {
+        Heard::Up(advert) => advert.instance == instance,
+        Heard::Down(gone) => *gone == instance,
+    };
+    let search = async {
+        loop {
+            match heard.recv().await {
+                Some(news) if wanted(&news) => return news,
+                Some(_) => {}
+                None => panic!("the listening thread ended"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("news in time")
+}
+
+fn start() -> (Mdns, mpsc::Receiver<Heard>) {
+    let (heard, news) = mpsc::channel(64);
+    (Mdns::start(Interfaces::loopback(), heard).expect("threads"), news)
+}
+
+#[tokio::test]
+async fn a_service_is_heard_changed_and_withdrawn() {
+    let (teller, _own_news) = start();
+    let (listener, mut news) = start();
+    let service = advert([0, 0, 0, 0]);
+    teller.announce(service.clone());
+    let expected = Advert { addresses: vec![([127, 0, 0, 1], 4_321).into()], ..service.clone() };
+    assert_eq!(next_about(&mut news, service.instance).await, Heard::Up(expected.clone()));
+    teller.withdraw(service.instance);
+    loop {
+        match next_about(&mut news, service.instance).await {
+            Heard::Up(advert) if !advert.leaving => {}
+            Heard::Up(_) | Heard::Down(_) => break,
+        }
+    }
+    teller.close().await;
+    listener.close().await;
+}
+
+#[tokio::test]
+async fn closing_says_goodbye_for_all() {
+    let (teller, _own_news) = start();
+    let (_listener, mut news) = start();
+    let services = [advert([127, 0, 0, 1]), advert([127, 0, 0, 1])];
+    for service in &services {
+        teller.announce(service.clone());
+    }
+    let mut up = std::collections::BTreeSet::new();
+    let mut down = std::collections::BTreeSet::new();
+    let ours = |id: InstanceId| services.iter().any(|service| service.instance == id);
+    let mut teller = Some(teller);
+    let search = async {
+        while down.len() < 2 {
+            match news.recv().await.expect("the thread lives") {
+                Heard::Up(advert) if advert.leaving && ours(advert.instance) => {
+                    down.insert(advert.instance);
+                }
+                Heard::Up(advert) if ours(advert.instance) => {
+                    up.insert(advert.instance);
+                }
+                Heard::Down(id) if ours(id) => {
+                    down.insert(id);
+                }
+                Heard::Up(_) | Heard::Down(_) => {}
+            }
+            if up.len() == 2
+                && let Some(teller) = teller.take()
+            {
+                teller.close().await;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("goodbyes in time");
+}
+
+#[tokio::test]
+async fn a_direct_question_is_answered() {
+    let (teller, _own_news) = start();
+    let service = advert([0, 0, 0, 0]);
+    teller.announce(service.clone());
+    let mut query = crate::query::Query::open(&Interfaces::loopback()).expect("a socket on loopback");
+    let mut again = tokio::time::interval(Duration::from_millis(50));
+    let search = async {
+        loop {
+            tokio::select! {
+                _ = again.tick() => query.ask(),
+                adverts = query.heard() => {
+                    if let Some(found) = adverts.into_iter().find(|advert| advert.instance == service.instance) {
+                        return found;
+                    }
+                }
+            }
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, search).await.expect("an answer in time");
+    assert_eq!(found, Advert { addresses: vec![([127, 0, 0, 1], 4_321).into()], ..service });
+    teller.close().await;
+}
+
+#[test]
+fn a_record_keeps_what_dns_permits() {
+    let service = ServiceName::new("x".repeat(meshzero_proto::name::MAX_NAME_BYTES)).expect("a name");
+    let info = record(&Advert { service, ..advert([10, 0, 0, 1]) }).expect("a record");
+    assert!(label(info.get_fullname()).len() <= 63);
+    assert!(!info.requires_probe());
+    assert_eq!(info.get_fullname(), info.get_fullname().to_lowercase());
+}

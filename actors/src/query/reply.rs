@@ -1,0 +1,315 @@
+//! What a direct reply to a question says: from the bytes of DNS messages to adverts. Pure, and safe with any bytes.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use meshzero_proto::advert::{Advert, InvalidAdvert, MAX_ADDRESSES};
+use simple_dns::rdata::RData;
+use simple_dns::{Name, Packet, ResourceRecord};
+
+/// The longest reply that is looked at: RFC 6762 §17 allows no longer one.
+const MAX_REPLY_BYTES: usize = 9_000;
+/// How many responders are kept whose replies are incomplete, and how many names of each.
+const MAX_RESPONDERS: usize = 1_024;
+const MAX_NAMES: usize = 512;
+/// How many properties of one record are looked at, and how many bytes of each.
+const MAX_PROPERTIES: usize = 16;
+
+const HEADER_BYTES: usize = 12;
+const SERVICE_LABELS: [&[u8]; 3] = [b"_meshzero", b"_tcp", b"local"];
+
+/// Why bytes are not a reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// More than mDNS permits, or less than a header.
+    #[error("a DNS message of {0} bytes")]
+    Length(usize),
+    /// The header announces more records than the bytes can hold.
+    #[error("a DNS message announces more records than it has room for")]
+    Counts,
+    /// The records do not parse.
+    #[error("a malformed DNS message: {0}")]
+    Malformed(String),
+}
+
+/// Reads one reply that stands alone. Records of other services and those that are no adverts are skipped.
+///
+/// # Errors
+/// [`ReplyError`]: these bytes are no DNS message.
+pub fn parse_reply(bytes: &[u8]) -> Result<Vec<Advert>, ReplyError> {
+    let mut pieces = Pieces::default();
+    pieces.add(bytes)?;
+    Ok(pieces.take_whole(None))
+}
+
+/// Puts replies together. A responder with many services spreads their records over several datagrams.
+#[derive(Debug, Default)]
+pub struct Replies {
+    incomplete: HashMap<SocketAddr, Pieces>,
+}
+
+impl Replies {
+    /// Takes in one datagram, and gives the adverts that it completes.
+    ///
+    /// # Errors
+    /// [`ReplyError`]: these bytes are no DNS message. What was known before stays.
+    pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<Vec<Advert>, ReplyError> {
+        if !self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS {
+            // Only whoever floods loses by this; others answer the next question again.
+            self.incomplete.clear();
+        }
+        let pieces = self.incomplete.entry(from).or_default();
+        let added = pieces.add(bytes);
+        let whole = pieces.take_whole(Some(from.ip()));
+        if pieces.is_empty() {
+            self.incomplete.remove(&from);
+        }
+        added.map(|()| whole)
+    }
+}
+
+/// The records of one responder, until they make adverts.
+#[derive(Debug, Default)]
+struct Pieces {
+    services: HashMap<String, Service>,
+    hosts: HashMap<Vec<u8>, Vec<IpAddr>>,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    target: Option<(Vec<u8>, u16)>,
+    properties: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Pieces {
+    fn add(&mut self, bytes: &[u8]) -> Result<(), ReplyError> {
+        check(bytes)?;
+        let packet = Packet::parse(bytes).map_err(|error| ReplyError::Malformed(error.to_string()))?;
+        for record in packet.answers.iter().chain(&packet.additional_records) {
+            self.add_record(record);
+        }
+        Ok(())
+    }
+
+    fn add_record(&mut self, record: &ResourceRecord<'_>) {
+        match &record.rdata {
+            RData::SRV(srv) => {
+                if let Some(service) = self.service(&record.name) {
+                    service.target = Some((host_key(&srv.target), srv.port));
+                }
+            }
+            RData::TXT(txt) => {
+                if let Some(service) = self.service(&record.name) {
+                    let properties = txt.iter_raw().take(MAX_PROPERTIES);
+                    service.properties = Some(
+                        properties
+                            .map(|(key, value)| (key.to_vec(), value.unwrap_or_default().to_vec()))
+                            .collect(),
+                    );
+                }
+            }
+            RData::A(a) => self.add_address(&record.name, IpAddr::V4(a.address.into())),
+            RData::AAAA(aaaa) => self.add_address(&record.name, IpAddr::V6(aaaa.address.into())),
+            _ => {}
+        }
+    }
+
+    fn add_address(&mut self, name: &Name<'_>, ip: IpAddr) {
+        let key = host_key(name);
+        if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
+            return;
+        }
+        let addresses = self.hosts.entry(key).or_default();
+        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+    }
+
+    /// The entry of an instance of our service type; `None` for other names, and when there are too many.
+    fn service(&mut self, name: &Name<'_>) -> Option<&mut Service> {
+        let (label, kind) = name.get_labels().split_first()?;
+        let ours = kind.len() == SERVICE_LABELS.len()
+            && kind.iter().zip(SERVICE_LABELS).all(|(label, ours)| label.as_ref().eq_ignore_ascii_case(ours));
+        if !ours {
+            return None;
+        }
+        let label = std::str::from_utf8(label.as_ref()).ok()?.to_ascii_lowercase();
+        if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
+            return None;
+        }
+        Some(self.services.entry(label).or_default())
+    }
+
+    /// Takes out what is complete. `responder` is where a service is whose host has no address record.
+    fn take_whole(&mut self, responder: Option<IpAddr>) -> Vec<Advert> {
+        let mut adverts = Vec::new();
+        let hosts = &self.hosts;
+        self.services.retain(|label, service| {
+            let (Some((host, port)), Some(properties)) = (&service.target, &service.properties) else {
+                return true;
+            };
+            let Some(addresses) = hosts.get(host).cloned().or(responder.map(|ip| vec![ip])) else {
+                return true;
+            };
+            match advert(label, *port, properties, addresses) {
+                Ok(advert) => adverts.push(advert),
+                Err(problem) => tracing::debug!(%label, %problem, "a reply is no advert"),
+            }
+            false
+        });
+        if self.services.is_empty() {
+            self.hosts.clear();
+        }
+        adverts
+    }
+
+    fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.hosts.is_empty()
+    }
+}
+
+fn advert(
+    label: &str,
+    port: u16,
+    properties: &[(Vec<u8>, Vec<u8>)],
+    addresses: Vec<IpAddr>,
+) -> Result<Advert, InvalidAdvert> {
+    let property = |key: &str| {
+        let found = properties.iter().find(|(other, _)| other.eq_ignore_ascii_case(key.as_bytes()));
+        found.map(|(_, value)| value.as_slice())
+    };
+    Advert::from_txt(label, property, addresses.into_iter().map(|ip| SocketAddr::new(ip, port)))
+}
+
+fn host_key(name: &Name<'_>) -> Vec<u8> {
+    let mut key = Vec::new();
+    for label in name.as_bytes() {
+        key.push(label.len() as u8);
+        key.extend(label.iter().map(u8::to_ascii_lowercase));
+    }
+    key
+}
+
+/// The parser reserves memory for as many records as the header announces: they must at least fit the bytes.
+fn check(bytes: &[u8]) -> Result<(), ReplyError> {
+    const LEAST_QUESTION_BYTES: usize = 5;
+    const LEAST_RECORD_BYTES: usize = 11;
+    if bytes.len() < HEADER_BYTES || bytes.len() > MAX_REPLY_BYTES {
+        return Err(ReplyError::Length(bytes.len()));
+    }
+    let count = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let least = count(4) * LEAST_QUESTION_BYTES + (count(6) + count(8) + count(10)) * LEAST_RECORD_BYTES;
+    if least > bytes.len() - HEADER_BYTES { Err(ReplyError::Counts) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::id::{InstanceId, NodeId};
+    use meshzero_proto::name::{MeshName, ServiceName};
+    use simple_dns::rdata::{A, SRV, TXT};
+    use simple_dns::{CLASS, CharacterString};
+
+    use super::*;
+
+    fn expected(n: u8) -> Advert {
+        Advert {
+            instance: InstanceId::from_random([n; 16]),
+            node: NodeId::from_random([7; 16]),
+            mesh: MeshName::default(),
+            service: ServiceName::new(format!("Küche/{n}")).expect("a name"),
+            addresses: vec![([10, 0, 0, n], 4000).into()],
+            leaving: false,
+        }
+    }
+
+    fn name(text: String) -> Name<'static> {
+        Name::new(&text).expect("a name").into_owned()
+    }
+
+    fn records(n: u8) -> Vec<ResourceRecord<'static>> {
+        let advert = expected(n);
+        let instance = name(format!("{}._meshzero._tcp.local", advert.instance));
+        let host = name(format!("host{n}.local"));
+        let mut txt = TXT::new();
+        for (key, value) in advert.to_txt() {
+            let bytes = format!("{key}={value}").into_bytes();
+            txt.add_char_string(CharacterString::new(&bytes).expect("short").into_owned());
+        }
+        let srv = SRV { priority: 0, weight: 0, port: 4000, target: host.clone() };
+        let a = A { address: std::net::Ipv4Addr::new(10, 0, 0, n).into() };
+        vec![
+            ResourceRecord::new(instance.clone(), CLASS::IN, 10, RData::SRV(srv)),
+            ResourceRecord::new(instance, CLASS::IN, 10, RData::TXT(txt)),
+            ResourceRecord::new(host, CLASS::IN, 10, RData::A(a)),
+        ]
+    }
+
+    fn datagram(records: Vec<ResourceRecord<'static>>) -> Vec<u8> {
+        let mut packet = Packet::new_reply(0);
+        packet.additional_records = records;
+        packet.build_bytes_vec_compressed().expect("it encodes")
+    }
+
+    fn responder() -> SocketAddr {
+        ([10, 0, 0, 9], 5353).into()
+    }
+
+    #[test]
+    fn a_reply_becomes_adverts() {
+        let bytes = datagram((1..=5).flat_map(records).collect());
+        let mut adverts = parse_reply(&bytes).expect("a reply");
+        adverts.sort_by_key(|advert| advert.addresses.clone());
+        assert_eq!(adverts, (1..=5).map(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn records_in_several_datagrams_come_together() {
+        let mut replies = Replies::default();
+        let mut found = Vec::new();
+        for record in (1..=3).flat_map(records) {
+            found.extend(replies.add(responder(), &datagram(vec![record])).expect("a reply"));
+        }
+        found.sort_by_key(|advert| advert.instance);
+        assert_eq!(found.len(), 3);
+        let unknown_host = records(4).into_iter().take(2).collect();
+        let adverts = replies.add(responder(), &datagram(unknown_host)).expect("a reply");
+        assert_eq!(adverts[0].addresses, [SocketAddr::from(([10, 0, 0, 9], 4000))]);
+    }
+
+    #[test]
+    fn other_services_are_skipped() {
+        let mut printer = records(1);
+        for record in &mut printer {
+            record.name = name("office._ipp._tcp.local".into());
+        }
+        assert_eq!(parse_reply(&datagram(printer)), Ok(vec![]));
+    }
+
+    #[test]
+    fn forged_counts_cost_no_memory() {
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes[6..].fill(0xff);
+        assert_eq!(parse_reply(&bytes), Err(ReplyError::Counts));
+        assert_eq!(parse_reply(&[0; 3]), Err(ReplyError::Length(3)));
+        assert_eq!(parse_reply(&vec![0; 60_000]), Err(ReplyError::Length(60_000)));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic() {
+        let whole = datagram((1..=5).flat_map(records).collect());
+        let mut random = fastrand::Rng::with_seed(6762);
+        let mut replies = Replies::default();
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..random.usize(1..12) {
+                let at = random.usize(..bytes.len());
+                bytes[at] = random.u8(..);
+            }
+            bytes.truncate(random.usize(..=whole.len()));
+            let from = SocketAddr::from(([10, 0, 0, 9], random.u16(..)));
+            // Any answer will do; coming back at all is what is tested.
+            let (_, _) = (parse_reply(&bytes), replies.add(from, &bytes));
+        }
+        assert!(replies.incomplete.len() <= MAX_RESPONDERS);
+    }
+}

@@ -1,0 +1,64 @@
+//! The events that a watcher has not read yet, merged so that a slow watcher costs bounded memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::DirectoryEvent;
+use crate::id::InstanceId;
+
+/// Events that wait for one reader: at most one per instance.
+///
+/// A reader that falls behind misses changes that cancelled each other out, never the final state. The queue holds at
+/// most one event for each instance that the reader was told of or that is up, so the directory's own bound is its bound.
+#[derive(Debug, Default)]
+pub struct Pending {
+    events: BTreeMap<u64, DirectoryEvent>,
+    places: HashMap<InstanceId, u64>,
+    next: u64,
+}
+
+impl Pending {
+    /// Adds what happened, merged with what waits for the same instance.
+    pub fn push(&mut self, event: DirectoryEvent) {
+        use DirectoryEvent::{Down, Moved, Up};
+        let id = event.instance().id;
+        let Some(&place) = self.places.get(&id) else {
+            self.places.insert(id, self.next);
+            self.events.insert(self.next, event);
+            self.next += 1;
+            return;
+        };
+        let merged = match (self.events.remove(&place), event) {
+            // The reader has not heard of it.
+            (Some(Up(_)), Down { .. }) => None,
+            (Some(Up(_)), Up(instance) | Moved(instance)) => Some(Up(instance)),
+            // The reader believes it up, and so it is again.
+            (Some(Down { .. } | Moved(_)), Up(instance)) => Some(Moved(instance)),
+            (_, event) => Some(event),
+        };
+        match merged {
+            Some(event) => {
+                self.events.insert(place, event);
+            }
+            None => {
+                self.places.remove(&id);
+            }
+        }
+    }
+
+    /// The event that has waited longest.
+    pub fn pop(&mut self) -> Option<DirectoryEvent> {
+        let (_, event) = self.events.pop_first()?;
+        self.places.remove(&event.instance().id);
+        Some(event)
+    }
+
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}

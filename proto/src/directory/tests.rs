@@ -1,0 +1,258 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::name::MeshName;
+
+struct World {
+    directory: Directory,
+    now: Instant,
+}
+
+fn node(n: u8) -> NodeId {
+    NodeId::from_random([n; 16])
+}
+
+fn id(n: u16) -> InstanceId {
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&n.to_le_bytes());
+    InstanceId::from_random(bytes)
+}
+
+fn port(port: u16) -> SocketAddr {
+    ([10, 0, 0, 1], port).into()
+}
+
+fn advert(instance: u16, of: u8, service: &str) -> Advert {
+    Advert {
+        instance: id(instance),
+        node: node(of),
+        mesh: MeshName::default(),
+        service: ServiceName::new(service).expect("a name"),
+        addresses: vec![port(instance)],
+        leaving: false,
+    }
+}
+
+impl World {
+    fn new(limits: &Limits) -> Self {
+        Self { directory: Directory::new(MeshName::default(), node(0), limits), now: Instant::now() }
+    }
+
+    fn hear(&mut self, advert: Advert, source: Source) -> Changes {
+        self.directory.hear(advert, source, self.now)
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+}
+
+fn world() -> World {
+    World::new(&Limits::default())
+}
+
+fn ups(changes: &Changes) -> usize {
+    changes.events.iter().filter(|e| matches!(e, DirectoryEvent::Up(_))).count()
+}
+
+#[test]
+fn what_is_heard_is_up_once() {
+    let mut world = world();
+    assert_eq!(ups(&world.hear(advert(1, 1, "arm"), Source::Mdns)), 1);
+    assert_eq!(world.hear(advert(1, 1, "arm"), Source::Reply), Changes::default());
+    assert_eq!(world.directory.get("arm").len(), 1);
+    assert!(world.directory.get("ar").is_empty());
+}
+
+#[test]
+fn another_mesh_is_only_noted() {
+    let mut world = world();
+    for n in 0..100 {
+        let mesh = MeshName::new(format!("room-{n}")).expect("a name");
+        world.hear(Advert { mesh, ..advert(n, 1, "arm") }, Source::Mdns);
+    }
+    assert!(world.directory.all().is_empty());
+    assert_eq!(world.directory.other_meshes().len(), OTHER_MESHES);
+}
+
+#[test]
+fn nobody_speaks_in_this_nodes_name() {
+    let mut world = world();
+    assert_eq!(world.hear(advert(1, 0, "arm"), Source::Mdns), Changes::default());
+    assert_eq!(ups(&world.hear(advert(1, 0, "arm"), Source::Local)), 1);
+    world.hear(Advert { addresses: vec![port(666)], ..advert(1, 0, "arm") }, Source::Peer(node(5)));
+    assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
+    world.directory.gone(id(1), Why::Withdrawn, world.now);
+    assert!(world.directory.candidates("arm").is_empty());
+}
+
+#[test]
+fn a_forged_address_does_not_move_a_verified_instance() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.directory.verified(id(1), port(1), world.now);
+    let forged = Advert { addresses: vec![port(666)], ..advert(1, 1, "arm") };
+    let changes = world.hear(forged.clone(), Source::Mdns);
+    assert_eq!((changes.events.len(), changes.doubts), (0, vec![id(1)]));
+    assert_eq!(world.directory.get("arm")[0].addresses, [port(1)]);
+    assert_eq!(world.hear(forged, Source::Mdns), Changes::default(), "one doubt per claim");
+    // The claim turns out to be true.
+    let moved = world.directory.verified(id(1), port(666), world.now);
+    assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(i)] if i.addresses[0] == port(666)));
+}
+
+#[test]
+fn two_stories_about_one_identity_raise_a_doubt() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    assert_eq!(world.hear(advert(1, 2, "arm"), Source::Mdns).doubts, [id(1)]);
+    world.directory.verified(id(1), port(1), world.now);
+    assert_eq!(world.hear(advert(1, 2, "leg"), Source::Mdns), Changes::default());
+    assert_eq!(world.directory.get("arm")[0].node, node(1));
+}
+
+#[test]
+fn more_addresses_of_an_unproved_instance_are_added() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    let more = Advert { addresses: (10..99).map(port).collect(), ..advert(1, 1, "arm") };
+    let changes = world.hear(more, Source::Mdns);
+    assert!(matches!(changes.events[..], [DirectoryEvent::Moved(_)]));
+    assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::advert::MAX_ADDRESSES);
+}
+
+#[test]
+fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    let bye = Advert { leaving: true, ..advert(1, 1, "arm") };
+    let hint = world.hear(bye.clone(), Source::Mdns);
+    assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
+    assert_eq!(world.directory.unheard(id(1), Source::Peer(node(9)), world.now).doubts, [id(1)]);
+    let gone = world.hear(bye, Source::Peer(node(1)));
+    assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: Why::Withdrawn, .. }]));
+}
+
+#[test]
+fn a_dead_instance_comes_back_only_with_proof() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    let down = world.directory.node_gone(node(1), Why::NodeDied, world.now);
+    assert!(matches!(down.events[..], [DirectoryEvent::Down { why: Why::NodeDied, .. }]));
+    assert!(world.directory.get("arm").is_empty());
+    assert_eq!(world.hear(advert(1, 1, "arm"), Source::Mdns), Changes::default(), "asked just now");
+    world.pass(2);
+    let hint = world.hear(advert(1, 1, "arm"), Source::Mdns);
+    assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
+    assert_eq!(world.directory.candidates("arm").len(), 1, "worth a try when nothing else is known");
+    assert_eq!(ups(&world.directory.verified(id(1), port(1), world.now)), 1);
+    world.directory.gone(id(1), Why::Refused, world.now);
+    world.pass(200);
+    world.directory.expire(world.now);
+    assert!(world.directory.candidates("arm").is_empty());
+}
+
+#[test]
+fn a_flood_does_not_push_out_what_is_verified() {
+    let limits = Limits { instances: 100, instances_per_node: 8, ..Limits::default() };
+    let mut world = World::new(&limits);
+    world.hear(advert(1, 0, "own"), Source::Local);
+    world.hear(advert(2, 1, "arm"), Source::Peer(node(1)));
+    for n in 0..5_000_u16 {
+        world.now += Duration::from_millis(1);
+        world.hear(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), Source::Mdns);
+    }
+    assert_eq!(world.directory.all().len(), 100);
+    for n in 0..100 {
+        world.hear(advert(10_000 + n, 1, "forged"), Source::Mdns);
+    }
+    assert_eq!(world.directory.of_node(node(1)).len(), 8);
+    assert_eq!((world.directory.get("arm").len(), world.directory.get("own").len()), (1, 1));
+}
+
+#[test]
+fn every_displaced_instance_is_reported_down() {
+    let limits = Limits { instances: 10, ..Limits::default() };
+    let mut world = World::new(&limits);
+    let (mut up, mut down) = (0, 0);
+    for n in 0..50 {
+        let changes = world.hear(advert(n, n as u8 + 1, "x"), Source::Mdns);
+        up += ups(&changes);
+        down += changes.events.len() - ups(&changes);
+    }
+    assert_eq!((up, down), (50, 40));
+}
+
+#[test]
+fn groups_have_separators_and_exceptions() {
+    let mut world = world();
+    for (n, name) in ["chat/ann", "chat/bob", "chat", "chatter", "chat.eve"].iter().enumerate() {
+        world.hear(advert(n as u16, 1, name), Source::Mdns);
+    }
+    let names = |found: Vec<Instance>| found.into_iter().map(|i| i.service.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(world.directory.group("chat", "/", &[])), ["chat/ann", "chat/bob"]);
+    assert_eq!(names(world.directory.group("chat", ".", &[])), ["chat.eve"]);
+    let bob = ServiceName::new("chat/bob").expect("a name");
+    assert_eq!(names(world.directory.group("chat", "/", &[bob])), ["chat/ann"]);
+    assert_eq!(world.directory.all().len(), 5);
+    assert_eq!(world.directory.service_names().len(), 5);
+}
+
+#[test]
+fn what_only_a_lost_peer_told_is_gone() {
+    let mut world = world();
+    world.hear(advert(1, 1, "told"), Source::Peer(node(9)));
+    world.hear(advert(2, 2, "heard too"), Source::Peer(node(9)));
+    world.hear(advert(2, 2, "heard too"), Source::Mdns);
+    world.hear(advert(3, 3, "proved"), Source::Peer(node(9)));
+    world.directory.verified(id(3), port(3), world.now);
+    let changes = world.directory.peer_lost(node(9), world.now);
+    assert_eq!(changes.events.len(), 1);
+    assert_eq!(world.directory.service_names().len(), 2);
+}
+
+#[test]
+fn signs_of_life_grow_old() {
+    let mut world = world();
+    world.hear(advert(1, 1, "a"), Source::Reply);
+    world.hear(advert(2, 1, "b"), Source::Mdns);
+    let fresh = |world: &World, n| world.directory.is_fresh(id(n), world.now);
+    assert!(fresh(&world, 1) && !fresh(&world, 2));
+    world.pass(2);
+    assert!(!fresh(&world, 1));
+    assert_eq!(world.directory.unproved(Duration::from_secs(1), world.now).len(), 2);
+    world.directory.verified(id(2), port(2), world.now);
+    assert!(fresh(&world, 2));
+}
+
+#[test]
+fn a_slow_reader_misses_only_what_cancelled_out() {
+    let mut pending = Pending::default();
+    let up = |n| DirectoryEvent::Up(world_instance(n));
+    let down = |n| DirectoryEvent::Down { instance: world_instance(n), why: Why::Refused };
+    fn world_instance(n: u16) -> Instance {
+        Instance {
+            id: id(n),
+            node: node(1),
+            service: "x".parse().expect("a name"),
+            addresses: vec![],
+            local: false,
+        }
+    }
+    for n in 0..1_000 {
+        pending.push(up(n));
+        pending.push(DirectoryEvent::Moved(world_instance(n)));
+        pending.push(down(n));
+    }
+    assert!(pending.is_empty(), "the reader never heard of them");
+    pending.push(up(1));
+    pending.push(up(2));
+    assert_eq!(pending.pop(), Some(up(1)));
+    pending.push(down(1));
+    pending.push(up(1));
+    assert_eq!(pending.len(), 2);
+    assert_eq!(pending.pop(), Some(up(2)));
+    assert_eq!(pending.pop(), Some(DirectoryEvent::Moved(world_instance(1))));
+    assert_eq!(pending.pop(), None);
+}

@@ -1,0 +1,103 @@
+//! What one node tells another over a link between peers: which services it knows, and which are gone.
+//!
+//! Each telling is the payload of a frame of [`Kind::Peer`], in MessagePack with field names, so that later versions
+//! can add fields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::advert::Advert;
+use crate::frame::{self, Header, Kind};
+use crate::id::InstanceId;
+
+/// The longest payload of a telling, in bytes.
+pub const MAX_TOLD_BYTES: usize = 64 << 10;
+
+/// How many adverts fit one telling at their longest: 128 bytes for each name, 16 addresses.
+const ADVERTS_AT_ONCE: usize = 64;
+const GONE_AT_ONCE: usize = 1_024;
+
+/// One telling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Services that are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Advert>,
+    /// Services that are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<InstanceId>,
+}
+
+/// The payload of a frame is no telling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a peer's telling does not decode: {0}")]
+pub struct UndecodableTold(String);
+
+impl Told {
+    /// Reads the payload of a frame.
+    ///
+    /// # Errors
+    /// [`UndecodableTold`]: the peer is broken or worse; the link should end.
+    pub fn decode(payload: &[u8]) -> Result<Self, UndecodableTold> {
+        rmp_serde::from_slice(payload).map_err(|error| UndecodableTold(error.to_string()))
+    }
+
+    /// The frames that tell this, as many as it takes.
+    pub fn to_frames(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let known =
+            self.known.chunks(ADVERTS_AT_ONCE).map(|known| Told { known: known.to_vec(), gone: Vec::new() });
+        let gone = self.gone.chunks(GONE_AT_ONCE).map(|gone| Told { known: Vec::new(), gone: gone.to_vec() });
+        for part in known.chain(gone) {
+            let payload = rmp_serde::to_vec_named(&part).expect("names, numbers and addresses always encode");
+            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &payload);
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::id::NodeId;
+    use crate::name::{MAX_NAME_BYTES, MeshName, ServiceName};
+
+    #[test]
+    fn the_longest_tellings_fit_their_frames_and_come_back() {
+        let longest = "x".repeat(MAX_NAME_BYTES);
+        let v6: SocketAddr = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().expect("an address");
+        let advert = Advert {
+            instance: InstanceId::from_random([255; 16]),
+            node: NodeId::from_random([255; 16]),
+            mesh: MeshName::new(&longest).expect("a name"),
+            service: ServiceName::new(&longest).expect("a name"),
+            addresses: vec![v6; crate::advert::MAX_ADDRESSES],
+            leaving: false,
+        };
+        let told = Told { known: vec![advert; 200], gone: vec![InstanceId::from_random([255; 16]); 5_000] };
+        let mut buffer = BytesMut::from(&told.to_frames()[..]);
+        let mut back = Told::default();
+        while let Some(frame) = frame::take(&mut buffer, MAX_TOLD_BYTES).expect("frames within the limit") {
+            assert_eq!(frame.header.kind, Kind::Peer);
+            let part = Told::decode(&frame.payload).expect("it decodes");
+            back.known.extend(part.known);
+            back.gone.extend(part.gone);
+        }
+        assert_eq!(back, told);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn nothing_to_tell_is_no_frame() {
+        assert!(Told::default().to_frames().is_empty());
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        assert!(Told::decode(&[0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
+        assert!(Told::decode(b"").is_err());
+    }
+}
