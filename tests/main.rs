@@ -1,0 +1,1 @@
+//! The tests of the whole mesh, over real sockets and with nothing but the public API.

@@ -1,0 +1,108 @@
+//! What a test needs of the machine: a test either has it, or says aloud that it is skipped and why, or
+//! fails.
+//!
+//! `cargo xtask test` finds out what the machine offers and names it in `MESHZERO_TEST_REQUIRE`, separated by
+//! commas; what is named there must be there. A skip is also appended to the file that `MESHZERO_TEST_SKIPS`
+//! names, since test runners hide what a passing test prints.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::thread;
+
+use crate::{avahi, netns, zeroconf};
+
+/// Whether networks of namespaces can be made here ([`Lan`](crate::Lan)). A test that gets `false` returns.
+///
+/// # Panics
+/// When they cannot, although `MESHZERO_TEST_REQUIRE` names `netns`.
+///
+/// ```
+/// if !meshzero_testing::require::netns() {
+///     return;
+/// }
+/// let lan = meshzero_testing::Lan::new(2);
+/// assert_ne!(lan.host(0).address(), lan.host(1).address());
+/// ```
+#[must_use]
+#[track_caller]
+pub fn netns() -> bool {
+    decide("netns", netns::available())
+}
+
+/// Whether Avahi can be started in a network of namespaces ([`Avahi`](crate::Avahi)). A test that gets
+/// `false` returns.
+///
+/// # Panics
+/// When it cannot, although `MESHZERO_TEST_REQUIRE` names `avahi`.
+#[must_use]
+#[track_caller]
+pub fn avahi() -> bool {
+    decide("avahi", netns::available().and_then(|()| avahi::available()))
+}
+
+/// Whether python-zeroconf can be started in a network of namespaces ([`mod@crate::zeroconf`]). A test that
+/// gets `false` returns.
+///
+/// # Panics
+/// When it cannot, although `MESHZERO_TEST_REQUIRE` names `zeroconf`.
+#[must_use]
+#[track_caller]
+pub fn zeroconf() -> bool {
+    decide("zeroconf", netns::available().and_then(|()| zeroconf::available()))
+}
+
+#[track_caller]
+fn decide(name: &str, available: Result<(), String>) -> bool {
+    let required = env::var("MESHZERO_TEST_REQUIRE").unwrap_or_default();
+    match judge(name, &required, available) {
+        Verdict::Run => true,
+        Verdict::Fail(why) => panic!("{name} must be there, and is not: {why}"),
+        Verdict::Skip(why) => {
+            tell(name, &why);
+            false
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Run,
+    Skip(String),
+    Fail(String),
+}
+
+fn judge(name: &str, required: &str, available: Result<(), String>) -> Verdict {
+    match available {
+        Ok(()) => Verdict::Run,
+        Err(why) if required.split(',').any(|word| word == name) => Verdict::Fail(why),
+        Err(why) => Verdict::Skip(why),
+    }
+}
+
+fn tell(name: &str, why: &str) {
+    let thread = thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    eprintln!("skipped: {test}: it needs {name}: {why}");
+    let Some(path) = env::var_os("MESHZERO_TEST_SKIPS") else { return };
+    let file = OpenOptions::new().append(true).create(true).open(&path);
+    let line = format!("{}: it needs {name}: {why}\n", test.replace(": ", ":"));
+    // One write per line, so that tests of several processes do not mix theirs.
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .expect("the file of skipped tests can be written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_required_fails_and_all_else_is_skipped() {
+        let missing = || Err("no such thing".to_owned());
+        assert_eq!(judge("avahi", "netns,avahi", Ok(())), Verdict::Run);
+        assert_eq!(judge("avahi", "netns,avahi", missing()), Verdict::Fail("no such thing".into()));
+        assert_eq!(judge("avahi", "netns", missing()), Verdict::Skip("no such thing".into()));
+        assert_eq!(judge("avahi", "", missing()), Verdict::Skip("no such thing".into()));
+    }
+}
