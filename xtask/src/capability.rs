@@ -1,0 +1,103 @@
+//! What a machine may or may not offer to the tests, and how that is found out: by trying it where the tests
+//! will run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{find_program, read};
+use crate::report::Skip;
+use crate::sandbox::Sandbox;
+
+/// Something that some tests need and not every machine has. Tests know it by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capability {
+    /// Networks of namespaces, with packet loss.
+    Netns,
+    /// The Avahi daemon and its tools, inside such a network.
+    Avahi,
+    /// python-zeroconf, inside such a network.
+    Zeroconf,
+    /// cargo-nextest, which runs each test in a process of its own and ends those that hang.
+    Nextest,
+}
+
+/// A program that tests start, the Debian package it comes from, and what needs it.
+pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
+    ("ip", "iproute2", Capability::Netns),
+    ("bridge", "iproute2", Capability::Netns),
+    ("sysctl", "procps", Capability::Netns),
+    ("iptables-legacy", "iptables", Capability::Netns),
+    ("dbus-daemon", "dbus", Capability::Avahi),
+    ("avahi-daemon", "avahi-daemon", Capability::Avahi),
+    ("avahi-browse", "avahi-utils", Capability::Avahi),
+    ("python3", "python3", Capability::Zeroconf),
+];
+
+impl Capability {
+    /// The name by which tests know it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Netns => "netns",
+            Self::Avahi => "avahi",
+            Self::Zeroconf => "zeroconf",
+            Self::Nextest => "nextest",
+        }
+    }
+
+    /// Tries it; what is missing is the reason to skip what needs it.
+    pub(crate) fn probe(self, sandbox: Sandbox, venv: &Path) -> Result<(), Skip> {
+        let needs = |capability| missing_programs(capability).map_err(|why| self.skip(why));
+        match self {
+            Self::Nextest => {
+                let version = read(Command::new(env!("CARGO")).args(["nextest", "--version"]));
+                version.map(drop).map_err(|_| {
+                    self.skip("cargo-nextest is not installed: plain `cargo test` runs the tests".into())
+                })
+            }
+            Self::Netns => {
+                needs(Self::Netns)?;
+                read(&mut sandbox.shell(NETNS_PROBE)).map(drop).map_err(|failure| self.skip(failure.0))
+            }
+            Self::Avahi => {
+                Self::Netns.probe(sandbox, venv).map_err(|skip| self.skip(skip.why))?;
+                needs(Self::Avahi)
+            }
+            Self::Zeroconf => {
+                Self::Netns.probe(sandbox, venv).map_err(|skip| self.skip(skip.why))?;
+                let import = read(Command::new(python_in(venv)).args(["-c", "import zeroconf"]));
+                import.map(drop).map_err(|failure| self.skip(failure.0))
+            }
+        }
+    }
+
+    fn skip(self, why: String) -> Skip {
+        let what = match self {
+            Self::Nextest => "cargo-nextest".to_owned(),
+            _ => format!("tests that need {}", self.name()),
+        };
+        Skip { what, why }
+    }
+}
+
+/// The interpreter of a Python virtual environment.
+pub(crate) fn python_in(venv: &Path) -> PathBuf {
+    venv.join("bin/python")
+}
+
+/// Makes a namespace with a bridge, a cable and a rule that drops packets by chance, and removes it all.
+const NETNS_PROBE: &str = "\
+    set -e; a=meshzero-$$-probe-a; b=meshzero-$$-probe-b; \
+    trap 'ip netns del $a 2>/dev/null || :; ip netns del $b 2>/dev/null || :' EXIT; \
+    ip netns add $a; ip netns add $b; \
+    ip -n $a link add br0 type bridge mcast_snooping 0; \
+    ip -n $a link add v0 type veth peer name eth0 netns $b; \
+    ip netns exec $b iptables-legacy -A INPUT -p udp -m statistic --mode random --probability 0.5 -j DROP";
+
+fn missing_programs(capability: Capability) -> Result<(), String> {
+    let needed = PROGRAMS.iter().filter(|(_, _, for_what)| *for_what == capability);
+    let missing: Vec<String> = needed
+        .filter(|(program, _, _)| find_program(program).is_none())
+        .map(|(program, package, _)| format!("`{program}` (Debian package {package})"))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("there is no {}", missing.join(", no "))) }
+}

@@ -1,0 +1,111 @@
+//! What the project allows itself: every list that a check reads, in one place.
+
+/// The only place packages may come from.
+pub(crate) const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// Licences that a dependency may be used under, by their SPDX identifiers.
+pub(crate) const LICENCES: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Packages that must not come in, whoever asks for them, with the reason.
+pub(crate) const BANNED: &[(&str, &str)] = &[
+    ("agnostic-mdns", "mdns-sd is the mDNS library"),
+    ("astro-dnssd", "mdns-sd is the mDNS library"),
+    ("libmdns", "mdns-sd is the mDNS library"),
+    ("mdns", "mdns-sd is the mDNS library"),
+    ("searchlight", "mdns-sd is the mDNS library"),
+    ("simple-mdns", "mdns-sd is the mDNS library"),
+    ("zeroconf", "mdns-sd is the mDNS library"),
+    ("actix-broker", "the router is the broker"),
+    ("actix-telepathy", "meshzero is what connects actors"),
+    ("bastion", "actix is the actor library"),
+    ("coerce", "actix is the actor library"),
+    ("kameo", "actix is the actor library"),
+    ("ractor", "actix is the actor library"),
+    ("riker", "actix is the actor library"),
+    ("xactor", "actix is the actor library"),
+    ("xtra", "actix is the actor library"),
+    ("async-std", "tokio is the runtime"),
+    ("smol", "tokio is the runtime"),
+    ("native-tls", "it links a library of the system"),
+    ("openssl-sys", "it links a library of the system"),
+    ("serde_yaml", "it is not maintained"),
+];
+
+/// Packages of which two versions at once would be two mailboxes, two runtimes or two wire formats.
+pub(crate) const SINGLE: &[&str] =
+    &["actix", "actix-rt", "bincode", "bytes", "mdns-sd", "rmp-serde", "serde", "socket2", "tokio"];
+
+/// The crate that users depend on, and how many crates it may bring, itself included.
+pub(crate) const LIBRARY: (&str, usize) = ("meshzero", 89);
+
+/// The floors of the stair from the ground up. A crate may depend only on floors below its own.
+pub(crate) const FLOORS: &[&[&str]] =
+    &[&["meshzero-proto"], &["meshzero-actors"], &["meshzero"], &["meshzero-cli"]];
+
+/// Members beside the stair: no floor may ship them, and they may not depend on a floor.
+pub(crate) const BESIDE: &[&str] = &["meshzero-testing", "xtask"];
+
+/// What a crate must not bring along, not even through others: the crate, what is foreign to it, and why.
+pub(crate) const FOREIGN: &[(&str, &[&str], &str)] = &[(
+    "meshzero-proto",
+    &["actix", "actix-rt", "arc-swap", "if-addrs", "mdns-sd", "mio", "socket2", "tokio"],
+    "the protocol is pure: bytes and `now` in, bytes and events out",
+)];
+
+/// Words that must not stand in the code of a folder, tests apart: the folder, files that may, the words, and
+/// why.
+pub(crate) struct Wording {
+    pub(crate) folder: &'static str,
+    /// Files or folders below it which may use the words.
+    pub(crate) except: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
+    pub(crate) why: &'static str,
+}
+
+/// What the manifests cannot say about the floors, because the standard library needs no dependency.
+pub(crate) const WORDINGS: &[Wording] = &[
+    Wording {
+        folder: "proto/src",
+        except: &[],
+        words: &[
+            "Instant::now",
+            "SystemTime",
+            "TcpListener",
+            "TcpStream",
+            "UdpSocket",
+            "std::env",
+            "std::fs",
+            "std::process",
+            "std::thread",
+        ],
+        why: "the protocol has no clock, no sockets and no threads: they are its caller's",
+    },
+    Wording {
+        folder: "actors/src",
+        except: &["actors/src/mdns.rs", "actors/src/mdns/"],
+        words: &["mdns_sd"],
+        why: "only the mdns module knows the mDNS library",
+    },
+    Wording {
+        folder: "src",
+        except: &[],
+        words: &["mdns_sd", "socket2", "TcpListener", "TcpStream", "UdpSocket"],
+        why: "sockets are the actors' floor",
+    },
+];
+
+/// Lines from which on a file is reported as long.
+pub(crate) const LONG_FILE: usize = 400;

@@ -1,0 +1,75 @@
+//! What a run tells: one line per step with its duration, and at the end what was skipped and why.
+
+use std::time::{Duration, Instant};
+
+use crate::process::Outcome;
+
+/// The account of one run.
+#[derive(Default)]
+pub(crate) struct Report {
+    steps: Vec<(&'static str, Duration)>,
+    skipped: Vec<Skip>,
+}
+
+/// Something that was left out, and the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Skip {
+    /// What was left out.
+    pub(crate) what: String,
+    /// Why, and what would change it.
+    pub(crate) why: String,
+}
+
+impl Report {
+    /// Announces a step, does it, and notes how long it took.
+    pub(crate) fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+        println!("==> {name}");
+        let started = Instant::now();
+        let outcome = work();
+        let took = started.elapsed();
+        let verdict = if outcome.is_ok() { "done" } else { "FAILED" };
+        println!("<== {name}: {verdict} in {:.1} s", took.as_secs_f64());
+        self.steps.push((name, took));
+        outcome
+    }
+
+    /// Notes what was left out.
+    pub(crate) fn skip(&mut self, skip: Skip) {
+        println!("skipped: {}: {}", skip.what, skip.why);
+        self.skipped.push(skip);
+    }
+
+    /// The account of the whole run, several lines long.
+    pub(crate) fn summary(&self) -> String {
+        let mut text = String::from("\n");
+        for (name, took) in &self.steps {
+            text += &format!("{:>8.1} s  {name}\n", took.as_secs_f64());
+        }
+        if self.skipped.is_empty() {
+            text += "nothing was skipped\n";
+        }
+        for Skip { what, why } in &self.skipped {
+            text += &format!("skipped: {what}: {why}\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Failure;
+
+    #[test]
+    fn the_summary_names_steps_and_what_was_skipped() {
+        let mut report = Report::default();
+        report.step("first", || Ok(())).expect("it does nothing");
+        report.step("second", || Err::<(), _>(Failure("broken".into()))).expect_err("it fails");
+        assert!(report.summary().contains("nothing was skipped"));
+        report.skip(Skip { what: "avahi".into(), why: "it is not installed".into() });
+        let summary = report.summary();
+        assert!(summary.contains("first") && summary.contains("second"), "{summary}");
+        assert!(summary.contains("skipped: avahi: it is not installed"), "{summary}");
+        assert!(!summary.contains("nothing was skipped"));
+    }
+}

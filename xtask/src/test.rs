@@ -1,0 +1,173 @@
+//! `cargo xtask test`: every check and every test, in the order in which a failure is found soonest.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+use std::{env, fs};
+
+use crate::capability::{Capability, python_in};
+use crate::metadata::Metadata;
+use crate::process::{Failure, Outcome, run};
+use crate::report::{Report, Skip};
+use crate::sandbox::Sandbox;
+use crate::{dependencies, hygiene, policy, setup, stair};
+
+/// How much of it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything.
+    Full,
+    /// Without setting anything up, and without the documentation.
+    Quick,
+}
+
+/// No step of cargo takes this long; one that does hangs.
+const STEP: Duration = Duration::from_secs(30 * 60);
+
+/// Does it all and prints the account.
+pub(crate) fn start(scope: Scope) -> ExitCode {
+    let mut report = Report::default();
+    let outcome = all(&mut report, scope);
+    println!("{}", report.summary());
+    match outcome {
+        Ok(()) => {
+            println!("all is well");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("failed: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(report: &mut Report, scope: Scope) -> Outcome {
+    report.step("fetch dependencies", || cargo(&["fetch", "--locked"]))?;
+    let metadata = Metadata::load()?;
+    let scene = prepare(report, scope, &metadata)?;
+
+    report.step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
+    report.step("dependencies", || check_dependencies(&metadata))?;
+    report.step("the stair", || check_stair(&metadata))?;
+    report.step("hygiene", || check_hygiene(&metadata))?;
+    report.step("clippy", || {
+        cargo(&["clippy", "--workspace", "--all-targets", LOCKED, OFFLINE, "--", "-D", "warnings"])
+    })?;
+    report.step("build", || cargo(&["build", "--workspace", "--all-targets", LOCKED, OFFLINE]))?;
+    let tested = report.step("tests", || scene.run_tests());
+    scene.collect_skips(report)?;
+    tested?;
+    if scope == Scope::Full {
+        report.step("documentation tests", || {
+            scene.cargo(&["test", "--doc", "--workspace", LOCKED, OFFLINE])
+        })?;
+        report.step("documentation", || {
+            let arguments = ["doc", "--no-deps", "--workspace", LOCKED, OFFLINE];
+            run(Command::new(env!("CARGO")).args(arguments).env("RUSTDOCFLAGS", "-D warnings"), STEP)
+        })?;
+    }
+    Ok(())
+}
+
+const LOCKED: &str = "--locked";
+const OFFLINE: &str = "--offline";
+
+fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Scene> {
+    let venv = metadata.target.join("test-venv");
+    if scope == Scope::Full {
+        let skipped = report.step("set up", || Ok(setup::install(&venv)))?;
+        // A server that tests for others must not quietly test less than it could.
+        let must_succeed = env::var_os("CI").is_some() && setup::has_rights();
+        let failed = skipped.first().filter(|_| must_succeed);
+        if let Some(Skip { what, why }) = failed {
+            return Err(Failure(format!("{what}: {why}")));
+        }
+        skipped.into_iter().for_each(|skip| report.skip(skip));
+    }
+    let sandbox = Sandbox::find();
+    if let Some(skip) = sandbox.weakness() {
+        report.skip(skip);
+    }
+    let mut present = Vec::new();
+    for capability in [Capability::Netns, Capability::Avahi, Capability::Zeroconf, Capability::Nextest] {
+        match capability.probe(sandbox, &venv) {
+            Ok(()) => present.push(capability),
+            Err(skip) => report.skip(skip),
+        }
+    }
+    let skips = metadata.target.join("test-skips");
+    fs::write(&skips, "").map_err(|error| Failure(format!("cannot write {}: {error}", skips.display())))?;
+    Ok(Scene { sandbox, present, python: python_in(&venv), skips })
+}
+
+/// Where and with what the tests run.
+struct Scene {
+    sandbox: Sandbox,
+    present: Vec<Capability>,
+    /// The interpreter that has zeroconf.
+    python: PathBuf,
+    /// Where a test that skips itself says so.
+    skips: PathBuf,
+}
+
+impl Scene {
+    /// Everything but the documentation tests.
+    fn run_tests(&self) -> Outcome {
+        if self.present.contains(&Capability::Nextest) {
+            return self.cargo(&["nextest", "run", "--workspace", LOCKED, OFFLINE]);
+        }
+        self.cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", LOCKED, OFFLINE])
+    }
+
+    /// Cargo where the tests are to run, told what they must find there.
+    fn cargo(&self, arguments: &[&str]) -> Outcome {
+        let required: Vec<&str> = self.present.iter().map(|capability| capability.name()).collect();
+        let mut command = self.sandbox.command(env!("CARGO"));
+        command
+            .args(arguments)
+            .env("MESHZERO_TEST_REQUIRE", required.join(","))
+            .env("MESHZERO_TEST_PYTHON", &self.python)
+            .env("MESHZERO_TEST_SKIPS", &self.skips);
+        run(&mut command, STEP)
+    }
+
+    /// Takes over what the tests said they skipped.
+    fn collect_skips(&self, report: &mut Report) -> Outcome {
+        let text = fs::read_to_string(&self.skips)
+            .map_err(|error| Failure(format!("cannot read {}: {error}", self.skips.display())))?;
+        for (what, why) in text.lines().filter_map(|line| line.split_once(": ")) {
+            report.skip(Skip { what: what.to_owned(), why: why.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+fn check_dependencies(metadata: &Metadata) -> Outcome {
+    let (library, most) = policy::LIBRARY;
+    if let Some(crates) = dependencies::count(metadata, library) {
+        println!("{library} brings {crates} crates, of {most} allowed");
+    }
+    none_of(&dependencies::violations(metadata))
+}
+
+fn check_stair(metadata: &Metadata) -> Outcome {
+    let mut found = stair::violations(metadata);
+    found.extend(stair::foreign_words(&metadata.root)?);
+    none_of(&found)
+}
+
+fn check_hygiene(metadata: &Metadata) -> Outcome {
+    let files = hygiene::rust_files(&metadata.root)?;
+    for long in hygiene::long_files(&files) {
+        println!("long file, is it still one idea? {long}");
+    }
+    none_of(&hygiene::violations(&files))
+}
+
+fn none_of(violations: &[String]) -> Outcome {
+    if violations.is_empty() { Ok(()) } else { Err(Failure(violations.join("\n"))) }
+}
+
+fn cargo(arguments: &[&str]) -> Outcome {
+    run(Command::new(env!("CARGO")).args(arguments), STEP)
+}
