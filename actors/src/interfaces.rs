@@ -290,6 +290,12 @@ fn default_route_address() -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
+/// The addresses of one endpoint in the order in which this host should try them.
+pub fn ordered(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let own: Vec<OwnAddress> = list_all().unwrap_or_default().into_iter().map(|own| own.address).collect();
+    meshzero_proto::addresses::order(addresses, &own)
+}
+
 /// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back
 /// (RFC 6762 §6.7), and the group it asks.
 ///

@@ -1,6 +1,40 @@
 //! The moving half of meshzero: sockets, mailboxes and the actors that own them.
+//!
+//! A [`node::Node`] has two actors: [`discovery`] knows who is there, [`router`] knows which of them are connected.
+//! A service is offered by [`offer`]: its [`endpoint`] accepts connections, each becomes a [`session`], and messages
+//! go through an inbox ([`hosted`]) or a mailbox ([`foreign`]) into the user's actor. A caller's messages follow a
+//! [`route`] over [`link`]s; news come over [`feed`]s.
 
+pub mod alarms;
+pub mod call;
+pub mod describe;
 pub mod dial;
+pub mod discovery;
+pub mod endpoint;
+pub mod feed;
+pub mod foreign;
+pub mod handler;
+pub mod home;
+pub mod hosted;
+pub mod inbound;
+mod inbox;
+pub mod incoming;
 pub mod interfaces;
+mod keeper;
+pub mod link;
 pub mod mdns;
+mod message;
+pub mod node;
+pub mod offer;
+pub mod outbox;
+pub mod place;
+pub mod publisher;
 pub mod query;
+pub mod route;
+pub mod router;
+pub mod service;
+mod session;
+pub mod socket;
+pub mod subscriber;
+
+pub use message::NetMessage;

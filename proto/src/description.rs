@@ -55,7 +55,11 @@ impl Description {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", if self.service.is_empty() { "(an endpoint without a name)" } else { &self.service })?;
+        writeln!(
+            f,
+            "{}",
+            if self.service.is_empty() { "(an endpoint without a name)" } else { &self.service }
+        )?;
         for message in &self.messages {
             writeln!(f, "  message {}", message.name)?;
             writeln!(f, "    takes   {}", message.message)?;

@@ -89,6 +89,18 @@ pub enum Why {
     Displaced,
 }
 
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Withdrawn => "it was withdrawn",
+            Self::Refused => "its address does not answer any more",
+            Self::Unreachable => "its addresses do not answer in time",
+            Self::NodeDied => "its process has ended",
+            Self::Displaced => "the directory is full",
+        })
+    }
+}
+
 /// Where an advert was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

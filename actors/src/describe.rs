@@ -1,0 +1,24 @@
+//! What a service of this node says of itself when it is asked.
+
+use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
+
+use crate::service::Service;
+
+/// The description of `service` as it is now.
+pub fn describe(service: &Service) -> Description {
+    let messages = service.messages().iter().map(|info| MessageDescription {
+        name: info.name.to_string(),
+        message: Default::default(),
+        reply: Default::default(),
+    });
+    let topics = service.publisher.topics().into_iter().map(|info| TopicDescription {
+        topic: info.topic.to_string(),
+        item: Default::default(),
+        retained: info.retained,
+    });
+    Description {
+        service: service.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+        messages: messages.collect(),
+        topics: topics.collect(),
+    }
+}

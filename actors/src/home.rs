@@ -1,0 +1,124 @@
+//! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought.
+
+use std::future::Future;
+use std::time::Instant;
+
+use actix::{Arbiter, ArbiterHandle, System};
+use tokio::sync::oneshot;
+
+/// Where a node's actors and connections run. Cheap to clone, usable from any thread.
+#[derive(Debug, Clone)]
+pub struct Home {
+    arbiter: ArbiterHandle,
+}
+
+/// The node's thread has ended, or could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the thread that this mesh lives on has ended")]
+pub struct Gone;
+
+impl Home {
+    /// The current thread's arbiter where there is one; otherwise a new thread with an actix System of its own,
+    /// which ends when [`Home::stop`] is called.
+    ///
+    /// # Errors
+    /// [`Gone`] when the new thread could not be started.
+    pub fn find_or_start() -> Result<(Self, Lodging), Gone> {
+        if let Some(arbiter) = Arbiter::try_current() {
+            return Ok((Self { arbiter }, Lodging::Guest));
+        }
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        std::thread::Builder::new()
+            .name("meshzero".into())
+            .spawn(move || {
+                let system = System::new();
+                let started = tell.send((System::current(), Arbiter::current()));
+                if started.is_ok()
+                    && let Err(error) = system.run()
+                {
+                    tracing::error!(%error, "the thread of the mesh ended in an error");
+                }
+            })
+            .map_err(|_| Gone)?;
+        let (system, arbiter) = told.recv().map_err(|_| Gone)?;
+        Ok((Self { arbiter }, Lodging::Owner(system)))
+    }
+
+    /// Runs `task` on the node's thread.
+    ///
+    /// # Errors
+    /// [`Gone`] when the thread has ended; the task is dropped.
+    pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Gone> {
+        if self.arbiter.spawn_fn(task) { Ok(()) } else { Err(Gone) }
+    }
+
+    /// Runs the future that `start` makes on the node's thread. The future itself need not be `Send`.
+    ///
+    /// # Errors
+    /// [`Gone`] when the thread has ended.
+    pub fn spawn<F: Future<Output = ()> + 'static>(
+        &self,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<(), Gone> {
+        self.run(move || drop(actix::spawn(start())))
+    }
+
+    /// Runs a future on the node's thread and waits for what it gives, on any executor.
+    ///
+    /// # Errors
+    /// [`Gone`] when the thread has ended before the future did.
+    ///
+    /// # Cancel safety
+    /// Dropping this stops waiting; the future goes on.
+    pub async fn ask<T: Send + 'static, F: Future<Output = T> + 'static>(
+        &self,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, Gone> {
+        let (tell, told) = oneshot::channel();
+        self.spawn(move || async move {
+            // Nobody waits any more when this fails, and then nobody misses the answer.
+            let _ = tell.send(start().await);
+        })?;
+        told.await.map_err(|_| Gone)
+    }
+
+    /// A signal at `instant`, for futures that must work outside tokio as well.
+    ///
+    /// # Errors
+    /// [`Gone`] when the thread has ended.
+    pub fn alarm(&self, instant: Instant) -> Result<oneshot::Receiver<()>, Gone> {
+        let (mut ring, alarm) = oneshot::channel();
+        self.spawn(move || async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(instant.into()) => {
+                    let _ = ring.send(());
+                }
+                () = ring.closed() => {}
+            }
+        })?;
+        Ok(alarm)
+    }
+
+    /// The arbiter, for actors that are started on the node's thread.
+    pub fn arbiter(&self) -> &ArbiterHandle {
+        &self.arbiter
+    }
+}
+
+/// Whose thread a node lives on.
+#[derive(Debug)]
+pub enum Lodging {
+    /// The user's: it outlives the node.
+    Guest,
+    /// The node's own: it ends with the node.
+    Owner(System),
+}
+
+impl Lodging {
+    /// Ends the thread if it is the node's own.
+    pub fn leave(&self) {
+        if let Self::Owner(system) = self {
+            system.stop();
+        }
+    }
+}

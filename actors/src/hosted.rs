@@ -1,0 +1,208 @@
+//! An actor that the mesh runs: made by a factory, fed from its inbox in its own context, made anew after a panic.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, Addr, AsyncContext, Context};
+use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::name::TypeName;
+
+use crate::handler::Registration;
+use crate::inbound::Inbound;
+use crate::inbox::{Inbox, Job, Next};
+use crate::service::Entry;
+
+/// Messages handled in one go before the actor's mailbox and timers have their turn.
+const TURN: usize = 64;
+
+/// The pause after a second panic without a handled message in between; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Makes the actor, at first and after each panic.
+pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
+
+type Call<A> = fn(&mut A, &mut <A as Actor>::Context, Inbound, &TypeName, &DecodeLimits);
+
+/// The entrance to an actor that the mesh runs.
+pub struct Hosted<A: Actor> {
+    inbox: Arc<Inbox<A>>,
+    addr: Arc<Mutex<Addr<A>>>,
+}
+
+impl<A: Actor<Context = Context<A>>> Hosted<A> {
+    /// Makes the actor on the current arbiter. `stopped` runs there when the actor has stopped itself for good.
+    ///
+    /// # Errors
+    /// [`Panicked`]: the factory did.
+    pub(crate) fn start(
+        factory: Factory<A>,
+        handlers: &[Registration<A>],
+        limits: DecodeLimits,
+        mailbox: usize,
+        stopped: impl FnOnce() + 'static,
+    ) -> Result<Self, Panicked> {
+        let inbox = Arc::new(Inbox::new());
+        let table = handlers.iter().map(|handler| (handler.name.clone(), handler.call)).collect();
+        let handled = Rc::new(Cell::new(0));
+        let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, handled };
+        let (addr, first) = catch_unwind(AssertUnwindSafe(|| host.make())).map_err(|_| Panicked)?;
+        let addr = Arc::new(Mutex::new(addr));
+        // Weak, because an actor lives as long as somebody has its address.
+        let shared = Arc::downgrade(&addr);
+        actix::spawn(async move {
+            host.keep(first, &shared).await;
+            host.inbox.abandon();
+            stopped();
+        });
+        Ok(Self { inbox, addr })
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox<A>> {
+        &self.inbox
+    }
+
+    /// The address of the actor as it is now; after a panic it is another.
+    pub fn addr(&self) -> Addr<A> {
+        self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<A: Actor> Entry for Hosted<A> {
+    fn deliver(&self, slot: usize, inbound: Inbound) {
+        self.inbox.push(Job::Remote(slot, inbound));
+    }
+
+    fn close(&self) {
+        self.inbox.close();
+    }
+
+    fn is_alive(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+}
+
+type Life = Pin<Box<dyn Future<Output = ()>>>;
+
+struct Host<A: Actor> {
+    factory: Factory<A>,
+    inbox: Arc<Inbox<A>>,
+    table: Arc<[(TypeName, Call<A>)]>,
+    limits: DecodeLimits,
+    mailbox: usize,
+    handled: Rc<Cell<u64>>,
+}
+
+impl<A: Actor<Context = Context<A>>> Host<A> {
+    /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
+    fn make(&mut self) -> (Addr<A>, Life) {
+        let actor = (self.factory)();
+        let mut context = Context::new();
+        context.set_mailbox_capacity(self.mailbox);
+        context.spawn(Driver {
+            inbox: Arc::clone(&self.inbox),
+            table: Arc::clone(&self.table),
+            limits: self.limits,
+            handled: Rc::clone(&self.handled),
+        });
+        let addr = context.address();
+        (addr, Box::pin(context.into_future(actor)))
+    }
+
+    /// Runs one actor after the other until one ends without a panic.
+    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) {
+        let mut life = Some(first);
+        let mut pause = Duration::ZERO;
+        loop {
+            let before = self.handled.get();
+            let actor = std::any::type_name::<A>();
+            match life.take() {
+                Some(life) => match run_to_end(life).await {
+                    Ok(()) => return,
+                    Err(Panicked) => tracing::error!(actor, "an actor panicked and is made anew"),
+                },
+                None => tracing::error!(actor, "the factory of an actor panicked"),
+            }
+            if self.handled.get() > before {
+                pause = Duration::ZERO;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            if self.inbox.is_closed() {
+                return;
+            }
+            let made = catch_unwind(AssertUnwindSafe(|| self.make()));
+            life = made.ok().map(|(addr, life)| {
+                if let Some(shared) = shared.upgrade() {
+                    *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
+                }
+                life
+            });
+        }
+    }
+}
+
+/// An actor's life, or its making, ended in a panic.
+pub(crate) struct Panicked;
+
+async fn run_to_end(mut life: Life) -> Result<(), Panicked> {
+    let end = poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)),
+    })
+    .await;
+    // actix polls a context once more when it is dropped alive, and then a handler may panic again.
+    match catch_unwind(AssertUnwindSafe(|| drop(life))) {
+        Ok(()) => end,
+        Err(_) => Err(Panicked),
+    }
+}
+
+/// Lives in the actor's context and calls its handlers for what is in the inbox.
+struct Driver<A: Actor> {
+    inbox: Arc<Inbox<A>>,
+    table: Arc<[(TypeName, Call<A>)]>,
+    limits: DecodeLimits,
+    handled: Rc<Cell<u64>>,
+}
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut A,
+        context: &mut A::Context,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        for _ in 0..TURN {
+            match self.inbox.next(task.waker()) {
+                Next::Job(Job::Remote(slot, mut inbound)) => {
+                    // The session checks the slot against the catalogue, which has one entry for each handler.
+                    if let Some((name, call)) = self.table.get(slot)
+                        && inbound.is_due(Instant::now())
+                    {
+                        call(actor, context, inbound, name, &self.limits);
+                    }
+                }
+                Next::Job(Job::Local(call)) => call(actor, context),
+                Next::Empty => return Poll::Pending,
+                Next::Closed => return Poll::Ready(()),
+            }
+            self.handled.set(self.handled.get() + 1);
+            // A handler may have made the context wait (`AtomicResponse`) or stop; the rest comes afterwards.
+            if context.waiting() {
+                return Poll::Pending;
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

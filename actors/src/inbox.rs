@@ -1,0 +1,103 @@
+//! The messages that wait for one actor that the mesh runs. They outlive the actor: after a panic the next one goes on.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use actix::Actor;
+
+use crate::inbound::Inbound;
+
+/// One message that waits.
+pub(crate) enum Job<A: Actor> {
+    /// From a connection, for the handler with this number.
+    Remote(usize, Inbound),
+    /// From this process, as a call of its handler.
+    Local(Box<dyn FnOnce(&mut A, &mut A::Context) + Send>),
+}
+
+/// The queue. Its length is bounded by the service's permits, one of which comes with every message.
+pub(crate) struct Inbox<A: Actor> {
+    state: Mutex<State<A>>,
+}
+
+struct State<A: Actor> {
+    jobs: VecDeque<Job<A>>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// What an inbox has for the actor.
+pub(crate) enum Next<A: Actor> {
+    Job(Job<A>),
+    /// Nothing; the waker will be called.
+    Empty,
+    /// Nothing, and nothing will come.
+    Closed,
+}
+
+impl<A: Actor> Inbox<A> {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::new(State { jobs: VecDeque::new(), waker: None, closed: false }) }
+    }
+
+    /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
+    pub(crate) fn push(&self, job: Job<A>) {
+        let waker = {
+            let mut state = self.lock();
+            if state.closed {
+                drop(state);
+                return drop(job);
+            }
+            state.jobs.push_back(job);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes the next message, or leaves `waker` to be called when there is one.
+    pub(crate) fn next(&self, waker: &Waker) -> Next<A> {
+        let mut state = self.lock();
+        if let Some(job) = state.jobs.pop_front() {
+            return Next::Job(job);
+        }
+        if state.closed {
+            return Next::Closed;
+        }
+        state.waker = Some(waker.clone());
+        Next::Empty
+    }
+
+    /// Takes no more messages. Those that wait are still handled.
+    pub(crate) fn close(&self) {
+        let waker = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Drops what waits, when no actor will take it any more.
+    pub(crate) fn abandon(&self) {
+        let jobs = {
+            let mut state = self.lock();
+            state.closed = true;
+            std::mem::take(&mut state.jobs)
+        };
+        // Outside the lock: what the callers are told may run code of theirs.
+        drop(jobs);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<A>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

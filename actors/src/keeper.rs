@@ -1,0 +1,200 @@
+//! Keeps one route connected: dials the instances that discovery names, and dials again while they are named.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use actix::Addr;
+use meshzero_proto::directory::{DirectoryEvent, Instance};
+use meshzero_proto::hello::Hello;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::ServiceName;
+use tokio::sync::watch;
+use tokio::time;
+
+use crate::dial;
+use crate::interfaces;
+use crate::link::Link;
+use crate::route::{Member, Route};
+use crate::router::{self, Events, Own, OwnAt, Router};
+
+/// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long one attempt to connect may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a keeper looks whether anybody still holds its route.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Keeps one route, and ends when nobody holds it any more.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    pub(crate) route: Weak<Route>,
+    pub(crate) router: Addr<Router>,
+    pub(crate) hello: Hello,
+    pub(crate) limits: Arc<Limits>,
+}
+
+/// What discovery says of one instance at the moment; `None` when it says that it is gone.
+type Listed = watch::Sender<Option<Instance>>;
+
+impl Keeper {
+    /// Keeps the route to all instances of a name, as `events` tell of them.
+    pub(crate) async fn keep_name(self, mut events: Events) {
+        let mut listed: HashMap<InstanceId, Listed> = HashMap::new();
+        while let Some(event) = self.next(&mut events).await {
+            match event {
+                DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
+                    let id = instance.id;
+                    let known = listed.get(&id).is_some_and(|told| told.send(Some(instance.clone())).is_ok());
+                    if !known {
+                        let (tell, told) = watch::channel(Some(instance));
+                        listed.insert(id, tell);
+                        actix::spawn(self.clone().keep_instance(told));
+                    }
+                }
+                DirectoryEvent::Down { instance, why } => {
+                    if let Some(told) = listed.remove(&instance.id) {
+                        // Who is still connected stays so; nobody is dialled any more.
+                        let _ = told.send(None);
+                    }
+                    if let Some(route) = self.route.upgrade() {
+                        route.note_trouble(format!("the last one known is gone: {why}"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next event, while somebody holds the route.
+    async fn next(&self, events: &mut Events) -> Option<DirectoryEvent> {
+        loop {
+            tokio::select! {
+                event = events.recv() => return event,
+                () = time::sleep(GLANCE) => {
+                    self.route.upgrade()?;
+                }
+            }
+        }
+    }
+
+    async fn keep_instance(self, mut listed: watch::Receiver<Option<Instance>>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(instance) = listed.borrow_and_update().clone() else { return };
+            if instance.local {
+                return self.add_own(instance).await;
+            }
+            let hello = Hello { instance: Some(instance.id), ..self.hello.clone() };
+            match self.connect(&instance.addresses, &hello).await {
+                Some(link) => {
+                    pause = FIRST_PAUSE;
+                    if self.hold(link, instance).await.is_none() {
+                        return;
+                    }
+                }
+                None if self.route.strong_count() == 0 => return,
+                None => {
+                    tokio::select! {
+                        () = time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                        changed = listed.changed() => if changed.is_err() { return },
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the route to the one endpoint at `address`.
+    pub(crate) async fn keep_address(self, address: SocketAddr) {
+        if let Ok(Some(service)) = self.router.send(OwnAt(address)).await {
+            let instance = Instance {
+                id: service.identity.instance,
+                node: service.identity.node,
+                service: service.identity.name.clone().unwrap_or_else(|| nameless(address)),
+                addresses: vec![address],
+                local: true,
+            };
+            return self.add(Member::Local(service, instance));
+        }
+        let mut pause = FIRST_PAUSE;
+        while self.route.strong_count() > 0 {
+            match self.connect(&[address], &self.hello).await {
+                Some(link) => {
+                    pause = FIRST_PAUSE;
+                    let instance = router::instance_at(address, &link.welcome);
+                    if self.hold(link, instance).await.is_none() {
+                        return;
+                    }
+                }
+                None => {
+                    time::sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn connect(&self, addresses: &[SocketAddr], hello: &Hello) -> Option<Arc<Link>> {
+        let addresses = interfaces::ordered(addresses);
+        let opened = match dial::dial(&addresses, hello, PATIENCE).await {
+            Ok(dialled) => Link::open(dialled, &self.limits).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match opened {
+            Ok(link) => Some(link),
+            Err(trouble) => {
+                tracing::debug!(%trouble, "an instance cannot be reached");
+                if let Some(route) = self.route.upgrade() {
+                    route.note_trouble(trouble);
+                }
+                None
+            }
+        }
+    }
+
+    /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
+    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<()> {
+        let id = instance.id;
+        self.add(Member::Remote(Arc::clone(&link), instance));
+        loop {
+            tokio::select! {
+                () = link.closed() => {
+                    let route = self.route.upgrade()?;
+                    route.remove(id);
+                    route.note_trouble("the connection was lost".to_owned());
+                    return Some(());
+                }
+                () = time::sleep(GLANCE) => if self.route.strong_count() == 0 {
+                    link.close();
+                    return None;
+                },
+            }
+        }
+    }
+
+    async fn add_own(&self, instance: Instance) {
+        if let Ok(Some(service)) = self.router.send(Own(instance.id)).await {
+            self.add(Member::Local(service, instance));
+        }
+    }
+
+    fn add(&self, member: Member) {
+        if let Some(route) = self.route.upgrade() {
+            route.add(member);
+        }
+    }
+}
+
+/// Between half and all of `pause`, so that many who lost the same endpoint do not come back at once.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// What an endpoint without a name is called where a name is needed.
+pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
+    ServiceName::new(address.to_string()).expect("an address is short and printable")
+}

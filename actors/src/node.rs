@@ -1,0 +1,181 @@
+//! A node: one process's membership of a mesh, with the actors that make it work.
+
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Actor, Addr};
+use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::MeshName;
+
+use crate::alarms::Alarms;
+use crate::discovery::{Discovery, Leave};
+use crate::home::{Gone, Home, Lodging};
+use crate::interfaces::{Interfaces, InterfacesError};
+use crate::router::{Close, Router};
+
+/// How a node takes part.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The mesh to join.
+    pub mesh: MeshName,
+    /// The interfaces to use.
+    pub interfaces: Interfaces,
+    /// Endpoints of the mesh, as `host:port`, that are asked and told what is known where multicast does not pass.
+    pub peers: Vec<String>,
+    /// The ports that endpoints may have; the system chooses where this is `None`.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The interfaces cannot be used.
+    #[error(transparent)]
+    Interfaces(#[from] InterfacesError),
+    /// The node's thread cannot be started, or has ended.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// The system gave no randomness for the node's identity.
+    #[error("the system gave no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// Discovery could not start.
+    #[error("discovery could not start: {0}")]
+    Discovery(std::io::Error),
+}
+
+/// One process's membership of a mesh.
+pub struct Node {
+    config: Config,
+    id: NodeId,
+    home: Home,
+    lodging: Mutex<Option<Lodging>>,
+    alarms: Arc<Alarms>,
+    limits: Arc<Limits>,
+    decode_limits: DecodeLimits,
+    discovery: Addr<Discovery>,
+    router: Addr<Router>,
+}
+
+impl Node {
+    /// Joins a mesh: on the current arbiter where there is one, else on a thread of its own. Works on any executor.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        config.interfaces.check()?;
+        let id = NodeId::from_random(random()?);
+        let limits = Arc::new(config.limits.clone());
+        let alarms = Alarms::new();
+        let (home, lodging) = Home::find_or_start()?;
+        let (started, ringing, bounds) = (config.clone(), Arc::clone(&alarms), Arc::clone(&limits));
+        let (discovery, router) = home
+            .ask(move || async move {
+                actix::spawn(async move { ringing.ring().await });
+                let discovery = Discovery::start_for(&started, id)?;
+                let router = Router::new(hello(&started, id), discovery.clone(), bounds).start();
+                Ok::<_, std::io::Error>((discovery, router))
+            })
+            .await?
+            .map_err(StartError::Discovery)?;
+        let decode_limits = DecodeLimits::typed(&limits);
+        let lodging = Mutex::new(Some(lodging));
+        Ok(Arc::new(Self { config, id, home, lodging, alarms, limits, decode_limits, discovery, router }))
+    }
+
+    /// The node's identity.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// How the node takes part.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// What decoding a message of a Rust type may cost.
+    pub fn decode_limits(&self) -> &DecodeLimits {
+        &self.decode_limits
+    }
+
+    /// Where the node lives.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The node's alarm clock.
+    pub fn alarms(&self) -> &Arc<Alarms> {
+        &self.alarms
+    }
+
+    /// The discovery actor.
+    pub fn discovery(&self) -> &Addr<Discovery> {
+        &self.discovery
+    }
+
+    /// The router actor.
+    pub fn router(&self) -> &Addr<Router> {
+        &self.router
+    }
+
+    /// What this node says first on a connection for `purpose`.
+    pub fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
+        Hello { instance, purpose, ..hello(&self.config, self.id) }
+    }
+
+    /// Withdraws all services, says goodbye and ends the node's own thread. Works on any executor; a second call does
+    /// nothing.
+    pub async fn leave(&self) {
+        let Some(lodging) = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        // An actor that is gone has left already.
+        let _ = self.router.send(Close).await;
+        let _ = self.discovery.send(Leave).await;
+        lodging.leave();
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let Some(lodging) = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let (router, discovery) = (self.router.clone(), self.discovery.clone());
+        // A thread that has ended has nobody left to say goodbye.
+        let _ = self.home.spawn(move || async move {
+            let _ = router.send(Close).await;
+            let _ = discovery.send(Leave).await;
+            lodging.leave();
+        });
+    }
+}
+
+/// Sixteen random bytes for an identity.
+///
+/// # Errors
+/// [`StartError::Random`].
+pub fn random() -> Result<[u8; 16], StartError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
+    Ok(bytes)
+}
+
+fn hello(config: &Config, node: NodeId) -> Hello {
+    Hello {
+        mesh: config.mesh.clone(),
+        node,
+        instance: None,
+        purpose: Purpose::Probe,
+        message_bytes: u32::try_from(config.limits.message_bytes).unwrap_or(u32::MAX),
+    }
+}

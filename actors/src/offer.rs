@@ -1,0 +1,269 @@
+//! Offering a service: from an actor and its handlers to an endpoint that is announced.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context};
+use meshzero_proto::advert::Advert;
+use meshzero_proto::catalogue::{Catalogue, MAX_MESSAGES};
+use meshzero_proto::codec::TypeInfo;
+use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::{ServiceName, Topic, TypeName};
+use tokio::sync::oneshot;
+
+use crate::discovery::{Announce, Discovery, List};
+use crate::endpoint;
+use crate::foreign::Foreign;
+use crate::handler::Registration;
+use crate::home::Gone;
+use crate::hosted::{Factory, Hosted};
+use crate::node::{Node, StartError, random};
+use crate::place::{Listening, Place, PlaceError};
+use crate::publisher::Publisher;
+use crate::router::{Delist, Enlist};
+use crate::service::{Entry, Identity, MessageInfo, Service};
+
+/// How long is looked for another instance of a name that must be new.
+const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
+
+/// How often an actor that the user runs is looked at: actix tells nobody when an actor stops.
+const LOOK_AFTER: Duration = Duration::from_millis(250);
+
+/// What makes the actor.
+pub enum Source<A: Actor> {
+    /// The mesh makes and runs it, and makes it anew after a panic.
+    Factory(Box<dyn FnOnce(Publisher) -> Factory<A> + Send>),
+    /// The user runs it.
+    Addr(Addr<A>),
+}
+
+/// A topic that is known before anything is published.
+pub struct Declared {
+    /// The topic.
+    pub topic: Topic,
+    /// The type of its items.
+    pub item: Option<&'static TypeInfo>,
+    /// Whether its last item reaches those who subscribe later.
+    pub retains: bool,
+}
+
+/// A service to be offered.
+pub struct Offer<A: Actor> {
+    /// Its name; `None` for an endpoint that is not announced.
+    pub name: Option<ServiceName>,
+    /// Its actor.
+    pub source: Source<A>,
+    /// What the actor handles.
+    pub handlers: Vec<Registration<A>>,
+    /// Where it listens.
+    pub place: Place,
+    /// Whether another instance of the name on the mesh is an error.
+    pub only: Only,
+    /// Topics that are known beforehand.
+    pub topics: Vec<Declared>,
+}
+
+/// Whether there may be other instances of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// One among several.
+    OneOfMany,
+    /// It must be the only one.
+    One,
+}
+
+/// Why a service is not offered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OfferError {
+    /// It cannot listen.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Another instance of the name is there.
+    #[error("\"{name}\" is advertised already, at {address}")]
+    Exists {
+        /// The name.
+        name: ServiceName,
+        /// Where the other one is.
+        address: SocketAddr,
+    },
+    /// Two message types have the same name.
+    #[error("two message types are called \"{0}\"; register one of them under another name")]
+    SameName(TypeName),
+    /// There are more message types than slots.
+    #[error("{0} message types are more than the {MAX_MESSAGES} that one service may handle")]
+    TooManyMessages(usize),
+    /// As many services as a node may offer.
+    #[error("this node offers {0} services already, which is the most that others keep of it")]
+    TooManyServices(usize),
+    /// The factory panicked.
+    #[error("the factory of the actor panicked")]
+    FactoryPanicked,
+    /// No identity could be made.
+    #[error(transparent)]
+    Random(#[from] StartError),
+    /// The node has left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// A service that is offered.
+pub struct Offered<A: Actor> {
+    /// The service.
+    pub service: Arc<Service>,
+    /// The instance as others see it.
+    pub instance: Instance,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// Its actor.
+    pub host: Host<A>,
+}
+
+/// The actor behind a service.
+pub enum Host<A: Actor> {
+    /// The mesh runs it.
+    Hosted(Arc<Hosted<A>>),
+    /// The user runs it.
+    Foreign(Arc<Foreign<A>>),
+}
+
+impl<A: Actor<Context = Context<A>>> Host<A> {
+    /// The actor's address as it is now.
+    pub fn addr(&self) -> Addr<A> {
+        match self {
+            Self::Hosted(hosted) => hosted.addr(),
+            Self::Foreign(foreign) => foreign.addr(),
+        }
+    }
+}
+
+/// Offers a service. Works on any executor.
+///
+/// # Errors
+/// [`OfferError`]; nothing is left behind.
+pub async fn offer<A>(node: &Arc<Node>, offer: Offer<A>) -> Result<Offered<A>, OfferError>
+where
+    A: Actor<Context = Context<A>>,
+{
+    check_names(&offer.handlers)?;
+    if let (Some(name), Only::One) = (&offer.name, offer.only) {
+        nobody_else(node.discovery(), name).await?;
+    }
+    let node = Arc::clone(node);
+    let home = node.home().clone();
+    home.ask(move || async move { offer_here(&node, offer).await }).await?
+}
+
+fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {
+    if handlers.len() > MAX_MESSAGES {
+        return Err(OfferError::TooManyMessages(handlers.len()));
+    }
+    let mut names: Vec<_> = handlers.iter().map(|handler| &handler.name).collect();
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(OfferError::SameName(pair[0].clone())),
+        None => Ok(()),
+    }
+}
+
+async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Result<(), OfferError> {
+    let others = List { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
+    let others = discovery.send(others).await.map_err(|_| Gone)?;
+    match others.first() {
+        Some(other) => Err(OfferError::Exists { name: name.clone(), address: other.addresses[0] }),
+        None => Ok(()),
+    }
+}
+
+/// On the node's thread.
+async fn offer_here<A>(node: &Arc<Node>, offer: Offer<A>) -> Result<Offered<A>, OfferError>
+where
+    A: Actor<Context = Context<A>>,
+{
+    let config = node.config();
+    let Listening { listener, bound, address } =
+        offer.place.listen(&config.interfaces, config.ports.as_ref()).await?;
+    let limits = Arc::clone(node.limits());
+    let publisher = Publisher::new(limits.message_bytes, limits.topics, limits.connections);
+    for Declared { topic, item, retains } in offer.topics {
+        publisher.declare(topic, item, retains);
+    }
+    let id = InstanceId::from_random(random()?);
+    let router = node.router().clone();
+    let withdraw = move || router.do_send(Delist(id));
+    let (host, entry, doors) = match offer.source {
+        Source::Factory(prepare) => {
+            let factory = prepare(publisher.clone());
+            let bounds = *node.decode_limits();
+            let hosted = Hosted::start(factory, &offer.handlers, bounds, limits.mailbox, withdraw)
+                .map_err(|_| OfferError::FactoryPanicked)?;
+            let hosted = Arc::new(hosted);
+            let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
+            (Host::Hosted(Arc::clone(&hosted)), hosted as Arc<dyn Entry>, doors)
+        }
+        Source::Addr(addr) => {
+            let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
+            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, *node.decode_limits()));
+            look_after(Arc::downgrade(&foreign), withdraw);
+            (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)
+        }
+    };
+    let identity =
+        Identity { mesh: config.mesh.clone(), node: node.id(), instance: id, name: offer.name.clone() };
+    let catalogue = Catalogue::new(offer.handlers.iter().map(Registration::entry).collect());
+    let messages = offer.handlers.iter().map(|handler| MessageInfo {
+        name: handler.name.clone(),
+        message: handler.message,
+        reply: handler.reply,
+    });
+    let service =
+        Arc::new(Service::new(identity, limits, publisher, messages.collect(), catalogue, entry, doors));
+    let (close, closing) = oneshot::channel();
+    let (tell_closed, closed) = oneshot::channel();
+    let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
+    actix::spawn(async move {
+        endpoint::run(listener, served, peers, closing).await;
+        // Nobody asks when the whole node leaves at once.
+        let _ = tell_closed.send(());
+    });
+    node.router()
+        .send(Enlist { service: Arc::clone(&service), bound, close, closed })
+        .await
+        .map_err(|_| Gone)?;
+    if let Some(name) = &offer.name {
+        let advert = Advert {
+            instance: id,
+            node: node.id(),
+            mesh: config.mesh.clone(),
+            service: name.clone(),
+            addresses: vec![bound],
+            leaving: false,
+        };
+        node.discovery().send(Announce(advert)).await.map_err(|_| Gone)?;
+    }
+    let shown = offer.name.unwrap_or_else(|| crate::keeper::nameless(address));
+    let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
+    Ok(Offered { service, instance, address, host })
+}
+
+/// Withdraws the service of an actor that has stopped.
+fn look_after<A>(foreign: std::sync::Weak<Foreign<A>>, withdraw: impl FnOnce() + 'static)
+where
+    A: Actor<Context = Context<A>>,
+{
+    actix::spawn(async move {
+        while let Some(foreign) = foreign.upgrade() {
+            if !foreign.is_alive() {
+                tracing::warn!(
+                    actor = std::any::type_name::<A>(),
+                    "an advertised actor has stopped: withdrawn"
+                );
+                return withdraw();
+            }
+            drop(foreign);
+            tokio::time::sleep(LOOK_AFTER).await;
+        }
+    });
+}

@@ -1,0 +1,290 @@
+//! Where an endpoint listens: what the user asked for, and the listener that came of it.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, lookup_host};
+
+use crate::interfaces::{Interfaces, InterfacesError, Pattern};
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: i32 = 1_024;
+
+/// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    host: Host,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Host {
+    #[default]
+    Any,
+    Ip(IpAddr),
+    Pattern(Pattern),
+    Name(String),
+}
+
+/// Why there is no endpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaceError {
+    /// The text is no address.
+    #[error(
+        "\"{text}\" is no address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\") \
+         or a pattern (\"192.168.*\"); ports go up to 65535"
+    )]
+    Unreadable {
+        /// The text.
+        text: String,
+    },
+    /// The host name leads to no address.
+    #[error("the host \"{host}\" cannot be resolved: {error}")]
+    Unresolvable {
+        /// The name.
+        host: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No interface of this host fits.
+    #[error(transparent)]
+    Interfaces(#[from] InterfacesError),
+    /// Another program, or another service, has the address.
+    #[error("{address} is in use already; choose another port, or none to get a free one")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Every port of the range is in use.
+    #[error("all ports from {} to {} are in use", .range.start(), .range.end())]
+    RangeInUse {
+        /// The range that the mesh takes its ports from.
+        range: RangeInclusive<u16>,
+    },
+    /// The system refused.
+    #[error("cannot listen at {address}: {error}")]
+    Refused {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Self, PlaceError> {
+        let unreadable = || PlaceError::Unreadable { text: text.to_owned() };
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(unreadable());
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self { host: Host::Any, port: Some(text.parse().map_err(|_| unreadable())?) });
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self { host: Host::ip(address.ip()), port: Some(address.port()) });
+        }
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self { host: Host::ip(ip), port: None });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port.parse().map_err(|_| unreadable())?)),
+            None => (text, None),
+        };
+        let host = match host {
+            "" => Host::Any,
+            host if host.contains('*') => Host::Pattern(host.parse().map_err(|_| unreadable())?),
+            host if is_host_name(host) => Host::Name(host.to_owned()),
+            _ => return Err(unreadable()),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    // Digits and dots alone are a mistyped address, not a name.
+    text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+impl Host {
+    fn ip(ip: IpAddr) -> Self {
+        if ip.is_unspecified() { Self::Any } else { Self::Ip(ip) }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            Host::Any => f.write_str("*")?,
+            Host::Ip(ip) => write!(f, "{ip}")?,
+            Host::Pattern(pattern) => write!(f, "{pattern}")?,
+            Host::Name(name) => f.write_str(name)?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl Place {
+    /// Listens there. Without a port, one is taken from `ports`, or from the system where that is `None`.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub async fn listen(
+        &self,
+        interfaces: &Interfaces,
+        ports: Option<&RangeInclusive<u16>>,
+    ) -> Result<Listening, PlaceError> {
+        let ips = self.ips(interfaces).await?;
+        let candidates: Vec<u16> = match (self.port, ports) {
+            (Some(port), _) => vec![port],
+            (None, Some(range)) => range.clone().collect(),
+            (None, None) => vec![0],
+        };
+        let mut in_use = None;
+        for port in candidates {
+            match listen_at(&ips, port) {
+                Ok(listener) => return Listening::new(listener, interfaces),
+                Err(PlaceError::InUse { address }) => in_use = Some(address),
+                Err(error) => return Err(error),
+            }
+        }
+        match (in_use, ports, self.port) {
+            (Some(address), None, _) | (Some(address), _, Some(_)) => Err(PlaceError::InUse { address }),
+            (_, Some(range), None) => Err(PlaceError::RangeInUse { range: range.clone() }),
+            (None, _, _) => Err(PlaceError::Unreadable { text: self.to_string() }),
+        }
+    }
+
+    /// The addresses to try, of which the first that works is taken.
+    async fn ips(&self, interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
+        Ok(match &self.host {
+            Host::Any => everywhere(interfaces)?,
+            Host::Ip(ip) => vec![*ip],
+            Host::Pattern(pattern) => vec![interfaces.matching(pattern)?],
+            Host::Name(host) => {
+                let unresolvable = |error| PlaceError::Unresolvable { host: host.clone(), error };
+                let found: Vec<IpAddr> =
+                    lookup_host((host.as_str(), 0)).await.map_err(unresolvable)?.map(|a| a.ip()).collect();
+                if found.is_empty() {
+                    return Err(unresolvable(io::ErrorKind::NotFound.into()));
+                }
+                found
+            }
+        })
+    }
+}
+
+/// What to bind for "everywhere": every interface, unless the mesh is confined to loopback.
+fn everywhere(interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
+    let chosen = interfaces.list()?;
+    if !chosen.is_empty() && chosen.iter().all(|interface| interface.address.ip.is_loopback()) {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
+    }
+    Ok(vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()])
+}
+
+fn listen_at(ips: &[IpAddr], port: u16) -> Result<TcpListener, PlaceError> {
+    let mut refused = None;
+    for ip in ips {
+        let address = SocketAddr::new(*ip, port);
+        match open(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(PlaceError::InUse { address });
+            }
+            // A system without IPv6 refuses the first address and takes the second.
+            Err(error) => refused = Some(PlaceError::Refused { address, error }),
+        }
+    }
+    Err(refused.unwrap_or_else(|| PlaceError::Unreadable { text: port.to_string() }))
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // One socket for both families.
+        socket.set_only_v6(false)?;
+    }
+    // A restarted program gets its port back at once. On Windows the option means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A listener, and the address to show to people.
+#[derive(Debug)]
+pub struct Listening {
+    /// The listener.
+    pub listener: TcpListener,
+    /// What it is bound to; the IP address may be unspecified.
+    pub bound: SocketAddr,
+    /// Where others can reach it.
+    pub address: SocketAddr,
+}
+
+impl Listening {
+    fn new(listener: TcpListener, interfaces: &Interfaces) -> Result<Self, PlaceError> {
+        let bound = listener.local_addr().map_err(|error| PlaceError::Refused {
+            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            error,
+        })?;
+        let ip = if bound.ip().is_unspecified() { interfaces.preferred_address()? } else { bound.ip() };
+        Ok(Self { listener, bound, address: SocketAddr::new(ip, bound.port()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_and_written() {
+        for (text, shown) in [
+            ("9000", "*:9000"),
+            ("192.168.1.7", "192.168.1.7"),
+            ("192.168.1.7:9000", "192.168.1.7:9000"),
+            ("[::1]:9000", "::1:9000"),
+            ("192.168.*", "192.168.*"),
+            ("192.168.*:9000", "192.168.*:9000"),
+            ("0.0.0.0:9000", "*:9000"),
+            (":9000", "*:9000"),
+            ("localhost:9000", "localhost:9000"),
+        ] {
+            let place: Place = text.parse().expect(text);
+            assert_eq!(place.to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_says_what_one_looks_like() {
+        for text in
+            ["", " ", "70000", "127.0.0.1:70000", "host:port", "a b", "1.2.3.4.5:1", "99999999999999999999"]
+        {
+            let error = text.parse::<Place>().expect_err(text);
+            assert!(error.to_string().contains("192.168.*"), "{text}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_an_error_and_a_range_finds_the_next() {
+        let interfaces = Interfaces::loopback();
+        let first = Place::default().listen(&interfaces, None).await.expect("a free port");
+        let port = first.bound.port();
+        let again: Place = port.to_string().parse().expect("a port");
+        let error = again.listen(&interfaces, None).await.expect_err("taken");
+        assert!(matches!(error, PlaceError::InUse { .. }), "{error}");
+        let error = Place::default().listen(&interfaces, Some(&(port..=port))).await.expect_err("taken");
+        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+    }
+}

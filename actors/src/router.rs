@@ -1,0 +1,211 @@
+//! The router actor: which services this node offers, and which routes its callers use. It is the control plane:
+//! messages do not pass through it, they follow the routes that it keeps.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
+use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::limits::Limits;
+use tokio::sync::oneshot;
+
+use crate::discovery::{Discovery, Seek, Watch, Withdraw};
+use crate::keeper;
+use crate::route::{Route, Target};
+use crate::service::Service;
+
+/// One per node.
+pub struct Router {
+    hello: Hello,
+    discovery: Addr<Discovery>,
+    limits: Arc<Limits>,
+    offered: HashMap<InstanceId, Offered>,
+    routes: HashMap<Target, Weak<Route>>,
+}
+
+struct Offered {
+    service: Arc<Service>,
+    bound: SocketAddr,
+    /// Told when the endpoint is to close.
+    close: oneshot::Sender<()>,
+    /// Ends when the endpoint has closed.
+    closed: oneshot::Receiver<()>,
+}
+
+impl Router {
+    /// A router without services and routes. `hello` is what the node's links say first.
+    pub fn new(hello: Hello, discovery: Addr<Discovery>, limits: Arc<Limits>) -> Self {
+        let hello = Hello { purpose: Purpose::Requests, ..hello };
+        Self { hello, discovery, limits, offered: HashMap::new(), routes: HashMap::new() }
+    }
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+}
+
+/// A service of this node takes messages from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Enlist {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Where its endpoint listens.
+    pub bound: SocketAddr,
+    /// Told, or dropped, when the endpoint is to close.
+    pub close: oneshot::Sender<()>,
+    /// Told, or dropped, when it has closed.
+    pub closed: oneshot::Receiver<()>,
+}
+
+impl Handler<Enlist> for Router {
+    type Result = ();
+
+    fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
+        self.offered.insert(service.identity.instance, Offered { service, bound, close, closed });
+    }
+}
+
+/// A service of this node is withdrawn. The reply comes when its endpoint has closed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Delist(pub InstanceId);
+
+impl Handler<Delist> for Router {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Delist(instance): Delist, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let offered = self.offered.remove(&instance);
+        let discovery = self.discovery.clone();
+        Box::pin(async move {
+            if let Some(offered) = offered {
+                close(offered, &discovery).await;
+            }
+        })
+    }
+}
+
+/// Withdraws all services of this node. The reply comes when their endpoints have closed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Close;
+
+impl Handler<Close> for Router {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Close: Close, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let all: Vec<_> = self.offered.drain().map(|(_, offered)| offered).collect();
+        let discovery = self.discovery.clone();
+        Box::pin(async move {
+            let mut closing = tokio::task::JoinSet::new();
+            for offered in all {
+                let discovery = discovery.clone();
+                closing.spawn_local(async move { close(offered, &discovery).await });
+            }
+            closing.join_all().await;
+        })
+    }
+}
+
+/// The endpoint closes before the goodbye, so that whoever checks the goodbye finds nobody there.
+async fn close(offered: Offered, discovery: &Addr<Discovery>) {
+    let instance = offered.service.identity.instance;
+    drop(offered.close);
+    // Told or dropped, both mean that it has closed.
+    let _ = offered.closed.await;
+    if offered.service.identity.name.is_some() {
+        // Without a discovery actor nothing is announced any more.
+        let _ = discovery.send(Withdraw(instance)).await;
+    }
+}
+
+/// Asks for the route to a target, which is kept connected as long as somebody holds it.
+#[derive(Message)]
+#[rtype(result = "Arc<Route>")]
+pub struct Follow(pub Target);
+
+impl Handler<Follow> for Router {
+    type Result = MessageResult<Follow>;
+
+    fn handle(&mut self, Follow(target): Follow, context: &mut Context<Self>) -> MessageResult<Follow> {
+        if let Some(route) = self.routes.get(&target).and_then(Weak::upgrade) {
+            return MessageResult(route);
+        }
+        self.routes.retain(|_, route| route.strong_count() > 0);
+        let route = Arc::new(Route::new(target.clone()));
+        self.routes.insert(target.clone(), Arc::downgrade(&route));
+        let keeper = keeper::Keeper {
+            route: Arc::downgrade(&route),
+            router: context.address(),
+            hello: self.hello.clone(),
+            limits: Arc::clone(&self.limits),
+        };
+        match target {
+            Target::Name(name) => {
+                let discovery = self.discovery.clone();
+                actix::spawn(async move {
+                    discovery.do_send(Seek { name: name.clone() });
+                    match discovery.send(Watch { filter: Filter::Name(name) }).await {
+                        Ok(events) => keeper.keep_name(events).await,
+                        Err(error) => tracing::error!(%error, "the discovery actor is gone"),
+                    }
+                });
+            }
+            Target::Address(address) => drop(actix::spawn(keeper.keep_address(address))),
+        }
+        MessageResult(route)
+    }
+}
+
+/// Asks for a service of this node by its instance.
+#[derive(Message)]
+#[rtype(result = "Option<Arc<Service>>")]
+pub struct Own(pub InstanceId);
+
+impl Handler<Own> for Router {
+    type Result = Option<Arc<Service>>;
+
+    fn handle(&mut self, Own(instance): Own, _: &mut Context<Self>) -> Self::Result {
+        self.offered.get(&instance).map(|offered| Arc::clone(&offered.service))
+    }
+}
+
+/// Asks for a service of this node by the address that its endpoint listens at.
+#[derive(Message)]
+#[rtype(result = "Option<Arc<Service>>")]
+pub struct OwnAt(pub SocketAddr);
+
+impl Handler<OwnAt> for Router {
+    type Result = Option<Arc<Service>>;
+
+    fn handle(&mut self, OwnAt(address): OwnAt, _: &mut Context<Self>) -> Self::Result {
+        let here = |bound: SocketAddr| {
+            bound.port() == address.port() && (bound.ip() == address.ip() || bound.ip().is_unspecified())
+        };
+        let mut at_port = self.offered.values().filter(|offered| here(offered.bound));
+        // An endpoint bound to every address is meant only if the address is one of this host.
+        let own = crate::interfaces::Interfaces::default().list().unwrap_or_default();
+        at_port
+            .find(|offered| {
+                !offered.bound.ip().is_unspecified() || own.iter().any(|own| own.address.ip == address.ip())
+            })
+            .map(|offered| Arc::clone(&offered.service))
+    }
+}
+
+/// What a watcher of the directory hears.
+pub type Events = tokio::sync::mpsc::Receiver<DirectoryEvent>;
+
+/// The instance behind an address that was given instead of a name.
+pub(crate) fn instance_at(address: SocketAddr, welcome: &meshzero_proto::hello::Welcome) -> Instance {
+    Instance {
+        id: welcome.instance,
+        node: welcome.node,
+        service: welcome.service.clone().unwrap_or_else(|| keeper::nameless(address)),
+        addresses: vec![address],
+        local: false,
+    }
+}

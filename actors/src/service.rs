@@ -1,0 +1,161 @@
+//! One service of this node as connections and callers see it, whatever its actor's type is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use meshzero_proto::catalogue::Catalogue;
+use meshzero_proto::codec::TypeInfo;
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::{MeshName, ServiceName, TypeName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::handler::{AnyDoor, Door};
+use crate::inbound::Inbound;
+use crate::message::NetMessage;
+use crate::publisher::Publisher;
+
+/// The way into an actor of any type.
+pub trait Entry: Send + Sync {
+    /// Hands a message to the handler with this number. Called on the node's thread, in order of arrival.
+    fn deliver(&self, slot: usize, inbound: Inbound);
+
+    /// Takes no more messages; those that were taken are still handled.
+    fn close(&self);
+
+    /// Whether the actor still takes messages.
+    fn is_alive(&self) -> bool;
+}
+
+/// A message type that a service handles, as `describe` tells it.
+#[derive(Debug, Clone)]
+pub struct MessageInfo {
+    /// The name it is known by.
+    pub name: TypeName,
+    /// The message.
+    pub message: &'static TypeInfo,
+    /// The reply.
+    pub reply: &'static TypeInfo,
+}
+
+/// Who a service is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The mesh it belongs to.
+    pub mesh: MeshName,
+    /// The node that offers it.
+    pub node: NodeId,
+    /// This instance of it.
+    pub instance: InstanceId,
+    /// Its name; `None` for an endpoint that is not announced.
+    pub name: Option<ServiceName>,
+}
+
+/// One service that this node offers.
+pub struct Service {
+    /// Who it is.
+    pub identity: Identity,
+    /// The bounds that it keeps.
+    pub limits: Arc<Limits>,
+    /// Its news.
+    pub publisher: Publisher,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) messages: Vec<MessageInfo>,
+    entry: Arc<dyn Entry>,
+    doors: Vec<AnyDoor>,
+    permits: Arc<Semaphore>,
+    closed: AtomicBool,
+}
+
+impl Service {
+    pub(crate) fn new(
+        identity: Identity,
+        limits: Arc<Limits>,
+        publisher: Publisher,
+        messages: Vec<MessageInfo>,
+        catalogue: Catalogue,
+        entry: Arc<dyn Entry>,
+        doors: Vec<AnyDoor>,
+    ) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.mailbox));
+        Self {
+            identity,
+            limits,
+            publisher,
+            catalogue,
+            messages,
+            entry,
+            doors,
+            permits,
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The message types that it handles.
+    pub fn messages(&self) -> &[MessageInfo] {
+        &self.messages
+    }
+
+    /// The names of the message types that it handles.
+    pub fn handles(&self) -> Vec<String> {
+        self.catalogue.names()
+    }
+
+    /// Waits for a place among the unfinished messages; those who wait are served in order. `None` if the
+    /// service closes meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    /// A place among the unfinished messages, if one is free.
+    pub fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// How many messages are unfinished.
+    pub fn unfinished(&self) -> usize {
+        self.limits.mailbox.saturating_sub(self.permits.available_permits())
+    }
+
+    /// The entrance for messages of type `M` that are known as `name`, if the service has one.
+    pub fn door<M: NetMessage>(&self, name: &str) -> Option<&Door<M>> {
+        let slot = self.messages.iter().position(|info| &*info.name == name)?;
+        self.doors.get(slot)?.downcast_ref()
+    }
+
+    /// The number of the message type `name`, if the service handles it.
+    pub fn slot(&self, name: &str) -> Option<usize> {
+        self.messages.iter().position(|info| &*info.name == name)
+    }
+
+    /// Hands over an encoded message. To be called on the node's thread.
+    pub fn deliver(&self, slot: usize, inbound: Inbound) {
+        self.entry.deliver(slot, inbound);
+    }
+
+    /// Waits until every message that was taken is finished. Those that wait for a place wait behind this.
+    ///
+    /// # Cancel safety
+    /// Dropping the future lets the others go on.
+    pub async fn drained(&self) {
+        let all = u32::try_from(self.limits.mailbox).unwrap_or(u32::MAX);
+        // A closed service has nothing to wait for.
+        let _ = self.permits.acquire_many(all).await;
+    }
+
+    /// Takes no more messages and publishes nothing more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.entry.close();
+        self.publisher.close();
+        self.permits.close();
+    }
+
+    /// Whether it still takes messages.
+    pub fn is_alive(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && self.entry.is_alive()
+    }
+}

@@ -1,0 +1,222 @@
+//! A subscription as its owner sees it: it follows a name, a group or an address, through publishers that come and go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
+use meshzero_proto::hello::Purpose;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::news::Subscribe;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::discovery::{Seek, Watch};
+use crate::feed::{Event, Feed, FeedError, Sink};
+use crate::home::Gone;
+use crate::keeper;
+use crate::node::Node;
+use crate::router::{Events, Own};
+
+/// Events that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
+const AHEAD: usize = 64;
+
+/// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whose news are wanted.
+#[derive(Debug, Clone)]
+pub enum Publishers {
+    /// All instances of a name, or all members of a group, now and later.
+    Follow(Filter),
+    /// These endpoints, given by address.
+    Fixed(Vec<Instance>),
+}
+
+/// Why a subscription does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeFault {
+    /// None of the publishers that are known confirmed it; what the last of them said.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The node has left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// A standing subscription. Dropping the receiver ends it.
+pub type Receiver = mpsc::Receiver<(meshzero_proto::name::ServiceName, Event)>;
+
+/// Subscribes, and waits until the publishers named by `known` have confirmed it. Works on any executor.
+///
+/// # Errors
+/// [`SubscribeFault`] if there are known publishers and none of them confirmed.
+///
+/// # Cancel safety
+/// Dropping the future ends the subscription.
+pub async fn subscribe(
+    node: &Arc<Node>,
+    publishers: Publishers,
+    known: Vec<Instance>,
+    subscribe: Subscribe,
+) -> Result<Receiver, SubscribeFault> {
+    let (sink, receiver) = mpsc::channel(AHEAD);
+    let follower = Follower { node: Parts::of(node), subscribe, sink };
+    let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
+    confirmed?;
+    Ok(receiver)
+}
+
+/// What the follower needs of its node. Not the node itself, which would never be left.
+#[derive(Clone)]
+struct Parts {
+    hello: meshzero_proto::hello::Hello,
+    limits: Arc<meshzero_proto::limits::Limits>,
+    router: actix::Addr<crate::router::Router>,
+    discovery: actix::Addr<crate::discovery::Discovery>,
+}
+
+impl Parts {
+    fn of(node: &Node) -> Self {
+        Self {
+            hello: node.hello(None, Purpose::News),
+            limits: Arc::clone(node.limits()),
+            router: node.router().clone(),
+            discovery: node.discovery().clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Follower {
+    node: Parts,
+    subscribe: Subscribe,
+    sink: Sink,
+}
+
+impl Follower {
+    /// Opens the feeds of the known publishers, leaves the rest to a task, and says whether any confirmed.
+    async fn start(self, publishers: Publishers, known: Vec<Instance>) -> Result<(), FeedError> {
+        let mut opening = JoinSet::new();
+        for instance in known {
+            let follower = self.clone();
+            opening.spawn_local(async move {
+                let opened = follower.open(&instance).await;
+                (instance, opened)
+            });
+        }
+        let mut followed = Followed::default();
+        let mut failed = None;
+        while let Some(opened) = opening.join_next().await {
+            match opened {
+                Ok((instance, Ok(feed))) => followed.add(&self, instance, Some(feed)),
+                Ok((instance, Err(error))) => {
+                    failed = Some(error);
+                    followed.add(&self, instance, None);
+                }
+                Err(error) => tracing::error!(%error, "a subscription ended by itself"),
+            }
+        }
+        if let Some(error) = failed
+            && !followed.any_confirmed
+        {
+            return Err(error);
+        }
+        actix::spawn(self.follow(publishers, followed));
+        Ok(())
+    }
+
+    async fn follow(self, publishers: Publishers, mut followed: Followed) {
+        let sink = self.sink.clone();
+        let Publishers::Follow(filter) = publishers else {
+            return sink.closed().await;
+        };
+        if let Filter::Name(name) = &filter {
+            self.node.discovery.do_send(Seek { name: name.clone() });
+        }
+        let Ok(events) = self.node.discovery.send(Watch { filter }).await else { return };
+        tokio::select! {
+            () = self.hear(events, &mut followed) => {}
+            () = sink.closed() => {}
+        }
+    }
+
+    async fn hear(&self, mut events: Events, followed: &mut Followed) {
+        while let Some(event) = events.recv().await {
+            match event {
+                DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
+                    followed.add(self, instance, None)
+                }
+                DirectoryEvent::Down { instance, .. } => followed.remove(instance.id),
+            }
+        }
+    }
+
+    async fn open(&self, instance: &Instance) -> Result<Feed, FeedError> {
+        if let Ok(Some(service)) = self.node.router.send(Own(instance.id)).await {
+            return Feed::local(service, self.subscribe.clone());
+        }
+        let hello = meshzero_proto::hello::Hello { instance: Some(instance.id), ..self.node.hello.clone() };
+        Feed::remote(instance, &hello, &self.subscribe, &self.node.limits).await
+    }
+
+    /// Keeps the feed of one publisher, while it is listed.
+    async fn keep(self, mut feed: Option<Feed>, mut listed: watch::Receiver<Option<Instance>>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Some(instance) = listed.borrow_and_update().clone() else { return };
+            let opened = match feed.take() {
+                Some(feed) => Ok(feed),
+                None => self.open(&instance).await,
+            };
+            match opened {
+                Ok(feed) => {
+                    pause = FIRST_PAUSE;
+                    feed.run(&instance.service, &self.sink).await;
+                }
+                Err(error) => {
+                    tracing::debug!(service = %instance.service, %error, "cannot subscribe; trying again")
+                }
+            }
+            if self.sink.is_closed() {
+                return;
+            }
+            tokio::select! {
+                () = time::sleep(keeper::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                changed = listed.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
+
+/// The publishers that are followed.
+#[derive(Default)]
+struct Followed {
+    listed: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
+    any_confirmed: bool,
+}
+
+impl Followed {
+    fn add(&mut self, follower: &Follower, instance: Instance, feed: Option<Feed>) {
+        self.any_confirmed |= feed.is_some();
+        let id = instance.id;
+        if let Some(told) = self.listed.get(&id)
+            && told.send(Some(instance.clone())).is_ok()
+        {
+            return;
+        }
+        let (tell, told) = watch::channel(Some(instance));
+        self.listed.insert(id, tell);
+        actix::spawn(follower.clone().keep(feed, told));
+    }
+
+    /// Not asked again once its feed has ended; a feed that works goes on.
+    fn remove(&mut self, instance: InstanceId) {
+        if let Some(told) = self.listed.remove(&instance) {
+            // A publisher's keeper that has ended needs no telling.
+            let _ = told.send(None);
+        }
+    }
+}
