@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, EncodeError, Encoding};
+use meshzero_proto::description::Description;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::alarms::Alarm;
+use crate::describe;
 use crate::handler::{Door, Entering};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
 use crate::link::{Ended, Link, Unsent};
@@ -265,6 +267,33 @@ fn tell_here<M: NetMessage>(
             actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
         }),
         None => enter_encoded(node, service, name, &message, None, permit).map_err(Untold::Fault),
+    }
+}
+
+/// Asks an instance behind `route` what it handles and publishes.
+///
+/// # Errors
+/// [`Fault`].
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn describe(node: &Node, route: &Route, deadline: Option<Instant>) -> Result<Description, Fault> {
+    let mut alarm = node.alarms().at(deadline);
+    let member = tokio::select! {
+        member = route.ready() => member,
+        () = &mut alarm => return Err(nobody(route)),
+    };
+    let link = match member {
+        Member::Local(service, _) => return Ok(describe::describe(&service)),
+        Member::Remote(link, _) => link,
+    };
+    let asked = link.describe(deadline).map_err(|_| Fault::NotSent("the connection was lost".to_owned()))?;
+    match asked.ended().await {
+        Ended::Answered(Outcome::Reply(_, bytes)) => Description::from_bytes(&bytes)
+            .map_err(|problem| Fault::Decode(DecodeError { path: String::new(), problem })),
+        Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
+        Ended::TimedOut => Err(Fault::TimedOut),
+        Ended::Lost(_) => Err(Fault::Lost),
     }
 }
 

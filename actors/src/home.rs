@@ -1,7 +1,7 @@
 //! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought.
 
 use std::future::Future;
-use std::time::Instant;
+use std::thread::{self, ThreadId};
 
 use actix::{Arbiter, ArbiterHandle, System};
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub struct Home {
     arbiter: ArbiterHandle,
+    thread: ThreadId,
 }
 
 /// The node's thread has ended, or could not be started.
@@ -25,10 +26,10 @@ impl Home {
     /// [`Gone`] when the new thread could not be started.
     pub fn find_or_start() -> Result<(Self, Lodging), Gone> {
         if let Some(arbiter) = Arbiter::try_current() {
-            return Ok((Self { arbiter }, Lodging::Guest));
+            return Ok((Self { arbiter, thread: thread::current().id() }, Lodging::Guest));
         }
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("meshzero".into())
             .spawn(move || {
                 let system = System::new();
@@ -41,7 +42,8 @@ impl Home {
             })
             .map_err(|_| Gone)?;
         let (system, arbiter) = told.recv().map_err(|_| Gone)?;
-        Ok((Self { arbiter }, Lodging::Owner(system)))
+        let thread = thread.thread().id();
+        Ok((Self { arbiter, thread }, Lodging::Owner(system)))
     }
 
     /// Runs `task` on the node's thread.
@@ -82,21 +84,9 @@ impl Home {
         told.await.map_err(|_| Gone)
     }
 
-    /// A signal at `instant`, for futures that must work outside tokio as well.
-    ///
-    /// # Errors
-    /// [`Gone`] when the thread has ended.
-    pub fn alarm(&self, instant: Instant) -> Result<oneshot::Receiver<()>, Gone> {
-        let (mut ring, alarm) = oneshot::channel();
-        self.spawn(move || async move {
-            tokio::select! {
-                () = tokio::time::sleep_until(instant.into()) => {
-                    let _ = ring.send(());
-                }
-                () = ring.closed() => {}
-            }
-        })?;
-        Ok(alarm)
+    /// Whether the current thread is the node's.
+    pub fn is_here(&self) -> bool {
+        thread::current().id() == self.thread
     }
 
     /// The arbiter, for actors that are started on the node's thread.

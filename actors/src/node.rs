@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::{Actor, Addr};
 use meshzero_proto::codec::DecodeLimits;
@@ -15,6 +16,9 @@ use crate::discovery::{Discovery, Leave};
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Interfaces, InterfacesError};
 use crate::router::{Close, Router};
+
+/// How long a program that drops its mesh at the end waits for the goodbye.
+const GOODBYE: Duration = Duration::from_millis(800);
 
 /// How a node takes part.
 #[derive(Debug, Clone, Default)]
@@ -151,12 +155,18 @@ impl Drop for Node {
             return;
         };
         let (router, discovery) = (self.router.clone(), self.discovery.clone());
-        // A thread that has ended has nobody left to say goodbye.
-        let _ = self.home.spawn(move || async move {
+        let own_thread = matches!(lodging, Lodging::Owner(_));
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let leaving = self.home.spawn(move || async move {
             let _ = router.send(Close).await;
             let _ = discovery.send(Leave).await;
             lodging.leave();
+            let _ = tell.send(());
         });
+        // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
+        if leaving.is_ok() && own_thread && !self.home.is_here() {
+            let _ = told.recv_timeout(GOODBYE);
+        }
     }
 }
 

@@ -49,6 +49,13 @@ pub struct Instance {
     pub local: bool,
 }
 
+impl Instance {
+    /// The address to show to people, and to pass on as text.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.addresses.first().copied()
+    }
+}
+
 /// What changed in the directory, as told to those who watch it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryEvent {
