@@ -1,0 +1,133 @@
+//! Advertising: what an actor handles and publishes, and where, before it is announced.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler};
+use meshzero_actors::NetMessage;
+use meshzero_actors::handler::Registration;
+use meshzero_actors::node::Node;
+use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
+use meshzero_actors::place::Place;
+use meshzero_proto::codec::{TypeInfo, Wire, type_info};
+use meshzero_proto::name::{ServiceName, Topic, TypeName};
+
+use crate::error::AdvertiseError;
+use crate::mesh::Mesh;
+use crate::service::Service;
+use crate::value::Value;
+
+/// A service about to be advertised. It is announced when this is awaited, and what it handles is fixed then.
+///
+/// An impossible name, address or topic is an error of the awaiting.
+#[must_use = "a service is advertised when this is awaited"]
+pub struct Advertise<A: Actor> {
+    node: Arc<Node>,
+    offer: Result<Offer<A>, AdvertiseError>,
+}
+
+impl<A: Actor<Context = Context<A>>> Advertise<A> {
+    pub(crate) fn new(mesh: &Mesh, name: &str, source: Source<A>) -> Self {
+        let offer = ServiceName::new(name).map_err(AdvertiseError::Name).map(|name| Offer {
+            name: Some(name),
+            source,
+            handlers: Vec::new(),
+            place: Place::default(),
+            only: Only::OneOfMany,
+            topics: Vec::new(),
+        });
+        Self { node: Arc::clone(&mesh.node), offer }
+    }
+
+    /// Messages of type `M` reach the actor, under the type's own name without its module: `arm::Move` is `Move`.
+    pub fn handles<M: NetMessage>(self) -> Self
+    where
+        A: Handler<M>,
+    {
+        self.handles_as::<M>(type_info::<M>().name())
+    }
+
+    /// Messages of type `M` reach the actor under `name`, for two types of one name, or a name that is to stay when the
+    /// type's changes. Callers say [`Request::named`](crate::Request::named).
+    pub fn handles_as<M: NetMessage>(self, name: impl AsRef<str>) -> Self
+    where
+        A: Handler<M>,
+    {
+        self.change(|offer| {
+            offer.handlers.push(Registration::of::<M>(TypeName::new(name)?));
+            Ok(())
+        })
+    }
+
+    /// Messages without a Rust type reach the actor as [`Value`]s.
+    pub fn handles_values(self) -> Self
+    where
+        A: Handler<Value>,
+    {
+        self.handles::<Value>()
+    }
+
+    /// Listens there instead of on every interface at a free port: a port (`"9000"`), an address (`"192.168.1.7"`),
+    /// both (`"192.168.1.7:9000"`), or a pattern (`"192.168.*"`).
+    pub fn at(self, address: impl AsRef<str>) -> Self {
+        self.change(|offer| {
+            offer.place = address.as_ref().parse().map_err(offer::OfferError::Place)?;
+            Ok(())
+        })
+    }
+
+    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if somebody advertises the name already. Two that
+    /// start at the same moment may both succeed.
+    pub fn fail_if_exists(self) -> Self {
+        self.change(|offer| {
+            offer.only = Only::One;
+            Ok(())
+        })
+    }
+
+    /// Keeps the last item of a topic for those who subscribe later.
+    pub fn retains(self, topic: impl AsRef<str>) -> Self {
+        self.declare(topic.as_ref(), None, true)
+    }
+
+    /// Declares a topic and the type of its items, so that the service describes it before anything is published.
+    pub fn publishes<T: Wire>(self, topic: impl AsRef<str>) -> Self {
+        self.declare(topic.as_ref(), Some(type_info::<T>()), false)
+    }
+
+    /// Does not announce the service: it is reached by its address only.
+    pub fn unlisted(self) -> Self {
+        self.change(|offer| {
+            offer.name = None;
+            Ok(())
+        })
+    }
+
+    fn declare(self, topic: &str, item: Option<&'static TypeInfo>, retains: bool) -> Self {
+        self.change(|offer| {
+            offer.topics.push(Declared { topic: Topic::new(topic)?, item, retains });
+            Ok(())
+        })
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Offer<A>) -> Result<(), AdvertiseError>) -> Self {
+        self.offer = self.offer.and_then(|mut offer| {
+            change(&mut offer)?;
+            Ok(offer)
+        });
+        self
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> IntoFuture for Advertise<A> {
+    type Output = Result<Service<A>, AdvertiseError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let offered = offer::offer(&self.node, self.offer?).await?;
+            Ok(Service::new(self.node, offered))
+        })
+    }
+}

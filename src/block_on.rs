@@ -1,0 +1,35 @@
+//! Waiting for a future on a thread without an executor.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+/// Waits for `future` on this thread, for programs with a plain `fn main`.
+///
+/// Every future of this crate works on every executor, and so on none: the mesh lives on a thread of its own then.
+/// Do not call this from inside an actor or an async function: it would hold up whatever else runs there.
+///
+/// ```
+/// assert_eq!(meshzero::block_on(async { 1 + 1 }), 2);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut task = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut task) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Finding services: one by name, all of them, or those of a group.
+
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshzero_actors::call::deadline_in;
+use meshzero_actors::discovery::{Ask, List};
+use meshzero_actors::home::Gone;
+use meshzero_actors::node::Node;
+use meshzero_actors::route::{Route, Target};
+use meshzero_actors::router::Follow;
+use meshzero_proto::codec::Wire;
+use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::name::{InvalidName, ServiceName};
+
+use crate::error::DiscoverError;
+use crate::mesh::Mesh;
+use crate::service_ref::ServiceRef;
+use crate::subscription::Subscribe;
+
+/// How long is looked for a service if nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Finds a service and connects to it, when awaited.
+///
+/// The handle that comes of it has shaken hands with the service: what answers there is alive and belongs to this mesh.
+/// If nobody is found in time, the error tells what was heard instead, and on which interfaces.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::DiscoverError> {
+/// let arm = mesh.discover("robot/arm").within(Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a service is looked for when this is awaited"]
+pub struct Discover {
+    node: Arc<Node>,
+    name: String,
+    within: Duration,
+}
+
+impl Discover {
+    pub(crate) fn new(mesh: &Mesh, name: &str) -> Self {
+        Self { node: Arc::clone(&mesh.node), name: name.to_owned(), within: PATIENCE }
+    }
+
+    /// Waits at most so long. Default: 5 s.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
+    async fn run(self) -> Result<ServiceRef, DiscoverError> {
+        let target = match self.name.parse::<SocketAddr>() {
+            Ok(address) => Target::Address(address),
+            Err(_) => Target::Name(ServiceName::new(&self.name)?),
+        };
+        let route = self.node.router().send(Follow(target)).await.map_err(|_| Gone)?;
+        let alarm = self.node.alarms().at(deadline_in(self.within));
+        tokio::select! {
+            _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
+            () = alarm => Err(self.not_found(&route).await),
+        }
+    }
+
+    async fn not_found(self, route: &Route) -> DiscoverError {
+        let trouble = route.trouble();
+        if let Target::Address(address) = *route.target() {
+            let problem = trouble.unwrap_or_else(|| "no answer".to_owned());
+            return DiscoverError::Unreachable { address, waited: self.within, problem };
+        }
+        match self.node.discovery().send(Ask).await {
+            Ok(report) => DiscoverError::NotFound {
+                name: self.name,
+                waited: self.within,
+                heard: report.heard,
+                other_meshes: report.other_meshes,
+                interfaces: report.interfaces,
+                trouble,
+            },
+            Err(_) => DiscoverError::Gone(Gone),
+        }
+    }
+}
+
+impl IntoFuture for Discover {
+    type Output = Result<ServiceRef, DiscoverError>;
+    type IntoFuture = Pending<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// Lists all services of the mesh, when awaited: as soon as some are known and no more answers come, or at the latest
+/// after the time allowed.
+#[must_use = "services are looked for when this is awaited"]
+pub struct DiscoverAll {
+    node: Arc<Node>,
+    within: Duration,
+}
+
+impl DiscoverAll {
+    pub(crate) fn new(mesh: &Mesh) -> Self {
+        Self { node: Arc::clone(&mesh.node), within: PATIENCE }
+    }
+
+    /// Waits at most so long for the first service. Default: 5 s.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
+
+impl IntoFuture for DiscoverAll {
+    type Output = Vec<Instance>;
+    type IntoFuture = Pending<Vec<Instance>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(list(self.node, Filter::everything(), self.within))
+    }
+}
+
+/// Lists the members of a group, when awaited, or listens to them.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # async fn run(mesh: meshzero::Mesh) {
+/// let others = mesh.discover_group("chat").except(["chat/me"]).within(Duration::from_secs(1)).await;
+/// # }
+/// ```
+#[must_use = "services are looked for when this is awaited"]
+pub struct DiscoverGroup {
+    node: Arc<Node>,
+    group: String,
+    separator: String,
+    except: Vec<String>,
+    within: Duration,
+}
+
+impl DiscoverGroup {
+    pub(crate) fn new(mesh: &Mesh, group: &str) -> Self {
+        Self {
+            node: Arc::clone(&mesh.node),
+            group: group.to_owned(),
+            separator: "/".to_owned(),
+            except: Vec::new(),
+            within: PATIENCE,
+        }
+    }
+
+    /// What stands between the group and the member in a name. Default: `/`.
+    pub fn separator(mut self, separator: impl AsRef<str>) -> Self {
+        self.separator = separator.as_ref().to_owned();
+        self
+    }
+
+    /// Leaves out these names.
+    pub fn except<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.except.extend(names.into_iter().map(|name| name.as_ref().to_owned()));
+        self
+    }
+
+    /// Waits at most so long for the first member. Default: 5 s.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+
+    /// Listens to the news of all members whose topic begins with `prefix`: of those that are there, and of those that
+    /// come later.
+    pub fn subscribe<T: Wire>(self, prefix: impl AsRef<str>) -> Subscribe<T> {
+        let filter = self.filter();
+        Subscribe::to_group(self.node, self.group, filter, prefix.as_ref())
+    }
+
+    fn filter(&self) -> Filter {
+        // A name that cannot be one is nobody's, so there is nothing to leave out.
+        let except = self.except.iter().map(ServiceName::new).filter_map(Result::<_, InvalidName>::ok);
+        Filter::group(&self.group, &self.separator, except.collect())
+    }
+}
+
+impl IntoFuture for DiscoverGroup {
+    type Output = Vec<Instance>;
+    type IntoFuture = Pending<Vec<Instance>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let filter = self.filter();
+        Box::pin(list(self.node, filter, self.within))
+    }
+}
+
+async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance> {
+    // On a mesh that has been left there is nobody.
+    node.discovery().send(List { filter, within }).await.unwrap_or_default()
+}

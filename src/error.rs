@@ -1,0 +1,324 @@
+//! What can go wrong, by operation: each variant says whose fault it is and what to do about it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_actors::call::Fault;
+use meshzero_actors::feed::FeedError;
+use meshzero_actors::home::Gone;
+use meshzero_actors::interfaces::InterfacesError;
+use meshzero_actors::node::StartError;
+use meshzero_actors::offer::OfferError;
+use meshzero_actors::publisher::PublishFault;
+use meshzero_actors::subscriber::SubscribeFault;
+use meshzero_proto::codec::EncodeError;
+use meshzero_proto::name::{InvalidName, ServiceName, Topic};
+use meshzero_proto::refusal::Refusal;
+
+/// Why a program did not join a mesh. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The mesh has an impossible name.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The interfaces cannot be used.
+    #[error(transparent)]
+    Interfaces(#[from] InterfacesError),
+    /// A setting, from the builder or the environment, cannot be read.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// Which one, such as `MESHZERO_PORTS`.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The system gave no thread, no socket or no randomness.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Why a service is not advertised. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdvertiseError {
+    /// The service, a topic or a message type has an impossible name.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The service cannot be offered: its address is taken or impossible, its name exists and must not, its factory
+    /// panicked, or the mesh has been left.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+}
+
+/// Why nothing was discovered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoverError {
+    /// The name can be none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// Nobody with this name was found in time.
+    #[error("{}", not_found(.name, .waited, .heard, .other_meshes, .interfaces, .trouble.as_deref()))]
+    NotFound {
+        /// The name.
+        name: String,
+        /// How long was waited.
+        waited: Duration,
+        /// The names that were heard instead, in alphabetical order.
+        heard: Vec<String>,
+        /// The names of other meshes that were heard.
+        other_meshes: Vec<String>,
+        /// The interfaces that were listened on.
+        interfaces: Vec<String>,
+        /// Why an instance that was heard of could not be reached.
+        trouble: Option<String>,
+    },
+    /// Nothing that speaks meshzero, for this mesh, answers at the address.
+    #[error("no service of this mesh answers at {address} after {waited:.1?}: {problem}")]
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// How long was waited.
+        waited: Duration,
+        /// What the last attempt ended in.
+        problem: String,
+    },
+    /// The mesh has been left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+fn not_found(
+    name: &str,
+    waited: &Duration,
+    heard: &[String],
+    other_meshes: &[String],
+    interfaces: &[String],
+    trouble: Option<&str>,
+) -> String {
+    let mut text = format!("nobody advertises {name:?} after {waited:.1?}");
+    if let Some(trouble) = trouble {
+        text += &format!("; {trouble}");
+    }
+    text += &match heard {
+        [] => "; heard nothing else either".to_owned(),
+        heard => format!("; heard {}", shortened(heard)),
+    };
+    text += &format!(
+        " on {}",
+        if interfaces.is_empty() { "no interface".to_owned() } else { interfaces.join(", ") }
+    );
+    if !other_meshes.is_empty() {
+        text += &format!("; there are other meshes: {}", shortened(other_meshes));
+    }
+    text
+}
+
+fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+/// How a call ended without a reply.
+///
+/// Every call ends, by its deadline, in its reply or in one of these, and each says whether the call may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The message was not handled, for certain: it is safe to repeat.
+    #[error("{service}: not sent: {why}")]
+    NotSent {
+        /// Whom it was for.
+        service: String,
+        /// Why not.
+        why: String,
+    },
+    /// The message may have been handled, or may still be: repeat it only if handling it twice does no harm.
+    #[error("{service}: {why}")]
+    Unknown {
+        /// Whom it was for.
+        service: String,
+        /// What happened.
+        why: Uncertain,
+    },
+    /// The service is there and answered that it has no reply.
+    #[error("{service}: {why}")]
+    Refused {
+        /// Whom it was for.
+        service: String,
+        /// Why not.
+        why: Refusal,
+    },
+    /// The service handled the message, but its reply does not decode as the type that the caller expects.
+    #[error("{service}: the reply does not decode: {problem}")]
+    BadReply {
+        /// Who replied.
+        service: String,
+        /// The field and what is wrong with it.
+        problem: String,
+    },
+}
+
+/// Why it is not known whether a message was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Uncertain {
+    /// No reply came before the deadline.
+    #[error("no reply within {after:?}; it may have been handled")]
+    TimedOut {
+        /// The time that was allowed.
+        after: Duration,
+    },
+    /// The connection was lost, or the process died, before the reply came.
+    #[error("the connection was lost before the reply; it may have been handled")]
+    Lost,
+}
+
+impl CallError {
+    /// Whether the message was not handled, so that sending it again does no harm.
+    pub fn is_safe_to_repeat(&self) -> bool {
+        match self {
+            Self::NotSent { .. } => true,
+            Self::Refused { why, .. } => {
+                matches!(
+                    why,
+                    Refusal::NoHandler { .. }
+                        | Refusal::Undecodable { .. }
+                        | Refusal::Busy
+                        | Refusal::Draining
+                        | Refusal::Expired
+                )
+            }
+            Self::Unknown { .. } | Self::BadReply { .. } => false,
+        }
+    }
+
+    pub(crate) fn new(service: &str, fault: Fault, allowed: Duration) -> Self {
+        let service = service.to_owned();
+        match fault {
+            Fault::NotSent(why) => Self::NotSent { service, why },
+            Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed } },
+            Fault::Lost => Self::Unknown { service, why: Uncertain::Lost },
+            Fault::Refused(why) => Self::Refused { service, why },
+            Fault::Encode(error) => Self::NotSent { service, why: error.to_string() },
+            Fault::Decode(error) => Self::BadReply { service, problem: error.to_string() },
+        }
+    }
+}
+
+/// Why a message did not set out. What can be sent again comes back.
+#[derive(thiserror::Error)]
+pub enum TrySendError<M> {
+    /// As many messages as may be are under way. Wait, or send less often.
+    #[error("as many messages as may be are under way")]
+    Full(M),
+    /// No instance of the service is connected at the moment.
+    #[error("no instance of the service is connected")]
+    NotConnected(M),
+    /// The service does not handle such a message, or it cannot be encoded.
+    #[error(transparent)]
+    Impossible(CallError),
+}
+
+impl<M> fmt::Debug for TrySendError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("Full(..)"),
+            Self::NotConnected(_) => f.write_str("NotConnected(..)"),
+            Self::Impossible(error) => f.debug_tuple("Impossible").field(error).finish(),
+        }
+    }
+}
+
+/// Why an item was not published. No subscriber has received it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic can be none.
+    #[error(transparent)]
+    Topic(#[from] InvalidName),
+    /// The item cannot be encoded, or is longer than the mesh allows.
+    #[error(transparent)]
+    Item(EncodeError),
+    /// The service has been closed.
+    #[error("the service is closed")]
+    Closed,
+}
+
+impl From<PublishFault> for PublishError {
+    fn from(fault: PublishFault) -> Self {
+        match fault {
+            PublishFault::Encode(error) => Self::Item(error),
+            PublishFault::Closed => Self::Closed,
+        }
+    }
+}
+
+/// Why a subscription does not stand.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The topic prefix, or a name, can be none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// No publisher is connected.
+    #[error("{service}: nobody publishes under this name at the moment")]
+    Nobody {
+        /// Whose news were wanted.
+        service: String,
+    },
+    /// No publisher confirmed the subscription.
+    #[error("{service}: {error}")]
+    Unconfirmed {
+        /// Whose news were wanted.
+        service: String,
+        /// What the last of them ended in.
+        error: FeedError,
+    },
+    /// The mesh has been left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+impl SubscribeError {
+    pub(crate) fn new(service: impl Into<String>, fault: SubscribeFault) -> Self {
+        match fault {
+            SubscribeFault::Feed(error) => Self::Unconfirmed { service: service.into(), error },
+            SubscribeFault::Gone(gone) => Self::Gone(gone),
+        }
+    }
+}
+
+/// What a subscriber is told instead of an item. The subscription goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NewsError {
+    /// This subscriber was slower than the publisher for longer than the backlog lasts.
+    #[error("missed {count} items of {from}: the backlog was full")]
+    Missed {
+        /// Who published them.
+        from: ServiceName,
+        /// How many, exactly.
+        count: u64,
+    },
+    /// An item does not decode as the subscriber's type.
+    #[error("an item of {from} on {topic:?} does not decode: {problem}")]
+    Undecodable {
+        /// Who published it.
+        from: ServiceName,
+        /// What it is about.
+        topic: Topic,
+        /// The field and what is wrong with it.
+        problem: String,
+    },
+    /// The publisher is gone, or out of reach. When it is back, the subscription goes on.
+    #[error("{from} is gone; its news go on when it is back")]
+    Lost {
+        /// Who published.
+        from: ServiceName,
+    },
+}

@@ -1,0 +1,235 @@
+//! Joining: the settings of a mesh, from the program or from the environment.
+
+use std::env;
+use std::future::{Future, IntoFuture};
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::time::Duration;
+
+use meshzero_actors::interfaces::Interfaces;
+use meshzero_actors::node::{Config, Node};
+use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
+use meshzero_proto::name::MeshName;
+
+use crate::error::JoinError;
+use crate::mesh::Mesh;
+
+/// The settings of a mesh, to be awaited. What is not set here is taken from the environment:
+///
+/// | setting | environment | default |
+/// |---|---|---|
+/// | [`Join::mesh`] | `MESHZERO_MESH=room-7` | `meshzero` |
+/// | [`Join::interfaces`] | `MESHZERO_INTERFACES=eth0,192.168.1.*` | all; `lo` stays on this machine |
+/// | [`Join::peers`] | `MESHZERO_PEERS=10.0.0.5:9000,lab.local:9000` | none |
+/// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
+/// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
+///
+/// ```no_run
+/// # async fn run() -> Result<(), meshzero::JoinError> {
+/// let mesh = meshzero::Mesh::join().mesh("room-7").ports(9000..=9100).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use = "a mesh is joined when this is awaited"]
+pub struct Join {
+    mesh: Option<String>,
+    interfaces: Option<String>,
+    peers: Option<Vec<String>>,
+    ports: Option<RangeInclusive<u16>>,
+    limits: Option<Limits>,
+}
+
+impl Join {
+    /// The mesh to join: programs in meshes of different names never meet.
+    pub fn mesh(mut self, name: impl AsRef<str>) -> Self {
+        self.mesh = Some(name.as_ref().to_owned());
+        self
+    }
+
+    /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`,
+    /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine.
+    pub fn interfaces(mut self, interfaces: impl AsRef<str>) -> Self {
+        self.interfaces = Some(interfaces.as_ref().to_owned());
+        self
+    }
+
+    /// Endpoints of the mesh, each `host:port`, for networks where multicast does not pass. Any one will do: it hands
+    /// on what it knows.
+    pub fn peers<S: Into<String>>(mut self, peers: impl IntoIterator<Item = S>) -> Self {
+        self.peers = Some(peers.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The ports that services may listen at, for the sake of firewalls.
+    pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.ports = Some(ports);
+        self
+    }
+
+    /// The bounds that this program keeps.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    fn config(self) -> Result<Config, JoinError> {
+        let mesh = match self.mesh.or(variable("MESHZERO_MESH")?) {
+            Some(name) => MeshName::new(name)?,
+            None => MeshName::default(),
+        };
+        let interfaces = match self.interfaces.or(variable("MESHZERO_INTERFACES")?) {
+            Some(text) => text.parse()?,
+            None => Interfaces::default(),
+        };
+        let peers = match self.peers {
+            Some(peers) => peers,
+            None => variable("MESHZERO_PEERS")?.map(|text| listed(&text)).unwrap_or_default(),
+        };
+        for peer in &peers {
+            check_peer(peer)?;
+        }
+        let ports = match self.ports {
+            Some(ports) => Some(ports),
+            None => variable("MESHZERO_PORTS")?.map(|text| port_range(&text)).transpose()?,
+        };
+        if ports.as_ref().is_some_and(|ports| ports.is_empty() || *ports.start() == 0) {
+            let problem = "a range of ports begins at 1 or above and ends no lower".to_owned();
+            return Err(JoinError::Setting { setting: "MESHZERO_PORTS", problem });
+        }
+        let limits = match self.limits {
+            Some(limits) => limits,
+            None => {
+                variable("MESHZERO_LIMITS")?.map(|text| limits_from(&text)).transpose()?.unwrap_or_default()
+            }
+        };
+        check_limits(&limits)?;
+        Ok(Config { mesh, interfaces, peers, ports, limits })
+    }
+}
+
+impl IntoFuture for Join {
+    type Output = Result<Mesh, JoinError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let node = Node::start(self.config()?).await?;
+            Ok(Mesh { node })
+        })
+    }
+}
+
+/// A variable of the environment; an empty one counts as not set.
+fn variable(name: &'static str) -> Result<Option<String>, JoinError> {
+    match env::var(name) {
+        Ok(text) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(JoinError::Setting { setting: name, problem: "it is not UTF-8".to_owned() })
+        }
+    }
+}
+
+fn listed(text: &str) -> Vec<String> {
+    text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+fn check_peer(peer: &str) -> Result<(), JoinError> {
+    let valid = peer
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+    if valid {
+        return Ok(());
+    }
+    let problem = format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000");
+    Err(JoinError::Setting { setting: "MESHZERO_PEERS", problem })
+}
+
+fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
+    let read = || {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    };
+    read().ok_or_else(|| JoinError::Setting {
+        setting: "MESHZERO_PORTS",
+        problem: format!("{text:?} is no range of ports; write two numbers up to 65535, such as 9000-9100"),
+    })
+}
+
+fn limits_from(text: &str) -> Result<Limits, JoinError> {
+    let setting = "MESHZERO_LIMITS";
+    let mut limits = Limits::default();
+    for part in listed(text) {
+        let wrong = |problem: &str| JoinError::Setting { setting, problem: format!("{part:?}: {problem}") };
+        let (name, value) = part.split_once('=').ok_or_else(|| wrong("write name=number"))?;
+        let number: usize = value.trim().parse().map_err(|_| wrong("the value is no whole number"))?;
+        let millis = Duration::from_millis(number as u64);
+        match name.trim() {
+            "message_bytes" => limits.message_bytes = number,
+            "decoded_factor" => limits.decoded_factor = number,
+            "nesting" => limits.nesting = u32::try_from(number).map_err(|_| wrong("too large"))?,
+            "values" => limits.values = number,
+            "handshake_ms" => limits.handshake = millis,
+            "handshakes" => limits.handshakes = number,
+            "connections" => limits.connections = number,
+            "connections_per_address" => limits.connections_per_address = number,
+            "requests_in_flight" => limits.requests_in_flight = number,
+            "mailbox" => limits.mailbox = number,
+            "send_queue_bytes" => limits.send_queue_bytes = number,
+            "topics" => limits.topics = number,
+            "instances" => limits.instances = number,
+            "instances_per_node" => limits.instances_per_node = number,
+            "request_timeout_ms" => limits.request_timeout = millis,
+            "keep_alive_ms" => limits.keep_alive = millis,
+            _ => return Err(wrong("there is no such limit")),
+        }
+    }
+    Ok(limits)
+}
+
+fn check_limits(limits: &Limits) -> Result<(), JoinError> {
+    let problem = if limits.message_bytes > MAX_MESSAGE_BYTES {
+        format!("message_bytes is {}; at most {MAX_MESSAGE_BYTES} are allowed", limits.message_bytes)
+    } else if [limits.mailbox, limits.requests_in_flight, limits.connections, limits.send_queue_bytes]
+        .contains(&0)
+    {
+        "mailbox, requests_in_flight, connections and send_queue_bytes must be 1 at least".to_owned()
+    } else if limits.keep_alive < Duration::from_secs(1) {
+        "keep_alive must be a second at least".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(JoinError::Setting { setting: "MESHZERO_LIMITS", problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read() {
+        assert_eq!(port_range("9000-9100").expect("a range"), 9000..=9100);
+        assert_eq!(port_range("9000").expect("a port"), 9000..=9000);
+        let limits = limits_from("mailbox=3, request_timeout_ms=250").expect("limits");
+        assert_eq!((limits.mailbox, limits.request_timeout), (3, Duration::from_millis(250)));
+        assert_eq!(listed("a:1, b:2,,"), ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn texts_that_cannot_be_read_say_what_to_write() {
+        assert!(port_range("9000-99999").expect_err("too large").to_string().contains("9000-9100"));
+        assert!(limits_from("mailbox").expect_err("no number").to_string().contains("name=number"));
+        assert!(limits_from("post=1").expect_err("no limit").to_string().contains("no such limit"));
+        for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port"] {
+            assert!(check_peer(peer).expect_err(peer).to_string().contains("host:port"), "{peer}");
+        }
+    }
+
+    #[test]
+    fn limits_that_would_stop_everything_are_refused() {
+        assert!(check_limits(&Limits::default()).is_ok());
+        assert!(check_limits(&limits_from("mailbox=0").expect("read")).is_err());
+        assert!(check_limits(&limits_from("message_bytes=99999999999").expect("read")).is_err());
+    }
+}

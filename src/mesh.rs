@@ -1,0 +1,143 @@
+//! The mesh as a program sees it that has joined.
+
+use std::fmt;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context};
+use meshzero_actors::node::Node;
+use meshzero_actors::offer::Source;
+use meshzero_proto::directory::Filter;
+use meshzero_proto::id::NodeId;
+use meshzero_proto::name::MeshName;
+
+use crate::advertise::Advertise;
+use crate::discover::{Discover, DiscoverAll, DiscoverGroup};
+use crate::join::Join;
+use crate::service::Publisher;
+use crate::watch::Watch;
+
+/// A program's membership of a mesh. Cheap to clone, usable from any thread and any executor.
+///
+/// The program leaves, and says goodbye, when the last clone and the last handle made from it are dropped, or when
+/// [`Mesh::close`] has run.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let mesh = meshzero::Mesh::join().await?;
+/// for instance in mesh.discover_all().await {
+///     println!("{} at {:?}", instance.service, instance.address());
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Mesh {
+    pub(crate) node: Arc<Node>,
+}
+
+impl Mesh {
+    /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
+    /// interface, unless the environment says otherwise, see [`Join`].
+    ///
+    /// Inside an actix System the mesh lives on the current arbiter; elsewhere it brings a thread of its own.
+    pub fn join() -> Join {
+        Join::default()
+    }
+
+    /// The mesh's name.
+    pub fn name(&self) -> &MeshName {
+        &self.node.config().mesh
+    }
+
+    /// This program's identity on the mesh, another one at every start.
+    pub fn node(&self) -> NodeId {
+        self.node.id()
+    }
+
+    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "f32")]
+    /// # struct Move(f32);
+    /// # #[derive(Default)]
+    /// # struct Arm { at: f32 }
+    /// # impl Actor for Arm { type Context = Context<Self>; }
+    /// # impl Handler<Move> for Arm {
+    /// #     type Result = f32;
+    /// #     fn handle(&mut self, Move(by): Move, _: &mut Context<Self>) -> f32 { self.at += by; self.at }
+    /// # }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let arm = mesh.advertise("robot/arm", Arm::default).handles::<Move>().await?;
+    /// println!("the arm is at {}", arm.address());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn advertise<A, F>(&self, name: impl AsRef<str>, mut factory: F) -> Advertise<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnMut() -> A + Send + 'static,
+    {
+        self.advertise_with(name, move |_| factory())
+    }
+
+    /// Advertises an actor that publishes news itself: `factory` is given what to publish with.
+    pub fn advertise_with<A, F>(&self, name: impl AsRef<str>, mut factory: F) -> Advertise<A>
+    where
+        A: Actor<Context = Context<A>>,
+        F: FnMut(Publisher) -> A + Send + 'static,
+    {
+        let prepare = |publisher| {
+            let publisher = Publisher::new(publisher);
+            let make: Box<dyn FnMut() -> A + Send> = Box::new(move || factory(publisher.clone()));
+            make
+        };
+        Advertise::new(self, name.as_ref(), Source::Factory(Box::new(prepare)))
+    }
+
+    /// Advertises an actor that already runs. When it stops, the service is withdrawn.
+    pub fn advertise_addr<A>(&self, name: impl AsRef<str>, addr: Addr<A>) -> Advertise<A>
+    where
+        A: Actor<Context = Context<A>>,
+    {
+        Advertise::new(self, name.as_ref(), Source::Addr(addr))
+    }
+
+    /// Finds a service by its name, or by a literal `ip:port`, and connects to it.
+    pub fn discover(&self, name: impl AsRef<str>) -> Discover {
+        Discover::new(self, name.as_ref())
+    }
+
+    /// Lists all services of the mesh.
+    pub fn discover_all(&self) -> DiscoverAll {
+        DiscoverAll::new(self)
+    }
+
+    /// Lists, or listens to, the members of a group: the services whose name begins with `group` and `/`.
+    pub fn discover_group(&self, group: impl AsRef<str>) -> DiscoverGroup {
+        DiscoverGroup::new(self, group.as_ref())
+    }
+
+    /// Watches services come, move and go whose name begins with `prefix`; the empty prefix watches all. The first
+    /// events tell of those that are there already.
+    pub fn watch(&self, prefix: impl AsRef<str>) -> Watch {
+        Watch::new(self, Filter::Prefix(prefix.as_ref().to_owned()))
+    }
+
+    /// Withdraws all services of this program and leaves. Work that was accepted has half a second to finish. What is
+    /// done with the mesh afterwards fails.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the leaving.
+    pub async fn close(&self) {
+        self.node.leave().await;
+    }
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mesh").field("name", self.name()).field("node", &self.node()).finish()
+    }
+}

@@ -1,0 +1,118 @@
+//! A service that this program advertises.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context};
+use meshzero_actors::node::Node;
+use meshzero_actors::offer::Offered;
+use meshzero_actors::publisher;
+use meshzero_actors::router::Delist;
+use meshzero_proto::codec::Wire;
+use meshzero_proto::directory::Instance;
+use meshzero_proto::name::{ServiceName, Topic};
+
+use crate::error::PublishError;
+
+/// An advertised service. It is withdrawn when this is dropped or closed.
+#[must_use = "the service is withdrawn when this is dropped"]
+pub struct Service<A: Actor<Context = Context<A>>> {
+    node: Arc<Node>,
+    offered: Offered<A>,
+    publisher: Publisher,
+}
+
+impl<A: Actor<Context = Context<A>>> Service<A> {
+    pub(crate) fn new(node: Arc<Node>, offered: Offered<A>) -> Self {
+        let publisher = Publisher::new(offered.service.publisher.clone());
+        Self { node, offered, publisher }
+    }
+
+    /// The service's name; its address as text if it is not listed.
+    pub fn name(&self) -> &ServiceName {
+        &self.offered.instance.service
+    }
+
+    /// Where others reach it. Written as text it can be passed around, and used in place of the name.
+    pub fn address(&self) -> SocketAddr {
+        self.offered.address
+    }
+
+    /// The instance as others see it.
+    pub fn instance(&self) -> &Instance {
+        &self.offered.instance
+    }
+
+    /// The actor's address. After a panic the mesh has made a new actor with a new address.
+    pub fn addr(&self) -> Addr<A> {
+        self.offered.host.addr()
+    }
+
+    /// Publishes `item` to everybody who subscribed to a prefix of `topic`. Never waits: what a slow subscriber misses
+    /// is its own policy's affair.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+        self.publisher.publish(topic, item)
+    }
+
+    /// What to publish with, for an actor or a thread of its own.
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
+    }
+
+    /// Withdraws the service. Messages that were accepted have half a second to finish.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the closing.
+    pub async fn close(self) {
+        // A mesh that was left has closed all its services.
+        let _ = self.node.router().send(Delist(self.offered.instance.id)).await;
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Drop for Service<A> {
+    fn drop(&mut self) {
+        self.node.router().do_send(Delist(self.offered.instance.id));
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> fmt::Debug for Service<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("name", self.name()).field("address", &self.address()).finish()
+    }
+}
+
+/// Publishes the news of one service. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Publisher {
+    publisher: publisher::Publisher,
+}
+
+impl Publisher {
+    pub(crate) fn new(publisher: publisher::Publisher) -> Self {
+        Self { publisher }
+    }
+
+    /// As [`Service::publish`].
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+        self.publisher.publish(&Topic::new(topic)?, item)?;
+        Ok(())
+    }
+
+    /// How many subscribe at the moment.
+    pub fn subscribers(&self) -> usize {
+        self.publisher.subscribers()
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("subscribers", &self.subscribers()).finish()
+    }
+}

@@ -1,0 +1,262 @@
+//! Listening to news.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use futures_core::Stream;
+use meshzero_actors::call::deadline_in;
+use meshzero_actors::discovery::List;
+use meshzero_actors::feed::Event;
+use meshzero_actors::node::Node;
+use meshzero_actors::route::{Route, Target};
+use meshzero_actors::subscriber::{self, Publishers};
+use meshzero_proto::codec::{self, Wire, type_info};
+use meshzero_proto::directory::Filter;
+use meshzero_proto::name::{ServiceName, Topic};
+use meshzero_proto::news::{self, GapReason, Policy};
+use tokio::sync::oneshot;
+
+use crate::error::{NewsError, SubscribeError};
+
+/// How long is waited for a publisher that is not connected yet.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// One item of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News<T> {
+    /// What it is about.
+    pub topic: Topic,
+    /// The item.
+    pub item: T,
+    /// Who published it.
+    pub from: ServiceName,
+    /// Items of the same publisher that newer ones replaced before this one, as asked for with [`Subscribe::latest`].
+    pub skipped: u64,
+}
+
+impl<T: 'static> Message for News<T> {
+    type Result = ();
+}
+
+/// A subscription about to be made. When awaited it ends as soon as every publisher that is connected has confirmed it:
+/// everything published after that arrives or is counted.
+///
+/// ```no_run
+/// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut poses = robot.subscribe::<(f32, f32)>("pose").latest().await?;
+/// while let Some(news) = poses.next().await {
+///     let news = news?;
+///     println!("{} is at {:?}", news.from, news.item);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a subscription is made when this is awaited"]
+pub struct Subscribe<T> {
+    node: Arc<Node>,
+    whom: Whom,
+    prefix: String,
+    policy: Policy,
+    item: PhantomData<fn() -> T>,
+}
+
+enum Whom {
+    Service(Arc<Route>),
+    Group { name: String, filter: Filter },
+}
+
+impl<T: Wire> Subscribe<T> {
+    pub(crate) fn to_service(node: Arc<Node>, route: Arc<Route>, prefix: &str) -> Self {
+        Self::new(node, Whom::Service(route), prefix)
+    }
+
+    pub(crate) fn to_group(node: Arc<Node>, name: String, filter: Filter, prefix: &str) -> Self {
+        Self::new(node, Whom::Group { name, filter }, prefix)
+    }
+
+    fn new(node: Arc<Node>, whom: Whom, prefix: &str) -> Self {
+        Self { node, whom, prefix: prefix.to_owned(), policy: Policy::default(), item: PhantomData }
+    }
+
+    /// Only the newest item of each topic matters: while this subscriber is busy, a newer one replaces it.
+    pub fn latest(mut self) -> Self {
+        self.policy = Policy::Latest;
+        self
+    }
+
+    /// While this subscriber is busy, the publisher keeps so many items for it and drops the oldest beyond, which is
+    /// told as [`NewsError::Missed`]. Default: 1,024 items or 4 MiB.
+    pub fn keep(mut self, items: u32) -> Self {
+        self.policy = Policy::DropOldest { items };
+        self
+    }
+
+    /// Sends the items to an actor.
+    pub fn forward(self, recipient: Recipient<News<T>>) -> SubscribeTo<T> {
+        SubscribeTo { subscribe: self, recipient }
+    }
+
+    async fn run(self) -> Result<Subscription<T>, SubscribeError> {
+        let subscribe = news::Subscribe {
+            prefix: Topic::new(&self.prefix)?,
+            fingerprint: type_info::<T>().fingerprint(),
+            policy: self.policy,
+        };
+        let (name, publishers, known) = match self.whom {
+            Whom::Service(route) => {
+                let name = route.target().to_string();
+                let alarm = self.node.alarms().at(deadline_in(PATIENCE));
+                tokio::select! {
+                    _ = route.ready() => {}
+                    () = alarm => return Err(SubscribeError::Nobody { service: name }),
+                }
+                let known: Vec<_> = route.members().iter().map(|member| member.instance().clone()).collect();
+                let publishers = match route.target() {
+                    Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
+                    Target::Address(_) => Publishers::Fixed(known.clone()),
+                };
+                (name, publishers, known)
+            }
+            Whom::Group { name, filter } => {
+                let list = List { filter: filter.clone(), within: Duration::ZERO };
+                let known = self.node.discovery().send(list).await.unwrap_or_default();
+                (name, Publishers::Follow(filter), known)
+            }
+        };
+        let events = subscriber::subscribe(&self.node, publishers, known, subscribe)
+            .await
+            .map_err(|fault| SubscribeError::new(name, fault))?;
+        Ok(Subscription { node: self.node, events, skipped: HashMap::new(), item: PhantomData })
+    }
+}
+
+impl<T: Wire> IntoFuture for Subscribe<T> {
+    type Output = Result<Subscription<T>, SubscribeError>;
+    type IntoFuture = Pending<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// News as they come. Dropping it ends the subscription; it does not end by itself before the mesh is left, but goes on
+/// with whoever publishes under the name.
+pub struct Subscription<T> {
+    node: Arc<Node>,
+    events: subscriber::Receiver,
+    /// Items replaced since the last one that came, by publisher.
+    skipped: HashMap<ServiceName, u64>,
+    item: PhantomData<fn() -> T>,
+}
+
+impl<T: Wire> Subscription<T> {
+    /// Waits for the next item, or for word of items that did not come.
+    ///
+    /// # Errors
+    /// [`NewsError`]; the subscription goes on.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn next(&mut self) -> Option<Result<News<T>, NewsError>> {
+        std::future::poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
+    }
+
+    /// What a subscriber is told of an event; nothing of items that it asked to be replaced.
+    fn tell(&mut self, from: ServiceName, event: Event) -> Option<Result<News<T>, NewsError>> {
+        match event {
+            Event::Item { topic, encoding, bytes } => {
+                let skipped = self.skipped.remove(&from).unwrap_or(0);
+                Some(match codec::decode(&bytes, encoding, self.node.decode_limits()) {
+                    Ok(item) => Ok(News { topic, item, from, skipped }),
+                    Err(error) => Err(NewsError::Undecodable { from, topic, problem: error.to_string() }),
+                })
+            }
+            Event::Gap(count, GapReason::Superseded) => {
+                *self.skipped.entry(from).or_default() += count;
+                None
+            }
+            Event::Gap(count, GapReason::Overflow) => Some(Err(NewsError::Missed { from, count })),
+            Event::Lost => Some(Err(NewsError::Lost { from })),
+        }
+    }
+}
+
+impl<T: Wire> Stream for Subscription<T> {
+    type Item = Result<News<T>, NewsError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let Some((from, event)) = ready!(self.events.poll_recv(task)) else { return Poll::Ready(None) };
+            if let Some(told) = self.tell(from, event) {
+                return Poll::Ready(Some(told));
+            }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Subscription<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("waiting", &self.events.len()).finish_non_exhaustive()
+    }
+}
+
+/// A subscription of an actor, about to be made.
+#[must_use = "a subscription is made when this is awaited"]
+pub struct SubscribeTo<T: Send + 'static> {
+    subscribe: Subscribe<T>,
+    recipient: Recipient<News<T>>,
+}
+
+impl<T: Wire> SubscribeTo<T> {
+    async fn run(self) -> Result<SubscriptionGuard, SubscribeError> {
+        let node = Arc::clone(&self.subscribe.node);
+        let mut subscription = self.subscribe.await?;
+        let recipient = self.recipient;
+        let (guard, mut dropped) = oneshot::channel();
+        node.home().spawn(move || async move {
+            loop {
+                let news = tokio::select! {
+                    news = subscription.next() => news,
+                    // Only ever dropped, never told.
+                    _ = &mut dropped => return,
+                };
+                match news {
+                    // Waiting for the actor holds up this subscription alone, and then its policy applies.
+                    Some(Ok(news)) => {
+                        if recipient.send(news).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(Err(error)) => tracing::warn!(%error, "a subscribed actor missed something"),
+                    None => return,
+                }
+            }
+        })?;
+        Ok(SubscriptionGuard { _guard: guard })
+    }
+}
+
+impl<T: Wire> IntoFuture for SubscribeTo<T> {
+    type Output = Result<SubscriptionGuard, SubscribeError>;
+    type IntoFuture = Pending<Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// A subscription of an actor. Dropping it ends the subscription.
+#[derive(Debug)]
+#[must_use = "the subscription ends when this is dropped"]
+pub struct SubscriptionGuard {
+    _guard: oneshot::Sender<()>,
+}

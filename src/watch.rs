@@ -1,0 +1,75 @@
+//! Watching services come, move and go.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use meshzero_actors::discovery;
+use meshzero_actors::node::Node;
+use meshzero_proto::directory::{DirectoryEvent, Filter};
+use tokio::sync::mpsc;
+
+use crate::mesh::Mesh;
+
+type Starting = Pin<Box<dyn Future<Output = Option<mpsc::Receiver<DirectoryEvent>>> + Send>>;
+
+/// Services as they come, move and go. It ends when the mesh is left.
+///
+/// ```no_run
+/// # async fn run(mesh: meshzero::Mesh) {
+/// use meshzero::WatchEvent;
+///
+/// let mut robots = mesh.watch("robot/");
+/// while let Some(event) = robots.next().await {
+///     match event {
+///         WatchEvent::Up(robot) => println!("{} is there", robot.service),
+///         WatchEvent::Moved(robot) => println!("{} is now at {:?}", robot.service, robot.address()),
+///         WatchEvent::Down { instance, why } => println!("{} is gone: {why}", instance.service),
+///     }
+/// }
+/// # }
+/// ```
+pub struct Watch {
+    state: State,
+    _node: std::sync::Arc<Node>,
+}
+
+enum State {
+    Starting(Starting),
+    Running(mpsc::Receiver<DirectoryEvent>),
+    Ended,
+}
+
+impl Watch {
+    pub(crate) fn new(mesh: &Mesh, filter: Filter) -> Self {
+        let discovery = mesh.node.discovery().clone();
+        let starting = async move { discovery.send(discovery::Watch { filter }).await.ok() };
+        Self { state: State::Starting(Box::pin(starting)), _node: std::sync::Arc::clone(&mesh.node) }
+    }
+
+    /// Waits for the next event; `None` when the mesh has been left.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn next(&mut self) -> Option<DirectoryEvent> {
+        std::future::poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
+    }
+}
+
+impl Stream for Watch {
+    type Item = DirectoryEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<DirectoryEvent>> {
+        loop {
+            self.state = match &mut self.state {
+                State::Starting(starting) => match ready!(starting.as_mut().poll(task)) {
+                    Some(events) => State::Running(events),
+                    None => State::Ended,
+                },
+                State::Running(events) => return events.poll_recv(task),
+                State::Ended => return Poll::Ready(None),
+            };
+        }
+    }
+}
