@@ -1,1 +1,9 @@
 //! The tests of the whole mesh, over real sockets and with nothing but the public API.
+// Nothing is outside of a test binary, so `pub` is as good as `pub(crate)` and shorter.
+#![allow(unreachable_pub)]
+
+mod calls;
+mod evolution;
+mod failures;
+mod news;
+mod pair;

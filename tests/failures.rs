@@ -1,0 +1,254 @@
+//! What goes wrong ends in a clear error, hangs nobody, and leaves other callers served.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero::{AdvertiseError, CallError, DiscoverError, Mesh, OfferError, PlaceError, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::pair::{PATIENCE, Pair};
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+struct Work(Option<u32>);
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Unheard;
+
+/// Panics when there is no work.
+struct Worker;
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Work> for Worker {
+    type Result = u32;
+    fn handle(&mut self, Work(number): Work, _: &mut Context<Self>) -> u32 {
+        number.expect("there is work")
+    }
+}
+
+/// Messages of the same names, with other fields.
+mod other {
+    use super::{Deserialize, Message, Serialize};
+
+    #[derive(Message, Serialize, Deserialize)]
+    #[rtype(result = "u32")]
+    pub struct Work {
+        pub amount: String,
+    }
+}
+
+#[actix::test]
+async fn a_handler_that_panics_is_told_and_the_service_goes_on_with_a_fresh_actor() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    let worker = pair.reach(&service).await;
+    let calls: Vec<_> = (0..100)
+        .map(|number| {
+            let worker = worker.clone();
+            actix::spawn(async move {
+                let work = (number % 10 != 3).then_some(number);
+                (number, worker.send(Work(work)).timeout(PATIENCE).await)
+            })
+        })
+        .collect();
+    for call in calls {
+        match call.await.expect("no panic here") {
+            (number, Ok(reply)) => assert_eq!(reply, number),
+            (number, Err(CallError::Refused { why: Refusal::Panicked, .. })) => {
+                assert_eq!(number % 10, 3, "only who caused the panic is told of it");
+            }
+            (number, other) => panic!("{number}: {other:?}"),
+        }
+    }
+}
+
+#[actix::test]
+async fn a_panic_of_a_local_call_loses_none_of_the_others() {
+    let pair = Pair::join().await;
+    let _service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    let worker = pair.here.discover("worker").await.expect("it is here");
+    let panicking = worker.send(Work(None));
+    let fine = worker.send(Work(Some(1)));
+    let panicking = actix::spawn(panicking);
+    let fine = actix::spawn(fine);
+    let error = panicking.await.expect("no panic here").expect_err("it panicked");
+    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, .. }), "{error:?}");
+    assert_eq!(fine.await.expect("no panic here").expect("a reply"), 1);
+}
+
+#[actix::test]
+async fn a_running_actor_that_panics_is_withdrawn() {
+    let pair = Pair::join().await;
+    let mut watch = pair.here.watch("worker");
+    let addr = Worker.start();
+    let service = pair.here.advertise_addr("worker", addr).handles::<Work>().await.expect("advertised");
+    assert!(matches!(watch.next().await, Some(meshzero::WatchEvent::Up(_))));
+    let worker = pair.reach(&service).await;
+    let error = worker.send(Work(None)).timeout(PATIENCE).await.expect_err("it panicked");
+    assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, .. }), "{error:?}");
+    let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("withdrawn in time");
+    assert!(matches!(down, Some(meshzero::WatchEvent::Down { .. })), "{down:?}");
+}
+
+#[actix::test]
+async fn a_message_that_nothing_handles_is_refused_with_what_is_handled() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    for worker in [pair.reach(&service).await, pair.here.discover("worker").await.expect("it is here")] {
+        let error = worker.send(Unheard).await.expect_err("nothing handles it");
+        assert!(error.to_string().contains("it handles Work"), "{error}");
+        assert!(error.is_safe_to_repeat());
+        worker.send(Work(Some(1))).await.expect("others are served");
+    }
+}
+
+#[actix::test]
+async fn a_message_that_does_not_decode_names_the_field() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    let worker = pair.reach(&service).await;
+    let error = worker.send(other::Work { amount: "much".to_owned() }).await.expect_err("another shape");
+    match &error {
+        CallError::Refused { why: Refusal::Undecodable { message, .. }, .. } => assert_eq!(message, "Work"),
+        other => panic!("{other:?}"),
+    }
+    worker.send(Work(Some(1))).await.expect("others are served");
+}
+
+#[actix::test]
+async fn names_that_can_be_none_are_refused() {
+    let pair = Pair::join().await;
+    for (name, said) in [
+        (String::new(), "at least one character"),
+        ("x".repeat(129), "129 bytes"),
+        ("a\u{7}b".to_owned(), "control character"),
+    ] {
+        let error = pair.here.advertise(&name, || Worker).await.expect_err("no name");
+        assert!(matches!(error, AdvertiseError::Name(_)) && error.to_string().contains(said), "{error}");
+        let error = pair.here.discover(&name).await.expect_err("no name");
+        assert!(matches!(error, DiscoverError::Name(_)) && error.to_string().contains(said), "{error}");
+        let error = Mesh::join().mesh(&name).interfaces("lo").await.expect_err("no name");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[actix::test]
+async fn addresses_that_cannot_be_used_are_refused() {
+    let pair = Pair::join().await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = listener.local_addr().expect("bound").to_string();
+    for (at, said) in [
+        ("70000", "65535"),
+        ("127.0.0.1:70000", "65535"),
+        ("no such place", "is no address"),
+        ("no-such-host.invalid:9000", "cannot be resolved"),
+        ("203.0.113.*", "203.0.113.*"),
+    ] {
+        let error = pair.here.advertise("worker", || Worker).at(at).await.expect_err(at);
+        assert!(error.to_string().contains(said), "{at}: {error}");
+    }
+    let error = pair.here.advertise("worker", || Worker).at(&taken).await.expect_err("taken");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::Place(PlaceError::InUse { .. }))), "{error:?}");
+    drop(listener);
+    pair.here.advertise("worker", || Worker).at(&taken).await.expect("free again").close().await;
+}
+
+#[actix::test]
+async fn a_name_that_must_be_new_is_refused_when_it_is_there() {
+    let pair = Pair::join().await;
+    let _first = pair.here.advertise("worker", || Worker).fail_if_exists().await.expect("the first");
+    let error = pair.here.advertise("worker", || Worker).fail_if_exists().await.expect_err("the second");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::Exists { .. })), "{error:?}");
+    let _another = pair.here.advertise("worker", || Worker).await.expect("an instance beside it is fine");
+}
+
+#[actix::test]
+async fn two_messages_of_one_name_are_refused() {
+    let pair = Pair::join().await;
+    let error = pair.here.advertise("worker", || Worker).handles::<Work>().handles_as::<Work>("Work").await;
+    assert!(matches!(error, Err(AdvertiseError::Offer(OfferError::SameName(_)))), "{error:?}");
+}
+
+#[actix::test]
+async fn a_factory_that_panics_at_once_is_an_error() {
+    let pair = Pair::join().await;
+    let factory = || -> Worker { panic!("the motor does not answer") };
+    let error = pair.here.advertise("worker", factory).await.expect_err("no actor");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::FactoryPanicked)), "{error:?}");
+}
+
+#[actix::test]
+async fn another_mesh_at_the_address_is_named() {
+    let (pair, others) = (Pair::join().await, Pair::join().await);
+    let service = pair.here.advertise("worker", || Worker).await.expect("advertised");
+    let looking = others.here.discover(service.address().to_string()).within(Duration::from_millis(300));
+    let error = looking.await.expect_err("it is another mesh");
+    assert!(error.to_string().contains(pair.here.name().as_str()), "{error}");
+}
+
+#[actix::test]
+async fn a_peer_of_another_protocol_is_named() {
+    let pair = Pair::join().await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let web_server = std::thread::spawn(move || {
+        // Ends when the test drops its connection to the listener below.
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut first = [0; 1];
+            if stream.read(&mut first).is_ok_and(|read| read == 1 && first[0] == b'Q') {
+                return;
+            }
+            // The client hangs up as soon as it has seen enough.
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let error = pair.there.discover(address.to_string()).within(Duration::from_millis(300)).await;
+    let error = error.expect_err("it is no mesh");
+    assert!(error.to_string().contains("web server"), "{error}");
+    TcpStream::connect(address).and_then(|mut end| end.write_all(b"Q")).expect("the server listens");
+    web_server.join().expect("the server ends");
+}
+
+#[actix::test]
+async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    let address = service.address();
+    let strangers = std::thread::spawn(move || {
+        for greeting in
+            [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01", b"MZ\x00\x63", &[0; 600]]
+        {
+            let mut stream = TcpStream::connect(address).expect("the endpoint listens");
+            stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
+            stream.write_all(greeting).expect("it takes the greeting");
+            let mut answer = Vec::new();
+            match stream.read_to_end(&mut answer) {
+                Ok(_) => assert_eq!(answer, b"", "a stranger is told nothing"),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
+            }
+        }
+    });
+    let worker = pair.reach(&service).await;
+    while !strangers.is_finished() {
+        worker.send(Work(Some(1))).timeout(PATIENCE).await.expect("others are served");
+    }
+    strangers.join().expect("every stranger was turned away");
+}
+
+#[actix::test]
+async fn nobody_at_the_address_is_an_error_that_says_so() {
+    let pair = Pair::join().await;
+    let free =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let error = pair.there.discover(free.to_string()).within(Duration::from_millis(200)).await;
+    let error = error.expect_err("nobody listens");
+    assert!(matches!(error, DiscoverError::Unreachable { .. }), "{error:?}");
+    assert!(error.to_string().contains("refused"), "{error}");
+}

@@ -1,0 +1,250 @@
+//! News: confirmed subscriptions, order, prefixes, retained items, slow subscribers, groups.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero::{News, NewsError, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::pair::{PATIENCE, Pair};
+
+struct Quiet;
+
+impl Actor for Quiet {
+    type Context = Context<Self>;
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Pose {
+    x: f32,
+    y: f32,
+}
+
+#[actix::test]
+async fn the_first_item_after_a_subscription_is_never_lost() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let robot = pair.reach(&service).await;
+    for round in 0..50 {
+        let mut poses = robot.subscribe::<u32>("pose").await.expect("confirmed");
+        service.publish("pose", &round).expect("published");
+        let news = poses.next().await.expect("goes on").expect("an item");
+        assert_eq!((news.item, news.topic.as_str()), (round, "pose"));
+    }
+}
+
+#[actix::test]
+async fn every_subscriber_gets_every_item_of_its_prefix_in_order() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let robot = pair.reach(&service).await;
+    let near = pair.here.discover("robot").await.expect("it is here");
+    let subscriptions = [
+        ("", robot.subscribe::<Pose>("").await.expect("confirmed")),
+        ("pose/", robot.subscribe::<Pose>("pose/").await.expect("confirmed")),
+        ("pose/left", near.subscribe::<Pose>("pose/left").await.expect("confirmed")),
+    ];
+    let published: Vec<(String, Pose)> = (0..300u16)
+        .map(|number| {
+            let topic = ["pose/left", "pose/right", "battery"][usize::from(number) % 3];
+            (topic.to_owned(), Pose { x: f32::from(number), y: 0.5 })
+        })
+        .collect();
+    for (topic, pose) in &published {
+        service.publish(topic, pose).expect("published");
+    }
+    for (prefix, mut subscription) in subscriptions {
+        for (topic, pose) in published.iter().filter(|(topic, _)| topic.starts_with(prefix)) {
+            let news = actix::clock::timeout(PATIENCE, subscription.next()).await.expect("in time");
+            let news = news.expect("goes on").expect("an item");
+            assert_eq!((news.topic.as_str(), &news.item), (topic.as_str(), pose), "prefix {prefix:?}");
+        }
+    }
+}
+
+#[actix::test]
+async fn items_of_any_type_reach_a_subscriber_without_the_type() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let mut all = pair.reach(&service).await.subscribe::<Value>("").await.expect("confirmed");
+    service.publish("pose", &Pose { x: 1.0, y: 2.5 }).expect("published");
+    service.publish("name", &"arm".to_owned()).expect("published");
+    let pose = all.next().await.expect("goes on").expect("an item");
+    assert_eq!(pose.item["y"], Value::from(2.5));
+    assert_eq!(all.next().await.expect("goes on").expect("an item").item, Value::from("arm"));
+}
+
+#[actix::test]
+async fn an_item_that_does_not_decode_is_told_and_the_next_arrives() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let mut poses = pair.reach(&service).await.subscribe::<Pose>("").await.expect("confirmed");
+    service.publish("pose", &"nowhere".to_owned()).expect("published");
+    service.publish("pose", &Pose { x: 1.0, y: 2.0 }).expect("published");
+    let told = poses.next().await.expect("goes on").expect_err("a text is no pose");
+    assert!(matches!(told, NewsError::Undecodable { .. }), "{told:?}");
+    poses.next().await.expect("goes on").expect("a pose");
+}
+
+#[actix::test]
+async fn a_retained_item_reaches_those_who_come_late() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).retains("pose").await.expect("advertised");
+    service.publish("pose", &Pose { x: 1.0, y: 0.0 }).expect("published");
+    service.publish("pose", &Pose { x: 2.0, y: 0.0 }).expect("published");
+    service.publish("gone", &1).expect("published");
+    let robot = pair.reach(&service).await;
+    let mut typed = robot.subscribe::<Pose>("").await.expect("confirmed");
+    let mut untyped = robot.subscribe::<Value>("").await.expect("confirmed");
+    service.publish("pose", &Pose { x: 3.0, y: 0.0 }).expect("published");
+    for x in [2.0, 3.0] {
+        assert_eq!(typed.next().await.expect("goes on").expect("an item").item.x, x);
+        let item = untyped.next().await.expect("goes on").expect("an item").item;
+        assert_eq!(item["x"], Value::from(f64::from(x)));
+    }
+}
+
+#[actix::test]
+async fn a_slow_subscriber_is_told_exactly_what_it_missed_and_delays_nobody() {
+    const ITEMS: u64 = 40_000;
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let robot = pair.reach(&service).await;
+    let mut slow = robot.subscribe::<(u64, Vec<u64>)>("").keep(8).await.expect("confirmed");
+    let mut quick = robot.subscribe::<(u64, Vec<u64>)>("").keep(u32::MAX).await.expect("confirmed");
+    let payload = vec![u64::MAX; 64];
+    for number in 0..ITEMS {
+        service.publish("n", &(number, payload.clone())).expect("published");
+        if number % 4 == 3 {
+            for expected in number - 3..=number {
+                let news = actix::clock::timeout(PATIENCE, quick.next())
+                    .await
+                    .expect("the quick one is not delayed");
+                assert_eq!(news.expect("goes on").expect("an item").item.0, expected);
+            }
+        }
+    }
+    let (mut next, mut missed) = (0, 0);
+    while next < ITEMS {
+        match slow.next().await.expect("goes on") {
+            Ok(news) => {
+                assert_eq!(news.item.0, next, "in order, after what was missed");
+                next += 1;
+            }
+            Err(NewsError::Missed { count, .. }) => {
+                missed += count;
+                next += count;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(next, ITEMS);
+    assert!(missed > 0, "a backlog of 8 cannot hold what the sockets do not");
+}
+
+#[actix::test]
+async fn latest_only_ends_with_the_newest_and_counts_what_was_replaced() {
+    const ITEMS: u64 = 20_000;
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("game", || Quiet).await.expect("advertised");
+    let game = pair.reach(&service).await;
+    let mut snapshots = game.subscribe::<(u64, Vec<u64>)>("").latest().await.expect("confirmed");
+    let payload = vec![u64::MAX; 64];
+    for number in 0..ITEMS {
+        service.publish("snapshot", &(number, payload.clone())).expect("published");
+    }
+    let (mut last, mut seen) = (None, 0);
+    while last != Some(ITEMS - 1) {
+        let news = actix::clock::timeout(PATIENCE, snapshots.next()).await.expect("the newest arrives");
+        let news = news.expect("goes on").expect("an item");
+        assert!(last < Some(news.item.0), "never back in time");
+        last = Some(news.item.0);
+        seen += 1 + news.skipped;
+    }
+    assert_eq!(seen, ITEMS, "what came and what was replaced is all that was published");
+}
+
+#[actix::test]
+async fn a_subscription_follows_its_publisher_through_a_restart() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let address = service.address().to_string();
+    let robot = pair.here.discover("robot").await.expect("it is here");
+    let mut news = robot.subscribe::<u32>("").await.expect("confirmed");
+    service.publish("n", &1).expect("published");
+    assert_eq!(news.next().await.expect("goes on").expect("an item").item, 1);
+    service.close().await;
+    let lost = news.next().await.expect("goes on").expect_err("the publisher is gone");
+    assert!(matches!(lost, NewsError::Lost { .. }), "{lost:?}");
+    let again = pair.here.advertise("robot", || Quiet).at(&address).await.expect("advertised again");
+    let publisher = again.publisher();
+    let publishing = actix::spawn(async move {
+        loop {
+            publisher.publish("n", &2).expect("published");
+            actix::clock::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let item = actix::clock::timeout(PATIENCE, news.next()).await.expect("it is back").expect("goes on");
+    assert_eq!(item.expect("an item").item, 2);
+    publishing.abort();
+}
+
+struct Collector(Arc<Mutex<Vec<u32>>>);
+
+impl Actor for Collector {
+    type Context = Context<Self>;
+}
+
+impl Handler<News<u32>> for Collector {
+    type Result = ();
+    fn handle(&mut self, news: News<u32>, _: &mut Context<Self>) {
+        self.0.lock().expect("no panic").push(news.item);
+    }
+}
+
+#[actix::test]
+async fn an_actor_subscribes_until_its_guard_is_dropped() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let robot = pair.reach(&service).await;
+    let collected = Arc::new(Mutex::new(Vec::new()));
+    let collector = Collector(Arc::clone(&collected)).start();
+    let guard = robot.subscribe_to("", collector.recipient()).await.expect("confirmed");
+    for number in 0..10 {
+        service.publish("n", &number).expect("published");
+    }
+    wait_until(|| collected.lock().expect("no panic").len() == 10).await;
+    assert_eq!(*collected.lock().expect("no panic"), (0..10).collect::<Vec<_>>());
+    assert_eq!(service.publisher().subscribers(), 1);
+    drop(guard);
+    wait_until(|| service.publisher().subscribers() == 0).await;
+}
+
+#[actix::test]
+async fn a_group_subscription_hears_members_that_come_later() {
+    let pair = Pair::join().await;
+    let first = pair.here.advertise("chat/ann", || Quiet).await.expect("advertised");
+    let _other = pair.here.advertise("chatter", || Quiet).await.expect("advertised");
+    let group = pair.here.discover_group("chat").except(["chat/me"]);
+    let mut lines = group.subscribe::<String>("line").await.expect("confirmed");
+    first.publish("line", &"hello".to_owned()).expect("published");
+    let news = lines.next().await.expect("goes on").expect("an item");
+    assert_eq!((news.from.as_str(), news.item.as_str()), ("chat/ann", "hello"));
+    let second = pair.here.advertise("chat/bob", || Quiet).await.expect("advertised");
+    let excluded = pair.here.advertise("chat/me", || Quiet).await.expect("advertised");
+    wait_until(|| second.publisher().subscribers() == 1).await;
+    second.publish("line", &"hi".to_owned()).expect("published");
+    let news = lines.next().await.expect("goes on").expect("an item");
+    assert_eq!((news.from.as_str(), news.item.as_str()), ("chat/bob", "hi"));
+    assert_eq!(excluded.publisher().subscribers(), 0);
+}
+
+async fn wait_until(condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            actix::clock::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    actix::clock::timeout(PATIENCE, waiting).await.expect("the condition holds in time");
+}

@@ -1,0 +1,39 @@
+//! Two nodes of one mesh in this process: what one offers the other reaches over real TCP on loopback.
+
+use std::time::Duration;
+
+use meshzero::{Limits, Mesh, ServiceRef};
+
+/// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A mesh of its own, with a name that no other test has.
+pub struct Pair {
+    /// Where services are offered.
+    pub here: Mesh,
+    /// Where they are called from.
+    pub there: Mesh,
+}
+
+impl Pair {
+    pub async fn join() -> Self {
+        Self::join_with(Limits::default()).await
+    }
+
+    pub async fn join_with(limits: Limits) -> Self {
+        let name = format!("test-{:032x}", fastrand::u128(..));
+        let join = || Mesh::join().mesh(&name).interfaces("lo").limits(limits.clone());
+        let here = join().await.expect("the first node joins");
+        let there = join().await.expect("the second node joins");
+        Self { here, there }
+    }
+
+    /// The service at the address of `service`, seen from the other node.
+    pub async fn reach<A>(&self, service: &meshzero::Service<A>) -> ServiceRef
+    where
+        A: actix::Actor<Context = actix::Context<A>>,
+    {
+        let found = self.there.discover(service.address().to_string()).within(PATIENCE).await;
+        found.expect("the service answers at its address")
+    }
+}
