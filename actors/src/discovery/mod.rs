@@ -16,6 +16,8 @@ mod link;
 mod offering;
 mod peers;
 mod presence;
+#[cfg(test)]
+mod tests;
 mod watching;
 
 use std::io;
