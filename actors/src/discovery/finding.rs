@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
@@ -60,12 +61,12 @@ pub struct Seek {
 
 /// Asks what was heard, for an error that helps.
 #[derive(Debug, Message)]
-#[rtype(result = "Reported")]
-pub struct Report;
+#[rtype(result = "Report")]
+pub struct Ask;
 
 /// What was heard.
-#[derive(Debug, Clone, PartialEq, Eq, MessageResponse)]
-pub struct Reported {
+#[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
+pub struct Report {
     /// The names of known services, ordered.
     pub heard: Vec<String>,
     /// Other meshes on the same network.
@@ -74,27 +75,35 @@ pub struct Reported {
     pub interfaces: Vec<String>,
 }
 
-#[derive(Message)]
-#[rtype(result = "()")]
-struct List {
-    filter: Filter,
-    within: Duration,
-    answer: oneshot::Sender<Vec<Instance>>,
+/// Asks for the instances that `filter` names and that live, ordered by name.
+///
+/// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
+/// later; at the latest after `within`, and then it may be empty. Dropping the request withdraws it.
+///
+/// Who lists anything but a single name makes the node look: see [`super::Watch`].
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Instance>")]
+pub struct List {
+    /// Which services.
+    pub filter: Filter,
+    /// How long to wait at most.
+    pub within: Duration,
 }
 
-/// The instances that `filter` names and that live, ordered by name.
-///
-/// Waits until something is known and nothing new comes in, which takes about 0.2 s the first time and no time later;
-/// at most `within`, after which the answer may be empty. It is also empty when the node has left.
-///
-/// # Cancel safety
-/// Dropping the future withdraws the question.
-pub async fn list(discovery: &Addr<Discovery>, filter: Filter, within: Duration) -> Vec<Instance> {
-    let (answer, answered) = oneshot::channel();
-    if discovery.send(List { filter, within, answer }).await.is_err() {
-        return Vec::new();
+/// An answer that comes later, and that nobody works on once the question is dropped.
+pub struct Later(oneshot::Receiver<Vec<Instance>>);
+
+impl<A: Actor> MessageResponse<A, List> for Later {
+    fn handle(self, _: &mut A::Context, answer: Option<OneshotSender<Vec<Instance>>>) {
+        let Some(mut answer) = answer else { return };
+        actix_rt::spawn(async move {
+            tokio::select! {
+                // Whoever asked has gone when it cannot be sent; a node that leaves knows of nothing.
+                found = self.0 => drop(answer.send(found.unwrap_or_default())),
+                () = answer.closed() => {}
+            }
+        });
     }
-    answered.await.unwrap_or_default()
 }
 
 impl Finding {
@@ -195,8 +204,9 @@ impl Discovery {
     fn complete_list(&self, list: &Waiting, now: Instant) -> Option<Vec<Instance>> {
         let passed =
             |since: Option<Instant>, wait| since.is_none_or(|since| now.duration_since(since) >= wait);
-        let settled = passed(self.presence.looking_since(), FIRST_ROUNDS)
-            && (passed(self.finding.changed_at, QUIET) || passed(self.presence.looking_since(), STRAGGLERS));
+        let asked = self.presence.looking_since().unwrap_or(list.since);
+        let quiet = passed(self.finding.changed_at, QUIET) || passed(Some(asked), STRAGGLERS);
+        let settled = passed(Some(asked), FIRST_ROUNDS) && quiet;
         if !settled {
             return None;
         }
@@ -233,22 +243,32 @@ impl Handler<Seek> for Discovery {
 }
 
 impl Handler<List> for Discovery {
-    type Result = ();
+    type Result = Later;
 
-    fn handle(&mut self, List { filter, within, answer }: List, ctx: &mut Self::Context) {
-        self.look(ctx);
+    fn handle(&mut self, List { filter, within }: List, ctx: &mut Self::Context) -> Later {
+        let (answer, answered) = oneshot::channel();
         let since = Instant::now();
+        match filter {
+            Filter::Name(_) => {
+                self.ask_around(ctx);
+                for instance in self.directory.select(&filter) {
+                    self.ask(instance.id, ctx);
+                }
+            }
+            Filter::Prefix(_) | Filter::Group { .. } => self.look(ctx),
+        }
         let deadline = since.checked_add(within);
         self.finding.lists.push(Waiting { filter, since, deadline, answer });
         self.answer_lists(ctx);
+        Later(answered)
     }
 }
 
-impl Handler<Report> for Discovery {
-    type Result = Reported;
+impl Handler<Ask> for Discovery {
+    type Result = Report;
 
-    fn handle(&mut self, Report: Report, _: &mut Self::Context) -> Reported {
-        Reported {
+    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+        Report {
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time;
 
 use super::Discovery;
-use crate::interfaces::watch_over;
+use crate::socket;
 
 /// How long one telling may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub(super) struct Linked {
 /// A link that is wanted.
 pub(super) struct Admitted {
     pub(super) link: LinkId,
+    /// Silence after which the system asks whether the other host is there.
+    pub(super) keep_alive: Duration,
     /// What to send. The link ends when the actor lets go of the other end, after all of it is sent.
     pub(super) out: mpsc::Receiver<Vec<u8>>,
     /// Held as long as the link's task lives.
@@ -85,11 +87,12 @@ enum LinkError {
     Left,
 }
 
-/// Carries one link to its end. Says whether it was wanted at all.
-pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked: Linked) -> bool {
+/// Carries one link to its end, if it is wanted.
+pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked: Linked) {
     let node = linked.node;
-    let Ok(Some(Admitted { link, out, guard })) = discovery.send(linked).await else { return false };
-    if let Err(error) = watch_over(&stream) {
+    let Ok(Some(admitted)) = discovery.send(linked).await else { return };
+    let Admitted { link, keep_alive, out, guard } = admitted;
+    if let Err(error) = socket::prepare(&stream, keep_alive) {
         tracing::debug!(%node, %error, "a dead host will be noticed late");
     }
     let (reader, writer) = stream.into_split();
@@ -105,7 +108,6 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked
     // When the actor is gone nobody wants to know.
     discovery.send(LinkEnded { link }).await.ok();
     drop(guard);
-    true
 }
 
 async fn read(mut reader: OwnedReadHalf, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {

@@ -28,15 +28,14 @@ use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::limits::Limits;
-use meshzero_proto::name::{MeshName, ServiceName};
+use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
-pub use finding::{Report, Reported, Seek, list};
-pub use offering::{Advertise, Leave, Withdraw};
-pub use peers::PeerArrived;
+use crate::node::Config;
+pub use finding::{Ask, List, Report, Seek};
+pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved, Verdict};
 pub use watching::{Watch, Watcher};
 
@@ -54,27 +53,15 @@ const TICK: Duration = Duration::from_millis(250);
 const NEWS: usize = 1_024;
 /// How much of it is handled at once.
 const NEWS_AT_ONCE: usize = 256;
+/// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
+const MAILBOX: usize = 256;
 /// How often the addresses of this host are read again.
 const READ_ADDRESSES: Duration = Duration::from_secs(5);
-
-/// What a discovery actor needs to know.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The mesh to find services of.
-    pub mesh: MeshName,
-    /// This node.
-    pub node: NodeId,
-    /// Where to announce, listen and ask.
-    pub interfaces: Interfaces,
-    /// Nodes to connect to where multicast does not pass, as `host:port` of any of their endpoints.
-    pub peers: Vec<String>,
-    /// The bounds of the node.
-    pub limits: Limits,
-}
 
 /// The discovery actor of one node.
 pub struct Discovery {
     config: Config,
+    node: NodeId,
     directory: Directory,
     own_addresses: Vec<OwnAddress>,
     addresses_read: Instant,
@@ -88,7 +75,7 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Starts the actor on the current arbiter, and with it mDNS and the links to static peers. It runs until
+    /// Starts the actor of `node` on the current arbiter, and with it mDNS and the links to static peers. It runs until
     /// [`Leave`].
     ///
     /// # Errors
@@ -96,13 +83,15 @@ impl Discovery {
     ///
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
-    pub fn start(config: Config) -> io::Result<Addr<Self>> {
+    pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
         let (heard, news) = mpsc::channel(NEWS);
         let mdns = Mdns::start(config.interfaces.clone(), heard)?;
+        let config = config.clone();
         Ok(Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
             actix_rt::spawn(pass_on(news, ctx.address()));
             Self {
-                directory: Directory::new(config.mesh.clone(), config.node, &config.limits),
+                directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_addresses: own_addresses(&config.interfaces),
                 addresses_read: Instant::now(),
                 mdns: Some(mdns),
@@ -113,6 +102,7 @@ impl Discovery {
                 presence: Presence::default(),
                 links: Links::default(),
                 config,
+                node,
             }
         }))
     }
@@ -149,7 +139,7 @@ impl Discovery {
 
     fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
         let message_bytes = u32::try_from(self.config.limits.message_bytes).unwrap_or(u32::MAX);
-        Hello { mesh: self.config.mesh.clone(), node: self.config.node, instance, purpose, message_bytes }
+        Hello { mesh: self.config.mesh.clone(), node: self.node, instance, purpose, message_bytes }
     }
 
     /// Whether an instance is known to live: its node is connected and told of it, or it just gave a sign of life.

@@ -8,7 +8,6 @@ use actix::prelude::*;
 use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
 use meshzero_proto::directory::{Source, Why};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::name::ServiceName;
 
 use super::Discovery;
 
@@ -23,24 +22,17 @@ pub(super) struct Offering {
 }
 
 /// Offers a service of this node to the mesh. Once more with the same instance changes its addresses.
+///
+/// Its first address is where its endpoint listens: `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces,
+/// `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Advertise {
-    /// The instance that the endpoint answers as.
-    pub instance: InstanceId,
-    /// Its name.
-    pub service: ServiceName,
-    /// Where its endpoint listens. `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all.
-    pub listens: SocketAddr,
-}
+pub struct Announce(pub Advert);
 
 /// Takes a service of this node out of the mesh. Close its endpoint first: peers that hear the goodbye ask it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Withdraw {
-    /// Which one.
-    pub instance: InstanceId,
-}
+pub struct Withdraw(pub InstanceId);
 
 /// Says goodbye for all services, closes the links and stops the actor. Ready within half a second.
 #[derive(Debug, Message)]
@@ -77,18 +69,10 @@ impl Discovery {
     }
 }
 
-impl Handler<Advertise> for Discovery {
+impl Handler<Announce> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, offer: Advertise, ctx: &mut Self::Context) {
-        let advert = Advert {
-            instance: offer.instance,
-            node: self.config.node,
-            mesh: self.config.mesh.clone(),
-            service: offer.service,
-            addresses: vec![offer.listens],
-            leaving: false,
-        };
+    fn handle(&mut self, Announce(advert): Announce, ctx: &mut Self::Context) {
         let concrete = self.with_addresses(&advert);
         if let Some(mdns) = &self.mdns {
             mdns.announce(advert.clone());
@@ -102,7 +86,7 @@ impl Handler<Advertise> for Discovery {
 impl Handler<Withdraw> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Withdraw { instance }: Withdraw, ctx: &mut Self::Context) {
+    fn handle(&mut self, Withdraw(instance): Withdraw, ctx: &mut Self::Context) {
         self.offering.services.remove(&instance);
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);

@@ -17,6 +17,7 @@ use tokio::time;
 use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
 use crate::dial::dial;
+use crate::endpoint::PeerArrived;
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
@@ -46,16 +47,6 @@ struct Link {
     hand_on: bool,
     since: Instant,
     out: Option<mpsc::Sender<Vec<u8>>>,
-}
-
-/// A node dialled one of this node's endpoints to become its peer; the handshake is over.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PeerArrived {
-    /// The connection; nothing after the handshake has been read from it.
-    pub stream: TcpStream,
-    /// What the other node said. Its purpose is [`Purpose::Peer`].
-    pub hello: Hello,
 }
 
 impl Default for Links {
@@ -229,7 +220,7 @@ impl Handler<Linked> for Discovery {
 
     fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
         let Linked { node, way, hand_on } = linked;
-        if node == self.config.node || !self.links.is_welcome(node) {
+        if node == self.node || !self.links.is_welcome(node) {
             return MessageResult(None);
         }
         let id = LinkId(self.links.next);
@@ -243,7 +234,8 @@ impl Handler<Linked> for Discovery {
             let changes = self.directory.verified(instance, address, Instant::now());
             self.apply(changes, Some(id), ctx);
         }
-        MessageResult(Some(Admitted { link: id, out, guard: self.links.guard.clone() }))
+        let keep_alive = self.config.limits.keep_alive;
+        MessageResult(Some(Admitted { link: id, keep_alive, out, guard: self.links.guard.clone() }))
     }
 }
 

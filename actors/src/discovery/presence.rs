@@ -231,7 +231,7 @@ impl Discovery {
     }
 
     fn connect(&mut self, node: NodeId, pause: Duration, ctx: &mut Context<Self>) {
-        if !self.presence.is_looking() || node == self.config.node || self.links.reach(node) {
+        if !self.presence.is_looking() || node == self.node || self.links.reach(node) {
             return;
         }
         let tended = self.presence.nodes.entry(node).or_default();

@@ -8,7 +8,6 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::hello::{Answer, Purpose, Rejection, Welcome, encode_answer, parse_hello};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +17,8 @@ use tokio::time;
 
 use super::*;
 use crate::dial::read_greeting;
+use crate::endpoint::PeerArrived;
+use crate::interfaces::Interfaces;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -67,15 +68,14 @@ impl Node {
 
     fn start_with(mesh: &MeshName, interfaces: Interfaces, peers: Vec<String>) -> Self {
         let id = NodeId::from_random(random());
-        let limits = Limits::default();
-        let config = Config { mesh: mesh.clone(), node: id, interfaces, peers, limits };
-        Self { mesh: mesh.clone(), id, discovery: Discovery::start(config).expect("threads") }
+        let config = Config { mesh: mesh.clone(), interfaces, peers, ..Config::default() };
+        Self { mesh: mesh.clone(), id, discovery: Discovery::start_for(&config, id).expect("threads") }
     }
 
     async fn offer(&self, service: &str) -> Endpoint {
         let endpoint = endpoint(&self.mesh, self.id, Some(self.discovery.clone())).await;
-        let listens = endpoint.address;
-        let offer = Advertise { instance: endpoint.instance, service: name(service), listens };
+        let advert = advert(&self.mesh, self.id, service, endpoint.instance, endpoint.address);
+        let offer = Announce(advert);
         self.discovery.send(offer).await.expect("the actor lives");
         endpoint
     }
@@ -85,7 +85,11 @@ impl Node {
     }
 
     async fn list(&self) -> Vec<Instance> {
-        list(&self.discovery, Filter::everything(), PATIENCE).await
+        self.list_within(Filter::everything(), PATIENCE).await
+    }
+
+    async fn list_within(&self, filter: Filter, within: Duration) -> Vec<Instance> {
+        self.discovery.send(List { filter, within }).await.expect("the actor lives")
     }
 
     async fn leave(self) {
@@ -148,15 +152,13 @@ impl Ghost {
     }
 
     fn announce(&self, mesh: &MeshName, service: &str, instance: InstanceId, address: SocketAddr) {
-        self.mdns.announce(Advert {
-            instance,
-            node: self.node,
-            mesh: mesh.clone(),
-            service: name(service),
-            addresses: vec![address],
-            leaving: false,
-        });
+        self.mdns.announce(advert(mesh, self.node, service, instance, address));
     }
+}
+
+fn advert(mesh: &MeshName, node: NodeId, service: &str, instance: InstanceId, address: SocketAddr) -> Advert {
+    let (mesh, service) = (mesh.clone(), name(service));
+    Advert { instance, node, mesh, service, addresses: vec![address], leaving: false }
 }
 
 async fn next(watcher: &mut Watcher) -> DirectoryEvent {
@@ -202,7 +204,7 @@ async fn a_watcher_hears_what_comes_and_goes() {
     assert_eq!(found.addresses, [arm.address]);
     let instance = arm.instance;
     drop(arm);
-    there.discovery.send(Withdraw { instance }).await.expect("the actor lives");
+    there.discovery.send(Withdraw(instance)).await.expect("the actor lives");
     assert_eq!(down(&mut watcher).await.0, name("robot/arm"));
     drop(other);
     here.leave().await;
@@ -234,9 +236,9 @@ async fn what_was_there_before_is_listed_and_sought() {
     let services: Vec<_> = here.list().await.into_iter().map(|i| i.service.to_string()).collect();
     assert_eq!(services, ["c", "group/a", "group/b"]);
     let group = Filter::group("group", "/", vec![name("group/a")]);
-    let group = list(&here.discovery, group, PATIENCE).await;
+    let group = here.list_within(group, PATIENCE).await;
     assert_eq!(group.len(), 1);
-    let nothing = list(&here.discovery, Filter::Name(name("nothing")), Duration::from_millis(300)).await;
+    let nothing = here.list_within(Filter::Name(name("nothing")), Duration::from_millis(300)).await;
     assert!(nothing.is_empty());
     here.leave().await;
     there.leave().await;
@@ -270,7 +272,7 @@ async fn a_process_that_dies_without_a_word_is_noticed() {
         gone.push(down(&mut watcher).await.0);
     }
     assert!(killed.elapsed() < Duration::from_secs(10), "noticed after {:?}", killed.elapsed());
-    assert!(list(&here.discovery, Filter::everything(), Duration::from_millis(300)).await.is_empty());
+    assert!(here.list_within(Filter::everything(), Duration::from_millis(300)).await.is_empty());
     // Its records live on, and do not bring it back.
     ghost.announce(&mesh, "leg", InstanceId::from_random(random()), ([127, 0, 0, 1], 9).into());
     up(&mut watcher).await;
@@ -288,7 +290,7 @@ async fn what_nobody_answers_for_is_not_listed() {
     let mut watcher = here.watch(Filter::everything()).await;
     assert_eq!(up(&mut watcher).await.service, name("forged"));
     assert_eq!(down(&mut watcher).await.0, name("forged"));
-    assert!(list(&here.discovery, Filter::everything(), Duration::from_millis(500)).await.is_empty());
+    assert!(here.list_within(Filter::everything(), Duration::from_millis(500)).await.is_empty());
     here.leave().await;
 }
 
@@ -323,11 +325,11 @@ async fn another_mesh_is_reported_and_not_mixed() {
     let here = Node::start(&mesh);
     here.discovery.send(Seek { name: name("arm") }).await.expect("the actor lives");
     until("the other mesh is noted", async || {
-        let report = here.discovery.send(Report).await.expect("the actor lives");
+        let report = here.discovery.send(Ask).await.expect("the actor lives");
         report.other_meshes.contains(&other.to_string())
     })
     .await;
-    let report = here.discovery.send(Report).await.expect("the actor lives");
+    let report = here.discovery.send(Ask).await.expect("the actor lives");
     assert!(report.heard.is_empty());
     assert!(report.interfaces.iter().any(|interface| interface.contains("127.0.0.1")), "{report:?}");
     here.leave().await;
@@ -353,7 +355,7 @@ async fn static_peers_hand_on_what_they_know() {
     assert_eq!(up(&mut at_bob).await.service, name("ann/late"));
     let instance = late.instance;
     drop(late);
-    ann.discovery.send(Withdraw { instance }).await.expect("the actor lives");
+    ann.discovery.send(Withdraw(instance)).await.expect("the actor lives");
     assert_eq!(down(&mut at_bob).await.0, name("ann/late"));
     drop(early);
     ann.leave().await;
