@@ -1,13 +1,10 @@
-//! Which network interfaces a node uses, what its own addresses are, and where operating systems differ about sockets.
+//! Which network interfaces a node uses, and what its own addresses are, on every system.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
-use std::time::Duration;
 
 use meshzero_proto::addresses::OwnAddress;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -294,64 +291,6 @@ fn default_route_address() -> Option<IpAddr> {
 pub fn ordered(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let own: Vec<OwnAddress> = list_all().unwrap_or_default().into_iter().map(|own| own.address).collect();
     meshzero_proto::addresses::order(addresses, &own)
-}
-
-/// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back
-/// (RFC 6762 §6.7), and the group it asks.
-///
-/// # Errors
-/// What the system says, for instance when the interface has just gone.
-pub(crate) fn question_socket(interface: &Interface) -> io::Result<(UdpSocket, SocketAddr)> {
-    /// Room for the answers of a whole classroom that arrive within a millisecond.
-    const RECEIVE_BYTES: usize = 4 << 20;
-    const MDNS_PORT: u16 = 5353;
-
-    let (socket, group): (Socket, SocketAddr) = match interface.address.ip {
-        IpAddr::V4(ip) => {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-            socket.bind(&SockAddr::from(SocketAddr::from((ip, 0))))?;
-            socket.set_multicast_if_v4(&ip)?;
-            socket.set_multicast_ttl_v4(255)?;
-            socket.set_multicast_loop_v4(true)?;
-            (socket, (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into())
-        }
-        IpAddr::V6(_) => {
-            let index = interface.index.ok_or(io::ErrorKind::AddrNotAvailable)?;
-            let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
-            socket.set_only_v6(true)?;
-            socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))))?;
-            socket.set_multicast_if_v6(index)?;
-            socket.set_multicast_hops_v6(255)?;
-            socket.set_multicast_loop_v6(true)?;
-            let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-            (socket, std::net::SocketAddrV6::new(group, MDNS_PORT, 0, index).into())
-        }
-    };
-    // The system grants what it allows; less only costs a repeated question.
-    if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BYTES) {
-        tracing::debug!(%error, "the receive buffer keeps its default size");
-    }
-    socket.set_nonblocking(true)?;
-    Ok((socket.into(), group))
-}
-
-/// Makes the system notice that the host at the other end of an idle connection is gone, within ten seconds and
-/// without asking its process, which may be busy.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn watch_over(stream: &tokio::net::TcpStream) -> io::Result<()> {
-    const IDLE: Duration = Duration::from_secs(3);
-    const INTERVAL: Duration = Duration::from_secs(2);
-    const RETRIES: u32 = 3;
-
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(INTERVAL).with_retries(RETRIES);
-    socket.set_tcp_keepalive(&keepalive)?;
-    // Probes are not sent while data waits to be acknowledged; there the system's own patience counts.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(IDLE + INTERVAL * RETRIES))?;
-    Ok(())
 }
 
 #[cfg(test)]

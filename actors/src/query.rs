@@ -12,7 +12,8 @@ use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, TYPE};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-use crate::interfaces::{Interface, Interfaces, InterfacesError, question_socket};
+use crate::interfaces::{Interface, Interfaces, InterfacesError};
+use crate::socket::question_socket;
 use reply::Replies;
 
 /// When the question is asked, in milliseconds after the first time. At 10 % loss a single question in five went

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
-use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
+use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
@@ -197,7 +197,7 @@ impl Handler<OwnAt> for Router {
 }
 
 /// What a watcher of the directory hears.
-pub type Events = tokio::sync::mpsc::Receiver<DirectoryEvent>;
+pub type Events = crate::discovery::Watcher;
 
 /// The instance behind an address that was given instead of a name.
 pub(crate) fn instance_at(address: SocketAddr, welcome: &meshzero_proto::hello::Welcome) -> Instance {

@@ -1,10 +1,13 @@
-//! How every connection of a node is set up, on every system.
+//! How every socket of a node is set up, on every system.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
+
+use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
 const PROBES: u32 = 3;
@@ -18,5 +21,50 @@ const PROBES: u32 = 3;
 pub fn prepare(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keep_alive)?;
+    // While sent data waits for its acknowledgement nobody is asked: there the system's patience counts, which is a
+    // quarter of an hour by itself.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
+    Ok(())
+}
+
+/// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back
+/// (RFC 6762 §6.7), and the group it asks.
+///
+/// # Errors
+/// What the system says, for instance when the interface has just gone.
+pub(crate) fn question_socket(interface: &Interface) -> io::Result<(UdpSocket, SocketAddr)> {
+    /// Room for the answers of a whole classroom that arrive within a millisecond.
+    const RECEIVE_BYTES: usize = 4 << 20;
+    const MDNS_PORT: u16 = 5353;
+
+    let (socket, group): (Socket, SocketAddr) = match interface.address.ip {
+        IpAddr::V4(ip) => {
+            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.bind(&SockAddr::from(SocketAddr::from((ip, 0))))?;
+            socket.set_multicast_if_v4(&ip)?;
+            socket.set_multicast_ttl_v4(255)?;
+            socket.set_multicast_loop_v4(true)?;
+            (socket, (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into())
+        }
+        IpAddr::V6(_) => {
+            let index = interface.index.ok_or(io::ErrorKind::AddrNotAvailable)?;
+            let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+            socket.set_only_v6(true)?;
+            socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))))?;
+            socket.set_multicast_if_v6(index)?;
+            socket.set_multicast_hops_v6(255)?;
+            socket.set_multicast_loop_v6(true)?;
+            let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+            (socket, SocketAddrV6::new(group, MDNS_PORT, 0, index).into())
+        }
+    };
+    // The system grants what it allows; less only costs a repeated question.
+    if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BYTES) {
+        tracing::debug!(%error, "the receive buffer keeps its default size");
+    }
+    socket.set_nonblocking(true)?;
+    Ok((socket.into(), group))
 }

@@ -174,7 +174,7 @@ impl Entry {
                 self.by_mdns = true;
                 self.replied_at = Some(now);
             }
-            Source::Peer(peer) => {
+            Source::Peer(peer) | Source::Caller(peer) => {
                 if !self.told_by.contains(&peer) && self.told_by.len() < MAX_TELLERS {
                     self.told_by.push(peer);
                 }

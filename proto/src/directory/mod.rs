@@ -117,8 +117,10 @@ pub enum Source {
     Mdns,
     /// A direct reply to a question that this node asked just now.
     Reply,
-    /// A connected node told it. What a node tells of its own services is proved by that connection.
+    /// A node that this one dialled told it. What it tells of its own services is proved by the handshake.
     Peer(NodeId),
+    /// A node that dialled this one told it, and has proved nothing.
+    Caller(NodeId),
 }
 
 /// What one piece of news changed.
@@ -264,7 +266,7 @@ impl Directory {
             Source::Peer(peer) if peer == entry.instance.node => {
                 return self.gone(instance, Why::Withdrawn, now);
             }
-            Source::Peer(peer) => entry.told_by.retain(|told| *told != peer),
+            Source::Peer(peer) | Source::Caller(peer) => entry.told_by.retain(|told| *told != peer),
             Source::Mdns => entry.by_mdns = false,
             Source::Reply => {}
             Source::Local => return self.gone(instance, Why::Withdrawn, now),
@@ -353,6 +355,16 @@ impl Directory {
             .collect()
     }
 
+    /// How many nodes are known, this one included.
+    pub fn nodes_known(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether anything is known of a node, be it that its services are gone.
+    pub fn knows_node(&self, node: NodeId) -> bool {
+        self.nodes.contains_key(&node)
+    }
+
     /// Whether an instance is shown to those who look.
     pub fn is_shown(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(Entry::is_shown)
@@ -371,6 +383,11 @@ impl Directory {
     /// Whether mDNS carries an instance; what it does not is worth handing on to others.
     pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.by_mdns)
+    }
+
+    /// Whether the link to `node` told of an instance.
+    pub fn is_told_by(&self, id: InstanceId, node: NodeId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.told_by.contains(&node))
     }
 
     /// Shown instances that nothing has proved for `patience` since they were first heard of.

@@ -130,6 +130,7 @@ fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
     let hint = world.hear(bye.clone(), Source::Mdns);
     assert_eq!((hint.events.len(), hint.doubts), (0, vec![id(1)]));
     assert_eq!(world.directory.unheard(id(1), Source::Peer(node(9)), world.now).doubts, [id(1)]);
+    assert_eq!(world.hear(bye.clone(), Source::Caller(node(1))).doubts, [id(1)]);
     let gone = world.hear(bye, Source::Peer(node(1)));
     assert!(matches!(gone.events[..], [DirectoryEvent::Down { why: Why::Withdrawn, .. }]));
 }

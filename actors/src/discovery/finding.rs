@@ -1,0 +1,277 @@
+//! Finding: seeking one name until it is known, and listing what there is once nothing new comes in.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::prelude::*;
+use meshzero_proto::advert::Advert;
+use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::ServiceName;
+use tokio::sync::oneshot;
+
+use super::Discovery;
+
+/// How long one wish to find a name lasts, unless it is repeated.
+const SEEK: Duration = Duration::from_secs(10);
+/// A name that is not found for so long may be known to peers of others only: the node begins to look.
+const SEEK_FURTHER: Duration = Duration::from_secs(2);
+/// How many names are sought at once; the oldest wish makes room.
+const MAX_SOUGHT: usize = 1_024;
+/// A list is complete when the first rounds of questions are over and nothing new came for a while.
+const FIRST_ROUNDS: Duration = Duration::from_millis(150);
+const QUIET: Duration = Duration::from_millis(100);
+/// How long a list waits for nodes that do not answer.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+const LIST_CHECK: Duration = Duration::from_millis(20);
+/// How often a node that looks asks everybody again, for what both an announcement and its repetition failed to tell.
+const LOOK_AROUND: Duration = Duration::from_secs(30);
+
+/// Who waits for what.
+#[derive(Default)]
+pub(super) struct Finding {
+    sought: HashMap<ServiceName, Sought>,
+    lists: Vec<Waiting>,
+    checking: bool,
+    changed_at: Option<Instant>,
+    looked_around: Option<Instant>,
+}
+
+struct Sought {
+    since: Instant,
+    wished: Instant,
+}
+
+struct Waiting {
+    filter: Filter,
+    since: Instant,
+    deadline: Option<Instant>,
+    answer: oneshot::Sender<Vec<Instance>>,
+}
+
+/// Asks the network for a name in the background, as long as it is unknown and for ten seconds. Watch the name to
+/// hear of it; repeat this to seek on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Seek {
+    /// The name.
+    pub name: ServiceName,
+}
+
+/// Asks what was heard, for an error that helps.
+#[derive(Debug, Message)]
+#[rtype(result = "Report")]
+pub struct Ask;
+
+/// What was heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
+pub struct Report {
+    /// The names of known services, ordered.
+    pub heard: Vec<String>,
+    /// Other meshes on the same network.
+    pub other_meshes: Vec<String>,
+    /// The interfaces that were asked, each with its address.
+    pub interfaces: Vec<String>,
+}
+
+/// Asks for the instances that `filter` names and that live, ordered by name.
+///
+/// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
+/// later; at the latest after `within`, and then it may be empty. Dropping the request withdraws it.
+///
+/// Who lists anything but a single name makes the node look: see [`super::Watch`].
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Instance>")]
+pub struct List {
+    /// Which services.
+    pub filter: Filter,
+    /// How long to wait at most.
+    pub within: Duration,
+}
+
+/// An answer that comes later, and that nobody works on once the question is dropped.
+pub struct Later(oneshot::Receiver<Vec<Instance>>);
+
+impl<A: Actor> MessageResponse<A, List> for Later {
+    fn handle(self, _: &mut A::Context, answer: Option<OneshotSender<Vec<Instance>>>) {
+        let Some(mut answer) = answer else { return };
+        actix_rt::spawn(async move {
+            tokio::select! {
+                // Whoever asked has gone when it cannot be sent; a node that leaves knows of nothing.
+                found = self.0 => drop(answer.send(found.unwrap_or_default())),
+                () = answer.closed() => {}
+            }
+        });
+    }
+}
+
+impl Finding {
+    pub(super) fn seeks(&self, name: &ServiceName) -> bool {
+        self.sought.contains_key(name)
+    }
+
+    pub(super) fn found(&mut self, name: &ServiceName) {
+        self.sought.remove(name);
+    }
+
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.changed_at = Some(now);
+    }
+
+    fn make_room(&mut self) {
+        if self.sought.len() >= MAX_SOUGHT
+            && let Some(oldest) =
+                self.sought.iter().min_by_key(|(_, s)| s.wished).map(|(name, _)| name.clone())
+        {
+            self.sought.remove(&oldest);
+        }
+    }
+}
+
+impl Discovery {
+    pub(super) fn is_seeking(&self) -> bool {
+        !self.finding.sought.is_empty()
+    }
+
+    pub(super) fn hear_from_mdns(&mut self, advert: Advert) -> Changes {
+        self.directory.hear(advert, Source::Mdns, Instant::now())
+    }
+
+    /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
+    pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
+        let now = Instant::now();
+        let changes = self.directory.unheard(instance, Source::Mdns, now);
+        if !changes.doubts.is_empty() && !self.cares_about(instance) {
+            return self.directory.gone(instance, Why::Withdrawn, now);
+        }
+        changes
+    }
+
+    /// What has to be done from time to time for those who wait.
+    pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let sought = &mut self.finding.sought;
+        sought.retain(|_, sought| now.duration_since(sought.wished) < SEEK);
+        let long = sought.values().any(|sought| now.duration_since(sought.since) >= SEEK_FURTHER);
+        if long {
+            self.look(ctx);
+        }
+        if self.presence.is_looking() {
+            let last = *self.finding.looked_around.get_or_insert(now);
+            // Spread out, so that nodes which started together do not ask together for ever.
+            let pause = LOOK_AROUND.mul_f32(0.75 + 0.5 * fastrand::f32());
+            if now.duration_since(last) >= pause {
+                self.finding.looked_around = Some(now);
+                self.ask_around(ctx);
+            }
+        }
+    }
+
+    /// Answers the lists that are complete, and sees to it that the others are checked again.
+    pub(super) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
+        if self.finding.lists.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        for list in std::mem::take(&mut self.finding.lists) {
+            let expired = list.deadline.is_some_and(|deadline| deadline <= now);
+            match self.complete_list(&list, now) {
+                Some(found) => self.answer(list, found),
+                None if expired => {
+                    let found = self.living(&list.filter, now);
+                    self.answer(list, found);
+                }
+                None if list.answer.is_closed() => {}
+                None => self.finding.lists.push(list),
+            }
+        }
+        if !self.finding.lists.is_empty() && !self.finding.checking {
+            self.finding.checking = true;
+            ctx.run_later(LIST_CHECK, |this, ctx| {
+                this.finding.checking = false;
+                this.answer_lists(ctx);
+            });
+        }
+    }
+
+    fn answer(&self, list: Waiting, found: Vec<Instance>) {
+        if list.answer.send(found).is_err() {
+            tracing::debug!("nobody waits for the list any longer");
+        }
+    }
+
+    fn complete_list(&self, list: &Waiting, now: Instant) -> Option<Vec<Instance>> {
+        let passed =
+            |since: Option<Instant>, wait| since.is_none_or(|since| now.duration_since(since) >= wait);
+        let asked = self.presence.looking_since().unwrap_or(list.since);
+        let quiet = passed(self.finding.changed_at, QUIET) || passed(Some(asked), STRAGGLERS);
+        let settled = passed(Some(asked), FIRST_ROUNDS) && quiet;
+        if !settled {
+            return None;
+        }
+        let shown = self.directory.select(&list.filter);
+        let living = self.living(&list.filter, now);
+        let complete = living.len() == shown.len() || passed(Some(list.since), STRAGGLERS);
+        (complete && !living.is_empty()).then_some(living)
+    }
+
+    fn living(&self, filter: &Filter, now: Instant) -> Vec<Instance> {
+        let mut living = self.directory.select(filter);
+        living.retain(|instance| self.is_alive(instance, now));
+        living
+    }
+}
+
+impl Handler<Seek> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Seek { name }: Seek, ctx: &mut Self::Context) {
+        if !self.directory.get(&name).is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        self.finding.make_room();
+        let sought = self.finding.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now });
+        sought.wished = now;
+        // What was found dead a while ago may be back.
+        for candidate in self.directory.candidates(&name) {
+            self.ask(candidate.id, ctx);
+        }
+        self.ask_around(ctx);
+    }
+}
+
+impl Handler<List> for Discovery {
+    type Result = Later;
+
+    fn handle(&mut self, List { filter, within }: List, ctx: &mut Self::Context) -> Later {
+        let (answer, answered) = oneshot::channel();
+        let since = Instant::now();
+        match filter {
+            Filter::Name(_) => {
+                self.ask_around(ctx);
+                for instance in self.directory.select(&filter) {
+                    self.ask(instance.id, ctx);
+                }
+            }
+            Filter::Prefix(_) | Filter::Group { .. } => self.look(ctx),
+        }
+        let deadline = since.checked_add(within);
+        self.finding.lists.push(Waiting { filter, since, deadline, answer });
+        self.answer_lists(ctx);
+        Later(answered)
+    }
+}
+
+impl Handler<Ask> for Discovery {
+    type Result = Report;
+
+    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+        Report {
+            heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
+            other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
+            interfaces: self.config.interfaces.describe(),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One link to a peer: a task that carries what the two nodes tell each other, from the handshake to the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::BytesMut;
+use meshzero_proto::frame::{self, FrameError, Kind};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::Discovery;
+use crate::socket;
+
+/// How long one telling may wait for a peer that does not read.
+const WRITE: Duration = Duration::from_secs(10);
+const READ_BYTES: usize = 4 << 10;
+
+/// Names one link among those of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct LinkId(pub(super) u64);
+
+/// How a link came about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    /// This node dialled, and the handshake proved whom it reached.
+    Dialled { instance: InstanceId, address: SocketAddr },
+    /// The other node dialled, and says who it is.
+    Accepted,
+}
+
+/// A link has shaken hands. The answer is `None` when it is not wanted.
+#[derive(Message)]
+#[rtype(result = "Option<Admitted>")]
+pub(super) struct Linked {
+    pub(super) node: NodeId,
+    pub(super) way: Way,
+    pub(super) hand_on: bool,
+}
+
+/// A link that is wanted.
+pub(super) struct Admitted {
+    pub(super) link: LinkId,
+    /// Silence after which the system asks whether the other host is there.
+    pub(super) keep_alive: Duration,
+    /// What to send. The link ends when the actor lets go of the other end, after all of it is sent.
+    pub(super) out: mpsc::Receiver<Vec<u8>>,
+    /// Held as long as the link's task lives.
+    pub(super) guard: mpsc::Sender<()>,
+}
+
+/// What a peer told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Heard {
+    pub(super) link: LinkId,
+    pub(super) told: Told,
+}
+
+/// A link ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LinkEnded {
+    pub(super) link: LinkId,
+}
+
+/// Why a link ended, for the log.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Told(#[from] UndecodableTold),
+    #[error("a frame of the kind {0:?} has no business on a link between peers")]
+    Unexpected(Kind),
+    #[error("the peer does not read")]
+    Stuck,
+    #[error("this node left")]
+    Left,
+}
+
+/// Carries one link to its end, if it is wanted.
+pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked: Linked) {
+    let node = linked.node;
+    let Ok(Some(admitted)) = discovery.send(linked).await else { return };
+    let Admitted { link, keep_alive, out, guard } = admitted;
+    if let Err(error) = socket::prepare(&stream, keep_alive) {
+        tracing::debug!(%node, %error, "a dead host will be noticed late");
+    }
+    let (reader, writer) = stream.into_split();
+    // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
+    let ended = tokio::select! {
+        ended = read(reader, link, discovery) => ended,
+        ended = write(writer, out) => ended,
+    };
+    match ended {
+        Ok(()) => tracing::trace!(%node, "a link ended"),
+        Err(error) => tracing::debug!(%node, %error, "a link broke"),
+    }
+    // When the actor is gone nobody wants to know.
+    discovery.send(LinkEnded { link }).await.ok();
+    drop(guard);
+}
+
+async fn read(mut reader: OwnedReadHalf, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {
+    let mut buffer = BytesMut::new();
+    loop {
+        while let Some(frame) = frame::take(&mut buffer, MAX_TOLD_BYTES)? {
+            match frame.header.kind {
+                Kind::Peer => {
+                    let told = Told::decode(&frame.payload)?;
+                    discovery.send(Heard { link, told }).await.map_err(|_| LinkError::Left)?;
+                }
+                // Signs of life need no answer: the system watches over this connection.
+                Kind::Ping | Kind::Pong | Kind::Catalogue => {}
+                Kind::Goodbye => return Ok(()),
+                other => return Err(LinkError::Unexpected(other)),
+            }
+        }
+        buffer.reserve(READ_BYTES);
+        if reader.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), LinkError> {
+    while let Some(bytes) = out.recv().await {
+        time::timeout(WRITE, writer.write_all(&bytes)).await.map_err(|_| LinkError::Stuck)??;
+    }
+    writer.shutdown().await?;
+    Ok(())
+}

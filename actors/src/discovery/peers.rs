@@ -1,0 +1,307 @@
+//! Links to other nodes: what is told over them, and the static peers that are kept connected.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
+use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::peer::Told;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::Discovery;
+use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
+use crate::dial::dial;
+use crate::endpoint::PeerArrived;
+
+/// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
+const MAX_LINKS: usize = 1_024;
+const MAX_LINKS_PER_NODE: usize = 4;
+/// How many tellings wait for a peer before it is given up; it dials again and is told all there is.
+const TELLINGS: usize = 64;
+/// How long a static peer may take to be resolved and to answer.
+const RESOLVE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(3);
+/// The pause before a static peer is dialled again: doubled each time up to the second value.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// The links that stand.
+pub(super) struct Links {
+    links: HashMap<LinkId, Link>,
+    next: u64,
+    /// Instances that a link which hands on told of: links that hand on nothing else are told of these.
+    handed_on: HashSet<InstanceId>,
+    guard: mpsc::Sender<()>,
+    guarded: Option<mpsc::Receiver<()>>,
+}
+
+struct Link {
+    node: NodeId,
+    way: Way,
+    hand_on: bool,
+    since: Instant,
+    out: Option<mpsc::Sender<Vec<u8>>>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        let (guard, guarded) = mpsc::channel(1);
+        Self { links: HashMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
+    }
+}
+
+impl Links {
+    /// Whether a link to `node` stands.
+    pub(super) fn reach(&self, node: NodeId) -> bool {
+        self.links.values().any(|link| link.node == node)
+    }
+
+    /// Lets every link send what waits and end; the future is ready when all have.
+    pub(super) fn close(&mut self) -> impl Future<Output = ()> + 'static {
+        self.links.clear();
+        let (guard, _) = mpsc::channel(1);
+        self.guard = guard;
+        let guarded = self.guarded.take();
+        async move {
+            if let Some(mut guarded) = guarded {
+                // Nothing is ever sent: this waits until the last task has let go.
+                guarded.recv().await;
+            }
+        }
+    }
+
+    fn is_welcome(&self, node: NodeId) -> bool {
+        let of_node = self.links.values().filter(|link| link.node == node).count();
+        self.guarded.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
+    }
+
+    fn tell(&mut self, id: LinkId, told: &Told) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let frames = told.to_frames();
+        if let Some(out) = &link.out
+            && !frames.is_empty()
+            && out.try_send(frames).is_err()
+        {
+            tracing::debug!(node = %link.node, "a peer does not keep up and is dropped");
+            link.out = None;
+        }
+    }
+}
+
+impl Discovery {
+    /// Passes on what changed to the peers that do not know it from elsewhere.
+    pub(super) fn tell_peers(&mut self, events: &[DirectoryEvent], origin: Option<LinkId>) {
+        for event in events {
+            if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
+                self.links.handed_on.remove(&event.instance().id);
+            }
+        }
+        if self.links.links.is_empty() {
+            return;
+        }
+        let ids: Vec<LinkId> = self.links.links.keys().copied().filter(|id| Some(*id) != origin).collect();
+        for id in ids {
+            let mut told = Told::default();
+            for event in events {
+                match event {
+                    DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
+                        if self.concerns(id, instance) {
+                            told.known.push(self.advert(instance));
+                        }
+                    }
+                    DirectoryEvent::Down { instance, .. } => {
+                        if self.concerns(id, instance) {
+                            told.gone.push(instance.id);
+                        }
+                    }
+                }
+            }
+            self.links.tell(id, &told);
+        }
+    }
+
+    /// Whether a peer is to be told of an instance.
+    fn concerns(&self, id: LinkId, instance: &Instance) -> bool {
+        let Some(link) = self.links.links.get(&id) else { return false };
+        let foreign = instance.node != link.node
+            && (link.hand_on || self.links.handed_on.contains(&instance.id))
+            && !self.directory.is_told_by(instance.id, link.node);
+        instance.local || foreign
+    }
+
+    fn advert(&self, instance: &Instance) -> Advert {
+        let beyond_this_link = |address: &SocketAddr| match address {
+            SocketAddr::V4(_) => true,
+            SocketAddr::V6(v6) => !v6.ip().is_unicast_link_local(),
+        };
+        Advert {
+            instance: instance.id,
+            node: instance.node,
+            mesh: self.config.mesh.clone(),
+            service: instance.service.clone(),
+            addresses: instance.addresses.iter().copied().filter(beyond_this_link).collect(),
+            leaving: false,
+        }
+    }
+
+    pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
+        for peer in &self.config.peers {
+            let hello = self.hello(None, Purpose::Peer { hand_on: true });
+            actix_rt::spawn(keep_connected(peer.clone(), hello, ctx.address()));
+        }
+    }
+
+    fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
+        let mut changes = Changes::default();
+        let Some(link) = self.links.links.get(&id) else { return changes };
+        let (node, hand_on) = (link.node, link.hand_on);
+        let (source, seen_at) = match link.way {
+            Way::Dialled { address, .. } => (Source::Peer(node), Some(address.ip())),
+            Way::Accepted => (Source::Caller(node), None),
+        };
+        let now = Instant::now();
+        for mut advert in told.known {
+            if advert.node == node
+                && hand_on
+                && let (Some(ip), Some(first)) = (seen_at, advert.addresses.first().copied())
+            {
+                // Between the two may be a router that translates addresses: this one is known to work.
+                let seen = SocketAddr::new(ip, first.port());
+                if !advert.addresses.contains(&seen) && advert.addresses.len() < MAX_ADDRESSES {
+                    advert.addresses.push(seen);
+                }
+            }
+            let id = advert.instance;
+            if hand_on
+                && !self.directory.is_heard_by_mdns(id)
+                && self.links.handed_on.len() < self.config.limits.instances
+            {
+                self.links.handed_on.insert(id);
+            }
+            changes.append(self.directory.hear(advert, source, now));
+        }
+        for gone in told.gone {
+            let heard = self.directory.unheard(gone, source, now);
+            let idle = !heard.doubts.is_empty() && !self.cares_about(gone);
+            changes.append(if idle { self.directory.gone(gone, Why::Withdrawn, now) } else { heard });
+        }
+        changes
+    }
+
+    /// All that a new peer is to be told.
+    fn first_telling(&self, id: LinkId) -> Told {
+        let mut known = self.own_adverts();
+        let all = self.directory.select(&Filter::everything());
+        known.extend(all.iter().filter(|i| !i.local && self.concerns(id, i)).map(|i| self.advert(i)));
+        Told { known, gone: Vec::new() }
+    }
+}
+
+impl Handler<PeerArrived> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, PeerArrived { stream, hello }: PeerArrived, ctx: &mut Self::Context) {
+        let Purpose::Peer { hand_on } = hello.purpose else { return };
+        let discovery = ctx.address();
+        actix_rt::spawn(async move {
+            carry(&discovery, stream, Linked { node: hello.node, way: Way::Accepted, hand_on }).await;
+        });
+    }
+}
+
+impl Handler<Linked> for Discovery {
+    type Result = MessageResult<Linked>;
+
+    fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
+        let Linked { node, way, hand_on } = linked;
+        if node == self.node || !self.links.is_welcome(node) {
+            return MessageResult(None);
+        }
+        let id = LinkId(self.links.next);
+        self.links.next += 1;
+        let (sender, out) = mpsc::channel(TELLINGS);
+        self.links.links.insert(id, Link { node, way, hand_on, since: Instant::now(), out: Some(sender) });
+        self.presence.linked(node);
+        let told = self.first_telling(id);
+        self.links.tell(id, &told);
+        if let Way::Dialled { instance, address } = way {
+            let changes = self.directory.verified(instance, address, Instant::now());
+            self.apply(changes, Some(id), ctx);
+        }
+        let keep_alive = self.config.limits.keep_alive;
+        MessageResult(Some(Admitted { link: id, keep_alive, out, guard: self.links.guard.clone() }))
+    }
+}
+
+impl Handler<Heard> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Heard { link, told }: Heard, ctx: &mut Self::Context) {
+        let changes = self.hear_told(link, told);
+        self.apply(changes, Some(link), ctx);
+    }
+}
+
+impl Handler<LinkEnded> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, LinkEnded { link }: LinkEnded, ctx: &mut Self::Context) {
+        let Some(Link { node, since, .. }) = self.links.links.remove(&link) else { return };
+        if !self.links.reach(node) {
+            self.presence.unlinked(node, since.elapsed());
+            self.lost(node, ctx);
+        }
+    }
+}
+
+/// Keeps one static peer connected for as long as the node lives.
+async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) {
+    let mut pause = RETRY_FIRST;
+    let mut warned = String::new();
+    while discovery.connected() {
+        match connect(&peer, &hello).await {
+            Ok((stream, linked)) if linked.node == hello.node => {
+                tracing::debug!(%peer, "the static peer is this very node");
+                drop(stream);
+                pause = RETRY_LAST;
+            }
+            Ok((stream, linked)) => {
+                let begun = Instant::now();
+                carry(&discovery, stream, linked).await;
+                if begun.elapsed() > RETRY_LAST {
+                    pause = RETRY_FIRST;
+                }
+                warned.clear();
+            }
+            Err(problem) => {
+                // Once is enough until something else is wrong.
+                if problem != warned {
+                    tracing::warn!(%peer, %problem, "the static peer cannot be reached; trying on");
+                    warned = problem;
+                }
+            }
+        }
+        time::sleep(pause.mul_f32(0.5 + fastrand::f32())).await;
+        pause = (pause * 2).min(RETRY_LAST);
+    }
+}
+
+async fn connect(peer: &str, hello: &Hello) -> Result<(TcpStream, Linked), String> {
+    let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
+    let addresses: Vec<SocketAddr> = match resolved {
+        Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
+        Ok(Err(error)) => {
+            return Err(format!("\"{peer}\" is no host and port that can be resolved: {error}"));
+        }
+        Err(_) => return Err(format!("\"{peer}\" was not resolved within {RESOLVE:?}")),
+    };
+    let dialled = dial(&addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
+    let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
+    Ok((dialled.stream, Linked { node: dialled.welcome.node, way, hand_on: true }))
+}

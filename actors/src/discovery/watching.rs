@@ -1,0 +1,143 @@
+//! Watching: each watcher hears what comes, goes and moves, at its own pace.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use actix::prelude::*;
+use meshzero_proto::directory::{DirectoryEvent, Filter, Pending};
+use meshzero_proto::name::ServiceName;
+
+use super::Discovery;
+
+/// Watches the services that `filter` names: the answer begins with all that are known.
+///
+/// A watch of anything but a single name makes the node look: it stays connected to every other node, so that it
+/// notices within two seconds when one dies. Who follows a single name has a link to it for that.
+#[derive(Debug, Message)]
+#[rtype(result = "Watcher")]
+pub struct Watch {
+    /// Which services.
+    pub filter: Filter,
+}
+
+/// The receiving end of a watch.
+///
+/// Events wait merged, at most one per instance: a slow reader misses changes that cancelled each other out, and
+/// nothing else. Dropping it ends the watch.
+#[derive(Debug)]
+pub struct Watcher {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: Pending,
+    waker: Option<Waker>,
+    /// The node left; nothing follows what is pending.
+    ended: bool,
+    /// Nobody reads any longer.
+    dropped: bool,
+}
+
+impl Watcher {
+    /// The next event; `None` after the node left.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost by dropping the future.
+    pub async fn recv(&mut self) -> Option<DirectoryEvent> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next event, for hand-written futures and streams.
+    pub fn poll_recv(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<DirectoryEvent>> {
+        let mut queue = self.shared.queue();
+        match queue.pending.pop() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if queue.ended => Poll::Ready(None),
+            None => {
+                queue.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next event if one waits.
+    pub fn try_recv(&mut self) -> Option<DirectoryEvent> {
+        self.shared.queue().pending.pop()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.shared.queue().dropped = true;
+    }
+}
+
+impl Shared {
+    /// Whoever panicked with the lock held left a queue behind that is still whole.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sending ends.
+#[derive(Debug, Default)]
+pub(super) struct Watchers(Vec<(Filter, Arc<Shared>)>);
+
+impl Watchers {
+    pub(super) fn push(&mut self, event: DirectoryEvent) {
+        for (filter, shared) in &self.0 {
+            if filter.includes(&event.instance().service) {
+                let mut queue = shared.queue();
+                queue.pending.push(event.clone());
+                if let Some(waker) = queue.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+
+    /// Whether somebody watches a name.
+    pub(super) fn want(&self, name: &ServiceName) -> bool {
+        self.0.iter().any(|(filter, shared)| filter.includes(name) && !shared.queue().dropped)
+    }
+
+    /// Forgets watchers that are no longer read.
+    pub(super) fn prune(&mut self) {
+        self.0.retain(|(_, shared)| !shared.queue().dropped);
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        for (_, shared) in &self.0 {
+            let mut queue = shared.queue();
+            queue.ended = true;
+            if let Some(waker) = queue.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Handler<Watch> for Discovery {
+    type Result = MessageResult<Watch>;
+
+    fn handle(&mut self, Watch { filter }: Watch, ctx: &mut Self::Context) -> Self::Result {
+        let shared = Arc::new(Shared::default());
+        for instance in self.directory.select(&filter) {
+            shared.queue().pending.push(DirectoryEvent::Up(instance));
+        }
+        let single = matches!(filter, Filter::Name(_));
+        self.watchers.prune();
+        self.watchers.0.push((filter, shared.clone()));
+        if !single {
+            self.look(ctx);
+        }
+        MessageResult(Watcher { shared })
+    }
+}
