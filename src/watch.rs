@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use meshzero_actors::discovery;
+use meshzero_actors::discovery::{self, Watcher};
 use meshzero_actors::node::Node;
 use meshzero_proto::directory::{DirectoryEvent, Filter};
-use tokio::sync::mpsc;
 
 use crate::mesh::Mesh;
 
-type Starting = Pin<Box<dyn Future<Output = Option<mpsc::Receiver<DirectoryEvent>>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 
 /// Services as they come, move and go. It ends when the mesh is left.
 ///
@@ -37,7 +36,7 @@ pub struct Watch {
 
 enum State {
     Starting(Starting),
-    Running(mpsc::Receiver<DirectoryEvent>),
+    Running(Watcher),
     Ended,
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use crate::dial;
+use crate::discovery::{Discovery, Failed, Proved, Verdict};
 use crate::interfaces;
 use crate::link::Link;
 use crate::route::{Member, Route};
@@ -35,6 +36,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(crate) struct Keeper {
     pub(crate) route: Weak<Route>,
     pub(crate) router: Addr<Router>,
+    pub(crate) discovery: Addr<Discovery>,
     pub(crate) hello: Hello,
     pub(crate) limits: Arc<Limits>,
 }
@@ -138,9 +140,20 @@ impl Keeper {
         }
     }
 
+    /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
     async fn connect(&self, addresses: &[SocketAddr], hello: &Hello) -> Option<Arc<Link>> {
         let addresses = interfaces::ordered(addresses);
-        let opened = match dial::dial(&addresses, hello, PATIENCE).await {
+        let dialled = dial::dial(&addresses, hello, PATIENCE).await;
+        match (&dialled, hello.instance) {
+            (Ok(dialled), Some(instance)) => {
+                self.discovery.do_send(Proved { instance, address: dialled.address });
+            }
+            (Err(error), Some(instance)) => {
+                self.discovery.do_send(Failed { instance, verdict: Verdict::from(error) });
+            }
+            (_, None) => {}
+        }
+        let opened = match dialled {
             Ok(dialled) => Link::open(dialled, &self.limits).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };

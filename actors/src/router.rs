@@ -140,6 +140,7 @@ impl Handler<Follow> for Router {
         let keeper = keeper::Keeper {
             route: Arc::downgrade(&route),
             router: context.address(),
+            discovery: self.discovery.clone(),
             hello: self.hello.clone(),
             limits: Arc::clone(&self.limits),
         };

@@ -13,7 +13,7 @@ use crate::id::InstanceId;
 pub const MAX_TOLD_BYTES: usize = 64 << 10;
 
 /// How many adverts fit one telling at their longest: 128 bytes for each name, 16 addresses.
-const ADVERTS_AT_ONCE: usize = 64;
+const ADVERTS_AT_ONCE: usize = 48;
 const GONE_AT_ONCE: usize = 1_024;
 
 /// One telling.
