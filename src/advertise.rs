@@ -14,7 +14,6 @@ use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 
 use crate::error::AdvertiseError;
-use crate::mesh::Mesh;
 use crate::service::Service;
 use crate::value::Value;
 
@@ -28,7 +27,7 @@ pub struct Advertise<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Advertise<A> {
-    pub(crate) fn new(mesh: &Mesh, name: &str, source: Source<A>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, name: &str, source: Source<A>) -> Self {
         let offer = ServiceName::new(name).map_err(AdvertiseError::Name).map(|name| Offer {
             name: Some(name),
             source,
@@ -37,7 +36,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             only: Only::OneOfMany,
             topics: Vec::new(),
         });
-        Self { node: Arc::clone(&mesh.node), offer }
+        Self { node, offer }
     }
 
     /// Messages of type `M` reach the actor, under the type's own name without its module: `arm::Move` is `Move`.

@@ -17,7 +17,6 @@ use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
 
 use crate::error::DiscoverError;
-use crate::mesh::Mesh;
 use crate::service_ref::ServiceRef;
 use crate::subscription::Subscribe;
 
@@ -46,8 +45,8 @@ pub struct Discover {
 }
 
 impl Discover {
-    pub(crate) fn new(mesh: &Mesh, name: &str) -> Self {
-        Self { node: Arc::clone(&mesh.node), name: name.to_owned(), within: PATIENCE }
+    pub(crate) fn new(node: Arc<Node>, name: &str) -> Self {
+        Self { node, name: name.to_owned(), within: PATIENCE }
     }
 
     /// Waits at most so long. Default: 5 s.
@@ -107,8 +106,8 @@ pub struct DiscoverAll {
 }
 
 impl DiscoverAll {
-    pub(crate) fn new(mesh: &Mesh) -> Self {
-        Self { node: Arc::clone(&mesh.node), within: PATIENCE }
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self { node, within: PATIENCE }
     }
 
     /// Waits at most so long for the first service. Default: 5 s.
@@ -145,9 +144,9 @@ pub struct DiscoverGroup {
 }
 
 impl DiscoverGroup {
-    pub(crate) fn new(mesh: &Mesh, group: &str) -> Self {
+    pub(crate) fn new(node: Arc<Node>, group: &str) -> Self {
         Self {
-            node: Arc::clone(&mesh.node),
+            node,
             group: group.to_owned(),
             separator: "/".to_owned(),
             except: Vec::new(),

@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::time::Duration;
 
+use meshzero_actors::config::Config;
 use meshzero_actors::interfaces::Interfaces;
-use meshzero_actors::node::{Config, Node};
+use meshzero_actors::node::Node;
 use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 use meshzero_proto::name::MeshName;
 
@@ -38,6 +39,16 @@ pub struct Join {
     peers: Option<Vec<String>>,
     ports: Option<RangeInclusive<u16>>,
     limits: Option<Limits>,
+}
+
+impl Mesh {
+    /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
+    /// interface, unless the environment says otherwise, see [`Join`].
+    ///
+    /// Inside an actix System the mesh lives on the current arbiter; elsewhere it brings a thread of its own.
+    pub fn join() -> Join {
+        Join::default()
+    }
 }
 
 impl Join {

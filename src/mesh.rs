@@ -12,7 +12,6 @@ use meshzero_proto::name::MeshName;
 
 use crate::advertise::Advertise;
 use crate::discover::{Discover, DiscoverAll, DiscoverGroup};
-use crate::join::Join;
 use crate::service::Publisher;
 use crate::watch::Watch;
 
@@ -36,14 +35,6 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
-    /// interface, unless the environment says otherwise, see [`Join`].
-    ///
-    /// Inside an actix System the mesh lives on the current arbiter; elsewhere it brings a thread of its own.
-    pub fn join() -> Join {
-        Join::default()
-    }
-
     /// The mesh's name.
     pub fn name(&self) -> &MeshName {
         &self.node.config().mesh
@@ -94,7 +85,7 @@ impl Mesh {
             let make: Box<dyn FnMut() -> A + Send> = Box::new(move || factory(publisher.clone()));
             make
         };
-        Advertise::new(self, name.as_ref(), Source::Factory(Box::new(prepare)))
+        Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Factory(Box::new(prepare)))
     }
 
     /// Advertises an actor that already runs. When it stops, the service is withdrawn.
@@ -102,28 +93,28 @@ impl Mesh {
     where
         A: Actor<Context = Context<A>>,
     {
-        Advertise::new(self, name.as_ref(), Source::Addr(addr))
+        Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Addr(addr))
     }
 
     /// Finds a service by its name, or by a literal `ip:port`, and connects to it.
     pub fn discover(&self, name: impl AsRef<str>) -> Discover {
-        Discover::new(self, name.as_ref())
+        Discover::new(Arc::clone(&self.node), name.as_ref())
     }
 
     /// Lists all services of the mesh.
     pub fn discover_all(&self) -> DiscoverAll {
-        DiscoverAll::new(self)
+        DiscoverAll::new(Arc::clone(&self.node))
     }
 
     /// Lists, or listens to, the members of a group: the services whose name begins with `group` and `/`.
     pub fn discover_group(&self, group: impl AsRef<str>) -> DiscoverGroup {
-        DiscoverGroup::new(self, group.as_ref())
+        DiscoverGroup::new(Arc::clone(&self.node), group.as_ref())
     }
 
     /// Watches services come, move and go whose name begins with `prefix`; the empty prefix watches all. The first
     /// events tell of those that are there already.
     pub fn watch(&self, prefix: impl AsRef<str>) -> Watch {
-        Watch::new(self, Filter::Prefix(prefix.as_ref().to_owned()))
+        Watch::new(Arc::clone(&self.node), Filter::Prefix(prefix.as_ref().to_owned()))
     }
 
     /// Withdraws all services of this program and leaves. Work that was accepted has half a second to finish. What is

@@ -6,18 +6,20 @@ use meshzero_actors::NetMessage;
 use meshzero_actors::home::Home;
 
 use crate::request::Request;
-use crate::service_ref::ServiceRef;
 
-/// A recipient whose messages go to `service`. It lives as long as somebody holds it.
-pub(crate) fn forwarding<M: NetMessage>(service: ServiceRef, home: &Home) -> Recipient<M> {
-    Forward::start_in_arbiter(home.arbiter(), |_| Forward { service }).recipient()
+/// A recipient whose messages are passed on with `send`. It lives as long as somebody holds it.
+pub(crate) fn forwarding<M: NetMessage>(
+    send: impl Fn(M) -> Request<M> + Send + 'static,
+    home: &Home,
+) -> Recipient<M> {
+    Forward::start_in_arbiter(home.arbiter(), |_| Forward { send: Box::new(send) }).recipient()
 }
 
-struct Forward {
-    service: ServiceRef,
+struct Forward<M: NetMessage> {
+    send: Box<dyn Fn(M) -> Request<M> + Send>,
 }
 
-impl Actor for Forward {
+impl<M: NetMessage> Actor for Forward<M> {
     type Context = Context<Self>;
 }
 
@@ -26,16 +28,16 @@ struct Forwarded<M: NetMessage> {
     request: Request<M>,
 }
 
-impl<M: NetMessage> Handler<M> for Forward {
+impl<M: NetMessage> Handler<M> for Forward<M> {
     type Result = Forwarded<M>;
 
     fn handle(&mut self, message: M, _: &mut Context<Self>) -> Forwarded<M> {
-        Forwarded { request: self.service.send(message) }
+        Forwarded { request: (self.send)(message) }
     }
 }
 
-impl<M: NetMessage> MessageResponse<Forward, M> for Forwarded<M> {
-    fn handle(self, _: &mut Context<Forward>, reply: Option<OneshotSender<M::Result>>) {
+impl<M: NetMessage> MessageResponse<Forward<M>, M> for Forwarded<M> {
+    fn handle(self, _: &mut Context<Forward<M>>, reply: Option<OneshotSender<M::Result>>) {
         actix::spawn(async move {
             match self.request.await {
                 Ok(result) => {

@@ -80,7 +80,8 @@ impl ServiceRef {
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
     /// ends in `MailboxError::Closed` there.
     pub fn recipient<M: NetMessage>(&self) -> Recipient<M> {
-        recipient::forwarding(self.clone(), self.node.home())
+        let this = self.clone();
+        recipient::forwarding(move |message| this.send(message), self.node.home())
     }
 
     /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].

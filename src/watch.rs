@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use meshzero_actors::discovery::{self, Watcher};
 use meshzero_actors::node::Node;
 use meshzero_proto::directory::{DirectoryEvent, Filter};
-
-use crate::mesh::Mesh;
 
 type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 
@@ -31,7 +30,7 @@ type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 /// ```
 pub struct Watch {
     state: State,
-    _node: std::sync::Arc<Node>,
+    _node: Arc<Node>,
 }
 
 enum State {
@@ -41,10 +40,10 @@ enum State {
 }
 
 impl Watch {
-    pub(crate) fn new(mesh: &Mesh, filter: Filter) -> Self {
-        let discovery = mesh.node.discovery().clone();
+    pub(crate) fn new(node: Arc<Node>, filter: Filter) -> Self {
+        let discovery = node.discovery().clone();
         let starting = async move { discovery.send(discovery::Watch { filter }).await.ok() };
-        Self { state: State::Starting(Box::pin(starting)), _node: std::sync::Arc::clone(&mesh.node) }
+        Self { state: State::Starting(Box::pin(starting)), _node: node }
     }
 
     /// Waits for the next event; `None` when the mesh has been left.

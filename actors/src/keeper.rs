@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use actix::Addr;
 use meshzero_proto::directory::{DirectoryEvent, Instance};
-use meshzero_proto::hello::Hello;
+use meshzero_proto::hello::{Hello, Welcome};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
-use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 use tokio::time;
 
 use crate::dial;
-use crate::discovery::{Discovery, Failed, Proved, Verdict};
+use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
 use crate::interfaces;
 use crate::link::Link;
-use crate::route::{Member, Route};
-use crate::router::{self, Events, Own, OwnAt, Router};
+use crate::own::Own;
+use crate::route::{Member, Route, nameless};
 
 /// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -35,7 +34,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Keeper {
     pub(crate) route: Weak<Route>,
-    pub(crate) router: Addr<Router>,
+    pub(crate) own: Arc<Own>,
     pub(crate) discovery: Addr<Discovery>,
     pub(crate) hello: Hello,
     pub(crate) limits: Arc<Limits>,
@@ -46,7 +45,7 @@ type Listed = watch::Sender<Option<Instance>>;
 
 impl Keeper {
     /// Keeps the route to all instances of a name, as `events` tell of them.
-    pub(crate) async fn keep_name(self, mut events: Events) {
+    pub(crate) async fn keep_name(self, mut events: Watcher) {
         let mut listed: HashMap<InstanceId, Listed> = HashMap::new();
         while let Some(event) = self.next(&mut events).await {
             match event {
@@ -73,7 +72,7 @@ impl Keeper {
     }
 
     /// The next event, while somebody holds the route.
-    async fn next(&self, events: &mut Events) -> Option<DirectoryEvent> {
+    async fn next(&self, events: &mut Watcher) -> Option<DirectoryEvent> {
         loop {
             tokio::select! {
                 event = events.recv() => return event,
@@ -89,7 +88,7 @@ impl Keeper {
         loop {
             let Some(instance) = listed.borrow_and_update().clone() else { return };
             if instance.local {
-                return self.add_own(instance).await;
+                return self.add_own(instance);
             }
             let hello = Hello { instance: Some(instance.id), ..self.hello.clone() };
             match self.connect(&instance.addresses, &hello).await {
@@ -112,7 +111,7 @@ impl Keeper {
 
     /// Keeps the route to the one endpoint at `address`.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
-        if let Ok(Some(service)) = self.router.send(OwnAt(address)).await {
+        if let Some(service) = self.own.at(address) {
             let instance = Instance {
                 id: service.identity.instance,
                 node: service.identity.node,
@@ -127,7 +126,7 @@ impl Keeper {
             match self.connect(&[address], &self.hello).await {
                 Some(link) => {
                     pause = FIRST_PAUSE;
-                    let instance = router::instance_at(address, &link.welcome);
+                    let instance = instance_at(address, &link.welcome);
                     if self.hold(link, instance).await.is_none() {
                         return;
                     }
@@ -189,8 +188,8 @@ impl Keeper {
         }
     }
 
-    async fn add_own(&self, instance: Instance) {
-        if let Ok(Some(service)) = self.router.send(Own(instance.id)).await {
+    fn add_own(&self, instance: Instance) {
+        if let Some(service) = self.own.get(instance.id) {
             self.add(Member::Local(service, instance));
         }
     }
@@ -207,7 +206,13 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// What an endpoint without a name is called where a name is needed.
-pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
-    ServiceName::new(address.to_string()).expect("an address is short and printable")
+/// The instance behind an address that was given instead of a name.
+fn instance_at(address: SocketAddr, welcome: &Welcome) -> Instance {
+    Instance {
+        id: welcome.instance,
+        node: welcome.node,
+        service: welcome.service.clone().unwrap_or_else(|| nameless(address)),
+        addresses: vec![address],
+        local: false,
+    }
 }

@@ -7,6 +7,7 @@
 
 pub mod alarms;
 pub mod call;
+pub mod config;
 pub mod describe;
 pub mod dial;
 pub mod discovery;
@@ -27,6 +28,7 @@ mod message;
 pub mod node;
 pub mod offer;
 pub mod outbox;
+pub mod own;
 pub mod place;
 pub mod publisher;
 pub mod query;

@@ -1,6 +1,5 @@
 //! A node: one process's membership of a mesh, with the actors that make it work.
 
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,31 +8,17 @@ use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::name::MeshName;
 
 use crate::alarms::Alarms;
+use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::home::{Gone, Home, Lodging};
-use crate::interfaces::{Interfaces, InterfacesError};
+use crate::interfaces::InterfacesError;
+use crate::own::Own;
 use crate::router::{Close, Router};
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
-
-/// How a node takes part.
-#[derive(Debug, Clone, Default)]
-pub struct Config {
-    /// The mesh to join.
-    pub mesh: MeshName,
-    /// The interfaces to use.
-    pub interfaces: Interfaces,
-    /// Endpoints of the mesh, as `host:port`, that are asked and told what is known where multicast does not pass.
-    pub peers: Vec<String>,
-    /// The ports that endpoints may have; the system chooses where this is `None`.
-    pub ports: Option<RangeInclusive<u16>>,
-    /// The bounds.
-    pub limits: Limits,
-}
 
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +48,7 @@ pub struct Node {
     decode_limits: DecodeLimits,
     discovery: Addr<Discovery>,
     router: Addr<Router>,
+    own: Arc<Own>,
 }
 
 impl Node {
@@ -76,19 +62,32 @@ impl Node {
         let limits = Arc::new(config.limits.clone());
         let alarms = Alarms::new();
         let (home, lodging) = Home::find_or_start()?;
+        let own = Arc::new(Own::default());
         let (started, ringing, bounds) = (config.clone(), Arc::clone(&alarms), Arc::clone(&limits));
+        let offered = Arc::clone(&own);
         let (discovery, router) = home
             .ask(move || async move {
                 actix::spawn(async move { ringing.ring().await });
                 let discovery = Discovery::start_for(&started, id)?;
-                let router = Router::new(hello(&started, id), discovery.clone(), bounds).start();
+                let router = Router::new(hello(&started, id), discovery.clone(), bounds, offered).start();
                 Ok::<_, std::io::Error>((discovery, router))
             })
             .await?
             .map_err(StartError::Discovery)?;
         let decode_limits = DecodeLimits::typed(&limits);
         let lodging = Mutex::new(Some(lodging));
-        Ok(Arc::new(Self { config, id, home, lodging, alarms, limits, decode_limits, discovery, router }))
+        Ok(Arc::new(Self {
+            config,
+            id,
+            home,
+            lodging,
+            alarms,
+            limits,
+            decode_limits,
+            discovery,
+            router,
+            own,
+        }))
     }
 
     /// The node's identity.
@@ -129,6 +128,11 @@ impl Node {
     /// The router actor.
     pub fn router(&self) -> &Addr<Router> {
         &self.router
+    }
+
+    /// The services of this node.
+    pub fn own(&self) -> &Arc<Own> {
+        &self.own
     }
 
     /// What this node says first on a connection for `purpose`.

@@ -243,7 +243,7 @@ where
         };
         node.discovery().send(Announce(advert)).await.map_err(|_| Gone)?;
     }
-    let shown = offer.name.unwrap_or_else(|| crate::keeper::nameless(address));
+    let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
     Ok(Offered { service, instance, address, host })
 }

@@ -160,3 +160,8 @@ impl Route {
         self.changed.send_modify(|version| *version += 1);
     }
 }
+
+/// What an endpoint without a name is called where a name is needed.
+pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
+    ServiceName::new(address.to_string()).expect("an address is short and printable")
+}

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
-use meshzero_proto::directory::{Filter, Instance};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture};
+use meshzero_proto::directory::Filter;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::oneshot;
 
 use crate::discovery::{Discovery, Seek, Watch, Withdraw};
-use crate::keeper;
+use crate::keeper::Keeper;
+use crate::own::Own;
 use crate::route::{Route, Target};
 use crate::service::Service;
 
@@ -22,13 +23,13 @@ pub struct Router {
     hello: Hello,
     discovery: Addr<Discovery>,
     limits: Arc<Limits>,
+    own: Arc<Own>,
     offered: HashMap<InstanceId, Offered>,
     routes: HashMap<Target, Weak<Route>>,
 }
 
 struct Offered {
     service: Arc<Service>,
-    bound: SocketAddr,
     /// Told when the endpoint is to close.
     close: oneshot::Sender<()>,
     /// Ends when the endpoint has closed.
@@ -36,10 +37,11 @@ struct Offered {
 }
 
 impl Router {
-    /// A router without services and routes. `hello` is what the node's links say first.
-    pub fn new(hello: Hello, discovery: Addr<Discovery>, limits: Arc<Limits>) -> Self {
+    /// A router without services and routes. `hello` is what the node's links say first, and `own` the table that it
+    /// keeps of the node's services.
+    pub fn new(hello: Hello, discovery: Addr<Discovery>, limits: Arc<Limits>, own: Arc<Own>) -> Self {
         let hello = Hello { purpose: Purpose::Requests, ..hello };
-        Self { hello, discovery, limits, offered: HashMap::new(), routes: HashMap::new() }
+        Self { hello, discovery, limits, own, offered: HashMap::new(), routes: HashMap::new() }
     }
 }
 
@@ -65,7 +67,8 @@ impl Handler<Enlist> for Router {
     type Result = ();
 
     fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
-        self.offered.insert(service.identity.instance, Offered { service, bound, close, closed });
+        self.own.add(&service, bound);
+        self.offered.insert(service.identity.instance, Offered { service, close, closed });
     }
 }
 
@@ -78,6 +81,7 @@ impl Handler<Delist> for Router {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Delist(instance): Delist, _: &mut Context<Self>) -> ResponseFuture<()> {
+        self.own.remove(instance);
         let offered = self.offered.remove(&instance);
         let discovery = self.discovery.clone();
         Box::pin(async move {
@@ -97,6 +101,7 @@ impl Handler<Close> for Router {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Close: Close, _: &mut Context<Self>) -> ResponseFuture<()> {
+        self.offered.keys().for_each(|instance| self.own.remove(*instance));
         let all: Vec<_> = self.offered.drain().map(|(_, offered)| offered).collect();
         let discovery = self.discovery.clone();
         Box::pin(async move {
@@ -130,16 +135,16 @@ pub struct Follow(pub Target);
 impl Handler<Follow> for Router {
     type Result = MessageResult<Follow>;
 
-    fn handle(&mut self, Follow(target): Follow, context: &mut Context<Self>) -> MessageResult<Follow> {
+    fn handle(&mut self, Follow(target): Follow, _: &mut Context<Self>) -> MessageResult<Follow> {
         if let Some(route) = self.routes.get(&target).and_then(Weak::upgrade) {
             return MessageResult(route);
         }
         self.routes.retain(|_, route| route.strong_count() > 0);
         let route = Arc::new(Route::new(target.clone()));
         self.routes.insert(target.clone(), Arc::downgrade(&route));
-        let keeper = keeper::Keeper {
+        let keeper = Keeper {
             route: Arc::downgrade(&route),
-            router: context.address(),
+            own: Arc::clone(&self.own),
             discovery: self.discovery.clone(),
             hello: self.hello.clone(),
             limits: Arc::clone(&self.limits),
@@ -158,55 +163,5 @@ impl Handler<Follow> for Router {
             Target::Address(address) => drop(actix::spawn(keeper.keep_address(address))),
         }
         MessageResult(route)
-    }
-}
-
-/// Asks for a service of this node by its instance.
-#[derive(Message)]
-#[rtype(result = "Option<Arc<Service>>")]
-pub struct Own(pub InstanceId);
-
-impl Handler<Own> for Router {
-    type Result = Option<Arc<Service>>;
-
-    fn handle(&mut self, Own(instance): Own, _: &mut Context<Self>) -> Self::Result {
-        self.offered.get(&instance).map(|offered| Arc::clone(&offered.service))
-    }
-}
-
-/// Asks for a service of this node by the address that its endpoint listens at.
-#[derive(Message)]
-#[rtype(result = "Option<Arc<Service>>")]
-pub struct OwnAt(pub SocketAddr);
-
-impl Handler<OwnAt> for Router {
-    type Result = Option<Arc<Service>>;
-
-    fn handle(&mut self, OwnAt(address): OwnAt, _: &mut Context<Self>) -> Self::Result {
-        let here = |bound: SocketAddr| {
-            bound.port() == address.port() && (bound.ip() == address.ip() || bound.ip().is_unspecified())
-        };
-        let mut at_port = self.offered.values().filter(|offered| here(offered.bound));
-        // An endpoint bound to every address is meant only if the address is one of this host.
-        let own = crate::interfaces::Interfaces::default().list().unwrap_or_default();
-        at_port
-            .find(|offered| {
-                !offered.bound.ip().is_unspecified() || own.iter().any(|own| own.address.ip == address.ip())
-            })
-            .map(|offered| Arc::clone(&offered.service))
-    }
-}
-
-/// What a watcher of the directory hears.
-pub type Events = crate::discovery::Watcher;
-
-/// The instance behind an address that was given instead of a name.
-pub(crate) fn instance_at(address: SocketAddr, welcome: &meshzero_proto::hello::Welcome) -> Instance {
-    Instance {
-        id: welcome.instance,
-        node: welcome.node,
-        service: welcome.service.clone().unwrap_or_else(|| keeper::nameless(address)),
-        addresses: vec![address],
-        local: false,
     }
 }

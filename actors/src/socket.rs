@@ -21,12 +21,20 @@ const PROBES: u32 = 3;
 pub fn prepare(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&keep_alive)?;
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+}
+
+/// As [`prepare`], for a connection whose other end always reads. There data that is not acknowledged means that the
+/// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
+///
+/// # Errors
+/// What the system says to the options.
+pub fn prepare_peer(stream: &TcpStream, idle: Duration) -> io::Result<()> {
+    prepare(stream, idle)?;
     // While sent data waits for its acknowledgement nobody is asked: there the system's patience counts, which is a
     // quarter of an hour by itself.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
     Ok(())
 }
 

@@ -12,12 +12,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::discovery::{Seek, Watch};
+use crate::discovery::{Seek, Watch, Watcher};
 use crate::feed::{Event, Feed, FeedError, Sink};
 use crate::home::Gone;
 use crate::keeper;
 use crate::node::Node;
-use crate::router::{Events, Own};
+use crate::own::Own;
 
 /// Events that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
 const AHEAD: usize = 64;
@@ -74,7 +74,7 @@ pub async fn subscribe(
 struct Parts {
     hello: meshzero_proto::hello::Hello,
     limits: Arc<meshzero_proto::limits::Limits>,
-    router: actix::Addr<crate::router::Router>,
+    own: Arc<Own>,
     discovery: actix::Addr<crate::discovery::Discovery>,
 }
 
@@ -83,7 +83,7 @@ impl Parts {
         Self {
             hello: node.hello(None, Purpose::News),
             limits: Arc::clone(node.limits()),
-            router: node.router().clone(),
+            own: Arc::clone(node.own()),
             discovery: node.discovery().clone(),
         }
     }
@@ -143,7 +143,7 @@ impl Follower {
         }
     }
 
-    async fn hear(&self, mut events: Events, followed: &mut Followed) {
+    async fn hear(&self, mut events: Watcher, followed: &mut Followed) {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
@@ -155,7 +155,7 @@ impl Follower {
     }
 
     async fn open(&self, instance: &Instance) -> Result<Feed, FeedError> {
-        if let Ok(Some(service)) = self.node.router.send(Own(instance.id)).await {
+        if let Some(service) = self.node.own.get(instance.id) {
             return Feed::local(service, self.subscribe.clone());
         }
         let hello = meshzero_proto::hello::Hello { instance: Some(instance.id), ..self.node.hello.clone() };

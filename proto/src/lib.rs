@@ -11,7 +11,6 @@ pub mod codec;
 pub mod description;
 pub mod directory;
 pub mod frame;
-pub mod heartbeat;
 pub mod hello;
 pub mod id;
 pub mod limits;

@@ -92,7 +92,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let Admitted { link, keep_alive, out, guard } = admitted;
-    if let Err(error) = socket::prepare(&stream, keep_alive) {
+    if let Err(error) = socket::prepare_peer(&stream, keep_alive) {
         tracing::debug!(%node, %error, "a dead host will be noticed late");
     }
     let (reader, writer) = stream.into_split();

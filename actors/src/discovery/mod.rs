@@ -31,9 +31,9 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
+use crate::config::Config;
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
-use crate::node::Config;
 pub use finding::{Ask, List, Report, Seek};
 pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved, Verdict};

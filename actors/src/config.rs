@@ -1,0 +1,23 @@
+//! How a node takes part in a mesh: plain data.
+
+use std::ops::RangeInclusive;
+
+use meshzero_proto::limits::Limits;
+use meshzero_proto::name::MeshName;
+
+use crate::interfaces::Interfaces;
+
+/// How a node takes part.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The mesh to join.
+    pub mesh: MeshName,
+    /// The interfaces to use.
+    pub interfaces: Interfaces,
+    /// Endpoints of the mesh, as `host:port`, that are asked and told what is known where multicast does not pass.
+    pub peers: Vec<String>,
+    /// The ports that endpoints may have; the system chooses where this is `None`.
+    pub ports: Option<RangeInclusive<u16>>,
+    /// The bounds.
+    pub limits: Limits,
+}

@@ -1,0 +1,58 @@
+//! The services that this node offers: a table that the router writes, and that connections and callers read without
+//! asking it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use meshzero_proto::id::InstanceId;
+
+use crate::interfaces::Interfaces;
+use crate::service::Service;
+
+/// The services of one node.
+#[derive(Default)]
+pub struct Own {
+    services: ArcSwap<Vec<(Arc<Service>, SocketAddr)>>,
+}
+
+impl Own {
+    /// The service with this identity.
+    pub fn get(&self, instance: InstanceId) -> Option<Arc<Service>> {
+        let services = self.services.load();
+        let mut services = services.iter();
+        services
+            .find(|(service, _)| service.identity.instance == instance)
+            .map(|(service, _)| Arc::clone(service))
+    }
+
+    /// The service whose endpoint is meant by `address`.
+    pub fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
+        let services = self.services.load();
+        let mut same_port = services.iter().filter(|(_, bound)| bound.port() == address.port());
+        // An endpoint bound to every address is meant only if the address is one of this host.
+        let is_own = || {
+            let own = Interfaces::default().list().unwrap_or_default();
+            own.iter().any(|own| own.address.ip == address.ip())
+        };
+        same_port
+            .find(|(_, bound)| bound.ip() == address.ip() || (bound.ip().is_unspecified() && is_own()))
+            .map(|(service, _)| Arc::clone(service))
+    }
+
+    pub(crate) fn add(&self, service: &Arc<Service>, bound: SocketAddr) {
+        self.change(|services| services.push((Arc::clone(service), bound)));
+    }
+
+    pub(crate) fn remove(&self, instance: InstanceId) {
+        self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
+    }
+
+    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, SocketAddr)>)) {
+        self.services.rcu(|services| {
+            let mut services = Vec::clone(services);
+            change(&mut services);
+            services
+        });
+    }
+}
