@@ -14,6 +14,7 @@ mod fingerprint;
 mod lenient;
 mod msgpack;
 mod output;
+mod schema;
 mod shape;
 mod strict;
 mod trace;

@@ -62,6 +62,10 @@ pub(super) struct Fields {
     pub(super) names: &'static [&'static str],
     /// What they hold, in order.
     pub(super) shapes: Vec<Shape>,
+    /// Names that mean the same field as another; told apart only in readable formats.
+    pub(super) aliases: Vec<&'static str>,
+    /// Fields that may not be left out; known only of readable formats.
+    pub(super) required: Vec<&'static str>,
 }
 
 /// A variant of an enum.
@@ -138,7 +142,7 @@ fn unify_all(old: &mut Vec<Shape>, new: Vec<Shape>) -> Result<(), Conflict> {
 impl Fields {
     /// Fields of which nothing is known but `names`.
     pub(super) fn unseen(names: &'static [&'static str]) -> Self {
-        Self { names, shapes: Vec::new() }
+        Self { names, shapes: Vec::new(), aliases: Vec::new(), required: Vec::new() }
     }
 
     /// Adds what another reading of the same fields has seen.

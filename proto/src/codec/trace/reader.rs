@@ -2,16 +2,15 @@
 
 use std::any::type_name;
 use std::collections::HashMap;
-use std::fmt;
 
+use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::Stopped;
-use super::probe::Probes;
+use super::probe::{Kind, Probes};
 use super::tape::Token;
+use super::{FieldFault, Stopped};
 use crate::codec::shape::{Conflict, Content, Definition, Fields, Leaf, Shape, Variant};
 
 /// Structs and enums inside each other, at most: more are taken for recursion that does not end.
@@ -23,11 +22,17 @@ const MOST_WRAPPERS: usize = 32;
 /// Values of one reading, at most.
 const MOST_STEPS: usize = 50_000;
 
-impl Error for Stopped {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
+/// The kind of format that is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Without names, without descriptions of what comes.
+    Bincode,
+    /// With names and descriptions, for people: addresses and times are text.
+    Readable,
 }
+
+/// A struct, or a variant of an enum by its number: definition first.
+pub(super) type Place = (usize, usize);
 
 /// How options and lists are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +68,18 @@ struct Open {
 
 /// All that is known of a type, and where the present reading stands.
 pub(super) struct State {
-    pub(super) definitions: Vec<Definition>,
+    definitions: Vec<Definition>,
     ids: HashMap<Key, usize>,
-    progress: HashMap<(usize, usize), Progress>,
+    progress: HashMap<Place, Progress>,
     /// The number of parts of the structs and variants that were read to their end.
-    lengths: HashMap<(usize, usize), usize>,
+    lengths: HashMap<Place, usize>,
+    format: Format,
+    /// The struct or variant of which only fields are given that are known to be required.
+    sparse: Option<Place>,
+    required: HashMap<Place, Vec<&'static str>>,
+    aliases: HashMap<Place, Vec<&'static str>>,
+    /// An enum was passed in this reading that has variants left to explore.
+    unfinished: bool,
     probes: Probes,
     mode: Mode,
     open: Vec<Open>,
@@ -88,8 +100,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new() -> Self {
+    /// Nothing is known yet.
+    pub(super) fn new(format: Format) -> Self {
         Self {
+            format,
+            sparse: None,
+            required: HashMap::new(),
+            aliases: HashMap::new(),
+            unfinished: false,
             definitions: Vec::new(),
             ids: HashMap::new(),
             progress: HashMap::new(),
@@ -116,6 +134,7 @@ impl State {
         self.recursions = 0;
         self.wrappers = 0;
         self.steps = 0;
+        self.unfinished = false;
         self.tape.clear();
         self.too_deep = false;
         self.excused = false;
@@ -136,15 +155,46 @@ impl State {
         self.progress.values_mut().for_each(|progress| progress.explored = false);
     }
 
+    /// Structs and variants with named fields.
+    pub(super) fn structs(&self) -> impl Iterator<Item = Place> + '_ {
+        self.definitions.iter().enumerate().flat_map(|(id, definition)| {
+            let variants = match definition {
+                Definition::Struct { .. } => 0..1,
+                Definition::Enum { variants, .. } => 0..variants.len(),
+            };
+            variants
+                .map(move |variant| (id, variant))
+                .filter(|place| fields_of(definition, place.1).is_some())
+        })
+    }
+
+    /// From now on gives only those fields of `place` that have been missed before.
+    pub(super) fn look_for_required(&mut self, place: Place) {
+        self.sparse = Some(place);
+        self.forget_explored();
+    }
+
+    /// All that was found out about structs and enums.
+    pub(super) fn into_definitions(mut self) -> Vec<Definition> {
+        let places: Vec<Place> = self.structs().collect();
+        for place in places {
+            if let Some(fields) = fields_of_mut(&mut self.definitions[place.0], place.1) {
+                fields.required = self.required.remove(&place).unwrap_or_default();
+                fields.aliases = self.aliases.remove(&place).unwrap_or_default();
+            }
+        }
+        self.definitions
+    }
+
     fn give_up(&mut self, reason: impl Into<String>) -> Stopped {
         let reason = reason.into();
         self.excused = true;
         self.given_up.get_or_insert(reason.clone());
-        Stopped(reason)
+        Stopped::new(reason)
     }
 
     /// Notes that the value filled in last does not do.
-    fn refuse(&mut self) {
+    pub(super) fn refuse(&mut self) {
         if self.excused || self.too_deep {
             return;
         }
@@ -196,7 +246,7 @@ impl State {
     ) -> Result<T, Stopped> {
         if self.open.len() >= DEEPEST {
             self.dead_end();
-            return Err(Stopped("too deep".to_owned()));
+            return Err(Stopped::new("too deep"));
         }
         let recursion = usize::from(self.is_open(open.definition));
         let wrappers = std::mem::take(&mut self.wrappers);
@@ -231,17 +281,26 @@ impl State {
 
     /// The variant to read next of an enum of `count` variants: one that is not explored, or the best way out.
     fn choose_variant(&self, id: usize, count: usize, recursing: bool) -> usize {
-        let of = |variant| self.progress.get(&(id, variant)).copied().unwrap_or_default();
-        if !recursing && self.recursions == 0 {
-            let unexplored = (0..count).find(|variant| !of(*variant).explored && !of(*variant).refused);
-            if let Some(variant) = unexplored {
-                return variant;
-            }
+        if !recursing
+            && self.recursions == 0
+            && let Some(variant) = self.next_unexplored(id, count)
+        {
+            return variant;
         }
-        (0..count)
-            .filter(|variant| !of(*variant).refused)
-            .min_by_key(|variant| of(*variant).dead_ends)
-            .unwrap_or(0)
+        let known = (0..count).map(|variant| (variant, self.progress_of(id, variant)));
+        let open = known.filter(|(_, progress)| !progress.refused);
+        open.min_by_key(|(_, progress)| progress.dead_ends).map_or(0, |(variant, _)| variant)
+    }
+
+    fn next_unexplored(&self, id: usize, count: usize) -> Option<usize> {
+        (0..count).find(|variant| {
+            let progress = self.progress_of(id, *variant);
+            !progress.explored && !progress.refused
+        })
+    }
+
+    fn progress_of(&self, id: usize, variant: usize) -> Progress {
+        self.progress.get(&(id, variant)).copied().unwrap_or_default()
     }
 
     /// Takes a conflict for the end of the trace.
@@ -286,11 +345,25 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn undescribed<T>(self) -> Result<T, Stopped> {
+    /// Answers a type that takes what comes. Bincode cannot; other formats may send any of these.
+    fn anything<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
         *self.seen = Shape::Any;
-        Err(self.state.give_up(
-            "it reads what only a self-describing format can tell (untagged, tagged, flattened or dynamic)",
-        ))
+        self.state.step()?;
+        if self.state.format == Format::Bincode {
+            let reason =
+                "it reads what only a self-describing format can tell (untagged, tagged, flattened, dynamic)";
+            return Err(self.state.give_up(reason));
+        }
+        let place = (self.holder, type_name::<V::Value>());
+        let result = match self.state.probes.kind(place) {
+            Kind::Unit => visitor.visit_unit(),
+            Kind::Text => visitor.visit_str(""),
+            Kind::Number => visitor.visit_u64(0),
+            Kind::Truth => visitor.visit_bool(false),
+            Kind::Map => visitor.visit_map(MapDeserializer::new(std::iter::empty::<((), ())>())),
+            Kind::List => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<()>())),
+        };
+        learned(self.state, result)
     }
 }
 
@@ -313,10 +386,10 @@ macro_rules! numbers {
     )*};
 }
 
-macro_rules! undescribed {
+macro_rules! anything {
     ($($method:ident)*) => {$(
-        fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Stopped> {
-            self.undescribed()
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stopped> {
+            self.anything(visitor)
         }
     )*};
 }
@@ -325,10 +398,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     type Error = Stopped;
 
     fn is_human_readable(&self) -> bool {
-        false
+        self.state.format == Format::Readable
     }
 
-    undescribed! { deserialize_any deserialize_identifier deserialize_ignored_any }
+    anything! { deserialize_any deserialize_identifier deserialize_ignored_any }
 
     numbers! {
         deserialize_u8 visit_u8 u8, U8 deserialize_u16 visit_u16 u16, U16
@@ -481,9 +554,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             state.id::<V::Value>(name, names, || Definition::Struct { name, fields: Fields::unseen(names) });
         *seen = Shape::Named(id);
         let mut shapes = Vec::new();
-        let result = state.within(Open { definition: id, forced: None }, |state| {
-            parts(state, &mut shapes, names.len(), |fields| visitor.visit_seq(fields))
-        });
+        let open = Open { definition: id, forced: None };
+        let result = state.within(open, |state| fields(state, (id, 0), names, &mut shapes, visitor));
         if result.is_ok() {
             state.agreed_length((id, 0), shapes.len())?;
         }
@@ -521,15 +593,27 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         let open = Open { definition: id, forced: recursing.then_some(variant) };
         let mut content = None;
         let mut refused = false;
+        let outer_unfinished = std::mem::take(&mut state.unfinished);
         let result = state.within(open, |state| {
-            visitor.visit_enum(VariantReader { state, index, content: &mut content, refused: &mut refused })
+            let (content, refused) = (&mut content, &mut refused);
+            visitor.visit_enum(VariantReader {
+                state,
+                place: (id, variant),
+                name: names[variant],
+                index,
+                content,
+                refused,
+            })
         });
         let whole = result.is_ok();
         let in_full = state.recursions == 0 && !recursing;
+        let inner_unfinished = state.unfinished;
         let progress = state.progress.entry((id, variant)).or_default();
         progress.refused |= refused;
-        progress.explored |= whole && in_full;
+        progress.explored |= whole && in_full && !inner_unfinished;
         state.excused |= refused;
+        let unfinished = in_full && (inner_unfinished || state.next_unexplored(id, names.len()).is_some());
+        state.unfinished = outer_unfinished || unfinished;
         if let Some(content) = content {
             if whole {
                 state.agreed_length((id, variant), content.parts())?;
@@ -559,6 +643,84 @@ fn parts<T>(
     state.step()?;
     let result = state.wrapped(|state| visit(Parts { state, shapes, left: length }));
     learned(state, result)
+}
+
+/// Lets a struct or variant read its fields.
+fn fields<'de, V: Visitor<'de>>(
+    state: &mut State,
+    place: Place,
+    names: &'static [&'static str],
+    shapes: &mut Vec<Shape>,
+    visitor: V,
+) -> Result<V::Value, Stopped> {
+    match state.format {
+        Format::Bincode => parts(state, shapes, names.len(), |fields| visitor.visit_seq(fields)),
+        Format::Readable => named_fields(state, place, names, shapes, visitor),
+    }
+}
+
+/// Gives fields by name, and learns which names are aliases and, where fields are left out, which are required.
+fn named_fields<'de, V: Visitor<'de>>(
+    state: &mut State,
+    place: Place,
+    names: &'static [&'static str],
+    shapes: &mut Vec<Shape>,
+    visitor: V,
+) -> Result<V::Value, Stopped> {
+    state.step()?;
+    shapes.resize(names.len(), Shape::Unseen);
+    let known = if state.sparse == Some(place) { &state.required } else { &state.aliases };
+    let known = known.get(&place).map(Vec::as_slice).unwrap_or_default();
+    let sparse = state.sparse == Some(place);
+    let given: Vec<usize> =
+        (0..names.len()).filter(|field| known.contains(&names[*field]) == sparse).collect();
+    let mut given_now = 0;
+    let result = state.wrapped(|state| {
+        visitor.visit_map(NamedFields { state, names, shapes, given: &given, given_now: &mut given_now })
+    });
+    match result.as_ref().err().and_then(|stopped| stopped.field) {
+        Some(FieldFault::Missing(field)) if sparse && names.contains(&field) => {
+            state.required.entry(place).or_default().push(field);
+            state.excused = true;
+        }
+        Some(FieldFault::Duplicate(field)) if given_now >= 2 => {
+            // Serde lists the names of one field side by side.
+            let (before, last) = (names[given[given_now - 2]], names[given[given_now - 1]]);
+            state.aliases.entry(place).or_default().push(if last == field { before } else { last });
+            state.excused = true;
+        }
+        _ => {}
+    }
+    learned(state, result)
+}
+
+struct NamedFields<'a> {
+    state: &'a mut State,
+    names: &'static [&'static str],
+    shapes: &'a mut Vec<Shape>,
+    /// The fields to give, as places in `names`.
+    given: &'a [usize],
+    /// How many of them were given.
+    given_now: &'a mut usize,
+}
+
+impl<'de> MapAccess<'de> for NamedFields<'_> {
+    type Error = Stopped;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Stopped> {
+        let Some(field) = self.given.get(*self.given_now) else { return Ok(None) };
+        *self.given_now += 1;
+        seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.names[*field])).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Stopped> {
+        let mut seen = Shape::Unseen;
+        let result = seed.deserialize(Reader::new(self.state, &mut seen, type_name::<S::Value>()));
+        if let Some(field) = self.given.get(self.given_now.wrapping_sub(1)) {
+            self.shapes[*field] = seen;
+        }
+        learned(self.state, result)
+    }
 }
 
 struct Parts<'a> {
@@ -610,6 +772,8 @@ impl<'de> MapAccess<'de> for Parts<'_> {
 
 struct VariantReader<'a> {
     state: &'a mut State,
+    place: Place,
+    name: &'static str,
     index: u32,
     content: &'a mut Option<Content>,
     refused: &'a mut bool,
@@ -620,7 +784,11 @@ impl<'de, 'a> EnumAccess<'de> for VariantReader<'a> {
     type Variant = Self;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Stopped> {
-        match seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.index)) {
+        let variant = match self.state.format {
+            Format::Bincode => seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.index)),
+            Format::Readable => seed.deserialize(IntoDeserializer::<Stopped>::into_deserializer(self.name)),
+        };
+        match variant {
             Ok(variant) => Ok((variant, self)),
             Err(stopped) => {
                 *self.refused = true;
@@ -658,9 +826,31 @@ impl<'de> VariantAccess<'de> for VariantReader<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stopped> {
-        let mut shapes = Vec::new();
-        let result = parts(self.state, &mut shapes, names.len(), |fields| visitor.visit_seq(fields));
-        *self.content = Some(Content::Struct(Fields { names, shapes }));
+        let mut seen = Fields::unseen(names);
+        let result = fields(self.state, self.place, names, &mut seen.shapes, visitor);
+        *self.content = Some(Content::Struct(seen));
         result
+    }
+}
+
+/// The named fields of a struct, or of an enum's variant.
+fn fields_of(definition: &Definition, variant: usize) -> Option<&Fields> {
+    match definition {
+        Definition::Struct { fields, .. } => Some(fields),
+        Definition::Enum { variants, .. } => match &variants.get(variant)?.content {
+            Some(Content::Struct(fields)) => Some(fields),
+            _ => None,
+        },
+    }
+}
+
+/// [`fields_of`] to be changed.
+fn fields_of_mut(definition: &mut Definition, variant: usize) -> Option<&mut Fields> {
+    match definition {
+        Definition::Struct { fields, .. } => Some(fields),
+        Definition::Enum { variants, .. } => match &mut variants.get_mut(variant)?.content {
+            Some(Content::Struct(fields)) => Some(fields),
+            _ => None,
+        },
     }
 }
