@@ -50,8 +50,8 @@ fn short(text: String) -> String {
     if text.len() <= MOST_TEXT {
         return text;
     }
-    let head = text.floor_char_boundary(MOST_TEXT / 2);
-    let tail = text.ceil_char_boundary(text.len() - MOST_TEXT / 2);
+    let boundary = |near: usize| (0..=near).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let (head, tail) = (boundary(MOST_TEXT / 2), boundary(text.len() - MOST_TEXT / 2));
     format!("{} … {}", &text[..head], &text[tail..])
 }
 
