@@ -16,6 +16,7 @@ mod msgpack;
 mod output;
 mod schema;
 mod shape;
+mod shape_text;
 mod strict;
 mod trace;
 mod type_info;

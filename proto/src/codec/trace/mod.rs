@@ -6,9 +6,13 @@
 //! `Serialize` onto a tape, which must equal the tape of what was read. Two more looks, with empty and with longer
 //! lists and other numbers, find what depends on values. A type whose trace stopped early proves nothing.
 
+mod fields;
+mod parts;
 mod probe;
 mod reader;
+mod state;
 mod tape;
+mod variant;
 
 use std::fmt;
 
@@ -16,7 +20,8 @@ use serde::de::{self, DeserializeOwned};
 use serde::ser::{self, Serialize};
 
 use super::shape::{Definition, Shape, Shapes};
-use reader::{Format, Mode, Place, Reader, State};
+use reader::Reader;
+use state::{Format, Mode, Place, State};
 use tape::Tape;
 
 /// Readings of one type, at most. Each explores a variant or learns that a probe is refused.
