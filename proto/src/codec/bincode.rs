@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::mem::size_of;
 
 use bincode::config::{self, Configuration};
-use bincode::error::DecodeError as Fault;
-use bincode::serde::{encode_into_writer, seed_decode_from_slice};
+use bincode::error::{DecodeError as Fault, EncodeError as Refusal};
+use bincode::serde::{encode_into_slice, encode_into_writer, seed_decode_from_slice};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
 use serde_path_to_error::Track;
@@ -19,6 +19,10 @@ use super::strict::Strict;
 /// Little-endian with short small integers; bounds are ours, because bincode's own do not bound memory.
 const CONFIG: Configuration = config::standard();
 
+/// Most messages are no longer than this: such a one is written into a slice, which is twice as fast as a buffer that
+/// may grow.
+const SMALL: usize = 256;
+
 /// Adds `value` to `out`, at most `max` bytes.
 #[inline]
 pub(super) fn encode<T: Serialize + ?Sized>(
@@ -26,10 +30,31 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.resize(start + SMALL.min(max), 0);
+    let small = encode_into_slice(Strict(value), &mut out[start..], CONFIG);
+    out.truncate(start + small.as_ref().copied().unwrap_or(0));
+    match small {
+        Ok(_) => Ok(()),
+        Err(Refusal::UnexpectedEnd) => encode_growing(value, max, out),
+        Err(refusal) => Err(EncodeError::Refused { problem: reason(refusal) }),
+    }
+}
+
+/// [`encode`] for what is not small.
+#[inline(never)]
+fn encode_growing<T: Serialize + ?Sized>(
+    value: &T,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
     let mut output = Output::new(out, max);
     match encode_into_writer(Strict(value), &mut output, CONFIG) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(output.undo(refusal(error))),
+        Ok(()) => {
+            output.finish();
+            Ok(())
+        }
+        Err(refusal) => Err(output.undo(reason(refusal))),
     }
 }
 
@@ -81,10 +106,10 @@ fn left_over(bytes: usize) -> DecodeError {
 }
 
 #[cold]
-fn refusal(error: bincode::error::EncodeError) -> String {
-    match error {
-        bincode::error::EncodeError::OtherString(text) => text,
-        bincode::error::EncodeError::Other(text) => text.to_owned(),
+fn reason(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::OtherString(text) => text,
+        Refusal::Other(text) => text.to_owned(),
         other => other.to_string(),
     }
 }

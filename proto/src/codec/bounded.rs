@@ -242,31 +242,36 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
     #[inline(always)]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let Self { inner: visitor, budget, paid } = self;
-        budget.wrapped(|| visitor.visit_some(Bounded::<D, NAMED>::new(inner, budget, paid)))
+        let _level = budget.wrapped()?;
+        visitor.visit_some(Bounded::<D, NAMED>::new(inner, budget, paid))
     }
 
     #[inline(always)]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         let Self { inner: visitor, budget, paid } = self;
-        budget.wrapped(|| visitor.visit_newtype_struct(Bounded::<D, NAMED>::new(inner, budget, paid)))
+        let _level = budget.wrapped()?;
+        visitor.visit_newtype_struct(Bounded::<D, NAMED>::new(inner, budget, paid))
     }
 
     #[inline(always)]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
-        budget.nested(|| visitor.visit_seq(BoundedAccess::<A, NAMED, PARTS> { inner, budget }))
+        let _level = budget.nested()?;
+        visitor.visit_seq(BoundedAccess::<A, NAMED, PARTS> { inner, budget })
     }
 
     #[inline(always)]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
-        budget.nested(|| visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget }))
+        let _level = budget.nested()?;
+        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget })
     }
 
     #[inline(always)]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
-        budget.nested(|| visitor.visit_enum(BoundedAccess::<A, NAMED, FIELDS> { inner, budget }))
+        let _level = budget.nested()?;
+        visitor.visit_enum(BoundedAccess::<A, NAMED, FIELDS> { inner, budget })
     }
 }
 
@@ -283,11 +288,11 @@ impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de
     #[inline(always)]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
         let budget = self.budget;
-        let element = self.inner.next_element_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })?;
-        if PARTS && element.is_some() {
+        // Paid in advance: looking at the element afterwards would copy it.
+        if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>())?;
         }
-        Ok(element)
+        self.inner.next_element_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
     }
 
     #[inline(always)]
@@ -304,15 +309,14 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
     #[inline(always)]
     fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
         let budget = self.budget;
-        let key = if NAMED && PARTS {
-            self.inner.next_key_seed(BoundedSeed::<_, NAMED> { inner: TextKey(seed), budget })?
-        } else {
-            self.inner.next_key_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })?
-        };
-        if PARTS && key.is_some() {
+        if PARTS && self.inner.size_hint() != Some(0) {
             budget.element(size_of::<T::Value>())?;
         }
-        Ok(key)
+        if NAMED && PARTS {
+            self.inner.next_key_seed(BoundedSeed::<_, NAMED> { inner: TextKey(seed), budget })
+        } else {
+            self.inner.next_key_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
+        }
     }
 
     #[inline(always)]

@@ -96,16 +96,16 @@ impl Budget {
         self.memory(bytes)
     }
 
-    /// Runs `inside` one level deeper.
+    /// Goes one level deeper, until the guard is dropped.
     #[inline(always)]
-    pub(super) fn nested<T, E: Error>(&self, inside: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        spend(&self.nesting, inside)
+    pub(super) fn nested<E: Error>(&self) -> Result<Level<'_>, E> {
+        Level::take(&self.nesting)
     }
 
-    /// Runs `inside` within an option or a newtype.
+    /// Goes into an option or a newtype, until the guard is dropped.
     #[inline(always)]
-    pub(super) fn wrapped<T, E: Error>(&self, inside: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        spend(&self.wrappers, inside)
+    pub(super) fn wrapped<E: Error>(&self) -> Result<Level<'_>, E> {
+        Level::take(&self.wrappers)
     }
 
     /// The part of a length claimed by the input that may still come true.
@@ -115,13 +115,27 @@ impl Budget {
     }
 }
 
-#[inline(always)]
-fn spend<T, E: Error>(levels: &Cell<u32>, inside: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    let Some(left) = levels.get().checked_sub(1) else { return Err(too_deep()) };
-    levels.set(left);
-    let result = inside();
-    levels.set(left + 1);
-    result
+/// A level of nesting that is given back when it ends.
+pub(super) struct Level<'b>(&'b Cell<u32>);
+
+impl<'b> Level<'b> {
+    #[inline(always)]
+    fn take<E: Error>(levels: &'b Cell<u32>) -> Result<Self, E> {
+        match levels.get().checked_sub(1) {
+            Some(left) => {
+                levels.set(left);
+                Ok(Self(levels))
+            }
+            None => Err(too_deep()),
+        }
+    }
+}
+
+impl Drop for Level<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
 }
 
 #[cold]

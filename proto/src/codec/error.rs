@@ -22,7 +22,8 @@ pub enum EncodeError {
 /// Why bytes did not become a value: the sender's fault, or the sender means another type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// The field at fault, such as `items[0].pos[1]`; empty where it is the whole value.
+    /// The field at fault, such as `items[0].pos[1]`; empty where it is the whole value. In bincode, which has no names,
+    /// fields and variants are numbers: `[1][0]`.
     pub path: String,
     /// What is wrong with it.
     pub problem: String,
@@ -31,14 +32,27 @@ pub struct DecodeError {
 impl DecodeError {
     /// A fault of the value as a whole.
     pub(super) fn whole(problem: impl Into<String>) -> Self {
-        Self { path: String::new(), problem: problem.into() }
+        Self { path: String::new(), problem: short(problem.into()) }
     }
 
     /// A fault at `path`, which names the root with a dot.
     pub(super) fn at(path: &serde_path_to_error::Path, problem: String) -> Self {
         let path = path.to_string();
-        Self { path: if path == "." { String::new() } else { path }, problem }
+        Self { path: if path == "." { String::new() } else { short(path) }, problem: short(problem) }
     }
+}
+
+/// Longest path or problem, in bytes: both may repeat text that the sender chose.
+const MOST_TEXT: usize = 400;
+
+/// Leaves out the middle of a long text, because what it is and what was expected stand at its ends.
+fn short(text: String) -> String {
+    if text.len() <= MOST_TEXT {
+        return text;
+    }
+    let boundary = |near: usize| (0..=near).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let (head, tail) = (boundary(MOST_TEXT / 2), boundary(text.len() - MOST_TEXT / 2));
+    format!("{} … {}", &text[..head], &text[tail..])
 }
 
 impl fmt::Display for DecodeError {

@@ -25,7 +25,10 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     let mut output = Output::new(out, max);
     let mut serializer = Serializer::new(&mut output).with_struct_map().with_human_readable();
     match value.serialize(&mut serializer) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            output.finish();
+            Ok(())
+        }
         Err(error) => Err(output.undo(error.to_string())),
     }
 }

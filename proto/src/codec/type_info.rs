@@ -7,7 +7,9 @@ use std::sync::{PoisonError, RwLock};
 
 use super::Wire;
 use super::fingerprint::Fingerprint;
-use super::trace::{Trace, trace};
+use super::schema::schema;
+use super::shape::{Shape, Shapes};
+use super::trace::{Trace, trace, trace_readable};
 
 /// What is known of a type that travels.
 #[derive(Debug)]
@@ -15,6 +17,7 @@ pub struct TypeInfo {
     name: String,
     shape_text: String,
     fingerprint: Result<Fingerprint, String>,
+    readable: fn() -> Shapes,
 }
 
 /// What is known of `T`. Found out at the first call, in a few microseconds; later calls look it up.
@@ -38,15 +41,16 @@ pub fn type_info<T: Wire>() -> &'static TypeInfo {
 impl TypeInfo {
     fn find_out<T: Wire>() -> Self {
         let name = short_name(type_name::<T>());
+        let readable = trace_readable::<T>;
         match catch_unwind(AssertUnwindSafe(trace::<T>)) {
             Ok(Trace { shapes, proven }) => {
                 let shape_text = shapes.text();
                 let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));
-                Self { name, shape_text, fingerprint }
+                Self { name, shape_text, fingerprint, readable }
             }
             Err(_) => {
                 let reason = "its Deserialize or Serialize panics".to_owned();
-                Self { name, shape_text: "?".to_owned(), fingerprint: Err(reason) }
+                Self { name, shape_text: "?".to_owned(), fingerprint: Err(reason), readable }
             }
         }
     }
@@ -69,6 +73,16 @@ impl TypeInfo {
     /// The shape that the fingerprint is made of: what bincode reads, with names of fields and variants.
     pub fn shape_text(&self) -> &str {
         &self.shape_text
+    }
+
+    /// JSON Schema (draft 2020-12) of the type as JSON or MessagePack with names, made anew at each call.
+    ///
+    /// Fields that may be left out are not `required`. What cannot be seen from outside is left open as `{}`, such as
+    /// the inside of untagged and internally tagged enums.
+    pub fn schema(&self) -> serde_json::Value {
+        let nothing = Shapes { root: Shape::Unseen, definitions: Vec::new() };
+        let shapes = catch_unwind(self.readable).unwrap_or(nothing);
+        schema(&self.name, &shapes)
     }
 }
 

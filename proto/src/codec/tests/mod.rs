@@ -1,5 +1,10 @@
 //! What the codec promises, one promise a module.
 
+mod attacks;
+mod attributes;
+mod errors;
+mod evolution;
+mod foreign;
 mod pairs;
 
 use super::*;

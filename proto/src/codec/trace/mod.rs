@@ -6,17 +6,22 @@
 //! `Serialize` onto a tape, which must equal the tape of what was read. Two more looks, with empty and with longer
 //! lists and other numbers, find what depends on values. A type whose trace stopped early proves nothing.
 
+mod fields;
+mod parts;
 mod probe;
 mod reader;
+mod state;
 mod tape;
+mod variant;
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::ser::{self, Serialize};
 
 use super::shape::{Definition, Shape, Shapes};
-use reader::{Mode, Reader, State};
+use reader::Reader;
+use state::{Format, Mode, Place, State};
 use tape::Tape;
 
 /// Readings of one type, at most. Each explores a variant or learns that a probe is refused.
@@ -30,15 +35,53 @@ const MOST_DEAD_ENDS: usize = 200;
 
 /// Why a reading stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stopped(String);
+pub(super) struct Stopped {
+    reason: String,
+    field: Option<FieldFault>,
+}
+
+/// What a struct has said about the names that it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FieldFault {
+    /// This field was not given.
+    Missing(&'static str),
+    /// This field was given before, maybe under another name.
+    Duplicate(&'static str),
+}
+
+impl Stopped {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), field: None }
+    }
+}
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 
 impl std::error::Error for Stopped {}
+
+impl de::Error for Stopped {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { reason: format!("missing field `{field}`"), field: Some(FieldFault::Missing(field)) }
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self { reason: format!("duplicate field `{field}`"), field: Some(FieldFault::Duplicate(field)) }
+    }
+}
+
+impl ser::Error for Stopped {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
 
 /// What was found out about a type.
 #[derive(Debug, Clone)]
@@ -49,12 +92,40 @@ pub(super) struct Trace {
     pub(super) proven: Result<(), String>,
 }
 
+/// Traces `T` as a format with names would read it, without proving anything: what could not be seen stays unseen.
+pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
+    let mut root = Shape::Unseen;
+    let mut state = State::new(Format::Readable);
+    // A trace that stopped early has seen something nevertheless.
+    if explore(&mut state, &mut root, &mut attempt::<T>).is_ok() {
+        let places: Vec<_> = state.structs().collect();
+        for place in places {
+            find_required::<T>(&mut state, &mut root, place);
+        }
+    }
+    Shapes { root, definitions: state.into_definitions() }
+}
+
+/// Leaves out all fields of one struct or variant, until none that is missing is missed.
+fn find_required<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place: Place) {
+    state.look_for_required(place);
+    for _ in 0..MOST_RUNS {
+        let explored = state.explored();
+        match run::<T>(state, root, Mode::Explore) {
+            Ok(Ok(_)) if state.explored() == explored || state.all_explored() => return,
+            Ok(Err(_)) if !state.excused => return,
+            Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Traces `T` as bincode would read it.
 pub(super) fn trace<T: Serialize + DeserializeOwned>() -> Trace {
     let mut root = Shape::Unseen;
-    let mut state = State::new();
+    let mut state = State::new(Format::Bincode);
     let proven = prove::<T>(&mut state, &mut root);
-    let shapes = Shapes { root, definitions: state.definitions };
+    let shapes = Shapes { root, definitions: state.into_definitions() };
     let proven = match proven {
         Ok(()) if !shapes.is_whole() => Err("not all of it could be read".to_owned()),
         other => other,
@@ -63,19 +134,26 @@ pub(super) fn trace<T: Serialize + DeserializeOwned>() -> Trace {
 }
 
 fn prove<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -> Result<(), String> {
-    explore::<T>(state, root)?;
+    explore(state, root, &mut attempt_both_ways::<T>)?;
     for mode in [Mode::Small, Mode::Wide] {
         vary::<T>(state, root, mode)?;
     }
     Ok(())
 }
 
+/// One reading: the outer error ends the trace, the inner one is that of the type's own `Deserialize`.
+type Attempt<T> = Result<Result<T, Stopped>, String>;
+
 /// Reads until every variant has been seen.
-fn explore<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape) -> Result<(), String> {
+fn explore(
+    state: &mut State,
+    root: &mut Shape,
+    attempt: &mut dyn FnMut(&mut State, &mut Shape, Mode) -> Attempt<()>,
+) -> Result<(), String> {
     let mut dead_ends = 0;
     for _ in 0..MOST_RUNS {
         let explored = state.explored();
-        match run::<T>(state, root, Mode::Explore)? {
+        match attempt(state, root, Mode::Explore)? {
             Ok(()) if state.all_explored() => return Ok(()),
             Ok(()) if state.explored() == explored => {
                 return Err("some of its variants are out of reach".to_owned());
@@ -86,7 +164,7 @@ fn explore<T: Serialize + DeserializeOwned>(state: &mut State, root: &mut Shape)
                     return Err("it contains itself without an end".to_owned());
                 }
             }
-            Err(Stopped(reason)) if !state.excused => {
+            Err(Stopped { reason, .. }) if !state.excused => {
                 return Err(format!("it refuses what it asked for: {reason}"));
             }
             _ => {}
@@ -104,7 +182,7 @@ fn vary<T: Serialize + DeserializeOwned>(
     state.forget_explored();
     for _ in 0..MOST_RUNS {
         let explored = state.explored();
-        let result = run::<T>(state, root, mode)?;
+        let result = attempt_both_ways::<T>(state, root, mode)?;
         if result.is_err() || state.explored() == explored || state.all_explored() {
             return Ok(());
         }
@@ -112,25 +190,18 @@ fn vary<T: Serialize + DeserializeOwned>(
     Ok(())
 }
 
-/// Reads one `T` and compares the tapes. The inner result is that of the type's own `Deserialize`.
-fn run<T: Serialize + DeserializeOwned>(
+/// Reads one `T`.
+fn attempt<T: DeserializeOwned>(state: &mut State, root: &mut Shape, mode: Mode) -> Attempt<()> {
+    run::<T>(state, root, mode).map(|result| result.map(drop))
+}
+
+/// Reads one `T`, writes it, and compares the tapes.
+fn attempt_both_ways<T: Serialize + DeserializeOwned>(
     state: &mut State,
     root: &mut Shape,
     mode: Mode,
-) -> Result<Result<(), Stopped>, String> {
-    state.restart(mode);
-    let mut seen = Shape::Unseen;
-    let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));
-    if root.unify(seen).is_err() {
-        return Err("it does not always read the same".to_owned());
-    }
-    if let Some(reason) = state.given_up.take() {
-        return Err(reason);
-    }
-    if state.total_steps > MOST_STEPS {
-        return Err("it is too large to be read whole".to_owned());
-    }
-    let value = match value {
+) -> Attempt<()> {
+    let value = match run::<T>(state, root, mode)? {
         Ok(value) => value,
         Err(stopped) => return Ok(Err(stopped)),
     };
@@ -143,6 +214,26 @@ fn run<T: Serialize + DeserializeOwned>(
         }
     }
     Ok(Ok(()))
+}
+
+/// Reads one `T`, and adds what was seen to `root`.
+fn run<T: DeserializeOwned>(state: &mut State, root: &mut Shape, mode: Mode) -> Attempt<T> {
+    state.restart(mode);
+    let mut seen = Shape::Unseen;
+    let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));
+    if value.is_err() {
+        state.refuse();
+    }
+    if root.unify(seen).is_err() {
+        return Err("it does not always read the same".to_owned());
+    }
+    if let Some(reason) = state.given_up.take() {
+        return Err(reason);
+    }
+    if state.total_steps > MOST_STEPS {
+        return Err("it is too large to be read whole".to_owned());
+    }
+    Ok(value)
 }
 
 impl Shapes {

@@ -38,6 +38,19 @@ const CHARS: [char; 3] = ['a', '0', 'A'];
 /// Byte strings are zeros of every length up to this one.
 const MOST_BYTES: usize = 64;
 
+/// What a type may find that takes whatever comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Unit,
+    Text,
+    Number,
+    Truth,
+    Map,
+    List,
+}
+
+const KINDS: [Kind; 6] = [Kind::Unit, Kind::Text, Kind::Number, Kind::Truth, Kind::Map, Kind::List];
+
 /// A kind of place in a type: the type that holds it and the type of the value itself.
 type Place = (&'static str, &'static str);
 
@@ -107,5 +120,10 @@ impl Probes {
     /// The bytes for `place`.
     pub(super) fn bytes(&mut self, place: Place) -> Vec<u8> {
         vec![0; self.choose(place, MOST_BYTES + 1)]
+    }
+
+    /// The kind of value for `place`.
+    pub(super) fn kind(&mut self, place: Place) -> Kind {
+        KINDS[self.choose(place, KINDS.len())]
     }
 }

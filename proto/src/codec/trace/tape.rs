@@ -1,9 +1,7 @@
 //! What bincode would read or write, token by token: a type is safe where both tapes are equal.
 
-use std::fmt;
-
 use serde::ser::{
-    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
@@ -19,12 +17,6 @@ pub(super) enum Token {
     List(usize),
     Map(usize),
     Variant(u32),
-}
-
-impl Error for Stopped {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
-    }
 }
 
 /// A serialiser that notes what bincode would write.
@@ -149,7 +141,7 @@ impl Serializer for Tape<'_> {
 }
 
 fn unknown_length() -> Stopped {
-    Stopped("writes a list or map without saying its length first".to_owned())
+    Stopped::new("writes a list or map without saying its length first")
 }
 
 macro_rules! unnamed_parts {
@@ -186,7 +178,7 @@ macro_rules! named_parts {
             }
 
             fn skip_field(&mut self, key: &'static str) -> Result<(), Stopped> {
-                Err(Stopped(format!("leaves out the field `{key}`")))
+                Err(Stopped::new(format!("leaves out the field `{key}`")))
             }
 
             fn end(self) -> Result<(), Stopped> {

@@ -1,0 +1,279 @@
+//! What serde's attributes mean for bincode and for MessagePack.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{bytes_of, read};
+use crate::codec::{Encoding, Wire, encode_preferring, type_info};
+
+/// Takes `value` through what two ends with this type would use: bincode if it is proven and this value allows it.
+fn sent<T: Wire>(value: &T) -> (Encoding, T) {
+    let preferred = match type_info::<T>().fingerprint() {
+        Some(_) => Encoding::Bincode,
+        None => Encoding::MessagePack,
+    };
+    let mut bytes = b"before".to_vec();
+    let used = encode_preferring(value, preferred, 1 << 20, &mut bytes).expect("it encodes");
+    assert!(bytes.starts_with(b"before"));
+    (used, read(&bytes[6..], used).expect("it decodes"))
+}
+
+fn travels_in<T: Wire + PartialEq + Debug>(encoding: Encoding, value: T) {
+    let (used, back) = sent(&value);
+    assert_eq!((used, &back), (encoding, &value), "{:?}", type_info::<T>().why_not());
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Renamed {
+    #[serde(rename = "type", alias = "kind")]
+    what: String,
+    #[serde(default)]
+    count: u8,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Shout {
+    VeryLoud,
+    #[serde(alias = "quiet")]
+    NotLoud(u8),
+}
+
+#[test]
+fn rename_alias_and_default_are_safe() {
+    travels_in(Encoding::Bincode, Renamed { what: "a".to_owned(), count: 1 });
+    travels_in(Encoding::Bincode, Shout::VeryLoud);
+    travels_in(Encoding::Bincode, Shout::NotLoud(3));
+    let bytes = rmp_serde::to_vec(&HashMap::from([("kind", "b")])).expect("a map encodes");
+    let read = read::<Renamed>(&bytes, Encoding::MessagePack);
+    assert_eq!(read, Ok(Renamed { what: "b".to_owned(), count: 0 }));
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Skips {
+    a: u8,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    b: u8,
+    c: u8,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct SkipsLarge {
+    a: u8,
+    #[serde(skip_serializing_if = "is_99", default = "ninety_nine")]
+    b: u8,
+    c: u8,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+fn is_99(number: &u8) -> bool {
+    *number == 99
+}
+
+fn ninety_nine() -> u8 {
+    99
+}
+
+#[test]
+fn a_field_that_is_left_out_sends_the_value_as_message_pack() {
+    // No probe is skipped here, so that the type is taken for safe, and the serialiser finds out.
+    travels_in(Encoding::Bincode, SkipsLarge { a: 1, b: 2, c: 3 });
+    travels_in(Encoding::MessagePack, SkipsLarge { a: 1, b: 99, c: 3 });
+    assert!(type_info::<Skips>().why_not().is_some_and(|why| why.contains("`b`")));
+    travels_in(Encoding::MessagePack, Skips { a: 1, b: 0, c: 3 });
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Flat {
+    a: u8,
+    #[serde(flatten)]
+    rest: HashMap<String, u16>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+enum Tagged {
+    Point { x: f32, y: f32 },
+    Cloud { points: Vec<(f32, f32)> },
+    Empty,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", content = "c")]
+enum Adjacent {
+    One(u8),
+    Two { x: u8 },
+    Three,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Number(u8),
+    Text(String),
+    Both { n: u8, s: String },
+}
+
+#[test]
+fn self_describing_types_travel_as_message_pack() {
+    travels_in(Encoding::MessagePack, Flat { a: 1, rest: HashMap::from([("b".to_owned(), 2)]) });
+    travels_in(Encoding::MessagePack, Tagged::Point { x: 0.5, y: -1.0 });
+    travels_in(Encoding::MessagePack, Tagged::Empty);
+    travels_in(Encoding::MessagePack, Untagged::Number(7));
+    travels_in(Encoding::MessagePack, Untagged::Text("seven".to_owned()));
+    travels_in(Encoding::MessagePack, Untagged::Both { n: 7, s: "seven".to_owned() });
+    for value in [Adjacent::One(1), Adjacent::Two { x: 2 }, Adjacent::Three] {
+        assert_eq!(sent(&value).1, value);
+    }
+}
+
+#[test]
+fn a_typed_message_may_have_more_values_than_an_untyped_one_though_serde_buffers_it() {
+    let cloud = Tagged::Cloud { points: vec![(1.0, 2.0); 40_000] };
+    assert_eq!(sent(&cloud).1, cloud);
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Known {
+    Red,
+    Green,
+    #[serde(other)]
+    Other,
+}
+
+#[test]
+fn an_unknown_variant_becomes_other() {
+    assert_eq!(sent(&Known::Green).1, Known::Green);
+    let bytes = bytes_of(&"Blue".to_owned(), Encoding::MessagePack);
+    assert_eq!(read(&bytes, Encoding::MessagePack), Ok(Known::Other));
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct With {
+    #[serde(with = "seconds")]
+    wait: Duration,
+    #[serde(skip)]
+    cache: Option<String>,
+}
+
+mod seconds {
+    use super::*;
+
+    pub(super) fn serialize<S: serde::Serializer>(d: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(d.as_secs())
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+struct Percent(u16);
+
+impl TryFrom<u16> for Percent {
+    type Error = String;
+
+    fn try_from(number: u16) -> Result<Self, String> {
+        if (1..=100).contains(&number) { Ok(Self(number)) } else { Err(format!("{number} is no percentage")) }
+    }
+}
+
+impl From<Percent> for u16 {
+    fn from(percent: Percent) -> u16 {
+        percent.0
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+struct Password(u32);
+
+impl TryFrom<u32> for Password {
+    type Error = &'static str;
+
+    fn try_from(number: u32) -> Result<Self, &'static str> {
+        if number == 123_456 { Ok(Self(number)) } else { Err("wrong") }
+    }
+}
+
+impl From<Password> for u32 {
+    fn from(password: Password) -> u32 {
+        password.0
+    }
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Holds {
+    level: Percent,
+    list: Vec<Percent>,
+}
+
+#[test]
+fn with_skip_and_checks_are_safe_where_a_probe_passes() {
+    travels_in(Encoding::Bincode, With { wait: Duration::from_secs(5), cache: None });
+    travels_in(Encoding::Bincode, Percent(50));
+    travels_in(Encoding::Bincode, Holds { level: Percent(1), list: vec![Percent(100)] });
+    let why = type_info::<Password>().why_not().expect("no probe passes");
+    assert!(why.contains("refuses every value"), "{why}");
+    travels_in(Encoding::MessagePack, Password(123_456));
+}
+
+#[test]
+fn a_value_that_its_type_refuses_is_refused_in_both_encodings() {
+    for encoding in [Encoding::Bincode, Encoding::MessagePack] {
+        let bytes = bytes_of(&(3_u16, vec![500_u16]), encoding);
+        if encoding == Encoding::Bincode {
+            let error = read::<Holds>(&bytes, encoding).expect_err("500 is no percentage");
+            assert_eq!(error.to_string(), "[1][0]: 500 is no percentage");
+        }
+        let error =
+            read::<Percent>(&bytes_of(&500_u16, encoding), encoding).expect_err("500 is no percentage");
+        assert_eq!(error.to_string(), "500 is no percentage");
+    }
+}
+
+/// Reads a number and, depending on it, something else.
+struct Version;
+
+impl Serialize for Version {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (0_u8, 0_u8).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parts;
+        impl<'de> serde::de::Visitor<'de> for Parts {
+            type Value = Version;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a version")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut parts: A) -> Result<Version, A::Error> {
+                match parts.next_element::<u8>()? {
+                    Some(0) => parts.next_element::<u8>()?.map(drop),
+                    _ => parts.next_element::<String>()?.map(drop),
+                };
+                Ok(Version)
+            }
+        }
+        deserializer.deserialize_tuple(2, Parts)
+    }
+}
+
+#[test]
+fn a_type_whose_shape_depends_on_a_value_is_not_proven() {
+    assert_eq!(type_info::<Version>().why_not(), Some("it does not always read the same"));
+}

@@ -1,0 +1,347 @@
+//! All that a trace knows of a type, and what it does next.
+
+use std::any::type_name;
+use std::collections::HashMap;
+
+use super::Stopped;
+use super::probe::Probes;
+use super::tape::Token;
+use crate::codec::shape::{Conflict, Content, Definition, Fields};
+
+/// Structs and enums inside each other, at most: more are taken for recursion that does not end.
+const DEEPEST: usize = 32;
+
+/// Options, lists, tuples and newtypes inside each other with no struct or enum between, at most.
+const MOST_WRAPPERS: usize = 32;
+
+/// Values of one reading, at most.
+const MOST_STEPS: usize = 50_000;
+
+/// The kind of format that is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Without names, without descriptions of what comes.
+    Bincode,
+    /// With names and descriptions, for people: addresses and times are text.
+    Readable,
+}
+
+/// A struct, or a variant of an enum by its number: definition first.
+pub(super) type Place = (usize, usize);
+
+/// How options and lists are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Something in each, to see what it is.
+    Explore,
+    /// Nothing in any.
+    Small,
+    /// Two elements in each list, and other numbers.
+    Wide,
+}
+
+/// How a struct or an enum is recognised. Names of types alone are not unique.
+type Key = (&'static str, &'static str, &'static [&'static str]);
+
+/// What is known of an enum's variant apart from its shape.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Progress {
+    /// It was read to its end, where it need not be cut short.
+    pub(super) explored: bool,
+    /// The type does not know it.
+    pub(super) refused: bool,
+    /// How often choosing it where an enum contains itself led nowhere.
+    pub(super) dead_ends: usize,
+}
+
+/// A struct or an enum that is being read.
+pub(super) struct Open {
+    pub(super) definition: usize,
+    /// The variant that was chosen because the enum contains itself.
+    pub(super) forced: Option<usize>,
+}
+
+/// All that is known of a type, and where the present reading stands.
+pub(super) struct State {
+    pub(super) definitions: Vec<Definition>,
+    ids: HashMap<Key, usize>,
+    pub(super) progress: HashMap<Place, Progress>,
+    /// The number of parts of the structs and variants that were read to their end.
+    lengths: HashMap<Place, usize>,
+    pub(super) format: Format,
+    /// The struct or variant of which only fields are given that are known to be required.
+    pub(super) sparse: Option<Place>,
+    pub(super) required: HashMap<Place, Vec<&'static str>>,
+    pub(super) aliases: HashMap<Place, Vec<&'static str>>,
+    /// An enum was passed in this reading that has variants left to explore.
+    pub(super) unfinished: bool,
+    pub(super) probes: Probes,
+    mode: Mode,
+    open: Vec<Open>,
+    /// Entries of `open` that stand there twice.
+    pub(super) recursions: usize,
+    wrappers: usize,
+    steps: usize,
+    /// Values of all readings together.
+    pub(super) total_steps: usize,
+    /// What bincode would have read.
+    pub(super) tape: Vec<Token>,
+    /// This reading ended because it went too deep.
+    pub(super) too_deep: bool,
+    /// This reading may fail: something was learned from it.
+    pub(super) excused: bool,
+    /// Why no further reading can help.
+    pub(super) given_up: Option<String>,
+}
+
+impl State {
+    /// Nothing is known yet.
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            sparse: None,
+            required: HashMap::new(),
+            aliases: HashMap::new(),
+            unfinished: false,
+            definitions: Vec::new(),
+            ids: HashMap::new(),
+            progress: HashMap::new(),
+            lengths: HashMap::new(),
+            probes: Probes::default(),
+            mode: Mode::Explore,
+            open: Vec::new(),
+            recursions: 0,
+            wrappers: 0,
+            steps: 0,
+            total_steps: 0,
+            tape: Vec::new(),
+            too_deep: false,
+            excused: false,
+            given_up: None,
+        }
+    }
+
+    /// Starts another reading.
+    pub(super) fn restart(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.probes.restart(mode == Mode::Wide);
+        self.open.clear();
+        self.recursions = 0;
+        self.wrappers = 0;
+        self.steps = 0;
+        self.unfinished = false;
+        self.tape.clear();
+        self.too_deep = false;
+        self.excused = false;
+    }
+
+    /// How many variants were read to their end.
+    pub(super) fn explored(&self) -> usize {
+        self.progress.values().filter(|progress| progress.explored).count()
+    }
+
+    /// Whether all variants that can be read were.
+    pub(super) fn all_explored(&self) -> bool {
+        self.progress.values().all(|progress| progress.explored || progress.refused)
+    }
+
+    /// Makes all variants be read once more.
+    pub(super) fn forget_explored(&mut self) {
+        self.progress.values_mut().for_each(|progress| progress.explored = false);
+    }
+
+    /// Structs and variants with named fields.
+    pub(super) fn structs(&self) -> impl Iterator<Item = Place> + '_ {
+        self.definitions.iter().enumerate().flat_map(|(id, definition)| {
+            let variants = match definition {
+                Definition::Struct { .. } => 0..1,
+                Definition::Enum { variants, .. } => 0..variants.len(),
+            };
+            variants
+                .map(move |variant| (id, variant))
+                .filter(|place| fields_of(definition, place.1).is_some())
+        })
+    }
+
+    /// From now on gives only those fields of `place` that have been missed before.
+    pub(super) fn look_for_required(&mut self, place: Place) {
+        self.sparse = Some(place);
+        self.forget_explored();
+    }
+
+    /// All that was found out about structs and enums.
+    pub(super) fn into_definitions(mut self) -> Vec<Definition> {
+        let places: Vec<Place> = self.structs().collect();
+        for place in places {
+            if let Some(fields) = fields_of_mut(&mut self.definitions[place.0], place.1) {
+                fields.required = self.required.remove(&place).unwrap_or_default();
+                fields.aliases = self.aliases.remove(&place).unwrap_or_default();
+            }
+        }
+        self.definitions
+    }
+
+    pub(super) fn give_up(&mut self, reason: impl Into<String>) -> Stopped {
+        let reason = reason.into();
+        self.excused = true;
+        self.given_up.get_or_insert(reason.clone());
+        Stopped::new(reason)
+    }
+
+    /// Notes that the value filled in last does not do.
+    pub(super) fn refuse(&mut self) {
+        if self.excused || self.too_deep {
+            return;
+        }
+        self.excused = true;
+        if let Err(name) = self.probes.refuse() {
+            self.give_up(format!("`{name}` refuses every value that was tried"));
+        }
+    }
+
+    /// Learns from a refusal.
+    pub(super) fn learned<T>(&mut self, result: Result<T, Stopped>) -> Result<T, Stopped> {
+        if result.is_err() {
+            self.refuse();
+        }
+        result
+    }
+
+    /// Counts a value.
+    pub(super) fn step(&mut self) -> Result<(), Stopped> {
+        self.steps += 1;
+        self.total_steps += 1;
+        if self.steps > MOST_STEPS { Err(self.give_up("it is too large to be read whole")) } else { Ok(()) }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        match self.mode {
+            _ if self.recursions > 0 => 0,
+            Mode::Explore => 1,
+            Mode::Small => 0,
+            Mode::Wide => 2,
+        }
+    }
+
+    pub(super) fn id<V>(
+        &mut self,
+        name: &'static str,
+        names: &'static [&'static str],
+        new: impl FnOnce() -> Definition,
+    ) -> usize {
+        let next = self.definitions.len();
+        let id = *self.ids.entry((type_name::<V>(), name, names)).or_insert(next);
+        if id == next {
+            self.definitions.push(new());
+        }
+        id
+    }
+
+    pub(super) fn is_open(&self, definition: usize) -> bool {
+        self.open.iter().any(|open| open.definition == definition)
+    }
+
+    /// Runs `inside` with a struct or an enum open.
+    pub(super) fn within<T>(
+        &mut self,
+        open: Open,
+        inside: impl FnOnce(&mut Self) -> Result<T, Stopped>,
+    ) -> Result<T, Stopped> {
+        if self.open.len() >= DEEPEST {
+            self.dead_end();
+            return Err(Stopped::new("too deep"));
+        }
+        let recursion = usize::from(self.is_open(open.definition));
+        let wrappers = std::mem::take(&mut self.wrappers);
+        self.open.push(open);
+        self.recursions += recursion;
+        let result = inside(self);
+        self.open.pop();
+        self.recursions -= recursion;
+        self.wrappers = wrappers;
+        result
+    }
+
+    fn dead_end(&mut self) {
+        self.too_deep = true;
+        for open in &self.open {
+            if let Some(variant) = open.forced {
+                self.progress.entry((open.definition, variant)).or_default().dead_ends += 1;
+            }
+        }
+    }
+
+    /// Runs `inside` within something that has no name.
+    pub(super) fn wrapped<T>(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<T, Stopped>,
+    ) -> Result<T, Stopped> {
+        if self.wrappers >= MOST_WRAPPERS {
+            return Err(self.give_up("it contains itself through a tuple or a newtype"));
+        }
+        self.wrappers += 1;
+        let result = inside(self);
+        self.wrappers -= 1;
+        result
+    }
+
+    /// The variant to read next of an enum of `count` variants: one that is not explored, or the best way out.
+    pub(super) fn choose_variant(&self, id: usize, count: usize, recursing: bool) -> usize {
+        if !recursing
+            && self.recursions == 0
+            && let Some(variant) = self.next_unexplored(id, count)
+        {
+            return variant;
+        }
+        let known = (0..count).map(|variant| (variant, self.progress_of(id, variant)));
+        let open = known.filter(|(_, progress)| !progress.refused);
+        open.min_by_key(|(_, progress)| progress.dead_ends).map_or(0, |(variant, _)| variant)
+    }
+
+    pub(super) fn next_unexplored(&self, id: usize, count: usize) -> Option<usize> {
+        (0..count).find(|variant| {
+            let progress = self.progress_of(id, *variant);
+            !progress.explored && !progress.refused
+        })
+    }
+
+    fn progress_of(&self, id: usize, variant: usize) -> Progress {
+        self.progress.get(&(id, variant)).copied().unwrap_or_default()
+    }
+
+    /// Takes a conflict for the end of the trace.
+    pub(super) fn agreed(&mut self, unified: Result<(), Conflict>) -> Result<(), Stopped> {
+        unified.map_err(|Conflict| self.give_up("it does not always read the same"))
+    }
+
+    /// Checks that a struct or variant that was read to its end had as many parts as before.
+    pub(super) fn agreed_length(&mut self, part: (usize, usize), length: usize) -> Result<(), Stopped> {
+        if *self.lengths.entry(part).or_insert(length) == length {
+            Ok(())
+        } else {
+            self.agreed(Err(Conflict))
+        }
+    }
+}
+
+/// The named fields of a struct, or of an enum's variant.
+fn fields_of(definition: &Definition, variant: usize) -> Option<&Fields> {
+    match definition {
+        Definition::Struct { fields, .. } => Some(fields),
+        Definition::Enum { variants, .. } => match &variants.get(variant)?.content {
+            Some(Content::Struct(fields)) => Some(fields),
+            _ => None,
+        },
+    }
+}
+
+/// [`fields_of`] to be changed.
+fn fields_of_mut(definition: &mut Definition, variant: usize) -> Option<&mut Fields> {
+    match definition {
+        Definition::Struct { fields, .. } => Some(fields),
+        Definition::Enum { variants, .. } => match &mut variants.get_mut(variant)?.content {
+            Some(Content::Struct(fields)) => Some(fields),
+            _ => None,
+        },
+    }
+}
