@@ -68,6 +68,16 @@ pub(super) struct Heard {
 #[rtype(result = "()")]
 pub(super) struct LinkEnded {
     pub(super) link: LinkId,
+    pub(super) ending: Ending,
+}
+
+/// What the end of a link says about the other host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It, or this node, closed the connection.
+    Closed,
+    /// It has been silent for so long that the system gave it up.
+    HostSilent,
 }
 
 /// Why a link ended, for the log.
@@ -101,13 +111,22 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked
         ended = read(reader, link, discovery) => ended,
         ended = write(writer, out) => ended,
     };
+    let ending = match &ended {
+        Err(LinkError::Io(error)) if is_silence(error) => Ending::HostSilent,
+        _ => Ending::Closed,
+    };
     match ended {
         Ok(()) => tracing::trace!(%node, "a link ended"),
         Err(error) => tracing::debug!(%node, %error, "a link broke"),
     }
     // When the actor is gone nobody wants to know.
-    discovery.send(LinkEnded { link }).await.ok();
+    discovery.send(LinkEnded { link, ending }).await.ok();
     drop(guard);
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 async fn read(mut reader: OwnedReadHalf, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {

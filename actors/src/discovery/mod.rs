@@ -122,7 +122,7 @@ impl Discovery {
         }
         for doubted in changes.doubts {
             if self.cares_about(doubted) {
-                self.ask(doubted, ctx);
+                self.settle(doubted, ctx);
             }
         }
         self.answer_lists(ctx);

@@ -251,11 +251,11 @@ impl Handler<Heard> for Discovery {
 impl Handler<LinkEnded> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, LinkEnded { link }: LinkEnded, ctx: &mut Self::Context) {
+    fn handle(&mut self, LinkEnded { link, ending }: LinkEnded, ctx: &mut Self::Context) {
         let Some(Link { node, since, .. }) = self.links.links.remove(&link) else { return };
         if !self.links.reach(node) {
             self.presence.unlinked(node, since.elapsed());
-            self.lost(node, ctx);
+            self.lost(node, ending, ctx);
         }
     }
 }

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero_proto::addresses::order;
 use meshzero_proto::directory::{Instance, Why};
-use meshzero_proto::hello::{Hello, Purpose, Rejection};
+use meshzero_proto::hello::{Hello, Purpose, Rejection, Welcome};
 use meshzero_proto::id::{InstanceId, NodeId};
 use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::Discovery;
-use super::link::{Linked, Way, carry};
+use super::link::{Ending, Linked, Way, carry};
 use crate::dial::{DialError, Dialled, dial};
 
 /// How many connections are begun at once, and how long one may keep others waiting.
@@ -29,14 +29,20 @@ const SLOT_TIME: Duration = Duration::from_millis(50);
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
 const SPREAD_FEW: Duration = Duration::from_millis(100);
-const SPREAD_MANY: Duration = Duration::from_millis(300);
-/// How long an endpoint may take to answer; one on a local network takes a millisecond.
-const ANSWER: Duration = Duration::from_millis(1_500);
+const SPREAD_EACH: Duration = Duration::from_millis(15);
+const SPREAD_MOST: Duration = Duration::from_secs(1);
+/// How long an endpoint may take to answer. It takes a millisecond, unless its host is busy, which is not dead.
+const ANSWER: Duration = Duration::from_secs(5);
+/// A connection that is accepted and closed again was one too many, or its process was about to die: the next one shows.
+const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+/// How long a goodbye is left alone when a link to its node stands: the link itself is about to tell more.
+const LINK_TELLS: Duration = Duration::from_millis(30);
 /// How many endpoints of one node are asked before it is given up.
 const ENDPOINTS: usize = 4;
 /// The pause before a node is dialled again that did not answer, or whose connections do not last.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
+const LASTING: Duration = Duration::from_secs(1);
 /// How long something may be shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
@@ -159,11 +165,14 @@ impl Presence {
         }
     }
 
-    /// A link to `node` ended after some time: one that did not last is not made again at once.
+    /// A link to `node` ended. The next is made at once, unless links to it keep ending.
     pub(super) fn unlinked(&mut self, node: NodeId, lasted: Duration) {
         let tended = self.nodes.entry(node).or_default();
-        if lasted >= Duration::from_secs(1) {
+        if lasted >= LASTING {
             tended.failures = 0;
+        }
+        if tended.failures == 0 {
+            tended.failures = 1;
             tended.not_before = None;
         } else {
             tended.wait();
@@ -194,7 +203,8 @@ impl Discovery {
 
     /// Sees to it that `node` is connected, if somebody looks and it offers something.
     pub(super) fn tend(&mut self, node: NodeId, ctx: &mut Context<Self>) {
-        let spread = if self.directory.nodes_known() > SLOTS { SPREAD_MANY } else { SPREAD_FEW };
+        let nodes = u32::try_from(self.directory.nodes_known()).unwrap_or(u32::MAX);
+        let spread = SPREAD_EACH.saturating_mul(nodes).clamp(SPREAD_FEW, SPREAD_MOST);
         self.connect(node, spread.mul_f32(fastrand::f32()), ctx);
     }
 
@@ -216,18 +226,42 @@ impl Discovery {
                 self.ask(instance.id, ctx);
             }
         }
+        for instance in self.directory.worth_asking(Instant::now()) {
+            self.ask(instance, ctx);
+        }
         let directory = &self.directory;
         self.presence.nodes.retain(|node, tended| tended.dialling.is_some() || directory.knows_node(*node));
     }
 
     /// The last link to `node` ended.
-    pub(super) fn lost(&mut self, node: NodeId, ctx: &mut Context<Self>) {
+    pub(super) fn lost(&mut self, node: NodeId, ending: Ending, ctx: &mut Context<Self>) {
+        if ending == Ending::HostSilent {
+            // The system has asked for ten seconds: no need to wait for another attempt.
+            self.give_up(node, Verdict::Unreachable, ctx);
+        }
         if self.presence.is_looking() && self.directory.knows_node(node) {
             self.connect(node, Duration::ZERO, ctx);
         } else {
             let changes = self.directory.peer_lost(node, Instant::now());
             self.apply(changes, None, ctx);
         }
+    }
+
+    /// Nothing of `node` can be reached.
+    fn give_up(&mut self, node: NodeId, verdict: Verdict, ctx: &mut Context<Self>) {
+        let why = match verdict {
+            Verdict::Unreachable => {
+                let tended = self.presence.nodes.entry(node).or_default();
+                tended.unreachable = true;
+                tended.wait();
+                Why::Unreachable
+            }
+            Verdict::Alive | Verdict::Dead => Why::NodeDied,
+        };
+        let now = Instant::now();
+        let mut changes = self.directory.node_gone(node, why, now);
+        changes.append(self.directory.peer_lost(node, now));
+        self.apply(changes, None, ctx);
     }
 
     fn connect(&mut self, node: NodeId, pause: Duration, ctx: &mut Context<Self>) {
@@ -270,10 +304,31 @@ impl Discovery {
         });
     }
 
+    /// Settles what was said about an instance: soon, if a link to its node stands, else at once.
+    pub(super) fn settle(&mut self, doubted: InstanceId, ctx: &mut Context<Self>) {
+        let linked =
+            self.directory.candidate(doubted).is_some_and(|instance| self.links.reach(instance.node));
+        if !linked {
+            return self.ask(doubted, ctx);
+        }
+        ctx.run_later(LINK_TELLS, move |this, ctx| {
+            if this.directory.is_shown(doubted) {
+                this.ask(doubted, ctx);
+            }
+        });
+    }
+
+    fn is_vouched_for(&self, id: InstanceId) -> bool {
+        let instance = self.directory.candidate(id);
+        instance.is_some_and(|i| self.links.reach(i.node) && self.directory.is_told_by(id, i.node))
+    }
+
     fn judge(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
         let why = match verdict {
             Verdict::Alive => return,
             Verdict::Dead => Why::Refused,
+            // Its node is connected and says that it is there: it is busy.
+            Verdict::Unreachable if self.is_vouched_for(instance) => return,
             Verdict::Unreachable => Why::Unreachable,
         };
         let changes = self.directory.gone(instance, why, Instant::now());
@@ -302,23 +357,12 @@ impl Handler<Undialled> for Discovery {
     fn handle(&mut self, Undialled { node, verdict }: Undialled, ctx: &mut Self::Context) {
         let tended = self.presence.nodes.entry(node).or_default();
         tended.dialling = None;
-        let why = match verdict {
-            None => return,
-            Some(Verdict::Alive) => return tended.wait(),
-            Some(Verdict::Dead) => Why::NodeDied,
-            Some(Verdict::Unreachable) => {
-                tended.unreachable = true;
-                tended.wait();
-                Why::Unreachable
-            }
-        };
-        if self.links.reach(node) {
-            return;
+        match verdict {
+            None => {}
+            Some(Verdict::Alive) => tended.wait(),
+            Some(_) if self.links.reach(node) => {}
+            Some(verdict) => self.give_up(node, verdict, ctx),
         }
-        let now = Instant::now();
-        let mut changes = self.directory.node_gone(node, why, now);
-        changes.append(self.directory.peer_lost(node, now));
-        self.apply(changes, None, ctx);
     }
 }
 
@@ -382,16 +426,31 @@ async fn connect(
 
 /// Dials one endpoint and checks that it is the one that was advertised.
 async fn reach(advertised: &Instance, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, Verdict> {
-    let dialled = dial(addresses, hello, ANSWER).await.map_err(|error| {
-        tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
-        Verdict::from(&error)
-    })?;
-    let welcome = &dialled.welcome;
-    if (welcome.node, welcome.instance) == (advertised.node, advertised.id) {
-        Ok(dialled)
-    } else {
-        Err(Verdict::Dead)
+    let mut pauses = CLOSED_AGAIN.into_iter();
+    loop {
+        match dial(addresses, hello, ANSWER).await {
+            Ok(dialled) => {
+                let Welcome { node, instance, .. } = dialled.welcome;
+                let same = (node, instance) == (advertised.node, advertised.id);
+                return if same { Ok(dialled) } else { Err(Verdict::Dead) };
+            }
+            Err(error) => {
+                tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
+                match pauses.next() {
+                    Some(pause) if was_closed(&error) => time::sleep(pause).await,
+                    _ => return Err(Verdict::from(&error)),
+                }
+            }
+        }
     }
+}
+
+fn was_closed(error: &DialError) -> bool {
+    let DialError::Unreachable { error, .. } = error else { return false };
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// Runs `attempt` when fewer than [`SLOTS`] others have just begun. A host that does not answer frees its slot early, so

@@ -210,6 +210,10 @@ impl Directory {
             changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
         }
         entry.standing = Standing::Doubted { asked: now };
+        if why != Why::Unreachable {
+            entry.by_mdns = false;
+            entry.told_by.clear();
+        }
         if entry.instance.local {
             self.remove(instance);
         }
@@ -398,6 +402,22 @@ impl Directory {
                 && now.saturating_duration_since(entry.since) >= patience
         };
         self.entries.values().filter(unproved).map(|entry| entry.instance.clone()).collect()
+    }
+
+    /// Instances that did not answer although their own node, as far as it is heard, still offers them; at most once a
+    /// second each.
+    pub fn worth_asking(&mut self, now: Instant) -> Vec<InstanceId> {
+        let mut worth = Vec::new();
+        for (id, entry) in &mut self.entries {
+            if let Standing::Doubted { asked } = &mut entry.standing
+                && entry.told_by.contains(&entry.instance.node)
+                && now.saturating_duration_since(*asked) >= ASK_AGAIN
+            {
+                *asked = now;
+                worth.push(*id);
+            }
+        }
+        worth
     }
 
     /// The names of services that are known, ordered.
