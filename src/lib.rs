@@ -1,5 +1,8 @@
 //! Actors that find and call each other over a network with nothing to configure.
 
+// A library does not write to its program's output.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod advertise;
 mod block_on;
 mod discover;

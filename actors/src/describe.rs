@@ -8,12 +8,12 @@ use crate::service::Service;
 pub fn describe(service: &Service) -> Description {
     let messages = service.messages().iter().map(|info| MessageDescription {
         name: info.name.to_string(),
-        message: Default::default(),
-        reply: Default::default(),
+        message: info.message.schema(),
+        reply: info.reply.schema(),
     });
     let topics = service.publisher.topics().into_iter().map(|info| TopicDescription {
         topic: info.topic.to_string(),
-        item: Default::default(),
+        item: info.item.map(|item| item.schema()).unwrap_or_default(),
         retained: info.retained,
     });
     Description {

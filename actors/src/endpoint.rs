@@ -1,7 +1,6 @@
 //! The endpoint of one service: it accepts connections, checks whom they want, and starts their sessions.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -186,7 +185,7 @@ async fn greet(
         Some(rejection) => (Answer::Rejected(rejection), None),
         None => (Answer::Welcome(welcome(service)), Some(hello)),
     };
-    stream.write_all(&hello::encode_answer(&answer)).await.map_err(io::Error::from)?;
+    stream.write_all(&hello::encode_answer(&answer)).await?;
     Ok(hello)
 }
 

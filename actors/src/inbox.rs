@@ -8,12 +8,15 @@ use actix::Actor;
 
 use crate::inbound::Inbound;
 
+/// A call of a handler, with its message inside.
+pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
+
 /// One message that waits.
 pub(crate) enum Job<A: Actor> {
     /// From a connection, for the handler with this number.
     Remote(usize, Inbound),
     /// From this process, as a call of its handler.
-    Local(Box<dyn FnOnce(&mut A, &mut A::Context) + Send>),
+    Local(LocalCall<A>),
 }
 
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.

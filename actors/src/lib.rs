@@ -5,6 +5,9 @@
 //! go through an inbox ([`hosted`]) or a mailbox ([`foreign`]) into the user's actor. A caller's messages follow a
 //! [`route`] over [`link`]s; news come over [`feed`]s.
 
+// A library does not write to its program's output.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod alarms;
 pub mod call;
 pub mod config;

@@ -169,13 +169,13 @@ impl Publisher {
         let mut encoded = Encoded::default();
         let mut items = Vec::with_capacity(takers.len());
         for feed in &takers {
-            let (encoding, bytes) = encoded.get(item, wanted(&info, &feed.subscribe), max)?;
+            let (encoding, bytes) = encoded.get(item, wanted(info, &feed.subscribe), max)?;
             items.push(Item { topic: topic.clone(), encoding, bytes });
         }
         if let Some(known) = known {
             if known.retains {
                 encoded.get(item, Encoding::MessagePack, max)?;
-                encoded.get(item, wanted_by_twins(&info), max)?;
+                encoded.get(item, wanted_by_twins(info), max)?;
                 known.last = Some(encoded);
             }
             known.item = Some(info);
@@ -223,7 +223,7 @@ impl Publisher {
         topics
             .map(|(topic, known)| TopicInfo {
                 topic: topic.clone(),
-                item: known.item.clone(),
+                item: known.item,
                 retained: known.retains,
             })
             .collect()

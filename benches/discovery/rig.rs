@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context};
+use meshzero_actors::config::Config;
 use meshzero_actors::discovery::{Watch, Watcher};
 use meshzero_actors::hosted::Factory;
 use meshzero_actors::interfaces::Interfaces;
-use meshzero_actors::node::{Config, Node};
+use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Offer, Offered, Only, Source};
 use meshzero_actors::place::Place;
 use meshzero_actors::route::Target;

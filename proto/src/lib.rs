@@ -3,6 +3,9 @@
 //! Nothing here opens a socket, reads a clock or starts a task, so that every rule of the protocol can be tested
 //! with two ends in memory and a clock of the test's own.
 
+// A library does not write to its program's output.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod addresses;
 pub mod advert;
 pub mod calls;
