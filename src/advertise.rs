@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
 use meshzero_actors::NetMessage;
+#[cfg(feature = "schemars")]
+use meshzero_actors::handler::Documented;
 use meshzero_actors::handler::Registration;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
@@ -55,6 +57,23 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     {
         self.change(|offer| {
             offer.handlers.push(Registration::of::<M>(TypeName::new(name)?));
+            Ok(())
+        })
+    }
+
+    /// As [`Advertise::handles`], and describes the message and its reply with the JSON schemas that schemars derives:
+    /// with their documentation and constraints, which the shape of a type does not have.
+    #[cfg(feature = "schemars")]
+    pub fn handles_documented<M>(self) -> Self
+    where
+        A: Handler<M>,
+        M: NetMessage<Result: schemars::JsonSchema> + schemars::JsonSchema,
+    {
+        self.change(|offer| {
+            let name = TypeName::new(type_info::<M>().name())?;
+            let message = schemars::schema_for!(M).to_value();
+            let reply = schemars::schema_for!(M::Result).to_value();
+            offer.handlers.push(Registration::of::<M>(name).documented(Documented { message, reply }));
             Ok(())
         })
     }

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 mod calls;
+mod describe;
 mod evolution;
 mod failures;
 mod news;

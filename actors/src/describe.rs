@@ -6,10 +6,12 @@ use crate::service::Service;
 
 /// The description of `service` as it is now.
 pub fn describe(service: &Service) -> Description {
-    let messages = service.messages().iter().map(|info| MessageDescription {
-        name: info.name.to_string(),
-        message: info.message.schema(),
-        reply: info.reply.schema(),
+    let messages = service.messages().iter().map(|info| {
+        let (message, reply) = match &info.documented {
+            Some(documented) => (documented.message.clone(), documented.reply.clone()),
+            None => (info.message.schema(), info.reply.schema()),
+        };
+        MessageDescription { name: info.name.to_string(), message, reply }
     });
     let topics = service.publisher.topics().into_iter().map(|info| TopicDescription {
         topic: info.topic.to_string(),

@@ -21,6 +21,7 @@ pub struct Registration<A: Actor> {
     pub(crate) name: TypeName,
     pub(crate) message: &'static TypeInfo,
     pub(crate) reply: &'static TypeInfo,
+    pub(crate) documented: Option<Documented>,
     /// Decodes and handles inside the actor's own context.
     pub(crate) call: fn(&mut A, &mut A::Context, Inbound, &TypeName, &DecodeLimits),
     /// Decodes and sends through the mailbox of an actor that is not ours.
@@ -29,6 +30,15 @@ pub struct Registration<A: Actor> {
     pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyDoor,
     /// The entrance for callers in this process, through the mailbox.
     pub(crate) mailbox_door: fn(&Addr<A>) -> AnyDoor,
+}
+
+/// JSON schemas that the user's types bring along, with documentation and constraints.
+#[derive(Debug, Clone)]
+pub struct Documented {
+    /// Of the message.
+    pub message: serde_json::Value,
+    /// Of the reply.
+    pub reply: serde_json::Value,
 }
 
 /// A [`Door`] whose message type is known by whoever asks for it.
@@ -60,11 +70,18 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             name,
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
+            documented: None,
             call: call::<A, M>,
             post: post::<A, M>,
             inbox_door: inbox_door::<A, M>,
             mailbox_door: |addr| Box::new(Door::<M>::Mailbox(addr.clone().recipient())),
         }
+    }
+
+    /// Describes the message and its reply with these JSON schemas instead of those made from the trace.
+    pub fn documented(mut self, schemas: Documented) -> Self {
+        self.documented = Some(schemas);
+        self
     }
 
     /// What the catalogue says of this type.

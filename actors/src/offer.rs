@@ -217,6 +217,7 @@ where
         name: handler.name.clone(),
         message: handler.message,
         reply: handler.reply,
+        documented: handler.documented.clone(),
     });
     let service =
         Arc::new(Service::new(identity, limits, publisher, messages.collect(), catalogue, entry, doors));

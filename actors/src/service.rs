@@ -10,7 +10,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::handler::{AnyDoor, Door};
+use crate::handler::{AnyDoor, Documented, Door};
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
@@ -36,6 +36,8 @@ pub struct MessageInfo {
     pub message: &'static TypeInfo,
     /// The reply.
     pub reply: &'static TypeInfo,
+    /// Schemas that the types bring along.
+    pub documented: Option<Documented>,
 }
 
 /// Who a service is.

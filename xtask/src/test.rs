@@ -51,24 +51,36 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
     report.step("clippy", || {
-        cargo(&["clippy", "--workspace", "--all-targets", LOCKED, OFFLINE, "--", "-D", "warnings"])
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            ALL_FEATURES,
+            LOCKED,
+            OFFLINE,
+            "--",
+            "-D",
+            "warnings",
+        ])
     })?;
-    report.step("build", || cargo(&["build", "--workspace", "--all-targets", LOCKED, OFFLINE]))?;
+    report
+        .step("build", || cargo(&["build", "--workspace", "--all-targets", ALL_FEATURES, LOCKED, OFFLINE]))?;
     let tested = report.step("tests", || scene.run_tests());
     scene.collect_skips(report)?;
     tested?;
     if scope == Scope::Full {
         report.step("documentation tests", || {
-            scene.cargo(&["test", "--doc", "--workspace", LOCKED, OFFLINE])
+            scene.cargo(&["test", "--doc", "--workspace", ALL_FEATURES, LOCKED, OFFLINE])
         })?;
         report.step("documentation", || {
-            let arguments = ["doc", "--no-deps", "--workspace", LOCKED, OFFLINE];
+            let arguments = ["doc", "--no-deps", "--workspace", ALL_FEATURES, LOCKED, OFFLINE];
             run(Command::new(env!("CARGO")).args(arguments).env("RUSTDOCFLAGS", "-D warnings"), STEP)
         })?;
     }
     Ok(())
 }
 
+const ALL_FEATURES: &str = "--all-features";
 const LOCKED: &str = "--locked";
 const OFFLINE: &str = "--offline";
 
@@ -114,9 +126,19 @@ impl Scene {
     /// Everything but the documentation tests.
     fn run_tests(&self) -> Outcome {
         if self.present.contains(&Capability::Nextest) {
-            return self.cargo(&["nextest", "run", "--workspace", LOCKED, OFFLINE]);
+            return self.cargo(&["nextest", "run", "--workspace", ALL_FEATURES, LOCKED, OFFLINE]);
         }
-        self.cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", LOCKED, OFFLINE])
+        self.cargo(&[
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--examples",
+            ALL_FEATURES,
+            LOCKED,
+            OFFLINE,
+        ])
     }
 
     /// Cargo where the tests are to run, told what they must find there.
