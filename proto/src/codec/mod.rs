@@ -2,7 +2,7 @@
 //!
 //! A message travels as bincode where both ends have the same [`Fingerprint`] of its type, and otherwise as MessagePack
 //! with names, which programs of other versions and without Rust understand. The fingerprint stands for a shape that
-//! a trace of the type's own serde code has proven; [`type_info`] finds it out once per type. Whatever arrives is read
+//! a trace of the type's own serde code has proven; [`type_info()`] finds it out once per type. Whatever arrives is read
 //! through one bounded deserialiser, under the same budget for both formats.
 
 mod bincode;

@@ -6,6 +6,9 @@ use serde::de::DeserializeOwned;
 /// A type whose values can travel between nodes: whatever serde can write and read back.
 ///
 /// Nothing has to be implemented: every type that derives `Serialize` and `Deserialize` and owns its data is one.
+///
+/// Bytes are best held as `bytes::Bytes` (with its `serde` feature): serde takes a `Vec<u8>` for a list of numbers,
+/// which costs many times as much.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between nodes",
     label = "this type cannot be encoded and decoded",

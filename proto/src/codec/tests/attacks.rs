@@ -59,7 +59,7 @@ fn refused<T: Wire>(bytes: &[u8], encoding: Encoding) -> DecodeError {
     let start = Instant::now();
     let result = decode::<T>(bytes, encoding, &DecodeLimits::default());
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    assert!(took < Duration::from_secs(30), "it took {took:?}");
     match result {
         Ok(_) => panic!("{} bytes were taken for a value", bytes.len()),
         Err(error) => error,

@@ -6,6 +6,7 @@ mod errors;
 mod evolution;
 mod foreign;
 mod pairs;
+mod shapes;
 
 use super::*;
 

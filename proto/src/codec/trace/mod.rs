@@ -1,6 +1,6 @@
 //! Finds out what a type looks like to bincode, by letting serde read it from made-up input.
 //!
-//! The type's own `Deserialize` is run against a [`Reader`](reader::Reader) that asks like bincode and answers with
+//! The type's own `Deserialize` is run against a [`Reader`] that asks like bincode and answers with
 //! probe values: again and again until every variant of every enum was read, the next probe where a type refuses one,
 //! and the shortest way out where a type contains itself. Each value that comes out is written by the type's own
 //! `Serialize` onto a tape, which must equal the tape of what was read. Two more looks, with empty and with longer
