@@ -78,7 +78,8 @@ impl From<JoinError> for Failure {
 impl From<AdvertiseError> for Failure {
     fn from(error: AdvertiseError) -> Self {
         match &error {
-            AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. })) => {
+            AdvertiseError::Name(_)
+            | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. })) => {
                 Self::Usage(error.to_string())
             }
             _ => Self::Machine(error.to_string()),

@@ -49,10 +49,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let (out, writer) = Output::start(cli.global.format());
     let session = Session::new(&cli.global, out.clone());
+    let itself = cli.command.stops_itself();
     let result = tokio::select! {
         biased;
-        signal = stop.signal() => Err(Failure::Stopped(signal)),
-        () = out.closed() => Err(Failure::OutputClosed),
+        signal = stop.signal(), if !itself => Err(Failure::Stopped(signal)),
+        () = out.closed(), if !itself => Err(Failure::OutputClosed),
         result = cli.command.run(&session) => result,
     };
     session.leave().await;

@@ -45,9 +45,15 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        for (text, millis) in
-            [("5s", 5_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500), ("0", 0), ("1h", 3_600_000), (" 3 s ", 3_000)]
-        {
+        for (text, millis) in [
+            ("5s", 5_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1.5", 1_500),
+            ("0", 0),
+            ("1h", 3_600_000),
+            (" 3 s ", 3_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(duration(&"9".repeat(400)), Ok(LONGEST));

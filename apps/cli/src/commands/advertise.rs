@@ -155,7 +155,11 @@ struct Answered {
 impl fmt::Display for Answered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&message(&self.message))?;
-        if self.reply.is_null() { Ok(()) } else { write!(f, "  {FAINT}->{FAINT:#}  {}", message(&self.reply)) }
+        if self.reply.is_null() {
+            Ok(())
+        } else {
+            write!(f, "  {FAINT}->{FAINT:#}  {}", message(&self.reply))
+        }
     }
 }
 

@@ -45,7 +45,8 @@ impl fmt::Display for Described {
         let Description { service, messages, topics } = &self.0;
         let name = if service.is_empty() { "a service without a name" } else { service };
         write!(f, "{STRONG}{}{STRONG:#}", line(name))?;
-        let names = messages.iter().map(|message| &message.name).chain(topics.iter().map(|topic| &topic.topic));
+        let names =
+            messages.iter().map(|message| &message.name).chain(topics.iter().map(|topic| &topic.topic));
         let width = names.map(|name| line(name).to_string().chars().count()).max().unwrap_or(0);
         for message in messages {
             let (takes, replies) = (short(&message.message), short(&message.reply));
@@ -55,7 +56,11 @@ impl fmt::Display for Described {
         for topic in topics {
             let name = line(&topic.topic).to_string();
             let retained = if topic.retained { "  (the last one is kept)" } else { "" };
-            write!(f, "\n  topic    {name:<width$}  {}{FAINT}{retained}{FAINT:#}", line(&short(&topic.item)))?;
+            write!(
+                f,
+                "\n  topic    {name:<width$}  {}{FAINT}{retained}{FAINT:#}",
+                line(&short(&topic.item))
+            )?;
         }
         if messages.is_empty() && topics.is_empty() {
             write!(f, "\n  {FAINT}handles and publishes nothing{FAINT:#}")?;

@@ -84,7 +84,8 @@ impl List {
     }
 
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
-        let prefix = self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default();
+        let prefix =
+            self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default();
         let mut watch = mesh.watch(prefix);
         while let Some(event) = watch.next().await {
             let change = match event {

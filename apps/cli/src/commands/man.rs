@@ -25,6 +25,9 @@ impl Man {
         };
         std::fs::create_dir_all(&self.dir).map_err(cannot)?;
         clap_mangen::generate_to(shown(), &self.dir).map_err(cannot)?;
-        session.out.line(format!("man pages are in {}", crate::output::line(&self.dir.display().to_string()))).await
+        session
+            .out
+            .line(format!("man pages are in {}", crate::output::line(&self.dir.display().to_string())))
+            .await
     }
 }

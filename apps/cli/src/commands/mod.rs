@@ -14,6 +14,8 @@ mod send;
 
 use clap::Subcommand;
 
+pub(crate) use publish::stdin_lines;
+
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -49,6 +51,11 @@ impl Command {
             Self::Completions(completions) => completions.run(session).await,
             Self::Man(man) => man.run(session).await,
         }
+    }
+
+    /// Whether the command listens for signals itself, because it has more to do then than to leave.
+    pub(crate) fn stops_itself(&self) -> bool {
+        matches!(self, Self::Demo(_))
     }
 
     /// Whether the command has no end of its own, so that stopping it is no failure.

@@ -71,7 +71,8 @@ impl Actor for Silent {
 
 impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mut advertise = session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&*self.topic);
+        let mut advertise =
+            session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&*self.topic);
         if self.retain || self.runs_until_stopped() {
             advertise = advertise.retains(&*self.topic);
         }

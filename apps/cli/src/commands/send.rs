@@ -73,10 +73,12 @@ impl Send {
             return Ok(service.send(message).named(message_type).timeout(left()).await?);
         }
         match service.send(message.clone()).timeout(left()).await {
-            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => match handles.as_slice() {
-                [only] => Ok(service.send(message).named(only).timeout(left()).await?),
-                several => Err(self.which(several)),
-            },
+            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => {
+                match handles.as_slice() {
+                    [only] => Ok(service.send(message).named(only).timeout(left()).await?),
+                    several => Err(self.which(several)),
+                }
+            }
             result => Ok(result?),
         }
     }

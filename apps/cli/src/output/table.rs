@@ -58,7 +58,12 @@ pub(crate) fn width(text: &str) -> usize {
         .sum()
 }
 
-fn write_row(f: &mut fmt::Formatter<'_>, cells: &[impl AsRef<str>], widths: &[usize], style: Style) -> fmt::Result {
+fn write_row(
+    f: &mut fmt::Formatter<'_>,
+    cells: &[impl AsRef<str>],
+    widths: &[usize],
+    style: Style,
+) -> fmt::Result {
     let last = cells.len().saturating_sub(1);
     for (place, (cell, widest)) in cells.iter().zip(widths).enumerate() {
         let cell = cell.as_ref();
