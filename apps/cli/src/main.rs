@@ -1,3 +1,74 @@
-//! `mz`, the command line of meshzero.
+//! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
+//!
+//! `args` is what can be typed, `commands` has one file for each command with its arguments and what it does, `session`
+//! is what they all share, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop`
+//! how it ends early.
 
-fn main() {}
+mod args;
+mod commands;
+mod demo;
+mod failure;
+mod output;
+mod parse;
+mod schema;
+mod session;
+mod stop;
+mod target;
+mod template;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// How long the last lines may take to be written when the program was told to stop.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    session::log_to_stderr(cli.global.verbose);
+    let json = cli.global.format();
+    let result = actix::System::new().block_on(run(cli));
+    match result {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::report(&failure, json);
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let mut stop = Stop::listen()?;
+    let (out, writer) = Output::start(cli.global.format());
+    let session = Session::new(&cli.global, out.clone());
+    let itself = cli.command.stops_itself();
+    let result = tokio::select! {
+        biased;
+        signal = stop.signal(), if !itself => Err(Failure::Stopped(signal)),
+        () = out.closed(), if !itself => Err(Failure::OutputClosed),
+        result = cli.command.run(&session) => result,
+    };
+    session.leave().await;
+    drop((session, out));
+    let written = match &result {
+        Err(Failure::Stopped(_)) => tokio::time::timeout(LAST_WORDS, writer.finish()).await.unwrap_or(Ok(())),
+        _ => tokio::select! {
+            written = writer.finish() => written,
+            signal = stop.signal() => Err(Failure::Stopped(signal)),
+        },
+    };
+    match result {
+        Err(Failure::Stopped(_)) if cli.command.runs_until_stopped() => Ok(()),
+        Err(Failure::OutputClosed) => written,
+        Ok(()) => written,
+        failed => failed,
+    }
+}

@@ -1,0 +1,169 @@
+//! `mz advertise`: a service made of nothing but a way to reply.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use clap::Args;
+use meshzero::{ServiceName, Value};
+use serde::{Serialize, Serializer};
+
+use super::exec::Exec;
+use crate::failure::Failure;
+use crate::output::{FAINT, GOOD, Output, line, message};
+use crate::parse;
+use crate::session::Session;
+use crate::template::Template;
+
+/// Advertises a service, prints the messages that come, and replies
+///
+/// Without --reply, --echo or --exec the reply is null. It runs until Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz advertise printer
+  mz advertise greeter --reply 'Hello, {}!'
+  mz advertise sensor --reply '{\"you said\": {}, \"celsius\": 21.5}'
+  mz advertise counter --exec 'wc -w' --at 9000")]
+pub(crate) struct Advertise {
+    /// The name that others find it by, such as robot/arm
+    name: ServiceName,
+    #[command(flatten)]
+    answer: Answer,
+    /// Programs that --exec runs at once; further messages wait
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    jobs: u16,
+    /// How long a program of --exec may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
+    limit: Duration,
+    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    #[arg(long, value_name = "ADDR")]
+    at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Answer {
+    /// Replies this, as JSON if it is JSON, else as text; {} is the message
+    #[arg(long, value_name = "TEMPLATE")]
+    reply: Option<String>,
+    /// Replies the message itself
+    #[arg(long)]
+    echo: bool,
+    /// Runs this program for each message and replies what it prints; the message is on its standard input, and in
+    /// place of {} among its arguments (there is no shell, so a message is never a command)
+    #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
+    exec: Option<std::vec::Vec<String>>,
+}
+
+/// How a message is answered.
+enum Reply {
+    Null,
+    Echo,
+    Template(Template),
+    Exec(Exec),
+}
+
+/// The actor behind the service.
+struct Responder {
+    reply: Arc<Reply>,
+    out: Output,
+}
+
+impl Actor for Responder {
+    type Context = Context<Self>;
+}
+
+impl Handler<Value> for Responder {
+    type Result = ResponseFuture<Value>;
+
+    fn handle(&mut self, message: Value, _: &mut Context<Self>) -> ResponseFuture<Value> {
+        let (reply, out) = (Arc::clone(&self.reply), self.out.clone());
+        Box::pin(async move {
+            let reply = reply.to(&message).await;
+            let answered = Answered { event: "message", message, reply };
+            // Once nobody reads what is printed, the program is about to end; the caller still gets the reply.
+            let _ = out.show(&answered).await;
+            answered.reply
+        })
+    }
+}
+
+impl Reply {
+    async fn to(&self, message: &Value) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Echo => message.clone(),
+            Self::Template(template) => template.fill(message),
+            Self::Exec(exec) => exec.run(message).await,
+        }
+    }
+}
+
+impl Advertise {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let reply = Arc::new(match &self.answer {
+            Answer { reply: Some(template), .. } => Reply::Template(Template::new(template)),
+            Answer { exec: Some(words), .. } => Reply::Exec(Exec::new(words, self.jobs, self.limit)),
+            Answer { echo: true, .. } => Reply::Echo,
+            _ => Reply::Null,
+        });
+        let out = session.out.clone();
+        let responder = move || Responder { reply: Arc::clone(&reply), out: out.clone() };
+        let mut advertise = session.mesh().await?.advertise(&self.name, responder).handles_values();
+        if let Some(place) = &self.at {
+            advertise = advertise.at(place);
+        }
+        let service = advertise.await?;
+        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        std::future::pending().await
+    }
+}
+
+/// The service is there.
+#[derive(Debug, Serialize)]
+pub(crate) struct Advertised {
+    event: &'static str,
+    service: ServiceName,
+    address: String,
+}
+
+impl Advertised {
+    pub(crate) fn new(name: &ServiceName, address: std::net::SocketAddr) -> Self {
+        Self { event: "advertised", service: name.clone(), address: address.to_string() }
+    }
+}
+
+impl fmt::Display for Advertised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, address, .. } = self;
+        write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C ends it){FAINT:#}", line(service))
+    }
+}
+
+/// A message came and has its reply.
+#[derive(Debug, Serialize)]
+struct Answered {
+    event: &'static str,
+    #[serde(serialize_with = "as_json")]
+    message: Value,
+    #[serde(serialize_with = "as_json")]
+    reply: Value,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&message(&self.message))?;
+        if self.reply.is_null() {
+            Ok(())
+        } else {
+            write!(f, "  {FAINT}->{FAINT:#}  {}", message(&self.reply))
+        }
+    }
+}
+
+/// A value as JSON has it, where keys are texts.
+pub(crate) fn as_json<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    value.to_json().serialize(serializer)
+}

@@ -1,0 +1,41 @@
+//! `mz completions`: what a shell needs to complete the command line.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::args::Cli;
+use crate::failure::{EXIT_CODES, Failure};
+use crate::session::Session;
+
+/// Prints the completions of a shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz completions bash > ~/.local/share/bash-completion/completions/mz
+  mz completions zsh > ~/.zfunc/_mz
+  mz completions fish > ~/.config/fish/completions/mz.fish")]
+pub(crate) struct Completions {
+    /// Which shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut shown(), "mz", &mut script);
+        let script = String::from_utf8_lossy(&script);
+        session.out.line(script.trim_end().to_owned()).await
+    }
+}
+
+/// The command line without what is hidden: completions and man pages would show it.
+pub(crate) fn shown() -> clap::Command {
+    let whole = Cli::command();
+    let visible = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("mz")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .after_help(EXIT_CODES)
+        .args(whole.get_arguments().cloned())
+        .subcommands(visible)
+}

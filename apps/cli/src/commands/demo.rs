@@ -1,0 +1,37 @@
+//! `mz demo`, and the parts that its processes play.
+
+use clap::Args;
+
+use crate::demo::{Role, play};
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Shows what the mesh does, with separate processes on this machine only
+///
+/// A robot's arm, a weather station and two clients find each other, call, publish and listen; one is killed and missed.
+/// It ends by itself in under 15 s.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz demo
+  mz demo --json")]
+pub(crate) struct Demo {}
+
+impl Demo {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        play(&session.out, &mut Stop::listen()?).await
+    }
+}
+
+/// One process of the demo
+#[derive(Debug, Args)]
+pub(crate) struct DemoPart {
+    role: Role,
+}
+
+impl DemoPart {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        self.role.perform(session).await
+    }
+}

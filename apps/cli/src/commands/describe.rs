@@ -1,0 +1,70 @@
+//! `mz describe`: what a service handles and publishes.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+use meshzero::Description;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{FAINT, STRONG, line};
+use crate::parse;
+use crate::schema::short;
+use crate::session::Session;
+use crate::target::Target;
+
+/// Tells what a service handles and publishes
+///
+/// For people in short; with --json as the JSON schemas of its messages, replies and topics.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz describe robot/arm
+  mz describe 192.168.1.7:9000 --json | jq .messages")]
+pub(crate) struct Describe {
+    /// The service's name, or its ip:port
+    name: Target,
+    /// How long to wait for it
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
+    wait: Duration,
+}
+
+impl Describe {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
+        session.out.show(&Described(service.describe().await?)).await
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Described(Description);
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Description { service, messages, topics } = &self.0;
+        let name = if service.is_empty() { "a service without a name" } else { service };
+        write!(f, "{STRONG}{}{STRONG:#}", line(name))?;
+        let names =
+            messages.iter().map(|message| &message.name).chain(topics.iter().map(|topic| &topic.topic));
+        let width = names.map(|name| line(name).to_string().chars().count()).max().unwrap_or(0);
+        for message in messages {
+            let (takes, replies) = (short(&message.message), short(&message.reply));
+            let name = line(&message.name).to_string();
+            write!(f, "\n  message  {name:<width$}  {} {FAINT}->{FAINT:#} {}", line(&takes), line(&replies))?;
+        }
+        for topic in topics {
+            let name = line(&topic.topic).to_string();
+            let retained = if topic.retained { "  (the last one is kept)" } else { "" };
+            write!(
+                f,
+                "\n  topic    {name:<width$}  {}{FAINT}{retained}{FAINT:#}",
+                line(&short(&topic.item))
+            )?;
+        }
+        if messages.is_empty() && topics.is_empty() {
+            write!(f, "\n  {FAINT}handles and publishes nothing{FAINT:#}")?;
+        }
+        Ok(())
+    }
+}

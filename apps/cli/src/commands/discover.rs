@@ -1,0 +1,85 @@
+//! `mz discover`: where a service is.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use meshzero::Instance;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::line;
+use crate::parse;
+use crate::session::Session;
+use crate::target::Target;
+
+/// Prints the addresses of a service
+///
+/// Every address printed has answered just now. If nobody is found in time, the exit code is 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz discover robot/arm
+  mz discover robot/arm --wait 30s && echo it is there
+  mz discover 192.168.1.7:9000")]
+pub(crate) struct Discover {
+    /// The service's name, or its ip:port
+    name: Target,
+    /// How long to wait for it
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
+    wait: Duration,
+}
+
+impl Discover {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let mesh = session.mesh().await?;
+        let started = Instant::now();
+        let service = mesh.discover(&self.name).within(self.wait).await?;
+        let ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let mut instances = service.instances();
+        instances.sort_by_key(Instance::address);
+        for instance in &instances {
+            session.out.show(&Found { listed: Listed::new(instance), ms }).await?;
+        }
+        if instances.is_empty() {
+            return Err(Failure::Nobody(format!("{} was there, and is gone again", self.name)));
+        }
+        Ok(())
+    }
+}
+
+/// An instance of a service, for programs.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    pub(crate) service: String,
+    pub(crate) address: Option<String>,
+    addresses: Vec<String>,
+    pub(crate) node: String,
+    instance: String,
+}
+
+impl Listed {
+    pub(crate) fn new(instance: &Instance) -> Self {
+        Self {
+            service: instance.service.to_string(),
+            address: instance.address().map(|address| address.to_string()),
+            addresses: instance.addresses.iter().map(ToString::to_string).collect(),
+            node: instance.node.to_string(),
+            instance: instance.id.to_string(),
+        }
+    }
+}
+
+/// An instance that was looked for.
+#[derive(Debug, Serialize)]
+struct Found {
+    #[serde(flatten)]
+    listed: Listed,
+    ms: f64,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(self.listed.address.as_deref().unwrap_or("?")).fmt(f)
+    }
+}

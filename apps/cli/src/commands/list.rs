@@ -1,0 +1,138 @@
+//! `mz list`: what services there are, once or as they come and go.
+
+use std::fmt;
+use std::time::Duration;
+
+use clap::Args;
+use meshzero::{Instance, Mesh, WatchEvent};
+use serde::Serialize;
+
+use super::discover::Listed;
+use crate::failure::Failure;
+use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
+use crate::parse;
+use crate::session::Session;
+
+/// Lists the services of the mesh
+///
+/// With --watch it goes on to tell of those that come, move and go, until Ctrl-C. Otherwise the exit code is 1 if there
+/// is nothing to list.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz list
+  mz list --group robot
+  mz list --watch --json")]
+pub(crate) struct List {
+    /// Goes on to tell what comes, moves and goes
+    #[arg(long)]
+    watch: bool,
+    /// Only the members of a group: robot lists robot/arm and robot/leg
+    #[arg(long, value_name = "G")]
+    group: Option<String>,
+    /// What stands between group and member
+    #[arg(long, value_name = "TEXT", default_value = "/")]
+    separator: String,
+    /// How long to wait for the first service
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::duration)]
+    wait: Duration,
+}
+
+impl List {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let mesh = session.mesh().await?;
+        if self.watch { self.follow(mesh, session).await } else { self.once(mesh, session).await }
+    }
+
+    pub(crate) fn runs_until_stopped(&self) -> bool {
+        self.watch
+    }
+
+    async fn once(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
+        let instances = match &self.group {
+            Some(group) => mesh.discover_group(group).separator(&self.separator).within(self.wait).await,
+            None => mesh.discover_all().within(self.wait).await,
+        };
+        if instances.is_empty() {
+            return Err(Failure::Nobody(self.nothing(mesh)));
+        }
+        let listed: Vec<Listed> = instances.iter().map(Listed::new).collect();
+        match session.out.format() {
+            Format::Json => {
+                for instance in &listed {
+                    session.out.object(instance).await?;
+                }
+                Ok(())
+            }
+            Format::People => session.out.line(table(&listed).to_string()).await,
+        }
+    }
+
+    fn nothing(&self, mesh: &Mesh) -> String {
+        let wait = self.wait;
+        match &self.group {
+            Some(group) => format!(
+                "no service of the group {group:?} (names that begin with {:?}) on the mesh {:?} after {wait:?}",
+                format!("{group}{}", self.separator),
+                mesh.name(),
+            ),
+            None => format!(
+                "no service on the mesh {:?} after {wait:?}; advertise one: mz advertise greeter --reply 'Hello, {{}}!'",
+                mesh.name(),
+            ),
+        }
+    }
+
+    async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
+        let prefix =
+            self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default();
+        let mut watch = mesh.watch(prefix);
+        while let Some(event) = watch.next().await {
+            let change = match event {
+                WatchEvent::Up(instance) => Change::new("up", &instance, None),
+                WatchEvent::Moved(instance) => Change::new("moved", &instance, None),
+                WatchEvent::Down { instance, why } => Change::new("down", &instance, Some(why.to_string())),
+            };
+            session.out.show(&change).await?;
+        }
+        Ok(())
+    }
+}
+
+fn table(listed: &[Listed]) -> Table<3> {
+    let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
+    for Listed { service, address, node, .. } in listed {
+        let node = node.get(..8).unwrap_or(node);
+        table.row([service, address.as_deref().unwrap_or("?"), node]);
+    }
+    table
+}
+
+/// A service came, moved or went.
+#[derive(Debug, Serialize)]
+struct Change {
+    event: &'static str,
+    #[serde(flatten)]
+    instance: Listed,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Change {
+    fn new(event: &'static str, instance: &Instance, why: Option<String>) -> Self {
+        Self { event, instance: Listed::new(instance), why }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = match self.event {
+            "up" => GOOD,
+            "down" => BAD,
+            _ => FAINT,
+        };
+        let address = self.instance.address.as_deref().unwrap_or("?");
+        write!(f, "{style}{:<5}{style:#}  {:<21}  {}", self.event, address, line(&self.instance.service))?;
+        self.why.as_ref().map_or(Ok(()), |why| write!(f, "  {FAINT}{}{FAINT:#}", line(why)))
+    }
+}

@@ -1,0 +1,71 @@
+//! The commands, each in a file with its arguments and what it does with them.
+
+mod advertise;
+mod completions;
+mod demo;
+mod describe;
+mod discover;
+mod exec;
+mod list;
+mod listen;
+mod man;
+mod publish;
+mod send;
+
+use clap::Subcommand;
+
+pub(crate) use publish::stdin_lines;
+
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What `mz` can be told to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoPart(demo::DemoPart),
+    Advertise(advertise::Advertise),
+    Discover(discover::Discover),
+    List(list::List),
+    Send(send::Send),
+    Publish(publish::Publish),
+    Listen(listen::Listen),
+    Describe(describe::Describe),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        match self {
+            Self::Demo(demo) => demo.run(session).await,
+            Self::DemoPart(part) => part.run(session).await,
+            Self::Advertise(advertise) => advertise.run(session).await,
+            Self::Discover(discover) => discover.run(session).await,
+            Self::List(list) => list.run(session).await,
+            Self::Send(send) => send.run(session).await,
+            Self::Publish(publish) => publish.run(session).await,
+            Self::Listen(listen) => listen.run(session).await,
+            Self::Describe(describe) => describe.run(session).await,
+            Self::Completions(completions) => completions.run(session).await,
+            Self::Man(man) => man.run(session).await,
+        }
+    }
+
+    /// Whether the command listens for signals itself, because it has more to do then than to leave.
+    pub(crate) fn stops_itself(&self) -> bool {
+        matches!(self, Self::Demo(_))
+    }
+
+    /// Whether the command has no end of its own, so that stopping it is no failure.
+    pub(crate) fn runs_until_stopped(&self) -> bool {
+        match self {
+            Self::Advertise(_) | Self::DemoPart(_) => true,
+            Self::List(list) => list.runs_until_stopped(),
+            Self::Publish(publish) => publish.runs_until_stopped(),
+            Self::Listen(listen) => listen.runs_until_stopped(),
+            _ => false,
+        }
+    }
+}

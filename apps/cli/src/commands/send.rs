@@ -1,0 +1,124 @@
+//! `mz send`: one message, and its reply.
+
+use std::fmt;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use meshzero::{CallError, Refusal, ServiceRef, TypeName, Value};
+use serde::Serialize;
+
+use super::advertise::as_json;
+use crate::failure::Failure;
+use crate::output::text;
+use crate::parse;
+use crate::session::Session;
+use crate::target::Target;
+
+/// The longest message that is read from standard input.
+const LONGEST_INPUT: u64 = 64 << 20;
+
+/// Sends a message to a service and prints its reply
+///
+/// Without TYPE the message goes to the service's handler of plain values or, if it has none and one message type only,
+/// to that.
+#[derive(Debug, Args)]
+#[command(
+    allow_missing_positional = true,
+    allow_negative_numbers = true,
+    after_help = "\
+Examples:
+  mz send greeter world
+  mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}'
+  mz send 192.168.1.7:9000 '[1, 2, 3]' --wait 500ms --json
+  mz send printer - < letter.txt"
+)]
+pub(crate) struct Send {
+    /// The service's name, or its ip:port
+    name: Target,
+    /// The message type; `mz describe NAME` lists them
+    #[arg(value_name = "TYPE")]
+    message_type: Option<TypeName>,
+    /// JSON if it is JSON, else text; - reads it from standard input
+    #[arg(value_name = "MESSAGE")]
+    message: String,
+    /// Takes MESSAGE as text, whatever it looks like
+    #[arg(long)]
+    text: bool,
+    /// How long to wait for the service and its reply together
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
+    wait: Duration,
+}
+
+impl Send {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let message = self.message()?;
+        let mesh = session.mesh().await?;
+        let deadline = Instant::now() + self.wait;
+        let service = mesh.discover(&self.name).within(self.wait).await?;
+        let started = Instant::now();
+        let reply = self.call(&service, message, deadline).await?;
+        let ms = started.elapsed().as_secs_f64() * 1_000.0;
+        session.out.show(&Replied { service: self.name.to_string(), reply, ms }).await
+    }
+
+    fn message(&self) -> Result<Value, Failure> {
+        let message = if self.message == "-" { read_stdin()? } else { self.message.clone() };
+        Ok(if self.text { Value::from(message) } else { Value::from_text_or_json(&message) })
+    }
+
+    async fn call(&self, service: &ServiceRef, message: Value, deadline: Instant) -> Result<Value, Failure> {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(message_type) = &self.message_type {
+            return Ok(service.send(message).named(message_type).timeout(left()).await?);
+        }
+        match service.send(message.clone()).timeout(left()).await {
+            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => {
+                match handles.as_slice() {
+                    [only] => Ok(service.send(message).named(only).timeout(left()).await?),
+                    several => Err(self.which(several)),
+                }
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn which(&self, types: &[String]) -> Failure {
+        let name = &self.name;
+        Failure::Refused(match types {
+            [] => format!("{name} handles no messages; it may publish news: mz listen {name}"),
+            types => format!(
+                "{name} handles no plain values; say which type: mz send {name} TYPE MESSAGE, where TYPE is one of {}",
+                types.join(", ")
+            ),
+        })
+    }
+}
+
+fn read_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(LONGEST_INPUT)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::Machine(format!("cannot read standard input as text: {error}")))?;
+    Ok(text)
+}
+
+/// The reply.
+#[derive(Debug, Serialize)]
+struct Replied {
+    service: String,
+    #[serde(serialize_with = "as_json")]
+    reply: Value,
+    ms: f64,
+}
+
+impl fmt::Display for Replied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reply.as_str() {
+            Some(reply) => text(reply).fmt(f),
+            None => text(&self.reply.to_string()).fmt(f),
+        }
+    }
+}

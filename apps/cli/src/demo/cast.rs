@@ -1,0 +1,110 @@
+//! The processes of the demo: started from this very program, killed, and always reaped.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time;
+
+use super::Role;
+use super::cue::{Cue, Told};
+use crate::failure::Failure;
+
+/// How long a process may take to tell what is waited for; a hundred times what it should.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How long a process may take to say goodbye before it is killed.
+const GOODBYE: Duration = Duration::from_millis(700);
+
+/// A process of the demo. Dropping it kills it; [`Player::dismiss`] lets it say goodbye.
+pub(crate) struct Player {
+    role: Role,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    told: Lines<BufReader<ChildStdout>>,
+}
+
+impl Player {
+    /// Starts a process on the mesh `mesh`, on loopback only.
+    pub(crate) fn start(role: Role, mesh: &str) -> Result<Self, Failure> {
+        let cannot =
+            |error: std::io::Error| Failure::Machine(format!("cannot start the {}: {error}", role.name()));
+        let program = std::env::current_exe().map_err(cannot)?;
+        let mut child = Command::new(program)
+            .args(["demo-part", role.name(), "--json", "--mesh", mesh, "--interfaces", "lo"])
+            // Whatever the user's meshes look like, the demo has its own.
+            .env_remove("MESHZERO_PEERS")
+            .env_remove("MESHZERO_PORTS")
+            .env_remove("MESHZERO_LIMITS")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot)?;
+        let missing = || Failure::Machine(format!("the {} has no streams", role.name()));
+        let stdin = child.stdin.take().ok_or_else(missing)?;
+        let told = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
+        Ok(Self { role, child, stdin: Some(stdin), told })
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Its process id; 0 once it has ended.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or(0)
+    }
+
+    /// Tells it to do something.
+    pub(crate) async fn cue(&mut self, cue: &Cue) -> Result<(), Failure> {
+        let name = self.role.name();
+        let mut line = serde_json::to_string(cue)
+            .map_err(|error| Failure::Machine(format!("a cue for the {name} cannot be written: {error}")))?;
+        line.push('\n');
+        let stdin = self.stdin.as_mut().ok_or_else(|| gone(name))?;
+        stdin.write_all(line.as_bytes()).await.map_err(|_| gone(name))
+    }
+
+    /// Waits until it tells something that `wanted` makes something of; the rest is let pass.
+    pub(crate) async fn hear<T>(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Told) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let name = self.role.name();
+        let hear = async {
+            loop {
+                let line = self.told.next_line().await.map_err(|_| gone(name))?.ok_or_else(|| gone(name))?;
+                let told = serde_json::from_str(&line)
+                    .map_err(|error| Failure::Machine(format!("the {name} told {line:?}: {error}")))?;
+                if let Some(found) = wanted(&told) {
+                    return Ok(found);
+                }
+            }
+        };
+        time::timeout(PATIENCE, hear).await.unwrap_or_else(|_| {
+            Err(Failure::Uncertain(format!("the {name} did not tell {what} within {PATIENCE:?}")))
+        })
+    }
+
+    /// Kills it as nothing else does: it cannot say goodbye.
+    pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
+        let name = self.role.name();
+        self.child.kill().await.map_err(|error| Failure::Machine(format!("cannot kill the {name}: {error}")))
+    }
+
+    /// Lets it say goodbye, and reaps it.
+    pub(crate) async fn dismiss(mut self) {
+        self.stdin = None;
+        if time::timeout(GOODBYE, self.child.wait()).await.is_err() {
+            // It fails only for a process that is gone already.
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+fn gone(name: &str) -> Failure {
+    Failure::Nobody(format!("the {name} has ended before its part was over"))
+}

@@ -1,0 +1,78 @@
+//! What the play tells a process to do, and what the process tells of it: JSON objects on its standard streams.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::arm::Move;
+use super::weather::Reading;
+use crate::commands::stdin_lines;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// What a process is told to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Cue {
+    /// Send this message.
+    Send(Move),
+    /// Measure how many calls or news a second go through.
+    Measure,
+}
+
+/// What a process tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// It advertises a service.
+    Advertises { service: String, address: String },
+    /// It found a service.
+    Found { service: String, address: String, ms: f64 },
+    /// It sent a message, and this came of it.
+    Replied { message: String, outcome: Outcome, ms: f64 },
+    /// It heard an item of news.
+    Heard { topic: String, reading: Reading },
+    /// It was told that a service is there.
+    Up { service: String, address: String },
+    /// It was told that a service is gone.
+    Down { service: String, why: String },
+    /// So many calls a second: one after another, and with so many under way.
+    Calls { one_by_one: f64, together: f64, under_way: usize },
+    /// So many items of news a second came, and so many were missed.
+    News { a_second: f64, missed: u64 },
+    /// It cannot go on.
+    Failed { why: String },
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    /// The service did it, and says how things stand.
+    Done(String),
+    /// The service replied that it will not.
+    Declined(String),
+    /// There was no reply.
+    Failed(String),
+}
+
+/// The streams of a process of the demo.
+pub(crate) struct Prompt {
+    cues: mpsc::Receiver<Result<String, Failure>>,
+    out: Output,
+}
+
+impl Prompt {
+    pub(crate) fn new(out: Output) -> Self {
+        Self { cues: stdin_lines(), out }
+    }
+
+    /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<Cue>, Failure> {
+        let Some(line) = self.cues.recv().await else { return Ok(None) };
+        serde_json::from_str(&line?)
+            .map(Some)
+            .map_err(|error| Failure::Usage(format!("this is no cue of the demo: {error}")))
+    }
+
+    /// Tells something.
+    pub(crate) async fn tell(&self, told: Told) -> Result<(), Failure> {
+        self.out.object(&told).await
+    }
+}

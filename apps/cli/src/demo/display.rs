@@ -1,0 +1,69 @@
+//! A client that listens to the weather.
+
+use std::time::{Duration, Instant};
+
+use meshzero::{Mesh, NewsError, ServiceRef};
+
+use super::cue::{Cue, Prompt, Told};
+use super::pilot::millis;
+use super::weather::{self, Reading, Replay};
+use crate::failure::Failure;
+
+/// Readings that are told before the rest are let pass.
+const SHOWN: usize = 3;
+
+/// How long is measured.
+const MEASURED: Duration = Duration::from_millis(600);
+
+/// Readings asked for at once; two such lots are under way, which the publisher's backlog of 1,024 holds.
+const LOT: u32 = 500;
+
+pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+    let started = Instant::now();
+    let weather = mesh.discover(weather::NAME).await?;
+    let ms = millis(started);
+    let address = weather.address().map(|address| address.to_string()).unwrap_or_default();
+    prompt.tell(Told::Found { service: weather::NAME.to_owned(), address, ms }).await?;
+
+    let mut news = weather.subscribe::<Reading>("city/").await?;
+    for _ in 0..SHOWN {
+        let Some(news) = news.next().await else { return Ok(()) };
+        let news = news.map_err(missed)?;
+        prompt.tell(Told::Heard { topic: news.topic.to_string(), reading: news.item }).await?;
+    }
+    drop(news);
+
+    while let Some(cue) = prompt.next().await? {
+        if let Cue::Measure = cue {
+            let told = measure(&weather).await?;
+            prompt.tell(told).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn measure(weather: &ServiceRef) -> Result<Told, Failure> {
+    let mut news = weather.subscribe::<Reading>(weather::HISTORY).await?;
+    let (mut heard, mut missed) = (0_u64, 0);
+    let started = Instant::now();
+    weather.send(Replay(LOT)).await?;
+    while started.elapsed() < MEASURED {
+        let asked = weather.send(Replay(LOT));
+        for _ in 0..LOT {
+            match news.next().await {
+                Some(Ok(_)) => heard += 1,
+                Some(Err(NewsError::Missed { count, .. })) => missed += count,
+                Some(Err(error)) => return Err(self::missed(error)),
+                None => return Err(Failure::Machine("the mesh was left".to_owned())),
+            }
+        }
+        asked.await?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "no machine counts beyond 2^53 in a second")]
+    let a_second = heard as f64 / started.elapsed().as_secs_f64();
+    Ok(Told::News { a_second, missed })
+}
+
+fn missed(error: NewsError) -> Failure {
+    Failure::Nobody(error.to_string())
+}

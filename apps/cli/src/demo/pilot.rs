@@ -1,0 +1,109 @@
+//! A client that calls the arm, and hears when it comes and goes.
+
+use std::time::{Duration, Instant};
+
+use meshzero::{CallError, Mesh, ServiceRef, WatchEvent};
+use tokio::task::JoinSet;
+
+use super::arm::{self, Joint, Move};
+use super::cue::{Cue, Outcome, Prompt, Told};
+use crate::failure::Failure;
+
+/// How long a call may take; short, because one of them is for an arm that is dead.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long is measured.
+const MEASURED: Duration = Duration::from_millis(600);
+
+/// Calls under way at once when as many as possible are wanted.
+const UNDER_WAY: usize = 64;
+
+pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+    let started = Instant::now();
+    let arm = mesh.discover(arm::NAME).await?;
+    let ms = millis(started);
+    let address = arm.address().map(|address| address.to_string()).unwrap_or_default();
+    prompt.tell(Told::Found { service: arm::NAME.to_owned(), address, ms }).await?;
+
+    let mut watch = mesh.watch(arm::NAME);
+    loop {
+        tokio::select! {
+            event = watch.next() => {
+                let Some(event) = event else { return Ok(()) };
+                if let Some(told) = told(event) {
+                    prompt.tell(told).await?;
+                }
+            }
+            cue = prompt.next() => {
+                let told = match cue? {
+                    Some(Cue::Send(message)) => send(&arm, message).await,
+                    Some(Cue::Measure) => measure(&arm).await?,
+                    None => return Ok(()),
+                };
+                prompt.tell(told).await?;
+            }
+        }
+    }
+}
+
+fn told(event: WatchEvent) -> Option<Told> {
+    match event {
+        WatchEvent::Up(arm) => Some(Told::Up {
+            service: arm.service.to_string(),
+            address: arm.address().map(|address| address.to_string()).unwrap_or_default(),
+        }),
+        WatchEvent::Down { instance: arm, why } => {
+            Some(Told::Down { service: arm.service.to_string(), why: why.to_string() })
+        }
+        WatchEvent::Moved(_) => None,
+    }
+}
+
+async fn send(arm: &ServiceRef, message: Move) -> Told {
+    let text = message.to_string();
+    let started = Instant::now();
+    let outcome = match arm.send(message).timeout(PATIENCE).await {
+        Ok(Ok(pose)) => Outcome::Done(pose.to_string()),
+        Ok(Err(out_of_reach)) => Outcome::Declined(out_of_reach.to_string()),
+        Err(error) => Outcome::Failed(error.to_string()),
+    };
+    Told::Replied { message: text, outcome, ms: millis(started) }
+}
+
+async fn measure(arm: &ServiceRef) -> Result<Told, CallError> {
+    let one_by_one = calls(arm.clone()).await?;
+    let started = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..UNDER_WAY {
+        callers.spawn_local(count(arm.clone()));
+    }
+    let mut together = 0;
+    while let Some(caller) = callers.join_next().await {
+        // A caller that panicked has counted nothing.
+        together += caller.unwrap_or(Ok(0))?;
+    }
+    let together = f64::from(together) / started.elapsed().as_secs_f64();
+    Ok(Told::Calls { one_by_one, together, under_way: UNDER_WAY })
+}
+
+async fn calls(arm: ServiceRef) -> Result<f64, CallError> {
+    let started = Instant::now();
+    let calls = count(arm).await?;
+    Ok(f64::from(calls) / started.elapsed().as_secs_f64())
+}
+
+async fn count(arm: ServiceRef) -> Result<u32, CallError> {
+    let started = Instant::now();
+    let mut calls = 0;
+    while started.elapsed() < MEASURED {
+        // The arm's own answer, that it cannot turn so far, is a reply like any other.
+        let _pose = arm.send(Move { joint: Joint::Shoulder, degrees: 0.0 }).await?;
+        calls += 1;
+    }
+    Ok(calls)
+}
+
+/// Milliseconds since then.
+pub(crate) fn millis(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1_000.0
+}

@@ -1,0 +1,149 @@
+//! What can go wrong, and the exit code that says so to scripts.
+
+use std::process::ExitCode;
+
+use meshzero::{
+    AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, Refusal,
+    SubscribeError,
+};
+
+use crate::stop::Signal;
+
+/// The exit codes as people read them, in help and man pages.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    nobody there: no such service, nothing to list, or a message that was certainly not handled
+  2    the command line or a setting cannot be read
+  3    no reply in time, or the connection was lost: the message may have been handled
+  4    the service refused, and said why
+  5    this machine: an address in use, an interface that is missing, a file that cannot be written
+  130  interrupted by Ctrl-C before it was done (143: terminated)";
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Nobody is there, or nothing was found.
+    #[error("{0}")]
+    Nobody(String),
+    /// The command line, or a setting, cannot be read.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody knows whether the message was handled.
+    #[error("{0}")]
+    Uncertain(String),
+    /// The service said no.
+    #[error("{0}")]
+    Refused(String),
+    /// This machine does not let it.
+    #[error("{0}")]
+    Machine(String),
+    /// The program was told to stop before it was done.
+    #[error("{}", match .0 { Signal::Interrupt => "interrupted", Signal::Terminate => "terminated" })]
+    Stopped(Signal),
+    /// Whoever read the output reads no more, as `head` does; that is no failure.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// The number of the exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Nobody(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Uncertain(_) => 3,
+            Self::Refused(_) => 4,
+            Self::Machine(_) => 5,
+            Self::Stopped(Signal::Interrupt) => 130,
+            Self::Stopped(Signal::Terminate) => 143,
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match &error {
+            JoinError::Name(_) | JoinError::Setting { .. } => Self::Usage(error.to_string()),
+            _ => Self::Machine(error.to_string()),
+        }
+    }
+}
+
+impl From<AdvertiseError> for Failure {
+    fn from(error: AdvertiseError) -> Self {
+        match &error {
+            AdvertiseError::Name(_)
+            | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. })) => {
+                Self::Usage(error.to_string())
+            }
+            _ => Self::Machine(error.to_string()),
+        }
+    }
+}
+
+impl From<DiscoverError> for Failure {
+    fn from(error: DiscoverError) -> Self {
+        match &error {
+            DiscoverError::Name(_) => Self::Usage(error.to_string()),
+            _ => Self::Nobody(error.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        match &error {
+            CallError::NotSent { .. } => Self::Nobody(error.to_string()),
+            CallError::Unknown { .. } | CallError::Refused { why: Refusal::Expired, .. } => {
+                Self::Uncertain(error.to_string())
+            }
+            CallError::Refused { .. } | CallError::BadReply { .. } => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<SubscribeError> for Failure {
+    fn from(error: SubscribeError) -> Self {
+        match &error {
+            SubscribeError::Name(_) => Self::Usage(error.to_string()),
+            _ => Self::Nobody(error.to_string()),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match &error {
+            PublishError::Topic(_) | PublishError::Item(_) => Self::Usage(error.to_string()),
+            _ => Self::Machine(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let failures = [
+            Failure::OutputClosed,
+            Failure::Nobody(String::new()),
+            Failure::Usage(String::new()),
+            Failure::Uncertain(String::new()),
+            Failure::Refused(String::new()),
+            Failure::Machine(String::new()),
+            Failure::Stopped(Signal::Interrupt),
+        ];
+        for failure in failures {
+            let line = format!("\n  {:<5}", failure.code());
+            assert!(EXIT_CODES.contains(&line), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! JSON schemas in short, for people: `{joint: "base" | "elbow", degrees: number}`.
+
+use serde_json::Value as Json;
+
+/// How deep a schema is followed before it is cut short.
+const DEPTH: usize = 6;
+
+/// A schema in the manner of a type, on one line. What it does not know is shown as JSON, and nothing at all as `?`.
+pub(crate) fn short(schema: &Json) -> String {
+    Short { root: schema }.of(schema, DEPTH)
+}
+
+struct Short<'a> {
+    root: &'a Json,
+}
+
+impl Short<'_> {
+    fn of(&self, schema: &Json, depth: usize) -> String {
+        if schema.is_null() {
+            return "?".to_owned();
+        }
+        if depth == 0 {
+            return "…".to_owned();
+        }
+        self.choice(schema, depth)
+            .or_else(|| self.reference(schema, depth))
+            .or_else(|| self.typed(schema, depth))
+            .unwrap_or_else(|| match schema {
+                Json::Bool(true) => "anything".to_owned(),
+                Json::Object(fields) if fields.is_empty() => "anything".to_owned(),
+                other => other.to_string(),
+            })
+    }
+
+    fn choice(&self, schema: &Json, depth: usize) -> Option<String> {
+        if let Some(constant) = schema.get("const") {
+            return Some(constant.to_string());
+        }
+        if let Some(values) = schema.get("enum").and_then(Json::as_array) {
+            return Some(values.iter().map(Json::to_string).collect::<Vec<_>>().join(" | "));
+        }
+        let choices = schema.get("oneOf").or_else(|| schema.get("anyOf"))?.as_array()?;
+        Some(choices.iter().map(|choice| self.of(choice, depth - 1)).collect::<Vec<_>>().join(" | "))
+    }
+
+    fn reference(&self, schema: &Json, depth: usize) -> Option<String> {
+        let path = schema.get("$ref")?.as_str()?.strip_prefix('#')?;
+        Some(self.of(self.root.pointer(path)?, depth - 1))
+    }
+
+    fn typed(&self, schema: &Json, depth: usize) -> Option<String> {
+        match schema.get("type")? {
+            Json::Array(types) => {
+                let types = types.iter().map(|kind| kind.as_str().unwrap_or("?"));
+                Some(types.collect::<Vec<_>>().join(" | "))
+            }
+            Json::String(kind) if kind == "object" => Some(self.object(schema, depth)),
+            Json::String(kind) if kind == "array" => Some(self.array(schema, depth)),
+            Json::String(kind) if kind == "string" => Some("text".to_owned()),
+            Json::String(kind) => Some(kind.clone()),
+            _ => None,
+        }
+    }
+
+    fn object(&self, schema: &Json, depth: usize) -> String {
+        let required = schema.get("required").and_then(Json::as_array);
+        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|other| other == name));
+        let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
+            return match schema.get("additionalProperties") {
+                Some(values) if values.is_object() => format!("{{…: {}}}", self.of(values, depth - 1)),
+                _ => "{…}".to_owned(),
+            };
+        };
+        let fields = properties.iter().map(|(name, field)| {
+            let optional = if is_required(name) { "" } else { "?" };
+            format!("{name}{optional}: {}", self.of(field, depth - 1))
+        });
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+    }
+
+    fn array(&self, schema: &Json, depth: usize) -> String {
+        if let Some(items) = schema.get("prefixItems").and_then(Json::as_array) {
+            let items = items.iter().map(|item| self.of(item, depth - 1));
+            return format!("[{}]", items.collect::<Vec<_>>().join(", "));
+        }
+        match schema.get("items") {
+            Some(item) => format!("[{}, …]", self.of(item, depth - 1)),
+            None => "[…]".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn schemas_read_like_types() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "degrees": { "type": "number" },
+                "joint": { "$ref": "#/$defs/Joint" },
+                "via": { "type": "array", "items": { "type": ["string", "null"] } },
+            },
+            "required": ["degrees", "joint"],
+            "$defs": { "Joint": { "enum": ["base", "elbow"] } },
+        });
+        assert_eq!(short(&schema), r#"{degrees: number, joint: "base" | "elbow", via?: [string | null, …]}"#);
+        assert_eq!(short(&json!({ "type": "array", "prefixItems": [{ "type": "integer" }] })), "[integer]");
+        assert_eq!(short(&json!({ "oneOf": [{ "const": "on" }, { "type": "string" }] })), "\"on\" | text");
+    }
+
+    #[test]
+    fn strange_schemas_end() {
+        assert_eq!(short(&Json::Null), "?");
+        assert_eq!(short(&json!({})), "anything");
+        assert_eq!(short(&json!({ "strange": 1 })), r#"{"strange":1}"#);
+        assert_eq!(short(&json!({ "$ref": "#" })), "…");
+    }
+}

@@ -1,0 +1,63 @@
+//! What the commands share: the mesh, joined when it is first needed and left at the end, and the output.
+
+use std::time::Duration;
+
+use meshzero::{Join, Mesh};
+use tokio::sync::OnceCell;
+use tracing::Level;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The longest that leaving may take; the goodbye itself is quicker.
+const LEAVE: Duration = Duration::from_millis(800);
+
+/// One run of the program.
+pub(crate) struct Session {
+    /// Where everything is printed.
+    pub(crate) out: Output,
+    join: Join,
+    mesh: OnceCell<Mesh>,
+}
+
+impl Session {
+    pub(crate) fn new(global: &Global, out: Output) -> Self {
+        let mut join = Mesh::join();
+        if let Some(mesh) = &global.mesh {
+            join = join.mesh(mesh);
+        }
+        if let Some(interfaces) = &global.interfaces {
+            join = join.interfaces(interfaces);
+        }
+        if let Some(peers) = &global.peers {
+            join = join.peers(peers.iter().map(String::as_str));
+        }
+        Self { out, join, mesh: OnceCell::new() }
+    }
+
+    /// The mesh.
+    pub(crate) async fn mesh(&self) -> Result<&Mesh, Failure> {
+        self.mesh.get_or_try_init(|| async { Ok(self.join.clone().await?) }).await
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn leave(&self) {
+        if let Some(mesh) = self.mesh.get()
+            && tokio::time::timeout(LEAVE, mesh.close()).await.is_err()
+        {
+            tracing::warn!("leaving took too long");
+        }
+    }
+}
+
+/// Tells on standard error what goes on: nothing, what is worth knowing, or everything.
+pub(crate) fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,109 @@
+//! Replies and commands with `{}` in them, where the message goes.
+
+use meshzero::Value;
+
+/// The place of the message.
+const HOLE: &str = "{}";
+
+/// A reply with places for the message.
+///
+/// A template that is JSON stays that whatever the message says: `{"got": {}}` replies a map, with the message as it is
+/// under `got`. Any other template is text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Template(Value);
+
+impl Template {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Value::from_text_or_json(text))
+    }
+
+    pub(crate) fn fill(&self, message: &Value) -> Value {
+        fill(&self.0, message)
+    }
+}
+
+fn fill(template: &Value, message: &Value) -> Value {
+    match template {
+        Value::Text(text) => Value::Text(fill_text(text, &as_text(message))),
+        Value::List(items) => Value::List(items.iter().map(|item| fill(item, message)).collect()),
+        Value::Map(entries) if entries.is_empty() => message.clone(),
+        Value::Map(entries) => {
+            Value::Map(entries.iter().map(|(key, value)| (key.clone(), fill(value, message))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// A text with the message in its places.
+pub(crate) fn fill_text(text: &str, message: &str) -> String {
+    text.replace(HOLE, message)
+}
+
+/// A message as a program reads it: text as it is, anything else as JSON.
+pub(crate) fn as_text(message: &Value) -> String {
+    message.as_str().map_or_else(|| message.to_string(), str::to_owned)
+}
+
+/// The words of a command, as a shell would split them, with quotes and backslashes, and nothing else of a shell: the
+/// message is filled into the words afterwards, so it can never become another word, or a command.
+pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut characters = command.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            (end, Some(open)) if end == open => quote = None,
+            ('\\', None | Some('"'))
+                if characters.peek().is_some_and(|next| matches!(next, '\\' | '"' | '\'' | ' ')) =>
+            {
+                word.get_or_insert_default().extend(characters.next());
+            }
+            ('"' | '\'', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (space, None) if space.is_whitespace() => words.extend(word.take()),
+            (character, _) => word.get_or_insert_default().push(character),
+        }
+    }
+    if quote.is_some() {
+        return Err(format!("the command {command:?} has a quote without its end"));
+    }
+    words.extend(word);
+    if words.is_empty() { Err("the command is empty".to_owned()) } else { Ok(words) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_filled() {
+        assert_eq!(Template::new("hello {}, {}!").fill(&"you".into()), Value::from("hello you, you!"));
+        assert_eq!(Template::new("got {}").fill(&Value::list([1, 2])), Value::from("got [1,2]"));
+        assert_eq!(Template::new("42").fill(&"you".into()), Value::from(42));
+    }
+
+    #[test]
+    fn json_keeps_its_shape_whatever_the_message_says() {
+        let template = Template::new(r#"{"got": {}, "said": "<{}>", "n": [1, {}]}"#);
+        let message = Value::from(r#"", "admin": true, "x": ""#);
+        let reply = template.fill(&message);
+        assert_eq!(reply["got"], message);
+        assert_eq!(reply["n"][1], message);
+        assert_eq!(reply.as_map().map(<[_]>::len), Some(3));
+        assert_eq!(Template::new("{}").fill(&Value::list([1, 2])), Value::list([1, 2]));
+    }
+
+    #[test]
+    fn commands_are_split_into_words() {
+        let split = |text| words(text).expect("words");
+        assert_eq!(split("cat -n"), ["cat", "-n"]);
+        assert_eq!(split(r#"sh -c 'echo "$1"' sh {}"#), ["sh", "-c", "echo \"$1\"", "sh", "{}"]);
+        assert_eq!(split(r#"echo "" a\ b C:\dir"#), ["echo", "", "a b", "C:\\dir"]);
+        assert_eq!(split(r#"echo "it's \"so\"""#), ["echo", "it's \"so\""]);
+        assert!(words("echo 'open").is_err());
+        assert!(words("  ").is_err());
+    }
+}
