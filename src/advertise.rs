@@ -129,7 +129,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Offer<A>) -> Result<(), AdvertiseError>) -> Self {
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut Offer<A>) -> Result<(), AdvertiseError>) -> Self {
         self.offer = self.offer.and_then(|mut offer| {
             change(&mut offer)?;
             Ok(offer)

@@ -84,6 +84,12 @@ impl Join {
         self
     }
 
+    /// Joins on a thread of its own, also inside an actix System.
+    pub(crate) async fn apart(self) -> Result<Mesh, JoinError> {
+        let node = Node::start_apart(self.config()?).await?;
+        Ok(Mesh { node })
+    }
+
     fn config(self) -> Result<Config, JoinError> {
         let mesh = match self.mesh.or(variable("MESHZERO_MESH")?) {
             Some(name) => MeshName::new(name)?,

@@ -46,9 +46,9 @@ impl ServiceRef {
         self.route.members().iter().map(|member| member.instance().clone()).collect()
     }
 
-    /// The address of one of the instances that are connected at the moment.
+    /// The address at which one of the instances that are connected at the moment was reached.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.instances().first()?.address()
+        self.route.members().first()?.address()
     }
 
     /// Sends a message and waits for its reply. See [`Request`] for time-outs, cancelling and errors.

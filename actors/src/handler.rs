@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::dev::{MessageResponse, ToEnvelope};
-use actix::{Actor, Addr, Context, Handler, MailboxError, Recipient};
+use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient};
 use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeLimits, TypeInfo};
 use meshzero_proto::name::TypeName;
@@ -40,6 +40,11 @@ pub struct Documented {
     /// Of the reply.
     pub reply: serde_json::Value,
 }
+
+/// A message as it came, for an actor that decodes it later, or on another thread. Whoever takes it owes the reply.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Encoded(pub Inbound);
 
 /// A [`Door`] whose message type is known by whoever asks for it.
 pub(crate) type AnyDoor = Box<dyn Any + Send + Sync>;
@@ -82,6 +87,26 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     pub fn documented(mut self, schemas: Documented) -> Self {
         self.documented = Some(schemas);
         self
+    }
+
+    /// Registers an actor that takes messages called `name` still encoded. `M` is what they are described as.
+    pub fn encoded<M: NetMessage>(name: TypeName) -> Self
+    where
+        A: Handler<Encoded>,
+    {
+        Self {
+            name,
+            message: codec::type_info::<M>(),
+            reply: codec::type_info::<M::Result>(),
+            documented: None,
+            call: |actor, context, inbound, _, _| {
+                <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None)
+            },
+            post: |addr, inbound, _, _| addr.do_send(Encoded(inbound)),
+            // Not a door of any type, so that callers in this process encode as well.
+            inbox_door: |_| Box::new(()),
+            mailbox_door: |_| Box::new(()),
+        }
     }
 
     /// What the catalogue says of this type.

@@ -25,9 +25,17 @@ impl Home {
     /// # Errors
     /// [`Gone`] when the new thread could not be started.
     pub fn find_or_start() -> Result<(Self, Lodging), Gone> {
-        if let Some(arbiter) = Arbiter::try_current() {
-            return Ok((Self { arbiter, thread: thread::current().id() }, Lodging::Guest));
+        match Arbiter::try_current() {
+            Some(arbiter) => Ok((Self { arbiter, thread: thread::current().id() }, Lodging::Guest)),
+            None => Self::start(),
         }
+    }
+
+    /// A new thread with an actix System of its own, whatever the current thread is.
+    ///
+    /// # Errors
+    /// [`Gone`] when the new thread could not be started.
+    pub fn start() -> Result<(Self, Lodging), Gone> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("meshzero".into())

@@ -57,11 +57,26 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::start_in(config, Home::find_or_start).await
+    }
+
+    /// Joins a mesh on a thread of its own, also where there is an arbiter: for callers that block theirs.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_apart(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::start_in(config, Home::start).await
+    }
+
+    async fn start_in(
+        config: Config,
+        home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
+    ) -> Result<Arc<Self>, StartError> {
         config.interfaces.check()?;
         let id = NodeId::from_random(random()?);
         let limits = Arc::new(config.limits.clone());
         let alarms = Alarms::new();
-        let (home, lodging) = Home::find_or_start()?;
+        let (home, lodging) = home()?;
         let own = Arc::new(Own::default());
         let (started, ringing, bounds) = (config.clone(), Arc::clone(&alarms), Arc::clone(&limits));
         let offered = Arc::clone(&own);
@@ -151,10 +166,10 @@ impl Node {
         let _ = self.discovery.send(Leave).await;
         lodging.leave();
     }
-}
 
-impl Drop for Node {
-    fn drop(&mut self) {
+    /// As [`Node::leave`], for a thread that ends: begins to leave and waits for it as long as a program may take to end,
+    /// which is less than a second. On the thread that the node lives on, and on one that the user lent, it does not wait.
+    pub fn leave_now(&self) {
         let Some(lodging) = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
@@ -171,6 +186,12 @@ impl Drop for Node {
         if leaving.is_ok() && own_thread && !self.home.is_here() {
             let _ = told.recv_timeout(GOODBYE);
         }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.leave_now();
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Offered<A: Actor> {
     pub instance: Instance,
     /// Where others reach it.
     pub address: SocketAddr,
+    /// What its endpoint is bound to; the IP address may be unspecified.
+    pub bound: SocketAddr,
     /// Its actor.
     pub host: Host<A>,
 }
@@ -168,7 +170,11 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
     }
 }
 
-async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Result<(), OfferError> {
+/// Makes sure that nobody offers `name`.
+///
+/// # Errors
+/// [`OfferError::Exists`] says where it is offered.
+pub async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Result<(), OfferError> {
     let others = List { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = discovery.send(others).await.map_err(|_| Gone)?;
     match others.first() {
@@ -246,7 +252,7 @@ where
     }
     let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
-    Ok(Offered { service, instance, address, host })
+    Ok(Offered { service, instance, address, bound, host })
 }
 
 /// Withdraws the service of an actor that has stopped.

@@ -47,6 +47,14 @@ impl Member {
         }
     }
 
+    /// Where it was reached; in this process, where others reach it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Local(_, instance) => instance.address(),
+            Self::Remote(link, _) => Some(link.address),
+        }
+    }
+
     /// Whether it still takes messages.
     pub fn is_alive(&self) -> bool {
         match self {

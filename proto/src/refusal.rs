@@ -40,6 +40,9 @@ pub enum Refusal {
     /// The handler panicked, or its actor stopped before it replied. It may have run in part.
     #[error("the handler panicked or its actor stopped before it replied")]
     Panicked,
+    /// The service took the message and then went on without a reply. It may have acted on it.
+    #[error("it took the message and never replied")]
+    Unanswered,
     /// The reply cannot be encoded.
     #[error("its reply cannot be encoded: {problem}")]
     BadReply {
