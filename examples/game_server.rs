@@ -1,0 +1,259 @@
+//! A game whose server alone decides what happens: 30 times a second it moves everybody as they last asked, and tells
+//! how things stand. Players join, steer and leave by request; of the snapshots each gets the latest it has time for.
+//!
+//! ```text
+//! all of it, ended by itself      cargo run --example game_server -- demo
+//! or each on a terminal or        cargo run --example game_server -- server
+//! machine of its own              cargo run --example game_server -- bot ada
+//!                                 cargo run --example game_server -- bot bob 300
+//! ```
+//!
+//! A number after a bot's name is how many milliseconds it thinks about each snapshot.
+
+mod demo;
+
+use std::env;
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero::{CallError, Mesh, Publisher};
+use serde::{Deserialize, Serialize};
+
+use demo::{Demo, Result, stopped};
+
+const TICKS_A_SECOND: u32 = 30;
+/// A player who does not steer for so many ticks has gone.
+const PATIENCE: u64 = 20 * TICKS_A_SECOND as u64;
+const PLAYERS: usize = 8;
+const COINS: usize = 5;
+const FIELD: Place = Place { x: 60, y: 24 };
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    x: i16,
+    y: i16,
+}
+
+/// Takes part. The reply is the number to play under.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Result<u32, String>")]
+struct Join {
+    name: String,
+}
+
+/// Steers towards a place, from the next tick on. The reply is the tick that has just been.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Result<u64, String>")]
+struct Input {
+    player: u32,
+    towards: Place,
+}
+
+/// Leaves. The reply is the score.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Result<u32, String>")]
+struct Leave {
+    player: u32,
+}
+
+/// How things stand after a tick.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Snapshot {
+    tick: u64,
+    players: Vec<Player>,
+    coins: Vec<Place>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Player {
+    number: u32,
+    name: String,
+    at: Place,
+    score: u32,
+    towards: Place,
+    steered: u64,
+}
+
+struct Game {
+    news: Publisher,
+    joined: u32,
+    state: Snapshot,
+}
+
+impl Actor for Game {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.run_interval(Duration::from_secs(1) / TICKS_A_SECOND, Self::tick);
+    }
+}
+
+impl Handler<Join> for Game {
+    type Result = Result<u32, String>;
+
+    fn handle(&mut self, Join { name }: Join, _: &mut Context<Self>) -> Self::Result {
+        if self.state.players.len() == PLAYERS {
+            return Err(format!("there are {PLAYERS} players already"));
+        }
+        self.joined += 1;
+        println!("{:6}  {name} joins", self.state.tick);
+        let (at, steered) = (Place::anywhere(), self.state.tick);
+        self.state.players.push(Player { number: self.joined, name, at, score: 0, towards: at, steered });
+        Ok(self.joined)
+    }
+}
+
+impl Handler<Input> for Game {
+    type Result = Result<u64, String>;
+
+    fn handle(&mut self, Input { player, towards }: Input, _: &mut Context<Self>) -> Self::Result {
+        let Snapshot { tick, players, .. } = &mut self.state;
+        let player = players.iter_mut().find(|other| other.number == player).ok_or("you do not play")?;
+        player.towards = towards;
+        player.steered = *tick;
+        Ok(*tick)
+    }
+}
+
+impl Handler<Leave> for Game {
+    type Result = Result<u32, String>;
+
+    fn handle(&mut self, Leave { player }: Leave, _: &mut Context<Self>) -> Self::Result {
+        let Snapshot { tick, players, .. } = &mut self.state;
+        let place = players.iter().position(|other| other.number == player).ok_or("you do not play")?;
+        let player = players.remove(place);
+        println!("{tick:6}  {} leaves with {} points", player.name, player.score);
+        Ok(player.score)
+    }
+}
+
+impl Game {
+    fn new(news: Publisher) -> Self {
+        Self { news, joined: 0, state: Snapshot::default() }
+    }
+
+    fn tick(&mut self, context: &mut Context<Self>) {
+        let Snapshot { tick, players, coins } = &mut self.state;
+        *tick += 1;
+        coins.resize_with(COINS, Place::anywhere);
+        for player in players.iter_mut() {
+            player.at = player.at.step(player.towards);
+            let before = coins.len();
+            coins.retain(|coin| *coin != player.at);
+            if coins.len() < before {
+                player.score += 1;
+            }
+        }
+        players.retain(|player| {
+            let plays = *tick - player.steered < PATIENCE;
+            if !plays {
+                println!("{tick:6}  {} is silent and out", player.name);
+            }
+            plays
+        });
+        if tick.is_multiple_of(u64::from(TICKS_A_SECOND)) && !players.is_empty() {
+            let scores: Vec<_> =
+                players.iter().map(|player| format!("{} {}", player.name, player.score)).collect();
+            println!("{tick:6}  {}", scores.join("  "));
+        }
+        if self.news.publish("snapshot", &self.state).is_err() {
+            context.stop();
+        }
+    }
+}
+
+impl Place {
+    fn anywhere() -> Self {
+        Self { x: fastrand::i16(0..FIELD.x), y: fastrand::i16(0..FIELD.y) }
+    }
+
+    fn step(self, towards: Place) -> Self {
+        let x = (self.x + (towards.x - self.x).signum()).clamp(0, FIELD.x - 1);
+        let y = (self.y + (towards.y - self.y).signum()).clamp(0, FIELD.y - 1);
+        Self { x, y }
+    }
+
+    fn steps_to(self, other: Place) -> u16 {
+        self.x.abs_diff(other.x).max(self.y.abs_diff(other.y))
+    }
+}
+
+#[actix::main]
+async fn main() -> Result {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if arguments == ["demo"] {
+        return play();
+    }
+    let mesh = Mesh::join().await?;
+    match arguments[..] {
+        ["server"] => server(&mesh).await?,
+        ["bot", name] => bot(&mesh, name, Duration::ZERO).await?,
+        ["bot", name, think] => bot(&mesh, name, Duration::from_millis(think.parse()?)).await?,
+        _ => return Err("say: game_server demo, game_server server, or game_server bot NAME [MS]".into()),
+    }
+    mesh.close().await;
+    Ok(())
+}
+
+async fn server(mesh: &Mesh) -> Result {
+    let game = mesh
+        .advertise_with("game", Game::new)
+        .handles::<Join>()
+        .handles::<Input>()
+        .handles::<Leave>()
+        .publishes::<Snapshot>("snapshot")
+        .fail_if_exists()
+        .await?;
+    println!("the game is on at {}", game.address());
+    stopped().await;
+    Ok(())
+}
+
+async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
+    let game = mesh.discover("game").await?;
+    let mut snapshots = game.subscribe::<Snapshot>("snapshot").latest().await?;
+    let player = game.send(Join { name: name.to_owned() }).await??;
+    let mut stopped = std::pin::pin!(stopped());
+    let (mut seen, mut missed, mut next_report) = (0, 0, 0);
+    loop {
+        let news = tokio::select! {
+            Some(news) = snapshots.next() => news?,
+            () = &mut stopped => break,
+        };
+        tokio::time::sleep(think).await;
+        let snapshot = news.item;
+        (seen, missed) = (seen + 1, missed + news.skipped);
+        let Some(me) = snapshot.players.iter().find(|other| other.number == player) else { continue };
+        if let Some(coin) = snapshot.coins.iter().min_by_key(|coin| me.at.steps_to(**coin)) {
+            let now = game.send(Input { player, towards: *coin }).await??;
+            if snapshot.tick >= next_report {
+                next_report = snapshot.tick + u64::from(TICKS_A_SECOND);
+                let late = now.saturating_sub(snapshot.tick);
+                println!(
+                    "tick {:4}, {late:2} behind, {seen:4} snapshots seen, {missed:4} skipped, {:2} points",
+                    snapshot.tick, me.score
+                );
+            }
+        }
+    }
+    match game.send(Leave { player }).await {
+        Ok(score) => println!("left with {} points", score?),
+        Err(error @ CallError::Refused { .. }) => return Err(error.into()),
+        Err(error) => println!("left without goodbye: {error}"),
+    }
+    Ok(())
+}
+
+fn play() -> Result {
+    let demo = Demo::new();
+    let server = demo.start("server", &["server"])?;
+    let ada = demo.start("ada", &["bot", "ada"])?;
+    let bob = demo.start("bob", &["bot", "bob"])?;
+    let slow = demo.start("slow", &["bot", "slow", "300"])?;
+    ada.says("tick  150")?;
+    slow.leaves()?;
+    bob.leaves()?;
+    ada.leaves()?;
+    server.leaves()
+}
