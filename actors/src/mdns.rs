@@ -206,13 +206,16 @@ impl Announcer {
     }
 
     /// Starts the thread that drains the daemon's events, for as long as the daemon lives.
+    ///
+    /// The daemon only listens. Its own questions would be answered by multicast, by everybody to everybody: sixty
+    /// processes that start together spend most of their time on that. Who wants to know asks by [`crate::query`].
     fn listen(&self, daemon: &ServiceDaemon) -> Result<(), Error> {
-        let mut events = patiently(|| daemon.browse(SERVICE_TYPE))?;
+        let mut events = patiently(|| daemon.browse_cache(SERVICE_TYPE))?;
         let (daemon, shared, heard) = (daemon.clone(), self.shared.clone(), self.heard.clone());
         let drain = move || {
             while drain(&events, &heard) {
                 // The subscription was closed because too much arrived at once, or because the daemon is gone.
-                match patiently(|| daemon.browse(SERVICE_TYPE)) {
+                match patiently(|| daemon.browse_cache(SERVICE_TYPE)) {
                     Ok(again) => events = again,
                     Err(error) => {
                         tracing::debug!(%error, "listening to multicast DNS ended");

@@ -16,10 +16,6 @@ use crate::interfaces::{Interface, Interfaces, InterfacesError};
 use crate::socket::question_socket;
 use reply::Replies;
 
-/// When the question is asked, in milliseconds after the first time. At 10 % loss a single question in five went
-/// unanswered, and a repetition costs each responder one datagram.
-pub const ROUNDS_MS: [u64; 5] = [0, 60, 150, 300, 600];
-
 /// A datagram of mDNS is no longer than this.
 const DATAGRAM_BYTES: usize = 9_000;
 /// How many datagrams are read before the adverts in them are handed out.

@@ -1,5 +1,6 @@
 //! Asking the network: the rounds of the one-shot question, while somebody looks for what is not known.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -11,21 +12,42 @@ use tokio::time;
 
 use super::Discovery;
 use crate::interfaces::Interfaces;
-use crate::query::{Query, ROUNDS_MS};
+use crate::query::Query;
 
 /// Questions this close together are one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
+/// When a name is asked for, in milliseconds after the first time. At 10 % loss one question in five goes unanswered.
+const FOR_A_NAME_MS: [u64; 4] = [60, 150, 300, 600];
+/// The later rounds, as long as the name is sought.
+const LATER_MS: [u64; 3] = [1_200, 2_400, 4_800];
+/// When it is asked what there is: seldom, because everybody answers with all that it has.
+const FOR_ALL_MS: [u64; 2] = [150, 600];
 /// How long replies are waited for after the last round.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
-/// The later rounds, in milliseconds, as long as something is sought.
-const LATER_MS: [u64; 3] = [1_200, 2_400, 4_800];
+
+/// How often to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Somebody waits for one name.
+    Name,
+    /// Somebody wants to know what there is.
+    All,
+    /// Only in case something was missed.
+    Once,
+}
 
 /// The question that is being asked, if one is.
-#[derive(Default)]
 pub(super) struct Asking {
     again: Rc<Notify>,
     running: bool,
     begun: Option<Instant>,
+    urgency: Rc<Cell<Urgency>>,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { again: Rc::default(), running: false, begun: None, urgency: Rc::new(Cell::new(Urgency::Once)) }
+    }
 }
 
 /// Replies to the question.
@@ -47,19 +69,23 @@ struct Done;
 
 impl Discovery {
     /// Begins the rounds, or begins them again.
-    pub(super) fn ask_around(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn ask_around(&mut self, urgency: Urgency, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        if self.asking.begun.is_some_and(|begun| now.duration_since(begun) < SAME_QUESTION) {
+        let just_now = self.asking.begun.is_some_and(|begun| now.duration_since(begun) < SAME_QUESTION);
+        // The rounds for one name serve everybody else as well.
+        let same = self.asking.urgency.get() == Urgency::Name || self.asking.urgency.get() == urgency;
+        if just_now && same {
             return;
         }
+        self.asking.urgency.set(if self.is_seeking() { Urgency::Name } else { urgency });
         self.asking.begun = Some(now);
         if self.asking.running {
             self.asking.again.notify_one();
             return;
         }
         self.asking.running = true;
-        let rounds = rounds(self.config.interfaces.clone(), self.asking.again.clone(), ctx.address());
-        actix_rt::spawn(rounds);
+        let wish = (self.asking.again.clone(), self.asking.urgency.clone());
+        actix_rt::spawn(rounds(self.config.interfaces.clone(), wish, ctx.address()));
     }
 }
 
@@ -83,14 +109,14 @@ impl Handler<Done> for Discovery {
     fn handle(&mut self, Done: Done, ctx: &mut Self::Context) {
         self.asking.running = false;
         if self.is_seeking() {
-            self.ask_around(ctx);
+            self.ask_around(Urgency::Name, ctx);
         }
     }
 }
 
-async fn rounds(interfaces: Interfaces, again: Rc<Notify>, discovery: Addr<Discovery>) {
+async fn rounds(interfaces: Interfaces, wish: (Rc<Notify>, Rc<Cell<Urgency>>), discovery: Addr<Discovery>) {
     match Query::open(&interfaces) {
-        Ok(query) => ask_in_rounds(query, &again, &discovery).await,
+        Ok(query) => ask_in_rounds(query, &wish.0, &wish.1, &discovery).await,
         Err(error) => {
             tracing::warn!(%error, "the network cannot be asked");
             time::sleep(LAST_REPLIES).await;
@@ -100,15 +126,26 @@ async fn rounds(interfaces: Interfaces, again: Rc<Notify>, discovery: Addr<Disco
     discovery.send(Done).await.ok();
 }
 
-async fn ask_in_rounds(mut query: Query, again: &Notify, discovery: &Addr<Discovery>) {
-    let at = |ms: u64, begun: time::Instant| begun + Duration::from_millis(ms);
+async fn ask_in_rounds(
+    mut query: Query,
+    again: &Notify,
+    urgency: &Cell<Urgency>,
+    discovery: &Addr<Discovery>,
+) {
     'question: loop {
         let begun = time::Instant::now();
-        let mut later = ROUNDS_MS.into_iter().chain(LATER_MS).skip(1).peekable();
+        let (rounds, while_sought): (&[u64], &[u64]) = match urgency.get() {
+            Urgency::Name => (&FOR_A_NAME_MS, &LATER_MS),
+            Urgency::All => (&FOR_ALL_MS, &[]),
+            Urgency::Once => (&[], &[]),
+        };
+        let mut rounds =
+            rounds.iter().map(|ms| (ms, Wanted::Yes)).chain(while_sought.iter().map(|ms| (ms, Wanted::No)));
         query.ask();
-        let mut end = at(ROUNDS_MS[ROUNDS_MS.len() - 1], begun) + LAST_REPLIES;
+        let mut next = rounds.next();
+        let mut last = begun;
         loop {
-            let next = later.peek().map_or(end, |ms| at(*ms, begun));
+            let at = next.map_or(last + LAST_REPLIES, |(ms, _)| begun + Duration::from_millis(*ms));
             tokio::select! {
                 biased;
                 adverts = query.heard() => {
@@ -117,15 +154,19 @@ async fn ask_in_rounds(mut query: Query, again: &Notify, discovery: &Addr<Discov
                     }
                 }
                 () = again.notified() => continue 'question,
-                () = time::sleep_until(next.min(end)) => {
-                    let Some(ms) = later.next() else { return };
-                    if ms > ROUNDS_MS[ROUNDS_MS.len() - 1] {
-                        match discovery.send(Replied(Vec::new())).await {
-                            Ok(Wanted::Yes) => end = at(ms, begun) + LAST_REPLIES,
-                            Ok(Wanted::No) | Err(_) => return,
-                        }
+                () = time::sleep_until(at) => {
+                    let Some((_, anyway)) = next else { return };
+                    let wanted = match anyway {
+                        Wanted::Yes => Ok(Wanted::Yes),
+                        Wanted::No => discovery.send(Replied(Vec::new())).await,
+                    };
+                    if wanted == Ok(Wanted::Yes) {
+                        query.ask();
+                        last = at;
+                        next = rounds.next();
+                    } else {
+                        next = None;
                     }
-                    query.ask();
                 }
             }
         }

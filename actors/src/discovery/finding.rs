@@ -12,6 +12,7 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::Discovery;
+use super::asking::Urgency;
 
 /// How long one wish to find a name lasts, unless it is repeated.
 const SEEK: Duration = Duration::from_secs(10);
@@ -25,8 +26,10 @@ const QUIET: Duration = Duration::from_millis(100);
 /// How long a list waits for nodes that do not answer.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 const LIST_CHECK: Duration = Duration::from_millis(20);
-/// How often a node that looks asks everybody again, for what both an announcement and its repetition failed to tell.
-const LOOK_AROUND: Duration = Duration::from_secs(30);
+/// When somebody who watches asks everybody again, for what both an announcement and its repetition failed to tell: the
+/// pause is doubled each time up to the second value.
+const LOOK_AROUND_FIRST: Duration = Duration::from_secs(2);
+const LOOK_AROUND_LAST: Duration = Duration::from_secs(30);
 
 /// Who waits for what.
 #[derive(Default)]
@@ -35,7 +38,8 @@ pub(super) struct Finding {
     lists: Vec<Waiting>,
     checking: bool,
     changed_at: Option<Instant>,
-    looked_around: Option<Instant>,
+    /// When to ask around next, and the pause before it.
+    look_around: Option<(Instant, Duration)>,
 }
 
 struct Sought {
@@ -119,6 +123,11 @@ impl Finding {
         self.changed_at = Some(now);
     }
 
+    /// Spread out, so that nodes which started together do not ask together for ever.
+    fn plan_look_around(&mut self, now: Instant, pause: Duration) {
+        self.look_around = Some((now + pause.mul_f32(0.75 + 0.5 * fastrand::f32()), pause));
+    }
+
     fn make_room(&mut self) {
         if self.sought.len() >= MAX_SOUGHT
             && let Some(oldest) =
@@ -157,14 +166,17 @@ impl Discovery {
         if long {
             self.look(ctx);
         }
-        if self.presence.is_looking() {
-            let last = *self.finding.looked_around.get_or_insert(now);
-            // Spread out, so that nodes which started together do not ask together for ever.
-            let pause = LOOK_AROUND.mul_f32(0.75 + 0.5 * fastrand::f32());
-            if now.duration_since(last) >= pause {
-                self.finding.looked_around = Some(now);
-                self.ask_around(ctx);
+        if !self.presence.is_looking() && self.watchers.is_empty() {
+            self.finding.look_around = None;
+            return;
+        }
+        match self.finding.look_around {
+            Some((at, pause)) if at <= now => {
+                self.finding.plan_look_around(now, (pause * 2).min(LOOK_AROUND_LAST));
+                self.ask_around(Urgency::Once, ctx);
             }
+            Some(_) => {}
+            None => self.finding.plan_look_around(now, LOOK_AROUND_FIRST),
         }
     }
 
@@ -238,7 +250,7 @@ impl Handler<Seek> for Discovery {
         for candidate in self.directory.candidates(&name) {
             self.ask(candidate.id, ctx);
         }
-        self.ask_around(ctx);
+        self.ask_around(Urgency::Name, ctx);
     }
 }
 
@@ -250,7 +262,7 @@ impl Handler<List> for Discovery {
         let since = Instant::now();
         match filter {
             Filter::Name(_) => {
-                self.ask_around(ctx);
+                self.ask_around(Urgency::Name, ctx);
                 for instance in self.directory.select(&filter) {
                     self.ask(instance.id, ctx);
                 }

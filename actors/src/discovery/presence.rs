@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::Discovery;
+use super::asking::Urgency;
 use super::link::{Ending, Linked, Way, carry};
 use crate::dial::{DialError, Dialled, dial};
 
@@ -195,7 +196,7 @@ impl Discovery {
             return;
         }
         self.presence.looking = Some(Instant::now());
-        self.ask_around(ctx);
+        self.ask_around(Urgency::All, ctx);
         for node in self.directory.nodes() {
             self.tend(node, ctx);
         }

@@ -101,6 +101,10 @@ impl Watchers {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether somebody watches a name.
     pub(super) fn want(&self, name: &ServiceName) -> bool {
         self.0.iter().any(|(filter, shared)| filter.includes(name) && !shared.queue().dropped)
