@@ -177,8 +177,8 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
 pub async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Result<(), OfferError> {
     let others = List { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
     let others = discovery.send(others).await.map_err(|_| Gone)?;
-    match others.first() {
-        Some(other) => Err(OfferError::Exists { name: name.clone(), address: other.addresses[0] }),
+    match others.first().and_then(Instance::address) {
+        Some(address) => Err(OfferError::Exists { name: name.clone(), address }),
         None => Ok(()),
     }
 }

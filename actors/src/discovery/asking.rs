@@ -96,7 +96,7 @@ impl Handler<Replied> for Discovery {
         let now = Instant::now();
         let mut changes = Changes::default();
         for advert in adverts {
-            changes.append(self.directory.hear(advert, Source::Reply, now));
+            changes.append(self.hear(advert, Source::Reply, now));
         }
         self.apply(changes, None, ctx);
         if self.is_seeking() { Wanted::Yes } else { Wanted::No }

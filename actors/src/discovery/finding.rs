@@ -144,7 +144,7 @@ impl Discovery {
     }
 
     pub(super) fn hear_from_mdns(&mut self, advert: Advert) -> Changes {
-        self.directory.hear(advert, Source::Mdns, Instant::now())
+        self.hear(advert, Source::Mdns, Instant::now())
     }
 
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.

@@ -24,8 +24,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::OwnAddress;
-use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance};
+use meshzero_proto::addresses::{OwnAddress, order};
+use meshzero_proto::advert::Advert;
+use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance, Source};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::ServiceName;
@@ -105,6 +106,13 @@ impl Discovery {
                 node,
             }
         }))
+    }
+
+    /// Takes in what another node, or somebody in its name, says of a service: of its addresses those that can be meant
+    /// for this host, best first.
+    fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
+        let addresses = order(&advert.addresses, &self.own_addresses);
+        self.directory.hear(Advert { addresses, ..advert }, source, now)
     }
 
     /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.

@@ -184,7 +184,7 @@ impl Discovery {
             {
                 self.links.handed_on.insert(id);
             }
-            changes.append(self.directory.hear(advert, source, now));
+            changes.append(self.hear(advert, source, now));
         }
         for gone in told.gone {
             let heard = self.directory.unheard(gone, source, now);

@@ -1,1 +1,3 @@
-//! The command line as its users meet it: real processes, on loopback only.
+//! The command line as its users meet it: real processes, on loopback or in networks of their own.
+
+mod hosts;

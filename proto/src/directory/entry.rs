@@ -143,12 +143,9 @@ impl Entry {
     fn prove(&mut self, addresses: Vec<SocketAddr>, now: Instant, changes: &mut Changes) {
         let mut moved = false;
         if !addresses.is_empty() {
-            let same = addresses.len() == self.instance.addresses.len()
-                && addresses.iter().all(|a| self.instance.addresses.contains(a));
-            if !same {
-                self.instance.addresses = addresses;
-                moved = true;
-            }
+            // Learning more addresses of an instance is no move: it is still where it was.
+            moved = self.instance.addresses.iter().any(|known| !addresses.contains(known));
+            self.instance.addresses = addresses;
         }
         self.claimed.clear();
         self.show(moved, now, changes);

@@ -50,9 +50,10 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// The address to show to people, and to pass on as text.
+    /// The address to show to people, and to pass on as text: the best that is not loopback, where there is one.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.addresses.first().copied()
+        let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
+        elsewhere.or(self.addresses.first()).copied()
     }
 }
 
