@@ -38,7 +38,12 @@ impl Session {
 
     /// The mesh.
     pub(crate) async fn mesh(&self) -> Result<&Mesh, Failure> {
-        self.mesh.get_or_try_init(|| async { Ok(self.join.clone().await?) }).await
+        let join = || async {
+            let mesh = self.join.clone().await?;
+            tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
+            Ok(mesh)
+        };
+        self.mesh.get_or_try_init(join).await
     }
 
     /// Says goodbye.

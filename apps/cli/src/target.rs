@@ -24,15 +24,12 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
-        let is_address = text
-            .rsplit_once(':')
-            .and_then(|(ip, port)| {
+        // An IPv6 address without brackets and port has colons as well.
+        let is_address = text.parse::<IpAddr>().is_err()
+            && text.rsplit_once(':').is_some_and(|(ip, port)| {
                 let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
-                // An IPv6 address without brackets and port has colons as well.
-                let whole = text.parse::<IpAddr>().is_err();
-                Some(whole && ip.parse::<IpAddr>().is_ok() && port.parse::<i64>().is_ok())
-            })
-            .unwrap_or(false);
+                ip.parse::<IpAddr>().is_ok() && port.parse::<i64>().is_ok()
+            });
         let possible = text.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0);
         if is_address && !possible {
             return Err(InvalidTarget::Port { text: text.to_owned() });

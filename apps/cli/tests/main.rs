@@ -1,4 +1,13 @@
 //! The command line as its users meet it: real processes, on loopback or in networks of their own.
 
+mod advertise;
+mod bad_input;
+mod demo;
+mod discover;
+mod generated;
 mod hosts;
 mod interop;
+mod leaving;
+mod news;
+mod send;
+mod support;

@@ -54,6 +54,7 @@ struct Answer {
     /// Runs this program for each message and replies what it prints; the message is on its standard input, and in
     /// place of {} among its arguments (there is no shell, so a message is never a command)
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
+    // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
 }
 

@@ -10,7 +10,7 @@ use super::cue::{Cue, Outcome, Prompt, Told};
 use crate::failure::Failure;
 
 /// How long a call may take; short, because one of them is for an arm that is dead.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long is measured.
 const MEASURED: Duration = Duration::from_millis(600);
@@ -65,6 +65,9 @@ async fn send(arm: &ServiceRef, message: Move) -> Told {
     let outcome = match arm.send(message).timeout(PATIENCE).await {
         Ok(Ok(pose)) => Outcome::Done(pose.to_string()),
         Ok(Err(out_of_reach)) => Outcome::Declined(out_of_reach.to_string()),
+        Err(error) if error.is_safe_to_repeat() => {
+            Outcome::Failed("not sent, so it is safe to repeat".to_owned())
+        }
         Err(error) => Outcome::Failed(error.to_string()),
     };
     Told::Replied { message: text, outcome, ms: millis(started) }

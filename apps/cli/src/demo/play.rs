@@ -58,7 +58,7 @@ impl Cast {
 async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure> {
     let told = Transcript::begin(out);
     told.scene(&format!("Four processes on this machine, on a mesh of their own: {mesh}")).await?;
-    told.tell("", "Nothing is configured: no broker, no addresses, no ports.").await?;
+    told.note("Nothing is configured: no broker, no addresses, no ports.").await?;
 
     told.scene("Two services start: an arm that takes typed messages, a station that publishes news").await?;
     let arm = cast.arm.insert(Player::start(Role::Arm, mesh)?);
@@ -124,8 +124,8 @@ async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure
         told.seconds()
     ))
     .await?;
-    told.tell("", "mz advertise greeter --reply 'Hello, {}!'").await?;
-    told.tell("", "mz send greeter world              (in another terminal, or on another machine)").await
+    told.note("mz advertise greeter --reply 'Hello, {}!'").await?;
+    told.note("mz send greeter world      (from another terminal, or another machine)").await
 }
 
 async fn advertised(told: &Transcript<'_>, player: &mut Player) -> Result<(), Failure> {

@@ -29,6 +29,11 @@ impl<'a> Transcript<'a> {
         self.out.show(&Scene { scene: heading.to_owned() }).await
     }
 
+    /// Something to know, or to try.
+    pub(crate) async fn note(&self, note: &str) -> Result<(), Failure> {
+        self.out.show(&Note { note: note.to_owned() }).await
+    }
+
     /// `who` did something.
     pub(crate) async fn tell(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
         self.out.show(&Told { seconds: self.seconds(), who, what: what.into(), ms: None }).await
@@ -57,6 +62,17 @@ impl fmt::Display for Scene {
 }
 
 #[derive(Serialize)]
+struct Note {
+    note: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {}", line(&self.note))
+    }
+}
+
+#[derive(Serialize)]
 struct Told {
     seconds: f64,
     who: &'static str,
@@ -72,7 +88,7 @@ impl fmt::Display for Told {
         write!(f, "{FAINT}{seconds:>8.3} s{FAINT:#}  {who:<8} ")?;
         match ms {
             None => f.write_str(&what),
-            Some(ms) => write!(f, "{what:<78} {STRONG}{:>9}{STRONG:#}", shown(*ms)),
+            Some(ms) => write!(f, "{what:<64} {STRONG}{:>9}{STRONG:#}", shown(*ms)),
         }
     }
 }

@@ -1,0 +1,72 @@
+//! What cannot be: names, addresses, options. Each is an exit code and a sentence, at once.
+
+use crate::support::{Ran, Room, bare};
+
+#[test]
+fn impossible_names_say_why() {
+    let room = Room::new();
+    let long = "x".repeat(129);
+    for (name, why) in
+        [("", "at least one character"), (long.as_str(), "129 bytes"), ("a\u{1b}[2Jb", "control character")]
+    {
+        for arguments in [
+            &["advertise", name][..],
+            &["discover", name],
+            &["send", name, "message"],
+            &["publish", name, "topic", "data"],
+            &["listen", name],
+            &["describe", name],
+        ] {
+            let ran = room.run(arguments);
+            assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+            ran.failed(2, &[why]);
+        }
+        Ran::from(bare(&["list", "--mesh", name, "--interfaces", "lo"]).output().expect("mz runs"))
+            .failed(2, &[why]);
+    }
+    room.run(&["send", "robot", "", "message"]).failed(2, &["TYPE", "at least one character"]);
+    room.run(&["publish", "news", "a\nb", "data"]).failed(2, &["TOPIC", "control character"]);
+    room.run(&["listen", "news", &long]).failed(2, &["PREFIX", "129 bytes"]);
+}
+
+#[test]
+fn impossible_addresses_say_why() {
+    let room = Room::new();
+    for address in ["127.0.0.1:70000", "127.0.0.1:0", "[::1]:65536"] {
+        room.run(&["discover", address]).failed(2, &["65535"]);
+    }
+    for place in ["70000", "127.0.0.1:70000", "", "not an address"] {
+        room.run(&["advertise", "robot", "--at", place]).failed(2, &["192.168.*"]);
+    }
+    room.run(&["advertise", "robot", "--at", "no-such-host.invalid:9000"])
+        .failed(5, &["no-such-host.invalid"]);
+    room.run(&["list", "--peers", "nowhere"]).failed(2, &["nowhere", "host:port"]);
+    room.run(&["list", "--peers", "127.0.0.1:70000"]).failed(2, &["70000"]);
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_named_with_those_that_are() {
+    let output = bare(&["list", "--interfaces", "no-such-interface0"]).output().expect("mz runs");
+    Ran::from(output).failed(5, &["no-such-interface0", "lo"]);
+}
+
+#[test]
+fn options_that_cannot_be_read_say_what_to_write() {
+    let room = Room::new();
+    room.run(&["discover", "robot", "--wait", "soon"]).failed(2, &["--wait", "500ms"]);
+    room.run(&["publish", "a", "b", "c", "--rate", "0"]).failed(2, &["--rate", "0.5"]);
+    room.run(&["listen", "a", "--count", "0"]).failed(2, &["--count"]);
+    room.run(&["advertise", "a", "--exec", "echo 'open"]).failed(2, &["quote"]);
+    room.run(&["advertise", "a", "--echo", "--reply", "b"]).failed(2, &["cannot be used with"]);
+    room.run(&["no-such-command"]).failed(2, &["no-such-command"]);
+    room.run(&["send", "robot"]).failed(2, &["MESSAGE"]);
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_an_exit_code() {
+    let room = Room::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = free.local_addr().expect("it has an address").to_string();
+    drop(free);
+    room.run(&["send", &address, "x", "--wait", "300ms"]).failed(1, &[&address]);
+}

@@ -1,0 +1,110 @@
+//! `mz discover`, `mz list` and `mz describe`.
+
+use crate::support::{Room, SOON, json};
+
+#[test]
+fn a_service_is_found_by_its_name_and_by_its_address() {
+    let room = Room::new();
+    let (_service, address) = room.advertise(&["robot/arm", "--echo"]);
+    assert_eq!(room.run(&["discover", "robot/arm"]).succeeded(), format!("{address}\n"));
+    assert_eq!(room.run(&["discover", &address]).succeeded(), format!("{address}\n"));
+    let found = room.run(&["discover", "robot/arm", "--json"]).object();
+    assert_eq!(
+        (&found["service"], &found["address"]),
+        (&json("\"robot/arm\""), &json(&format!("{address:?}")))
+    );
+    assert!(found["ms"].is_f64() && found["node"].is_string() && found["instance"].is_string(), "{found}");
+}
+
+#[test]
+fn nobody_is_an_exit_code_and_a_sentence() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["robot/leg", "--echo"]);
+    room.run(&["discover", "robot/arm", "--wait", "700ms"])
+        .failed(1, &["robot/arm", "700", "\"robot/leg\"", "lo"]);
+    let ran = room.run(&["discover", "robot/arm", "--wait", "0", "--json"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
+    let error = json(&ran.stderr);
+    assert_eq!(error["exit"], 1);
+    assert!(error["error"].as_str().is_some_and(|error| error.contains("robot/arm")), "{error}");
+}
+
+#[test]
+fn services_are_listed_in_columns() {
+    let room = Room::new();
+    room.run(&["list", "--wait", "300ms"]).failed(1, &["no service", &room.mesh]);
+    let (_arm, arm) = room.advertise(&["robot/arm", "--echo"]);
+    let (_chat, chat) = room.advertise(&["chat", "--echo"]);
+    let (_leg, _) = room.advertise(&["robot/a long leg", "--echo"]);
+
+    let listed = meshzero_testing::eventually(SOON, "three services are listed", || {
+        let listed = room.run(&["list"]).succeeded();
+        (listed.lines().count() == 4).then_some(listed)
+    });
+    let lines: Vec<&str> = listed.lines().collect();
+    let column = lines[0].find("ADDRESS").expect("a heading");
+    assert!(lines[0].starts_with("SERVICE "), "{listed}");
+    assert!(lines[1].starts_with("chat ") && lines[1][column..].starts_with(&chat), "{listed}");
+    assert!(lines[2].starts_with("robot/a long leg "), "{listed}");
+    assert!(lines[3].starts_with("robot/arm ") && lines[3][column..].starts_with(&arm), "{listed}");
+
+    let group = room.run(&["list", "--group", "robot", "--json"]).succeeded();
+    let names: Vec<_> = group.lines().map(|line| json(line)["service"].clone()).collect();
+    assert_eq!(names, ["robot/a long leg", "robot/arm"]);
+    let group = room.run(&["list", "--group", "robot/a", "--separator", " ", "--json"]).object();
+    assert_eq!(group["service"], "robot/a long leg");
+    room.run(&["list", "--group", "plane", "--wait", "200ms"]).failed(1, &["plane/"]);
+}
+
+#[test]
+fn a_watch_tells_what_comes_and_goes() {
+    let room = Room::new();
+    let mut watch = room.start(&["list", "--watch", "--group", "robot", "--json"]);
+    let mut people = room.start(&["list", "--watch"]);
+    let (mut arm, address) = room.advertise(&["robot/arm", "--echo"]);
+    let up = json(&watch.next_line(SOON));
+    assert_eq!((up["event"].as_str(), up["address"].as_str()), (Some("up"), Some(address.as_str())), "{up}");
+    people.expect_line(&address, SOON);
+    arm.kill();
+    let down = json(&watch.next_line(SOON));
+    assert_eq!(
+        (down["event"].as_str(), down["service"].as_str()),
+        (Some("down"), Some("robot/arm")),
+        "{down}"
+    );
+    assert!(down["why"].is_string(), "{down}");
+    people.expect_line("down", SOON);
+
+    let (arm, _) = room.advertise(&["robot/arm", "--echo"]);
+    watch.expect_line("\"up\"", SOON);
+    arm.interrupt();
+    watch.expect_line("\"down\"", SOON);
+}
+
+#[test]
+fn a_service_tells_what_it_handles() {
+    let room = Room::new();
+    let (_service, address) = room.advertise(&["echo", "--echo"]);
+    let described = room.run(&["describe", "echo"]).succeeded();
+    assert!(described.starts_with("echo\n  message  Value"), "{described}");
+    assert_eq!(room.run(&["describe", &address]).succeeded(), described);
+    let described = room.run(&["describe", "echo", "--json"]).object();
+    assert_eq!(described["messages"][0]["name"], "Value");
+
+    let mut news = room.start(&["publish", "weather", "celsius", "21.5"]);
+    news.expect_line(" is at ", SOON);
+    let described = room.run(&["describe", "weather"]).succeeded();
+    assert!(described.contains("topic    celsius") && described.contains("is kept"), "{described}");
+    room.run(&["describe", "nobody", "--wait", "200ms"]).failed(1, &["nobody"]);
+}
+
+#[test]
+fn another_mesh_is_another_world() {
+    let (room, other) = (Room::new(), Room::new());
+    let (_service, address) = room.advertise(&["robot/arm", "--echo"]);
+    other
+        .run(&["discover", "robot/arm", "--wait", "700ms"])
+        .failed(1, &["robot/arm", "other meshes", &room.mesh]);
+    other.run(&["send", &address, "x", "--wait", "500ms"]).failed(1, &[&address, "mesh"]);
+    other.run(&["list", "--wait", "300ms"]).failed(1, &[&other.mesh]);
+}

@@ -1,0 +1,98 @@
+//! `mz publish` and `mz listen`.
+
+use crate::support::{Room, SOON, json};
+
+#[test]
+fn a_single_item_is_kept_for_those_who_listen_later() {
+    let room = Room::new();
+    let mut publish = room.start(&["publish", "weather", "celsius/oslo", "-4.5"]);
+    publish.expect_line("weather is at ", SOON);
+    assert_eq!(room.run(&["listen", "weather", "--count", "1"]).succeeded(), "celsius/oslo  -4.5\n");
+    let heard = room.run(&["listen", "weather", "celsius/", "--count", "1", "--json"]).object();
+    let expected = r#"{"event": "news", "topic": "celsius/oslo", "item": -4.5, "from": "weather"}"#;
+    assert_eq!(heard, json(expected));
+    publish.interrupt();
+    assert!(publish.wait(SOON).success());
+}
+
+#[test]
+fn every_line_of_standard_input_reaches_a_listener() {
+    let room = Room::new();
+    let mut publish = room.start(&["publish", "log", "line", "--subscribers", "1"]);
+    publish.expect_line("log is at ", SOON);
+    let mut listen = room.start(&["listen", "log", "--count", "500"]);
+    for number in 0..500 {
+        publish.send_line(&format!("line {number}"));
+    }
+    publish.close_stdin();
+    for number in 0..500 {
+        assert_eq!(listen.next_line(SOON), format!("line  line {number}"));
+    }
+    assert!(listen.wait(SOON).success());
+    publish.expect_line("published 500", SOON);
+    assert!(publish.wait(SOON).success());
+}
+
+#[test]
+fn an_item_is_repeated_as_often_as_asked_for() {
+    let room = Room::new();
+    let arguments = ["publish", "clock", "tick", r#"{"b":1,"a":2}"#, "--rate", "1000", "--count", "20"];
+    let mut publish = room.start(&[&arguments[..], &["--subscribers", "2", "--json"]].concat());
+    assert_eq!(json(&publish.next_line(SOON))["event"], "advertised");
+    let mut listeners =
+        [room.start(&["listen", "clock", "ti", "--count", "20"]), room.start(&["listen", "clock"])];
+    for listener in &mut listeners {
+        for _ in 0..20 {
+            assert_eq!(listener.next_line(SOON), r#"tick  {"b":1,"a":2}"#);
+        }
+    }
+    assert_eq!(json(&publish.next_line(SOON)), json(r#"{"event": "published", "published": 20}"#));
+    assert!(publish.wait(SOON).success());
+    let [mut first, mut second] = listeners;
+    assert!(first.wait(SOON).success());
+    // The other one goes on, tells that the publisher has gone, and hears the next one of the same name.
+    second.expect_error_line("clock", SOON);
+    let mut publish = room.start(&["publish", "clock", "tock", "now"]);
+    publish.expect_line("clock is at ", SOON);
+    assert_eq!(second.next_line(SOON), "tock  now");
+}
+
+#[test]
+fn other_topics_are_not_heard() {
+    let room = Room::new();
+    let mut publish = room.start(&["publish", "weather", "wind", "7", "--rate", "200"]);
+    publish.expect_line("weather is at ", SOON);
+    let mut rain = room.start(&["listen", "weather", "rain"]);
+    assert_eq!(
+        room.run(&["listen", "weather", "wind", "--count", "3", "--latest"]).succeeded(),
+        "wind  7\n".repeat(3)
+    );
+    rain.interrupt();
+    assert!(rain.wait(SOON).success());
+    assert_eq!(rain.stdout(), "");
+}
+
+#[test]
+fn nobody_to_listen_to_is_an_exit_code() {
+    let room = Room::new();
+    room.run(&["listen", "weather", "--wait", "300ms"]).failed(1, &["weather"]);
+}
+
+#[test]
+fn what_would_act_on_a_terminal_is_shown_instead() {
+    let room = Room::new();
+    let nasty = "red\u{1b}[31m\u{9b}2J\u{7}\u{202e}\r\nnext";
+    let (mut service, _) = room.advertise(&["echo", "--echo"]);
+    let shown = r"red\u{1b}[31m\u{9b}2J\u{7}\u{202e}\r";
+    assert_eq!(room.run(&["send", "echo", nasty]).succeeded(), format!("{shown}\nnext\n"));
+    service.expect_line(&format!(r"{shown}\nnext  ->  {shown}\nnext"), SOON);
+
+    let ran = room.run(&["send", "echo", nasty, "--json"]);
+    let unsafe_ones = ran.stdout.trim_end().chars().filter(|c| c.is_control() || *c == '\u{202e}').count();
+    assert_eq!(unsafe_ones, 0, "{ran:?}");
+    assert_eq!(ran.object()["reply"], nasty);
+
+    let mut publish = room.start(&["publish", "news", "topic", nasty]);
+    publish.expect_line(" is at ", SOON);
+    assert_eq!(room.run(&["listen", "news", "--count", "1"]).succeeded(), format!("topic  {shown}\\nnext\n"));
+}

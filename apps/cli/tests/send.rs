@@ -1,0 +1,97 @@
+//! `mz send`: types, time, and what comes of a call that gets no reply.
+
+use std::net::TcpListener;
+
+use meshzero_testing::Process;
+
+use crate::support::{Room, SOON, bare};
+
+/// An arm with typed messages, as the demo has it.
+fn arm(room: &Room) -> Process {
+    let mut arm = room.start(&["demo-part", "arm", "--json"]);
+    arm.expect_line("Advertises", SOON);
+    arm
+}
+
+#[test]
+fn a_typed_message_is_sent_as_json() {
+    let room = Room::new();
+    let _arm = arm(&room);
+    let message = r#"{"joint": "Elbow", "degrees": 30}"#;
+    let reply = room.run(&["send", "robot/arm", "Move", message, "--json"]).object();
+    assert_eq!(reply["reply"]["Ok"]["elbow"], 30.0);
+    // It is the only type that the arm handles.
+    let reply = room.run(&["send", "robot/arm", message, "--json"]).object();
+    assert_eq!(reply["reply"]["Ok"]["elbow"], 60.0);
+}
+
+#[test]
+fn a_type_that_is_not_handled_is_answered_with_those_that_are() {
+    let room = Room::new();
+    let _arm = arm(&room);
+    room.run(&["send", "robot/arm", "Jump", "1"]).failed(4, &["robot/arm", "Jump", "Move"]);
+    let mut news = room.start(&["publish", "silent", "topic", "1"]);
+    news.expect_line(" is at ", SOON);
+    room.run(&["send", "silent", "1"]).failed(4, &["silent handles no messages", "mz listen"]);
+}
+
+#[test]
+fn a_message_that_does_not_decode_is_answered_with_the_field() {
+    let room = Room::new();
+    let _arm = arm(&room);
+    let wrong = r#"{"joint": "Elbow", "degrees": "far"}"#;
+    room.run(&["send", "robot/arm", "Move", wrong]).failed(4, &["Move", "degrees", "far"]);
+    room.run(&["send", "robot/arm", "Move", r#"{"joint": "Elbow"}"#]).failed(4, &["degrees"]);
+    // The arm goes on.
+    room.run(&["send", "robot/arm", "Move", r#"{"joint": "Elbow", "degrees": 1}"#]).succeeded();
+}
+
+#[test]
+fn a_message_may_come_from_standard_input() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    let mut send = room.start(&["send", "echo", "-"]);
+    send.send_line("two");
+    send.send_line("lines");
+    send.close_stdin();
+    assert_eq!(send.succeed(SOON), "two\nlines\n\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_reply_in_time_is_an_exit_code_of_its_own() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["slow", "--exec", "sleep 1000", "--limit", "1h"]);
+    room.run(&["send", "slow", "x", "--wait", "500ms"])
+        .failed(3, &["slow", "no reply", "may have been handled"]);
+    // Whoever does not wait for a reply does not hinder others.
+    room.run(&["describe", "slow"]).succeeded();
+}
+
+#[test]
+fn a_peer_of_another_protocol_is_not_waited_for_without_an_end() {
+    let room = Room::new();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = other.local_addr().expect("it has an address").to_string();
+    std::thread::spawn(move || {
+        for connection in other.incoming().flatten() {
+            use std::io::Write as _;
+            let mut connection = connection;
+            // Whoever asked may be gone already.
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n\x1b[2J");
+        }
+    });
+    let ran = room.run(&["send", &address, "x", "--wait", "500ms"]);
+    assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+    ran.failed(1, &[&address]);
+    room.run(&["discover", &address, "--wait", "300ms"]).failed(1, &[&address]);
+}
+
+#[test]
+fn the_environment_says_what_the_options_do_not() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    let environment = [("MESHZERO_MESH", room.mesh.as_str()), ("MESHZERO_INTERFACES", "lo")];
+    let output = bare(&["send", "echo", "hi"]).envs(environment).output().expect("mz runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hi\n", "{output:?}");
+}
