@@ -16,6 +16,7 @@ mod service_ref;
 mod subscription;
 pub mod value;
 mod watch;
+pub mod zero;
 
 pub use advertise::Advertise;
 pub use block_on::block_on;

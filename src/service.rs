@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
+use meshzero_actors::discovery::{Announce, Withdraw};
+use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::Offered;
+use meshzero_actors::offer::{self, Offered, OfferError, Only};
 use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
+use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::{ServiceName, Topic};
 
-use crate::error::PublishError;
+use crate::error::{AdvertiseError, PublishError};
 
 /// An advertised service. It is withdrawn when this is dropped or closed.
 #[must_use = "the service is withdrawn when this is dropped"]
@@ -42,6 +45,36 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// The instance as others see it.
     pub fn instance(&self) -> &Instance {
         &self.offered.instance
+    }
+
+    /// What the endpoint is bound to; the IP address may be unspecified.
+    pub(crate) fn bound(&self) -> SocketAddr {
+        self.offered.bound
+    }
+
+    /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
+    pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
+        if only == Only::One {
+            offer::nobody_else(self.node.discovery(), name).await?;
+        }
+        let advert = Advert {
+            instance: self.offered.instance.id,
+            node: self.node.id(),
+            mesh: self.node.config().mesh.clone(),
+            service: name.clone(),
+            addresses: vec![self.offered.bound],
+            leaving: false,
+        };
+        self.node.discovery().send(Announce(advert)).await.map_err(|_| OfferError::Gone(Gone))?;
+        Ok(())
+    }
+
+    /// As [`Service::close`], also for a name that was announced later.
+    pub(crate) async fn withdraw(&self) {
+        let instance = self.offered.instance.id;
+        // A mesh that was left has closed all its services.
+        let _ = self.node.router().send(Delist(instance)).await;
+        let _ = self.node.discovery().send(Withdraw(instance)).await;
     }
 
     /// The actor's address. After a panic the mesh has made a new actor with a new address.

@@ -8,3 +8,4 @@ mod evolution;
 mod failures;
 mod news;
 mod pair;
+mod zero;

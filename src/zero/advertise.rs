@@ -1,0 +1,146 @@
+//! Addresses of this program, with or without a name.
+
+use meshzero_actors::offer::Only;
+
+use super::address::Address;
+use super::error::ZeroError;
+use super::node;
+
+/// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
+/// free port. Until the program ends, others can [`discover`](super::discover) it.
+///
+/// A name that this program advertises already keeps its address. Other programs may advertise the same name:
+/// [`discover`](super::discover) finds one of them, [`discover_all`](super::discover_all) lists them all.
+///
+/// # Errors
+/// [`ZeroError::Advertise`], if the name can be none: at most 128 bytes, at least one, no control characters.
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::advertise("hello")?;
+/// println!("hello is at {address}");
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn advertise(name: impl AsRef<str>) -> Result<Address, ZeroError> {
+    advertise_with(name, Advert::default())
+}
+
+/// As [`advertise`], at an address of choice: a port (`9000`), an address of this computer (`"192.168.1.7"`), both
+/// (`"192.168.1.7:9000"`), a pattern (`"192.168.*"`), or what [`address`](super::address) gave.
+///
+/// If this program advertises the name elsewhere, that address is closed and this one takes its place.
+///
+/// # Errors
+/// [`ZeroError::Advertise`] if the address is none, in use, or not of this computer, or the name can be none;
+/// [`ZeroError::SecondName`] if the address has another name.
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// zero::advertise_at("door", 9000)?;
+/// zero::advertise_at("window", "192.168.*")?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn advertise_at(name: impl AsRef<str>, at: impl ToString) -> Result<Address, ZeroError> {
+    advertise_with(name, Advert { at: Some(at.to_string()), ..Advert::default() })
+}
+
+/// What is particular about an advert, for [`advertise_with`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advert {
+    /// Where to listen, as [`advertise_at`] takes it. Default: everywhere, at a free port.
+    pub at: Option<String>,
+    /// What to do if the name is advertised already. Default: advertise it as well.
+    pub if_exists: IfExists,
+}
+
+/// What to do about a name that is advertised already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Advertise it as well.
+    #[default]
+    Share,
+    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
+    Fail,
+}
+
+/// As [`advertise`], with all that can be chosen.
+///
+/// # Errors
+/// As [`advertise_at`], and if the name exists and must not.
+///
+/// ```no_run
+/// use meshzero::zero::{self, Advert, IfExists};
+///
+/// let only = Advert { if_exists: IfExists::Fail, ..Advert::default() };
+/// let address = zero::advertise_with("score board", only)?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, ZeroError> {
+    let only = match advert.if_exists {
+        IfExists::Share => Only::OneOfMany,
+        IfExists::Fail => Only::One,
+    };
+    Ok(node::node()?.advertise(name.as_ref(), advert.at.as_deref(), only)?.address)
+}
+
+/// Takes back what [`advertise`] did: others do not find the name any more, the address is closed, and messages that wait
+/// there are refused. Says whether there was such a name.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// zero::advertise("hello")?;
+/// assert!(zero::unadvertise("hello")?);
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
+    Ok(node::node()?.unadvertise(name.as_ref()))
+}
+
+/// A new address of this program without a name, at a free port: for messages and news whose receivers are told the
+/// address in another way, or to be advertised later.
+///
+/// # Errors
+/// [`ZeroError::Advertise`] if the system gives none.
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::address()?;
+/// let hub = zero::discover("hub", 5)?;
+/// let _: () = zero::send_message_to(hub, ("call me back at", address), 5)?;
+/// let message: Option<String> = zero::wait_for_message_from(address, 10)?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn address() -> Result<Address, ZeroError> {
+    Ok(node::node()?.endpoint_anywhere(None)?.address)
+}
+
+/// The full address for a part of one: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern
+/// (`"192.168.*"`). What is missing is filled in with an address of this computer and a free port.
+///
+/// A full one (`"192.168.1.7:9000"`) comes back as it is, and may be of another computer.
+///
+/// # Errors
+/// [`ZeroError::Advertise`] if it is none, in use, or not of this computer.
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::address_at("192.168.*")?;
+/// let port = zero::address_at(9000)?;
+/// assert_eq!(port.port(), 9000);
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn address_at(at: impl ToString) -> Result<Address, ZeroError> {
+    let at = at.to_string();
+    match at.parse::<Address>() {
+        Ok(address) if address.port() > 0 && !address.socket_addr().ip().is_unspecified() => Ok(address),
+        _ => Ok(node::node()?.endpoint_anywhere(Some(&at))?.address),
+    }
+}

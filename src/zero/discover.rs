@@ -1,0 +1,147 @@
+//! Finding addresses by name.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::address::Address;
+use super::error::ZeroError;
+use super::node;
+use super::wait::Wait;
+use crate::block_on::block_on;
+use crate::error::DiscoverError;
+use crate::{Instance, Mesh};
+
+/// The least that looking for a name takes: one question to the network.
+const ONE_QUESTION: Duration = Duration::from_millis(50);
+
+/// The least that the first listing takes: the answers come in over this time.
+const FIRST_LIST: Duration = Duration::from_millis(300);
+
+/// Waits until somebody advertises `name`, and gives the address. Whoever is there already is found in milliseconds, and
+/// has answered: the address is alive.
+///
+/// A wait of zero asks the network once, which takes 50 ms at most.
+///
+/// # Errors
+/// [`ZeroError::Discover`] when the time is over: it says which names were heard instead, on which interfaces.
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let hello = zero::discover("hello", 10)?;
+/// println!("hello is at {hello}");
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
+    let node = node::node()?;
+    let within = wait.into().longest().max(ONE_QUESTION);
+    let name = name.as_ref();
+    let service = block_on(async { node.mesh.discover(name).within(within).await })?;
+    let found = service.instances().first().and_then(|instance| node.shown_address(instance));
+    match service.address().map(Address::from) {
+        Some(address) => Ok(found.unwrap_or(address)),
+        // It went away in the moment in which it was found.
+        None => Err(ZeroError::Discover(DiscoverError::NotFound {
+            name: name.to_owned(),
+            waited: within,
+            heard: Vec::new(),
+            other_meshes: Vec::new(),
+            interfaces: Vec::new(),
+            trouble: Some("it was there and has gone".to_owned()),
+        })),
+    }
+}
+
+/// The names and addresses of all services, in the order of their names. Waits until something is known, at most as long
+/// as it is told; then the list may be empty. A service with several instances comes once for each.
+///
+/// The first listing of a program collects answers for about a quarter of a second, even if it is to wait less.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// for (name, address) in zero::discover_all(5)? {
+///     println!("{name} is at {address}");
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn discover_all(wait: impl Into<Wait>) -> Result<Vec<(String, Address)>, ZeroError> {
+    listed(wait.into(), |mesh, within| block_on(async { mesh.discover_all().within(within).await }))
+}
+
+/// The names and addresses of a group: the services whose name begins with `group` and a slash. As [`discover_all`]
+/// otherwise; [`discover_group_with`] knows other separators.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::advertise("chat/alice")?;
+/// for (name, address) in zero::discover_group("chat", 5)? {
+///     println!("{name} is at {address}");
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn discover_group(
+    group: impl AsRef<str>,
+    wait: impl Into<Wait>,
+) -> Result<Vec<(String, Address)>, ZeroError> {
+    discover_group_with(group, wait, Group::default())
+}
+
+/// What makes a group, for [`discover_group_with`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What stands between the group and its member in a name. Default: `/`.
+    pub separator: String,
+    /// Names to leave out, such as one's own. Default: none.
+    pub exclude: Vec<String>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { separator: "/".to_owned(), exclude: Vec::new() }
+    }
+}
+
+/// As [`discover_group`], with another separator, or without some names.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero::{self, Group};
+///
+/// let colon = Group { separator: ":".into(), exclude: vec!["chat:me".into()] };
+/// let others = zero::discover_group_with("chat", 5, colon)?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn discover_group_with(
+    group: impl AsRef<str>,
+    wait: impl Into<Wait>,
+    options: Group,
+) -> Result<Vec<(String, Address)>, ZeroError> {
+    listed(wait.into(), |mesh, within| {
+        let members = mesh.discover_group(group).separator(options.separator).except(options.exclude);
+        block_on(async { members.within(within).await })
+    })
+}
+
+fn listed(
+    wait: Wait,
+    list: impl FnOnce(&Mesh, Duration) -> Vec<Instance>,
+) -> Result<Vec<(String, Address)>, ZeroError> {
+    let node = node::node()?;
+    let least = if node.has_listed.swap(true, Ordering::Relaxed) { Duration::ZERO } else { FIRST_LIST };
+    let found = list(&node.mesh, wait.longest().max(least));
+    let named = |instance: &Instance| {
+        let address = node.shown_address(instance).or(instance.address().map(Address::from))?;
+        Some((instance.service.to_string(), address))
+    };
+    Ok(found.iter().filter_map(named).collect())
+}

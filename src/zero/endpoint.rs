@@ -1,0 +1,95 @@
+//! One address of this program: its mailbox, its news, and its name if it has one.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use meshzero_actors::handler::Registration;
+use meshzero_actors::interfaces::Interfaces;
+use meshzero_actors::offer::Only;
+use meshzero_proto::name::{ServiceName, TypeName};
+
+use super::address::Address;
+use super::error::ZeroError;
+use super::mailbox::{Intake, Mailbox};
+use crate::block_on::block_on;
+use crate::error::AdvertiseError;
+use crate::mesh::Mesh;
+use crate::request::own_name;
+use crate::service::Service;
+use crate::value::Value;
+
+/// An address that this program listens at.
+pub(super) struct Endpoint {
+    pub(super) address: Address,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) service: Service<Intake>,
+    name: Mutex<Option<ServiceName>>,
+}
+
+impl Endpoint {
+    /// Listens at `place`, or wherever there is room, and announces `name` if there is one.
+    pub(super) fn open(
+        mesh: &Mesh,
+        name: Option<&str>,
+        place: Option<&str>,
+        only: Only,
+    ) -> Result<Self, ZeroError> {
+        let mailbox = Arc::new(Mailbox::default());
+        let fed = Arc::clone(&mailbox);
+        let listed = name.map(ServiceName::new).transpose().map_err(AdvertiseError::Name)?;
+        let mut advertise =
+            mesh.advertise(name.unwrap_or("unlisted"), move || Intake(Arc::clone(&fed))).change(|offer| {
+                let values: TypeName = own_name::<Value>()?;
+                offer.handlers.push(Registration::encoded::<Value>(values));
+                Ok(())
+            });
+        if name.is_none() {
+            advertise = advertise.unlisted();
+        }
+        if let Some(place) = place {
+            advertise = advertise.at(place);
+        }
+        if only == Only::One {
+            advertise = advertise.fail_if_exists();
+        }
+        let service = block_on(async move { advertise.await })?;
+        let address = service.address().into();
+        Ok(Self { address, mailbox, service, name: Mutex::new(listed) })
+    }
+
+    /// The name that leads here.
+    pub(super) fn name(&self) -> Option<ServiceName> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Announces a name for an address that had none.
+    pub(super) fn announce(&self, name: &str, only: Only) -> Result<(), ZeroError> {
+        let name = ServiceName::new(name).map_err(AdvertiseError::Name)?;
+        block_on(self.service.announce(&name, only))?;
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        Ok(())
+    }
+
+    /// Whether messages to `address` come here, also when it is another one of this computer's.
+    pub(super) fn listens_at(&self, address: Address) -> bool {
+        if self.address == address {
+            return true;
+        }
+        let bound = self.service.bound();
+        if bound.port() != address.port() || !bound.ip().is_unspecified() {
+            return false;
+        }
+        let ip = address.socket_addr().ip();
+        let is_own = |ip: IpAddr| {
+            let own = Interfaces::default().list().unwrap_or_default();
+            own.iter().any(|interface| interface.address.ip == ip)
+        };
+        ip.is_unspecified() || ip.is_loopback() || is_own(ip)
+    }
+
+    /// Takes the name from the mesh and closes the address, refusing what waits.
+    pub(super) fn close(&self) {
+        self.mailbox.close();
+        block_on(self.service.withdraw());
+    }
+}

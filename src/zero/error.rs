@@ -1,0 +1,122 @@
+//! What can go wrong with the verbs, in words that help.
+
+use std::time::Duration;
+
+use super::address::Address;
+use crate::error::{
+    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError, Uncertain,
+};
+use crate::value::ConvertError;
+
+/// Why a verb did not do what it says. Whatever it was, every verb can be used again afterwards.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZeroError {
+    /// The program could not join its mesh: a setting cannot be read, or the system gave no socket or no thread.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// [`join`](super::join) came too late: an earlier verb has joined already.
+    #[error("this program has joined the mesh {mesh:?} already: call join before any other verb, and once")]
+    AlreadyJoined {
+        /// The mesh that it has joined.
+        mesh: String,
+    },
+    /// The text is no address.
+    #[error("{text:?} is no address: {problem}")]
+    Address {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A list is empty.
+    #[error("there is nothing to wait for: the list of {what} is empty")]
+    Nothing {
+        /// Of what.
+        what: &'static str,
+    },
+    /// The service is not advertised, or the address is not to be had: it is in use, not of this computer, or the name
+    /// is taken or impossible.
+    #[error(transparent)]
+    Advertise(#[from] AdvertiseError),
+    /// An address has one name, and this one has another already.
+    #[error("{address} is advertised as {name:?} already; advertise the other name at another address")]
+    SecondName {
+        /// The address.
+        address: Address,
+        /// Its name.
+        name: String,
+    },
+    /// Nobody was found: the error says what was heard instead, and where.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// Nobody replied in time. The message may have arrived, and may still be acted on.
+    #[error("{address} did not reply within {waited:?}; it may have got the message")]
+    NoReply {
+        /// Who did not reply.
+        address: Address,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// There is no reply, and why.
+    #[error(transparent)]
+    Call(CallError),
+    /// What came is not of the type that the program asked for.
+    #[error("what came from {from} is not what this program expects: {problem}")]
+    Unexpected {
+        /// Who sent it.
+        from: String,
+        /// The field and what is wrong with it.
+        problem: String,
+    },
+    /// The message, the reply or the news cannot be written down as a value.
+    #[error("this cannot be sent: {0}")]
+    Unsendable(#[from] ConvertError),
+    /// There is no message to reply to.
+    #[error(
+        "there is no message to reply to at {address}: each needs one reply, from the thread that waited for it"
+    )]
+    NothingToReplyTo {
+        /// Where the reply was to be sent from.
+        address: Address,
+    },
+    /// The news were not sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The topic can be none, or the publisher takes no more listeners.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// Some news did not arrive: the program waited for them too seldom. Those after them will.
+    #[error(transparent)]
+    News(NewsError),
+    /// The line cannot be split into words.
+    #[error("{line:?} is no command: {problem}")]
+    CommandLine {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The text was not made by [`bytes_to_string`](super::bytes_to_string).
+    #[error("the text is not base64 at byte {position}")]
+    Base64 {
+        /// Where, in bytes.
+        position: usize,
+    },
+    /// The address was closed while the program waited: by [`close`](super::close) or
+    /// [`unadvertise`](super::unadvertise), or because the program ends.
+    #[error("this address has been closed")]
+    Closed,
+}
+
+impl ZeroError {
+    pub(super) fn from_call(address: Address, error: CallError) -> Self {
+        match error {
+            CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
+                Self::NoReply { address, waited: after }
+            }
+            CallError::BadReply { service, problem } => Self::Unexpected { from: service, problem },
+            other => Self::Call(other),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Messages and their replies.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use meshzero_actors::inbound::Inbound;
+use meshzero_proto::codec;
+use meshzero_proto::refusal::Refusal;
+
+use super::address::{Address, IntoAddress};
+use super::desk;
+use super::error::ZeroError;
+use super::mailbox::{self, Taken};
+use super::node::{self, Node};
+use super::wait::Wait;
+use crate::block_on::block_on;
+use crate::value::Value;
+
+/// Sends one message and waits for the reply, which becomes whatever type the program expects: [`Value`] takes any.
+///
+/// Messages that several programs send to one address are handed out in the order in which they arrive. A call that
+/// timed out leaves everything usable: send again, or something else. With [`FOREVER`](super::FOREVER) it waits as long
+/// as the other end lives, and a minute for somebody to be there at all.
+///
+/// An actor of the [typed half](crate) that handles [`Value`] can be called as well.
+///
+/// # Errors
+/// [`ZeroError::Address`]; [`ZeroError::Discover`] if nobody answers at the address; [`ZeroError::NoReply`] if the reply
+/// did not come in time; [`ZeroError::Call`] if it never will; [`ZeroError::Unexpected`] if it is of another type;
+/// [`ZeroError::Unsendable`] if the message cannot be written down.
+///
+/// ```no_run
+/// use meshzero::{Value, zero};
+///
+/// let hello = zero::discover("hello", 10)?;
+/// let reply: String = zero::send_message_to(hello, "World", 5)?;
+/// let anything: Value = zero::send_message_to(hello, ("a list", 2, true), 0.5)?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn send_message_to<R: DeserializeOwned>(
+    address: impl IntoAddress,
+    message: impl Serialize,
+    wait: impl Into<Wait>,
+) -> Result<R, ZeroError> {
+    let (address, wait) = (address.into_address()?, wait.into());
+    let message = Value::of(&message)?;
+    let node = node::node()?;
+    let reply = block_on(call(&node, address, message, wait))?;
+    reply.to().map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
+}
+
+async fn call(node: &Node, address: Address, message: Value, wait: Wait) -> Result<Value, ZeroError> {
+    let deadline = wait.deadline();
+    let service = node.remote(address, wait.longest()).await?;
+    let left = match deadline {
+        Some(deadline) => deadline.saturating_duration_since(std::time::Instant::now()),
+        None => wait.longest(),
+    };
+    service.send(message).timeout(left).await.map_err(|error| {
+        if !matches!(error, crate::CallError::Refused { .. }) {
+            node.forget(address);
+        }
+        match ZeroError::from_call(address, error) {
+            // The time that the connecting took was allowed as well.
+            ZeroError::NoReply { address, .. } => ZeroError::NoReply { address, waited: wait.longest() },
+            other => other,
+        }
+    })
+}
+
+/// Waits for the next message that somebody sends to this address of ours, and hands it out as the type that the program
+/// expects; `None` when none came in time. The sender waits until [`send_reply_to`] is called in the same thread.
+///
+/// The address is one that [`advertise`](super::advertise) or [`address`](super::address) gave, or any other of this
+/// computer: then it is listened at from now on. Several threads may wait at one address, each for its own messages.
+///
+/// What is not handed out: a message whose sender has given up, and one that is not of the expected type, whose sender
+/// is told the field at fault. A thread that waits again without a reply has its earlier message refused: its sender is
+/// told that no reply will come. At most 256 messages wait at an address; while they do, further senders wait in turn.
+///
+/// # Errors
+/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Closed`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::advertise("hello")?;
+/// while let Some(name) = zero::wait_for_message_from::<String>(address, zero::FOREVER)? {
+///     zero::send_reply_to(address, format!("Hello, {name}!"))?;
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn wait_for_message_from<M: DeserializeOwned>(
+    address: impl IntoAddress,
+    wait: impl Into<Wait>,
+) -> Result<Option<M>, ZeroError> {
+    let Some((address, message, inbound)) = next_message(address.into_address()?, wait.into())? else {
+        return Ok(None);
+    };
+    desk::keep(address, inbound)?;
+    Ok(Some(message))
+}
+
+/// As [`wait_for_message_from`], and replies with nothing ([`Value::Null`]) at once, for messages that need no answer.
+///
+/// # Errors
+/// As [`wait_for_message_from`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::advertise("lamp")?;
+/// while let Some(colour) = zero::wait_for_message_from_autoreply::<String>(address, zero::FOREVER)? {
+///     println!("shining in {colour}");
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
+    address: impl IntoAddress,
+    wait: impl Into<Wait>,
+) -> Result<Option<M>, ZeroError> {
+    let Some((_, message, inbound)) = next_message(address.into_address()?, wait.into())? else {
+        return Ok(None);
+    };
+    if let Some(reply) = inbound.reply {
+        reply.send(&Value::Null);
+    }
+    Ok(Some(message))
+}
+
+/// Replies to the message that this thread took last with [`wait_for_message_from`] at this address.
+///
+/// # Errors
+/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. A sender that has given up meanwhile is
+/// no error.
+///
+/// ```no_run
+/// use meshzero::{Value, zero};
+///
+/// let address = zero::advertise("sum")?;
+/// while let Some(numbers) = zero::wait_for_message_from::<Vec<f64>>(address, zero::FOREVER)? {
+///     zero::send_reply_to(address, numbers.iter().sum::<f64>())?;
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
+    let address = address.into_address()?;
+    let inbound = match node::node()?.open_endpoint(address) {
+        Some(endpoint) => desk::take(endpoint.address)?,
+        None => None,
+    };
+    let Some(inbound) = inbound else { return Err(ZeroError::NothingToReplyTo { address }) };
+    let reply = match Value::of(&reply) {
+        Ok(reply) => reply,
+        Err(error) => {
+            mailbox::refuse(inbound, Refusal::BadReply { problem: error.to_string() });
+            return Err(error.into());
+        }
+    };
+    if let Some(way) = inbound.reply {
+        way.send(&reply);
+    }
+    Ok(())
+}
+
+/// The next message that is an `M`, with the address as its endpoint knows it.
+fn next_message<M: DeserializeOwned>(
+    address: Address,
+    wait: Wait,
+) -> Result<Option<(Address, M, Inbound)>, ZeroError> {
+    let node = node::node()?;
+    let endpoint = node.endpoint_at(address)?;
+    let address = endpoint.address;
+    if let Some(before) = desk::take(address)? {
+        desk::leave_unanswered(address, before);
+    }
+    let deadline = wait.deadline();
+    loop {
+        let inbound = match endpoint.mailbox.take(deadline) {
+            Taken::Message(inbound) => inbound,
+            Taken::TimedOut => return Ok(None),
+            Taken::Closed => return Err(ZeroError::Closed),
+        };
+        match codec::decode(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
+            Ok(message) => return Ok(Some((address, message, inbound))),
+            Err(error) => {
+                let problem = error.to_string();
+                tracing::warn!(%address, %problem, "a message is not what this program expects; its sender is told");
+                let why = Refusal::Undecodable { message: "message".to_owned(), problem };
+                mailbox::refuse(inbound, why);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! NetworkZero's verbs: plain functions that wait, for beginners and for any thread.
+//!
+//! There is nothing to set up and nothing to hold: the first verb joins the mesh with a node that the program does not
+//! see, on a thread of its own, so the verbs work in a plain `fn main`, inside an actix System and inside tokio alike.
+//! (There they hold up the thread that calls them; async code has [`Mesh`](crate::Mesh).)
+//!
+//! One program offers something under a name:
+//!
+//! ```no_run
+//! use meshzero::zero;
+//!
+//! fn main() -> Result<(), zero::ZeroError> {
+//!     let address = zero::advertise("hello")?;
+//!     while let Some(name) = zero::wait_for_message_from::<String>(address, zero::FOREVER)? {
+//!         zero::send_reply_to(address, format!("Hello, {name}!"))?;
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! and another one, on any computer of the same network, uses it:
+//!
+//! ```no_run
+//! use meshzero::zero;
+//!
+//! fn main() -> Result<(), zero::ZeroError> {
+//!     let hello = zero::discover("hello", 10)?;
+//!     let reply: String = zero::send_message_to(hello, "World", 5)?;
+//!     println!("{reply}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # The verbs
+//! | NetworkZero | here |
+//! |---|---|
+//! | `advertise(name)` | [`advertise`]`(name)` |
+//! | `advertise(name, address)` | [`advertise_at`]`(name, address)` |
+//! | `advertise(name, fail_if_exists=True)` | [`advertise_with`]`(name, Advert { if_exists: IfExists::Fail, .. })` |
+//! | at exit | [`unadvertise`]`(name)`, [`close`]`()` |
+//! | `discover(name, wait_for_s)` | [`discover`]`(name, wait)` |
+//! | `discover_all()` | [`discover_all`]`(wait)` |
+//! | `discover_group(group)` | [`discover_group`]`(group, wait)` |
+//! | `discover_group(group, separator, exclude)` | [`discover_group_with`]`(group, wait, Group { separator, exclude })` |
+//! | `send_message_to(address, message, wait)` | [`send_message_to`]`(address, message, wait)` |
+//! | `wait_for_message_from(address, wait)` | [`wait_for_message_from`]`(address, wait)` |
+//! | `wait_for_message_from(…, autoreply=True)` | [`wait_for_message_from_autoreply`]`(address, wait)` |
+//! | `send_reply_to(address, reply)` | [`send_reply_to`]`(address, reply)` |
+//! | `send_news_to(address, topic, data)` | [`send_news_to`]`(address, topic, data)` |
+//! | `wait_for_news_from(addresses, prefixes, wait)` | [`wait_for_news_from`]`(addresses, prefixes, wait)` |
+//! | `address()` | [`address()`] |
+//! | `address("192.168.*")` | [`address_at`]`("192.168.*")` |
+//! | `action_and_params(line)` | [`action_and_params`]`(line)` |
+//! | `bytes_to_string`, `string_to_bytes` | [`bytes_to_string`], [`string_to_bytes`] |
+//!
+//! A wait is [`FOREVER`], seconds (`5`, `0.5`), or a [`Duration`](std::time::Duration); `0` takes what is there. Messages,
+//! replies and news are of any type that serde knows; the one who takes them says which, and [`Value`](crate::Value) is
+//! any. An [`Address`] is what the verbs give, or text (`"192.168.1.7:9000"`).
+//!
+//! # What differs
+//! - One address takes messages and news. NetworkZero needs one for each.
+//! - A call that timed out is an error, and everything can be used again. There the program must start again. A wait
+//!   that timed out is `None`, and a name that is not found an error that says what was heard instead.
+//! - Any number of callers, served in the order of arrival. Who has given up is not served. Several threads may wait at
+//!   one address; each replies to what it took. There a second thread is an error.
+//! - Who waits again without having replied goes on: the earlier caller is told that there will be no reply. There it is
+//!   an error, and the caller waits for ever.
+//! - Bytes are values: send `Value::from(bytes)`. A `Vec<u8>` goes as a list of numbers, which is longer.
+//! - The first news after a subscription are never lost, nothing is lost between two waits, and if more than 1,024 items
+//!   wait, the next wait says how many were dropped. Nothing sleeps half a second.
+//! - `advertise` listens at once, and a name stays as long as its program lives: there is no `ttl_s`. Another program may
+//!   advertise the same name as well; the same program keeps its address, or moves the name with [`advertise_at`].
+//! - `discover_group` takes a wait, and names may have 128 bytes.
+//!
+//! # At the end
+//! A program that returns from `main` says goodbye by itself where the system lets it; see [`close`].
+
+mod address;
+mod advertise;
+mod desk;
+mod discover;
+mod endpoint;
+mod error;
+mod listener;
+mod mailbox;
+mod message;
+mod news;
+mod node;
+mod text;
+mod wait;
+
+pub use address::{Address, IntoAddress, IntoAddresses};
+pub use advertise::{Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, unadvertise};
+pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
+pub use error::ZeroError;
+pub use message::{
+    send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply,
+};
+pub use news::{IntoPrefixes, send_news_to, wait_for_news_from};
+pub use node::{close, join};
+pub use text::{action_and_params, bytes_to_string, string_to_bytes};
+pub use wait::{FOREVER, Wait};

@@ -1,0 +1,156 @@
+//! News: what a program tells everybody who listens.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::address::{IntoAddress, IntoAddresses};
+use super::desk;
+use super::error::ZeroError;
+use super::listener::{Listener, Subject};
+use super::node;
+use super::wait::Wait;
+use crate::block_on::block_on;
+use crate::value::Value;
+
+/// How long the first wait allows the publishers to confirm the subscription, even if it is to wait less.
+const CONFIRM: Duration = Duration::from_millis(500);
+
+/// Sends news to everybody who listens to this address of ours, and does not wait for them. The same address may take
+/// messages.
+///
+/// # Errors
+/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Publish`] if the
+/// topic can be none (at most 128 bytes without control characters) or the news are too long;
+/// [`ZeroError::Unsendable`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// let address = zero::advertise("weather")?;
+/// zero::send_news_to(address, "temperature", 21.5)?;
+/// zero::send_news_to(address, "wind/speed", ("north", 12))?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn send_news_to(
+    address: impl IntoAddress,
+    topic: impl AsRef<str>,
+    data: impl Serialize,
+) -> Result<(), ZeroError> {
+    let endpoint = node::node()?.endpoint_at(address.into_address()?)?;
+    endpoint.service.publish(topic, &Value::of(&data)?)?;
+    Ok(())
+}
+
+/// Waits for news of one address, or of several, whose topic begins with a prefix, or with one of several; the empty
+/// prefix takes all. Gives the topic and the data, or `None` when none came in time.
+///
+/// The first wait subscribes, and everything that is sent after it has returned is there for the next waits of the same
+/// thread for the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A
+/// publisher confirms a subscription within milliseconds; so long, and half a second at most, the first wait lasts even
+/// if it is to wait for nothing. A publisher that is not there yet, or that starts again, is listened to as soon as it
+/// is. Every thread listens for itself and gets everything.
+///
+/// # Errors
+/// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Unexpected`] if the data
+/// are not of the type that the program expects; [`ZeroError::News`] if items were dropped because this program did not
+/// wait for so long. After the last two, the next wait goes on.
+///
+/// ```no_run
+/// use meshzero::{Value, zero};
+///
+/// let weather = zero::discover("weather", 10)?;
+/// let first: Option<(String, f64)> = zero::wait_for_news_from(weather, "temperature", 2)?;
+///
+/// let stations: Vec<_> = zero::discover_group("weather", 5)?.into_iter().map(|(_, address)| address).collect();
+/// while let Some((topic, data)) =
+///     zero::wait_for_news_from::<Value>(&stations, ["wind", "rain"], zero::FOREVER)?
+/// {
+///     println!("{topic}: {data}");
+/// }
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn wait_for_news_from<T: DeserializeOwned>(
+    addresses: impl IntoAddresses,
+    prefixes: impl IntoPrefixes,
+    wait: impl Into<Wait>,
+) -> Result<Option<(String, T)>, ZeroError> {
+    let subject = Subject::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
+    let deadline = wait.into().deadline();
+    let (mut listener, patience) = match desk::take_listener(&subject)? {
+        Some(listener) => (listener, Duration::ZERO),
+        None => (Listener::open(node::node()?, subject), CONFIRM),
+    };
+    let next = block_on(listener.next(deadline, Instant::now() + patience));
+    // What has ended is made anew by the next wait.
+    if !matches!(next, Err(ZeroError::Closed | ZeroError::Subscribe(_))) {
+        desk::put_back(listener)?;
+    }
+    let Some(news) = next? else { return Ok(None) };
+    match news.item.to() {
+        Ok(data) => Ok(Some((news.topic.as_str().to_owned(), data))),
+        Err(error) => Err(ZeroError::Unexpected {
+            from: news.from.to_string(),
+            problem: format!("topic {:?}: {error}", news.topic),
+        }),
+    }
+}
+
+/// What [`wait_for_news_from`] takes: one prefix, or several in an array, a slice or a `Vec`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a prefix of topics nor a list of them",
+    note = "pass text, such as \"\" for everything, or several texts: [\"wind\", \"rain\"]"
+)]
+pub trait IntoPrefixes {
+    /// The prefixes.
+    fn into_prefixes(self) -> Vec<String>;
+}
+
+impl IntoPrefixes for &str {
+    fn into_prefixes(self) -> Vec<String> {
+        vec![self.to_owned()]
+    }
+}
+
+impl IntoPrefixes for String {
+    fn into_prefixes(self) -> Vec<String> {
+        vec![self]
+    }
+}
+
+impl IntoPrefixes for &String {
+    fn into_prefixes(self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl<S: AsRef<str>> IntoPrefixes for &[S] {
+    fn into_prefixes(self) -> Vec<String> {
+        self.iter().map(|prefix| prefix.as_ref().to_owned()).collect()
+    }
+}
+
+impl<S: AsRef<str>> IntoPrefixes for Vec<S> {
+    fn into_prefixes(self) -> Vec<String> {
+        self.as_slice().into_prefixes()
+    }
+}
+
+impl<S: AsRef<str>> IntoPrefixes for &Vec<S> {
+    fn into_prefixes(self) -> Vec<String> {
+        self.as_slice().into_prefixes()
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> IntoPrefixes for [S; N] {
+    fn into_prefixes(self) -> Vec<String> {
+        self.as_slice().into_prefixes()
+    }
+}
+
+impl<S: AsRef<str>, const N: usize> IntoPrefixes for &[S; N] {
+    fn into_prefixes(self) -> Vec<String> {
+        self.as_slice().into_prefixes()
+    }
+}

@@ -1,0 +1,40 @@
+//! The blocking verbs: NetworkZero's own programs, what makes them better than the originals, and bad input.
+
+mod exit;
+mod messages;
+mod names;
+mod news;
+mod programs;
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use meshzero::{Mesh, zero};
+
+/// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Joins the verbs' hidden node, which all tests of this process share, to a mesh of its own on loopback.
+fn join() {
+    static JOINED: OnceLock<()> = OnceLock::new();
+    JOINED.get_or_init(|| {
+        let mesh = format!("test-{:032x}", fastrand::u128(..));
+        zero::join(Mesh::join().mesh(mesh).interfaces("lo")).expect("the first verb of this process");
+    });
+}
+
+/// A name that no other test has.
+fn unique(name: &str) -> String {
+    join();
+    format!("{name}-{:016x}", fastrand::u64(..))
+}
+
+/// A thread whose result, or panic, is passed on by `done`.
+fn meanwhile<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    thread::spawn(work)
+}
+
+fn done<T>(thread: thread::JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
