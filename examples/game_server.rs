@@ -172,10 +172,6 @@ impl Place {
         let y = (self.y + (towards.y - self.y).signum()).clamp(0, FIELD.y - 1);
         Self { x, y }
     }
-
-    fn steps_to(self, other: Place) -> u16 {
-        self.x.abs_diff(other.x).max(self.y.abs_diff(other.y))
-    }
 }
 
 #[actix::main]
@@ -226,8 +222,9 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         let snapshot = news.item;
         (seen, missed) = (seen + 1, missed + news.skipped);
         let Some(me) = snapshot.players.iter().find(|other| other.number == player) else { continue };
-        let nearest = || snapshot.coins.iter().copied().min_by_key(|coin| me.at.steps_to(*coin));
-        goal = goal.filter(|coin| snapshot.coins.contains(coin)).or_else(nearest);
+        // Any coin, for two who went for the nearest would soon walk in one another's steps.
+        goal = goal.filter(|coin| snapshot.coins.contains(coin));
+        goal = goal.or_else(|| fastrand::choice(&snapshot.coins).copied());
         let now = game.send(Input { player, towards: goal.unwrap_or(me.at) }).await??;
         if snapshot.tick >= next_report {
             next_report = snapshot.tick + u64::from(TICKS_A_SECOND);

@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    #[actix_rt::test]
+    #[actix::test]
     async fn the_newest_is_taken_as_of_the_moment_of_taking() {
         let (sink, mut arrivals) = pair(Policy::Latest);
         let [a, b] = ["a", "b"].map(|name| ServiceName::new(name).expect("a name"));
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(take(&mut arrivals).await, "end");
     }
 
-    #[actix_rt::test]
+    #[actix::test]
     async fn all_others_are_kept_in_order_and_hold_up_the_feed() {
         let (sink, mut arrivals) = pair(Policy::default());
         let a = ServiceName::new("a").expect("a name");
