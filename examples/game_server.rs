@@ -172,10 +172,6 @@ impl Place {
         let y = (self.y + (towards.y - self.y).signum()).clamp(0, FIELD.y - 1);
         Self { x, y }
     }
-
-    fn steps_to(self, other: Place) -> u16 {
-        self.x.abs_diff(other.x).max(self.y.abs_diff(other.y))
-    }
 }
 
 #[actix::main]
@@ -215,6 +211,7 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
     let mut snapshots = game.subscribe::<Snapshot>("snapshot").latest().await?;
     let player = game.send(Join { name: name.to_owned() }).await??;
     let mut stopped = std::pin::pin!(stopped());
+    let mut goal = None;
     let (mut seen, mut missed, mut next_report) = (0, 0, 0);
     loop {
         let news = tokio::select! {
@@ -225,16 +222,17 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         let snapshot = news.item;
         (seen, missed) = (seen + 1, missed + news.skipped);
         let Some(me) = snapshot.players.iter().find(|other| other.number == player) else { continue };
-        if let Some(coin) = snapshot.coins.iter().min_by_key(|coin| me.at.steps_to(**coin)) {
-            let now = game.send(Input { player, towards: *coin }).await??;
-            if snapshot.tick >= next_report {
-                next_report = snapshot.tick + u64::from(TICKS_A_SECOND);
-                let late = now.saturating_sub(snapshot.tick);
-                println!(
-                    "tick {:4}, {late:2} behind, {seen:4} snapshots seen, {missed:4} skipped, {:2} points",
-                    snapshot.tick, me.score
-                );
-            }
+        // Any coin, for two who went for the nearest would soon walk in one another's steps.
+        goal = goal.filter(|coin| snapshot.coins.contains(coin));
+        goal = goal.or_else(|| fastrand::choice(&snapshot.coins).copied());
+        let now = game.send(Input { player, towards: goal.unwrap_or(me.at) }).await??;
+        if snapshot.tick >= next_report {
+            next_report = snapshot.tick + u64::from(TICKS_A_SECOND);
+            let behind = now.saturating_sub(snapshot.tick);
+            println!(
+                "tick {:4}, {behind:2} behind, {seen:4} snapshots seen, {missed:4} skipped, {:2} points",
+                snapshot.tick, me.score
+            );
         }
     }
     match game.send(Leave { player }).await {
@@ -251,7 +249,7 @@ fn play() -> Result {
     let ada = demo.start("ada", &["bot", "ada"])?;
     let bob = demo.start("bob", &["bot", "bob"])?;
     let slow = demo.start("slow", &["bot", "slow", "300"])?;
-    ada.says("tick  150")?;
+    server.says("   150  ")?;
     slow.leaves()?;
     bob.leaves()?;
     ada.leaves()?;

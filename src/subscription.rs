@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use futures_core::Stream;
+use meshzero_actors::arrivals::Arrivals;
 use meshzero_actors::call::deadline_in;
 use meshzero_actors::discovery::List;
 use meshzero_actors::feed::Event;
@@ -152,7 +153,7 @@ impl<T: Wire> IntoFuture for Subscribe<T> {
 /// with whoever publishes under the name.
 pub struct Subscription<T> {
     node: Arc<Node>,
-    events: subscriber::Receiver,
+    events: Arrivals,
     /// Items replaced since the last one that came, by publisher.
     skipped: HashMap<ServiceName, u64>,
     item: PhantomData<fn() -> T>,

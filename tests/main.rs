@@ -5,6 +5,7 @@
 mod calls;
 mod describe;
 mod evolution;
+mod examples;
 mod failures;
 mod news;
 mod pair;

@@ -15,9 +15,10 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{GapReason, Next, Subscribe};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time;
 
+use crate::arrivals::Sink;
 use crate::dial;
 use crate::inbound;
 use crate::incoming::Incoming;
@@ -45,9 +46,6 @@ pub enum Event {
     /// The publisher is gone, or cannot be reached.
     Lost,
 }
-
-/// Where a subscriber's events go, with the name of the publisher they come from.
-pub type Sink = mpsc::Sender<(ServiceName, Event)>;
 
 /// Why a subscription does not stand.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +117,7 @@ impl Feed {
             }
         }
         // Nobody to tell where this fails.
-        let _ = sink.send((from.clone(), Event::Lost)).await;
+        let _ = sink.send(from, Event::Lost).await;
     }
 }
 
@@ -163,7 +161,7 @@ async fn run_local(feed: &crate::publisher::Feed, filled: &Notify, from: &Servic
             Next::Item(item) => Event::Item { topic: item.topic, encoding: item.encoding, bytes: item.bytes },
             Next::Gap(count, reason) => Event::Gap(count, reason),
         };
-        if sink.send((from.clone(), event)).await.is_err() {
+        if sink.send(from, event).await.is_err() {
             return;
         }
     }
@@ -183,7 +181,7 @@ async fn run_remote(mut incoming: Incoming, from: &ServiceName, sink: &Sink) {
             _ => continue,
         };
         let Some(event) = event else { return tracing::warn!(%from, "a publisher broke the protocol") };
-        if sink.send((from.clone(), event)).await.is_err() {
+        if sink.send(from, event).await.is_err() {
             return;
         }
     }

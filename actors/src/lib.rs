@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alarms;
+pub mod arrivals;
 pub mod call;
 pub mod config;
 pub mod describe;

@@ -8,19 +8,17 @@ use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
 use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::news::Subscribe;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
+use crate::arrivals::{self, Arrivals, Sink};
 use crate::discovery::{Seek, Watch, Watcher};
-use crate::feed::{Event, Feed, FeedError, Sink};
+use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
 use crate::keeper;
 use crate::node::Node;
 use crate::own::Own;
-
-/// Events that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
-const AHEAD: usize = 64;
 
 /// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -46,9 +44,6 @@ pub enum SubscribeFault {
     Gone(#[from] Gone),
 }
 
-/// A standing subscription. Dropping the receiver ends it.
-pub type Receiver = mpsc::Receiver<(meshzero_proto::name::ServiceName, Event)>;
-
 /// Subscribes, and waits until the publishers named by `known` have confirmed it. Works on any executor.
 ///
 /// # Errors
@@ -61,12 +56,12 @@ pub async fn subscribe(
     publishers: Publishers,
     known: Vec<Instance>,
     subscribe: Subscribe,
-) -> Result<Receiver, SubscribeFault> {
-    let (sink, receiver) = mpsc::channel(AHEAD);
+) -> Result<Arrivals, SubscribeFault> {
+    let (sink, arrivals) = arrivals::pair(subscribe.policy);
     let follower = Follower { node: Parts::of(node), subscribe, sink };
     let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
     confirmed?;
-    Ok(receiver)
+    Ok(arrivals)
 }
 
 /// What the follower needs of its node. Not the node itself, which would never be left.

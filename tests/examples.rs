@@ -1,0 +1,175 @@
+//! The examples, each started as its header says and judged by what it prints.
+
+use std::process::Command;
+use std::time::Duration;
+
+use meshzero_testing::{Process, example};
+
+/// Generous: the machine may be busy. Nothing in the examples takes this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An example's processes, in a mesh of their own on this machine.
+struct Cast {
+    example: &'static str,
+    mesh: String,
+}
+
+impl Cast {
+    fn of(example: &'static str) -> Self {
+        Self { example, mesh: format!("test-{:032x}", fastrand::u128(..)) }
+    }
+
+    #[track_caller]
+    fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = Command::new(example(self.example));
+        command.args(arguments).env_remove("MESHZERO_PEERS").env_remove("MESHZERO_PORTS");
+        Process::start(command.env("MESHZERO_MESH", &self.mesh).env("MESHZERO_INTERFACES", "lo"))
+    }
+
+    /// Starts it and waits until it prints `line`.
+    #[track_caller]
+    fn start_until(&self, arguments: &[&str], line: &str) -> Process {
+        let mut process = self.start(arguments);
+        process.expect_line(line, PATIENCE);
+        process
+    }
+}
+
+/// The number before a word, as in `12 skipped`.
+#[track_caller]
+fn number_before(line: &str, word: &str) -> u64 {
+    let before = line.split(word).next().and_then(|before| before.split_whitespace().last());
+    let number = before.and_then(|number| number.replace(',', "").parse().ok());
+    number.unwrap_or_else(|| panic!("there is no number before {word:?} in {line:?}"))
+}
+
+#[test]
+fn hello_greets_in_one_process_and_in_two() {
+    let cast = Cast::of("hello");
+    assert_eq!(cast.start(&[]).succeed(PATIENCE), "Hello, mesh!\n");
+    let mut greeter = cast.start_until(&["serve"], "greeter is at 127.0.0.1:");
+    assert_eq!(cast.start(&["Ada"]).succeed(PATIENCE), "Hello, Ada!\n");
+    greeter.interrupt();
+    assert!(greeter.wait(PATIENCE).success());
+}
+
+#[test]
+fn everybody_in_the_chat_hears_everybody_and_status_knows_who_is_there() {
+    let cast = Cast::of("chat");
+    let mut status = cast.start(&["status"]);
+    let hub = cast.start_until(&["hub"], "the room is open");
+    let mut ada = cast.start(&["speaker", "ada"]);
+    status.expect_line("here: ada, hub", PATIENCE);
+    let mut bob = cast.start(&["speaker", "bob"]);
+    status.expect_line("here: ada, bob, hub", PATIENCE);
+
+    ada.send_line("is anybody here?");
+    bob.expect_line("ada: is anybody here?", PATIENCE);
+    ada.expect_line("ada: is anybody here?", PATIENCE);
+    bob.send_line("I am");
+    ada.expect_line("bob: I am", PATIENCE);
+    bob.send_line("@ada come with me");
+    ada.expect_line("bob whispers: come with me", PATIENCE);
+    ada.send_line("?");
+    ada.expect_line("(with you: bob)", PATIENCE);
+    ada.send_line("@nobody psst");
+    ada.expect_line("not said: nobody advertises \"chat/nobody\"", PATIENCE);
+
+    bob.close_stdin();
+    assert!(bob.wait(PATIENCE).success());
+    status.expect_line("here: ada, hub", PATIENCE);
+    ada.kill();
+    status.expect_line("here: hub", PATIENCE);
+    assert!(!bob.stdout().contains("whispers"), "a whisper is for one");
+    drop(hub);
+}
+
+#[test]
+fn the_task_of_a_robot_that_is_killed_is_done_by_another() {
+    let cast = Cast::of("robots");
+    // So slow that it is under way whenever it is killed.
+    let mut slow = cast.start_until(&["robot", "slow", "0.01"], "robot/slow is process");
+    let mut coordinator = cast.start(&["coordinator"]);
+    coordinator.expect_line("robot/slow goes to dock", PATIENCE);
+    slow.expect_line("drives to", PATIENCE);
+    let mut others = ["a", "b"].map(|name| cast.start(&["robot", name, "40"]));
+    // All that the others can do is done, and the rest is with the slow one.
+    for _ in 0..8 {
+        coordinator.expect_line("reached", PATIENCE);
+    }
+    slow.kill();
+    coordinator.expect_line("gives back dock", PATIENCE);
+    coordinator.expect_line("reached dock", PATIENCE);
+    coordinator.expect_line("9 of 9 waypoints reached", PATIENCE);
+    let transcript = coordinator.succeed(PATIENCE);
+    assert!(transcript.contains("robot/slow is gone"), "{transcript}");
+    for robot in ["robot/a ", "robot/b ", "robot/slow "] {
+        let row = transcript.lines().find(|line| line.starts_with(robot)).expect("a row for each robot");
+        let poses = row.split_whitespace().nth(2).and_then(|poses| poses.parse::<u64>().ok());
+        assert!(poses.expect("a count of poses") > 0, "{row}");
+    }
+    assert!(others.iter_mut().all(Process::is_running), "a death is nobody else's");
+}
+
+#[test]
+fn a_player_that_is_stopped_holds_up_nobody_and_sees_the_latest_when_it_goes_on() {
+    let cast = Cast::of("game_server");
+    let mut server = cast.start_until(&["server"], "the game is on");
+    let mut ada = cast.start_until(&["bot", "ada"], "tick");
+    let mut bob = cast.start_until(&["bot", "bob"], "tick");
+    server.expect_line("ada joins", PATIENCE);
+    server.expect_line("bob joins", PATIENCE);
+
+    bob.pause();
+    let first = number_before(&ada.expect_line("behind", PATIENCE).replace("tick ", ""), ", ");
+    let mut last = first;
+    while last < first + 90 {
+        let line = ada.expect_line("behind", PATIENCE);
+        last = number_before(&line.replace("tick ", ""), ", ");
+        assert_eq!(number_before(&line, "skipped"), 0, "{line}");
+    }
+    bob.resume();
+    // Those that came while it stood still it does not work off one by one.
+    while number_before(&bob.expect_line("skipped", PATIENCE), "skipped") < 30 {}
+
+    ada.interrupt();
+    ada.expect_line("left with", PATIENCE);
+    assert!(ada.wait(PATIENCE).success());
+    server.expect_line("ada leaves with", PATIENCE);
+}
+
+#[test]
+fn throughput_counts_what_arrived_and_loses_nothing() {
+    let output = Cast::of("throughput").start(&[]).succeed(PATIENCE);
+    for what in ["calls, one at a time", "calls, 64 in flight", "news "] {
+        let row = output.split(what).nth(1).unwrap_or_else(|| panic!("no row {what:?}:\n{output}"));
+        let columns: Vec<&str> = row.lines().next().unwrap_or(row).split_whitespace().collect();
+        assert!(number_before(columns[0], "x") > 0, "{what}: {columns:?}");
+        assert_eq!(columns[1], "0", "{what}: lost\n{output}");
+        assert!(number_before(columns[2], "x") > 0, "{what}: {columns:?}");
+    }
+}
+
+#[test]
+fn every_demo_ends_by_itself() {
+    let finished =
+        [("chat", "here: ada, hub"), ("robots", "9 of 9 waypoints"), ("game_server", "leaves with")];
+    for (name, line) in finished {
+        let output = Cast::of(name).start(&["demo"]).succeed(PATIENCE);
+        assert!(output.contains(line), "{name} without {line:?}:\n{output}");
+    }
+}
+
+#[test]
+fn the_roles_of_a_demo_that_is_killed_end_as_well() {
+    let cast = Cast::of("robots");
+    let mut demo = cast.start(&["demo"]);
+    let line = demo.expect_line("robot/a is process", PATIENCE);
+    let pid = number_before(&line, " at ");
+    demo.kill();
+    meshzero_testing::eventually(PATIENCE, "the robot has ended", || {
+        let status =
+            Command::new("kill").args(["-s", "0", &pid.to_string()]).output().expect("kill runs").status;
+        (!status.success()).then_some(())
+    });
+}
