@@ -14,6 +14,10 @@ use tokio::time::{self, Instant};
 /// the internet; on a local network a connection takes less than a millisecond).
 const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 
+/// How long the other addresses are waited for once one has answered that the endpoint is not there. All lead to the
+/// same listener, and where multicast is blocked the IPv6 ones often lead nowhere, which shows after seconds only.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
 /// Why an endpoint could not be reached or did not accept.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -87,6 +91,7 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
     let mut next_at = Instant::now();
     let mut told = DialError::NoAddress;
     let mut exhausted = false;
+    let mut give_up = None;
     loop {
         // Not by a timer: even one that is due takes a millisecond, which is more than the whole handshake.
         while !exhausted && next_at <= Instant::now() {
@@ -100,12 +105,17 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
         }
         tokio::select! {
             () = time::sleep_until(next_at), if !exhausted => {}
+            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(dialled)) => return Ok(dialled),
                 Ok(Err(error)) => {
                     next_at = Instant::now();
-                    if matches!(error, DialError::Unreachable { .. }) && says_more(&told) { continue }
-                    told = error;
+                    if weight(&error) >= REFUSAL {
+                        give_up.get_or_insert(next_at + AFTER_REFUSAL);
+                    }
+                    if weight(&error) >= weight(&told) {
+                        told = error;
+                    }
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
@@ -114,8 +124,17 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
     }
 }
 
-fn says_more(error: &DialError) -> bool {
-    matches!(error, DialError::Rejected { .. } | DialError::NotMeshzero { .. })
+/// The weight of an error that is an answer, if only of the other host's system.
+const REFUSAL: u8 = 2;
+
+/// How much an error says about the endpoint.
+fn weight(error: &DialError) -> u8 {
+    match error {
+        DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 3,
+        DialError::Unreachable { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused => REFUSAL,
+        DialError::Unreachable { .. } | DialError::TimedOut { .. } => 1,
+        DialError::NoAddress => 0,
+    }
 }
 
 async fn shake_hands(address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
@@ -159,5 +178,31 @@ pub(crate) async fn read_greeting<T>(
         if let Some((greeting, _)) = parse(&bytes[..filled])? {
             return Ok(greeting);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::hello::Purpose;
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::MeshName;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_refuses_says_more_than_one_that_is_silent() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+        let hello = Hello {
+            mesh: MeshName::default(),
+            node: NodeId::from_random([1; 16]),
+            instance: None,
+            purpose: Purpose::Probe,
+            message_bytes: 1,
+        };
+        let addresses = [silent.local_addr().expect("bound"), refusing];
+        let error = dial(&addresses, &hello, Duration::from_secs(60)).await.expect_err("nobody answers");
+        assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
     }
 }

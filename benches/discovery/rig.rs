@@ -1,109 +1,70 @@
 //! What the bench asks of a mesh, in blocking calls.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context};
-use meshzero_actors::config::Config;
-use meshzero_actors::discovery::{Watch, Watcher};
-use meshzero_actors::hosted::Factory;
-use meshzero_actors::interfaces::Interfaces;
-use meshzero_actors::node::Node;
-use meshzero_actors::offer::{self, Offer, Offered, Only, Source};
-use meshzero_actors::place::Place;
-use meshzero_actors::route::Target;
-use meshzero_actors::router::Follow;
-use meshzero_proto::directory::{DirectoryEvent, Filter};
-use meshzero_proto::name::{MeshName, ServiceName};
+use meshzero::{Mesh, Service, Watch, WatchEvent, block_on};
 
 use crate::PATIENCE;
 
+/// A service that is only there to be found.
 pub(crate) struct Idle;
 
 impl Actor for Idle {
     type Context = Context<Self>;
 }
 
+/// What a watcher hears: the name of what came or went.
 pub(crate) enum Event {
     Up(String),
     Down(String),
 }
 
 pub(crate) struct Rig {
-    node: Arc<Node>,
-    runtime: tokio::runtime::Runtime,
+    mesh: Mesh,
 }
 
-pub(crate) struct Watching<'a> {
-    watcher: Watcher,
-    rig: &'a Rig,
+pub(crate) struct Watching {
+    watch: Watch,
 }
 
 impl Rig {
     pub(crate) fn join(mesh: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let config = Config {
-            mesh: MeshName::new(mesh).expect("a name"),
-            interfaces: Interfaces::loopback(),
-            ..Config::default()
-        };
-        let node = runtime.block_on(Node::start(config)).expect("joined");
-        Self { node, runtime }
+        Self { mesh: block_on(Mesh::join().mesh(mesh).interfaces("lo").into_future()).expect("joined") }
     }
 
-    pub(crate) fn advertise(&self, name: &str) -> Offered<Idle> {
-        let offer = Offer {
-            name: Some(ServiceName::new(name).expect("a name")),
-            source: Source::Factory(Box::new(|_| Box::new(|| Idle) as Factory<Idle>)),
-            handlers: Vec::new(),
-            place: Place::default(),
-            only: Only::OneOfMany,
-            topics: Vec::new(),
-        };
-        self.runtime.block_on(offer::offer(&self.node, offer)).expect("offered")
+    pub(crate) fn advertise(&self, name: &str) -> Service<Idle> {
+        block_on(self.mesh.advertise(name, || Idle).into_future()).expect("advertised")
     }
 
-    pub(crate) fn watch(&self) -> Watching<'_> {
-        let watch = self.node.discovery().send(Watch { filter: Filter::everything() });
-        Watching { watcher: self.runtime.block_on(watch).expect("the node lives"), rig: self }
+    pub(crate) fn watch(&self) -> Watching {
+        Watching { watch: self.mesh.watch("") }
     }
 
     pub(crate) fn discover(&self, name: &str) {
-        assert!(self.connects(name, PATIENCE), "{name} is not found");
+        block_on(self.mesh.discover(name).within(PATIENCE).into_future()).expect("found");
     }
 
     pub(crate) fn misses(&self, name: &str) -> bool {
-        !self.connects(name, Duration::from_millis(100))
-    }
-
-    fn connects(&self, name: &str, within: Duration) -> bool {
-        let name = ServiceName::new(name).expect("a name");
-        self.runtime.block_on(async {
-            let route = self.node.router().send(Follow(Target::Name(name))).await.expect("the node lives");
-            tokio::time::timeout(within, route.ready()).await.is_ok()
-        })
+        block_on(self.mesh.discover(name).within(Duration::from_millis(50)).into_future()).is_err()
     }
 
     pub(crate) fn leave(&self) {
-        self.runtime.block_on(self.node.leave());
+        block_on(self.mesh.close());
     }
 }
 
-impl Watching<'_> {
+impl Watching {
     pub(crate) fn next(&mut self, wanted: impl Fn(&Event) -> bool) -> Event {
-        let search = async {
-            loop {
-                let event = match self.watcher.recv().await.expect("the node lives") {
-                    DirectoryEvent::Up(instance) => Event::Up(instance.service.to_string()),
-                    DirectoryEvent::Down { instance, .. } => Event::Down(instance.service.to_string()),
-                    DirectoryEvent::Moved(_) => continue,
-                };
-                if wanted(&event) {
-                    return event;
-                }
+        loop {
+            let event = match block_on(self.watch.next()).expect("the node lives") {
+                WatchEvent::Up(instance) => Event::Up(instance.service.to_string()),
+                WatchEvent::Down { instance, .. } => Event::Down(instance.service.to_string()),
+                WatchEvent::Moved(_) => continue,
+            };
+            if wanted(&event) {
+                return event;
             }
-        };
-        let bounded = async { tokio::time::timeout(PATIENCE * 4, search).await };
-        self.rig.runtime.block_on(bounded).expect("an event in time")
+        }
     }
 }

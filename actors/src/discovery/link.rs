@@ -1,7 +1,7 @@
 //! One link to a peer: a task that carries what the two nodes tell each other, from the handshake to the end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -40,6 +40,8 @@ pub(super) enum Way {
 #[rtype(result = "Option<Admitted>")]
 pub(super) struct Linked {
     pub(super) node: NodeId,
+    /// The other end's address.
+    pub(super) from: IpAddr,
     pub(super) way: Way,
     pub(super) hand_on: bool,
 }

@@ -156,6 +156,12 @@ impl Discovery {
         instance.local || linked || self.directory.is_fresh(instance.id, now)
     }
 
+    /// Takes in an advert that came from elsewhere. Its addresses are put in the order in which this host tries them.
+    fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
+        let addresses = order(&advert.addresses, &self.own_addresses);
+        self.directory.hear(Advert { addresses, ..advert }, source, now)
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.directory.expire(now);

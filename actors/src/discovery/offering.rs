@@ -63,8 +63,11 @@ impl Discovery {
             // A link-local address says nothing to a host that does not know the link.
             IpAddr::V6(v6) => listens.is_ipv6() && !v6.is_unicast_link_local(),
         };
-        let own = self.own_addresses.iter().map(|own| own.ip).filter(meant);
-        let addresses = own.map(|ip| SocketAddr::new(ip, listens.port())).take(MAX_ADDRESSES).collect();
+        let mut own: Vec<IpAddr> = self.own_addresses.iter().map(|own| own.ip).filter(meant).collect();
+        // Loopback is of use to the same host only, and not what people want to see.
+        own.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
+        let addresses =
+            own.into_iter().map(|ip| SocketAddr::new(ip, listens.port())).take(MAX_ADDRESSES).collect();
         Advert { addresses, ..advert.clone() }
     }
 }

@@ -1,7 +1,7 @@
 //! Links to other nodes: what is told over them, and the static peers that are kept connected.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -43,6 +43,8 @@ pub(super) struct Links {
 
 struct Link {
     node: NodeId,
+    /// The other end's address.
+    from: IpAddr,
     way: Way,
     hand_on: bool,
     since: Instant,
@@ -160,19 +162,25 @@ impl Discovery {
     fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.links.get(&id) else { return changes };
-        let (node, hand_on) = (link.node, link.hand_on);
-        let (source, seen_at) = match link.way {
-            Way::Dialled { address, .. } => (Source::Peer(node), Some(address.ip())),
-            Way::Accepted => (Source::Caller(node), None),
+        let (node, hand_on, from) = (link.node, link.hand_on, link.from);
+        let source = match link.way {
+            Way::Dialled { .. } => Source::Peer(node),
+            Way::Accepted => Source::Caller(node),
         };
+        let translated = matches!(link.way, Way::Dialled { .. }) && hand_on;
+        let same_host = from.is_loopback() || self.own_addresses.iter().any(|own| own.ip == from);
         let now = Instant::now();
         for mut advert in told.known {
+            if !same_host {
+                // Its loopback is not this one.
+                advert.addresses.retain(|address| !address.ip().is_loopback());
+            }
             if advert.node == node
-                && hand_on
-                && let (Some(ip), Some(first)) = (seen_at, advert.addresses.first().copied())
+                && translated
+                && let Some(first) = advert.addresses.first().copied()
             {
                 // Between the two may be a router that translates addresses: this one is known to work.
-                let seen = SocketAddr::new(ip, first.port());
+                let seen = SocketAddr::new(from, first.port());
                 if !advert.addresses.contains(&seen) && advert.addresses.len() < MAX_ADDRESSES {
                     advert.addresses.push(seen);
                 }
@@ -208,9 +216,13 @@ impl Handler<PeerArrived> for Discovery {
 
     fn handle(&mut self, PeerArrived { stream, hello }: PeerArrived, ctx: &mut Self::Context) {
         let Purpose::Peer { hand_on } = hello.purpose else { return };
+        let Ok(from) = stream.peer_addr() else {
+            return tracing::debug!("a peer left before it was received");
+        };
+        let from = from.ip().to_canonical();
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(&discovery, stream, Linked { node: hello.node, way: Way::Accepted, hand_on }).await;
+            carry(&discovery, stream, Linked { node: hello.node, from, way: Way::Accepted, hand_on }).await;
         });
     }
 }
@@ -219,14 +231,16 @@ impl Handler<Linked> for Discovery {
     type Result = MessageResult<Linked>;
 
     fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
-        let Linked { node, way, hand_on } = linked;
+        let Linked { node, from, way, hand_on } = linked;
         if node == self.node || !self.links.is_welcome(node) {
             return MessageResult(None);
         }
         let id = LinkId(self.links.next);
         self.links.next += 1;
         let (sender, out) = mpsc::channel(TELLINGS);
-        self.links.links.insert(id, Link { node, way, hand_on, since: Instant::now(), out: Some(sender) });
+        self.links
+            .links
+            .insert(id, Link { node, from, way, hand_on, since: Instant::now(), out: Some(sender) });
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);
@@ -303,5 +317,6 @@ async fn connect(peer: &str, hello: &Hello) -> Result<(TcpStream, Linked), Strin
     };
     let dialled = dial(&addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
-    Ok((dialled.stream, Linked { node: dialled.welcome.node, way, hand_on: true }))
+    let from = dialled.address.ip().to_canonical();
+    Ok((dialled.stream, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
 }

@@ -418,7 +418,8 @@ async fn connect(
     match with_slot(&slots, attempt).await {
         Ok((instance, Dialled { stream, address, .. })) => {
             let way = Way::Dialled { instance, address };
-            carry(&discovery, stream, Linked { node, way, hand_on: false }).await;
+            let from = address.ip().to_canonical();
+            carry(&discovery, stream, Linked { node, from, way, hand_on: false }).await;
         }
         // When the actor is gone nobody wants to know.
         Err(verdict) => drop(discovery.send(Undialled { node, verdict }).await),
