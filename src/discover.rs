@@ -16,7 +16,7 @@ use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
 
-use crate::error::DiscoverError;
+use crate::error::{DiscoverError, NotFound};
 use crate::service_ref::ServiceRef;
 use crate::subscription::Subscribe;
 
@@ -75,14 +75,14 @@ impl Discover {
             return DiscoverError::Unreachable { address, waited: self.within, problem };
         }
         match self.node.discovery().send(Ask).await {
-            Ok(report) => DiscoverError::NotFound {
+            Ok(report) => DiscoverError::NotFound(Box::new(NotFound {
                 name: self.name,
                 waited: self.within,
                 heard: report.heard,
                 other_meshes: report.other_meshes,
                 interfaces: report.interfaces,
                 trouble,
-            },
+            })),
             Err(_) => DiscoverError::Gone(Gone),
         }
     }

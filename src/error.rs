@@ -60,21 +60,8 @@ pub enum DiscoverError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// Nobody with this name was found in time.
-    #[error("{}", not_found(.name, .waited, .heard, .other_meshes, .interfaces, .trouble.as_deref()))]
-    NotFound {
-        /// The name.
-        name: String,
-        /// How long was waited.
-        waited: Duration,
-        /// The names that were heard instead, in alphabetical order.
-        heard: Vec<String>,
-        /// The names of other meshes that were heard.
-        other_meshes: Vec<String>,
-        /// The interfaces that were listened on.
-        interfaces: Vec<String>,
-        /// Why an instance that was heard of could not be reached.
-        trouble: Option<String>,
-    },
+    #[error(transparent)]
+    NotFound(Box<NotFound>),
     /// Nothing that speaks meshzero, for this mesh, answers at the address.
     #[error("no service of this mesh answers at {address} after {waited:.1?}: {problem}")]
     Unreachable {
@@ -90,30 +77,44 @@ pub enum DiscoverError {
     Gone(#[from] Gone),
 }
 
-fn not_found(
-    name: &str,
-    waited: &Duration,
-    heard: &[String],
-    other_meshes: &[String],
-    interfaces: &[String],
-    trouble: Option<&str>,
-) -> String {
-    let mut text = format!("nobody advertises {name:?} after {waited:.1?}");
-    if let Some(trouble) = trouble {
-        text += &format!("; {trouble}");
+/// Nobody with the name was found in time, and what was heard instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotFound {
+    /// The name.
+    pub name: String,
+    /// How long was waited.
+    pub waited: Duration,
+    /// The names that were heard instead, in alphabetical order.
+    pub heard: Vec<String>,
+    /// The names of other meshes that were heard.
+    pub other_meshes: Vec<String>,
+    /// The interfaces that were listened on.
+    pub interfaces: Vec<String>,
+    /// Why an instance that was heard of could not be reached.
+    pub trouble: Option<String>,
+}
+
+impl std::error::Error for NotFound {}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody advertises {:?} after {:.1?}", self.name, self.waited)?;
+        if let Some(trouble) = &self.trouble {
+            write!(f, "; {trouble}")?;
+        }
+        match &self.heard[..] {
+            [] => write!(f, "; heard nothing else either")?,
+            heard => write!(f, "; heard {}", shortened(heard))?,
+        }
+        match &self.interfaces[..] {
+            [] => write!(f, " on no interface")?,
+            interfaces => write!(f, " on {}", interfaces.join(", "))?,
+        }
+        match &self.other_meshes[..] {
+            [] => Ok(()),
+            meshes => write!(f, "; there are other meshes: {}", shortened(meshes)),
+        }
     }
-    text += &match heard {
-        [] => "; heard nothing else either".to_owned(),
-        heard => format!("; heard {}", shortened(heard)),
-    };
-    text += &format!(
-        " on {}",
-        if interfaces.is_empty() { "no interface".to_owned() } else { interfaces.join(", ") }
-    );
-    if !other_meshes.is_empty() {
-        text += &format!("; there are other meshes: {}", shortened(other_meshes));
-    }
-    text
 }
 
 fn shortened(names: &[String]) -> String {

@@ -22,7 +22,7 @@ pub use advertise::Advertise;
 pub use block_on::block_on;
 pub use discover::{Discover, DiscoverAll, DiscoverGroup};
 pub use error::{
-    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError,
+    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, NotFound, PublishError, SubscribeError,
     TrySendError, Uncertain,
 };
 pub use join::Join;

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Context};
 use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::{self, Offered, OfferError, Only};
+use meshzero_actors::offer::{self, OfferError, Offered, Only};
 use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
 use meshzero_proto::advert::Advert;

@@ -104,7 +104,9 @@ impl IntoAddress for &str {
         let exact = text.parse();
         let Some((host, port)) = text.rsplit_once(':') else { return exact };
         // Digits and dots alone are a mistyped address and no host.
-        if exact.is_ok() || port.parse::<u16>().is_err() || !host.bytes().any(|byte| byte.is_ascii_alphabetic())
+        if exact.is_ok()
+            || port.parse::<u16>().is_err()
+            || !host.bytes().any(|byte| byte.is_ascii_alphabetic())
         {
             return exact;
         }

@@ -8,7 +8,7 @@ use super::error::ZeroError;
 use super::node;
 use super::wait::Wait;
 use crate::block_on::block_on;
-use crate::error::DiscoverError;
+use crate::error::{DiscoverError, NotFound};
 use crate::{Instance, Mesh};
 
 /// The least that looking for a name takes: one question to the network.
@@ -41,14 +41,14 @@ pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address,
     match service.address().map(Address::from) {
         Some(address) => Ok(found.unwrap_or(address)),
         // It went away in the moment in which it was found.
-        None => Err(ZeroError::Discover(DiscoverError::NotFound {
+        None => Err(ZeroError::Discover(DiscoverError::NotFound(Box::new(NotFound {
             name: name.to_owned(),
             waited: within,
             heard: Vec::new(),
             other_meshes: Vec::new(),
             interfaces: Vec::new(),
             trouble: Some("it was there and has gone".to_owned()),
-        })),
+        })))),
     }
 }
 

@@ -135,7 +135,11 @@ impl Listener {
 }
 
 impl Source {
-    fn poll_next(&mut self, node: &Arc<Node>, task: &mut Context<'_>) -> Poll<Result<News<Value>, ZeroError>> {
+    fn poll_next(
+        &mut self,
+        node: &Arc<Node>,
+        task: &mut Context<'_>,
+    ) -> Poll<Result<News<Value>, ZeroError>> {
         loop {
             match &mut self.state {
                 State::Opening(opened) => match Pin::new(opened).poll(task) {
@@ -218,7 +222,8 @@ mod tests {
         let [one, two]: [Address; 2] =
             ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("an address"));
         let first = Subject::new(vec![two, one, two], vec!["b".into(), "a".into()]).expect("a subject");
-        let second = Subject::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a subject");
+        let second =
+            Subject::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a subject");
         assert_eq!(first, second);
         assert!(Subject::new(vec![], vec!["".into()]).is_err());
         assert!(Subject::new(vec![one], vec![]).is_err());

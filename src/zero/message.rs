@@ -46,7 +46,9 @@ pub fn send_message_to<R: DeserializeOwned>(
     let message = Value::of(&message)?;
     let node = node::node()?;
     let reply = block_on(call(&node, address, message, wait))?;
-    reply.to().map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
+    reply
+        .to()
+        .map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
 }
 
 async fn call(node: &Node, address: Address, message: Value, wait: Wait) -> Result<Value, ZeroError> {

@@ -90,12 +90,12 @@ mod text;
 mod wait;
 
 pub use address::{Address, IntoAddress, IntoAddresses};
-pub use advertise::{Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, unadvertise};
+pub use advertise::{
+    Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, unadvertise,
+};
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
 pub use error::ZeroError;
-pub use message::{
-    send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply,
-};
+pub use message::{send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply};
 pub use news::{IntoPrefixes, send_news_to, wait_for_news_from};
 pub use node::{close, join};
 pub use text::{action_and_params, bytes_to_string, string_to_bytes};

@@ -182,12 +182,7 @@ impl Node {
         endpoint.is_some()
     }
 
-    fn open(
-        &self,
-        name: Option<&str>,
-        place: Option<&str>,
-        only: Only,
-    ) -> Result<Arc<Endpoint>, ZeroError> {
+    fn open(&self, name: Option<&str>, place: Option<&str>, only: Only) -> Result<Arc<Endpoint>, ZeroError> {
         let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place, only)?);
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&endpoint));
         Ok(endpoint)

@@ -44,11 +44,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
 }
 
 /// Takes what stands before the closing quote. Within double quotes a backslash guards a quote or a backslash.
-fn quoted(
-    quote: char,
-    rest: &mut impl Iterator<Item = char>,
-    word: &mut String,
-) -> Result<(), &'static str> {
+fn quoted(quote: char, rest: &mut impl Iterator<Item = char>, word: &mut String) -> Result<(), &'static str> {
     const OPEN: &str = "a quote is not closed";
     loop {
         match rest.next().ok_or(OPEN)? {
@@ -137,7 +133,10 @@ mod tests {
             ("größe '温 度'", vec!["größe", "温 度"]),
         ] {
             let (action, params) = action_and_params(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-            assert_eq!((action.as_str(), params), (words[0], words[1..].iter().map(|w| w.to_string()).collect()));
+            assert_eq!(
+                (action.as_str(), params),
+                (words[0], words[1..].iter().map(|w| w.to_string()).collect())
+            );
         }
         for line in ["", "   ", "go 'far", "go \"far", "go \\"] {
             assert!(action_and_params(line).is_err(), "{line}");
@@ -165,7 +164,9 @@ mod tests {
 
     #[test]
     fn what_is_no_base64_says_where() {
-        for (text, at) in [("Zm9!", 3), ("Z", 1), ("Zg=", 3), ("Zg===", 5), ("Zg==Zg==", 4), ("=", 1), ("ü", 0)] {
+        for (text, at) in
+            [("Zm9!", 3), ("Z", 1), ("Zg=", 3), ("Zg===", 5), ("Zg==Zg==", 4), ("=", 1), ("ü", 0)]
+        {
             match string_to_bytes(text) {
                 Err(ZeroError::Base64 { position }) => assert_eq!(position, at, "{text}"),
                 other => panic!("{text}: {other:?}"),

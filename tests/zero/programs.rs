@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use meshzero::zero::{self, FOREVER, Group, ZeroError};
 use meshzero::Value;
+use meshzero::zero::{self, FOREVER, Group, ZeroError};
 
 use super::{PATIENCE, done, meanwhile, unique};
 
@@ -35,8 +35,7 @@ fn hello() {
 fn polling() {
     let address = zero::advertise(unique("poller")).expect("advertised");
     assert_eq!(zero::wait_for_message_from::<String>(address, 0).expect("nothing yet"), None);
-    let sender =
-        meanwhile(move || zero::send_message_to::<String>(address, "This is a message", PATIENCE));
+    let sender = meanwhile(move || zero::send_message_to::<String>(address, "This is a message", PATIENCE));
     let mut useful_things = 0;
     let message = loop {
         match zero::wait_for_message_from::<String>(address, 0).expect("it can be polled") {
@@ -117,7 +116,8 @@ fn news_from_several_sources() {
         heard.push(news.expect("news").1);
     }
     heard.sort();
-    let expected: Vec<Movement> = (0..4).map(|number| (format!("sensor {number}"), number % 2 == 0)).collect();
+    let expected: Vec<Movement> =
+        (0..4).map(|number| (format!("sensor {number}"), number % 2 == 0)).collect();
     assert_eq!(heard, expected);
 }
 
@@ -126,8 +126,7 @@ fn news_from_several_sources() {
 fn groups_with_another_separator() {
     let chat = unique("chat");
     let names: Vec<String> = ["alice", "bob", "doug"].iter().map(|name| format!("{chat}:{name}")).collect();
-    let addresses: Vec<_> =
-        names.iter().map(|name| zero::advertise(name).expect("advertised")).collect();
+    let addresses: Vec<_> = names.iter().map(|name| zero::advertise(name).expect("advertised")).collect();
     let _other = zero::advertise(format!("{chat}/eve")).expect("advertised");
     let colon = Group { separator: ":".into(), ..Group::default() };
     let found = zero::discover_group_with(&chat, PATIENCE, colon.clone()).expect("listed");
