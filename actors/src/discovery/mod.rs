@@ -16,6 +16,7 @@ mod link;
 mod offering;
 mod peers;
 mod presence;
+mod reaching;
 #[cfg(test)]
 mod tests;
 mod watching;
@@ -37,7 +38,8 @@ use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
 pub use finding::{Ask, List, Report, Seek};
 pub use offering::{Announce, Leave, Withdraw};
-pub use presence::{Failed, Proved, Verdict};
+pub use presence::{Failed, Proved};
+pub use reaching::Verdict;
 pub use watching::{Watch, Watcher};
 
 use asking::Asking;
@@ -147,12 +149,6 @@ impl Discovery {
     fn is_alive(&self, instance: &Instance, now: Instant) -> bool {
         let linked = self.links.reach(instance.node) && self.directory.is_told_by(instance.id, instance.node);
         instance.local || linked || self.directory.is_fresh(instance.id, now)
-    }
-
-    /// Takes in an advert that came from elsewhere. Its addresses are put in the order in which this host tries them.
-    fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
-        let addresses = order(&advert.addresses, &self.own_addresses);
-        self.directory.hear(Advert { addresses, ..advert }, source, now)
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {

@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero_proto::addresses::order;
 use meshzero_proto::directory::{Instance, Why};
-use meshzero_proto::hello::{Hello, Purpose, Rejection, Welcome};
+use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use tokio::sync::Semaphore;
 use tokio::time;
@@ -22,20 +21,14 @@ use tokio::time;
 use super::Discovery;
 use super::asking::Urgency;
 use super::link::{Ending, Linked, Way, carry};
-use crate::dial::{DialError, Dialled, dial};
+use super::reaching::{Verdict, reach, slots, with_slot};
+use crate::dial::Dialled;
 
-/// How many connections are begun at once, and how long one may keep others waiting.
-const SLOTS: usize = 8;
-const SLOT_TIME: Duration = Duration::from_millis(50);
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
 const SPREAD_FEW: Duration = Duration::from_millis(100);
 const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
-/// How long an endpoint may take to answer. It takes a millisecond, unless its host is busy, which is not dead.
-const ANSWER: Duration = Duration::from_secs(5);
-/// A connection that is accepted and closed again was one too many, or its process was about to die: the next one shows.
-const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 /// How long a goodbye is left alone when a link to its node stands: the link itself is about to tell more.
 const LINK_TELLS: Duration = Duration::from_millis(30);
 /// How many endpoints of one node are asked before it is given up.
@@ -69,36 +62,6 @@ struct Tended {
 enum Need {
     Wanted,
     Met,
-}
-
-/// What failing to reach an endpoint says about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is there, and has no room just now.
-    Alive,
-    /// Nobody answers there, or somebody else does.
-    Dead,
-    /// Nothing came back.
-    Unreachable,
-}
-
-impl From<&DialError> for Verdict {
-    fn from(error: &DialError) -> Self {
-        match error {
-            DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
-            DialError::Rejected { .. } | DialError::NotMeshzero { .. } => Self::Dead,
-            DialError::Unreachable { error, .. } => match error.kind() {
-                // The system of the other host answered: there is no such listener, or its process just died.
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof => Self::Dead,
-                _ => Self::Unreachable,
-            },
-            DialError::NoAddress | DialError::TimedOut { .. } => Self::Unreachable,
-        }
-    }
 }
 
 /// A link to an instance shook hands: the instance is what it says it is, and lives.
@@ -139,12 +102,7 @@ struct Undialled {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self {
-            looking: None,
-            nodes: HashMap::new(),
-            asked: HashSet::new(),
-            slots: Rc::new(Semaphore::new(SLOTS)),
-        }
+        Self { looking: None, nodes: HashMap::new(), asked: HashSet::new(), slots: slots() }
     }
 }
 
@@ -424,46 +382,4 @@ async fn connect(
         // When the actor is gone nobody wants to know.
         Err(verdict) => drop(discovery.send(Undialled { node, verdict }).await),
     }
-}
-
-/// Dials one endpoint and checks that it is the one that was advertised.
-async fn reach(advertised: &Instance, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, Verdict> {
-    let mut pauses = CLOSED_AGAIN.into_iter();
-    loop {
-        match dial(addresses, hello, ANSWER).await {
-            Ok(dialled) => {
-                let Welcome { node, instance, .. } = dialled.welcome;
-                let same = (node, instance) == (advertised.node, advertised.id);
-                return if same { Ok(dialled) } else { Err(Verdict::Dead) };
-            }
-            Err(error) => {
-                tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
-                match pauses.next() {
-                    Some(pause) if was_closed(&error) => time::sleep(pause).await,
-                    _ => return Err(Verdict::from(&error)),
-                }
-            }
-        }
-    }
-}
-
-fn was_closed(error: &DialError) -> bool {
-    let DialError::Unreachable { error, .. } = error else { return false };
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
-    )
-}
-
-/// Runs `attempt` when fewer than [`SLOTS`] others have just begun. A host that does not answer frees its slot early, so
-/// that a thousand invented addresses do not keep the real ones waiting.
-async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
-    let permit = slots.acquire().await;
-    let mut attempt = std::pin::pin!(attempt);
-    tokio::select! {
-        outcome = &mut attempt => return outcome,
-        () = time::sleep(SLOT_TIME) => {}
-    }
-    drop(permit);
-    attempt.await
 }

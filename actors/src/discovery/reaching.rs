@@ -1,0 +1,102 @@
+//! Reaching an endpoint to see whether it is what was advertised: few at a time, and what failing means.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use meshzero_proto::directory::Instance;
+use meshzero_proto::hello::{Hello, Rejection, Welcome};
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use crate::dial::{DialError, Dialled, dial};
+
+/// How many connections are begun at once, and how long one may keep others waiting.
+const SLOTS: usize = 8;
+const SLOT_TIME: Duration = Duration::from_millis(50);
+/// How long an endpoint may take to answer. It takes a millisecond, unless its host is busy, which is not dead.
+const ANSWER: Duration = Duration::from_secs(5);
+/// A connection that is accepted and closed again was one too many, or its process was about to die: the next one shows.
+const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
+
+/// What failing to reach an endpoint says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is there, and has no room just now.
+    Alive,
+    /// Nobody answers there, or somebody else does.
+    Dead,
+    /// Nothing came back.
+    Unreachable,
+}
+
+impl From<&DialError> for Verdict {
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
+            DialError::Rejected { .. } | DialError::NotMeshzero { .. } => Self::Dead,
+            DialError::Unreachable { error, .. } => match error.kind() {
+                // The system of the other host answered: there is no such listener, or its process just died.
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof => Self::Dead,
+                _ => Self::Unreachable,
+            },
+            DialError::NoAddress | DialError::TimedOut { .. } => Self::Unreachable,
+        }
+    }
+}
+
+/// Dials one endpoint and checks that it is the one that was advertised.
+pub(super) async fn reach(
+    advertised: &Instance,
+    addresses: &[SocketAddr],
+    hello: &Hello,
+) -> Result<Dialled, Verdict> {
+    let mut pauses = CLOSED_AGAIN.into_iter();
+    loop {
+        match dial(addresses, hello, ANSWER).await {
+            Ok(dialled) => {
+                let Welcome { node, instance, .. } = dialled.welcome;
+                let same = (node, instance) == (advertised.node, advertised.id);
+                return if same { Ok(dialled) } else { Err(Verdict::Dead) };
+            }
+            Err(error) => {
+                tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
+                match pauses.next() {
+                    Some(pause) if was_closed(&error) => time::sleep(pause).await,
+                    _ => return Err(Verdict::from(&error)),
+                }
+            }
+        }
+    }
+}
+
+fn was_closed(error: &DialError) -> bool {
+    let DialError::Unreachable { error, .. } = error else { return false };
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
+    )
+}
+
+/// The slots that all attempts of one node share.
+pub(super) fn slots() -> Rc<Semaphore> {
+    Rc::new(Semaphore::new(SLOTS))
+}
+
+/// Runs `attempt` when fewer than [`SLOTS`] others have just begun. A host that does not answer frees its slot early, so
+/// that a thousand invented addresses do not keep the real ones waiting.
+pub(super) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output = T>) -> T {
+    let permit = slots.acquire().await;
+    let mut attempt = std::pin::pin!(attempt);
+    tokio::select! {
+        outcome = &mut attempt => return outcome,
+        () = time::sleep(SLOT_TIME) => {}
+    }
+    drop(permit);
+    attempt.await
+}

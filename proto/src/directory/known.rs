@@ -1,0 +1,159 @@
+//! Reading the directory.
+
+use std::ops::Bound;
+use std::time::{Duration, Instant};
+
+use super::entry::{Entry, Standing};
+use super::{ASK_AGAIN, Directory, Filter, Instance};
+use crate::id::{InstanceId, NodeId};
+use crate::name::{MeshName, ServiceName};
+
+/// What is known.
+impl Directory {
+    /// The instances of one name, those that proved themselves last first.
+    pub fn get(&self, name: &str) -> Vec<Instance> {
+        let ids = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
+        let mut shown: Vec<&Entry> =
+            ids.iter().filter_map(|id| self.entries.get(id)).filter(|e| e.is_shown()).collect();
+        shown.sort_by_key(|entry| std::cmp::Reverse(entry.verified_at));
+        shown.into_iter().map(|entry| entry.instance.clone()).collect()
+    }
+
+    /// Every instance, ordered by name.
+    pub fn all(&self) -> Vec<Instance> {
+        self.select(&Filter::everything())
+    }
+
+    /// The instances of a group: those whose name begins with `group` and `separator`, except the `exclude`d names.
+    pub fn group(&self, group: &str, separator: &str, exclude: &[ServiceName]) -> Vec<Instance> {
+        self.select(&Filter::group(group, separator, exclude.to_vec()))
+    }
+
+    /// The instances that somebody is interested in, ordered by name.
+    pub fn select(&self, filter: &Filter) -> Vec<Instance> {
+        let prefix = filter.prefix();
+        self.names
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(name, _)| name.starts_with(prefix))
+            .filter(|(name, _)| filter.includes(name))
+            .flat_map(|(_, ids)| ids)
+            .filter_map(|id| self.entries.get(id))
+            .filter(|entry| entry.is_shown())
+            .map(|entry| entry.instance.clone())
+            .collect()
+    }
+
+    /// Where to ask for one name, best hope first: also instances that were found dead a while ago, and addresses that
+    /// were only claimed.
+    pub fn candidates(&self, name: &str) -> Vec<Instance> {
+        let mut candidates = self.get(name);
+        let ids = self.names.get(name).map(Vec::as_slice).unwrap_or_default();
+        let doubted = ids.iter().filter_map(|id| self.entries.get(id)).filter(|entry| !entry.is_shown());
+        candidates.extend(doubted.map(|entry| entry.instance.clone()));
+        for candidate in &mut candidates {
+            self.extend_with_claims(candidate);
+        }
+        candidates
+    }
+
+    /// One instance, with the addresses that were only claimed last.
+    pub fn candidate(&self, id: InstanceId) -> Option<Instance> {
+        let mut candidate = self.entries.get(&id)?.instance.clone();
+        self.extend_with_claims(&mut candidate);
+        Some(candidate)
+    }
+
+    /// The instances of one node.
+    pub fn of_node(&self, node: NodeId) -> Vec<Instance> {
+        let ids = self.nodes.get(&node).map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(|id| self.candidate(*id)).collect()
+    }
+
+    /// The nodes that offer something, except this one.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));
+        self.nodes
+            .iter()
+            .filter(|(node, ids)| **node != self.node && shown(ids))
+            .map(|(node, _)| *node)
+            .collect()
+    }
+
+    /// How many nodes are known, this one included.
+    pub fn nodes_known(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether anything is known of a node, be it that its services are gone.
+    pub fn knows_node(&self, node: NodeId) -> bool {
+        self.nodes.contains_key(&node)
+    }
+
+    /// Whether an instance is shown to those who look.
+    pub fn is_shown(&self, id: InstanceId) -> bool {
+        self.entries.get(&id).is_some_and(Entry::is_shown)
+    }
+
+    /// Whether the node of an instance proved it, or gave a sign of life for it just now.
+    pub fn is_fresh(&self, id: InstanceId, now: Instant) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
+    }
+
+    /// Whether an instance was proved by its own node, by a handshake or over a link.
+    pub fn is_verified(&self, id: InstanceId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.standing == Standing::Verified)
+    }
+
+    /// Whether mDNS carries an instance; what it does not is worth handing on to others.
+    pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.by_mdns)
+    }
+
+    /// Whether the link to `node` told of an instance.
+    pub fn is_told_by(&self, id: InstanceId, node: NodeId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.told_by.contains(&node))
+    }
+
+    /// Shown instances that nothing has proved for `patience` since they were first heard of.
+    pub fn unproved(&self, patience: Duration, now: Instant) -> Vec<Instance> {
+        let unproved = |entry: &&Entry| {
+            entry.standing == Standing::Heard
+                && !entry.instance.local
+                && now.saturating_duration_since(entry.since) >= patience
+        };
+        self.entries.values().filter(unproved).map(|entry| entry.instance.clone()).collect()
+    }
+
+    /// Instances that did not answer although their own node, as far as it is heard, still offers them; at most once a
+    /// second each.
+    pub fn worth_asking(&mut self, now: Instant) -> Vec<InstanceId> {
+        let mut worth = Vec::new();
+        for (id, entry) in &mut self.entries {
+            if let Standing::Doubted { asked } = &mut entry.standing
+                && entry.told_by.contains(&entry.instance.node)
+                && now.saturating_duration_since(*asked) >= ASK_AGAIN
+            {
+                *asked = now;
+                worth.push(*id);
+            }
+        }
+        worth
+    }
+
+    /// The names of services that are known, ordered.
+    pub fn service_names(&self) -> Vec<ServiceName> {
+        let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));
+        self.names.iter().filter(|(_, ids)| shown(ids)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Other meshes that were heard on the same network, at most 16.
+    pub fn other_meshes(&self) -> &[MeshName] {
+        &self.other_meshes
+    }
+
+    fn extend_with_claims(&self, candidate: &mut Instance) {
+        if let Some(entry) = self.entries.get(&candidate.id) {
+            candidate.addresses.extend_from_slice(&entry.claimed);
+        }
+    }
+}

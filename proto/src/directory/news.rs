@@ -1,0 +1,114 @@
+//! What is said about services: instances, where an advert was heard, and what a piece of news changed.
+
+use std::net::SocketAddr;
+
+use crate::id::{InstanceId, NodeId};
+use crate::name::ServiceName;
+
+/// One instance of a service, as handed out to those who look for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Its identity.
+    pub id: InstanceId,
+    /// The node that offers it.
+    pub node: NodeId,
+    /// Its name.
+    pub service: ServiceName,
+    /// Where its endpoint listens; the address that answered last comes first.
+    pub addresses: Vec<SocketAddr>,
+    /// It is offered by this very node.
+    pub local: bool,
+}
+
+impl Instance {
+    /// The address to show to people, and to pass on as text: the best that is not loopback, where there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let elsewhere = self.addresses.iter().find(|address| !address.ip().is_loopback());
+        elsewhere.or(self.addresses.first()).copied()
+    }
+}
+
+/// What changed in the directory, as told to those who watch it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DirectoryEvent {
+    /// An instance is there.
+    Up(Instance),
+    /// An instance is gone.
+    Down {
+        /// Which one, as it was last known.
+        instance: Instance,
+        /// How that became known.
+        why: Why,
+    },
+    /// An instance is to be reached at other addresses than before.
+    Moved(Instance),
+}
+
+impl DirectoryEvent {
+    /// The instance that the event is about.
+    pub fn instance(&self) -> &Instance {
+        match self {
+            Self::Up(instance) | Self::Moved(instance) | Self::Down { instance, .. } => instance,
+        }
+    }
+}
+
+/// How it became known that an instance is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its node said goodbye.
+    Withdrawn,
+    /// Its address answers no more, or another service answers there.
+    Refused,
+    /// Its addresses do not answer in time.
+    Unreachable,
+    /// The connection to its process broke and none of its endpoints answers.
+    NodeDied,
+    /// The directory is full, and this instance was only heard of, not proved.
+    Displaced,
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Withdrawn => "it was withdrawn",
+            Self::Refused => "its address does not answer any more",
+            Self::Unreachable => "its addresses do not answer in time",
+            Self::NodeDied => "its process has ended",
+            Self::Displaced => "the directory is full",
+        })
+    }
+}
+
+/// Where an advert was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// This node offers the service itself.
+    Local,
+    /// A multicast announcement, or what the mDNS cache remembers of one.
+    Mdns,
+    /// A direct reply to a question that this node asked just now.
+    Reply,
+    /// A node that this one dialled told it. What it tells of its own services is proved by the handshake.
+    Peer(NodeId),
+    /// A node that dialled this one told it, and has proved nothing.
+    Caller(NodeId),
+}
+
+/// What one piece of news changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// For those who watch, in order.
+    pub events: Vec<DirectoryEvent>,
+    /// Instances about which something was claimed that only their endpoints can settle: ask them, then call
+    /// [`Directory::verified`] or [`Directory::gone`].
+    pub doubts: Vec<InstanceId>,
+}
+
+impl Changes {
+    /// Adds what `later` changed.
+    pub fn append(&mut self, mut later: Changes) {
+        self.events.append(&mut later.events);
+        self.doubts.append(&mut later.doubts);
+    }
+}
