@@ -103,6 +103,9 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
                 None => exhausted = true,
             }
         }
+        if exhausted && attempts.is_empty() {
+            return Err(told);
+        }
         tokio::select! {
             () = time::sleep_until(next_at), if !exhausted => {}
             () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
@@ -119,7 +122,6 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
-            else => return Err(told),
         }
     }
 }
@@ -190,19 +192,30 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_address_that_refuses_says_more_than_one_that_is_silent() {
-        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
-        let hello = Hello {
+    fn hello() -> Hello {
+        Hello {
             mesh: MeshName::default(),
             node: NodeId::from_random([1; 16]),
             instance: None,
             purpose: Purpose::Probe,
             message_bytes: 1,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn when_all_addresses_refuse_nothing_is_waited_for() {
+        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+        let begun = Instant::now();
+        dial(&[refusing, refusing], &hello(), Duration::from_secs(60)).await.expect_err("nobody answers");
+        assert!(begun.elapsed() < AFTER_REFUSAL, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_says_more_than_one_that_is_silent() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
         let addresses = [silent.local_addr().expect("bound"), refusing];
-        let error = dial(&addresses, &hello, Duration::from_secs(60)).await.expect_err("nobody answers");
+        let error = dial(&addresses, &hello(), Duration::from_secs(60)).await.expect_err("nobody answers");
         assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
     }
 }
