@@ -110,6 +110,13 @@ impl Discovery {
         }))
     }
 
+    /// Takes in what another node, or somebody in its name, says of a service: of its addresses those that can be meant
+    /// for this host, best first.
+    fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
+        let addresses = order(&advert.addresses, &self.own_addresses);
+        self.directory.hear(Advert { addresses, ..advert }, source, now)
+    }
+
     /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.
     fn apply(&mut self, changes: Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
         if !changes.events.is_empty() {
