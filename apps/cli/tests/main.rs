@@ -8,6 +8,7 @@ mod generated;
 mod hosts;
 mod interop;
 mod leaving;
+mod network;
 mod news;
 mod send;
 mod support;
