@@ -8,7 +8,6 @@ mod generated;
 mod hosts;
 mod interop;
 mod leaving;
-mod network;
 mod news;
 mod send;
 mod support;

@@ -34,7 +34,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "TEXT", default_value = "/")]
     separator: String,
     /// How long to wait for the first service
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse::duration)]
     wait: Duration,
 }
 
