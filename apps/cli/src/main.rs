@@ -57,6 +57,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         result = cli.command.run(&session) => result,
     };
     session.leave().await;
+    let endless = session.is_endless();
     drop((session, out));
     let written = match &result {
         Err(Failure::Stopped(_)) => tokio::time::timeout(LAST_WORDS, writer.finish()).await.unwrap_or(Ok(())),
@@ -66,7 +67,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         },
     };
     match result {
-        Err(Failure::Stopped(_)) if cli.command.runs_until_stopped() => Ok(()),
+        Err(Failure::Stopped(_)) if endless => Ok(()),
         Err(Failure::OutputClosed) => written,
         Ok(()) => written,
         failed => failed,

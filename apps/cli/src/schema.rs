@@ -5,6 +5,9 @@ use serde_json::Value as Json;
 /// How deep a schema is followed before it is cut short.
 const DEPTH: usize = 6;
 
+/// What stands in a schema and allows or forbids nothing.
+const SAYS_NOTHING: [&str; 5] = ["$schema", "$defs", "title", "description", "format"];
+
 /// A schema in the manner of a type, on one line. What it does not know is shown as JSON, and nothing at all as `?`.
 pub(crate) fn short(schema: &Json) -> String {
     Short { root: schema }.of(schema, DEPTH)
@@ -27,7 +30,9 @@ impl Short<'_> {
             .or_else(|| self.typed(schema, depth))
             .unwrap_or_else(|| match schema {
                 Json::Bool(true) => "anything".to_owned(),
-                Json::Object(fields) if fields.is_empty() => "anything".to_owned(),
+                Json::Object(fields) if fields.keys().all(|key| SAYS_NOTHING.contains(&key.as_str())) => {
+                    "anything".to_owned()
+                }
                 other => other.to_string(),
             })
     }
@@ -64,16 +69,19 @@ impl Short<'_> {
 
     fn object(&self, schema: &Json, depth: usize) -> String {
         let required = schema.get("required").and_then(Json::as_array);
-        let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|other| other == name));
+        // In the order of the type, which the properties have not.
+        let required: Vec<&str> = required.into_iter().flatten().filter_map(Json::as_str).collect();
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
             return match schema.get("additionalProperties") {
                 Some(values) if values.is_object() => format!("{{…: {}}}", self.of(values, depth - 1)),
                 _ => "{…}".to_owned(),
             };
         };
-        let fields = properties.iter().map(|(name, field)| {
-            let optional = if is_required(name) { "" } else { "?" };
-            format!("{name}{optional}: {}", self.of(field, depth - 1))
+        let optional = properties.keys().map(String::as_str).filter(|name| !required.contains(name));
+        let fields = required.iter().copied().chain(optional).map(|name| {
+            let mark = if required.contains(&name) { "" } else { "?" };
+            let field = properties.get(name).unwrap_or(&Json::Null);
+            format!("{name}{mark}: {}", self.of(field, depth - 1))
         });
         format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
     }
@@ -105,10 +113,10 @@ mod tests {
                 "joint": { "$ref": "#/$defs/Joint" },
                 "via": { "type": "array", "items": { "type": ["string", "null"] } },
             },
-            "required": ["degrees", "joint"],
+            "required": ["joint", "degrees"],
             "$defs": { "Joint": { "enum": ["base", "elbow"] } },
         });
-        assert_eq!(short(&schema), r#"{degrees: number, joint: "base" | "elbow", via?: [string | null, …]}"#);
+        assert_eq!(short(&schema), r#"{joint: "base" | "elbow", degrees: number, via?: [string | null, …]}"#);
         assert_eq!(short(&json!({ "type": "array", "prefixItems": [{ "type": "integer" }] })), "[integer]");
         assert_eq!(short(&json!({ "oneOf": [{ "const": "on" }, { "type": "string" }] })), "\"on\" | text");
     }
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn strange_schemas_end() {
         assert_eq!(short(&Json::Null), "?");
-        assert_eq!(short(&json!({})), "anything");
+        assert_eq!(short(&json!({ "title": "Value" })), "anything");
         assert_eq!(short(&json!({ "strange": 1 })), r#"{"strange":1}"#);
         assert_eq!(short(&json!({ "$ref": "#" })), "…");
     }

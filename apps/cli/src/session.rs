@@ -1,5 +1,6 @@
 //! What the commands share: the mesh, joined when it is first needed and left at the end, and the output.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use meshzero::{Join, Mesh};
@@ -19,6 +20,7 @@ pub(crate) struct Session {
     pub(crate) out: Output,
     join: Join,
     mesh: OnceCell<Mesh>,
+    endless: Cell<bool>,
 }
 
 impl Session {
@@ -33,7 +35,7 @@ impl Session {
         if let Some(peers) = &global.peers {
             join = join.peers(peers.iter().map(String::as_str));
         }
-        Self { out, join, mesh: OnceCell::new() }
+        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false) }
     }
 
     /// The mesh.
@@ -44,6 +46,16 @@ impl Session {
             Ok(mesh)
         };
         self.mesh.get_or_try_init(join).await
+    }
+
+    /// From here on the command has no end of its own, so that stopping it is no failure.
+    pub(crate) fn begin_endless(&self) {
+        self.endless.set(true);
+    }
+
+    /// Whether the command has done what it was asked to, and goes on until it is stopped.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.endless.get()
     }
 
     /// Says goodbye.

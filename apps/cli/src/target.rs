@@ -38,6 +38,13 @@ impl FromStr for Target {
     }
 }
 
+impl Target {
+    /// Whether it is a name, which several services may have.
+    pub(crate) fn is_name(&self) -> bool {
+        self.0.parse::<SocketAddr>().is_err()
+    }
+}
+
 impl AsRef<str> for Target {
     fn as_ref(&self) -> &str {
         &self.0

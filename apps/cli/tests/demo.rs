@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Room, bare, json};
-use meshzero_testing::Process;
+use meshzero_testing::{Process, binary};
 
 /// It promises 15 s; a busy machine is given twice that.
 const DEMO: Duration = Duration::from_secs(30);
@@ -57,6 +57,17 @@ fn its_processes_never_outlive_it() {
     meshzero_testing::eventually(DEMO, "its processes have ended", || {
         children.iter().all(|pid| !exists(*pid)).then_some(())
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_needs_no_network() {
+    if !meshzero_testing::require::netns() {
+        return;
+    }
+    let lan = meshzero_testing::Lan::loopback_only();
+    let shown = Process::start(lan.host(0).command(binary("mz")).arg("demo")).succeed(DEMO);
+    assert!(shown.contains("news a second"), "{shown}");
 }
 
 #[test]

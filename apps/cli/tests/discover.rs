@@ -17,6 +17,19 @@ fn a_service_is_found_by_its_name_and_by_its_address() {
 }
 
 #[test]
+fn every_instance_of_a_name_is_found() {
+    let room = Room::new();
+    let (_first, first) = room.advertise(&["robot/arm", "--echo"]);
+    let (mut second, second_address) = room.advertise(&["robot/arm", "--echo"]);
+    let found = room.run(&["discover", "robot/arm"]).succeeded();
+    let mut expected = [first.as_str(), &second_address];
+    expected.sort_by_key(|address| address.parse::<std::net::SocketAddr>().ok());
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    second.kill();
+    assert_eq!(room.run(&["discover", "robot/arm"]).succeeded(), format!("{first}\n"));
+}
+
+#[test]
 fn nobody_is_an_exit_code_and_a_sentence() {
     let room = Room::new();
     let (_service, _) = room.advertise(&["robot/leg", "--echo"]);
@@ -88,6 +101,7 @@ fn a_service_tells_what_it_handles() {
     let described = room.run(&["describe", "echo"]).succeeded();
     assert!(described.starts_with("echo\n  message  Value"), "{described}");
     assert_eq!(room.run(&["describe", &address]).succeeded(), described);
+    assert!(described.contains("anything -> anything"), "{described}");
     let described = room.run(&["describe", "echo", "--json"]).object();
     assert_eq!(described["messages"][0]["name"], "Value");
 
@@ -95,6 +109,11 @@ fn a_service_tells_what_it_handles() {
     news.expect_line(" is at ", SOON);
     let described = room.run(&["describe", "weather"]).succeeded();
     assert!(described.contains("topic    celsius") && described.contains("is kept"), "{described}");
+    let mut arm = room.start(&["demo-part", "arm", "--json"]);
+    arm.expect_line("Advertises", SOON);
+    let described = room.run(&["describe", "robot/arm"]).succeeded();
+    let message = r#"message  Move  {joint: "Shoulder" | "Elbow", degrees: number}"#;
+    assert!(described.contains(message) && described.contains("elbow: number"), "{described}");
     room.run(&["describe", "nobody", "--wait", "200ms"]).failed(1, &["nobody"]);
 }
 

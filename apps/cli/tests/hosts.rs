@@ -134,7 +134,7 @@ fn a_killed_process_is_gone_from_lists_though_nobody_was_connected_to_it() {
     }
     let lan = Lan::new(2);
     let mut service = advertise(lan.host(0), "worker", &["--echo"]);
-    assert_eq!(listed(lan.host(1)), ["worker"]);
+    eventually(PATIENCE, "it is listed", || (listed(lan.host(1)) == ["worker"]).then_some(()));
     service.kill();
     assert_eq!(listed(lan.host(1)), [] as [&str; 0]);
     let mut discover = mz(lan.host(1), &["discover", "worker", "--wait", "300ms"]);

@@ -41,10 +41,12 @@ fn a_signal_ends_what_runs_until_then_well() {
 #[test]
 fn a_signal_before_the_end_is_a_failure() {
     let room = Room::new();
-    let mut discover = room.start(&["discover", "nobody", "--wait", "1h", "-v"]);
-    discover.expect_error_line("joined", SOON);
-    discover.interrupt();
-    assert_eq!(discover.wait(AT_ONCE).code(), Some(130));
+    for command in ["discover", "listen", "describe"] {
+        let mut process = room.start(&[command, "nobody", "--wait", "1h", "-v"]);
+        process.expect_error_line("joined", SOON);
+        process.interrupt();
+        assert_eq!(process.wait(AT_ONCE).code(), Some(130));
+    }
 
     // Standard input that never ends does not hold it up either.
     let mut publish = room.start(&["publish", "log", "line"]);

@@ -117,6 +117,7 @@ impl Advertise {
             advertise = advertise.at(place);
         }
         let service = advertise.await?;
+        session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         std::future::pending().await
     }

@@ -32,6 +32,7 @@ pub(crate) struct DemoPart {
 
 impl DemoPart {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        session.begin_endless();
         self.role.perform(session).await
     }
 }

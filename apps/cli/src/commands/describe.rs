@@ -14,6 +14,9 @@ use crate::schema::short;
 use crate::session::Session;
 use crate::target::Target;
 
+/// The longest message and reply that are shown on one line.
+const ON_ONE_LINE: usize = 70;
+
 /// Tells what a service handles and publishes
 ///
 /// For people in short; with --json as the JSON schemas of its messages, replies and topics.
@@ -51,7 +54,13 @@ impl fmt::Display for Described {
         for message in messages {
             let (takes, replies) = (short(&message.message), short(&message.reply));
             let name = line(&message.name).to_string();
-            write!(f, "\n  message  {name:<width$}  {} {FAINT}->{FAINT:#} {}", line(&takes), line(&replies))?;
+            let arrow = format!("{FAINT}->{FAINT:#}");
+            write!(f, "\n  message  {name:<width$}  {}", line(&takes))?;
+            if takes.len() + replies.len() > ON_ONE_LINE {
+                write!(f, "\n           {:width$}  {arrow} {}", "", line(&replies))?;
+            } else {
+                write!(f, " {arrow} {}", line(&replies))?;
+            }
         }
         for topic in topics {
             let name = line(&topic.topic).to_string();

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use meshzero::Instance;
 use serde::Serialize;
+use tokio::time;
 
 use crate::failure::Failure;
 use crate::output::line;
 use crate::parse;
 use crate::session::Session;
 use crate::target::Target;
+
+/// How long other instances of the name are given to answer, once the first has: a hundred times what they need.
+const OTHERS: Duration = Duration::from_millis(30);
 
 /// Prints the addresses of a service
 ///
@@ -36,13 +40,16 @@ impl Discover {
         let started = Instant::now();
         let service = mesh.discover(&self.name).within(self.wait).await?;
         let ms = started.elapsed().as_secs_f64() * 1_000.0;
+        if self.name.is_name() {
+            time::sleep(OTHERS).await;
+        }
         let mut instances = service.instances();
         instances.sort_by_key(Instance::address);
-        for instance in &instances {
-            session.out.show(&Found { listed: Listed::new(instance), ms }).await?;
-        }
         if instances.is_empty() {
             return Err(Failure::Nobody(format!("{} was there, and is gone again", self.name)));
+        }
+        for instance in &instances {
+            session.out.show(&Found { listed: Listed::new(instance), ms }).await?;
         }
         Ok(())
     }

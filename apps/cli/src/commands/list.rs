@@ -34,7 +34,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "TEXT", default_value = "/")]
     separator: String,
     /// How long to wait for the first service
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse::duration)]
     wait: Duration,
 }
 
@@ -44,18 +44,15 @@ impl List {
         if self.watch { self.follow(mesh, session).await } else { self.once(mesh, session).await }
     }
 
-    pub(crate) fn runs_until_stopped(&self) -> bool {
-        self.watch
-    }
-
     async fn once(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
-        let instances = match &self.group {
+        let mut instances = match &self.group {
             Some(group) => mesh.discover_group(group).separator(&self.separator).within(self.wait).await,
             None => mesh.discover_all().within(self.wait).await,
         };
         if instances.is_empty() {
             return Err(Failure::Nobody(self.nothing(mesh)));
         }
+        instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let listed: Vec<Listed> = instances.iter().map(Listed::new).collect();
         match session.out.format() {
             Format::Json => {
@@ -87,6 +84,7 @@ impl List {
         let prefix =
             self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default();
         let mut watch = mesh.watch(prefix);
+        session.begin_endless();
         while let Some(event) = watch.next().await {
             let change = match event {
                 WatchEvent::Up(instance) => Change::new("up", &instance, None),

@@ -49,6 +49,9 @@ impl Listen {
             subscribe = subscribe.latest();
         }
         let mut news = subscribe.await?;
+        if self.count.is_none() {
+            session.begin_endless();
+        }
         let mut heard = 0;
         while self.count.is_none_or(|count| heard < count)
             && let Some(item) = news.next().await
@@ -65,10 +68,6 @@ impl Listen {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn runs_until_stopped(&self) -> bool {
-        self.count.is_none()
     }
 }
 

@@ -57,15 +57,4 @@ impl Command {
     pub(crate) fn stops_itself(&self) -> bool {
         matches!(self, Self::Demo(_))
     }
-
-    /// Whether the command has no end of its own, so that stopping it is no failure.
-    pub(crate) fn runs_until_stopped(&self) -> bool {
-        match self {
-            Self::Advertise(_) | Self::DemoPart(_) => true,
-            Self::List(list) => list.runs_until_stopped(),
-            Self::Publish(publish) => publish.runs_until_stopped(),
-            Self::Listen(listen) => listen.runs_until_stopped(),
-            _ => false,
-        }
-    }
 }

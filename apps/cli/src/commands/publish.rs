@@ -73,13 +73,16 @@ impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mut advertise =
             session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&*self.topic);
-        if self.retain || self.runs_until_stopped() {
+        if self.retain || self.is_endless() {
             advertise = advertise.retains(&*self.topic);
         }
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
         let service = advertise.await?;
+        if self.is_endless() {
+            session.begin_endless();
+        }
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         let publisher = service.publisher();
         while publisher.subscribers() < self.subscribers {
@@ -98,7 +101,7 @@ impl Publish {
     }
 
     /// Whether it keeps a single item until it is stopped, or repeats it without an end.
-    pub(crate) fn runs_until_stopped(&self) -> bool {
+    fn is_endless(&self) -> bool {
         self.data().is_some() && self.count.is_none()
     }
 
