@@ -9,7 +9,7 @@ use meshzero::zero::{self, FOREVER, ZeroError};
 use meshzero::{AdvertiseError, CallError, DiscoverError, OfferError, PlaceError, Refusal, Value};
 use serde::{Deserialize, Serialize};
 
-use super::{PATIENCE, done, join, meanwhile, unique};
+use super::{PATIENCE, done, join, joined, meanwhile, unique};
 
 type Reply<T> = Result<T, ZeroError>;
 
@@ -152,10 +152,9 @@ async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_
     let calls: Vec<_> = (0..CALLERS)
         .map(|number| actix::spawn(service.send(Value::from(number)).timeout(PATIENCE)))
         .collect();
-    // Every call has set out, and as many as may have arrived, before anybody is served.
-    actix::clock::timeout(Duration::from_millis(100), std::future::pending::<()>())
-        .await
-        .expect_err("a pause");
+    // This one comes last and gives up; when it has, the others have set out, and more than may wait have arrived.
+    let last = service.send(Value::Null).timeout(Duration::from_millis(100)).await;
+    assert!(last.is_err(), "{last:?}");
     let server = meanwhile(move || {
         for expected in 0..CALLERS {
             let number: Option<i64> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
@@ -204,7 +203,7 @@ fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
 #[test]
 fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    join();
+    joined();
     let started = Instant::now();
     let nobody: Reply<Value> = zero::send_message_to(free, "hello?", 0.3);
     match nobody {
@@ -222,7 +221,7 @@ fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
 
 #[test]
 fn an_address_that_is_in_use_or_not_ours_says_so() {
-    join();
+    joined();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().map(|address| (taken, address)).expect("it has an address");
     let error = zero::wait_for_message_from::<Value>(taken.1, 0).expect_err("it is in use");
@@ -272,7 +271,7 @@ fn who_waits_at_an_address_that_closes_is_told() {
     told.recv().expect("it is about to wait");
     assert!(zero::unadvertise(&name).expect("joined"));
     // Whoever comes only now opens the address anew, without a name.
-    let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 2));
+    let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 0.2));
     match done(waiting) {
         Err(ZeroError::Closed) => drop(done(sender)),
         Ok(Some(_)) => assert!(done(sender).is_err(), "its thread has ended"),

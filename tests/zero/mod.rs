@@ -15,16 +15,23 @@ use meshzero::{Join, Mesh, zero};
 /// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Joins the verbs' hidden node, which all tests of this process share, to a mesh of its own on loopback, and gives the
-/// settings for other nodes of that mesh.
+/// Joins the verbs' hidden node, which all tests of this process share, to a mesh of its own on loopback.
+fn joined() {
+    settings();
+}
+
+/// The settings to join the mesh of the hidden node with.
 fn join() -> Join {
+    settings().clone()
+}
+
+fn settings() -> &'static Join {
     static JOINED: OnceLock<Join> = OnceLock::new();
-    let joined = JOINED.get_or_init(|| {
+    JOINED.get_or_init(|| {
         let settings = Mesh::join().mesh(test_mesh()).interfaces("lo");
         zero::join(settings.clone()).expect("the first verb of this process");
         settings
-    });
-    joined.clone()
+    })
 }
 
 /// The name of a mesh that no other test has.
@@ -34,7 +41,7 @@ fn test_mesh() -> String {
 
 /// A name that no other test has.
 fn unique(name: &str) -> String {
-    join();
+    joined();
     format!("{name}-{:016x}", fastrand::u64(..))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use meshzero::zero::{self, Advert, IfExists, ZeroError};
 use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError, Value};
 
-use super::{PATIENCE, done, join, meanwhile, unique};
+use super::{PATIENCE, done, joined, meanwhile, unique};
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -15,7 +15,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn impossible_names_say_why() {
-    join();
+    joined();
     for (name, why) in [("", "at least one"), ("a\nb", "control"), (&*"x".repeat(129), "129 bytes")] {
         let error = zero::advertise(name).expect_err("no name");
         assert!(
@@ -42,8 +42,8 @@ fn a_name_that_is_not_found_says_what_was_heard() {
     let text = error.to_string();
     assert!(text.contains("\"nobody at all\"") && text.contains("on lo"), "{text}");
     match error {
-        ZeroError::Discover(DiscoverError::NotFound { heard: names, .. }) => {
-            assert!(names.contains(&heard), "{names:?}");
+        ZeroError::Discover(DiscoverError::NotFound(found)) => {
+            assert!(found.heard.contains(&heard), "{:?}", found.heard);
         }
         other => panic!("{other}"),
     }
@@ -98,7 +98,7 @@ async fn a_name_that_must_be_new_is() {
 #[test]
 fn an_address_made_before_can_be_advertised_later() {
     let address = zero::address_at("127.0.0.*").map(|address| (unique("later"), address));
-    join();
+    joined();
     let (name, address) = address.expect("an address");
     let sender = meanwhile(move || zero::send_message_to::<i32>(address, 1, PATIENCE));
     let early: Option<i32> = zero::wait_for_message_from(address, PATIENCE).expect("it listens");
@@ -116,7 +116,7 @@ fn an_address_made_before_can_be_advertised_later() {
 
 #[test]
 fn addresses_are_completed() {
-    join();
+    joined();
     let port = free_port();
     assert_eq!(zero::address_at(port).expect("an address").port(), port);
     assert!(zero::address_at("127.0.0.1").expect("an address").to_string().starts_with("127.0.0.1:"));
@@ -132,7 +132,7 @@ fn addresses_are_completed() {
 
 #[test]
 fn joining_after_the_first_verb_is_too_late() {
-    join();
+    joined();
     let error = zero::join(Mesh::join()).expect_err("it is too late");
     assert!(matches!(error, ZeroError::AlreadyJoined { .. }), "{error}");
 }
