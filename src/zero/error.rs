@@ -1,5 +1,6 @@
 //! What can go wrong with the verbs, in words that help.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::address::Address;
@@ -9,7 +10,9 @@ use crate::error::{
 use crate::value::ConvertError;
 
 /// Why a verb did not do what it says. Whatever it was, every verb can be used again afterwards.
-#[derive(Debug, thiserror::Error)]
+///
+/// As a sentence in `Debug` as well, since that is what Rust prints when `main` returns an error.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ZeroError {
     /// The program could not join its mesh: a setting cannot be read, or the system gave no socket or no thread.
@@ -107,6 +110,12 @@ pub enum ZeroError {
     /// [`unadvertise`](super::unadvertise), or because the program ends.
     #[error("this address has been closed")]
     Closed,
+}
+
+impl fmt::Debug for ZeroError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl ZeroError {

@@ -41,9 +41,23 @@ impl Subject {
         addresses.dedup();
         Ok(Self { addresses, prefixes: without_covered(prefixes) })
     }
+
+    fn includes(&self, topic: &str) -> bool {
+        self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
+    }
+
+    /// What all prefixes begin with.
+    fn common_prefix(&self) -> &str {
+        // In order, so the first and the last differ the most.
+        let (Some(first), Some(last)) = (self.prefixes.first(), self.prefixes.last()) else { return "" };
+        let pairs = first.char_indices().zip(last.chars());
+        let common =
+            pairs.take_while(|((_, one), other)| one == other).map(|((at, one), _)| at + one.len_utf8());
+        &first[..common.last().unwrap_or(0)]
+    }
 }
 
-/// A topic that fits two prefixes would come twice; then one of them begins with the other.
+/// Those that say something: a prefix of another one stands for it.
 fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
     prefixes.sort();
     let mut kept: Vec<String> = Vec::new();
@@ -63,10 +77,9 @@ pub(super) struct Listener {
     sources: VecDeque<Source>,
 }
 
-/// One prefix of one address.
+/// The news of one address: one subscription for all prefixes, because two would lose the order between them.
 struct Source {
     address: Address,
-    prefix: String,
     state: State,
 }
 
@@ -78,14 +91,10 @@ enum State {
 impl Listener {
     /// Begins to subscribe, in the background.
     pub(super) fn open(node: Arc<Node>, subject: Subject) -> Self {
-        let mut sources = VecDeque::new();
-        for &address in &subject.addresses {
-            for prefix in &subject.prefixes {
-                let state = opening(&node, address, prefix.clone());
-                sources.push_back(Source { address, prefix: prefix.clone(), state });
-            }
-        }
-        Self { subject, node, sources }
+        let prefix = subject.common_prefix();
+        let source = |&address| Source { address, state: opening(&node, address, prefix) };
+        let sources = subject.addresses.iter().map(source).collect();
+        Self { node: Arc::clone(&node), subject, sources }
     }
 
     pub(super) fn subject(&self) -> &Subject {
@@ -122,7 +131,7 @@ impl Listener {
     fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<Value>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
-                && let Poll::Ready(news) = source.poll_next(&self.node, task)
+                && let Poll::Ready(news) = source.poll_next(&self.node, &self.subject, task)
             {
                 // The others come first next time, so that a busy publisher does not hide them.
                 self.sources.rotate_left(1);
@@ -138,6 +147,7 @@ impl Source {
     fn poll_next(
         &mut self,
         node: &Arc<Node>,
+        subject: &Subject,
         task: &mut Context<'_>,
     ) -> Poll<Result<News<Value>, ZeroError>> {
         loop {
@@ -149,11 +159,12 @@ impl Source {
                     Poll::Pending => return Poll::Pending,
                 },
                 State::Standing(subscription) => match Pin::new(subscription).poll_next(task) {
+                    Poll::Ready(Some(Ok(news))) if !subject.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
                     // Whoever comes back at the address may be another program.
                     Poll::Ready(Some(Err(NewsError::Lost { .. }))) => {
                         node.forget(self.address);
-                        self.state = opening(node, self.address, self.prefix.clone());
+                        self.state = opening(node, self.address, subject.common_prefix());
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(ZeroError::News(error))),
                     Poll::Ready(None) => return Poll::Ready(Err(ZeroError::Closed)),
@@ -165,7 +176,8 @@ impl Source {
 }
 
 /// Subscribes on the node's thread, so that it goes on between two waits, until nobody cares for it any more.
-fn opening(node: &Arc<Node>, address: Address, prefix: String) -> State {
+fn opening(node: &Arc<Node>, address: Address, prefix: &str) -> State {
+    let prefix = prefix.to_owned();
     let (mut tell, told) = oneshot::channel();
     let node = Arc::clone(node);
     let home = node.mesh.node.home().clone();
@@ -218,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn what_prefixes_have_in_common_is_found() {
+        let address: Address = "127.0.0.1:1".parse().expect("an address");
+        for (prefixes, common) in [
+            (vec!["wind/speed", "wind/gust", "wind/"], "wind/"),
+            (vec!["wind/speed", "wind/gust"], "wind/"),
+            (vec!["wind", "rain"], ""),
+            (vec!["größe", "grüße"], "gr"),
+            (vec!["über/a", "über/ä"], "über/"),
+            (vec!["only"], "only"),
+        ] {
+            let prefixes = prefixes.into_iter().map(str::to_owned).collect();
+            assert_eq!(Subject::new(vec![address], prefixes).expect("a subject").common_prefix(), common);
+        }
+    }
+
+    #[test]
     fn a_subject_is_the_same_however_it_is_written() {
         let [one, two]: [Address; 2] =
             ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("an address"));
@@ -225,6 +253,7 @@ mod tests {
         let second =
             Subject::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a subject");
         assert_eq!(first, second);
+        assert!(first.includes("bcd") && !first.includes("c") && !first.includes(""));
         assert!(Subject::new(vec![], vec!["".into()]).is_err());
         assert!(Subject::new(vec![one], vec![]).is_err());
     }

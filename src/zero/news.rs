@@ -50,7 +50,8 @@ pub fn send_news_to(
 /// thread for the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A
 /// publisher confirms a subscription within milliseconds; so long, and half a second at most, the first wait lasts even
 /// if it is to wait for nothing. A publisher that is not there yet, or that starts again, is listened to as soon as it
-/// is. Every thread listens for itself and gets everything.
+/// is. Every thread listens for itself and gets everything. The news of one address come in their order; with several
+/// prefixes, everything that begins with what they have in common travels, and counts among the items that wait.
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Unexpected`] if the data

@@ -147,10 +147,11 @@ impl Node {
             };
             return Err(AdvertiseError::Offer(exists).into());
         }
-        let there = match place.map(str::parse::<Address>) {
-            Some(Ok(address)) => self.find(|endpoint| endpoint.listens_at(address)),
-            Some(Err(_)) | None => None,
-        };
+        let there = place.and_then(|place| match (place.parse::<Address>(), place.parse::<u16>()) {
+            (Ok(address), _) => self.find(|endpoint| endpoint.listens_at(address)),
+            (Err(_), Ok(port)) => self.find(|endpoint| endpoint.address.port() == port),
+            (Err(_), Err(_)) => None,
+        });
         let endpoint = match (&before, there) {
             (Some(before), None) if place.is_none() => return Ok(Arc::clone(before)),
             (Some(before), Some(there)) if Arc::ptr_eq(before, &there) => return Ok(there),

@@ -1,1 +1,328 @@
-//! x
+//! Messages and replies: order, time-outs, threads, and everything that goes wrong.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero::zero::{self, FOREVER, ZeroError};
+use meshzero::{AdvertiseError, CallError, DiscoverError, OfferError, PlaceError, Refusal, Value};
+use serde::{Deserialize, Serialize};
+
+use super::{PATIENCE, done, join, joined, meanwhile, unique};
+
+type Reply<T> = Result<T, ZeroError>;
+
+fn advertised(name: &str) -> zero::Address {
+    zero::advertise(unique(name)).expect("advertised")
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Order {
+    Stop,
+    Move { to: [f32; 2] },
+}
+
+#[test]
+fn messages_and_replies_are_of_any_type() {
+    let arm = advertised("arm");
+    let sender = meanwhile(move || -> Reply<Vec<Order>> {
+        zero::send_message_to(arm, Order::Move { to: [1.0, 2.5] }, PATIENCE)
+    });
+    let order: Option<Order> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    assert_eq!(order, Some(Order::Move { to: [1.0, 2.5] }));
+    zero::send_reply_to(arm, [Order::Stop, Order::Stop]).expect("replied");
+    assert_eq!(done(sender).expect("a reply"), [Order::Stop, Order::Stop]);
+}
+
+#[test]
+fn a_message_of_another_type_is_told_to_its_sender_and_the_next_is_served() {
+    let arm = advertised("arm");
+    let server = meanwhile(move || zero::wait_for_message_from_autoreply::<Order>(arm, PATIENCE));
+    let wrong: Reply<Value> =
+        zero::send_message_to(arm, Value::map([("Move", Value::map([("to", "far")]))]), PATIENCE);
+    match wrong {
+        Err(ZeroError::Call(CallError::Refused { why: Refusal::Undecodable { problem, .. }, .. })) => {
+            assert!(problem.contains("to") && problem.contains("far"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+    zero::send_message_to::<()>(arm, Order::Stop, PATIENCE).expect("it is served");
+    assert_eq!(done(server).expect("it waited"), Some(Order::Stop));
+}
+
+#[test]
+fn a_reply_of_another_type_names_the_problem() {
+    let arm = advertised("arm");
+    let sender = meanwhile(move || zero::send_message_to::<u32>(arm, "how many?", PATIENCE));
+    let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    zero::send_reply_to(arm, "many").expect("replied");
+    match done(sender) {
+        Err(ZeroError::Unexpected { from, problem }) => {
+            assert_eq!(from, arm.to_string());
+            assert!(problem.contains("many") && problem.contains("u32"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_waits_again_without_a_reply_has_the_earlier_message_refused() {
+    let arm = advertised("arm");
+    let senders = [1, 2].map(|number| meanwhile(move || zero::send_message_to::<i32>(arm, number, PATIENCE)));
+    let first: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
+    let second: i32 = zero::wait_for_message_from(arm, PATIENCE).expect("it waits").expect("a message");
+    zero::send_reply_to(arm, second).expect("replied");
+    for (number, sender) in [1, 2].into_iter().zip(senders) {
+        match done(sender) {
+            Ok(reply) => assert_eq!((reply, number), (second, second)),
+            Err(ZeroError::Call(CallError::Refused { why: Refusal::Unanswered, .. })) => {
+                assert_eq!(number, first);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_ends_without_a_reply_tells_its_sender() {
+    let arm = advertised("arm");
+    let server = meanwhile(move || zero::wait_for_message_from::<Value>(arm, PATIENCE));
+    let lost: Reply<Value> = zero::send_message_to(arm, "anybody?", FOREVER);
+    assert!(matches!(lost, Err(ZeroError::Call(CallError::Refused { .. }))), "{lost:?}");
+    done(server).expect("it waited");
+}
+
+#[test]
+fn each_message_needs_one_reply() {
+    let arm = advertised("arm");
+    assert!(matches!(zero::send_reply_to(arm, 1), Err(ZeroError::NothingToReplyTo { .. })));
+    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 0, PATIENCE));
+    let _: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    let elsewhere = meanwhile(move || zero::send_reply_to(arm, 2));
+    assert!(matches!(done(elsewhere), Err(ZeroError::NothingToReplyTo { .. })), "it took none");
+    zero::send_reply_to(arm, 3).expect("replied");
+    let error = zero::send_reply_to(arm, 4).expect_err("it has been replied to");
+    assert!(error.to_string().contains(&arm.to_string()), "{error}");
+    assert_eq!(done(sender).expect("a reply"), 3);
+    let nowhere = zero::send_reply_to("192.0.2.1:9", 1);
+    assert!(matches!(nowhere, Err(ZeroError::NothingToReplyTo { .. })), "{nowhere:?}");
+}
+
+#[test]
+fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
+    let arm = advertised("arm");
+    for _ in 0..3 {
+        let late: Reply<Value> = zero::send_message_to(arm, "too late", 0.05);
+        match late {
+            Err(ZeroError::NoReply { address, waited }) => {
+                assert_eq!((address, waited), (arm, Duration::from_millis(50)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let sender = meanwhile(move || zero::send_message_to::<String>(arm, "in time", PATIENCE));
+    let message: Option<String> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    assert_eq!(message.as_deref(), Some("in time"));
+    zero::send_reply_to(arm, "yes").expect("replied");
+    assert_eq!(done(sender).expect("a reply"), "yes");
+}
+
+#[test]
+fn a_reply_that_comes_too_late_harms_nobody() {
+    let arm = advertised("arm");
+    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, 0.3));
+    let first: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    assert_eq!(first, Some(1));
+    assert!(matches!(done(sender), Err(ZeroError::NoReply { .. })));
+    zero::send_reply_to(arm, 10).expect("nobody waits for it");
+    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 2, PATIENCE));
+    let second: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    zero::send_reply_to(arm, 20).expect("replied");
+    assert_eq!((second, done(sender).expect("its own reply")), (Some(2), 20));
+}
+
+/// More callers at once than may wait, from another node, so that they travel.
+#[actix::test]
+async fn many_callers_are_served_in_the_order_of_arrival_also_when_the_queue_is_full() {
+    const CALLERS: i64 = 600;
+    let arm = advertised("arm");
+    let other = join().await.expect("another node");
+    let service = other.discover(arm.to_string()).within(PATIENCE).await.expect("it answers");
+    let calls: Vec<_> = (0..CALLERS)
+        .map(|number| actix::spawn(service.send(Value::from(number)).timeout(PATIENCE)))
+        .collect();
+    // This one comes last and gives up; when it has, the others have set out, and more than may wait have arrived.
+    let last = service.send(Value::Null).timeout(Duration::from_millis(100)).await;
+    assert!(last.is_err(), "{last:?}");
+    let server = meanwhile(move || {
+        for expected in 0..CALLERS {
+            let number: Option<i64> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+            assert_eq!(number, Some(expected));
+            zero::send_reply_to(arm, -expected).expect("replied");
+        }
+    });
+    for (number, call) in (0..CALLERS).zip(calls) {
+        assert_eq!(call.await.expect("it ran").expect("a reply"), Value::from(-number));
+    }
+    done(server);
+}
+
+#[test]
+fn several_threads_serve_one_address_and_each_caller_gets_its_own_reply() {
+    let arm = advertised("arm");
+    let servers: Vec<_> = (0..4)
+        .map(|_| {
+            meanwhile(move || {
+                while let Some(number) = zero::wait_for_message_from::<i64>(arm, FOREVER).expect("it waits") {
+                    zero::send_reply_to(arm, number * 2).expect("replied");
+                    if number < 0 {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    let callers: Vec<_> = (0..8)
+        .map(|caller| {
+            meanwhile(move || {
+                for number in caller * 100..(caller + 1) * 100 {
+                    let reply: i64 = zero::send_message_to(arm, number, PATIENCE).expect("a reply");
+                    assert_eq!(reply, number * 2);
+                }
+            })
+        })
+        .collect();
+    callers.into_iter().for_each(done);
+    for _ in 0..servers.len() {
+        zero::send_message_to::<i64>(arm, -1, PATIENCE).expect("a server ends");
+    }
+    servers.into_iter().for_each(done);
+}
+
+#[test]
+fn nobody_at_an_address_is_told_in_time_and_somebody_later_is_found() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    joined();
+    let started = Instant::now();
+    let nobody: Reply<Value> = zero::send_message_to(free, "hello?", 0.3);
+    match nobody {
+        Err(ZeroError::Discover(error @ DiscoverError::Unreachable { .. })) => {
+            assert!(error.to_string().contains(&free.to_string()), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(started.elapsed() < PATIENCE);
+    let sender = meanwhile(move || zero::send_message_to::<()>(free, "hello?", PATIENCE));
+    let message = zero::wait_for_message_from_autoreply::<String>(free, PATIENCE).expect("it listens now");
+    assert_eq!(message.as_deref(), Some("hello?"));
+    done(sender).expect("a reply");
+}
+
+#[test]
+fn an_address_that_is_in_use_or_not_ours_says_so() {
+    joined();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("it has an address");
+    let error = zero::wait_for_message_from::<Value>(taken.1, 0).expect_err("it is in use");
+    let place = |error| match error {
+        ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => place,
+        other => panic!("{other}"),
+    };
+    assert!(matches!(place(error), PlaceError::InUse { .. }));
+    let error = zero::send_news_to("192.0.2.1:9000", "topic", 1).expect_err("not of this computer");
+    assert!(matches!(place(error), PlaceError::Refused { .. }));
+    for text in ["", "nowhere", "127.0.0.1", "127.0.0.1:99999", "no-such-host.invalid:9"] {
+        let error = zero::send_message_to::<Value>(text, 1, 0).expect_err(text);
+        assert!(matches!(error, ZeroError::Address { .. }), "{text}: {error}");
+        let error = zero::wait_for_message_from::<Value>(text, 0).expect_err(text);
+        assert!(matches!(error, ZeroError::Address { .. }), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_is_too_long_is_refused_and_the_next_is_served() {
+    let arm = advertised("arm");
+    let server = meanwhile(move || -> Result<(), ZeroError> {
+        let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
+        zero::send_reply_to(arm, "x".repeat(2 << 20))?;
+        let _: Option<Value> = zero::wait_for_message_from(arm, PATIENCE)?;
+        zero::send_reply_to(arm, "short")
+    });
+    let long: Reply<Value> = zero::send_message_to(arm, "x".repeat(2 << 20), PATIENCE);
+    assert!(matches!(long, Err(ZeroError::Call(CallError::NotSent { .. }))), "{long:?}");
+    let long: Reply<Value> = zero::send_message_to(arm, "a long reply, please", PATIENCE);
+    let too_long =
+        matches!(long, Err(ZeroError::Call(CallError::Refused { why: Refusal::ReplyTooLarge { .. }, .. })));
+    assert!(too_long, "{long:?}");
+    assert_eq!(zero::send_message_to::<String>(arm, "a short one", PATIENCE).expect("a reply"), "short");
+    done(server).expect("it served");
+}
+
+#[test]
+fn who_waits_at_an_address_that_closes_is_told() {
+    let name = unique("arm");
+    let arm = zero::advertise(&name).expect("advertised");
+    let (tell, told) = mpsc::channel();
+    let waiting = meanwhile(move || {
+        tell.send(()).expect("somebody listens");
+        zero::wait_for_message_from::<Value>(arm, FOREVER)
+    });
+    told.recv().expect("it is about to wait");
+    assert!(zero::unadvertise(&name).expect("joined"));
+    // Whoever comes only now opens the address anew, without a name.
+    let sender = meanwhile(move || zero::send_message_to::<()>(arm, (), 0.2));
+    match done(waiting) {
+        Err(ZeroError::Closed) => drop(done(sender)),
+        Ok(Some(_)) => assert!(done(sender).is_err(), "its thread has ended"),
+        other => panic!("{other:?}"),
+    }
+}
+
+struct Echo;
+
+impl Actor for Echo {
+    type Context = Context<Self>;
+}
+
+impl Handler<Value> for Echo {
+    type Result = Value;
+    fn handle(&mut self, message: Value, _: &mut Context<Self>) -> Value {
+        message
+    }
+}
+
+/// In a System, whose arbiter the verbs hold up: nothing of theirs lives there.
+#[actix::test]
+async fn the_verbs_work_inside_an_actix_system_and_call_actors() {
+    let other = join().await.expect("another node");
+    let name = unique("echo");
+    let arm = advertised("arm");
+    assert_eq!(zero::wait_for_message_from::<Value>(arm, 0.01).expect("it waits"), None);
+    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
+    let message: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    zero::send_reply_to(arm, message).expect("replied");
+    assert_eq!(done(sender).expect("a reply"), 1);
+    let _service = other.advertise(&name, || Echo).handles_values().await.expect("advertised");
+    let caller = meanwhile(move || -> Reply<Order> {
+        let echo = zero::discover(&name, PATIENCE)?;
+        zero::send_message_to(echo, Order::Move { to: [0.5, 0.25] }, PATIENCE)
+    });
+    let reply = loop {
+        if caller.is_finished() {
+            break done(caller);
+        }
+        actix::clock::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(reply.expect("a reply"), Order::Move { to: [0.5, 0.25] });
+}
+
+#[tokio::test]
+async fn the_verbs_work_inside_tokio() {
+    let arm = advertised("arm");
+    let sender = meanwhile(move || zero::send_message_to::<i32>(arm, 1, PATIENCE));
+    let message: Option<i32> = zero::wait_for_message_from(arm, PATIENCE).expect("it waits");
+    zero::send_reply_to(arm, message).expect("replied");
+    assert_eq!(done(sender).expect("a reply"), 1);
+    assert_eq!(zero::wait_for_news_from::<Value>(arm, "", 0).expect("subscribed"), None);
+}

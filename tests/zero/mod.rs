@@ -10,23 +10,38 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use meshzero::{Mesh, zero};
+use meshzero::{Join, Mesh, zero};
 
 /// Generous: the machine may be busy. Nothing in the tests takes this long when all is well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Joins the verbs' hidden node, which all tests of this process share, to a mesh of its own on loopback.
-fn join() {
-    static JOINED: OnceLock<()> = OnceLock::new();
+fn joined() {
+    settings();
+}
+
+/// The settings to join the mesh of the hidden node with.
+fn join() -> Join {
+    settings().clone()
+}
+
+fn settings() -> &'static Join {
+    static JOINED: OnceLock<Join> = OnceLock::new();
     JOINED.get_or_init(|| {
-        let mesh = format!("test-{:032x}", fastrand::u128(..));
-        zero::join(Mesh::join().mesh(mesh).interfaces("lo")).expect("the first verb of this process");
-    });
+        let settings = Mesh::join().mesh(test_mesh()).interfaces("lo");
+        zero::join(settings.clone()).expect("the first verb of this process");
+        settings
+    })
+}
+
+/// The name of a mesh that no other test has.
+fn test_mesh() -> String {
+    format!("test-{:032x}", fastrand::u128(..))
 }
 
 /// A name that no other test has.
 fn unique(name: &str) -> String {
-    join();
+    joined();
     format!("{name}-{:016x}", fastrand::u64(..))
 }
 
