@@ -178,7 +178,7 @@ struct Record {
 async fn coordinator(mesh: &Mesh) -> Result {
     let started = Instant::now();
     let say = |robot: &ServiceName, what: String| {
-        println!("{:5.2} s  {robot:<8} {what}", started.elapsed().as_secs_f32());
+        println!("{:5.2} s  {robot:<10} {what}", started.elapsed().as_secs_f32());
     };
     let mut fleet = mesh.watch("robot/");
     let mut poses = mesh.discover_group("robot").subscribe::<Point>("pose").latest().await?;
