@@ -133,6 +133,7 @@ async fn speaker(mesh: &Mesh, who: &str) -> Result {
     let me = format!("chat/{who}");
     let _me = mesh.advertise(&me, || Speaker).handles::<Whisper>().fail_if_exists().await?;
     let mut typed = typed();
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             line = typed.recv() => match line {
@@ -147,7 +148,7 @@ async fn speaker(mesh: &Mesh, who: &str) -> Result {
                 Ok(News { item: Say { who, text }, .. }) => println!("{who}: {text}"),
                 Err(error) => println!("({error})"),
             },
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut interrupted => return Ok(()),
         }
     }
 }

@@ -225,7 +225,12 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         // Any coin, for two who went for the nearest would soon walk in one another's steps.
         goal = goal.filter(|coin| snapshot.coins.contains(coin));
         goal = goal.or_else(|| fastrand::choice(&snapshot.coins).copied());
-        let now = game.send(Input { player, towards: goal.unwrap_or(me.at) }).await??;
+        let now = match game.send(Input { player, towards: goal.unwrap_or(me.at) }).await {
+            Ok(now) => now?,
+            // The next snapshot brings another chance.
+            Err(CallError::Unknown { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         if snapshot.tick >= next_report {
             next_report = snapshot.tick + u64::from(TICKS_A_SECOND);
             let behind = now.saturating_sub(snapshot.tick);
@@ -249,7 +254,9 @@ fn play() -> Result {
     let ada = demo.start("ada", &["bot", "ada"])?;
     let bob = demo.start("bob", &["bot", "bob"])?;
     let slow = demo.start("slow", &["bot", "slow", "300"])?;
-    server.says("   150  ")?;
+    for _ in 0..5 {
+        slow.says("tick")?;
+    }
     slow.leaves()?;
     bob.leaves()?;
     ada.leaves()?;

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use demo::{Demo, Result, stopped};
+use demo::{Demo, Result, Role, stopped};
 
 /// Robots move, and tell their pose, 50 times a second.
 const TICK: Duration = Duration::from_millis(20);
@@ -178,7 +178,7 @@ struct Record {
 async fn coordinator(mesh: &Mesh) -> Result {
     let started = Instant::now();
     let say = |robot: &ServiceName, what: String| {
-        println!("{:5.2} s  {robot:<8} {what}", started.elapsed().as_secs_f32());
+        println!("{:5.2} s  {robot:<10} {what}", started.elapsed().as_secs_f32());
     };
     let mut fleet = mesh.watch("robot/");
     let mut poses = mesh.discover_group("robot").subscribe::<Point>("pose").latest().await?;
@@ -213,6 +213,9 @@ async fn coordinator(mesh: &Mesh) -> Result {
                 WatchEvent::Moved(_) => {}
             },
             Some(Ok(News { item, from, skipped, .. })) = poses.next() => {
+                if !records.contains_key(&from) {
+                    say(&from, format!("is seen at {item}"));
+                }
                 let record = records.entry(from).or_default();
                 record.poses += 1 + skipped;
                 record.at = Some(item);
@@ -257,16 +260,19 @@ async fn go(mesh: &Mesh, robot: &ServiceName, to: Point) -> Result<Point, String
 fn play() -> Result {
     let demo = Demo::new();
     let coordinator = demo.start("coordinator", &["coordinator"])?;
-    let a = demo.start("a", &["robot", "a"])?;
-    let b = demo.start("b", &["robot", "b"])?;
-    let c = demo.start("c", &["robot", "c"])?;
+    let mut robots = ["a", "b", "c"]
+        .into_iter()
+        .map(|name| Ok((name, demo.start(name, &["robot", name])?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
 
-    b.says("drives to")?;
-    println!("{:>11} | (robot/b, process {}, is killed)", "demo", b.pid());
-    b.dies()?;
-    coordinator.says("robot/b  gives back")?;
+    let line = coordinator.says("goes to")?;
+    let first = robots.keys().copied().find(|name| line.contains(&format!("robot/{name} ")));
+    let robot = first.and_then(|name| robots.remove(name)).ok_or("a stranger goes")?;
+    robot.says("drives to")?;
+    println!("{:>11} | (process {} is killed)", "demo", robot.pid());
+    robot.dies()?;
+    coordinator.says("gives back")?;
     coordinator.says("9 of 9 waypoints reached")?;
     coordinator.ends()?;
-    a.leaves()?;
-    c.leaves()
+    robots.into_values().try_for_each(Role::leaves)
 }
