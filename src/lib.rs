@@ -1,4 +1,56 @@
 //! Actors that find and call each other over a network with nothing to configure.
+//!
+//! A program joins a [`Mesh`], advertises [`actix`] actors under names, and discovers those of others. Any actix message
+//! that serde knows can be sent to them; there is nothing of ours to derive.
+//!
+//! ```no_run
+//! use actix::prelude::*;
+//! use meshzero::Mesh;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Message, Serialize, Deserialize)]
+//! #[rtype(result = "String")]
+//! struct Hello(String);
+//!
+//! struct Greeter;
+//!
+//! impl Actor for Greeter {
+//!     type Context = Context<Self>;
+//! }
+//!
+//! impl Handler<Hello> for Greeter {
+//!     type Result = String;
+//!
+//!     fn handle(&mut self, Hello(name): Hello, _: &mut Context<Self>) -> String {
+//!         format!("Hello, {name}!")
+//!     }
+//! }
+//!
+//! #[actix::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mesh = Mesh::join().await?;
+//!     let _service = mesh.advertise("greeter", || Greeter).handles::<Hello>().await?;
+//!
+//!     // In this program or in any other on the network:
+//!     let greeter = mesh.discover("greeter").await?;
+//!     println!("{}", greeter.send(Hello("mesh".into())).await?);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Where to look
+//!
+//! | to | see |
+//! |---|---|
+//! | join, choose a mesh, its interfaces, peers, ports and limits | [`Mesh::join`], [`Join`], [`Limits`] |
+//! | offer an actor | [`Mesh::advertise`], [`Advertise`], [`Service`] |
+//! | find services, list them, watch them come and go | [`Mesh::discover`], [`Mesh::discover_all`], [`Mesh::discover_group`], [`Mesh::watch`] |
+//! | call an actor | [`ServiceRef::send`], [`Request`], [`CallError`] |
+//! | publish news, and listen to them | [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
+//! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
+//! | write a program without async or actors | [`zero`] |
+//!
+//! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`].
 
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
