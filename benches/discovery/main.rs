@@ -40,7 +40,8 @@ fn main() {
 
 /// Measures everything, or what the first argument names.
 fn measure() {
-    let measures: [(&str, fn() -> Vec<Row>); 4] =
+    type Measure = fn() -> Vec<Row>;
+    let measures: [(&str, Measure); 4] =
         [("new", new_service), ("cold", cold_discover), ("killed", killed), ("crowd", crowd::all_know_all)];
     let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let chosen = measures.iter().filter(|(name, _)| chosen.as_deref().is_none_or(|chosen| chosen == *name));

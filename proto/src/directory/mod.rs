@@ -161,6 +161,10 @@ impl Directory {
     fn hear_goodbye(&mut self, instance: InstanceId, source: Source, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let Some(entry) = self.entries.get_mut(&instance) else { return changes };
+        if entry.instance.local && source != Source::Local {
+            // This node knows best what it offers.
+            return changes;
+        }
         match source {
             // The node itself says so.
             Source::Peer(peer) if peer == entry.instance.node => {

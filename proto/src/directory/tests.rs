@@ -257,3 +257,17 @@ fn a_slow_reader_misses_only_what_cancelled_out() {
     assert_eq!(pending.pop(), Some(DirectoryEvent::Moved(world_instance(1))));
     assert_eq!(pending.pop(), None);
 }
+
+#[test]
+fn nobody_else_says_goodbye_for_this_nodes_own_services() {
+    let mut world = world();
+    world.hear(advert(1, 0, "own"), Source::Local);
+    for source in
+        [Source::Mdns, Source::Reply, Source::Peer(node(0)), Source::Peer(node(1)), Source::Caller(node(0))]
+    {
+        let changes = world.directory.unheard(id(1), source, world.now);
+        assert_eq!(changes, Changes::default(), "{source:?}");
+    }
+    assert_eq!(world.directory.get("own").len(), 1);
+    assert_eq!(world.directory.unheard(id(1), Source::Local, world.now).events.len(), 1);
+}
