@@ -15,6 +15,7 @@
 mod demo;
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::time::Duration;
 use std::{env, io, thread};
 
@@ -153,7 +154,7 @@ async fn speaker(mesh: &Mesh, who: &str) -> Result {
     }
 }
 
-async fn speak(mesh: &Mesh, hub: &ServiceRef, who: &str, line: &str) -> Result {
+async fn speak(mesh: &Mesh, hub: &ServiceRef, who: &str, line: &str) -> Result<(), Box<dyn Error>> {
     if line == "?" {
         let me = format!("chat/{who}");
         let others = mesh.discover_group("chat").except([HUB, &me]).within(Duration::from_secs(1)).await;

@@ -28,15 +28,15 @@ const PLAYERS: usize = 8;
 const COINS: usize = 5;
 const FIELD: Place = Place { x: 60, y: 24 };
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     x: i16,
     y: i16,
 }
 
-/// Takes part. The reply is the number to play under.
+/// Takes part. The reply is the key to steer with, which nobody else learns.
 #[derive(Message, Serialize, Deserialize)]
-#[rtype(result = "Result<u32, String>")]
+#[rtype(result = "Result<u64, String>")]
 struct Join {
     name: String,
 }
@@ -45,7 +45,7 @@ struct Join {
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u64, String>")]
 struct Input {
-    player: u32,
+    key: u64,
     towards: Place,
 }
 
@@ -53,30 +53,32 @@ struct Input {
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u32, String>")]
 struct Leave {
-    player: u32,
+    key: u64,
 }
 
 /// How things stand after a tick.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Snapshot {
     tick: u64,
     players: Vec<Player>,
     coins: Vec<Place>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Player {
-    number: u32,
     name: String,
     at: Place,
     score: u32,
+    #[serde(skip)]
+    key: u64,
+    #[serde(skip)]
     towards: Place,
+    #[serde(skip)]
     steered: u64,
 }
 
 struct Game {
     news: Publisher,
-    joined: u32,
     state: Snapshot,
 }
 
@@ -89,26 +91,28 @@ impl Actor for Game {
 }
 
 impl Handler<Join> for Game {
-    type Result = Result<u32, String>;
+    type Result = Result<u64, String>;
 
     fn handle(&mut self, Join { name }: Join, _: &mut Context<Self>) -> Self::Result {
         if self.state.players.len() == PLAYERS {
             return Err(format!("there are {PLAYERS} players already"));
         }
-        self.joined += 1;
+        if self.state.players.iter().any(|player| player.name == name) {
+            return Err(format!("there is a {name} already"));
+        }
         println!("{:6}  {name} joins", self.state.tick);
-        let (at, steered) = (Place::anywhere(), self.state.tick);
-        self.state.players.push(Player { number: self.joined, name, at, score: 0, towards: at, steered });
-        Ok(self.joined)
+        let (key, at, steered) = (fastrand::u64(..), Place::anywhere(), self.state.tick);
+        self.state.players.push(Player { name, at, score: 0, key, towards: at, steered });
+        Ok(key)
     }
 }
 
 impl Handler<Input> for Game {
     type Result = Result<u64, String>;
 
-    fn handle(&mut self, Input { player, towards }: Input, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Input { key, towards }: Input, _: &mut Context<Self>) -> Self::Result {
         let Snapshot { tick, players, .. } = &mut self.state;
-        let player = players.iter_mut().find(|other| other.number == player).ok_or("you do not play")?;
+        let player = players.iter_mut().find(|player| player.key == key).ok_or("you do not play")?;
         player.towards = towards;
         player.steered = *tick;
         Ok(*tick)
@@ -118,9 +122,9 @@ impl Handler<Input> for Game {
 impl Handler<Leave> for Game {
     type Result = Result<u32, String>;
 
-    fn handle(&mut self, Leave { player }: Leave, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Leave { key }: Leave, _: &mut Context<Self>) -> Self::Result {
         let Snapshot { tick, players, .. } = &mut self.state;
-        let place = players.iter().position(|other| other.number == player).ok_or("you do not play")?;
+        let place = players.iter().position(|player| player.key == key).ok_or("you do not play")?;
         let player = players.remove(place);
         println!("{tick:6}  {} leaves with {} points", player.name, player.score);
         Ok(player.score)
@@ -129,7 +133,7 @@ impl Handler<Leave> for Game {
 
 impl Game {
     fn new(news: Publisher) -> Self {
-        Self { news, joined: 0, state: Snapshot::default() }
+        Self { news, state: Snapshot::default() }
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
@@ -168,9 +172,10 @@ impl Place {
     }
 
     fn step(self, towards: Place) -> Self {
-        let x = (self.x + (towards.x - self.x).signum()).clamp(0, FIELD.x - 1);
-        let y = (self.y + (towards.y - self.y).signum()).clamp(0, FIELD.y - 1);
-        Self { x, y }
+        // Players may steer to where there is no field.
+        let step = |from: i16, to: i16| from + i16::from(from < to) - i16::from(from > to);
+        let (x, y) = (step(self.x, towards.x), step(self.y, towards.y));
+        Self { x: x.clamp(0, FIELD.x - 1), y: y.clamp(0, FIELD.y - 1) }
     }
 }
 
@@ -209,7 +214,7 @@ async fn server(mesh: &Mesh) -> Result {
 async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
     let game = mesh.discover("game").await?;
     let mut snapshots = game.subscribe::<Snapshot>("snapshot").latest().await?;
-    let player = game.send(Join { name: name.to_owned() }).await??;
+    let key = game.send(Join { name: name.to_owned() }).await??;
     let mut stopped = std::pin::pin!(stopped());
     let mut goal = None;
     let (mut seen, mut missed, mut next_report) = (0, 0, 0);
@@ -221,11 +226,11 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
         tokio::time::sleep(think).await;
         let snapshot = news.item;
         (seen, missed) = (seen + 1, missed + news.skipped);
-        let Some(me) = snapshot.players.iter().find(|other| other.number == player) else { continue };
+        let Some(me) = snapshot.players.iter().find(|player| player.name == name) else { continue };
         // Any coin, for two who went for the nearest would soon walk in one another's steps.
         goal = goal.filter(|coin| snapshot.coins.contains(coin));
         goal = goal.or_else(|| fastrand::choice(&snapshot.coins).copied());
-        let now = match game.send(Input { player, towards: goal.unwrap_or(me.at) }).await {
+        let now = match game.send(Input { key, towards: goal.unwrap_or(me.at) }).await {
             Ok(now) => now?,
             // The next snapshot brings another chance.
             Err(CallError::Unknown { .. }) => continue,
@@ -240,7 +245,7 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
             );
         }
     }
-    match game.send(Leave { player }).await {
+    match game.send(Leave { key }).await {
         Ok(score) => println!("left with {} points", score?),
         Err(error @ CallError::Refused { .. }) => return Err(error.into()),
         Err(error) => println!("left without goodbye: {error}"),

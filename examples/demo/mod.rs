@@ -6,7 +6,7 @@
 // Every example uses a part of it.
 #![allow(dead_code)]
 
-use std::error::Error;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,7 +15,22 @@ use std::{env, thread};
 
 use tokio::sync::oneshot;
 
-pub(crate) type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+pub(crate) type Result<T = (), E = Failure> = std::result::Result<T, E>;
+
+/// Anything that went wrong, which `main` shows as the sentence that it is.
+pub(crate) struct Failure(String);
+
+impl<E: fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// How long a demo may take. It ends by itself long before, unless something is wrong.
 const LONGEST: Duration = Duration::from_secs(60);
