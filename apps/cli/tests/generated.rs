@@ -1,6 +1,6 @@
 //! Help, completions and man pages.
 
-use crate::support::{Ran, bare};
+use crate::support::{Ran, bare, json};
 
 const COMMANDS: [&str; 10] =
     ["demo", "advertise", "discover", "list", "send", "publish", "listen", "describe", "completions", "man"];
@@ -31,6 +31,7 @@ fn every_shell_has_completions() {
         assert!(script.contains("advertise") && script.contains("interfaces"), "{shell}");
         assert!(!script.contains("demo-part"), "{shell}");
     }
+    assert!(json(&run(&["completions", "bash", "--json"]))["script"].is_string());
     let ran = Ran::from(bare(&["completions", "no-such-shell"]).output().expect("mz runs"));
     ran.failed(2, &["no-such-shell", "zsh"]);
 }
@@ -38,7 +39,8 @@ fn every_shell_has_completions() {
 #[test]
 fn man_pages_are_written() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("man/man1");
-    run(&["man", folder.to_str().expect("its name is text")]);
+    let written = json(&run(&["man", folder.to_str().expect("its name is text"), "--json"]));
+    assert_eq!(written["folder"].as_str(), folder.to_str());
     let page = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the page is there");
     assert!(page("mz.1").contains("may have been handled"));
     for command in COMMANDS {

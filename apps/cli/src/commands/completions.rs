@@ -1,7 +1,10 @@
 //! `mz completions`: what a shell needs to complete the command line.
 
+use std::fmt;
+
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use serde::Serialize;
 
 use crate::args::Cli;
 use crate::failure::{EXIT_CODES, Failure};
@@ -23,8 +26,20 @@ impl Completions {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut shown(), "mz", &mut script);
-        let script = String::from_utf8_lossy(&script);
-        session.out.line(script.trim_end().to_owned()).await
+        let script = String::from_utf8_lossy(&script).trim_end().to_owned();
+        session.out.show(&Script { script }).await
+    }
+}
+
+/// What the shell is to read, as it is.
+#[derive(Debug, Serialize)]
+struct Script {
+    script: String,
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.script.fmt(f)
     }
 }
 

@@ -1,11 +1,14 @@
 //! `mz man`: the man pages, as files.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::completions::shown;
 use crate::failure::Failure;
+use crate::output::line;
 use crate::session::Session;
 
 /// Writes the man pages into a folder
@@ -25,9 +28,18 @@ impl Man {
         };
         std::fs::create_dir_all(&self.dir).map_err(cannot)?;
         clap_mangen::generate_to(shown(), &self.dir).map_err(cannot)?;
-        session
-            .out
-            .line(format!("man pages are in {}", crate::output::line(&self.dir.display().to_string())))
-            .await
+        session.out.show(&Written { folder: self.dir.display().to_string() }).await
+    }
+}
+
+/// The pages are there.
+#[derive(Debug, Serialize)]
+struct Written {
+    folder: String,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "man pages are in {}", line(&self.folder))
     }
 }
