@@ -103,7 +103,7 @@ pub fn string_to_bytes(text: &str) -> Result<Vec<u8>, ZeroError> {
         }
         bits = bits << 6 | six as u32;
         letters += 1;
-        if letters % 4 == 0 {
+        if letters.is_multiple_of(4) {
             bytes.extend_from_slice(&bits.to_be_bytes()[1..]);
         }
     }
