@@ -97,9 +97,8 @@ async fn a_name_that_must_be_new_is() {
 
 #[test]
 fn an_address_made_before_can_be_advertised_later() {
-    let address = zero::address_at("127.0.0.*").map(|address| (unique("later"), address));
-    joined();
-    let (name, address) = address.expect("an address");
+    let name = unique("later");
+    let address = zero::address_at("127.0.0.*").expect("an address");
     let sender = meanwhile(move || zero::send_message_to::<i32>(address, 1, PATIENCE));
     let early: Option<i32> = zero::wait_for_message_from(address, PATIENCE).expect("it listens");
     assert_eq!(zero::advertise_at(&name, address).expect("advertised"), address);
@@ -137,7 +136,6 @@ fn joining_after_the_first_verb_is_too_late() {
     assert!(matches!(error, ZeroError::AlreadyJoined { .. }), "{error}");
 }
 
-/// One address, messages and news.
 #[test]
 fn another_way_to_write_an_own_address_leads_to_it() {
     let address = zero::advertise(unique("here")).expect("advertised");
