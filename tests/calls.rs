@@ -379,3 +379,20 @@ async fn until(condition: impl Fn() -> bool) {
     };
     actix::clock::timeout(PATIENCE, waiting).await.expect("the condition holds in time");
 }
+
+#[actix::test]
+async fn more_calls_than_may_be_under_way_wait_their_turn() {
+    let limits = {
+        let mut limits = Limits::default();
+        limits.requests_in_flight = 4;
+        limits
+    };
+    let pair = Pair::join_with(limits).await;
+    let service =
+        pair.here.advertise("counter", Counter::default).handles::<Add>().await.expect("advertised");
+    let counter = pair.reach(&service).await;
+    let calls: Vec<_> = (0..100).map(|_| actix::spawn(counter.send(Add(1)).timeout(PATIENCE))).collect();
+    for (number, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.await.expect("no panic").expect("a reply"), number as u64 + 1, "in order");
+    }
+}

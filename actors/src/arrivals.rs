@@ -9,15 +9,33 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+use meshzero_proto::codec::Encoding;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{GapReason, Policy};
 use tokio::sync::mpsc;
 use tokio::task;
 
-use crate::feed::Event;
-
 /// Events that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
 const AHEAD: usize = 64;
+
+/// What a subscriber gets.
+#[derive(Debug)]
+pub enum Event {
+    /// An item.
+    Item {
+        /// What it is about.
+        topic: Topic,
+        /// Its encoding.
+        encoding: Encoding,
+        /// The encoded item.
+        bytes: Bytes,
+    },
+    /// So many items are missing here.
+    Gap(u64, GapReason),
+    /// The publisher is gone, or cannot be reached.
+    Lost,
+}
 
 /// Where a subscriber's feeds bring their events.
 #[derive(Debug, Clone)]
@@ -151,9 +169,6 @@ fn lock<T>(newer: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-
-    use bytes::Bytes;
-    use meshzero_proto::codec::Encoding;
 
     use super::*;
 

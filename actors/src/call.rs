@@ -99,12 +99,12 @@ async fn call_there<M: NetMessage>(
     };
     let mut set_out = link.try_call(passage, &message, deadline);
     if matches!(set_out, Err(Unsent::Full)) {
-        let turn = tokio::select! {
-            turn = link.turn() => turn,
+        let room = tokio::select! {
+            room = link.room() => room,
             () = alarm => return Tried::Ended(Err(Fault::NotSent("the connection had no room in time".into()))),
         };
-        set_out = match turn {
-            Some(turn) => link.call(&turn, passage, &message, deadline),
+        set_out = match room {
+            Some(room) => link.call(room, passage, &message, deadline),
             None => Err(Unsent::Closed),
         };
     }

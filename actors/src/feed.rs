@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use meshzero_proto::codec::Encoding;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Hello;
@@ -18,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::time;
 
-use crate::arrivals::Sink;
+use crate::arrivals::{Event, Sink};
 use crate::dial;
 use crate::inbound;
 use crate::incoming::Incoming;
@@ -28,24 +27,6 @@ use crate::socket;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// What a subscriber gets.
-#[derive(Debug)]
-pub enum Event {
-    /// An item.
-    Item {
-        /// What it is about.
-        topic: Topic,
-        /// Its encoding.
-        encoding: Encoding,
-        /// The encoded item.
-        bytes: Bytes,
-    },
-    /// So many items are missing here.
-    Gap(u64, GapReason),
-    /// The publisher is gone, or cannot be reached.
-    Lost,
-}
 
 /// Why a subscription does not stand.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use meshzero_proto::hello::{Hello, Welcome};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::watch;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::dial;
 use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
@@ -19,6 +19,7 @@ use crate::interfaces;
 use crate::link::Link;
 use crate::own::Own;
 use crate::route::{Member, Route, nameless};
+use crate::service::Service;
 
 /// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -64,6 +65,9 @@ impl Keeper {
                         let _ = told.send(None);
                     }
                     if let Some(route) = self.route.upgrade() {
+                        if instance.local {
+                            route.remove(instance.id);
+                        }
                         route.note_trouble(format!("the last one known is gone: {why}"));
                     }
                 }
@@ -91,51 +95,66 @@ impl Keeper {
                 return self.add_own(instance);
             }
             let hello = Hello { instance: Some(instance.id), ..self.hello.clone() };
-            match self.connect(&instance.addresses, &hello).await {
-                Some(link) => {
-                    pause = FIRST_PAUSE;
-                    if self.hold(link, instance).await.is_none() {
-                        return;
+            if let Some(link) = self.connect(&instance.addresses, &hello).await {
+                match self.hold(link, instance).await {
+                    None => return,
+                    Some(Held::Long) => {
+                        pause = FIRST_PAUSE;
+                        continue;
                     }
+                    Some(Held::Shortly) => {}
                 }
-                None if self.route.strong_count() == 0 => return,
-                None => {
-                    tokio::select! {
-                        () = time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
-                        changed = listed.changed() => if changed.is_err() { return },
-                    }
-                }
+            }
+            if self.route.strong_count() == 0 {
+                return;
+            }
+            tokio::select! {
+                () = time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                changed = listed.changed() => if changed.is_err() { return },
             }
         }
     }
 
     /// Keeps the route to the one endpoint at `address`.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
-        if let Some(service) = self.own.at(address) {
-            let instance = Instance {
-                id: service.identity.instance,
-                node: service.identity.node,
-                service: service.identity.name.clone().unwrap_or_else(|| nameless(address)),
-                addresses: vec![address],
-                local: true,
-            };
-            return self.add(Member::Local(service, instance));
-        }
         let mut pause = FIRST_PAUSE;
         while self.route.strong_count() > 0 {
-            match self.connect(&[address], &self.hello).await {
-                Some(link) => {
-                    pause = FIRST_PAUSE;
-                    let instance = instance_at(address, &link.welcome);
-                    if self.hold(link, instance).await.is_none() {
-                        return;
+            if let Some(service) = self.own.at(address) {
+                self.lend_own(service, address).await;
+                continue;
+            }
+            if let Some(link) = self.connect(&[address], &self.hello).await {
+                let instance = instance_at(address, &link.welcome);
+                match self.hold(link, instance).await {
+                    None => return,
+                    Some(Held::Long) => {
+                        pause = FIRST_PAUSE;
+                        continue;
                     }
-                }
-                None => {
-                    time::sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    Some(Held::Shortly) => {}
                 }
             }
+            time::sleep(jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Lets callers use a service of this process until it is withdrawn, or nobody holds the route any more.
+    async fn lend_own(&self, service: Arc<Service>, address: SocketAddr) {
+        let id = service.identity.instance;
+        let instance = Instance {
+            id,
+            node: service.identity.node,
+            service: service.identity.name.clone().unwrap_or_else(|| nameless(address)),
+            addresses: vec![address],
+            local: true,
+        };
+        self.add(Member::Local(service, instance));
+        while self.route.strong_count() > 0 && self.own.get(id).is_some() {
+            time::sleep(GLANCE).await;
+        }
+        if let Some(route) = self.route.upgrade() {
+            route.remove(id);
         }
     }
 
@@ -169,8 +188,9 @@ impl Keeper {
     }
 
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
-    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<()> {
+    async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<Held> {
         let id = instance.id;
+        let since = Instant::now();
         self.add(Member::Remote(Arc::clone(&link), instance));
         loop {
             tokio::select! {
@@ -178,7 +198,7 @@ impl Keeper {
                     let route = self.route.upgrade()?;
                     route.remove(id);
                     route.note_trouble("the connection was lost".to_owned());
-                    return Some(());
+                    return Some(if since.elapsed() > LONGEST_PAUSE { Held::Long } else { Held::Shortly });
                 }
                 () = time::sleep(GLANCE) => if self.route.strong_count() == 0 {
                     link.close();
@@ -199,6 +219,12 @@ impl Keeper {
             route.add(member);
         }
     }
+}
+
+/// For how long a link worked: one that does not last is not dialled again at once.
+enum Held {
+    Long,
+    Shortly,
 }
 
 /// Between half and all of `pause`, so that many who lost the same endpoint do not come back at once.

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError};
@@ -13,7 +12,7 @@ use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Welcome;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::refusal::Refusal;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time;
 
 use crate::dial::Dialled;
@@ -33,6 +32,8 @@ pub struct Link {
     pub catalogue: Catalogue,
     outbox: Outbox,
     calls: Mutex<Calls<oneshot::Sender<Ended>>>,
+    /// One place for each call that may be under way; those who wait for one are served in order.
+    places: Arc<Semaphore>,
     earlier: Notify,
     closed: watch::Sender<bool>,
     max_bytes: usize,
@@ -107,6 +108,7 @@ impl Link {
             catalogue,
             outbox: Outbox::new(limits.send_queue_bytes),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
+            places: Arc::new(Semaphore::new(limits.requests_in_flight)),
             earlier: Notify::new(),
             closed: watch::Sender::new(false),
         });
@@ -162,24 +164,37 @@ impl Link {
         message: &M,
         deadline: Option<Instant>,
     ) -> Result<Reply, Unsent> {
-        self.place(Kind::Request, deadline, |link, id| {
-            link.outbox.try_push(|out| link.write(out, Kind::Request, id, passage, message, deadline))
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unsent::Full)?;
+        self.begin(place, deadline, |link, id| {
+            link.outbox.try_push(|out| link.write(out, id, passage, message, deadline))
         })
     }
 
-    /// Sends a request in its turn.
+    /// Waits for room for one call, behind those who waited before, for as long as the endpoint takes; `None` when the
+    /// connection has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn room(&self) -> Option<Room<'_>> {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let turn = self.outbox.turn().await.ok()?;
+        Some(Room { place, turn })
+    }
+
+    /// Sends a request where there is room for it.
     ///
     /// # Errors
-    /// As [`Link::try_call`].
+    /// As [`Link::try_call`], without [`Unsent::Full`].
     pub fn call<M: NetMessage>(
         self: &Arc<Self>,
-        turn: &Turn<'_>,
+        room: Room<'_>,
         passage: Passage,
         message: &M,
         deadline: Option<Instant>,
     ) -> Result<Reply, Unsent> {
-        self.place(Kind::Request, deadline, |link, id| {
-            turn.push(|out| link.write(out, Kind::Request, id, passage, message, deadline))
+        let Room { place, turn } = room;
+        self.begin(place, deadline, |link, id| {
+            turn.push(|out| link.write(out, id, passage, message, deadline))
         })
     }
 
@@ -188,7 +203,8 @@ impl Link {
     /// # Errors
     /// [`Unsent`].
     pub fn describe(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Reply, Unsent> {
-        self.place(Kind::Describe, deadline, |link, id| {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unsent::Full)?;
+        self.begin(place, deadline, |link, id| {
             link.outbox.push(|out| {
                 frame::write(out, Header::new(Kind::Describe, id.to_wire()), b"");
                 Ok(())
@@ -210,17 +226,9 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for room on the connection, behind those who waited before; `None` when it has ended.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
-    pub async fn turn(&self) -> Option<Turn<'_>> {
-        self.outbox.turn().await.ok()
-    }
-
-    fn place(
+    fn begin(
         self: &Arc<Self>,
-        kind: Kind,
+        place: OwnedSemaphorePermit,
         deadline: Option<Instant>,
         push: impl FnOnce(&Self, CallId) -> Result<u64, PushError<EncodeError>>,
     ) -> Result<Reply, Unsent> {
@@ -243,21 +251,19 @@ impl Link {
             self.earlier.notify_one();
         }
         drop(calls);
-        tracing::trace!(?kind, ?id, "a call set out");
-        Ok(Reply { link: Some(Arc::clone(self)), id, told })
+        Ok(Reply { link: Some(Arc::clone(self)), id, told, _place: place })
     }
 
     fn write<M: NetMessage>(
         &self,
         out: &mut Vec<u8>,
-        kind: Kind,
         id: CallId,
         passage: Passage,
         message: &M,
         deadline: Option<Instant>,
     ) -> Result<(), EncodeError> {
         let header = Header {
-            kind,
+            kind: Kind::Request,
             flags: if inbound::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
             slot: passage.slot,
             id: id.to_wire(),
@@ -318,6 +324,7 @@ impl Link {
 
     fn end(&self) {
         self.outbox.close();
+        self.places.close();
         let drained = {
             let mut calls = self.lock();
             self.closed.send_replace(true);
@@ -354,11 +361,19 @@ fn remaining_millis(deadline: Option<Instant>) -> u32 {
     u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
+/// Room for one call on a connection.
+pub struct Room<'a> {
+    place: OwnedSemaphorePermit,
+    turn: Turn<'a>,
+}
+
 /// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
 pub struct Reply {
     link: Option<Arc<Link>>,
     id: CallId,
     told: oneshot::Receiver<Ended>,
+    /// Given back after the endpoint was told of a cancelled call, so that it never counts more calls than this end.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Reply {
@@ -383,6 +398,3 @@ impl Drop for Reply {
         }
     }
 }
-
-/// The bytes of a reply, for those who decode it.
-pub type ReplyBytes = Bytes;

@@ -8,6 +8,7 @@ use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
+use tokio::task::AbortHandle;
 
 use crate::alarms::Alarms;
 use crate::config::Config;
@@ -44,6 +45,7 @@ pub struct Node {
     home: Home,
     lodging: Mutex<Option<Lodging>>,
     alarms: Arc<Alarms>,
+    ringing: AbortHandle,
     limits: Arc<Limits>,
     decode_limits: DecodeLimits,
     discovery: Addr<Discovery>,
@@ -80,12 +82,12 @@ impl Node {
         let own = Arc::new(Own::default());
         let (started, ringing, bounds) = (config.clone(), Arc::clone(&alarms), Arc::clone(&limits));
         let offered = Arc::clone(&own);
-        let (discovery, router) = home
+        let (ringing, discovery, router) = home
             .ask(move || async move {
-                actix::spawn(async move { ringing.ring().await });
+                let ringing = actix::spawn(async move { ringing.ring().await }).abort_handle();
                 let discovery = Discovery::start_for(&started, id)?;
                 let router = Router::new(hello(&started, id), discovery.clone(), bounds, offered).start();
-                Ok::<_, std::io::Error>((discovery, router))
+                Ok::<_, std::io::Error>((ringing, discovery, router))
             })
             .await?
             .map_err(StartError::Discovery)?;
@@ -97,6 +99,7 @@ impl Node {
             home,
             lodging,
             alarms,
+            ringing,
             limits,
             decode_limits,
             discovery,
@@ -191,6 +194,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.ringing.abort();
         self.leave_now();
     }
 }

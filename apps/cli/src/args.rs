@@ -1,13 +1,13 @@
-//! What can be typed: the options that every command has, and how a command line that cannot be read is answered.
+//! What can be typed, and how a command line that cannot be read is answered.
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Args, Parser};
-use meshzero::MeshName;
+use clap::{CommandFactory, Parser};
 
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
+use crate::global::Global;
 use crate::output::{self, Format};
 
 /// Programs that find and call each other over the network, with nothing to configure.
@@ -28,31 +28,17 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
 }
 
-/// The options of every command.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
-    /// Prints one JSON object a line
-    #[arg(long, global = true)]
-    json: bool,
-    /// The mesh to join; programs in other meshes are not seen [default: MESHZERO_MESH, or meshzero]
-    #[arg(long, global = true, value_name = "MESH")]
-    pub(crate) mesh: Option<MeshName>,
-    /// The network interfaces to use, such as eth0,192.168.1.*; lo stays on this machine [default:
-    /// MESHZERO_INTERFACES, or all]
-    #[arg(long, global = true, value_name = "LIST")]
-    pub(crate) interfaces: Option<String>,
-    /// Endpoints to ask where multicast does not pass, as host:port,… [default: MESHZERO_PEERS, or none]
-    #[arg(long, global = true, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) peers: Option<Vec<String>>,
-    /// Tells on standard error what goes on; twice for more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-impl Global {
-    pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::People }
+impl Cli {
+    /// The command line without what is hidden: completions and man pages would show it.
+    pub(crate) fn shown() -> clap::Command {
+        let whole = Self::command();
+        let visible = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+        clap::Command::new("mz")
+            .version(env!("CARGO_PKG_VERSION"))
+            .about(whole.get_about().cloned().unwrap_or_default())
+            .after_help(EXIT_CODES)
+            .args(whole.get_arguments().cloned())
+            .subcommands(visible)
     }
 }
 
@@ -79,8 +65,6 @@ fn invalid_value(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

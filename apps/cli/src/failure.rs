@@ -47,6 +47,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The system gives no word of signals.
+    pub(crate) fn no_signals(error: std::io::Error) -> Self {
+        Self::Machine(format!("cannot listen for signals: {error}"))
+    }
+
     /// The number of the exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {

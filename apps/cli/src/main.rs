@@ -1,6 +1,6 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
-//! `args` is what can be typed, `commands` has one file for each command with its arguments and what it does, `session`
+//! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it does, `session`
 //! is what they all share, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop`
 //! how it ends early.
 
@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod demo;
 mod failure;
+mod global;
 mod output;
 mod parse;
 mod schema;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), Failure> {
-    let mut stop = Stop::listen()?;
+    let mut stop = Stop::listen().map_err(Failure::no_signals)?;
     let (out, writer) = Output::start(cli.global.format());
     let session = Session::new(&cli.global, out.clone());
     let itself = cli.command.stops_itself();
@@ -54,7 +55,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         biased;
         signal = stop.signal(), if !itself => Err(Failure::Stopped(signal)),
         () = out.closed(), if !itself => Err(Failure::OutputClosed),
-        result = cli.command.run(&session) => result,
+        result = cli.command.run(&session, Cli::shown) => result,
     };
     session.leave().await;
     let endless = session.is_endless();

@@ -7,8 +7,8 @@ use meshzero::{Join, Mesh};
 use tokio::sync::OnceCell;
 use tracing::Level;
 
-use crate::args::Global;
 use crate::failure::Failure;
+use crate::global::Global;
 use crate::output::Output;
 
 /// The longest that leaving may take; the goodbye itself is quicker.

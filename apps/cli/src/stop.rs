@@ -2,8 +2,6 @@
 
 use std::io;
 
-use crate::failure::Failure;
-
 /// What told the program to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -22,14 +20,13 @@ pub(crate) struct Stop {
 
 #[cfg(unix)]
 impl Stop {
-    pub(crate) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(cannot_listen);
         Ok(Self {
             signals: [
-                (listen(SignalKind::interrupt())?, Signal::Interrupt),
-                (listen(SignalKind::terminate())?, Signal::Terminate),
-                (listen(SignalKind::hangup())?, Signal::Terminate),
+                (signal(SignalKind::interrupt())?, Signal::Interrupt),
+                (signal(SignalKind::terminate())?, Signal::Terminate),
+                (signal(SignalKind::hangup())?, Signal::Terminate),
             ],
         })
     }
@@ -50,7 +47,7 @@ impl Stop {
 
 #[cfg(windows)]
 impl Stop {
-    pub(crate) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {})
     }
 
@@ -62,9 +59,4 @@ impl Stop {
             Err(_) => std::future::pending().await,
         }
     }
-}
-
-#[cfg_attr(windows, expect(dead_code, reason = "there it is not asked for before"))]
-fn cannot_listen(error: io::Error) -> Failure {
-    Failure::Machine(format!("cannot listen for signals: {error}"))
 }

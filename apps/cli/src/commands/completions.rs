@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 use serde::Serialize;
 
-use crate::args::Cli;
-use crate::failure::{EXIT_CODES, Failure};
+use crate::failure::Failure;
 use crate::session::Session;
 
 /// Prints the completions of a shell
@@ -23,9 +22,9 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+    pub(crate) async fn run(&self, session: &Session, mut shown: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut shown(), "mz", &mut script);
+        clap_complete::generate(self.shell, &mut shown, "mz", &mut script);
         let script = String::from_utf8_lossy(&script).trim_end().to_owned();
         session.out.show(&Script { script }).await
     }
@@ -41,16 +40,4 @@ impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.script.fmt(f)
     }
-}
-
-/// The command line without what is hidden: completions and man pages would show it.
-pub(crate) fn shown() -> clap::Command {
-    let whole = Cli::command();
-    let visible = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    clap::Command::new("mz")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(whole.get_about().cloned().unwrap_or_default())
-        .after_help(EXIT_CODES)
-        .args(whole.get_arguments().cloned())
-        .subcommands(visible)
 }

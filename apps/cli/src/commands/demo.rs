@@ -20,7 +20,7 @@ pub(crate) struct Demo {}
 
 impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        play(&session.out, &mut Stop::listen()?).await
+        play(&session.out, &mut Stop::listen().map_err(Failure::no_signals)?).await
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::completions::shown;
 use crate::failure::Failure;
 use crate::output::line;
 use crate::session::Session;
@@ -22,12 +21,12 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+    pub(crate) async fn run(&self, session: &Session, shown: clap::Command) -> Result<(), Failure> {
         let cannot = |error: std::io::Error| {
             Failure::Machine(format!("cannot write man pages into {}: {error}", self.dir.display()))
         };
         std::fs::create_dir_all(&self.dir).map_err(cannot)?;
-        clap_mangen::generate_to(shown(), &self.dir).map_err(cannot)?;
+        clap_mangen::generate_to(shown, &self.dir).map_err(cannot)?;
         session.out.show(&Written { folder: self.dir.display().to_string() }).await
     }
 }

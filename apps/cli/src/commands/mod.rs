@@ -37,7 +37,8 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+    /// Does it. `shown` is the whole command line, for those commands that write about it.
+    pub(crate) async fn run(&self, session: &Session, shown: fn() -> clap::Command) -> Result<(), Failure> {
         match self {
             Self::Demo(demo) => demo.run(session).await,
             Self::DemoPart(part) => part.run(session).await,
@@ -48,8 +49,8 @@ impl Command {
             Self::Publish(publish) => publish.run(session).await,
             Self::Listen(listen) => listen.run(session).await,
             Self::Describe(describe) => describe.run(session).await,
-            Self::Completions(completions) => completions.run(session).await,
-            Self::Man(man) => man.run(session).await,
+            Self::Completions(completions) => completions.run(session, shown()).await,
+            Self::Man(man) => man.run(session, shown()).await,
         }
     }
 
