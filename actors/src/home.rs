@@ -20,7 +20,7 @@ pub struct Gone;
 
 impl Home {
     /// The current thread's arbiter where there is one; otherwise a new thread with an actix System of its own,
-    /// which ends when [`Home::stop`] is called.
+    /// which ends when its [`Lodging`] is left.
     ///
     /// # Errors
     /// [`Gone`] when the new thread could not be started.

@@ -1,7 +1,7 @@
 //! The moving half of meshzero: sockets, mailboxes and the actors that own them.
 //!
 //! A [`node::Node`] has two actors: [`discovery`] knows who is there, [`router`] knows which of them are connected.
-//! A service is offered by [`offer`]: its [`endpoint`] accepts connections, each becomes a [`session`], and messages
+//! A service is offered by [`offer`]: its [`endpoint`] accepts connections, each becomes a `session`, and messages
 //! go through an inbox ([`hosted`]) or a mailbox ([`foreign`]) into the user's actor. A caller's messages follow a
 //! [`route`] over [`link`]s; news come over [`feed`]s.
 

@@ -21,6 +21,9 @@ use crate::value::Value;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Items passed over in one go.
+const TURN: usize = 64;
+
 /// Whose news a thread waits for, and which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject {
@@ -150,7 +153,7 @@ impl Source {
         subject: &Subject,
         task: &mut Context<'_>,
     ) -> Poll<Result<News<Value>, ZeroError>> {
-        loop {
+        for _ in 0..TURN {
             match &mut self.state {
                 State::Opening(opened) => match Pin::new(opened).poll(task) {
                     Poll::Ready(Ok(Ok(subscription))) => self.state = State::Standing(subscription),
@@ -172,6 +175,9 @@ impl Source {
                 },
             }
         }
+        // A flood of what nobody asked for must not keep the others, or the deadline, from their turn.
+        task.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

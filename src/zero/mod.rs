@@ -65,7 +65,8 @@
 //!   one address; each replies to what it took. There a second thread is an error.
 //! - Who waits again without having replied goes on: the earlier caller is told that there will be no reply. There it is
 //!   an error, and the caller waits for ever.
-//! - Bytes are values: send `Value::from(bytes)`. A `Vec<u8>` goes as a list of numbers, which is longer.
+//! - Bytes are values: send `Value::from(bytes)`, and take a `Vec<u8>` or a [`Value`](crate::Value). A `Vec<u8>` that is
+//!   sent as it is goes as a list of numbers, which arrives as well and is longer.
 //! - The first news after a subscription are never lost, nothing is lost between two waits, and if more than 1,024 items
 //!   wait, the next wait says how many were dropped. Nothing sleeps half a second.
 //! - `advertise` listens at once, and a name stays as long as its program lives: there is no `ttl_s`. Another program may

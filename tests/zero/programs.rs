@@ -149,6 +149,7 @@ fn sending_a_file() {
     let sender = meanwhile(move || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let bytes = Value::from(fs::read(&path)?);
+        zero::send_message_to::<()>(gallery, (file_name, &bytes), PATIENCE)?;
         zero::send_message_to::<()>(gallery, (file_name, bytes), PATIENCE)?;
         // As NetworkZero has to do it, and as a plain list of numbers.
         let text = zero::bytes_to_string(&fs::read(&path)?);
@@ -162,6 +163,8 @@ fn sending_a_file() {
     let (name, bytes) = file.expect("a file");
     assert!(name.starts_with("picture"));
     assert_eq!(bytes.as_bytes(), Some(contents.as_slice()));
+    let file: File<Vec<u8>> = zero::wait_for_message_from_autoreply(gallery, PATIENCE).expect("it waits");
+    assert_eq!(file.expect("a file").1, contents);
     let file: File<String> = zero::wait_for_message_from_autoreply(gallery, PATIENCE).expect("it waits");
     assert_eq!(zero::string_to_bytes(&file.expect("a file").1).expect("base64"), contents);
     let file: File<Vec<u8>> = zero::wait_for_message_from_autoreply(gallery, PATIENCE).expect("it waits");
