@@ -126,7 +126,7 @@ impl Handler<Leave> for Game {
         let Snapshot { tick, players, .. } = &mut self.state;
         let place = players.iter().position(|player| player.key == key).ok_or("you do not play")?;
         let player = players.remove(place);
-        println!("{tick:6}  {} leaves with {} points", player.name, player.score);
+        println!("{tick:6}  {} leaves with a score of {}", player.name, player.score);
         Ok(player.score)
     }
 }
@@ -240,13 +240,13 @@ async fn bot(mesh: &Mesh, name: &str, think: Duration) -> Result {
             next_report = snapshot.tick + u64::from(TICKS_A_SECOND);
             let behind = now.saturating_sub(snapshot.tick);
             println!(
-                "tick {:4}, {behind:2} behind, {seen:4} snapshots seen, {missed:4} skipped, {:2} points",
+                "tick {:4}, {behind:2} behind, {seen:4} snapshots seen, {missed:4} skipped, score {:2}",
                 snapshot.tick, me.score
             );
         }
     }
     match game.send(Leave { key }).await {
-        Ok(score) => println!("left with {} points", score?),
+        Ok(score) => println!("left with a score of {}", score?),
         Err(error @ CallError::Refused { .. }) => return Err(error.into()),
         Err(error) => println!("left without goodbye: {error}"),
     }
