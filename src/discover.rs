@@ -63,6 +63,8 @@ impl Discover {
         let route = self.node.router().send(Follow(target)).await.map_err(|_| Gone)?;
         let alarm = self.node.alarms().at(deadline_in(self.within));
         tokio::select! {
+            // Whoever does not wait at all still gets what is connected.
+            biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
         }

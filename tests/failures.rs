@@ -97,6 +97,24 @@ async fn a_running_actor_that_panics_is_withdrawn() {
 }
 
 #[actix::test]
+async fn a_service_that_closes_lets_its_callers_go_at_once() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");
+    let worker = pair.reach(&service).await;
+    worker.send(Work(Some(1))).await.expect("a reply");
+    service.close().await;
+    let gone = async {
+        while !worker.instances().is_empty() {
+            actix::clock::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    actix::clock::timeout(PATIENCE, gone).await.expect("the connection ends");
+    let error =
+        worker.send(Work(Some(1))).timeout(Duration::from_millis(100)).await.expect_err("nobody is there");
+    assert!(matches!(error, CallError::NotSent { .. }), "{error:?}");
+}
+
+#[actix::test]
 async fn a_message_that_nothing_handles_is_refused_with_what_is_handled() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("worker", || Worker).handles::<Work>().await.expect("advertised");

@@ -190,6 +190,21 @@ async fn a_subscription_follows_its_publisher_through_a_restart() {
     publishing.abort();
 }
 
+#[actix::test]
+async fn a_subscription_to_an_address_goes_on_with_whoever_listens_there_next() {
+    let pair = Pair::join().await;
+    let first = pair.here.advertise("first", || Quiet).await.expect("advertised");
+    let address = first.address().to_string();
+    let mut news = pair.reach(&first).await.subscribe::<u32>("").await.expect("confirmed");
+    first.close().await;
+    let lost = news.next().await.expect("goes on").expect_err("the publisher is gone");
+    assert!(matches!(lost, NewsError::Lost { .. }), "{lost:?}");
+    let second = pair.here.advertise("second", || Quiet).at(&address).await.expect("advertised");
+    wait_until(|| second.publisher().subscribers() == 1).await;
+    second.publish("n", &2).expect("published");
+    assert_eq!(news.next().await.expect("goes on").expect("an item").item, 2);
+}
+
 struct Collector(Arc<Mutex<Vec<u32>>>);
 
 impl Actor for Collector {

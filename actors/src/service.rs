@@ -67,6 +67,8 @@ pub struct Service {
     doors: Vec<AnyDoor>,
     permits: Arc<Semaphore>,
     closed: AtomicBool,
+    /// Never has a permit, and is closed with the service: whoever waits for one waits for the end.
+    end: Semaphore,
 }
 
 impl Service {
@@ -90,6 +92,7 @@ impl Service {
             doors,
             permits,
             closed: AtomicBool::new(false),
+            end: Semaphore::new(0),
         }
     }
 
@@ -154,6 +157,16 @@ impl Service {
         self.entry.close();
         self.publisher.close();
         self.permits.close();
+        self.end.close();
+    }
+
+    /// Waits until the service has been closed.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn closed(&self) {
+        // Only ever closed.
+        let _ = self.end.acquire().await;
     }
 
     /// Whether it still takes messages.

@@ -85,7 +85,14 @@ struct Session {
 impl Session {
     async fn requests(mut self) -> Result<(), SessionError> {
         self.tell(Kind::Catalogue, 0, &self.service.catalogue.to_bytes());
-        while let Some(Frame { header, payload }) = self.incoming.next().await? {
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = self.incoming.next() => frame?,
+                // What has been answered is still written.
+                () = self.service.closed() => return Ok(()),
+            };
+            let Some(Frame { header, payload }) = frame else { return Ok(()) };
             match header.kind {
                 Kind::Request => self.request(header, payload).await?,
                 Kind::Tell => self.deliver(header, payload, None, None).await,
@@ -98,7 +105,6 @@ impl Session {
                 other => return Err(SessionError::OutOfPlace(other)),
             }
         }
-        Ok(())
     }
 
     async fn request(&self, header: Header, mut payload: Bytes) -> Result<(), SessionError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// These endpoints, given by address.
+    /// Whoever listens at the addresses of these.
     Fixed(Vec<Instance>),
 }
 
@@ -58,7 +58,11 @@ pub async fn subscribe(
     subscribe: Subscribe,
 ) -> Result<Arrivals, SubscribeFault> {
     let (sink, arrivals) = arrivals::pair(subscribe.policy);
-    let follower = Follower { node: Parts::of(node), subscribe, sink };
+    let known_by = match publishers {
+        Publishers::Follow(_) => KnownBy::Identity,
+        Publishers::Fixed(_) => KnownBy::Address,
+    };
+    let follower = Follower { node: Parts::of(node), subscribe, sink, known_by };
     let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
     confirmed?;
     Ok(arrivals)
@@ -67,7 +71,7 @@ pub async fn subscribe(
 /// What the follower needs of its node. Not the node itself, which would never be left.
 #[derive(Clone)]
 struct Parts {
-    hello: meshzero_proto::hello::Hello,
+    hello: Hello,
     limits: Arc<meshzero_proto::limits::Limits>,
     own: Arc<Own>,
     discovery: actix::Addr<crate::discovery::Discovery>,
@@ -89,6 +93,15 @@ struct Follower {
     node: Parts,
     subscribe: Subscribe,
     sink: Sink,
+    known_by: KnownBy,
+}
+
+/// What a publisher must still have when it is asked again.
+#[derive(Clone, Copy)]
+enum KnownBy {
+    Identity,
+    /// After a restart another instance listens at the address, and is as good.
+    Address,
 }
 
 impl Follower {
@@ -150,10 +163,15 @@ impl Follower {
     }
 
     async fn open(&self, instance: &Instance) -> Result<Feed, FeedError> {
-        if let Some(service) = self.node.own.get(instance.id) {
+        let own = &self.node.own;
+        let (service, expected) = match self.known_by {
+            KnownBy::Identity => (own.get(instance.id), Some(instance.id)),
+            KnownBy::Address => (instance.addresses.first().and_then(|address| own.at(*address)), None),
+        };
+        if let Some(service) = service {
             return Feed::local(service, self.subscribe.clone());
         }
-        let hello = meshzero_proto::hello::Hello { instance: Some(instance.id), ..self.node.hello.clone() };
+        let hello = Hello { instance: expected, ..self.node.hello.clone() };
         Feed::remote(instance, &hello, &self.subscribe, &self.node.limits).await
     }
 
