@@ -94,3 +94,42 @@ impl Drop for Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn alarms_ring_in_order_whatever_the_order_they_were_set_in() {
+        let alarms = Alarms::new();
+        let ringing = Arc::clone(&alarms);
+        let ringing = tokio::spawn(async move { ringing.ring().await });
+        let now = Instant::now();
+        let at = |ms| alarms.at(Some(now + Duration::from_millis(ms)));
+        let (late, soon) = (at(40), at(5));
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for (name, alarm) in [("late", late), ("soon", soon)] {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                alarm.await;
+                tell.send((name, Instant::now())).expect("the test listens");
+            });
+        }
+        let (first, second) = (told.recv().await.expect("rings"), told.recv().await.expect("rings"));
+        assert_eq!((first.0, second.0), ("soon", "late"));
+        assert!(first.1 >= now + Duration::from_millis(5) && second.1 >= now + Duration::from_millis(40));
+        ringing.abort();
+    }
+
+    #[tokio::test]
+    async fn an_alarm_that_is_dropped_is_forgotten() {
+        let alarms = Alarms::new();
+        let mut alarm = Box::pin(alarms.at(Some(Instant::now() + Duration::from_secs(60))));
+        let set = std::future::poll_fn(|task| Poll::Ready(alarm.as_mut().poll(task).is_pending())).await;
+        assert!(set && alarms.lock().len() == 1);
+        drop(alarm);
+        assert!(alarms.lock().is_empty());
+    }
+}

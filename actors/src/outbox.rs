@@ -249,3 +249,101 @@ impl Turn<'_> {
         self.queued.outbox.append(None, frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn bytes(count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+        move |out| {
+            out.resize(out.len() + count, 7);
+            Ok(())
+        }
+    }
+
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (near.expect("connected"), far.expect("accepted").0)
+    }
+
+    #[test]
+    fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
+        let outbox = Outbox::new(100);
+        assert_eq!(outbox.try_push(bytes(3)), Ok(3));
+        let failed = outbox.try_push(|out| {
+            out.push(1);
+            Err("no")
+        });
+        assert_eq!(failed, Err(PushError::Frame("no")));
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            outbox.try_push(|out| -> Result<(), Infallible> {
+                out.push(1);
+                panic!("a value that cannot be serialised")
+            })
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(outbox.try_push(bytes(3)), Ok(6));
+        assert_eq!(outbox.lock().batch, [7; 6]);
+    }
+
+    #[test]
+    fn beyond_the_limit_nothing_is_taken_but_answers() {
+        let outbox = Outbox::new(10);
+        assert_eq!(outbox.try_push(bytes(20)), Ok(20), "the frame that crosses the limit");
+        assert_eq!(outbox.try_push(bytes(1)), Err(PushError::Full));
+        assert_eq!(outbox.push(bytes(1)), Ok(21));
+        outbox.close();
+        assert_eq!(outbox.push(bytes(1)), Err(PushError::Closed));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+        let outbox = Arc::new(Outbox::new(1));
+        outbox.try_push(bytes(1)).expect("room");
+        let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
+        let mut waiting = Vec::new();
+        for number in 0..3 {
+            let (outbox, order) = (Arc::clone(&outbox), order.clone());
+            waiting.push(tokio::spawn(async move {
+                let turn = outbox.turn().await.expect("open");
+                turn.push(bytes(1)).expect("room");
+                order.send(number).expect("the test listens");
+            }));
+            // On this one thread the task waits in the queue before the next is made.
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(outbox.try_push(bytes(1)), Err(PushError::Full), "three wait already");
+        let (near, mut far) = connection().await;
+        let (_reader, mut writer) = near.into_split();
+        let writing = Arc::clone(&outbox);
+        let writer = tokio::spawn(async move { writing.write_to(&mut writer).await });
+        for number in 0..3 {
+            assert_eq!(came.recv().await, Some(number));
+        }
+        outbox.close();
+        writer.await.expect("no panic").expect("written");
+        let mut read = Vec::new();
+        far.read_to_end(&mut read).await.expect("read");
+        assert_eq!((read.len(), outbox.written()), (4, 4));
+    }
+
+    #[tokio::test]
+    async fn closing_ends_all_waiting() {
+        let outbox = Arc::new(Outbox::new(1));
+        outbox.try_push(bytes(1)).expect("room");
+        let waiting = Arc::clone(&outbox);
+        let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
+        tokio::task::yield_now().await;
+        outbox.close();
+        assert!(waiting.await.expect("no panic"));
+    }
+}

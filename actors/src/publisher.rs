@@ -296,3 +296,94 @@ impl Encoded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::name::Topic;
+    use meshzero_proto::news::Policy;
+    use serde::{Deserialize, Serialize, Serializer};
+
+    use super::*;
+
+    fn topic(text: &str) -> Topic {
+        Topic::new(text).expect("a topic")
+    }
+
+    fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> Arc<Feed> {
+        let fingerprint = codec::type_info::<T>().fingerprint();
+        let subscribe = Subscribe { prefix: topic(prefix), fingerprint, policy: Policy::default() };
+        publisher.subscribe(subscribe, Arc::default()).expect("room")
+    }
+
+    fn items(feed: &Feed) -> Vec<(Encoding, Bytes)> {
+        std::iter::from_fn(|| feed.next())
+            .map(|next| match next {
+                Next::Item(item) => (item.encoding, item.bytes),
+                Next::Gap(count, reason) => panic!("{count} are missing: {reason:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_item_is_encoded_once_for_all_who_want_it_alike() {
+        let publisher = Publisher::new(100, 8, 8);
+        let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
+        let other = subscribe::<String>(&publisher, "");
+        let elsewhere = subscribe::<u32>(&publisher, "b");
+        publisher.publish(&topic("a"), &7u32).expect("published");
+        let [first, second] = same.map(|feed| items(&feed));
+        assert_eq!(first, second);
+        assert_eq!((first[0].0, first[0].1.as_ptr()), (Encoding::Bincode, second[0].1.as_ptr()));
+        assert_eq!(items(&other)[0].0, Encoding::MessagePack);
+        assert!(items(&elsewhere).is_empty());
+    }
+
+    /// Can be written in one of the two encodings only.
+    #[derive(Deserialize)]
+    struct Picky(u32);
+
+    impl Serialize for Picky {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            if self.0 > 1_000 && to.is_human_readable() {
+                return Err(serde::ser::Error::custom("too large for people"));
+            }
+            to.serialize_u32(self.0)
+        }
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_encoded_for_one_subscriber_reaches_none() {
+        let publisher = Publisher::new(100, 8, 8);
+        let same = subscribe::<Picky>(&publisher, "");
+        let other = subscribe::<String>(&publisher, "");
+        publisher.publish(&topic("a"), &Picky(1)).expect("published");
+        assert_eq!((items(&same).len(), items(&other).len()), (1, 1));
+        publisher.publish(&topic("a"), &Picky(2_000)).expect_err("it has no form for the other");
+        assert_eq!((items(&same).len(), items(&other).len()), (0, 0));
+    }
+
+    #[test]
+    fn a_retained_item_comes_in_the_encoding_that_is_wanted() {
+        let publisher = Publisher::new(100, 8, 8);
+        publisher.declare(topic("state"), None, true);
+        publisher.publish(&topic("state"), &1u32).expect("published");
+        publisher.publish(&topic("state"), &2u32).expect("published");
+        assert_eq!(items(&subscribe::<u32>(&publisher, "")), [(Encoding::Bincode, Bytes::from_static(&[2]))]);
+        assert_eq!(items(&subscribe::<String>(&publisher, ""))[0].0, Encoding::MessagePack);
+        assert!(items(&subscribe::<u32>(&publisher, "other")).is_empty());
+    }
+
+    #[test]
+    fn subscribers_and_topics_are_bounded_and_closing_ends_them() {
+        let publisher = Publisher::new(100, 1, 1);
+        let feed = subscribe::<u32>(&publisher, "");
+        let refused = Subscribe { prefix: topic(""), fingerprint: None, policy: Policy::default() };
+        assert!(publisher.subscribe(refused, Arc::default()).is_none());
+        publisher.publish(&topic("a"), &1u32).expect("published");
+        publisher.publish(&topic("b"), &1u32).expect("published, though not described");
+        assert_eq!(publisher.topics().len(), 1);
+        publisher.close();
+        assert!(feed.is_closed());
+        assert_eq!(publisher.publish(&topic("a"), &1u32), Err(PublishFault::Closed));
+    }
+}

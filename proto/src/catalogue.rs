@@ -94,3 +94,37 @@ pub fn agreed(ours: Option<Fingerprint>, theirs: Option<Fingerprint>) -> Encodin
         _ => Encoding::MessagePack,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::type_info;
+
+    fn entry(name: &str) -> MessageEntry {
+        let fingerprint = type_info::<u32>().fingerprint();
+        MessageEntry { name: TypeName::new(name).expect("a name"), message: fingerprint, reply: None }
+    }
+
+    #[test]
+    fn bincode_is_for_equal_fingerprints_only() {
+        let catalogue = Catalogue::new(vec![entry("A"), entry("B")]);
+        let (same, other) = (type_info::<u32>().fingerprint(), type_info::<u64>().fingerprint());
+        let passage = catalogue.passage("B", same, same).expect("handled");
+        assert_eq!(
+            (passage.slot, passage.message, passage.reply),
+            (1, Encoding::Bincode, Encoding::MessagePack)
+        );
+        for fingerprint in [other, None] {
+            let passage = catalogue.passage("A", fingerprint, None).expect("handled");
+            assert_eq!((passage.slot, passage.message), (0, Encoding::MessagePack));
+        }
+        assert_eq!(catalogue.passage("C", same, same), None);
+    }
+
+    #[test]
+    fn it_travels_and_nonsense_is_an_error() {
+        let catalogue = Catalogue::new(vec![entry("A"), entry("B")]);
+        assert_eq!(Catalogue::from_bytes(&catalogue.to_bytes()), Ok(catalogue));
+        assert!(Catalogue::from_bytes(b"\xdd\xff\xff\xff\xff").is_err());
+    }
+}
