@@ -96,6 +96,11 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.clone()
     }
 
+    /// How many messages the service has taken and not finished.
+    pub fn unfinished(&self) -> usize {
+        self.offered.service.unfinished()
+    }
+
     /// Withdraws the service. Messages that were accepted have half a second to finish.
     ///
     /// # Cancel safety

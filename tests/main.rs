@@ -7,6 +7,7 @@ mod describe;
 mod evolution;
 mod examples;
 mod failures;
+mod instances;
 mod news;
 mod pair;
 mod zero;
