@@ -14,8 +14,6 @@ mod send;
 
 use clap::Subcommand;
 
-pub(crate) use publish::stdin_lines;
-
 use crate::failure::Failure;
 use crate::session::Session;
 

@@ -1,14 +1,11 @@
 //! `mz publish`: news from a shell, once, again and again, or line by line.
 
-use std::io::BufRead;
-use std::thread;
 use std::time::Duration;
 
 use actix::{Actor, Context};
 use clap::Args;
 use meshzero::{Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
-use tokio::sync::mpsc;
 use tokio::time::{self, MissedTickBehavior};
 
 use super::advertise::Advertised;
@@ -16,6 +13,7 @@ use crate::failure::Failure;
 use crate::output::{FAINT, Format};
 use crate::parse;
 use crate::session::Session;
+use crate::stdin;
 
 /// How often is looked whether enough subscribe.
 const LOOK: Duration = Duration::from_millis(5);
@@ -133,7 +131,7 @@ impl Publish {
     }
 
     async fn lines(&self, publisher: &Publisher) -> Result<u64, Failure> {
-        let mut lines = stdin_lines();
+        let mut lines = stdin::lines();
         let mut ticks = self.rate.map(ticks);
         let mut published = 0;
         while self.count.is_none_or(|count| published < count)
@@ -154,20 +152,6 @@ fn ticks(pause: Duration) -> time::Interval {
     // A late tick does not shorten the next pause: a rate is a limit.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-/// The lines of standard input, read by a thread that nobody has to wait for: it may never see another one.
-pub(crate) fn stdin_lines() -> mpsc::Receiver<Result<String, Failure>> {
-    let (lines, read) = mpsc::channel(64);
-    thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let line = line.map_err(|error| Failure::Machine(format!("cannot read standard input: {error}")));
-            if lines.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    read
 }
 
 /// How many items were published.

@@ -1,43 +1,14 @@
 //! A robot's arm: an ordinary actix actor that others call over the network.
 
-use std::fmt;
-
 use actix::prelude::*;
 use meshzero::Mesh;
-use serde::{Deserialize, Serialize};
 
 use super::cue::{Prompt, Told};
+use super::messages::{Joint, Move, OutOfReach, Pose};
 use crate::failure::Failure;
 
 /// The name it is found by.
 pub(crate) const NAME: &str = "robot/arm";
-
-/// Turns a joint. The reply is the new pose, or why the joint does not turn so far.
-#[derive(Debug, Clone, Message, Serialize, Deserialize)]
-#[rtype(result = "Result<Pose, OutOfReach>")]
-pub(crate) struct Move {
-    pub(crate) joint: Joint,
-    pub(crate) degrees: f64,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) enum Joint {
-    Shoulder,
-    Elbow,
-}
-
-/// The angle of each joint, in degrees.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct Pose {
-    pub(crate) shoulder: f64,
-    pub(crate) elbow: f64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct OutOfReach {
-    pub(crate) joint: Joint,
-    pub(crate) limit: f64,
-}
 
 #[derive(Default)]
 struct Arm {
@@ -69,22 +40,4 @@ pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure>
     prompt.tell(Told::Advertises { service: NAME.to_owned(), address: arm.address().to_string() }).await?;
     while prompt.next().await?.is_some() {}
     Ok(())
-}
-
-impl fmt::Display for Move {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Move {{ joint: {:?}, degrees: {} }}", self.joint, self.degrees)
-    }
-}
-
-impl fmt::Display for Pose {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pose {{ shoulder: {}, elbow: {} }}", self.shoulder, self.elbow)
-    }
-}
-
-impl fmt::Display for OutOfReach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OutOfReach {{ joint: {:?}, limit: {} }}", self.joint, self.limit)
-    }
 }

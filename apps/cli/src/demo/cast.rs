@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time;
 
-use super::Role;
 use super::cue::{Cue, Told};
+use super::role::Role;
 use crate::failure::Failure;
 
 /// How long a process may take to tell what is waited for; a hundred times what it should.

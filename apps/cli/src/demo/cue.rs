@@ -1,13 +1,14 @@
 //! What the play tells a process to do, and what the process tells of it: JSON objects on its standard streams.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::arm::Move;
-use super::weather::Reading;
-use crate::commands::stdin_lines;
+use super::messages::{Move, Reading};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::stdin;
 
 /// What a process is told to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ pub(crate) struct Prompt {
 
 impl Prompt {
     pub(crate) fn new(out: Output) -> Self {
-        Self { cues: stdin_lines(), out }
+        Self { cues: stdin::lines(), out }
     }
 
     /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
@@ -75,4 +76,9 @@ impl Prompt {
     pub(crate) async fn tell(&self, told: Told) -> Result<(), Failure> {
         self.out.object(&told).await
     }
+}
+
+/// Milliseconds since then, as they are told.
+pub(crate) fn millis(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1_000.0
 }

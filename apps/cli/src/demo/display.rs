@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use meshzero::{Mesh, NewsError, ServiceRef};
 
-use super::cue::{Cue, Prompt, Told};
-use super::pilot::millis;
-use super::weather::{self, Reading, Replay};
+use super::cue::{Cue, Prompt, Told, millis};
+use super::messages::{HISTORY, Reading, Replay};
+use super::weather;
 use crate::failure::Failure;
 
 /// Readings that are told before the rest are let pass.
@@ -43,7 +43,7 @@ pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure>
 }
 
 async fn measure(weather: &ServiceRef) -> Result<Told, Failure> {
-    let mut news = weather.subscribe::<Reading>(weather::HISTORY).await?;
+    let mut news = weather.subscribe::<Reading>(HISTORY).await?;
     let (mut heard, mut missed) = (0_u64, 0);
     let started = Instant::now();
     weather.send(Replay(LOT)).await?;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use meshzero::{CallError, Mesh, ServiceRef, WatchEvent};
 use tokio::task::JoinSet;
 
-use super::arm::{self, Joint, Move};
-use super::cue::{Cue, Outcome, Prompt, Told};
+use super::arm;
+use super::cue::{Cue, Outcome, Prompt, Told, millis};
+use super::messages::{Joint, Move};
 use crate::failure::Failure;
 
 /// How long a call may take; short, because one of them is for an arm that is dead.
@@ -104,9 +105,4 @@ async fn count(arm: ServiceRef) -> Result<u32, CallError> {
         calls += 1;
     }
     Ok(calls)
-}
-
-/// Milliseconds since then.
-pub(crate) fn millis(started: Instant) -> f64 {
-    started.elapsed().as_secs_f64() * 1_000.0
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 
-use super::Role;
-use super::arm::{self, Joint, Move};
+use super::arm;
 use super::cast::Player;
-use super::cue::{Cue, Outcome, Told};
-use super::pilot::millis;
+use super::cue::{Cue, Outcome, Told, millis};
+use super::messages::{Joint, Move};
+use super::role::Role;
 use super::transcript::{Transcript, thousands};
 use crate::failure::Failure;
 use crate::output::Output;

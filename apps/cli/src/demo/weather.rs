@@ -4,30 +4,15 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero::{Mesh, Publisher};
-use serde::{Deserialize, Serialize};
 
 use super::cue::{Prompt, Told};
+use super::messages::{HISTORY, Reading, Replay};
 use crate::failure::Failure;
 
 /// The name it is found by.
 pub(crate) const NAME: &str = "weather";
 
-/// The topic of what it is asked for.
-pub(crate) const HISTORY: &str = "history";
-
 const CITIES: [(&str, f64); 3] = [("oslo", -4.0), ("lima", 19.5), ("cairo", 31.0)];
-
-/// What it publishes, under `city/` and the name of one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Reading {
-    pub(crate) celsius: f64,
-    pub(crate) wind: u32,
-}
-
-/// Asks for so many readings of the past, published under [`HISTORY`].
-#[derive(Debug, Message, Serialize, Deserialize)]
-#[rtype(result = "()")]
-pub(crate) struct Replay(pub(crate) u32);
 
 struct Station {
     news: Publisher,

@@ -1,0 +1,44 @@
+//! The parts of the demo, and how one process plays its own.
+
+use clap::ValueEnum;
+
+use super::cue::Prompt;
+use super::{arm, display, pilot, weather};
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// What one process of the demo is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// A service with typed messages.
+    Arm,
+    /// A service that publishes news.
+    Weather,
+    /// A client that calls the arm.
+    Pilot,
+    /// A client that listens to the weather.
+    Display,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Arm => "arm",
+            Self::Weather => "weather",
+            Self::Pilot => "pilot",
+            Self::Display => "display",
+        }
+    }
+
+    /// Plays the part until the cues end.
+    pub(crate) async fn perform(self, session: &Session) -> Result<(), Failure> {
+        let mut prompt = Prompt::new(session.out.clone());
+        let mesh = session.mesh().await?;
+        match self {
+            Self::Arm => arm::run(mesh, &mut prompt).await,
+            Self::Weather => weather::run(mesh, &mut prompt).await,
+            Self::Pilot => pilot::run(mesh, &mut prompt).await,
+            Self::Display => display::run(mesh, &mut prompt).await,
+        }
+    }
+}
