@@ -1,12 +1,9 @@
-//! Addresses as beginners hold them, and everything that is taken for one.
+//! Addresses as beginners hold them.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::str::FromStr;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-
-use super::error::ZeroError;
 
 /// Where a service is: an IP address and a port. Written as text (`"192.168.1.7:9000"`) it can be printed, typed in,
 /// stored, or sent in a message.
@@ -42,183 +39,15 @@ impl fmt::Display for Address {
     }
 }
 
-impl FromStr for Address {
-    type Err = ZeroError;
-
-    /// Reads `ip:port`, without asking anybody.
-    fn from_str(text: &str) -> Result<Self, ZeroError> {
-        match text.trim().parse() {
-            Ok(address) => Ok(Self(address)),
-            Err(_) => Err(not_one(text, "write ip:port, such as 192.168.1.7:9000, with a port up to 65535")),
-        }
-    }
-}
-
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         Self(address)
     }
 }
 
-fn not_one(text: &str, problem: impl Into<String>) -> ZeroError {
-    ZeroError::Address { text: text.to_owned(), problem: problem.into() }
-}
-
-/// What a verb takes for one address: an [`Address`], or text: `ip:port`, or `host:port`, whose address is looked up.
-///
-/// A list of addresses is none: a message goes to one service, and only news come from several.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not one address",
-    note = "pass what `advertise`, `discover` or `address` gave, or text such as \"192.168.1.7:9000\"",
-    note = "a message goes to one address: to reach several, send it to each in a loop"
-)]
-pub trait IntoAddress {
-    /// The address.
-    ///
-    /// # Errors
-    /// [`ZeroError::Address`] if it is none.
-    fn into_address(self) -> Result<Address, ZeroError>;
-}
-
-impl IntoAddress for Address {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        Ok(self)
-    }
-}
-
-impl IntoAddress for &Address {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        Ok(*self)
-    }
-}
-
-impl IntoAddress for SocketAddr {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        Ok(self.into())
-    }
-}
-
-impl IntoAddress for &str {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        let text = self.trim();
-        let exact = text.parse();
-        let Some((host, port)) = text.rsplit_once(':') else { return exact };
-        // Digits and dots alone are a mistyped address and no host.
-        if exact.is_ok()
-            || port.parse::<u16>().is_err()
-            || !host.bytes().any(|byte| byte.is_ascii_alphabetic())
-        {
-            return exact;
-        }
-        let found = text.to_socket_addrs().map_err(|error| not_one(self, error.to_string()))?;
-        let found: Vec<SocketAddr> = found.collect();
-        let best = found.iter().find(|address| address.is_ipv4()).or(found.first());
-        best.copied().map(Address).ok_or_else(|| not_one(self, "the host has no address"))
-    }
-}
-
-impl IntoAddress for &&str {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        (*self).into_address()
-    }
-}
-
-impl IntoAddress for String {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        self.as_str().into_address()
-    }
-}
-
-impl IntoAddress for &String {
-    fn into_address(self) -> Result<Address, ZeroError> {
-        self.as_str().into_address()
-    }
-}
-
-/// What [`wait_for_news_from`](super::wait_for_news_from) takes: one address, or several in an array, a slice or a
-/// `Vec`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither an address nor a list of addresses",
-    note = "pass what `advertise`, `discover` or `address` gave, text such as \"192.168.1.7:9000\", or several of them"
-)]
-pub trait IntoAddresses {
-    /// The addresses.
-    ///
-    /// # Errors
-    /// [`ZeroError::Address`] names the first that is none.
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError>;
-}
-
-impl<A: IntoAddress> IntoAddresses for A {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        Ok(vec![self.into_address()?])
-    }
-}
-
-impl<A: IntoAddress> IntoAddresses for Vec<A> {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        self.into_iter().map(A::into_address).collect()
-    }
-}
-
-impl<A: IntoAddress, const N: usize> IntoAddresses for [A; N] {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        self.into_iter().map(A::into_address).collect()
-    }
-}
-
-impl<A: IntoAddress + Clone> IntoAddresses for &[A] {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        self.iter().cloned().map(A::into_address).collect()
-    }
-}
-
-impl<A: IntoAddress + Clone> IntoAddresses for &Vec<A> {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        self.as_slice().into_addresses()
-    }
-}
-
-impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
-    fn into_addresses(self) -> Result<Vec<Address>, ZeroError> {
-        self.as_slice().into_addresses()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_addresses_and_hosts_are_looked_up() {
-        let nine: Address = "127.0.0.1:9".parse().expect("an address");
-        assert_eq!("127.0.0.1:9".into_address().expect("an address"), nine);
-        assert_eq!(" 127.0.0.1:9 ".to_owned().into_address().expect("an address"), nine);
-        assert_eq!("localhost:9".into_address().expect("every system knows it").port(), 9);
-        assert_eq!("[::1]:9".into_address().expect("an address").to_string(), "[::1]:9");
-    }
-
-    #[test]
-    fn what_is_no_address_says_what_one_looks_like() {
-        for text in ["", "here", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:port", "1.2.3:4", ":9"] {
-            let error = text.into_address().expect_err(text).to_string();
-            assert!(error.contains("192.168.1.7:9000"), "{text}: {error}");
-        }
-        let error = "no-such-host.invalid:9".into_address().expect_err("nobody has this name");
-        assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
-    }
-
-    #[test]
-    fn several_come_in_any_list() {
-        let one: Address = "127.0.0.1:9".parse().expect("an address");
-        let list = vec![one, one];
-        assert_eq!(one.into_addresses().expect("one").len(), 1);
-        assert_eq!(["127.0.0.1:9", "127.0.0.1:10"].into_addresses().expect("two").len(), 2);
-        assert_eq!(list.as_slice().into_addresses().expect("two").len(), 2);
-        assert_eq!((&list).into_addresses().expect("two").len(), 2);
-        assert_eq!(list.into_addresses().expect("two").len(), 2);
-        assert!(["127.0.0.1:9", "nowhere"].into_addresses().is_err());
-    }
 
     #[test]
     fn an_address_travels_as_text() {

@@ -4,7 +4,7 @@ use meshzero_actors::offer::Only;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::node;
+use super::program;
 
 /// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
 /// free port. Until the program ends, others can [`discover`](super::discover) it.
@@ -82,7 +82,7 @@ pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, 
         IfExists::Share => Only::OneOfMany,
         IfExists::Fail => Only::One,
     };
-    Ok(node::node()?.advertise(name.as_ref(), advert.at.as_deref(), only)?.address)
+    Ok(program::node()?.advertise(name.as_ref(), advert.at.as_deref(), only)?.address)
 }
 
 /// Takes back what [`advertise`] did: others do not find the name any more, the address is closed, and messages that wait
@@ -99,7 +99,7 @@ pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, 
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
-    Ok(node::node()?.unadvertise(name.as_ref()))
+    Ok(program::node()?.unadvertise(name.as_ref()))
 }
 
 /// A new address of this program without a name, at a free port: for messages and news whose receivers are told the
@@ -118,7 +118,7 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn address() -> Result<Address, ZeroError> {
-    Ok(node::node()?.endpoint_anywhere(None)?.address)
+    Ok(program::node()?.endpoint_anywhere(None)?.address)
 }
 
 /// The full address for a part of one: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern
@@ -141,6 +141,6 @@ pub fn address_at(at: impl ToString) -> Result<Address, ZeroError> {
     let at = at.to_string();
     match at.parse::<Address>() {
         Ok(address) if address.port() > 0 && !address.socket_addr().ip().is_unspecified() => Ok(address),
-        _ => Ok(node::node()?.endpoint_anywhere(Some(&at))?.address),
+        _ => Ok(program::node()?.endpoint_anywhere(Some(&at))?.address),
     }
 }

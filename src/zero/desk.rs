@@ -15,7 +15,6 @@ use super::address::Address;
 use super::error::ZeroError;
 use super::listener::{Listener, Subject};
 use super::mailbox;
-use super::node;
 
 /// Subscriptions of one thread; the one that was waited for least recently makes room.
 const LISTENERS: usize = 64;
@@ -25,8 +24,8 @@ struct Desk {
     in_hand: HashMap<Address, Inbound>,
     /// The one used last comes last.
     listeners: Vec<Listener>,
-    /// Whether the program ends with this thread.
-    is_main: bool,
+    /// Has the program say goodbye, if it ends with this thread.
+    goodbye: Option<fn()>,
 }
 
 impl Drop for Desk {
@@ -35,21 +34,21 @@ impl Drop for Desk {
     /// On another thread, because this one is past its end, and waking the mesh needs what it does not have any more.
     fn drop(&mut self) {
         let left = (std::mem::take(&mut self.in_hand), std::mem::take(&mut self.listeners));
-        let is_main = self.is_main;
-        if !is_main && left.0.is_empty() && left.1.is_empty() {
+        let goodbye = self.goodbye;
+        if goodbye.is_none() && left.0.is_empty() && left.1.is_empty() {
             return;
         }
         let left = Arc::new(Mutex::new(Some(left)));
         let taken = Arc::clone(&left);
         let clear = move || {
             drop(taken.lock().unwrap_or_else(PoisonError::into_inner).take());
-            if is_main {
-                node::say_goodbye();
+            if let Some(goodbye) = goodbye {
+                goodbye();
             }
         };
         match thread::Builder::new().name("meshzero goodbye".into()).spawn(clear) {
             // It does not panic, and nothing could be done about it here.
-            Ok(clearing) if is_main => drop(clearing.join()),
+            Ok(clearing) if goodbye.is_some() => drop(clearing.join()),
             Ok(_) => {}
             // Left to the end of the process: nothing of it may be dropped here.
             Err(_) => std::mem::forget(left),
@@ -104,10 +103,12 @@ pub(super) fn put_back(listener: Listener) -> Result<(), ZeroError> {
     Ok(())
 }
 
-/// Has the goodbye said at the end of the program, if this is its main thread.
-pub(super) fn say_goodbye_at_exit() {
+/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread.
+pub(super) fn at_exit(goodbye: fn()) {
     // A thread that is past its end has said it.
     let _ = with(|desk| {
-        desk.is_main = desk.is_main || thread::current().name() == Some("main");
+        if thread::current().name() == Some("main") {
+            desk.goodbye = Some(goodbye);
+        }
     });
 }

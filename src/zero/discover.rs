@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::node;
+use super::program;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::{DiscoverError, NotFound};
@@ -33,7 +33,7 @@ const FIRST_LIST: Duration = Duration::from_millis(300);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
-    let node = node::node()?;
+    let node = program::node()?;
     let within = wait.into().longest().max(ONE_QUESTION);
     let name = name.as_ref();
     let service = block_on(async { node.mesh.discover(name).within(within).await })?;
@@ -136,7 +136,7 @@ fn listed(
     wait: Wait,
     list: impl FnOnce(&Mesh, Duration) -> Vec<Instance>,
 ) -> Result<Vec<(String, Address)>, ZeroError> {
-    let node = node::node()?;
+    let node = program::node()?;
     let least = if node.has_listed.swap(true, Ordering::Relaxed) { Duration::ZERO } else { FIRST_LIST };
     let found = list(&node.mesh, wait.longest().max(least));
     let named = |instance: &Instance| {

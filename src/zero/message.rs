@@ -7,11 +7,13 @@ use meshzero_actors::inbound::Inbound;
 use meshzero_proto::codec;
 use meshzero_proto::refusal::Refusal;
 
-use super::address::{Address, IntoAddress};
+use super::address::Address;
 use super::desk;
 use super::error::ZeroError;
+use super::into_address::IntoAddress;
 use super::mailbox::{self, Taken};
-use super::node::{self, Node};
+use super::node::Node;
+use super::program;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::value::Value;
@@ -44,7 +46,7 @@ pub fn send_message_to<R: DeserializeOwned>(
 ) -> Result<R, ZeroError> {
     let (address, wait) = (address.into_address()?, wait.into());
     let message = Value::of(&message)?;
-    let node = node::node()?;
+    let node = program::node()?;
     let reply = block_on(call(&node, address, message, wait))?;
     reply
         .to()
@@ -147,7 +149,7 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 /// ```
 pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
     let address = address.into_address()?;
-    let inbound = match node::node()?.open_endpoint(address) {
+    let inbound = match program::node()?.open_endpoint(address) {
         Some(endpoint) => desk::take(endpoint.address)?,
         None => None,
     };
@@ -170,7 +172,7 @@ fn next_message<M: DeserializeOwned>(
     address: Address,
     wait: Wait,
 ) -> Result<Option<(Address, M, Inbound)>, ZeroError> {
-    let node = node::node()?;
+    let node = program::node()?;
     let endpoint = node.endpoint_at(address)?;
     let address = endpoint.address;
     if let Some(before) = desk::take(address)? {

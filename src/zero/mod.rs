@@ -82,22 +82,25 @@ mod desk;
 mod discover;
 mod endpoint;
 mod error;
+mod into_address;
 mod listener;
 mod mailbox;
 mod message;
 mod news;
 mod node;
+mod program;
 mod text;
 mod wait;
 
-pub use address::{Address, IntoAddress, IntoAddresses};
+pub use address::Address;
 pub use advertise::{
     Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, unadvertise,
 };
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
 pub use error::ZeroError;
+pub use into_address::{IntoAddress, IntoAddresses};
 pub use message::{send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply};
 pub use news::{IntoPrefixes, send_news_to, wait_for_news_from};
-pub use node::{close, join};
+pub use program::{close, join};
 pub use text::{action_and_params, bytes_to_string, string_to_bytes};
 pub use wait::{FOREVER, Wait};

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::address::{IntoAddress, IntoAddresses};
 use super::desk;
 use super::error::ZeroError;
+use super::into_address::{IntoAddress, IntoAddresses};
 use super::listener::{Listener, Subject};
-use super::node;
+use super::program;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::value::Value;
@@ -38,7 +38,7 @@ pub fn send_news_to(
     topic: impl AsRef<str>,
     data: impl Serialize,
 ) -> Result<(), ZeroError> {
-    let endpoint = node::node()?.endpoint_at(address.into_address()?)?;
+    let endpoint = program::node()?.endpoint_at(address.into_address()?)?;
     endpoint.service.publish(topic, &Value::of(&data)?)?;
     Ok(())
 }
@@ -81,7 +81,7 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
     let deadline = wait.into().deadline();
     let (mut listener, patience) = match desk::take_listener(&subject)? {
         Some(listener) => (listener, Duration::ZERO),
-        None => (Listener::open(node::node()?, subject), CONFIRM),
+        None => (Listener::open(program::node()?, subject), CONFIRM),
     };
     let next = block_on(listener.next(deadline, Instant::now() + patience));
     // What has ended is made anew by the next wait.

@@ -1,4 +1,4 @@
-//! The one hidden node of a program that uses the verbs, with the addresses it listens at and those it sends to.
+//! The hidden node behind the verbs, with the addresses it listens at and those it sends to.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +10,6 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
 
 use super::address::Address;
-use super::desk;
 use super::endpoint::Endpoint;
 use super::error::ZeroError;
 use crate::block_on::block_on;
@@ -25,10 +24,7 @@ const NOBODY_THERE: Duration = Duration::from_secs(60);
 /// Addresses that stay connected after a message; the one that was used least recently makes room.
 const CONNECTED: usize = 256;
 
-/// The only global: the verbs have no object to hang it on.
-static NODE: Mutex<Option<Arc<Node>>> = Mutex::new(None);
-
-/// The hidden node.
+/// A node with its endpoints and the services it is connected to.
 pub(super) struct Node {
     pub(super) mesh: Mesh,
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
@@ -39,75 +35,19 @@ pub(super) struct Node {
     pub(super) has_listed: AtomicBool,
 }
 
-/// Says how this program takes part in the mesh, before any other verb does it without being told: under another mesh
-/// name, on some interfaces only, or with static peers. Without it the environment decides, see [`Join`].
-///
-/// # Errors
-/// [`ZeroError::AlreadyJoined`] after any other verb; [`ZeroError::Join`] if a setting cannot be used.
-///
-/// ```no_run
-/// use meshzero::{Mesh, zero};
-///
-/// zero::join(Mesh::join().mesh("room-7").interfaces("lo"))?;
-/// let address = zero::advertise("hello")?;
-/// # Ok::<(), zero::ZeroError>(())
-/// ```
-pub fn join(settings: Join) -> Result<(), ZeroError> {
-    desk::say_goodbye_at_exit();
-    let mut slot = lock(&NODE);
-    match &*slot {
-        Some(node) => Err(ZeroError::AlreadyJoined { mesh: node.mesh.name().to_string() }),
-        None => start(&mut slot, settings).map(drop),
-    }
-}
-
-/// Withdraws everything that this program advertises, says goodbye and leaves the mesh, in less than two seconds. Threads
-/// that wait are told [`ZeroError::Closed`]. A verb that is used afterwards joins again.
-///
-/// On Linux and macOS a program that returns from `main`, after its main thread has used a verb, does this by itself,
-/// within a second. Where it does not, such as after a crash, the others find out by TCP: at once if the process died,
-/// within ten seconds if its computer did.
-pub fn close() {
-    let node = lock(&NODE).take();
-    if let Some(node) = node {
-        node.refuse_everybody();
-        block_on(node.mesh.close());
-    }
-}
-
-/// As [`close`], for a program that is about to end: does not wait longer than that may take.
-pub(super) fn say_goodbye() {
-    let node = lock(&NODE).take();
-    if let Some(node) = node {
-        node.refuse_everybody();
-        node.mesh.node.leave_now();
-    }
-}
-
-/// The node, started now if no verb has been used before.
-pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
-    desk::say_goodbye_at_exit();
-    let mut slot = lock(&NODE);
-    match &*slot {
-        Some(node) => Ok(Arc::clone(node)),
-        None => start(&mut slot, Mesh::join()),
-    }
-}
-
-/// On a thread of its own: the caller's may be an arbiter, and the caller blocks it.
-fn start(slot: &mut Option<Arc<Node>>, settings: Join) -> Result<Arc<Node>, ZeroError> {
-    let mesh = block_on(settings.apart())?;
-    let node = Arc::new(Node {
-        mesh,
-        endpoints: RwLock::default(),
-        opening: Mutex::default(),
-        remotes: Mutex::default(),
-        has_listed: AtomicBool::new(false),
-    });
-    Ok(Arc::clone(slot.insert(node)))
-}
-
 impl Node {
+    /// Joins on a thread of its own: the caller's may be an arbiter, and the caller blocks it.
+    pub(super) fn start(settings: Join) -> Result<Self, ZeroError> {
+        let mesh = block_on(settings.apart())?;
+        Ok(Self {
+            mesh,
+            endpoints: RwLock::default(),
+            opening: Mutex::default(),
+            remotes: Mutex::default(),
+            has_listed: AtomicBool::new(false),
+        })
+    }
+
     /// The endpoint that listens at `address`; opened without a name if there is none.
     pub(super) fn endpoint_at(&self, address: Address) -> Result<Arc<Endpoint>, ZeroError> {
         if let Some(endpoint) = self.find(|endpoint| endpoint.listens_at(address)) {
@@ -209,7 +149,8 @@ impl Node {
         own.map(|endpoint| endpoint.address)
     }
 
-    fn refuse_everybody(&self) {
+    /// Refuses the messages that wait and those that come.
+    pub(super) fn refuse_everybody(&self) {
         for endpoint in self.endpoints.read().unwrap_or_else(PoisonError::into_inner).iter() {
             endpoint.mailbox.close();
         }

@@ -1,0 +1,77 @@
+//! The one node that all verbs of a program share: joined by the first of them, left at the program's end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::desk;
+use super::error::ZeroError;
+use super::node::Node;
+use crate::block_on::block_on;
+use crate::join::Join;
+use crate::mesh::Mesh;
+
+/// The only global: the verbs have no object to hang it on.
+static NODE: Mutex<Option<Arc<Node>>> = Mutex::new(None);
+
+/// Says how this program takes part in the mesh, before any other verb does it without being told: under another mesh
+/// name, on some interfaces only, or with static peers. Without it the environment decides, see [`Join`].
+///
+/// # Errors
+/// [`ZeroError::AlreadyJoined`] after any other verb; [`ZeroError::Join`] if a setting cannot be used.
+///
+/// ```no_run
+/// use meshzero::{Mesh, zero};
+///
+/// zero::join(Mesh::join().mesh("room-7").interfaces("lo"))?;
+/// let address = zero::advertise("hello")?;
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn join(settings: Join) -> Result<(), ZeroError> {
+    desk::at_exit(say_goodbye);
+    let mut slot = slot();
+    match &*slot {
+        Some(node) => Err(ZeroError::AlreadyJoined { mesh: node.mesh.name().to_string() }),
+        None => start(&mut slot, settings).map(drop),
+    }
+}
+
+/// Withdraws everything that this program advertises, says goodbye and leaves the mesh, in less than two seconds. Threads
+/// that wait are told [`ZeroError::Closed`]. A verb that is used afterwards joins again.
+///
+/// On Linux and macOS a program that returns from `main`, after its main thread has used a verb, does this by itself,
+/// within a second. Where it does not, such as after a crash, the others find out by TCP: at once if the process died,
+/// within ten seconds if its computer did.
+pub fn close() {
+    let node = slot().take();
+    if let Some(node) = node {
+        node.refuse_everybody();
+        block_on(node.mesh.close());
+    }
+}
+
+/// As [`close`], for a program that is about to end: does not wait longer than that may take.
+fn say_goodbye() {
+    let node = slot().take();
+    if let Some(node) = node {
+        node.refuse_everybody();
+        node.mesh.node.leave_now();
+    }
+}
+
+/// The node, started now if no verb has been used before.
+pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
+    desk::at_exit(say_goodbye);
+    let mut slot = slot();
+    match &*slot {
+        Some(node) => Ok(Arc::clone(node)),
+        None => start(&mut slot, Mesh::join()),
+    }
+}
+
+fn start(slot: &mut Option<Arc<Node>>, settings: Join) -> Result<Arc<Node>, ZeroError> {
+    let node = Arc::new(Node::start(settings)?);
+    Ok(Arc::clone(slot.insert(node)))
+}
+
+fn slot() -> MutexGuard<'static, Option<Arc<Node>>> {
+    NODE.lock().unwrap_or_else(PoisonError::into_inner)
+}
