@@ -1,4 +1,6 @@
 //! What can go wrong, by operation: each variant says whose fault it is and what to do about it.
+//!
+//! Each is its sentence in `Debug` as well, since that is what Rust prints when `main` returns an error.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ use meshzero_proto::name::{InvalidName, ServiceName, Topic};
 use meshzero_proto::refusal::Refusal;
 
 /// Why a program did not join a mesh. Nothing is left running.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The mesh has an impossible name.
@@ -40,7 +42,7 @@ pub enum JoinError {
 }
 
 /// Why a service is not advertised. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AdvertiseError {
     /// The service, a topic or a message type has an impossible name.
@@ -53,7 +55,7 @@ pub enum AdvertiseError {
 }
 
 /// Why nothing was discovered.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoverError {
     /// The name can be none.
@@ -78,7 +80,7 @@ pub enum DiscoverError {
 }
 
 /// Nobody with the name was found in time, and what was heard instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct NotFound {
     /// The name.
     pub name: String,
@@ -129,7 +131,7 @@ fn shortened(names: &[String]) -> String {
 /// How a call ended without a reply.
 ///
 /// Every call ends, by its deadline, in its reply or in one of these, and each says whether the call may be repeated.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum CallError {
     /// The message was not handled, for certain: it is safe to repeat.
     #[error("{service}: not sent: {why}")]
@@ -225,18 +227,8 @@ pub enum TrySendError<M> {
     Impossible(CallError),
 }
 
-impl<M> fmt::Debug for TrySendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full(_) => f.write_str("Full(..)"),
-            Self::NotConnected(_) => f.write_str("NotConnected(..)"),
-            Self::Impossible(error) => f.debug_tuple("Impossible").field(error).finish(),
-        }
-    }
-}
-
 /// Why an item was not published. No subscriber has received it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The topic can be none.
@@ -260,7 +252,7 @@ impl From<PublishFault> for PublishError {
 }
 
 /// Why a subscription does not stand.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The topic prefix, or a name, can be none.
@@ -295,7 +287,7 @@ impl SubscribeError {
 }
 
 /// What a subscriber is told instead of an item. The subscription goes on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewsError {
     /// This subscriber was slower than the publisher for longer than the backlog lasts.
@@ -322,4 +314,37 @@ pub enum NewsError {
         /// Who published.
         from: ServiceName,
     },
+}
+
+macro_rules! debug_is_display {
+    ($($error:ident$(<$of:ident>)?),+) => {$(
+        impl$(<$of>)? std::fmt::Debug for $error$(<$of>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    )+};
+}
+pub(crate) use debug_is_display;
+
+debug_is_display! {
+    JoinError, AdvertiseError, DiscoverError, NotFound, CallError, TrySendError<M>, PublishError, SubscribeError,
+    NewsError
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_an_error_prints_its_sentence() {
+        let service = "robot/arm".to_owned();
+        let error = CallError::Unknown { service, why: Uncertain::Lost };
+        let sentence = "robot/arm: the connection was lost before the reply; it may have been handled";
+        assert_eq!(format!("{error:?}"), sentence);
+        assert_eq!(format!("{:?}", TrySendError::<[u8; 3]>::Impossible(error)), sentence);
+        let returned: Box<dyn std::error::Error> =
+            JoinError::from(InvalidName::Empty { kind: "mesh" }).into();
+        assert_eq!(format!("{returned:?}"), "a mesh name must have at least one character");
+    }
 }

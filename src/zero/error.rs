@@ -1,17 +1,15 @@
 //! What can go wrong with the verbs, in words that help.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::address::Address;
 use crate::error::{
     AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError, Uncertain,
+    debug_is_display,
 };
 use crate::value::ConvertError;
 
 /// Why a verb did not do what it says. Whatever it was, every verb can be used again afterwards.
-///
-/// As a sentence in `Debug` as well, since that is what Rust prints when `main` returns an error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ZeroError {
@@ -112,11 +110,7 @@ pub enum ZeroError {
     Closed,
 }
 
-impl fmt::Debug for ZeroError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_is_display!(ZeroError);
 
 impl ZeroError {
     pub(super) fn from_call(address: Address, error: CallError) -> Self {
