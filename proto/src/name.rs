@@ -43,8 +43,8 @@ pub enum InvalidName {
     },
 }
 
-fn check(kind: &'static str, text: &str) -> Result<(), InvalidName> {
-    if text.is_empty() {
+fn check(kind: &'static str, least_bytes: usize, text: &str) -> Result<(), InvalidName> {
+    if text.len() < least_bytes {
         return Err(InvalidName::Empty { kind });
     }
     if text.len() > MAX_NAME_BYTES {
@@ -57,10 +57,11 @@ fn check(kind: &'static str, text: &str) -> Result<(), InvalidName> {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $least_bytes:literal) => {
         $(#[$doc])*
         ///
-        /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+        #[doc = concat!("Any Unicode text of ", $least_bytes, " to [`MAX_NAME_BYTES`] bytes without control characters.")]
+        /// Cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
@@ -72,11 +73,11 @@ macro_rules! name {
             /// [`InvalidName`] says what is wrong with it.
             pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
                 let text = text.as_ref();
-                check($kind, text)?;
+                check($kind, $least_bytes, text)?;
                 Ok(Self(text.into()))
             }
 
-            /// The name as text.
+            /// As text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -144,78 +145,24 @@ macro_rules! name {
 
 name! {
     /// The name of a mesh: nodes of one name see each other, nodes of another never do.
-    MeshName, "mesh"
+    MeshName, "mesh", 1
 }
 name! {
     /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
-    ServiceName, "service"
+    ServiceName, "service", 1
 }
 name! {
     /// The name under which a message type travels.
-    TypeName, "message type"
+    TypeName, "message type", 1
+}
+name! {
+    /// What news are about, such as `pose/left`. Subscriptions name a prefix of it. Unlike other names it may be empty.
+    Topic, "topic", 0
 }
 
 impl Default for MeshName {
     fn default() -> Self {
         Self(DEFAULT_MESH.into())
-    }
-}
-
-/// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
-///
-/// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be empty.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Topic(Arc<str>);
-
-impl Topic {
-    /// Checks `text`.
-    ///
-    /// # Errors
-    /// [`InvalidName`] says what is wrong with it.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        let text = text.as_ref();
-        if !text.is_empty() {
-            check("topic", text)?;
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The topic as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deref for Topic {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl TryFrom<String> for Topic {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
-}
-
-impl From<Topic> for String {
-    fn from(topic: Topic) -> String {
-        topic.0.as_ref().to_owned()
     }
 }
 
@@ -249,5 +196,6 @@ mod tests {
     #[test]
     fn a_topic_may_be_empty() {
         assert_eq!(Topic::new("").as_deref(), Ok(""));
+        assert_eq!("".parse::<Topic>(), Topic::try_from(""));
     }
 }

@@ -1,8 +1,6 @@
-//! Reading what people type for durations, rates and topics.
+//! Reading what people type for durations and rates.
 
 use std::time::Duration;
-
-use meshzero::{InvalidName, Topic};
 
 /// The longest time that makes sense to wait: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -32,11 +30,6 @@ pub(crate) fn rate(text: &str) -> Result<Duration, String> {
         return Err(wrong());
     }
     Ok(Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST))
-}
-
-/// A topic, or the beginning of one.
-pub(crate) fn topic(text: &str) -> Result<Topic, InvalidName> {
-    Topic::new(text)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(crate) struct Listen {
     /// The service's name, or its ip:port
     name: Target,
     /// Only topics that begin like this
-    #[arg(default_value = "", value_parser = parse::topic, hide_default_value = true)]
+    #[arg(default_value = "", hide_default_value = true)]
     prefix: Topic,
     /// Ends after so many items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -44,7 +44,7 @@ pub(crate) struct Listen {
 impl Listen {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
-        let mut subscribe = service.subscribe::<Value>(&*self.prefix);
+        let mut subscribe = service.subscribe::<Value>(&self.prefix);
         if self.latest {
             subscribe = subscribe.latest();
         }

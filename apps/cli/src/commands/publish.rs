@@ -36,7 +36,6 @@ pub(crate) struct Publish {
     /// The name that others find it by
     name: ServiceName,
     /// What the news are about; subscribers name its beginning
-    #[arg(value_parser = parse::topic)]
     topic: Topic,
     /// JSON if it is JSON, else text; - or nothing reads lines from standard input
     data: Option<String>,
@@ -70,9 +69,9 @@ impl Actor for Silent {
 impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mut advertise =
-            session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&*self.topic);
+            session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
-            advertise = advertise.retains(&*self.topic);
+            advertise = advertise.retains(&self.topic);
         }
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
@@ -116,7 +115,7 @@ impl Publish {
             (Some(pause), _) => pause,
             (None, Some(_)) => Duration::from_secs(1),
             (None, None) => {
-                publisher.publish(&*self.topic, item)?;
+                publisher.publish(&self.topic, item)?;
                 return std::future::pending().await;
             }
         };
@@ -124,7 +123,7 @@ impl Publish {
         let mut published = 0;
         while self.count.is_none_or(|count| published < count) {
             ticks.tick().await;
-            publisher.publish(&*self.topic, item)?;
+            publisher.publish(&self.topic, item)?;
             published += 1;
         }
         Ok(published)
@@ -140,7 +139,7 @@ impl Publish {
             if let Some(ticks) = &mut ticks {
                 ticks.tick().await;
             }
-            publisher.publish(&*self.topic, &self.value(&line?))?;
+            publisher.publish(&self.topic, &self.value(&line?))?;
             published += 1;
         }
         Ok(published)
