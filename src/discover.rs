@@ -83,6 +83,7 @@ impl Discover {
                 heard: report.heard,
                 other_meshes: report.other_meshes,
                 interfaces: report.interfaces,
+                peers: report.peers,
                 trouble,
             })),
             Err(_) => DiscoverError::Gone(Gone),

@@ -92,6 +92,8 @@ pub struct NotFound {
     pub other_meshes: Vec<String>,
     /// The interfaces that were listened on.
     pub interfaces: Vec<String>,
+    /// The static peers that are not connected, each with the reason.
+    pub peers: Vec<String>,
     /// Why an instance that was heard of could not be reached.
     pub trouble: Option<String>,
 }
@@ -113,9 +115,10 @@ impl fmt::Display for NotFound {
             interfaces => write!(f, " on {}", interfaces.join(", "))?,
         }
         match &self.other_meshes[..] {
-            [] => Ok(()),
-            meshes => write!(f, "; there are other meshes: {}", shortened(meshes)),
+            [] => {}
+            meshes => write!(f, "; there are other meshes: {}", shortened(meshes))?,
         }
+        self.peers.iter().try_for_each(|peer| write!(f, "; static peer {peer}"))
     }
 }
 

@@ -47,6 +47,7 @@ pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address,
             heard: Vec::new(),
             other_meshes: Vec::new(),
             interfaces: Vec::new(),
+            peers: Vec::new(),
             trouble: Some("it was there and has gone".to_owned()),
         })))),
     }

@@ -77,6 +77,8 @@ pub struct Report {
     pub other_meshes: Vec<String>,
     /// The interfaces that were asked, each with its address.
     pub interfaces: Vec<String>,
+    /// The static peers that are not connected, each with the reason.
+    pub peers: Vec<String>,
 }
 
 /// Asks for the instances that `filter` names and that live, ordered by name.
@@ -284,6 +286,7 @@ impl Handler<Ask> for Discovery {
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
+            peers: self.static_peers.troubles(),
         }
     }
 }

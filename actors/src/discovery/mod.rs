@@ -17,6 +17,7 @@ mod offering;
 mod peers;
 mod presence;
 mod reaching;
+mod static_peers;
 #[cfg(test)]
 mod tests;
 mod watching;
@@ -48,6 +49,7 @@ use link::LinkId;
 use offering::Offering;
 use peers::Links;
 use presence::Presence;
+use static_peers::StaticPeers;
 use watching::Watchers;
 
 /// How often the actor looks after what no event would bring up.
@@ -75,6 +77,7 @@ pub struct Discovery {
     asking: Asking,
     presence: Presence,
     links: Links,
+    static_peers: StaticPeers,
 }
 
 impl Discovery {
@@ -104,6 +107,7 @@ impl Discovery {
                 asking: Asking::default(),
                 presence: Presence::default(),
                 links: Links::default(),
+                static_peers: StaticPeers::default(),
                 config,
                 node,
             }

@@ -1,22 +1,19 @@
-//! Links to other nodes: what is told over them, and the static peers that are kept connected.
+//! Links to other nodes: which are wanted, and what is told over them.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::prelude::*;
 use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
 use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
-use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::Told;
-use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::mpsc;
-use tokio::time;
 
 use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
-use crate::dial::dial;
 use crate::endpoint::PeerArrived;
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
@@ -24,12 +21,6 @@ const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
 /// How many tellings wait for a peer before it is given up; it dials again and is told all there is.
 const TELLINGS: usize = 64;
-/// How long a static peer may take to be resolved and to answer.
-const RESOLVE: Duration = Duration::from_secs(5);
-const ANSWER: Duration = Duration::from_secs(3);
-/// The pause before a static peer is dialled again: doubled each time up to the second value.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(5);
 
 /// The links that stand.
 pub(super) struct Links {
@@ -152,13 +143,6 @@ impl Discovery {
         }
     }
 
-    pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
-        for peer in &self.config.peers {
-            let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            actix_rt::spawn(keep_connected(peer.clone(), hello, ctx.address()));
-        }
-    }
-
     fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.links.get(&id) else { return changes };
@@ -272,51 +256,4 @@ impl Handler<LinkEnded> for Discovery {
             self.lost(node, ending, ctx);
         }
     }
-}
-
-/// Keeps one static peer connected for as long as the node lives.
-async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) {
-    let mut pause = RETRY_FIRST;
-    let mut warned = String::new();
-    while discovery.connected() {
-        match connect(&peer, &hello).await {
-            Ok((stream, linked)) if linked.node == hello.node => {
-                tracing::debug!(%peer, "the static peer is this very node");
-                drop(stream);
-                pause = RETRY_LAST;
-            }
-            Ok((stream, linked)) => {
-                let begun = Instant::now();
-                carry(&discovery, stream, linked).await;
-                if begun.elapsed() > RETRY_LAST {
-                    pause = RETRY_FIRST;
-                }
-                warned.clear();
-            }
-            Err(problem) => {
-                // Once is enough until something else is wrong.
-                if problem != warned {
-                    tracing::warn!(%peer, %problem, "the static peer cannot be reached; trying on");
-                    warned = problem;
-                }
-            }
-        }
-        time::sleep(pause.mul_f32(0.5 + fastrand::f32())).await;
-        pause = (pause * 2).min(RETRY_LAST);
-    }
-}
-
-async fn connect(peer: &str, hello: &Hello) -> Result<(TcpStream, Linked), String> {
-    let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
-    let addresses: Vec<SocketAddr> = match resolved {
-        Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
-        Ok(Err(error)) => {
-            return Err(format!("\"{peer}\" is no host and port that can be resolved: {error}"));
-        }
-        Err(_) => return Err(format!("\"{peer}\" was not resolved within {RESOLVE:?}")),
-    };
-    let dialled = dial(&addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
-    let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
-    let from = dialled.address.ip().to_canonical();
-    Ok((dialled.stream, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
 }

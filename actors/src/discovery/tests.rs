@@ -372,6 +372,8 @@ async fn a_static_peer_may_come_later_and_come_back() {
     let address = listener.local_addr().expect("bound");
     let here = Node::start_with(&mesh, deaf(), vec![address.to_string(), "no host:x".into()]);
     let mut watcher = here.watch(Filter::everything()).await;
+    let missed = here.discovery.send(Ask).await.expect("the actor lives").peers;
+    assert!(missed.len() == 2 && missed[0].starts_with(&format!("{address}: ")), "{missed:?}");
     for service in ["first", "second"] {
         let hub = Node::start_with(&mesh, deaf(), Vec::new());
         let offered = hub.offer(service).await;
@@ -381,6 +383,8 @@ async fn a_static_peer_may_come_later_and_come_back() {
         let (stream, hello) = welcome(stream, &mesh, hub.id, offered.instance).await.expect("a peer");
         hub.discovery.do_send(PeerArrived { stream, hello });
         assert_eq!(up(&mut watcher).await.service, name(service));
+        let missed = here.discovery.send(Ask).await.expect("the actor lives").peers;
+        assert!(missed.len() == 1 && missed[0].starts_with("no host:x: "), "{missed:?}");
         drop(offered);
         hub.leave().await;
         assert_eq!(down(&mut watcher).await.0, name(service));

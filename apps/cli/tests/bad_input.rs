@@ -70,3 +70,10 @@ fn a_port_where_nobody_listens_is_an_exit_code() {
     drop(free);
     room.run(&["send", &address, "x", "--wait", "300ms"]).failed(1, &[&address]);
 }
+
+#[test]
+fn a_static_peer_that_is_not_there_is_named() {
+    let room = Room::new();
+    let found = room.run(&["discover", "x", "--wait", "300ms", "--peers", "nosuch.invalid:9000"]);
+    found.failed(1, &["nobody advertises \"x\"", "static peer nosuch.invalid:9000"]);
+}

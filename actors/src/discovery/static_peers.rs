@@ -1,0 +1,117 @@
+//! The static peers: each is dialled again and again until the node leaves, and what is in the way is kept for errors.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::advert::MAX_ADDRESSES;
+use meshzero_proto::hello::{Hello, Purpose};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time;
+
+use super::Discovery;
+use super::link::{Linked, Way, carry};
+use crate::dial::dial;
+
+/// How long a static peer may take to be resolved and to answer.
+const RESOLVE: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(3);
+/// The pause before a static peer is dialled again: doubled each time up to the second value.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// What is in the way of each static peer that is not connected.
+#[derive(Default)]
+pub(super) struct StaticPeers {
+    troubles: BTreeMap<String, String>,
+}
+
+impl StaticPeers {
+    /// The peers that are not connected, each with the reason.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.troubles.iter().map(|(peer, trouble)| format!("{peer}: {trouble}")).collect()
+    }
+}
+
+/// How it stands with a static peer: what is in the way of a connection, or nothing.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Standing {
+    peer: String,
+    trouble: Option<String>,
+}
+
+impl Discovery {
+    pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
+        for peer in &self.config.peers {
+            self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
+            let hello = self.hello(None, Purpose::Peer { hand_on: true });
+            actix_rt::spawn(keep_connected(peer.clone(), hello, ctx.address()));
+        }
+    }
+}
+
+impl Handler<Standing> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Standing { peer, trouble }: Standing, _: &mut Self::Context) {
+        match trouble {
+            Some(trouble) => self.static_peers.troubles.insert(peer, trouble),
+            None => self.static_peers.troubles.remove(&peer),
+        };
+    }
+}
+
+/// Keeps one static peer connected for as long as the node lives.
+async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) {
+    let stands = async |trouble: Option<String>| {
+        // When the actor is gone nobody wants to know.
+        discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
+    };
+    let mut pause = RETRY_FIRST;
+    let mut warned = String::new();
+    while discovery.connected() {
+        match connect(&peer, &hello).await {
+            Ok((stream, linked)) if linked.node == hello.node => {
+                tracing::debug!(%peer, "the static peer is this very node");
+                drop(stream);
+                stands(None).await;
+                pause = RETRY_LAST;
+            }
+            Ok((stream, linked)) => {
+                let begun = Instant::now();
+                stands(None).await;
+                carry(&discovery, stream, linked).await;
+                stands(Some("the connection has ended".to_owned())).await;
+                if begun.elapsed() > RETRY_LAST {
+                    pause = RETRY_FIRST;
+                }
+                warned.clear();
+            }
+            Err(problem) => {
+                stands(Some(problem.clone())).await;
+                // Once is enough until something else is wrong.
+                if problem != warned {
+                    tracing::warn!(%peer, %problem, "the static peer cannot be reached; trying on");
+                    warned = problem;
+                }
+            }
+        }
+        time::sleep(pause.mul_f32(0.5 + fastrand::f32())).await;
+        pause = (pause * 2).min(RETRY_LAST);
+    }
+}
+
+async fn connect(peer: &str, hello: &Hello) -> Result<(TcpStream, Linked), String> {
+    let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
+    let addresses: Vec<SocketAddr> = match resolved {
+        Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
+        Ok(Err(error)) => return Err(format!("cannot be resolved: {error}")),
+        Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
+    };
+    let dialled = dial(&addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
+    let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
+    let from = dialled.address.ip().to_canonical();
+    Ok((dialled.stream, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
+}
