@@ -29,6 +29,8 @@ use demo::{Demo, Result, Role, stopped};
 const TICK: Duration = Duration::from_millis(20);
 /// How far a robot drives in a second, in metres, if nothing else is said.
 const SPEED: f32 = 8.0;
+/// How far away a place may be, in metres.
+const REACH: f32 = 1_000.0;
 /// No drive takes longer.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How long a robot that was there a moment ago is looked for.
@@ -55,14 +57,19 @@ struct Point {
 
 /// Drives there. The reply is where the robot arrived.
 #[derive(Message, Serialize, Deserialize)]
-#[rtype(result = "Result<Point, Busy>")]
+#[rtype(result = "Result<Point, Declined>")]
 struct Go {
     to: Point,
 }
 
-/// The robot is on its way to somewhere else.
+/// Why a robot does not go.
 #[derive(Debug, Serialize, Deserialize)]
-struct Busy;
+enum Declined {
+    /// It is on its way to somewhere else.
+    Busy,
+    /// The place is out of its reach, or is none.
+    TooFar,
+}
 
 struct Robot {
     news: Publisher,
@@ -85,16 +92,21 @@ impl Actor for Robot {
 }
 
 impl Handler<Go> for Robot {
-    type Result = ResponseFuture<Result<Point, Busy>>;
+    type Result = ResponseFuture<Result<Point, Declined>>;
 
     fn handle(&mut self, Go { to }: Go, _: &mut Context<Self>) -> Self::Result {
         if self.drive.is_some() {
-            return Box::pin(async { Err(Busy) });
+            return Box::pin(async { Err(Declined::Busy) });
+        }
+        // Anybody may send: what is no number is not within reach either, and would be driven to for ever.
+        let within_reach = self.at.distance(to) <= REACH;
+        if !within_reach {
+            return Box::pin(async { Err(Declined::TooFar) });
         }
         println!("drives to {to}");
         let (arrived, arrival) = oneshot::channel();
         self.drive = Some(Drive { to, arrived });
-        Box::pin(async { arrival.await.map_err(|_| Busy) })
+        Box::pin(async { arrival.await.map_err(|_| Declined::Busy) })
     }
 }
 
@@ -122,18 +134,31 @@ impl Robot {
 impl Point {
     /// The place that is `step` nearer to `goal`, or `goal` itself.
     fn towards(self, goal: Point, step: f32) -> Point {
-        let (x, y) = (goal.x - self.x, goal.y - self.y);
-        let far = x.hypot(y);
+        let far = self.distance(goal);
         if far <= step {
             return goal;
         }
-        Point { x: self.x + x / far * step, y: self.y + y / far * step }
+        let part = step / far;
+        Point { x: self.x + (goal.x - self.x) * part, y: self.y + (goal.y - self.y) * part }
+    }
+
+    fn distance(self, other: Point) -> f32 {
+        (other.x - self.x).hypot(other.y - self.y)
     }
 }
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({:.1}, {:.1})", self.x, self.y)
+    }
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "it is busy",
+            Self::TooFar => "it is too far",
+        })
     }
 }
 
@@ -254,7 +279,7 @@ async fn coordinator(mesh: &Mesh) -> Result {
 async fn go(mesh: &Mesh, robot: &ServiceName, to: Point) -> Result<Point, String> {
     let robot = mesh.discover(robot).within(NEARBY).await.map_err(|error| error.to_string())?;
     let arrival = robot.send(Go { to }).timeout(LONGEST).await.map_err(|error| error.to_string())?;
-    arrival.map_err(|Busy| "it is busy".to_owned())
+    arrival.map_err(|declined| declined.to_string())
 }
 
 fn play() -> Result {

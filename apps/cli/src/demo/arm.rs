@@ -27,10 +27,11 @@ impl Handler<Move> for Arm {
             Joint::Shoulder => (&mut self.pose.shoulder, 180.0),
             Joint::Elbow => (&mut self.pose.elbow, 150.0),
         };
-        if (*angle + degrees).abs() > limit {
+        let turned = *angle + degrees;
+        if !(-limit..=limit).contains(&turned) {
             return Err(OutOfReach { joint, limit });
         }
-        *angle += degrees;
+        *angle = turned;
         Ok(self.pose)
     }
 }
