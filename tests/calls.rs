@@ -38,11 +38,42 @@ mod serde_bytes_as_vec {
 #[rtype(result = "()")]
 struct Wait;
 
+/// Holds up who waits for it until it is opened.
+#[derive(Clone, Default)]
+struct Gate {
+    opened: Arc<Notify>,
+    reached: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    /// Makes counters that wait at this gate.
+    fn factory(&self) -> impl Fn() -> Counter + Send + 'static {
+        let gate = self.clone();
+        move || Counter { gate: gate.clone(), ..Counter::default() }
+    }
+
+    /// Waits until somebody waits at it.
+    async fn is_reached(&self) {
+        until(|| self.reached.load(Ordering::SeqCst) == 1).await;
+    }
+
+    /// Lets one through.
+    fn open(&self) {
+        self.opened.notify_one();
+    }
+}
+
+/// Limits under which a service has one message in hand, and the others wait outside.
+fn one_at_a_time() -> Limits {
+    let mut limits = Limits::default();
+    limits.mailbox = 1;
+    limits
+}
+
 #[derive(Default)]
 struct Counter {
     added: Vec<u64>,
-    gate: Arc<Notify>,
-    waiting: Arc<AtomicUsize>,
+    gate: Gate,
 }
 
 impl Actor for Counter {
@@ -74,9 +105,9 @@ impl Handler<Echo> for Counter {
 impl Handler<Wait> for Counter {
     type Result = ResponseFuture<()>;
     fn handle(&mut self, _: Wait, _: &mut Context<Self>) -> ResponseFuture<()> {
-        let gate = Arc::clone(&self.gate);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { gate.notified().await })
+        let gate = self.gate.clone();
+        gate.reached.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { gate.opened.notified().await })
     }
 }
 
@@ -171,20 +202,11 @@ async fn a_call_that_is_late_ends_at_its_deadline_and_leaves_the_rest_usable() {
 
 #[actix::test]
 async fn a_message_that_waits_past_its_deadline_is_not_handled() {
-    let limits = {
-        let mut limits = Limits::default();
-        limits.mailbox = 1;
-        limits
-    };
-    let pair = Pair::join_with(limits).await;
-    let gate = Arc::new(Notify::new());
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let (opened, counted) = (Arc::clone(&gate), Arc::clone(&waiting));
-    let factory =
-        move || Counter { gate: Arc::clone(&opened), waiting: Arc::clone(&counted), ..Counter::default() };
+    let pair = Pair::join_with(one_at_a_time()).await;
+    let gate = Gate::default();
     let service = pair
         .here
-        .advertise("counter", factory)
+        .advertise("counter", gate.factory())
         .handles::<Wait>()
         .handles::<Add>()
         .handles::<History>()
@@ -193,11 +215,11 @@ async fn a_message_that_waits_past_its_deadline_is_not_handled() {
     let counter = pair.reach(&service).await;
     let first = counter.clone();
     let first = actix::spawn(async move { first.send(Wait).timeout(PATIENCE).await });
-    until(|| waiting.load(Ordering::SeqCst) == 1).await;
+    gate.is_reached().await;
     // The mailbox is full now: this one waits outside until its time is over.
     let late = counter.send(Add(1)).timeout(Duration::from_millis(50)).await;
     assert!(late.is_err(), "{late:?}");
-    gate.notify_one();
+    gate.open();
     first.await.expect("no panic").expect("the first has its reply");
     let history = counter.send(History).timeout(PATIENCE).await.expect("a reply");
     assert_eq!(history, [] as [u64; 0], "what was late was never handled");
@@ -205,30 +227,25 @@ async fn a_message_that_waits_past_its_deadline_is_not_handled() {
 
 #[actix::test]
 async fn dropping_a_request_cancels_it_at_the_other_end() {
-    let limits = {
-        let mut limits = Limits::default();
-        limits.mailbox = 1;
-        limits
-    };
-    let pair = Pair::join_with(limits).await;
-    let gate = Arc::new(Notify::new());
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let (opened, counted) = (Arc::clone(&gate), Arc::clone(&waiting));
-    let factory =
-        move || Counter { gate: Arc::clone(&opened), waiting: Arc::clone(&counted), ..Counter::default() };
-    let service =
-        pair.here.advertise("counter", factory).handles::<Wait>().handles::<Add>().handles::<History>();
+    let pair = Pair::join_with(one_at_a_time()).await;
+    let gate = Gate::default();
+    let service = pair
+        .here
+        .advertise("counter", gate.factory())
+        .handles::<Wait>()
+        .handles::<Add>()
+        .handles::<History>();
     let service = service.await.expect("advertised");
     let counter = pair.here.discover("counter").await.expect("it is here");
     let blocked = counter.clone();
     let blocked = actix::spawn(async move { blocked.send(Wait).timeout(PATIENCE).await });
-    until(|| waiting.load(Ordering::SeqCst) == 1).await;
+    gate.is_reached().await;
     let remote = pair.reach(&service).await;
     let mut dropped = Box::pin(remote.send(Add(1)).timeout(PATIENCE));
     let sent = std::future::poll_fn(|task| std::task::Poll::Ready(dropped.as_mut().poll(task).is_pending()));
     assert!(sent.await, "it has set out and waits");
     drop(dropped);
-    gate.notify_one();
+    gate.open();
     blocked.await.expect("no panic").expect("a reply");
     let history = remote.send(History).timeout(PATIENCE).await.expect("a reply");
     assert_eq!(history, [] as [u64; 0], "the dropped request was never handled");
@@ -251,24 +268,16 @@ async fn the_longest_message_passes_and_a_longer_one_is_refused_where_it_starts(
 
 #[actix::test]
 async fn try_send_says_when_there_is_no_room_and_gives_the_message_back() {
-    let limits = {
-        let mut limits = Limits::default();
-        limits.mailbox = 1;
-        limits.send_queue_bytes = 4 << 10;
-        limits
-    };
+    let mut limits = one_at_a_time();
+    limits.send_queue_bytes = 4 << 10;
     let pair = Pair::join_with(limits).await;
-    let gate = Arc::new(Notify::new());
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let (opened, counted) = (Arc::clone(&gate), Arc::clone(&waiting));
-    let factory =
-        move || Counter { gate: Arc::clone(&opened), waiting: Arc::clone(&counted), ..Counter::default() };
+    let gate = Gate::default();
     let service =
-        pair.here.advertise("counter", factory).handles::<Wait>().handles::<Echo>().handles::<Add>();
+        pair.here.advertise("counter", gate.factory()).handles::<Wait>().handles::<Echo>().handles::<Add>();
     let service = service.await.expect("advertised");
     let counter = pair.reach(&service).await;
     counter.try_send(Wait).expect("the first has room");
-    until(|| waiting.load(Ordering::SeqCst) == 1).await;
+    gate.is_reached().await;
     let mut accepted = 0;
     let full = loop {
         match counter.try_send(Echo(vec![0; 64 << 10])) {
@@ -282,7 +291,7 @@ async fn try_send_says_when_there_is_no_room_and_gives_the_message_back() {
         TrySendError::Full(Echo(message)) => assert_eq!(message.len(), 64 << 10),
         other => panic!("{other:?}"),
     }
-    gate.notify_one();
+    gate.open();
     counter.send(Add(1)).timeout(PATIENCE).await.expect("what waits for room gets it");
 }
 
