@@ -101,7 +101,7 @@ pub struct Changes {
     /// For those who watch, in order.
     pub events: Vec<DirectoryEvent>,
     /// Instances about which something was claimed that only their endpoints can settle: ask them, then call
-    /// [`Directory::verified`] or [`Directory::gone`].
+    /// [`verified`](super::Directory::verified) or [`gone`](super::Directory::gone).
     pub doubts: Vec<InstanceId>,
 }
 
