@@ -15,6 +15,18 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const DEFAULT_MESH: &str = "meshzero";
 
 /// Why a text cannot be a name.
+///
+/// ```
+/// # use meshzero_proto::name::{InvalidName, ServiceName};
+/// assert_eq!(ServiceName::new(""), Err(InvalidName::Empty { kind: "service" }));
+/// let long = "x".repeat(129);
+/// assert_eq!(ServiceName::new(&long), Err(InvalidName::TooLong { kind: "service", bytes: 129 }));
+/// let two_lines = ServiceName::new("robot\narm").expect_err("a newline is a control character");
+/// assert_eq!(
+///     two_lines.to_string(),
+///     r#"the service name "robot\narm" has the control character '\n'; use printable text"#
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// The text has no character.
@@ -59,8 +71,6 @@ fn check(kind: &'static str, text: &str) -> Result<(), InvalidName> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
-        ///
-        /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
@@ -144,14 +154,47 @@ macro_rules! name {
 
 name! {
     /// The name of a mesh: nodes of one name see each other, nodes of another never do.
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, MeshName};
+    /// let mesh = MeshName::new("room-7")?;
+    /// assert_eq!(mesh.as_str(), "room-7");
+    /// assert_eq!(MeshName::default().as_str(), "meshzero");
+    /// # Ok::<(), InvalidName>(())
+    /// ```
     MeshName, "mesh"
 }
 name! {
     /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, ServiceName};
+    /// let arm = ServiceName::new("robot/arm")?;
+    /// // It is a text for whoever reads it.
+    /// assert!(arm.starts_with("robot/"));
+    /// assert_eq!(arm.to_string(), "robot/arm");
+    /// // Whatever reads it checks it: parsing, converting, and serde.
+    /// assert_eq!("robot/arm".parse(), Ok(arm));
+    /// assert!(ServiceName::try_from("\u{1b}[2J").is_err());
+    /// # Ok::<(), InvalidName>(())
+    /// ```
     ServiceName, "service"
 }
 name! {
-    /// The name under which a message type travels.
+    /// The name under which a message type travels: its Rust name without the module, if the service chose no other.
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, TypeName};
+    /// let name = TypeName::new("Move")?;
+    /// assert_eq!(name.as_str(), "Move");
+    /// # Ok::<(), InvalidName>(())
+    /// ```
     TypeName, "message type"
 }
 
@@ -164,6 +207,16 @@ impl Default for MeshName {
 /// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
 ///
 /// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be empty.
+///
+/// ```
+/// # use meshzero_proto::name::{InvalidName, Topic};
+/// let topic = Topic::new("pose/left")?;
+/// // What a subscription to "pose/" compares.
+/// assert!(topic.starts_with("pose/"));
+/// assert_eq!(topic.as_str(), "pose/left");
+/// assert!(Topic::new("").is_ok());
+/// # Ok::<(), InvalidName>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Topic(Arc<str>);
