@@ -176,7 +176,9 @@ impl Mesh {
     /// Withdraws all services of this program and leaves.
     ///
     /// Waits until the messages that were accepted are handled, half a second at most, and goodbye has been said, another
-    /// half second at most. What is done with the mesh afterwards fails, or finds nobody; a second call returns at once.
+    /// half second at most. Afterwards nothing can be advertised and nobody new is found, while the connections of a
+    /// [`ServiceRef`](crate::ServiceRef) or a [`Subscription`](crate::Subscription) may last until it is dropped. A second
+    /// call returns at once.
     ///
     /// # Cancel safety
     /// Not cancel-safe: once it was polled the services are withdrawn, but the mesh may be left without a goodbye.

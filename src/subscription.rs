@@ -227,7 +227,8 @@ pub struct Subscription<T> {
 }
 
 impl<T: Wire> Subscription<T> {
-    /// Waits for the next item, or for word of items that did not come; `None` when the mesh has been left.
+    /// Waits for the next item, or for word of items that did not come; `None` when the mesh has been left and its
+    /// publishers are gone.
     ///
     /// # Errors
     /// [`NewsError`]; the subscription goes on.
