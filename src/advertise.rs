@@ -21,7 +21,43 @@ use crate::value::Value;
 
 /// A service about to be advertised. It is announced when this is awaited, and what it handles is fixed then.
 ///
-/// An impossible name, address or topic is an error of the awaiting.
+/// Awaiting it waits until the actor is made, its endpoint listens and the announcement is on its way, but not until
+/// others know of it.
+///
+/// # Errors
+/// [`AdvertiseError`]: an impossible name, address or topic, an address that is taken, two messages of one name, a factory
+/// that panics, or a mesh that has been left. Nothing is left behind.
+///
+/// # Cancel safety
+/// Dropping the future may leave the service advertised until the mesh is left.
+///
+/// ```no_run
+/// # use actix::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "()")]
+/// # struct Move(f32);
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "()")]
+/// # struct Stop;
+/// # #[derive(Default)]
+/// # struct Arm;
+/// # impl Actor for Arm { type Context = Context<Self>; }
+/// # impl Handler<Move> for Arm { type Result = (); fn handle(&mut self, _: Move, _: &mut Context<Self>) {} }
+/// # impl Handler<Stop> for Arm { type Result = (); fn handle(&mut self, _: Stop, _: &mut Context<Self>) {} }
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+/// let arm = mesh
+///     .advertise("robot/arm", Arm::default)
+///     .handles::<Move>()
+///     .handles::<Stop>()
+///     .publishes::<(f32, f32)>("pose")
+///     .retains("pose")
+///     .at("192.168.*")
+///     .fail_if_exists()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a service is advertised when this is awaited"]
 pub struct Advertise<A: Actor> {
     node: Arc<Node>,
@@ -51,6 +87,39 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
 
     /// Messages of type `M` reach the actor under `name`, for two types of one name, or a name that is to stay when the
     /// type's changes. Callers say [`Request::named`](crate::Request::named).
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// mod arm {
+    /// #   use actix::prelude::*;
+    /// #   use serde::{Deserialize, Serialize};
+    ///     #[derive(Message, Serialize, Deserialize)]
+    ///     #[rtype(result = "()")]
+    ///     pub struct Move(pub f32);
+    /// }
+    /// mod base {
+    /// #   use actix::prelude::*;
+    /// #   use serde::{Deserialize, Serialize};
+    ///     #[derive(Message, Serialize, Deserialize)]
+    ///     #[rtype(result = "()")]
+    ///     pub struct Move(pub [f32; 2]);
+    /// }
+    /// # struct Robot;
+    /// # impl Actor for Robot { type Context = Context<Self>; }
+    /// # impl Handler<arm::Move> for Robot { type Result = (); fn handle(&mut self, _: arm::Move, _: &mut Context<Self>) {} }
+    /// # impl Handler<base::Move> for Robot { type Result = (); fn handle(&mut self, _: base::Move, _: &mut Context<Self>) {} }
+    ///
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let service = mesh
+    ///     .advertise("robot", || Robot)
+    ///     .handles::<arm::Move>()
+    ///     .handles_as::<base::Move>("drive")
+    ///     .await?;
+    /// let robot = mesh.discover("robot").await?;
+    /// robot.send(base::Move([1.0, 0.5])).named("drive").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handles_as<M: NetMessage>(self, name: impl AsRef<str>) -> Self
     where
         A: Handler<M>,
@@ -63,6 +132,26 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
 
     /// As [`Advertise::handles`], and describes the message and its reply with the JSON schemas that schemars derives:
     /// with their documentation and constraints, which the shape of a type does not have.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// /// Moves the arm.
+    /// #[derive(Message, Serialize, Deserialize, schemars::JsonSchema)]
+    /// #[rtype(result = "()")]
+    /// struct Move {
+    ///     /// Metres per second.
+    ///     speed: f32,
+    /// }
+    /// # struct Arm;
+    /// # impl Actor for Arm { type Context = Context<Self>; }
+    /// # impl Handler<Move> for Arm { type Result = (); fn handle(&mut self, _: Move, _: &mut Context<Self>) {} }
+    ///
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+    /// let arm = mesh.advertise("robot/arm", || Arm).handles_documented::<Move>().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "schemars")]
     pub fn handles_documented<M>(self) -> Self
     where
@@ -78,7 +167,25 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Messages without a Rust type reach the actor as [`Value`]s.
+    /// Messages without a Rust type reach the actor as [`Value`]s: all that callers send as `Value` and not under another
+    /// name.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use meshzero::Value;
+    /// # struct Echo;
+    /// # impl Actor for Echo { type Context = Context<Self>; }
+    /// # impl Handler<Value> for Echo {
+    /// #     type Result = Value;
+    /// #     fn handle(&mut self, message: Value, _: &mut Context<Self>) -> Value { message }
+    /// # }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let service = mesh.advertise("echo", || Echo).handles_values().await?;
+    /// let reply = mesh.discover("echo").await?.send(Value::from("hello")).await?;
+    /// assert_eq!(reply, Value::from("hello"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handles_values(self) -> Self
     where
         A: Handler<Value>,
@@ -86,8 +193,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         self.handles::<Value>()
     }
 
-    /// Listens there instead of on every interface at a free port: a port (`"9000"`), an address (`"192.168.1.7"`),
-    /// both (`"192.168.1.7:9000"`), or a pattern (`"192.168.*"`).
+    /// Listens there instead of on every interface at a free port: a port (`"9000"`), an address (`"192.168.1.7"`), a
+    /// pattern (`"192.168.*"`) or a host name (`"localhost"`), the last three also with a port (`"192.168.1.7:9000"`).
     pub fn at(self, address: impl AsRef<str>) -> Self {
         self.change(|offer| {
             offer.place = address.as_ref().parse().map_err(offer::OfferError::Place)?;
@@ -95,8 +202,26 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if somebody advertises the name already. Two that
-    /// start at the same moment may both succeed.
+    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if somebody advertises the name already, after a look
+    /// around of 0.6 s. Two that start at the same moment may both succeed.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Referee;
+    /// # impl Actor for Referee { type Context = Context<Self>; }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+    /// use meshzero::{AdvertiseError, OfferError};
+    ///
+    /// match mesh.advertise("referee", || Referee).fail_if_exists().await {
+    ///     Err(AdvertiseError::Offer(OfferError::Exists { address, .. })) => println!("there is one at {address}"),
+    ///     referee => {
+    ///         let referee = referee?;
+    ///         println!("this one is it, at {}", referee.address());
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail_if_exists(self) -> Self {
         self.change(|offer| {
             offer.only = Only::One;
@@ -104,17 +229,31 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Keeps the last item of a topic for those who subscribe later.
+    /// Keeps the last item of a topic for those who subscribe later: it is the first that they get. The topic is the whole
+    /// one, not a prefix; of more than [`Limits::topics`](crate::Limits::topics) the rest is not kept.
     pub fn retains(self, topic: impl AsRef<str>) -> Self {
         self.declare(topic.as_ref(), None, true)
     }
 
-    /// Declares a topic and the type of its items, so that the service describes it before anything is published.
+    /// Declares a topic and the type of its items, so that the service describes it before anything is published. Items
+    /// can be published on any topic, declared or not.
     pub fn publishes<T: Wire>(self, topic: impl AsRef<str>) -> Self {
         self.declare(topic.as_ref(), Some(type_info::<T>()), false)
     }
 
     /// Does not announce the service: it is reached by its address only.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Game;
+    /// # impl Actor for Game { type Context = Context<Self>; }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let game = mesh.advertise("game", || Game).unlisted().await?;
+    /// // In a program that was told the address:
+    /// let game = mesh.discover(game.address().to_string()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unlisted(self) -> Self {
         self.change(|offer| {
             offer.name = None;

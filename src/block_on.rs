@@ -14,6 +14,21 @@ use std::thread::{self, Thread};
 /// ```
 /// assert_eq!(meshzero::block_on(async { 1 + 1 }), 2);
 /// ```
+///
+/// A program that lists the services:
+///
+/// ```no_run
+/// use meshzero::{Mesh, block_on};
+///
+/// block_on(async {
+///     let mesh = Mesh::join().await?;
+///     for instance in mesh.discover_all().await {
+///         println!("{}", instance.service);
+///     }
+///     Ok::<(), meshzero::JoinError>(())
+/// })?;
+/// # Ok::<(), meshzero::JoinError>(())
+/// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 

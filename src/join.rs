@@ -15,7 +15,8 @@ use meshzero_proto::name::MeshName;
 use crate::error::JoinError;
 use crate::mesh::Mesh;
 
-/// The settings of a mesh, to be awaited. What is not set here is taken from the environment:
+/// The settings of a mesh, to be awaited. What is not set here is taken from the environment, where an empty variable
+/// counts as not set:
 ///
 /// | setting | environment | default |
 /// |---|---|---|
@@ -25,9 +26,29 @@ use crate::mesh::Mesh;
 /// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
+/// In `MESHZERO_LIMITS` a limit goes by the name of its field, a time by that and `_ms`: `handshake_ms`,
+/// `request_timeout_ms`, `keep_alive_ms`.
+///
+/// # Errors
+/// [`JoinError`]: a setting, from here or from the environment, that cannot be used, or a system that gives no thread, no
+/// socket or no randomness.
+///
+/// # Cancel safety
+/// Not cancel-safe: a thread that was started for the mesh may go on, unused, until the program ends.
+///
 /// ```no_run
 /// # async fn run() -> Result<(), meshzero::JoinError> {
-/// let mesh = meshzero::Mesh::join().mesh("room-7").ports(9000..=9100).await?;
+/// use meshzero::{Limits, Mesh};
+///
+/// let mut limits = Limits::default();
+/// limits.message_bytes = 4 << 20;
+/// let mesh = Mesh::join()
+///     .mesh("room-7")
+///     .interfaces("eth0, 192.168.*")
+///     .peers(["10.0.0.5:9000", "lab.local:9000"])
+///     .ports(9000..=9100)
+///     .limits(limits)
+///     .await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -46,6 +67,16 @@ impl Mesh {
     /// interface, unless the environment says otherwise, see [`Join`].
     ///
     /// Inside an actix System the mesh lives on the current arbiter; elsewhere it brings a thread of its own.
+    ///
+    /// ```no_run
+    /// use meshzero::{JoinError, Mesh, block_on};
+    ///
+    /// fn main() -> Result<(), JoinError> {
+    ///     let mesh = block_on(async { Mesh::join().await })?;
+    ///     println!("joined {}", mesh.name());
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn join() -> Join {
         Join::default()
     }
@@ -72,13 +103,15 @@ impl Join {
         self
     }
 
-    /// The ports that services may listen at, for the sake of firewalls.
+    /// The ports that services listen at, one for each service, for the sake of firewalls. A service that asks for a port
+    /// with [`Advertise::at`](crate::Advertise::at) gets that one.
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = Some(ports);
         self
     }
 
-    /// The bounds that this program keeps.
+    /// The bounds that this program keeps. [`Limits::message_bytes`] is 64 MiB at most, [`Limits::keep_alive`] a second at
+    /// least.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self

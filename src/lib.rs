@@ -50,7 +50,13 @@
 //! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
 //! | write a program without async or actors | [`zero`] |
 //!
-//! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`].
+//! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. What happens
+//! out of sight, such as a connection that is refused, is told to [`tracing`](https://docs.rs/tracing).
+//!
+//! # Features
+//!
+//! `schemars`, off by default: `Advertise::handles_documented` describes messages with the JSON schemas that schemars
+//! derives, and with their documentation.
 
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

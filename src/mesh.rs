@@ -23,6 +23,7 @@ use crate::watch::Watch;
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let mesh = meshzero::Mesh::join().await?;
+/// println!("this is {} of {}", mesh.node(), mesh.name());
 /// for instance in mesh.discover_all().await {
 ///     println!("{} at {:?}", instance.service, instance.address());
 /// }
@@ -35,7 +36,7 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// The mesh's name.
+    /// The mesh's name, as it was chosen when this program joined.
     pub fn name(&self) -> &MeshName {
         &self.node.config().mesh
     }
@@ -75,6 +76,32 @@ impl Mesh {
     }
 
     /// Advertises an actor that publishes news itself: `factory` is given what to publish with.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use actix::prelude::*;
+    /// # use meshzero::Publisher;
+    /// struct Clock { news: Publisher }
+    ///
+    /// impl Actor for Clock {
+    ///     type Context = Context<Self>;
+    ///
+    ///     fn started(&mut self, context: &mut Context<Self>) {
+    ///         let mut second = 0u64;
+    ///         context.run_interval(Duration::from_secs(1), move |clock, _| {
+    ///             second += 1;
+    ///             if let Err(error) = clock.news.publish("second", &second) {
+    ///                 eprintln!("{error}");
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let clock = mesh.advertise_with("clock", |news| Clock { news }).publishes::<u64>("second").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn advertise_with<A, F>(&self, name: impl AsRef<str>, mut factory: F) -> Advertise<A>
     where
         A: Actor<Context = Context<A>>,
@@ -88,7 +115,27 @@ impl Mesh {
         Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Factory(Box::new(prepare)))
     }
 
-    /// Advertises an actor that already runs. When it stops, the service is withdrawn.
+    /// Advertises an actor that already runs. When it stops, or panics, the service is withdrawn.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "()")]
+    /// # struct Log(String);
+    /// # struct Journal;
+    /// # impl Actor for Journal { type Context = Context<Self>; }
+    /// # impl Handler<Log> for Journal {
+    /// #     type Result = ();
+    /// #     fn handle(&mut self, Log(line): Log, _: &mut Context<Self>) { println!("{line}"); }
+    /// # }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+    /// let journal = Journal.start();
+    /// let service = mesh.advertise_addr("journal", journal.clone()).handles::<Log>().await?;
+    /// journal.do_send(Log("advertised".into()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn advertise_addr<A>(&self, name: impl AsRef<str>, addr: Addr<A>) -> Advertise<A>
     where
         A: Actor<Context = Context<A>>,
@@ -96,32 +143,54 @@ impl Mesh {
         Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Addr(addr))
     }
 
-    /// Finds a service by its name, or by a literal `ip:port`, and connects to it.
+    /// Finds a service by its name, or by a literal `ip:port`, and connects to it. See [`Discover`].
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::DiscoverError> {
+    /// let arm = mesh.discover("robot/arm").await?;
+    /// let same = mesh.discover("192.168.1.7:9000").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn discover(&self, name: impl AsRef<str>) -> Discover {
         Discover::new(Arc::clone(&self.node), name.as_ref())
     }
 
-    /// Lists all services of the mesh.
+    /// Lists all services of the mesh, one [`Instance`](crate::Instance) for each. See [`DiscoverAll`].
     pub fn discover_all(&self) -> DiscoverAll {
         DiscoverAll::new(Arc::clone(&self.node))
     }
 
-    /// Lists, or listens to, the members of a group: the services whose name begins with `group` and `/`.
+    /// Lists, or listens to, the members of a group: the services whose name begins with `group` and `/`, or another
+    /// separator. See [`DiscoverGroup`].
     pub fn discover_group(&self, group: impl AsRef<str>) -> DiscoverGroup {
         DiscoverGroup::new(Arc::clone(&self.node), group.as_ref())
     }
 
     /// Watches services come, move and go whose name begins with `prefix`; the empty prefix watches all. The first
-    /// events tell of those that are there already.
+    /// events tell of those that are there already. See [`Watch`].
     pub fn watch(&self, prefix: impl AsRef<str>) -> Watch {
         Watch::new(Arc::clone(&self.node), Filter::Prefix(prefix.as_ref().to_owned()))
     }
 
-    /// Withdraws all services of this program and leaves. Work that was accepted has half a second to finish. What is
-    /// done with the mesh afterwards fails.
+    /// Withdraws all services of this program and leaves.
+    ///
+    /// Waits until the messages that were accepted are handled, half a second at most, and goodbye has been said, another
+    /// half second at most. Afterwards nothing can be advertised and nobody new is found, while the connections of a
+    /// [`ServiceRef`](crate::ServiceRef) or a [`Subscription`](crate::Subscription) may last until it is dropped. A second
+    /// call returns at once.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the leaving.
+    /// Not cancel-safe: once it was polled the services are withdrawn, but the mesh may be left without a goodbye.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mesh = meshzero::Mesh::join().await?;
+    /// // ...
+    /// mesh.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self) {
         self.node.leave().await;
     }

@@ -17,13 +17,30 @@ use crate::error::CallError;
 
 /// A message and, when awaited, its reply.
 ///
-/// Nothing is sent before the first poll. Messages that one caller sends in turn are handled in turn.
+/// Nothing is sent before the first poll. Messages that one caller sends in turn to one instance are handled in turn. While
+/// no instance is connected, or those that are have no room, the message waits, at most until the time-out.
 ///
 /// # Errors
 /// [`CallError`]: each says whether the message may have been handled.
 ///
 /// # Cancel safety
 /// Dropping a request cancels it, also at the other end: a message that still waits there is not handled.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use actix::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "f32")]
+/// # struct Move(f32);
+/// # async fn run(arm: meshzero::ServiceRef) {
+/// match arm.send(Move(0.5)).timeout(Duration::from_millis(200)).await {
+///     Ok(position) => println!("the arm is at {position}"),
+///     Err(error) if error.is_safe_to_repeat() => println!("nothing has moved: {error}"),
+///     Err(error) => println!("it may have moved: {error}"),
+/// }
+/// # }
+/// ```
 #[must_use = "a request is sent when it is awaited; to send without waiting, use `do_send` or `try_send`"]
 pub struct Request<M: NetMessage> {
     state: State<M>,
@@ -52,7 +69,7 @@ impl<M: NetMessage> Request<M> {
         Self { state: State::Ready(Box::new(ready)) }
     }
 
-    /// Allows at most so long for the reply. Default: 5 s, or what the mesh's limits say.
+    /// Allows at most so long for the reply, from the first poll. Default: 5 s, or what the mesh's limits say.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let State::Ready(ready) = &mut self.state {
             ready.timeout = timeout;
@@ -62,6 +79,17 @@ impl<M: NetMessage> Request<M> {
 
     /// Sends the message under the name that the service registered with
     /// [`handles_as`](crate::Advertise::handles_as). A [`Value`](crate::Value) can be sent to any handler in this way.
+    ///
+    /// ```no_run
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// use meshzero::Value;
+    ///
+    /// // The service handles a `struct Move { x: f32, y: f32 }`, which this program does not have.
+    /// let position = arm.send(Value::map([("x", 1.0), ("y", 0.5)])).named("Move").await?;
+    /// println!("the arm is at {position}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn named(mut self, name: impl AsRef<str>) -> Self {
         if let State::Ready(ready) = &mut self.state {
             ready.name = TypeName::new(name);

@@ -19,6 +19,20 @@ use meshzero_proto::name::{ServiceName, Topic};
 use crate::error::{AdvertiseError, PublishError};
 
 /// An advertised service. It is withdrawn when this is dropped or closed.
+///
+/// ```no_run
+/// # use actix::prelude::*;
+/// # struct Weather;
+/// # impl Actor for Weather { type Context = Context<Self>; }
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+/// let weather = mesh.advertise("weather", || Weather).await?;
+/// println!("{} is at {}", weather.name(), weather.address());
+/// weather.publish("london/temperature", &18.5)?;
+/// println!("{} messages are unfinished, {} subscribe", weather.unfinished(), weather.publisher().subscribers());
+/// weather.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "the service is withdrawn when this is dropped"]
 pub struct Service<A: Actor<Context = Context<A>>> {
     node: Arc<Node>,
@@ -42,7 +56,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.address
     }
 
-    /// The instance as others see it.
+    /// The instance as others see it: its identity, its node, its name and its addresses.
     pub fn instance(&self) -> &Instance {
         &self.offered.instance
     }
@@ -86,7 +100,22 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// is its own policy's affair.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item.
+    /// [`PublishError`]; nobody has received the item. An item that nobody subscribed to, and that is not retained, is not
+    /// encoded, and so does not fail.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # struct Robot;
+    /// # impl Actor for Robot { type Context = Context<Self>; }
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Pose { x: f32, y: f32 }
+    ///
+    /// # fn run(robot: meshzero::Service<Robot>) -> Result<(), meshzero::PublishError> {
+    /// robot.publish("pose/left", &Pose { x: 1.0, y: 0.5 })?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
         self.publisher.publish(topic, item)
     }
@@ -96,12 +125,15 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.clone()
     }
 
-    /// How many messages the service has taken and not finished.
+    /// How many messages the service has taken and not finished: those that wait, and those being handled. At most
+    /// [`Limits::mailbox`](crate::Limits::mailbox).
     pub fn unfinished(&self) -> usize {
         self.offered.service.unfinished()
     }
 
-    /// Withdraws the service. Messages that were accepted have half a second to finish.
+    /// Withdraws the service.
+    ///
+    /// Waits until the messages that were accepted are handled, half a second at most. Its address is free then.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the closing.
@@ -123,7 +155,25 @@ impl<A: Actor<Context = Context<A>>> fmt::Debug for Service<A> {
     }
 }
 
-/// Publishes the news of one service. Cheap to clone, usable from any thread.
+/// Publishes the news of one service. Cheap to clone, usable from any thread. It does not keep the service advertised.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use actix::prelude::*;
+/// # struct Robot;
+/// # impl Actor for Robot { type Context = Context<Self>; }
+/// # fn run(robot: &meshzero::Service<Robot>) {
+/// let publisher = robot.publisher();
+/// std::thread::spawn(move || {
+///     let mut beat = 0u64;
+///     // Ends when the service is closed.
+///     while publisher.publish("heartbeat", &beat).is_ok() {
+///         beat += 1;
+///         std::thread::sleep(Duration::from_secs(1));
+///     }
+/// });
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Publisher {
     publisher: publisher::Publisher,
@@ -134,7 +184,7 @@ impl Publisher {
         Self { publisher }
     }
 
-    /// As [`Service::publish`].
+    /// Publishes `item` to everybody who subscribed to a prefix of `topic`, as [`Service::publish`].
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
@@ -143,7 +193,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// How many subscribe at the moment.
+    /// How many subscriptions there are at the moment, whatever their prefix.
     pub fn subscribers(&self) -> usize {
         self.publisher.subscribers()
     }

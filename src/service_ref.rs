@@ -23,6 +23,21 @@ use crate::subscription::{News, Subscribe, SubscribeTo};
 ///
 /// It mirrors actix's `Addr`, and stays good while instances of the service come and go: a call goes to the less busy of
 /// two picked at random among those that are connected.
+///
+/// ```no_run
+/// # use actix::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "f32")]
+/// # struct Move(f32);
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
+/// let arm = mesh.discover("robot/arm").await?;
+/// println!("{} instances of {}, one at {:?}", arm.instances().len(), arm.name(), arm.address());
+/// let position: f32 = arm.send(Move(0.5)).await?;
+/// arm.do_send(Move(-0.5));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ServiceRef {
     node: Arc<Node>,
@@ -51,15 +66,33 @@ impl ServiceRef {
         self.route.members().first()?.address()
     }
 
-    /// Sends a message and waits for its reply. See [`Request`] for time-outs, cancelling and errors.
+    /// Sends a message and waits for its reply, when awaited. See [`Request`] for time-outs, cancelling and errors.
     pub fn send<M: NetMessage>(&self, message: M) -> Request<M> {
         Request::new(Arc::clone(&self.node), Arc::clone(&self.route), message)
     }
 
-    /// Sends a message without a reply, if there is room for it at once.
+    /// Sends a message without a reply, if there is room for it at once. That it was sent does not mean that it arrives:
+    /// the connection may be lost, or the service refuse it, and nobody is told.
     ///
     /// # Errors
-    /// [`TrySendError`]; nobody will handle the message.
+    /// [`TrySendError`]; nobody will handle the message, and most errors give it back.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "()")]
+    /// # struct Move(f32);
+    /// # fn run(arm: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshzero::TrySendError;
+    ///
+    /// match arm.try_send(Move(0.5)) {
+    ///     Err(TrySendError::Full(Move(by))) => println!("busy: {by} has to wait"),
+    ///     other => other?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_send<M: NetMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
         let name = own_name::<M>().map_err(|error| self.impossible(Fault::NotSent(error.to_string())))?;
         call::tell(&self.node, &self.route, &name, message).map_err(|untold| match untold {
@@ -78,7 +111,27 @@ impl ServiceRef {
     }
 
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
-    /// ends in `MailboxError::Closed` there.
+    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Message, Serialize, Deserialize)]
+    /// #[rtype(result = "()")]
+    /// struct Alarm(String);
+    ///
+    /// async fn raise(alarms: &[Recipient<Alarm>], what: &str) -> Result<(), MailboxError> {
+    ///     for alarm in alarms {
+    ///         alarm.send(Alarm(what.to_owned())).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # async fn run(siren: meshzero::ServiceRef) -> Result<(), MailboxError> {
+    /// raise(&[siren.recipient()], "smoke").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recipient<M: NetMessage>(&self) -> Recipient<M> {
         let this = self.clone();
         recipient::forwarding(move |message| this.send(message), self.node.home())
@@ -89,7 +142,32 @@ impl ServiceRef {
         Subscribe::to_service(Arc::clone(&self.node), Arc::clone(&self.route), prefix.as_ref())
     }
 
-    /// As [`ServiceRef::subscribe`], with an actor that gets the items as messages.
+    /// As [`ServiceRef::subscribe`], with an actor that gets the items as messages. What does not arrive is logged as a
+    /// warning.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use meshzero::News;
+    /// struct Map;
+    ///
+    /// impl Actor for Map {
+    ///     type Context = Context<Self>;
+    /// }
+    ///
+    /// impl Handler<News<(f32, f32)>> for Map {
+    ///     type Result = ();
+    ///
+    ///     fn handle(&mut self, news: News<(f32, f32)>, _: &mut Context<Self>) {
+    ///         println!("{} is at {:?}", news.from, news.item);
+    ///     }
+    /// }
+    ///
+    /// # async fn run(robot: meshzero::ServiceRef) -> Result<(), meshzero::SubscribeError> {
+    /// let map = Map.start();
+    /// let subscription = robot.subscribe_to("pose", map.recipient()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn subscribe_to<T: Wire>(
         &self,
         prefix: impl AsRef<str>,
@@ -100,11 +178,22 @@ impl ServiceRef {
 
     /// Asks one instance what it handles and publishes, with JSON schemas.
     ///
+    /// Waits for an instance and its answer, together as long as the mesh's limits allow a request.
+    ///
     /// # Errors
     /// [`CallError`].
     ///
     /// # Cancel safety
     /// Dropping the future asks no more.
+    ///
+    /// ```no_run
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// for message in arm.describe().await?.messages {
+    ///     println!("{} takes {}", message.name, message.message);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn describe(&self) -> impl Future<Output = Result<Description, CallError>> + Send + use<> {
         let this = self.clone();
         async move {

@@ -32,6 +32,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// One item of news.
+///
+/// It is an actix message as well, without a result: what a subscribed actor handles, see
+/// [`subscribe_to`](crate::ServiceRef::subscribe_to).
+///
+/// ```no_run
+/// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut poses = robot.subscribe::<(f32, f32)>("pose").await?;
+/// if let Some(news) = poses.next().await.transpose()? {
+///     let (x, y) = news.item;
+///     println!("{} says on {}: {x}, {y}", news.from, news.topic);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News<T> {
     /// What it is about.
@@ -49,7 +63,19 @@ impl<T: 'static> Message for News<T> {
 }
 
 /// A subscription about to be made. When awaited it ends as soon as every publisher that is connected has confirmed it:
-/// everything published after that arrives or is counted.
+/// everything published after that arrives or is counted. Publishers that come later join in by themselves.
+///
+/// The prefix is plain text, and the empty one takes all topics: `pose` takes `pose/left`, and `poses` as well. The item
+/// type may be [`Value`](crate::Value), which takes items of any type.
+///
+/// While no publisher of a single service is connected, it waits for one, 5 s at most; for members of a group it does not
+/// wait.
+///
+/// # Errors
+/// [`SubscribeError`]: an impossible prefix, nobody to subscribe to, nobody who confirms, or a mesh that has been left.
+///
+/// # Cancel safety
+/// Dropping the future ends the subscription.
 ///
 /// ```no_run
 /// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
@@ -88,20 +114,47 @@ impl<T: Wire> Subscribe<T> {
         Self { node, whom, prefix: prefix.to_owned(), policy: Policy::default(), item: PhantomData }
     }
 
-    /// Only the newest item of each topic matters: while this subscriber is busy, a newer one replaces it.
+    /// Only the newest item of each topic matters: while this subscriber is busy, a newer one replaces it. How many were
+    /// replaced says [`News::skipped`].
     pub fn latest(mut self) -> Self {
         self.policy = Policy::Latest;
         self
     }
 
     /// While this subscriber is busy, the publisher keeps so many items for it and drops the oldest beyond, which is
-    /// told as [`NewsError::Missed`]. Default: 1,024 items or 4 MiB.
+    /// told as [`NewsError::Missed`]. Default: 1,024 items. It never keeps more than 4 MiB, besides the newest item.
+    ///
+    /// ```no_run
+    /// # async fn run(log: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// use meshzero::NewsError;
+    ///
+    /// let mut lines = log.subscribe::<String>("line").keep(10_000).await?;
+    /// while let Some(news) = lines.next().await {
+    ///     match news {
+    ///         Ok(line) => println!("{}", line.item),
+    ///         Err(NewsError::Missed { count, .. }) => println!("({count} lines are missing here)"),
+    ///         Err(error) => println!("({error})"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keep(mut self, items: u32) -> Self {
         self.policy = Policy::DropOldest { items };
         self
     }
 
-    /// Sends the items to an actor.
+    /// Sends the items to an actor, as [`subscribe_to`](crate::ServiceRef::subscribe_to) does, also those of a group.
+    ///
+    /// ```no_run
+    /// # use actix::Recipient;
+    /// # use meshzero::News;
+    /// # async fn run(mesh: meshzero::Mesh, window: Recipient<News<String>>) -> Result<(), meshzero::SubscribeError> {
+    /// let chat = mesh.discover_group("chat").subscribe::<String>("line");
+    /// let subscription = chat.keep(100).forward(window).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn forward(self, recipient: Recipient<News<T>>) -> SubscribeTo<T> {
         SubscribeTo { subscribe: self, recipient }
     }
@@ -149,8 +202,22 @@ impl<T: Wire> IntoFuture for Subscribe<T> {
     }
 }
 
-/// News as they come. Dropping it ends the subscription; it does not end by itself before the mesh is left, but goes on
-/// with whoever publishes under the name.
+/// News as they come, as a stream. Dropping it ends the subscription; it does not end by itself before the mesh is left,
+/// but goes on with whoever publishes under the name.
+///
+/// ```no_run
+/// # async fn run(weather: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut temperatures = weather.subscribe::<f32>("temperature/").await?;
+/// while let Some(news) = temperatures.next().await {
+///     match news {
+///         Ok(news) => println!("{}: {} degrees", news.topic, news.item),
+///         // The subscription goes on.
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Subscription<T> {
     node: Arc<Node>,
     events: Arrivals,
@@ -160,7 +227,8 @@ pub struct Subscription<T> {
 }
 
 impl<T: Wire> Subscription<T> {
-    /// Waits for the next item, or for word of items that did not come.
+    /// Waits for the next item, or for word of items that did not come; `None` when the mesh has been left and its
+    /// publishers are gone.
     ///
     /// # Errors
     /// [`NewsError`]; the subscription goes on.
@@ -210,7 +278,8 @@ impl<T> fmt::Debug for Subscription<T> {
     }
 }
 
-/// A subscription of an actor, about to be made.
+/// A subscription of an actor, about to be made: by [`subscribe_to`](crate::ServiceRef::subscribe_to), where there is an
+/// example, or by [`Subscribe::forward`]. Awaiting it is as awaiting a [`Subscribe`].
 #[must_use = "a subscription is made when this is awaited"]
 pub struct SubscribeTo<T: Send + 'static> {
     subscribe: Subscribe<T>,
@@ -255,7 +324,18 @@ impl<T: Wire> IntoFuture for SubscribeTo<T> {
     }
 }
 
-/// A subscription of an actor. Dropping it ends the subscription.
+/// A subscription of an actor. It ends when this is dropped, or when the actor has stopped.
+///
+/// ```no_run
+/// # use actix::Recipient;
+/// # use meshzero::News;
+/// # async fn run(robot: meshzero::ServiceRef, map: Recipient<News<(f32, f32)>>) -> Result<(), meshzero::SubscribeError> {
+/// let subscription = robot.subscribe_to("pose", map).await?;
+/// // ...
+/// drop(subscription);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "the subscription ends when this is dropped"]
 pub struct SubscriptionGuard {

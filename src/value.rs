@@ -24,6 +24,22 @@ use serde::{Deserialize, Serialize, Serializer};
 /// assert_eq!(value.to_string(), r#"{"x":1,"name":"arm"}"#);
 /// ```
 ///
+/// What is inside is looked at with `as_…`, which say `None` of another kind, and with `[…]`, which gives null for what is
+/// not there:
+///
+/// ```
+/// # use meshzero::value::Value;
+/// let robot = Value::from_json(r#"{"name": "arm", "at": [1, 2.5], "busy": false, "load": null}"#)?;
+/// assert_eq!(robot["name"].as_str(), Some("arm"));
+/// assert_eq!(robot["at"][0].as_i64(), Some(1));
+/// assert_eq!(robot["at"][1].as_f64(), Some(2.5));
+/// assert_eq!(robot["at"].as_list().map(<[Value]>::len), Some(2));
+/// assert_eq!(robot["busy"].as_bool(), Some(false));
+/// assert_eq!(robot["name"].as_u64(), None);
+/// assert!(robot["no such key"]["at all"].is_null());
+/// # Ok::<(), meshzero::value::ConvertError>(())
+/// ```
+///
 /// An actor that takes values:
 ///
 /// ```
@@ -69,6 +85,13 @@ pub enum Value {
 }
 
 /// Why a value could not be converted: it names the field at fault, and what was expected there.
+///
+/// ```
+/// use meshzero::value::Value;
+///
+/// let error = Value::from("fast").to::<f32>().expect_err("a text is no number");
+/// assert_eq!(error.to_string(), r#"invalid type: string "fast", expected f32"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConvertError(String);
@@ -86,7 +109,14 @@ impl Value {
         Self::List(items.into_iter().map(Into::into).collect())
     }
 
-    /// A map of whatever `entries` become, in their order.
+    /// A map of whatever `entries` become, in their order. The values have one type: where they are of several kinds, make
+    /// each a `Value`.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// let value = Value::map([("name", Value::from("arm")), ("speed", 0.5.into())]);
+    /// assert_eq!(value["speed"].as_f64(), Some(0.5));
+    /// ```
     pub fn map<K: Into<Value>, V: Into<Value>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
         Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
@@ -134,6 +164,13 @@ impl Value {
     ///
     /// # Errors
     /// [`ConvertError`] says where `text` is no JSON.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// assert_eq!(Value::from_json(r#"{"x": 1}"#)?, Value::map([("x", 1)]));
+    /// assert!(Value::from_json("hello").is_err());
+    /// # Ok::<(), meshzero::value::ConvertError>(())
+    /// ```
     pub fn from_json(text: &str) -> Result<Self, ConvertError> {
         serde_json::from_str(text).map_err(|error| ConvertError(error.to_string()))
     }
@@ -151,6 +188,12 @@ impl Value {
 
     /// This value as JSON. Bytes become a list of numbers, keys that are no text become their JSON, and what JSON has
     /// no number for (not-a-number, infinity) becomes null.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// let value = Value::map([(Value::from(7), Value::from(b"\x01\xff"))]);
+    /// assert_eq!(value.to_json().to_string(), r#"{"7":[1,255]}"#);
+    /// ```
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Value::Null => serde_json::Value::Null,
@@ -187,7 +230,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits.
+    /// The whole number, if it is one that fits. A [`Float`](Value::Float) is none, whatever its value.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
@@ -196,7 +239,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits.
+    /// The whole number, if it is one that fits and is not negative. A [`Float`](Value::Float) is none, whatever its value.
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Value::Int(value) => u64::try_from(*value).ok(),
@@ -223,7 +266,17 @@ impl Value {
         }
     }
 
-    /// The bytes, or those of the text.
+    /// The bytes, or those of the text. A list of numbers, which bytes become in JSON, is none:
+    /// [`to`](Value::to) reads that as well.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// assert_eq!(Value::from(b"\x00\xff").as_bytes(), Some(&b"\x00\xff"[..]));
+    /// assert_eq!(Value::from("hi").as_bytes(), Some(&b"hi"[..]));
+    /// assert_eq!(Value::list([0, 255]).as_bytes(), None);
+    /// assert_eq!(Value::list([0, 255]).to::<Vec<u8>>()?, [0, 255]);
+    /// # Ok::<(), meshzero::value::ConvertError>(())
+    /// ```
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Value::Bytes(bytes) => Some(bytes),
@@ -241,6 +294,14 @@ impl Value {
     }
 
     /// The entries, if it is a map.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// let value = Value::map([("x", 1), ("y", 2)]);
+    /// for (key, value) in value.as_map().into_iter().flatten() {
+    ///     println!("{key} is {value}");
+    /// }
+    /// ```
     pub fn as_map(&self) -> Option<&[(Value, Value)]> {
         match self {
             Value::Map(entries) => Some(entries),
@@ -249,6 +310,13 @@ impl Value {
     }
 
     /// What the map has under the text `key`. `value["key"]` is the same with null for what is not there.
+    ///
+    /// ```
+    /// # use meshzero::value::Value;
+    /// let value = Value::map([("x", Value::Null)]);
+    /// assert_eq!(value.get("x"), Some(&Value::Null));
+    /// assert_eq!(value.get("y"), None);
+    /// ```
     pub fn get(&self, key: &str) -> Option<&Value> {
         let entries = self.as_map()?;
         entries.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value)

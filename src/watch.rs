@@ -12,7 +12,9 @@ use meshzero_proto::directory::{DirectoryEvent, Filter};
 
 type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 
-/// Services as they come, move and go. It ends when the mesh is left.
+/// Services as they come, move and go, as a stream. It ends when the mesh is left; dropping it ends it earlier.
+///
+/// Whoever reads slowly misses nothing but changes that cancelled each other out: for each instance one event waits.
 ///
 /// ```no_run
 /// # async fn run(mesh: meshzero::Mesh) {

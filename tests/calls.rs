@@ -9,7 +9,7 @@ use meshzero::{CallError, Limits, Mesh, TrySendError, Uncertain, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::{PATIENCE, Pair, until};
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u64")]
@@ -54,7 +54,7 @@ impl Gate {
 
     /// Waits until somebody waits at it.
     async fn is_reached(&self) {
-        until(|| self.reached.load(Ordering::SeqCst) == 1).await;
+        until("the handler waits", || self.reached.load(Ordering::SeqCst) == 1).await;
     }
 
     /// Lets one through.
@@ -377,16 +377,6 @@ async fn a_tokio_program_calls_and_is_called() {
     }
     sums.sort_unstable();
     assert_eq!(sums, (1..=200).collect::<Vec<_>>(), "each was handled exactly once");
-}
-
-/// Waits for a condition of this thread.
-async fn until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            actix::clock::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    actix::clock::timeout(PATIENCE, waiting).await.expect("the condition holds in time");
 }
 
 #[actix::test]

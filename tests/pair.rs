@@ -37,3 +37,15 @@ impl Pair {
         found.expect("the service answers at its address")
     }
 }
+
+/// Waits for a condition that other tasks bring about.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("waited {PATIENCE:?} in vain: {what}");
+    }
+}

@@ -4,7 +4,7 @@ use meshzero_proto::codec::Wire;
 
 /// An actix message that can travel: it and its result implement serde's `Serialize` and `DeserializeOwned`.
 ///
-/// There is nothing to implement: every such type is one.
+/// There is nothing to implement: every such type is one, and messages are sent under the type's name without its module.
 ///
 /// ```
 /// use actix::Message;

@@ -75,6 +75,18 @@ pub enum Only {
 }
 
 /// Why a service is not offered.
+///
+/// ```
+/// # use meshzero_actors::offer::OfferError;
+/// # use meshzero_proto::name::ServiceName;
+/// # let name = ServiceName::new("referee").expect("a name");
+/// # let error = OfferError::Exists { name, address: "192.168.1.7:9000".parse().expect("an address") };
+/// match error {
+///     OfferError::Exists { name, address } => println!("{name} is there already, at {address}"),
+///     OfferError::Place(error) => println!("choose another address: {error}"),
+///     other => println!("{other}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OfferError {

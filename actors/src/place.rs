@@ -15,6 +15,15 @@ use crate::interfaces::{Interfaces, InterfacesError, Pattern};
 const BACKLOG: i32 = 1_024;
 
 /// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
+///
+/// ```
+/// # use meshzero_actors::place::{Place, PlaceError};
+/// for text in ["9000", "192.168.1.7", "192.168.1.7:9000", "192.168.*", "localhost:9000"] {
+///     text.parse::<Place>()?;
+/// }
+/// assert_eq!("9000".parse::<Place>()?.to_string(), "*:9000");
+/// # Ok::<(), PlaceError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     host: Host,
@@ -31,6 +40,12 @@ enum Host {
 }
 
 /// Why there is no endpoint.
+///
+/// ```
+/// # use meshzero_actors::place::{Place, PlaceError};
+/// let error = "192.168.1.7:70000".parse::<Place>().expect_err("ports go up to 65535");
+/// assert!(matches!(&error, PlaceError::Unreadable { text } if text == "192.168.1.7:70000"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {

@@ -5,18 +5,43 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// What a service says of itself.
+/// What a service says of itself. It is plain data for serde, and written out it is text for people.
+///
+/// ```
+/// # use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
+/// use serde_json::json;
+///
+/// let arm = Description {
+///     service: "robot/arm".into(),
+///     messages: vec![MessageDescription {
+///         name: "Move".into(),
+///         message: json!({"type": "number"}),
+///         reply: json!({"type": "null"}),
+///     }],
+///     topics: vec![TopicDescription { topic: "pose".into(), item: json!(null), retained: true }],
+/// };
+/// assert_eq!(
+///     arm.to_string(),
+///     r#"robot/arm
+///   message Move
+///     takes   {"type":"number"}
+///     replies {"type":"null"}
+///   topic "pose" (retained)
+/// "#
+/// );
+/// # assert_eq!(Description::from_bytes(&arm.to_bytes()), Ok(arm));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// The service's name; empty for an endpoint without one.
     pub service: String,
     /// The message types that it handles.
     pub messages: Vec<MessageDescription>,
-    /// The topics that it publishes.
+    /// The topics that it declared or has published on, in alphabetical order.
     pub topics: Vec<TopicDescription>,
 }
 
-/// One message type.
+/// One message type, as part of a [`Description`], where there is an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MessageDescription {
     /// The name to send it under.
@@ -27,19 +52,19 @@ pub struct MessageDescription {
     pub reply: Json,
 }
 
-/// One topic.
+/// One topic, as part of a [`Description`], where there is an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TopicDescription {
     /// The topic.
     pub topic: String,
-    /// JSON schema of its items; `null` while nothing was published.
+    /// JSON schema of its items, of the last one where their types differ; `null` while none was declared or published.
     pub item: Json,
     /// Whether the last item reaches those who subscribe later.
     pub retained: bool,
 }
 
 impl Description {
-    /// The JSON bytes that travel.
+    /// The JSON bytes that travel, read by [`Description::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts and schemas always encode")
     }

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 macro_rules! identity {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        ///
-        /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(u128);
@@ -49,10 +47,28 @@ macro_rules! identity {
 
 identity! {
     /// One process that joined a mesh. A restarted process is another node.
+    ///
+    /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
+    ///
+    /// ```
+    /// # use meshzero_proto::id::NodeId;
+    /// let node = NodeId::from_random([7; 16]);
+    /// assert_eq!(node.to_string(), "07070707070707070707070707070707");
+    /// assert_eq!(node.to_string().parse(), Ok(node));
+    /// ```
     NodeId
 }
 identity! {
     /// One service as offered by one node. Advertising the same name again makes another instance.
+    ///
+    /// Written as 32 lower-case hexadecimal digits, which is also a valid DNS label.
+    ///
+    /// ```
+    /// # use meshzero_proto::id::InstanceId;
+    /// let instance: InstanceId = "00112233445566778899aabbccddeeff".parse()?;
+    /// assert_eq!(instance.to_string(), "00112233445566778899aabbccddeeff");
+    /// # Ok::<(), meshzero_proto::id::InvalidId>(())
+    /// ```
     InstanceId
 }
 

@@ -3,6 +3,16 @@
 use std::time::Duration;
 
 /// The bounds of a node. Plain data: take [`Limits::default`] and change what you must.
+///
+/// ```
+/// # use meshzero_proto::limits::Limits;
+/// use std::time::Duration;
+///
+/// let mut limits = Limits::default();
+/// assert_eq!(limits.message_bytes, 1_048_576);
+/// limits.message_bytes = 16 << 20;
+/// limits.request_timeout = Duration::from_secs(30);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -20,7 +30,8 @@ pub struct Limits {
     pub handshake: Duration,
     /// Connections of one endpoint that are still shaking hands. Default 64.
     pub handshakes: usize,
-    /// Connections of one endpoint. Default 1,024; each costs a file descriptor and about 20 KiB.
+    /// Connections of one endpoint, and subscriptions to one service. Default 1,024; each connection costs a file
+    /// descriptor and about 20 KiB.
     pub connections: usize,
     /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
     pub connections_per_address: usize,
@@ -30,18 +41,19 @@ pub struct Limits {
     pub mailbox: usize,
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
     pub send_queue_bytes: usize,
-    /// Subscriptions of one connection. Default 1,024.
+    /// Subscriptions of one connection. Default 1,024. Of no effect at present: each subscription has a connection of
+    /// its own.
     pub subscriptions: usize,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
     pub topics: usize,
     /// Instances that a node keeps in its directory. Default 4,096.
     pub instances: usize,
-    /// Instances of one remote node. Default 64.
+    /// Instances that are kept of one remote node; those beyond are not seen. Default 64.
     pub instances_per_node: usize,
     /// Deadline of a request that names none. Default 5 s.
     pub request_timeout: Duration,
-    /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s; a peer that has
-    /// sent nothing for four times as long is taken for dead.
+    /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s, a second at least; a peer
+    /// that has sent nothing for four times as long is taken for dead.
     pub keep_alive: Duration,
 }
 

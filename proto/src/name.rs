@@ -15,6 +15,18 @@ pub const MAX_NAME_BYTES: usize = 128;
 pub const DEFAULT_MESH: &str = "meshzero";
 
 /// Why a text cannot be a name.
+///
+/// ```
+/// # use meshzero_proto::name::{InvalidName, ServiceName};
+/// assert_eq!(ServiceName::new(""), Err(InvalidName::Empty { kind: "service" }));
+/// let long = "x".repeat(129);
+/// assert_eq!(ServiceName::new(&long), Err(InvalidName::TooLong { kind: "service", bytes: 129 }));
+/// let two_lines = ServiceName::new("robot\narm").expect_err("a newline is a control character");
+/// assert_eq!(
+///     two_lines.to_string(),
+///     r#"the service name "robot\narm" has the control character '\n'; use printable text"#
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// The text has no character.
@@ -59,9 +71,12 @@ fn check(kind: &'static str, least_bytes: usize, text: &str) -> Result<(), Inval
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $least_bytes:literal) => {
         $(#[$doc])*
+<<<<<<< HEAD
         ///
         #[doc = concat!("Any Unicode text of ", $least_bytes, " to [`MAX_NAME_BYTES`] bytes without control characters.")]
         /// Cheap to clone.
+=======
+>>>>>>> docs
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
@@ -145,6 +160,7 @@ macro_rules! name {
 
 name! {
     /// The name of a mesh: nodes of one name see each other, nodes of another never do.
+<<<<<<< HEAD
     MeshName, "mesh", 1
 }
 name! {
@@ -158,6 +174,50 @@ name! {
 name! {
     /// What news are about, such as `pose/left`. Subscriptions name a prefix of it. Unlike other names it may be empty.
     Topic, "topic", 0
+=======
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, MeshName};
+    /// let mesh = MeshName::new("room-7")?;
+    /// assert_eq!(mesh.as_str(), "room-7");
+    /// assert_eq!(MeshName::default().as_str(), "meshzero");
+    /// # Ok::<(), InvalidName>(())
+    /// ```
+    MeshName, "mesh"
+}
+name! {
+    /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, ServiceName};
+    /// let arm = ServiceName::new("robot/arm")?;
+    /// // It is a text for whoever reads it.
+    /// assert!(arm.starts_with("robot/"));
+    /// assert_eq!(arm.to_string(), "robot/arm");
+    /// // Whatever reads it checks it: parsing, converting, and serde.
+    /// assert_eq!("robot/arm".parse(), Ok(arm));
+    /// assert!(ServiceName::try_from("\u{1b}[2J").is_err());
+    /// # Ok::<(), InvalidName>(())
+    /// ```
+    ServiceName, "service"
+}
+name! {
+    /// The name under which a message type travels: its Rust name without the module, if the service chose no other.
+    ///
+    /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, TypeName};
+    /// let name = TypeName::new("Move")?;
+    /// assert_eq!(name.as_str(), "Move");
+    /// # Ok::<(), InvalidName>(())
+    /// ```
+    TypeName, "message type"
+>>>>>>> docs
 }
 
 impl Default for MeshName {
@@ -166,6 +226,77 @@ impl Default for MeshName {
     }
 }
 
+<<<<<<< HEAD
+=======
+/// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
+///
+/// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be empty.
+///
+/// ```
+/// # use meshzero_proto::name::{InvalidName, Topic};
+/// let topic = Topic::new("pose/left")?;
+/// // What a subscription to "pose/" compares.
+/// assert!(topic.starts_with("pose/"));
+/// assert_eq!(topic.as_str(), "pose/left");
+/// assert!(Topic::new("").is_ok());
+/// # Ok::<(), InvalidName>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Checks `text`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] says what is wrong with it.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
+        let text = text.as_ref();
+        if !text.is_empty() {
+            check("topic", text)?;
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Topic {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::new(text)
+    }
+}
+
+impl From<Topic> for String {
+    fn from(topic: Topic) -> String {
+        topic.0.as_ref().to_owned()
+    }
+}
+
+>>>>>>> docs
 #[cfg(test)]
 mod tests {
     use super::*;

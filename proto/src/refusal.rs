@@ -3,6 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 /// Why a request was refused. The endpoint is alive and says so; the handler did not give a reply.
+///
+/// ```
+/// # use meshzero_proto::refusal::Refusal;
+/// let refusal = Refusal::NoHandler { message: "Jump".into(), handles: vec!["Move".into(), "Stop".into()] };
+/// assert_eq!(refusal.to_string(), r#"it does not handle "Jump"; it handles Move, Stop"#);
+/// assert_eq!(Refusal::from_bytes(&refusal.to_bytes()), refusal);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

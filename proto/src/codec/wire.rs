@@ -9,6 +9,16 @@ use serde::de::DeserializeOwned;
 ///
 /// Bytes are best held as `bytes::Bytes` (with its `serde` feature): serde takes a `Vec<u8>` for a list of numbers,
 /// which costs many times as much.
+///
+/// ```
+/// # use meshzero_proto::codec::Wire;
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Pose { x: f32, y: f32 }
+///
+/// fn travels<T: Wire>() {}
+/// travels::<Pose>();
+/// travels::<Vec<Option<String>>>();
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel between nodes",
     label = "this type cannot be encoded and decoded",

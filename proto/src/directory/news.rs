@@ -6,6 +6,19 @@ use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 
 /// One instance of a service, as handed out to those who look for it.
+///
+/// ```
+/// # use meshzero_proto::directory::Instance;
+/// # use meshzero_proto::id::{InstanceId, NodeId};
+/// # use meshzero_proto::name::ServiceName;
+/// # let service = ServiceName::new("robot/arm").expect("a name");
+/// # let addresses: Vec<std::net::SocketAddr> =
+/// #     ["127.0.0.1:9000", "192.168.1.7:9000"].map(|text| text.parse().expect("an address")).to_vec();
+/// # let (id, node) = (InstanceId::from_random([1; 16]), NodeId::from_random([2; 16]));
+/// let arm = Instance { id, node, service, addresses, local: false };
+/// assert_eq!(arm.addresses[0].to_string(), "127.0.0.1:9000");
+/// assert_eq!(arm.address().expect("it has one").to_string(), "192.168.1.7:9000");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its identity.
@@ -29,6 +42,22 @@ impl Instance {
 }
 
 /// What changed in the directory, as told to those who watch it.
+///
+/// ```
+/// # use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
+/// # use meshzero_proto::id::{InstanceId, NodeId};
+/// # use meshzero_proto::name::ServiceName;
+/// # let service = ServiceName::new("robot/arm").expect("a name");
+/// # let (id, node) = (InstanceId::from_random([1; 16]), NodeId::from_random([2; 16]));
+/// # let instance = Instance { id, node, service, addresses: Vec::new(), local: false };
+/// # let event = WatchEvent::Down { instance, why: Why::NodeDied };
+/// match &event {
+///     WatchEvent::Up(instance) => println!("{} is there", instance.service),
+///     WatchEvent::Moved(instance) => println!("{} is now at {:?}", instance.service, instance.address()),
+///     WatchEvent::Down { instance, why } => println!("{} is gone: {why}", instance.service),
+/// }
+/// assert_eq!(event.instance().service.as_str(), "robot/arm");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryEvent {
     /// An instance is there.
@@ -54,6 +83,12 @@ impl DirectoryEvent {
 }
 
 /// How it became known that an instance is gone.
+///
+/// ```
+/// # use meshzero_proto::directory::Why;
+/// assert_eq!(Why::NodeDied.to_string(), "its process has ended");
+/// assert_eq!(Why::Withdrawn.to_string(), "it was withdrawn");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// Its node said goodbye.
