@@ -8,7 +8,7 @@ use actix::prelude::*;
 use meshzero::{AdvertiseError, CallError, DiscoverError, Mesh, OfferError, PlaceError, Refusal};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::{PATIENCE, Pair, until};
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
@@ -103,12 +103,7 @@ async fn a_service_that_closes_lets_its_callers_go_at_once() {
     let worker = pair.reach(&service).await;
     worker.send(Work(Some(1))).await.expect("a reply");
     service.close().await;
-    let gone = async {
-        while !worker.instances().is_empty() {
-            actix::clock::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    actix::clock::timeout(PATIENCE, gone).await.expect("the connection ends");
+    until("the connection ends", || worker.instances().is_empty()).await;
     let error =
         worker.send(Work(Some(1))).timeout(Duration::from_millis(100)).await.expect_err("nobody is there");
     assert!(matches!(error, CallError::NotSent { .. }), "{error:?}");

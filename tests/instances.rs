@@ -7,7 +7,7 @@ use actix::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::{PATIENCE, Pair, until};
 
 /// Answered with the number of the worker.
 #[derive(Message, Serialize, Deserialize)]
@@ -50,12 +50,7 @@ async fn offer(mesh: &meshzero::Mesh, number: u32, gate: &Arc<Notify>) -> meshze
 }
 
 async fn until_instances(worker: &meshzero::ServiceRef, count: usize) {
-    let waiting = async {
-        while worker.instances().len() != count {
-            actix::clock::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    };
-    actix::clock::timeout(PATIENCE, waiting).await.expect("the instances are connected in time");
+    until("the instances are connected", || worker.instances().len() == count).await;
 }
 
 #[actix::test]
@@ -86,12 +81,7 @@ async fn the_less_busy_of_two_gets_the_call() {
     let busy = offer(&pair.here, 1, &gate).await;
     let worker = pair.there.discover("worker").within(PATIENCE).await.expect("found");
     let held: Vec<_> = (0..8).map(|_| actix::spawn(worker.send(Hold).timeout(PATIENCE))).collect();
-    let waiting = async {
-        while busy.unfinished() < 8 {
-            actix::clock::sleep(std::time::Duration::from_millis(1)).await;
-        }
-    };
-    actix::clock::timeout(PATIENCE, waiting).await.expect("eight calls are under way");
+    until("eight calls are under way", || busy.unfinished() == 8).await;
     let _idle = offer(&pair.here, 2, &gate).await;
     until_instances(&worker, 2).await;
     for _ in 0..20 {

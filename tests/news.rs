@@ -7,7 +7,7 @@ use actix::prelude::*;
 use meshzero::{News, NewsError, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::{PATIENCE, Pair, until};
 
 struct Quiet;
 
@@ -200,7 +200,7 @@ async fn a_subscription_to_an_address_goes_on_with_whoever_listens_there_next() 
     let lost = news.next().await.expect("goes on").expect_err("the publisher is gone");
     assert!(matches!(lost, NewsError::Lost { .. }), "{lost:?}");
     let second = pair.here.advertise("second", || Quiet).at(&address).await.expect("advertised");
-    wait_until(|| second.publisher().subscribers() == 1).await;
+    until("it is subscribed to", || second.publisher().subscribers() == 1).await;
     second.publish("n", &2).expect("published");
     assert_eq!(news.next().await.expect("goes on").expect("an item").item, 2);
 }
@@ -229,11 +229,11 @@ async fn an_actor_subscribes_until_its_guard_is_dropped() {
     for number in 0..10 {
         service.publish("n", &number).expect("published");
     }
-    wait_until(|| collected.lock().expect("no panic").len() == 10).await;
+    until("all has come", || collected.lock().expect("no panic").len() == 10).await;
     assert_eq!(*collected.lock().expect("no panic"), (0..10).collect::<Vec<_>>());
     assert_eq!(service.publisher().subscribers(), 1);
     drop(guard);
-    wait_until(|| service.publisher().subscribers() == 0).await;
+    until("the subscription has ended", || service.publisher().subscribers() == 0).await;
 }
 
 #[actix::test]
@@ -248,18 +248,9 @@ async fn a_group_subscription_hears_members_that_come_later() {
     assert_eq!((news.from.as_str(), news.item.as_str()), ("chat/ann", "hello"));
     let second = pair.here.advertise("chat/bob", || Quiet).await.expect("advertised");
     let excluded = pair.here.advertise("chat/me", || Quiet).await.expect("advertised");
-    wait_until(|| second.publisher().subscribers() == 1).await;
+    until("it is subscribed to", || second.publisher().subscribers() == 1).await;
     second.publish("line", &"hi".to_owned()).expect("published");
     let news = lines.next().await.expect("goes on").expect("an item");
     assert_eq!((news.from.as_str(), news.item.as_str()), ("chat/bob", "hi"));
     assert_eq!(excluded.publisher().subscribers(), 0);
-}
-
-async fn wait_until(condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            actix::clock::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    actix::clock::timeout(PATIENCE, waiting).await.expect("the condition holds in time");
 }

@@ -71,12 +71,6 @@ fn check(kind: &'static str, least_bytes: usize, text: &str) -> Result<(), Inval
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $least_bytes:literal) => {
         $(#[$doc])*
-<<<<<<< HEAD
-        ///
-        #[doc = concat!("Any Unicode text of ", $least_bytes, " to [`MAX_NAME_BYTES`] bytes without control characters.")]
-        /// Cheap to clone.
-=======
->>>>>>> docs
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
@@ -160,21 +154,6 @@ macro_rules! name {
 
 name! {
     /// The name of a mesh: nodes of one name see each other, nodes of another never do.
-<<<<<<< HEAD
-    MeshName, "mesh", 1
-}
-name! {
-    /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
-    ServiceName, "service", 1
-}
-name! {
-    /// The name under which a message type travels.
-    TypeName, "message type", 1
-}
-name! {
-    /// What news are about, such as `pose/left`. Subscriptions name a prefix of it. Unlike other names it may be empty.
-    Topic, "topic", 0
-=======
     ///
     /// Any Unicode text of 1 to [`MAX_NAME_BYTES`] bytes without control characters. Cheap to clone.
     ///
@@ -185,7 +164,7 @@ name! {
     /// assert_eq!(MeshName::default().as_str(), "meshzero");
     /// # Ok::<(), InvalidName>(())
     /// ```
-    MeshName, "mesh"
+    MeshName, "mesh", 1
 }
 name! {
     /// The name of a service, such as `robot/arm`. `/` separates a group from its members.
@@ -203,7 +182,7 @@ name! {
     /// assert!(ServiceName::try_from("\u{1b}[2J").is_err());
     /// # Ok::<(), InvalidName>(())
     /// ```
-    ServiceName, "service"
+    ServiceName, "service", 1
 }
 name! {
     /// The name under which a message type travels: its Rust name without the module, if the service chose no other.
@@ -216,8 +195,24 @@ name! {
     /// assert_eq!(name.as_str(), "Move");
     /// # Ok::<(), InvalidName>(())
     /// ```
-    TypeName, "message type"
->>>>>>> docs
+    TypeName, "message type", 1
+}
+name! {
+    /// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
+    ///
+    /// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be
+    /// empty. Cheap to clone.
+    ///
+    /// ```
+    /// # use meshzero_proto::name::{InvalidName, Topic};
+    /// let topic = Topic::new("pose/left")?;
+    /// // What a subscription to "pose/" compares.
+    /// assert!(topic.starts_with("pose/"));
+    /// assert_eq!(topic.as_str(), "pose/left");
+    /// assert!(Topic::new("").is_ok());
+    /// # Ok::<(), InvalidName>(())
+    /// ```
+    Topic, "topic", 0
 }
 
 impl Default for MeshName {
@@ -226,77 +221,6 @@ impl Default for MeshName {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// What news are about, such as `pose/left`. Subscriptions name a prefix of it.
-///
-/// Any Unicode text of at most [`MAX_NAME_BYTES`] bytes without control characters; unlike other names it may be empty.
-///
-/// ```
-/// # use meshzero_proto::name::{InvalidName, Topic};
-/// let topic = Topic::new("pose/left")?;
-/// // What a subscription to "pose/" compares.
-/// assert!(topic.starts_with("pose/"));
-/// assert_eq!(topic.as_str(), "pose/left");
-/// assert!(Topic::new("").is_ok());
-/// # Ok::<(), InvalidName>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Topic(Arc<str>);
-
-impl Topic {
-    /// Checks `text`.
-    ///
-    /// # Errors
-    /// [`InvalidName`] says what is wrong with it.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidName> {
-        let text = text.as_ref();
-        if !text.is_empty() {
-            check("topic", text)?;
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The topic as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deref for Topic {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl fmt::Debug for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl TryFrom<String> for Topic {
-    type Error = InvalidName;
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::new(text)
-    }
-}
-
-impl From<Topic> for String {
-    fn from(topic: Topic) -> String {
-        topic.0.as_ref().to_owned()
-    }
-}
-
->>>>>>> docs
 #[cfg(test)]
 mod tests {
     use super::*;
