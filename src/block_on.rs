@@ -1,6 +1,6 @@
 //! Waiting for a future on a thread without an executor.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -29,7 +29,7 @@ use std::thread::{self, Thread};
 /// })?;
 /// # Ok::<(), meshzero::JoinError>(())
 /// ```
-pub fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     struct Unpark(Thread);
 
     impl Wake for Unpark {
@@ -40,7 +40,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut task = Context::from_waker(&waker);
-    let mut future = pin!(future);
+    let mut future = pin!(future.into_future());
     loop {
         match future.as_mut().poll(&mut task) {
             Poll::Ready(output) => return output,

@@ -68,6 +68,9 @@ impl Discover {
             Ok(address) => Target::Address(address),
             Err(_) => Target::Name(ServiceName::new(&self.name)?),
         };
+        if self.node.ending().has_come() {
+            return Err(Gone.into());
+        }
         let route = self.node.router().send(Follow(target)).await.map_err(|_| Gone)?;
         let alarm = self.node.alarms().at(deadline_in(self.within));
         tokio::select! {

@@ -227,6 +227,7 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
             "requests_in_flight" => limits.requests_in_flight = number,
             "mailbox" => limits.mailbox = number,
             "send_queue_bytes" => limits.send_queue_bytes = number,
+            "subscriptions" => limits.subscriptions = number,
             "topics" => limits.topics = number,
             "instances" => limits.instances = number,
             "instances_per_node" => limits.instances_per_node = number,
@@ -238,13 +239,24 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
     Ok(limits)
 }
 
+/// The largest number of anything that is under way at once.
+const MOST_AT_ONCE: usize = 1 << 20;
+
 fn check_limits(limits: &Limits) -> Result<(), JoinError> {
+    let counts = [
+        ("mailbox", limits.mailbox),
+        ("requests_in_flight", limits.requests_in_flight),
+        ("connections", limits.connections),
+        ("connections_per_address", limits.connections_per_address),
+        ("handshakes", limits.handshakes),
+        ("subscriptions", limits.subscriptions),
+    ];
     let problem = if limits.message_bytes > MAX_MESSAGE_BYTES {
         format!("message_bytes is {}; at most {MAX_MESSAGE_BYTES} are allowed", limits.message_bytes)
-    } else if [limits.mailbox, limits.requests_in_flight, limits.connections, limits.send_queue_bytes]
-        .contains(&0)
+    } else if let Some((name, value)) =
+        counts.into_iter().find(|(_, value)| !(1..=MOST_AT_ONCE).contains(value))
     {
-        "mailbox, requests_in_flight, connections and send_queue_bytes must be 1 at least".to_owned()
+        format!("{name} is {value}; it must be 1 at least and {MOST_AT_ONCE} at most")
     } else if limits.keep_alive < Duration::from_secs(1) {
         "keep_alive must be a second at least".to_owned()
     } else {
@@ -279,7 +291,10 @@ mod tests {
     #[test]
     fn limits_that_would_stop_everything_are_refused() {
         assert!(check_limits(&Limits::default()).is_ok());
-        assert!(check_limits(&limits_from("mailbox=0").expect("read")).is_err());
+        for text in ["mailbox=0", "handshakes=0", "mailbox=18446744073709551615", "subscriptions=0"] {
+            let error = check_limits(&limits_from(text).expect("read")).expect_err(text);
+            assert!(error.to_string().contains("at most"), "{error}");
+        }
         assert!(check_limits(&limits_from("message_bytes=99999999999").expect("read")).is_err());
     }
 }

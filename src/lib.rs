@@ -86,14 +86,20 @@ pub use error::{
 pub use join::Join;
 pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
+pub use meshzero_actors::feed::FeedError;
+pub use meshzero_actors::home::Gone;
+pub use meshzero_actors::interfaces::InterfacesError;
+pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
-pub use meshzero_proto::codec::Wire;
+pub use meshzero_proto::codec::{EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
-pub use meshzero_proto::id::{InstanceId, NodeId};
-pub use meshzero_proto::limits::Limits;
-pub use meshzero_proto::name::{InvalidName, MeshName, ServiceName, Topic, TypeName};
+pub use meshzero_proto::id::{InstanceId, InvalidId, NodeId};
+pub use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
+pub use meshzero_proto::name::{
+    DEFAULT_MESH, InvalidName, MAX_NAME_BYTES, MeshName, ServiceName, Topic, TypeName,
+};
 pub use meshzero_proto::refusal::Refusal;
 pub use request::Request;
 pub use service::{Publisher, Service};

@@ -143,12 +143,6 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     }
 }
 
-impl<A: Actor<Context = Context<A>>> Drop for Service<A> {
-    fn drop(&mut self) {
-        self.node.router().do_send(Delist(self.offered.instance.id));
-    }
-}
-
 impl<A: Actor<Context = Context<A>>> fmt::Debug for Service<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service").field("name", self.name()).field("address", &self.address()).finish()

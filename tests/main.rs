@@ -8,6 +8,7 @@ mod evolution;
 mod examples;
 mod failures;
 mod instances;
+mod leaving;
 mod news;
 mod pair;
 mod zero;

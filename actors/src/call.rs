@@ -60,6 +60,8 @@ pub async fn call<M: NetMessage>(
             None => tokio::select! {
                 member = route.ready() => member,
                 () = &mut alarm => return Err(nobody(route)),
+                // With the node its alarm clock has gone.
+                () = node.ending().come() => return Err(left()),
             },
         };
         let tried = match member {
@@ -79,6 +81,10 @@ enum Tried<M: NetMessage> {
     Ended(Result<M::Result, Fault>),
     /// The instance went away before the message did.
     Back(M),
+}
+
+fn left() -> Fault {
+    Fault::NotSent("the mesh has been left".to_owned())
 }
 
 fn nobody(route: &Route) -> Fault {
@@ -282,6 +288,7 @@ pub async fn describe(node: &Node, route: &Route, deadline: Option<Instant>) -> 
     let member = tokio::select! {
         member = route.ready() => member,
         () = &mut alarm => return Err(nobody(route)),
+        () = node.ending().come() => return Err(left()),
     };
     let link = match member {
         Member::Local(service, _) => return Ok(describe::describe(&service)),

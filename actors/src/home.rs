@@ -20,7 +20,7 @@ pub struct Gone;
 
 impl Home {
     /// The current thread's arbiter where there is one; otherwise a new thread with an actix System of its own,
-    /// which ends when its [`Lodging`] is left.
+    /// which ends when its [`Lodging`] is dropped.
     ///
     /// # Errors
     /// [`Gone`] when the new thread could not be started.
@@ -108,13 +108,13 @@ impl Home {
 pub enum Lodging {
     /// The user's: it outlives the node.
     Guest,
-    /// The node's own: it ends with the node.
+    /// The node's own: it ends when this is dropped.
     Owner(System),
 }
 
-impl Lodging {
+impl Drop for Lodging {
     /// Ends the thread if it is the node's own.
-    pub fn leave(&self) {
+    fn drop(&mut self) {
         if let Self::Owner(system) = self {
             system.stop();
         }

@@ -15,6 +15,7 @@ use tokio::time::{self, Instant};
 
 use crate::dial;
 use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
+use crate::ending::Ending;
 use crate::interfaces;
 use crate::link::Link;
 use crate::own::Own;
@@ -36,6 +37,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(crate) struct Keeper {
     pub(crate) route: Weak<Route>,
     pub(crate) own: Arc<Own>,
+    pub(crate) ending: Arc<Ending>,
     pub(crate) discovery: Addr<Discovery>,
     pub(crate) hello: Hello,
     pub(crate) limits: Arc<Limits>,
@@ -45,6 +47,16 @@ pub(crate) struct Keeper {
 type Listed = watch::Sender<Option<Instance>>;
 
 impl Keeper {
+    /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
+    pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
+        tokio::select! {
+            () = keeping => {}
+            () = self.ending.come() => if let Some(route) = self.route.upgrade() {
+                route.close();
+            },
+        }
+    }
+
     /// Keeps the route to all instances of a name, as `events` tell of them.
     pub(crate) async fn keep_name(self, mut events: Watcher) {
         let mut listed: HashMap<InstanceId, Listed> = HashMap::new();
@@ -56,7 +68,7 @@ impl Keeper {
                     if !known {
                         let (tell, told) = watch::channel(Some(instance));
                         listed.insert(id, tell);
-                        actix::spawn(self.clone().keep_instance(told));
+                        actix::spawn(self.clone().until_left(self.clone().keep_instance(told)));
                     }
                 }
                 DirectoryEvent::Down { instance, why } => {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod describe;
 pub mod dial;
 pub mod discovery;
+pub mod ending;
 pub mod endpoint;
 pub mod feed;
 pub mod foreign;

@@ -1,18 +1,20 @@
 //! A node: one process's membership of a mesh, with the actors that make it work.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::alarms::Alarms;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
+use crate::ending::Ending;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::own::Own;
@@ -20,6 +22,9 @@ use crate::router::{Close, Router};
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
+
+/// How often it looks whether the goodbye has been said.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Why a node could not start.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,7 @@ pub struct Node {
     discovery: Addr<Discovery>,
     router: Addr<Router>,
     own: Arc<Own>,
+    ending: Arc<Ending>,
 }
 
 impl Node {
@@ -80,32 +86,45 @@ impl Node {
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
         let own = Arc::new(Own::default());
-        let (started, ringing, bounds) = (config.clone(), Arc::clone(&alarms), Arc::clone(&limits));
-        let offered = Arc::clone(&own);
-        let (ringing, discovery, router) = home
-            .ask(move || async move {
-                let ringing = actix::spawn(async move { ringing.ring().await }).abort_handle();
-                let discovery = Discovery::start_for(&started, id)?;
-                let router = Router::new(hello(&started, id), discovery.clone(), bounds, offered).start();
-                Ok::<_, std::io::Error>((ringing, discovery, router))
-            })
-            .await?
-            .map_err(StartError::Discovery)?;
-        let decode_limits = DecodeLimits::typed(&limits);
-        let lodging = Mutex::new(Some(lodging));
-        Ok(Arc::new(Self {
-            config,
-            id,
-            home,
-            lodging,
-            alarms,
-            ringing,
-            limits,
-            decode_limits,
-            discovery,
-            router,
-            own,
-        }))
+        let ending = Arc::new(Ending::default());
+        let thread = home.clone();
+        // Made whole over there: whoever stops waiting leaves nothing behind.
+        let make = move || async move {
+            let ringing = Arc::clone(&alarms);
+            let ringing = actix::spawn(async move { ringing.ring().await }).abort_handle();
+            let discovery = match Discovery::start_for(&config, id) {
+                Ok(discovery) => discovery,
+                Err(error) => {
+                    ringing.abort();
+                    return Err(StartError::Discovery(error));
+                }
+            };
+            let router = Router::new(
+                hello(&config, id),
+                discovery.clone(),
+                Arc::clone(&limits),
+                Arc::clone(&own),
+                Arc::clone(&ending),
+            );
+            let decode_limits = DecodeLimits::typed(&limits);
+            let router = router.start();
+            let lodging = Mutex::new(Some(lodging));
+            Ok(Arc::new(Self {
+                config,
+                id,
+                home,
+                lodging,
+                alarms,
+                ringing,
+                limits,
+                decode_limits,
+                discovery,
+                router,
+                own,
+                ending,
+            }))
+        };
+        thread.ask(make).await?
     }
 
     /// The node's identity.
@@ -153,43 +172,65 @@ impl Node {
         &self.own
     }
 
+    /// The moment in which the node leaves.
+    pub fn ending(&self) -> &Arc<Ending> {
+        &self.ending
+    }
+
     /// What this node says first on a connection for `purpose`.
     pub fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
         Hello { instance, purpose, ..hello(&self.config, self.id) }
     }
 
-    /// Withdraws all services, says goodbye and ends the node's own thread. Works on any executor; a second call does
-    /// nothing.
+    /// Withdraws all services, ends all links and subscriptions, says goodbye and ends the node's own thread. Works on any
+    /// executor; a second call does nothing.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the leaving.
     pub async fn leave(&self) {
-        let Some(lodging) = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        // An actor that is gone has left already.
-        let _ = self.router.send(Close).await;
-        let _ = self.discovery.send(Leave).await;
-        lodging.leave();
+        let (tell, told) = oneshot::channel();
+        if self.begin_to_leave(tell).is_some() {
+            // A thread that ends takes the word with it.
+            let _ = told.await;
+        }
     }
 
     /// As [`Node::leave`], for a thread that ends: begins to leave and waits for it as long as a program may take to end,
     /// which is less than a second. On the thread that the node lives on, and on one that the user lent, it does not wait.
     pub fn leave_now(&self) {
-        let Some(lodging) = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        let (router, discovery) = (self.router.clone(), self.discovery.clone());
-        let own_thread = matches!(lodging, Lodging::Owner(_));
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let leaving = self.home.spawn(move || async move {
-            let _ = router.send(Close).await;
-            let _ = discovery.send(Leave).await;
-            lodging.leave();
-            let _ = tell.send(());
-        });
+        let (tell, mut told) = oneshot::channel();
         // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
-        if leaving.is_ok() && own_thread && !self.home.is_here() {
-            let _ = told.recv_timeout(GOODBYE);
+        if self.begin_to_leave(tell) == Some(Whose::Own) && !self.home.is_here() {
+            let patience = Instant::now() + GOODBYE;
+            while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
+                std::thread::sleep(GLANCE);
+            }
         }
     }
+
+    /// Leaves on the node's thread, and says on whose; `None` if that has begun already, or cannot any more.
+    fn begin_to_leave(&self, tell: oneshot::Sender<()>) -> Option<Whose> {
+        let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let whose = if matches!(lodging, Lodging::Owner(_)) { Whose::Own } else { Whose::Users };
+        self.ending.tell();
+        let (router, discovery) = (self.router.clone(), self.discovery.clone());
+        let leaving = self.home.spawn(move || async move {
+            // An actor that is gone has left already.
+            let _ = router.send(Close).await;
+            let _ = discovery.send(Leave).await;
+            // Who does not wait any more is not told.
+            let _ = tell.send(());
+            drop(lodging);
+        });
+        leaving.ok().map(|()| whose)
+    }
+}
+
+/// Whose thread a node lives on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Own,
+    Users,
 }
 
 impl Drop for Node {

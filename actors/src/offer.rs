@@ -22,7 +22,7 @@ use crate::hosted::{Factory, Hosted};
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
 use crate::publisher::Publisher;
-use crate::router::{Delist, Enlist};
+use crate::router::{Delist, Enlist, Router};
 use crate::service::{Entry, Identity, MessageInfo, Service};
 
 /// How long is looked for another instance of a name that must be new.
@@ -121,7 +121,7 @@ pub enum OfferError {
     Gone(#[from] Gone),
 }
 
-/// A service that is offered.
+/// A service that is offered, until this is dropped.
 pub struct Offered<A: Actor> {
     /// The service.
     pub service: Arc<Service>,
@@ -133,6 +133,19 @@ pub struct Offered<A: Actor> {
     pub bound: SocketAddr,
     /// Its actor.
     pub host: Host<A>,
+    _withdrawal: Withdrawal,
+}
+
+/// Withdraws the service when it is dropped.
+struct Withdrawal {
+    router: Addr<Router>,
+    instance: InstanceId,
+}
+
+impl Drop for Withdrawal {
+    fn drop(&mut self) {
+        self.router.do_send(Delist(self.instance));
+    }
 }
 
 /// The actor behind a service.
@@ -201,10 +214,14 @@ where
     A: Actor<Context = Context<A>>,
 {
     let config = node.config();
+    let most = node.limits().instances_per_node;
+    if offer.name.is_some() && node.own().listed() >= most {
+        return Err(OfferError::TooManyServices(most));
+    }
     let Listening { listener, bound, address } =
         offer.place.listen(&config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
-    let publisher = Publisher::new(limits.message_bytes, limits.topics, limits.connections);
+    let publisher = Publisher::new(limits.message_bytes, limits.topics, limits.subscriptions);
     for Declared { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
     }
@@ -251,6 +268,7 @@ where
         .send(Enlist { service: Arc::clone(&service), bound, close, closed })
         .await
         .map_err(|_| Gone)?;
+    let _withdrawal = Withdrawal { router: node.router().clone(), instance: id };
     if let Some(name) = &offer.name {
         let advert = Advert {
             instance: id,
@@ -264,7 +282,7 @@ where
     }
     let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
-    Ok(Offered { service, instance, address, bound, host })
+    Ok(Offered { service, instance, address, bound, host, _withdrawal })
 }
 
 /// Withdraws the service of an actor that has stopped.

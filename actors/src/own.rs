@@ -40,6 +40,11 @@ impl Own {
             .map(|(service, _)| Arc::clone(service))
     }
 
+    /// How many of them are announced.
+    pub fn listed(&self) -> usize {
+        self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
+    }
+
     pub(crate) fn add(&self, service: &Arc<Service>, bound: SocketAddr) {
         self.change(|services| services.push((Arc::clone(service), bound)));
     }

@@ -159,6 +159,16 @@ impl Route {
         self.change(|members| members.retain(|other| other.instance().id != instance));
     }
 
+    /// Leads nowhere from now on.
+    pub(crate) fn close(&self) {
+        self.note_trouble("the mesh has been left".to_owned());
+        for member in self.members.swap(Arc::default()).iter() {
+            if let Member::Remote(link, _) = member {
+                link.close();
+            }
+        }
+    }
+
     fn change(&self, change: impl Fn(&mut Vec<Member>)) {
         self.members.rcu(|members| {
             let mut members = Vec::clone(members);

@@ -13,6 +13,7 @@ use meshzero_proto::limits::Limits;
 use tokio::sync::oneshot;
 
 use crate::discovery::{Discovery, Seek, Watch, Withdraw};
+use crate::ending::Ending;
 use crate::keeper::Keeper;
 use crate::own::Own;
 use crate::route::{Route, Target};
@@ -24,6 +25,7 @@ pub struct Router {
     discovery: Addr<Discovery>,
     limits: Arc<Limits>,
     own: Arc<Own>,
+    ending: Arc<Ending>,
     offered: HashMap<InstanceId, Offered>,
     routes: HashMap<Target, Weak<Route>>,
 }
@@ -37,11 +39,17 @@ struct Offered {
 }
 
 impl Router {
-    /// A router without services and routes. `hello` is what the node's links say first, and `own` the table that it
-    /// keeps of the node's services.
-    pub fn new(hello: Hello, discovery: Addr<Discovery>, limits: Arc<Limits>, own: Arc<Own>) -> Self {
+    /// A router without services and routes. `hello` is what the node's links say first, `own` the table that it keeps of
+    /// the node's services; with the `ending` of the node all routes end.
+    pub fn new(
+        hello: Hello,
+        discovery: Addr<Discovery>,
+        limits: Arc<Limits>,
+        own: Arc<Own>,
+        ending: Arc<Ending>,
+    ) -> Self {
         let hello = Hello { purpose: Purpose::Requests, ..hello };
-        Self { hello, discovery, limits, own, offered: HashMap::new(), routes: HashMap::new() }
+        Self { hello, discovery, limits, own, ending, offered: HashMap::new(), routes: HashMap::new() }
     }
 }
 
@@ -145,6 +153,7 @@ impl Handler<Follow> for Router {
         let keeper = Keeper {
             route: Arc::downgrade(&route),
             own: Arc::clone(&self.own),
+            ending: Arc::clone(&self.ending),
             discovery: self.discovery.clone(),
             hello: self.hello.clone(),
             limits: Arc::clone(&self.limits),
@@ -152,15 +161,17 @@ impl Handler<Follow> for Router {
         match target {
             Target::Name(name) => {
                 let discovery = self.discovery.clone();
-                actix::spawn(async move {
+                actix::spawn(keeper.clone().until_left(async move {
                     discovery.do_send(Seek { name: name.clone() });
                     match discovery.send(Watch { filter: Filter::Name(name) }).await {
                         Ok(events) => keeper.keep_name(events).await,
-                        Err(error) => tracing::error!(%error, "the discovery actor is gone"),
+                        Err(error) => tracing::debug!(%error, "the discovery actor is gone"),
                     }
-                });
+                }));
             }
-            Target::Address(address) => drop(actix::spawn(keeper.keep_address(address))),
+            Target::Address(address) => {
+                drop(actix::spawn(keeper.clone().until_left(keeper.keep_address(address))))
+            }
         }
         MessageResult(route)
     }

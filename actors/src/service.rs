@@ -1,7 +1,6 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
@@ -10,6 +9,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
@@ -66,9 +66,7 @@ pub struct Service {
     entry: Arc<dyn Entry>,
     doors: Vec<AnyDoor>,
     permits: Arc<Semaphore>,
-    closed: AtomicBool,
-    /// Never has a permit, and is closed with the service: whoever waits for one waits for the end.
-    end: Semaphore,
+    ending: Ending,
 }
 
 impl Service {
@@ -91,8 +89,7 @@ impl Service {
             entry,
             doors,
             permits,
-            closed: AtomicBool::new(false),
-            end: Semaphore::new(0),
+            ending: Ending::default(),
         }
     }
 
@@ -153,11 +150,10 @@ impl Service {
 
     /// Takes no more messages and publishes nothing more.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
         self.entry.close();
         self.publisher.close();
         self.permits.close();
-        self.end.close();
+        self.ending.tell();
     }
 
     /// Waits until the service has been closed.
@@ -165,12 +161,11 @@ impl Service {
     /// # Cancel safety
     /// Loses nothing.
     pub async fn closed(&self) {
-        // Only ever closed.
-        let _ = self.end.acquire().await;
+        self.ending.come().await;
     }
 
     /// Whether it still takes messages.
     pub fn is_alive(&self) -> bool {
-        !self.closed.load(Ordering::Acquire) && self.entry.is_alive()
+        !self.ending.has_come() && self.entry.is_alive()
     }
 }

@@ -14,6 +14,7 @@ use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
 use crate::discovery::{Seek, Watch, Watcher};
+use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
 use crate::keeper;
@@ -74,6 +75,7 @@ struct Parts {
     hello: Hello,
     limits: Arc<meshzero_proto::limits::Limits>,
     own: Arc<Own>,
+    ending: Arc<Ending>,
     discovery: actix::Addr<crate::discovery::Discovery>,
 }
 
@@ -83,6 +85,7 @@ impl Parts {
             hello: node.hello(None, Purpose::News),
             limits: Arc::clone(node.limits()),
             own: Arc::clone(node.own()),
+            ending: Arc::clone(node.ending()),
             discovery: node.discovery().clone(),
         }
     }
@@ -132,7 +135,8 @@ impl Follower {
         {
             return Err(error);
         }
-        actix::spawn(self.follow(publishers, followed));
+        let ending = Arc::clone(&self.node.ending);
+        actix::spawn(until(ending, self.follow(publishers, followed)));
         Ok(())
     }
 
@@ -204,6 +208,14 @@ impl Follower {
     }
 }
 
+/// Runs a part of a subscription until it is done or the node leaves.
+async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
+    tokio::select! {
+        () = part => {}
+        () = ending.come() => {}
+    }
+}
+
 /// The publishers that are followed.
 #[derive(Default)]
 struct Followed {
@@ -222,7 +234,8 @@ impl Followed {
         }
         let (tell, told) = watch::channel(Some(instance));
         self.listed.insert(id, tell);
-        actix::spawn(follower.clone().keep(feed, told));
+        let ending = Arc::clone(&follower.node.ending);
+        actix::spawn(until(ending, follower.clone().keep(feed, told)));
     }
 
     /// Not asked again once its feed has ended; a feed that works goes on.

@@ -30,8 +30,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// Connections of one endpoint that are still shaking hands. Default 64.
     pub handshakes: usize,
-    /// Connections of one endpoint, and subscriptions to one service. Default 1,024; each connection costs a file
-    /// descriptor and about 20 KiB.
+    /// Connections of one endpoint. Default 1,024; each costs a file descriptor and about 20 KiB.
     pub connections: usize,
     /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
     pub connections_per_address: usize,
@@ -41,8 +40,7 @@ pub struct Limits {
     pub mailbox: usize,
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
     pub send_queue_bytes: usize,
-    /// Subscriptions of one connection. Default 1,024. Of no effect at present: each subscription has a connection of
-    /// its own.
+    /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
     pub topics: usize,
