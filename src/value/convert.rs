@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Value;
+use crate::error::debug_is_display;
 
 /// Why a value could not be converted: it names the field at fault, and what was expected there.
 ///
@@ -15,9 +16,11 @@ use super::Value;
 /// let error = Value::from("fast").to::<f32>().expect_err("a text is no number");
 /// assert_eq!(error.to_string(), r#"invalid type: string "fast", expected f32"#);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConvertError(pub(super) String);
+
+debug_is_display!(ConvertError);
 
 impl Value {
     /// The value that `item` is on the wire: structs become maps with the names of their fields.
@@ -97,5 +100,11 @@ mod tests {
         let typed = Value::from_json(json).and_then(|value| value.to::<Order>());
         assert!(matches!(typed, Ok(Order::Move { by, .. }) if by[&7] == "arm"));
         assert_eq!(Value::from("Stop").to::<Order>(), Ok(Order::Stop));
+    }
+
+    #[test]
+    fn a_main_that_returns_the_error_prints_its_sentence() {
+        let error = Value::from("fast").to::<f32>().expect_err("a text is no number");
+        assert_eq!(format!("{error:?}"), r#"invalid type: string "fast", expected f32"#);
     }
 }
