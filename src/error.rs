@@ -55,6 +55,19 @@ pub enum AdvertiseError {
 }
 
 /// Why nothing was discovered.
+///
+/// ```no_run
+/// use meshzero::DiscoverError;
+///
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), DiscoverError> {
+/// match mesh.discover("robot/arm").await {
+///     Ok(arm) => println!("{} is at {:?}", arm.name(), arm.address()),
+///     Err(DiscoverError::NotFound(missed)) => println!("there is no arm, but {}", missed.heard.join(", ")),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoverError {
@@ -80,6 +93,14 @@ pub enum DiscoverError {
 }
 
 /// Nobody with the name was found in time, and what was heard instead.
+///
+/// ```
+/// use meshzero::NotFound;
+///
+/// fn is_alone(missed: &NotFound) -> bool {
+///     missed.heard.is_empty() && missed.other_meshes.is_empty()
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct NotFound {
     /// The name.
@@ -134,6 +155,21 @@ fn shortened(names: &[String]) -> String {
 /// How a call ended without a reply.
 ///
 /// Every call ends, by its deadline, in its reply or in one of these, and each says whether the call may be repeated.
+///
+/// ```no_run
+/// # use actix::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "f32")]
+/// # struct Move(f32);
+/// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+/// let position = match arm.send(Move(0.5)).await {
+///     Err(error) if error.is_safe_to_repeat() => arm.send(Move(0.5)).await?,
+///     ended => ended?,
+/// };
+/// # Ok(())
+/// # }
+/// ```
 #[derive(thiserror::Error)]
 pub enum CallError {
     /// The message was not handled, for certain: it is safe to repeat.
@@ -186,6 +222,13 @@ pub enum Uncertain {
 
 impl CallError {
     /// Whether the message was not handled, so that sending it again does no harm.
+    ///
+    /// ```
+    /// use meshzero::{CallError, Uncertain};
+    ///
+    /// let error = CallError::Unknown { service: "robot/arm".into(), why: Uncertain::Lost };
+    /// assert!(!error.is_safe_to_repeat(), "{error}");
+    /// ```
     pub fn is_safe_to_repeat(&self) -> bool {
         match self {
             Self::NotSent { .. } => true,
@@ -217,6 +260,23 @@ impl CallError {
 }
 
 /// Why a message did not set out. What can be sent again comes back.
+///
+/// ```no_run
+/// # use actix::prelude::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Message, Serialize, Deserialize)]
+/// # #[rtype(result = "()")]
+/// # struct Move(f32);
+/// use meshzero::TrySendError::{Full, NotConnected};
+///
+/// # fn run(arm: meshzero::ServiceRef, waiting: &mut Vec<Move>) -> Result<(), Box<dyn std::error::Error>> {
+/// match arm.try_send(Move(0.5)) {
+///     Err(Full(message) | NotConnected(message)) => waiting.push(message),
+///     other => other?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(thiserror::Error)]
 pub enum TrySendError<M> {
     /// As many messages as may be are under way. Wait, or send less often.
@@ -290,6 +350,20 @@ impl SubscribeError {
 }
 
 /// What a subscriber is told instead of an item. The subscription goes on.
+///
+/// ```no_run
+/// use meshzero::NewsError;
+///
+/// # async fn run(mut poses: meshzero::Subscription<(f32, f32)>) {
+/// while let Some(news) = poses.next().await {
+///     match news {
+///         Ok(news) => println!("{:?}", news.item),
+///         Err(NewsError::Missed { count, .. }) => println!("{count} poses are lost for good"),
+///         Err(error) => println!("{error}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewsError {

@@ -10,6 +10,16 @@ use crate::error::{
 use crate::value::ConvertError;
 
 /// Why a verb did not do what it says. Whatever it was, every verb can be used again afterwards.
+///
+/// ```no_run
+/// use meshzero::zero::{self, ZeroError};
+///
+/// match zero::send_message_to::<String>("192.168.1.7:9000", "World", 5) {
+///     Ok(reply) => println!("{reply}"),
+///     Err(ZeroError::NoReply { address, .. }) => println!("{address} is slow, or too busy"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ZeroError {
