@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{AdvertiseError, CallError, DiscoverError, Mesh, OfferError, PlaceError, Refusal};
+use meshzero::{AdvertiseError, CallError, DiscoverError, Limits, Mesh, OfferError, PlaceError, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -186,6 +186,19 @@ async fn two_messages_of_one_name_are_refused() {
     let pair = Pair::join().await;
     let error = pair.here.advertise("worker", || Worker).handles::<Work>().handles_as::<Work>("Work").await;
     assert!(matches!(error, Err(AdvertiseError::Offer(OfferError::SameName(_)))), "{error:?}");
+}
+
+#[actix::test]
+async fn more_topics_than_may_be_retained_are_refused() {
+    let limits = {
+        let mut limits = Limits::default();
+        limits.topics = 1;
+        limits
+    };
+    let pair = Pair::join_with(limits).await;
+    let error =
+        pair.here.advertise("worker", || Worker).retains("a").retains("b").await.expect_err("too many");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::TooManyTopics(1))), "{error:?}");
 }
 
 #[actix::test]

@@ -110,6 +110,9 @@ pub enum OfferError {
     /// As many services as a node may offer.
     #[error("this node offers {0} services already, which is the most that others keep of it")]
     TooManyServices(usize),
+    /// More topics are declared than a service may have.
+    #[error("more topics than the {0} that a service may retain or describe")]
+    TooManyTopics(usize),
     /// The factory panicked.
     #[error("the factory of the actor panicked")]
     FactoryPanicked,
@@ -222,6 +225,9 @@ where
         offer.place.listen(&config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
     let publisher = Publisher::new(limits.message_bytes, limits.topics, limits.subscriptions);
+    if offer.topics.len() > limits.topics {
+        return Err(OfferError::TooManyTopics(limits.topics));
+    }
     for Declared { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
     }

@@ -51,8 +51,8 @@ enum Host {
 pub enum PlaceError {
     /// The text is no address.
     #[error(
-        "\"{text}\" is no address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\") \
-         or a pattern (\"192.168.*\"); ports go up to 65535"
+        "\"{text}\" is no address: write a port (\"9000\"), an address (\"192.168.1.7\"), both (\"192.168.1.7:9000\"), \
+         a host name (\"robot.local:9000\") or a pattern (\"192.168.*\"); ports go up to 65535"
     )]
     Unreadable {
         /// The text.
@@ -106,7 +106,8 @@ impl FromStr for Place {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self { host: Host::ip(address.ip()), port: Some(address.port()) });
         }
-        if let Ok(ip) = text.parse::<IpAddr>() {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bare.parse::<IpAddr>() {
             return Ok(Self { host: Host::ip(ip), port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
@@ -139,6 +140,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Host::Any => f.write_str("*")?,
+            Host::Ip(IpAddr::V6(ip)) if self.port.is_some() => write!(f, "[{ip}]")?,
             Host::Ip(ip) => write!(f, "{ip}")?,
             Host::Pattern(pattern) => write!(f, "{pattern}")?,
             Host::Name(name) => f.write_str(name)?,
@@ -269,7 +271,8 @@ mod tests {
             ("9000", "*:9000"),
             ("192.168.1.7", "192.168.1.7"),
             ("192.168.1.7:9000", "192.168.1.7:9000"),
-            ("[::1]:9000", "::1:9000"),
+            ("[::1]:9000", "[::1]:9000"),
+            ("[::1]", "::1"),
             ("192.168.*", "192.168.*"),
             ("192.168.*:9000", "192.168.*:9000"),
             ("0.0.0.0:9000", "*:9000"),
