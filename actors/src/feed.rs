@@ -21,7 +21,6 @@ use crate::arrivals::{Event, Sink};
 use crate::dial;
 use crate::inbound;
 use crate::incoming::Incoming;
-use crate::interfaces;
 use crate::service::Service;
 use crate::socket;
 
@@ -108,8 +107,7 @@ async fn connect(
     subscribe: &Subscribe,
     limits: &Limits,
 ) -> Result<Feed, FeedError> {
-    let addresses = interfaces::ordered(&instance.addresses);
-    let dialled = dial::dial(&addresses, hello, PATIENCE).await?;
+    let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
     let ended = |error: std::io::Error| FeedError::Ended(Some(error.into()));
     socket::prepare(&dialled.stream, limits.keep_alive).map_err(ended)?;
     let (reader, mut writer) = dialled.stream.into_split();
@@ -158,7 +156,7 @@ async fn run_remote(mut incoming: Incoming, from: &ServiceName, sink: &Sink) {
         let event = match frame.header.kind {
             Kind::News => item(frame),
             Kind::Gap => gap(frame.payload),
-            // Signs of life, and whatever a later version says.
+            // Nothing else belongs here, and nothing else is worth losing the news for.
             _ => continue,
         };
         let Some(event) = event else { return tracing::warn!(%from, "a publisher broke the protocol") };

@@ -1,7 +1,7 @@
 //! Which network interfaces a node uses, and what its own addresses are, on every system.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
@@ -285,12 +285,6 @@ fn default_route_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
-}
-
-/// The addresses of one endpoint in the order in which this host should try them.
-pub fn ordered(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let own: Vec<OwnAddress> = list_all().unwrap_or_default().into_iter().map(|own| own.address).collect();
-    meshzero_proto::addresses::order(addresses, &own)
 }
 
 #[cfg(test)]

@@ -16,7 +16,6 @@ use tokio::time::{self, Instant};
 use crate::dial;
 use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
 use crate::ending::Ending;
-use crate::interfaces;
 use crate::link::Link;
 use crate::own::Own;
 use crate::route::{Member, Route, nameless};
@@ -172,8 +171,7 @@ impl Keeper {
 
     /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
     async fn connect(&self, addresses: &[SocketAddr], hello: &Hello) -> Option<Arc<Link>> {
-        let addresses = interfaces::ordered(addresses);
-        let dialled = dial::dial(&addresses, hello, PATIENCE).await;
+        let dialled = dial::dial(addresses, hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.discovery.do_send(Proved { instance, address: dialled.address });
