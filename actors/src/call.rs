@@ -294,7 +294,11 @@ pub async fn describe(node: &Node, route: &Route, deadline: Option<Instant>) -> 
         Member::Local(service, _) => return Ok(describe::describe(&service)),
         Member::Remote(link, _) => link,
     };
-    let asked = link.describe(deadline).map_err(|_| Fault::NotSent("the connection was lost".to_owned()))?;
+    let asked = link.describe(deadline).map_err(|unsent| match unsent {
+        Unsent::Full => Fault::NotSent("the connection had no room".to_owned()),
+        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
+        Unsent::Encode(error) => Fault::Encode(error),
+    })?;
     match asked.ended().await {
         Ended::Answered(Outcome::Reply(_, bytes)) => Description::from_bytes(&bytes)
             .map_err(|problem| Fault::Decode(DecodeError { path: String::new(), problem })),

@@ -12,10 +12,11 @@ use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Welcome;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::refusal::Refusal;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time;
 
 use crate::dial::Dialled;
+use crate::ending::Ending;
 use crate::inbound::{self, Outcome};
 use crate::incoming::{Incoming, IncomingError};
 use crate::message::NetMessage;
@@ -35,7 +36,7 @@ pub struct Link {
     /// One place for each call that may be under way; those who wait for one are served in order.
     places: Arc<Semaphore>,
     earlier: Notify,
-    closed: watch::Sender<bool>,
+    ending: Ending,
     max_bytes: usize,
 }
 
@@ -110,7 +111,7 @@ impl Link {
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
             places: Arc::new(Semaphore::new(limits.requests_in_flight)),
             earlier: Notify::new(),
-            closed: watch::Sender::new(false),
+            ending: Ending::default(),
         });
         let kept = Arc::clone(&link);
         actix::spawn(async move {
@@ -124,9 +125,9 @@ impl Link {
         Ok(link)
     }
 
-    /// Whether the connection has ended.
+    /// Whether no more messages set out here: the connection has ended, or is about to.
     pub fn is_closed(&self) -> bool {
-        *self.closed.borrow()
+        self.places.is_closed()
     }
 
     /// Waits until the connection has ended.
@@ -134,8 +135,7 @@ impl Link {
     /// # Cancel safety
     /// Loses nothing.
     pub async fn closed(&self) {
-        // The sender is in `self`, so this cannot fail while anybody waits.
-        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+        self.ending.come().await;
     }
 
     /// How many calls wait for their replies.
@@ -145,6 +145,8 @@ impl Link {
 
     /// Ends the connection once what waits has been written.
     pub fn close(&self) {
+        // First, so that a caller who finds the connection closed does not pick this link again.
+        self.places.close();
         self.outbox.close();
     }
 
@@ -282,8 +284,6 @@ impl Link {
                     self.settle(header.id, Outcome::Reply(encoding, payload));
                 }
                 Kind::Refusal => self.settle(header.id, Outcome::Refused(Refusal::from_bytes(&payload))),
-                Kind::Ping => self.tell(Kind::Pong, 0),
-                Kind::Goodbye | Kind::Pong => {}
                 other => tracing::debug!(kind = ?other, "a frame that means nothing here"),
             }
         }
@@ -323,14 +323,12 @@ impl Link {
     }
 
     fn end(&self) {
-        self.outbox.close();
-        self.places.close();
-        let drained = {
-            let mut calls = self.lock();
-            self.closed.send_replace(true);
-            calls.drain(self.outbox.written())
-        };
+        self.close();
+        // Under the lock no call is half begun, and afterwards none begins.
+        let drained = self.lock().drain(self.outbox.written());
+        self.ending.tell();
         for (call, fate) in drained {
+            // The caller may have given up just now.
             let _ = call.send(Ended::Lost(fate));
         }
     }
