@@ -1,7 +1,6 @@
 //! What one service publishes: its subscribers, each with a backlog of its own, and the items it retains.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -82,28 +81,18 @@ pub struct Feed {
     subscribe: Subscribe,
     backlog: Mutex<Option<Backlog<Item>>>,
     filled: Arc<Notify>,
-    dropped: AtomicU64,
 }
 
 impl Feed {
     /// A feed that calls `filled` when there is something to take.
     fn new(subscribe: Subscribe, filled: Arc<Notify>) -> Self {
         let backlog = Mutex::new(Some(Backlog::new(subscribe.policy)));
-        Self { subscribe, backlog, filled, dropped: AtomicU64::new(0) }
+        Self { subscribe, backlog, filled }
     }
 
     /// Takes what comes next, if anything.
     pub fn next(&self) -> Option<Next<Item>> {
-        let next = self.lock().as_mut()?.pop();
-        if let Some(Next::Gap(count, _)) = next {
-            self.dropped.fetch_add(count, Ordering::Relaxed);
-        }
-        next
-    }
-
-    /// Items that this subscriber did not get.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.lock().as_mut()?.pop()
     }
 
     /// Takes nothing more.

@@ -100,8 +100,6 @@ impl Session {
                 Kind::Describe => {
                     self.tell(Kind::Reply, header.id, &describe::describe(&self.service).to_bytes())
                 }
-                Kind::Ping => self.tell(Kind::Pong, 0, b""),
-                Kind::Pong => {}
                 other => return Err(SessionError::OutOfPlace(other)),
             }
         }
@@ -170,11 +168,6 @@ impl Session {
                     Kind::Subscribe => self.subscribe(header.id, &payload, &filled).map(|feed| {
                         subscription = Some((header.id, feed));
                     }),
-                    Kind::Ping => {
-                        self.tell(Kind::Pong, 0, b"");
-                        Ok(())
-                    }
-                    Kind::Pong => Ok(()),
                     other => Err(SessionError::OutOfPlace(other)),
                 },
                 Ok(None) => break,

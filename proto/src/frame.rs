@@ -52,14 +52,8 @@ pub enum Kind {
     News = 11,
     /// Items that the subscription `id` did not get: eight bytes of count, one of reason.
     Gap = 12,
-    /// Asks for a sign of life.
-    Ping = 13,
-    /// A sign of life.
-    Pong = 14,
     /// What one node tells another about the mesh, in MessagePack.
-    Peer = 15,
-    /// The endpoint is closing in good order: what it has not answered by now it will not handle.
-    Goodbye = 16,
+    Peer = 13,
 }
 
 impl Kind {
@@ -77,10 +71,7 @@ impl Kind {
             10 => Self::Unsubscribe,
             11 => Self::News,
             12 => Self::Gap,
-            13 => Self::Ping,
-            14 => Self::Pong,
-            15 => Self::Peer,
-            16 => Self::Goodbye,
+            13 => Self::Peer,
             _ => return None,
         })
     }
@@ -217,7 +208,7 @@ mod tests {
     fn frames_come_back_whole_however_the_bytes_are_cut() {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
-        write(&mut bytes, Header::new(Kind::Ping, 0), b"");
+        write(&mut bytes, Header::new(Kind::Describe, 0), b"");
         let mut buffer = BytesMut::new();
         let mut frames = Vec::new();
         for byte in bytes {
@@ -226,7 +217,7 @@ mod tests {
         }
         assert_eq!(frames.len(), 2);
         assert_eq!(frames[0], Frame { header: header(), payload: Bytes::from_static(b"first") });
-        assert_eq!(frames[1].header.kind, Kind::Ping);
+        assert_eq!(frames[1].header.kind, Kind::Describe);
         assert!(buffer.is_empty());
     }
 

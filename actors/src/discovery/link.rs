@@ -5,22 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
-use bytes::BytesMut;
-use meshzero_proto::frame::{self, FrameError, Kind};
+use meshzero_proto::frame::Kind;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::time;
 
 use super::Discovery;
+use crate::incoming::{Incoming, IncomingError};
 use crate::socket;
 
 /// How long one telling may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
-const READ_BYTES: usize = 4 << 10;
 
 /// Names one link among those of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +87,7 @@ enum LinkError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Incoming(#[from] IncomingError),
     #[error(transparent)]
     Told(#[from] UndecodableTold),
     #[error("a frame of the kind {0:?} has no business on a link between peers")]
@@ -110,11 +109,13 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked
     let (reader, writer) = stream.into_split();
     // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
     let ended = tokio::select! {
-        ended = read(reader, link, discovery) => ended,
+        ended = read(Incoming::new(reader, MAX_TOLD_BYTES), link, discovery) => ended,
         ended = write(writer, out) => ended,
     };
     let ending = match &ended {
-        Err(LinkError::Io(error)) if is_silence(error) => Ending::HostSilent,
+        Err(LinkError::Io(error) | LinkError::Incoming(IncomingError::Io(error))) if is_silence(error) => {
+            Ending::HostSilent
+        }
         _ => Ending::Closed,
     };
     match ended {
@@ -131,26 +132,17 @@ fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
-async fn read(mut reader: OwnedReadHalf, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {
-    let mut buffer = BytesMut::new();
-    loop {
-        while let Some(frame) = frame::take(&mut buffer, MAX_TOLD_BYTES)? {
-            match frame.header.kind {
-                Kind::Peer => {
-                    let told = Told::decode(&frame.payload)?;
-                    discovery.send(Heard { link, told }).await.map_err(|_| LinkError::Left)?;
-                }
-                // Signs of life need no answer: the system watches over this connection.
-                Kind::Ping | Kind::Pong | Kind::Catalogue => {}
-                Kind::Goodbye => return Ok(()),
-                other => return Err(LinkError::Unexpected(other)),
+async fn read(mut incoming: Incoming, link: LinkId, discovery: &Addr<Discovery>) -> Result<(), LinkError> {
+    while let Some(frame) = incoming.next().await? {
+        match frame.header.kind {
+            Kind::Peer => {
+                let told = Told::decode(&frame.payload)?;
+                discovery.send(Heard { link, told }).await.map_err(|_| LinkError::Left)?;
             }
-        }
-        buffer.reserve(READ_BYTES);
-        if reader.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
+            other => return Err(LinkError::Unexpected(other)),
         }
     }
+    Ok(())
 }
 
 async fn write(mut writer: OwnedWriteHalf, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), LinkError> {

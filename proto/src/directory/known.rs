@@ -99,11 +99,6 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
-    /// Whether an instance was proved by its own node, by a handshake or over a link.
-    pub fn is_verified(&self, id: InstanceId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.standing == Standing::Verified)
-    }
-
     /// Whether mDNS carries an instance; what it does not is worth handing on to others.
     pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.by_mdns)
