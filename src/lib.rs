@@ -92,6 +92,7 @@ pub use meshzero_actors::interfaces::InterfacesError;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
+pub use meshzero_actors::traffic::Traffic;
 pub use meshzero_proto::codec::{EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
@@ -101,7 +102,7 @@ pub use meshzero_proto::name::{
     DEFAULT_MESH, InvalidName, MAX_NAME_BYTES, MeshName, ServiceName, Topic, TypeName,
 };
 pub use meshzero_proto::refusal::Refusal;
-pub use request::Request;
+pub use request::{Request, Tell};
 pub use service::{Publisher, Service};
 pub use service_ref::ServiceRef;
 pub use subscription::{News, Subscribe, SubscribeTo, Subscription, SubscriptionGuard};

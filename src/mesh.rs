@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context};
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
+use meshzero_actors::traffic::Traffic;
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
@@ -44,6 +45,18 @@ impl Mesh {
     /// This program's identity on the mesh, another one at every start.
     pub fn node(&self) -> NodeId {
         self.node.id()
+    }
+
+    /// How many bytes this program's messages have taken so far, both ways, and how many system calls.
+    ///
+    /// ```no_run
+    /// # fn run(mesh: meshzero::Mesh) {
+    /// let traffic = mesh.traffic();
+    /// println!("{} bytes in {} writes", traffic.bytes_written, traffic.writes);
+    /// # }
+    /// ```
+    pub fn traffic(&self) -> Traffic {
+        self.node.carrying().meter.traffic()
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one.

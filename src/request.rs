@@ -1,15 +1,14 @@
-//! A call under way.
+//! A message under way.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::call::{self, Fault};
-use meshzero_actors::node::Node;
-use meshzero_actors::route::Route;
+use meshzero_actors::call::{Call, Caller, Fault};
+use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::name::{InvalidName, TypeName};
 
@@ -43,37 +42,18 @@ use crate::error::CallError;
 /// ```
 #[must_use = "a request is sent when it is awaited; to send without waiting, use `do_send` or `try_send`"]
 pub struct Request<M: NetMessage> {
-    state: State<M>,
+    call: Call<M>,
+    invalid: Option<InvalidName>,
 }
-
-enum State<M: NetMessage> {
-    Ready(Box<Ready<M>>),
-    Running(Pin<Box<dyn Future<Output = Result<M::Result, CallError>> + Send>>),
-    Done,
-}
-
-struct Ready<M> {
-    node: Arc<Node>,
-    route: Arc<Route>,
-    message: M,
-    name: Result<TypeName, InvalidName>,
-    timeout: Duration,
-}
-
-impl<M: NetMessage> Unpin for Request<M> {}
 
 impl<M: NetMessage> Request<M> {
-    pub(crate) fn new(node: Arc<Node>, route: Arc<Route>, message: M) -> Self {
-        let timeout = node.limits().request_timeout;
-        let ready = Ready { node, route, message, name: own_name::<M>(), timeout };
-        Self { state: State::Ready(Box::new(ready)) }
+    pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
+        Self { call: Call::new(caller, message), invalid: None }
     }
 
     /// Allows at most so long for the reply, from the first poll. Default: 5 s, or what the mesh's limits say.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if let State::Ready(ready) = &mut self.state {
-            ready.timeout = timeout;
-        }
+        self.call.set_timeout(timeout);
         self
     }
 
@@ -91,8 +71,9 @@ impl<M: NetMessage> Request<M> {
     /// # }
     /// ```
     pub fn named(mut self, name: impl AsRef<str>) -> Self {
-        if let State::Ready(ready) = &mut self.state {
-            ready.name = TypeName::new(name);
+        match TypeName::new(name) {
+            Ok(name) => self.call.set_name(name),
+            Err(invalid) => self.invalid = Some(invalid),
         }
         self
     }
@@ -103,35 +84,52 @@ pub(crate) fn own_name<M: NetMessage>() -> Result<TypeName, InvalidName> {
     TypeName::new(type_info::<M>().name())
 }
 
-async fn run<M: NetMessage>(ready: Ready<M>) -> Result<M::Result, CallError> {
-    let Ready { node, route, message, name, timeout } = ready;
-    let result = match name {
-        Ok(name) => call::call(&node, &route, &name, message, call::deadline_in(timeout)).await,
-        Err(error) => Err(Fault::NotSent(error.to_string())),
-    };
-    result.map_err(|fault| CallError::new(&route.target().to_string(), fault, timeout))
-}
-
 impl<M: NetMessage> Future for Request<M> {
     type Output = Result<M::Result, CallError>;
 
     /// # Panics
     /// When it is polled after it has ended.
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Ready(_) = &self.state
-            && let State::Ready(ready) = std::mem::replace(&mut self.state, State::Done)
-        {
-            self.state = State::Running(Box::pin(run(*ready)));
-        }
-        match &mut self.state {
-            State::Running(running) => {
-                let poll = running.as_mut().poll(task);
-                if poll.is_ready() {
-                    self.state = State::Done;
-                }
-                poll
-            }
-            State::Ready(_) | State::Done => panic!("a request was polled after it had ended"),
-        }
+        let result = match self.invalid.take() {
+            Some(invalid) => Err(Fault::NotSent(invalid.to_string())),
+            None => ready!(Pin::new(&mut self.call).poll(task)),
+        };
+        let call = &self.call;
+        Poll::Ready(result.map_err(|fault| {
+            CallError::new(&call.caller().route.target().to_string(), fault, call.timeout())
+        }))
+    }
+}
+
+/// A message without a reply; see [`ServiceRef::tell`](crate::ServiceRef::tell).
+#[must_use = "a message is sent when this is awaited; to send without waiting, use `do_send` or `try_send`"]
+pub struct Tell<M: NetMessage> {
+    tell: tell::Tell<M>,
+}
+
+impl<M: NetMessage> Tell<M> {
+    pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
+        Self { tell: tell::Tell::new(caller, message) }
+    }
+
+    /// Waits at most so long for an instance and for room, from the first poll. Default: 5 s, or what the mesh's limits
+    /// say.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.tell.set_timeout(timeout);
+        self
+    }
+}
+
+impl<M: NetMessage> Future for Tell<M> {
+    type Output = Result<(), CallError>;
+
+    /// # Panics
+    /// When it is polled after it has ended.
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = ready!(Pin::new(&mut self.tell).poll(task));
+        let tell = &self.tell;
+        Poll::Ready(result.map_err(|fault| {
+            CallError::new(&tell.caller().route.target().to_string(), fault, tell.timeout())
+        }))
     }
 }

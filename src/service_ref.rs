@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use meshzero_actors::NetMessage;
-use meshzero_actors::call::{self, Fault, Untold};
+use meshzero_actors::call::{self, Caller, Fault};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
+use meshzero_actors::tell::{self, Untold};
 use meshzero_proto::codec::Wire;
 use meshzero_proto::description::Description;
 use meshzero_proto::directory::Instance;
 
 use crate::error::{CallError, TrySendError};
 use crate::recipient;
-use crate::request::{Request, own_name};
+use crate::request::{Request, Tell};
 use crate::subscription::{News, Subscribe, SubscribeTo};
 
 /// A service of the mesh, to be called and listened to. Cheap to clone, usable from any thread and any executor.
@@ -40,15 +41,14 @@ use crate::subscription::{News, Subscribe, SubscribeTo};
 /// ```
 #[derive(Clone)]
 pub struct ServiceRef {
-    node: Arc<Node>,
-    route: Arc<Route>,
+    caller: Arc<Caller>,
     name: Arc<str>,
 }
 
 impl ServiceRef {
     pub(crate) fn new(node: Arc<Node>, route: Arc<Route>) -> Self {
         let name = route.target().to_string().into();
-        Self { node, route, name }
+        Self { caller: Arc::new(Caller { node, route }), name }
     }
 
     /// The name, or the `ip:port`, that it was discovered by.
@@ -58,17 +58,47 @@ impl ServiceRef {
 
     /// The instances that are connected at the moment.
     pub fn instances(&self) -> Vec<Instance> {
-        self.route.members().iter().map(|member| member.instance().clone()).collect()
+        self.caller.route.members().iter().map(|member| member.instance().clone()).collect()
     }
 
     /// The address at which one of the instances that are connected at the moment was reached.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.route.members().first()?.address()
+        self.caller.route.members().first()?.address()
     }
 
     /// Sends a message and waits for its reply, when awaited. See [`Request`] for time-outs, cancelling and errors.
     pub fn send<M: NetMessage>(&self, message: M) -> Request<M> {
-        Request::new(Arc::clone(&self.node), Arc::clone(&self.route), message)
+        Request::new(Arc::clone(&self.caller), message)
+    }
+
+    /// Sends a message without a reply, when awaited: it waits until an instance is connected and has room, and ends as soon
+    /// as the message is among those that leave next. That it was sent does not mean that it arrives: the connection may be
+    /// lost, or the service refuse it, and nobody is told.
+    ///
+    /// This is the way to send many messages as fast as they are taken: the sender is held up, nothing piles up, and nothing
+    /// is lost between two processes that live.
+    ///
+    /// # Errors
+    /// [`CallError`]; nobody will handle the message.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it has ended sends nothing.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "()")]
+    /// # struct Move(f32);
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// for step in 0..1_000_000 {
+    ///     arm.tell(Move(step as f32)).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tell<M: NetMessage>(&self, message: M) -> Tell<M> {
+        Tell::new(Arc::clone(&self.caller), message)
     }
 
     /// Sends a message without a reply, if there is room for it at once. That it was sent does not mean that it arrives:
@@ -94,8 +124,7 @@ impl ServiceRef {
     /// # }
     /// ```
     pub fn try_send<M: NetMessage>(&self, message: M) -> Result<(), TrySendError<M>> {
-        let name = own_name::<M>().map_err(|error| self.impossible(Fault::NotSent(error.to_string())))?;
-        call::tell(&self.node, &self.route, &name, message).map_err(|untold| match untold {
+        tell::try_tell(&self.caller, message).map_err(|untold| match untold {
             Untold::Full(message) => TrySendError::Full(message),
             Untold::Nobody(message) => TrySendError::NotConnected(message),
             Untold::Fault(fault) => self.impossible(fault),
@@ -134,12 +163,12 @@ impl ServiceRef {
     /// ```
     pub fn recipient<M: NetMessage>(&self) -> Recipient<M> {
         let this = self.clone();
-        recipient::forwarding(move |message| this.send(message), self.node.home())
+        recipient::forwarding(move |message| this.send(message), self.caller.node.home())
     }
 
     /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].
     pub fn subscribe<T: Wire>(&self, prefix: impl AsRef<str>) -> Subscribe<T> {
-        Subscribe::to_service(Arc::clone(&self.node), Arc::clone(&self.route), prefix.as_ref())
+        Subscribe::to_service(Arc::clone(&self.caller.node), Arc::clone(&self.caller.route), prefix.as_ref())
     }
 
     /// As [`ServiceRef::subscribe`], with an actor that gets the items as messages. What does not arrive is logged as a
@@ -197,15 +226,15 @@ impl ServiceRef {
     pub fn describe(&self) -> impl Future<Output = Result<Description, CallError>> + Send + use<> {
         let this = self.clone();
         async move {
-            let timeout = this.node.limits().request_timeout;
-            call::describe(&this.node, &this.route, call::deadline_in(timeout))
+            let timeout = this.caller.node.limits().request_timeout;
+            call::describe(&this.caller.node, &this.caller.route, call::deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, timeout))
         }
     }
 
     fn impossible<M>(&self, fault: Fault) -> TrySendError<M> {
-        TrySendError::Impossible(CallError::new(&self.name, fault, self.node.limits().request_timeout))
+        TrySendError::Impossible(CallError::new(&self.name, fault, self.caller.node.limits().request_timeout))
     }
 }
 

@@ -41,8 +41,9 @@ impl Alarms {
             tokio::select! {
                 () = self.earlier.notified() => {}
                 () = due => {
-                    let due = self.lock().expire(Instant::now());
-                    due.into_iter().for_each(|(_, waker)| waker.wake());
+                    let mut due = Vec::new();
+                    self.lock().expire(Instant::now(), |_, waker| due.push(waker.clone()));
+                    due.into_iter().for_each(Waker::wake);
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! One message from a caller to an instance behind a route, and what comes of it.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +18,7 @@ use crate::alarms::Alarm;
 use crate::describe;
 use crate::handler::{Door, Entering};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
-use crate::link::{Ended, Link, Unsent};
+use crate::link::{Deadline, Ended, Link, Outward, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
 use crate::route::{Member, Route};
@@ -38,20 +41,174 @@ pub enum Fault {
     Decode(DecodeError),
 }
 
-/// Sends `message` under `name` to an instance behind `route` and waits for the reply, at most until `deadline`.
+/// Who calls: a node, by a route.
+pub struct Caller {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Whom it calls.
+    pub route: Arc<Route>,
+}
+
+/// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
 ///
-/// # Errors
-/// [`Fault`].
+/// Where an instance is connected and has room, the message sets out in the first poll, and nothing is allocated for it.
+/// Whatever may have to wait becomes a future in a box.
 ///
 /// # Cancel safety
 /// Dropping the future cancels the call: a message that still waits is not handled.
-pub async fn call<M: NetMessage>(
-    node: &Node,
-    route: &Route,
-    name: &TypeName,
+pub struct Call<M: NetMessage> {
+    caller: Arc<Caller>,
+    name: Option<TypeName>,
+    timeout: Duration,
+    state: State<M>,
+}
+
+enum State<M: NetMessage> {
+    New(M),
+    /// On its way to another process; the message is kept in case it never left.
+    There {
+        reply: Reply,
+        message: M,
+        deadline: Option<Instant>,
+    },
+    /// In the inbox of an actor of this process. It is unfinished as long as the permit is held.
+    Here {
+        told: oneshot::Receiver<M::Result>,
+        alarm: Alarm,
+        _permit: OwnedSemaphorePermit,
+    },
+    Waiting(Boxed<M::Result>),
+    Ended,
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
+
+impl<M: NetMessage> Unpin for Call<M> {}
+
+impl<M: NetMessage> Call<M> {
+    /// Calls with the type's own name, until the time-out that the limits say.
+    pub fn new(caller: Arc<Caller>, message: M) -> Self {
+        let timeout = caller.node.limits().request_timeout;
+        Self { caller, name: None, timeout, state: State::New(message) }
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// How long it may take, from the first poll.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Changes how long it may take. Without effect after the first poll.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Changes the name that the message travels under. Without effect after the first poll.
+    pub fn set_name(&mut self, name: TypeName) {
+        self.name = Some(name);
+    }
+
+    /// Lets the message set out, if that can be done at once.
+    fn begin(&mut self, message: M, task: &Context<'_>) -> State<M> {
+        let deadline = deadline_in(self.timeout);
+        let name = self.name.as_ref();
+        let begun = self.caller.route.with_pick(|member| match member {
+            Some(Member::Remote(link, _)) => {
+                let deadline = deadline.map(|at| Deadline { at, within: self.timeout });
+                let outward = Outward { message: &message, name, deadline };
+                link.try_call(outward, task.waker()).map(Some)
+            }
+            _ => Ok(None),
+        });
+        match begun {
+            Ok(Some(reply)) => State::There { reply, message, deadline },
+            Ok(None) => self.begin_here(message, deadline),
+            // Said with all that there is to say where there is time for it.
+            Err(_) => self.wait(message, deadline),
+        }
+    }
+
+    fn begin_here(&mut self, message: M, deadline: Option<Instant>) -> State<M> {
+        let entered = self.caller.route.with_pick(|member| {
+            let Some(Member::Local(service, _)) = member else { return Err(message) };
+            let Some(Door::Inbox(enter)) = service.door::<M>(self.name.as_ref()) else { return Err(message) };
+            let Some(permit) = service.try_permit() else { return Err(message) };
+            let (tell, told) = oneshot::channel();
+            enter(message, Entering { reply: Some(tell), permit: None });
+            Ok((told, permit))
+        });
+        match entered {
+            Ok((told, permit)) => {
+                State::Here { told, alarm: self.caller.node.alarms().at(deadline), _permit: permit }
+            }
+            Err(message) => self.wait(message, deadline),
+        }
+    }
+
+    fn wait(&self, message: M, deadline: Option<Instant>) -> State<M> {
+        let (caller, name) = (Arc::clone(&self.caller), self.name.clone());
+        State::Waiting(Box::pin(async move { call(&caller, name.as_ref(), message, deadline).await }))
+    }
+}
+
+impl<M: NetMessage> Future for Call<M> {
+    type Output = Result<M::Result, Fault>;
+
+    /// # Panics
+    /// When it is polled after it has ended.
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        if let State::New(_) = &this.state
+            && let State::New(message) = std::mem::replace(&mut this.state, State::Ended)
+        {
+            this.state = this.begin(message, task);
+            if let State::There { .. } = &this.state {
+                // The link knows whom to wake.
+                return Poll::Pending;
+            }
+        }
+        loop {
+            let result = match &mut this.state {
+                State::There { reply, .. } => {
+                    let ended = ready!(reply.poll_ended(task));
+                    let State::There { message, deadline, .. } =
+                        std::mem::replace(&mut this.state, State::Ended)
+                    else {
+                        return Poll::Pending;
+                    };
+                    if let Ended::Lost(Fate::NotSent) = ended {
+                        this.state = this.wait(message, deadline);
+                        continue;
+                    }
+                    conclude::<M>(ended, this.caller.node.decode_limits())
+                }
+                State::Here { told, alarm, .. } => match Pin::new(told).poll(task) {
+                    Poll::Ready(told) => told.map_err(|_| Fault::Refused(Refusal::Panicked)),
+                    Poll::Pending => {
+                        ready!(Pin::new(alarm).poll(task));
+                        Err(Fault::TimedOut)
+                    }
+                },
+                State::Waiting(waiting) => ready!(waiting.as_mut().poll(task)),
+                State::New(_) | State::Ended => panic!("a call was polled after it had ended"),
+            };
+            this.state = State::Ended;
+            return Poll::Ready(result);
+        }
+    }
+}
+
+async fn call<M: NetMessage>(
+    caller: &Caller,
+    name: Option<&TypeName>,
     message: M,
     deadline: Option<Instant>,
 ) -> Result<M::Result, Fault> {
+    let Caller { node, route } = caller;
     let mut alarm = node.alarms().at(deadline);
     let mut message = message;
     loop {
@@ -83,11 +240,11 @@ enum Tried<M: NetMessage> {
     Back(M),
 }
 
-fn left() -> Fault {
+pub(crate) fn left() -> Fault {
     Fault::NotSent("the mesh has been left".to_owned())
 }
 
-fn nobody(route: &Route) -> Fault {
+pub(crate) fn nobody(route: &Route) -> Fault {
     let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Fault::NotSent(format!("no instance of it is connected{trouble}"))
 }
@@ -95,22 +252,21 @@ fn nobody(route: &Route) -> Fault {
 async fn call_there<M: NetMessage>(
     node: &Node,
     link: &Arc<Link>,
-    name: &TypeName,
+    name: Option<&TypeName>,
     message: M,
     alarm: &mut Alarm,
     deadline: Option<Instant>,
 ) -> Tried<M> {
-    let Some(passage) = link.passage::<M>(name) else {
-        return Tried::Ended(Err(no_handler(name, link.catalogue.names())));
-    };
-    let mut set_out = link.try_call(passage, &message, deadline);
+    let caller = waker().await;
+    let outward = |message| Outward { message, name, deadline: deadline.map(Deadline::at) };
+    let mut set_out = link.try_call(outward(&message), &caller);
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
             room = link.room() => room,
             () = alarm => return Tried::Ended(Err(Fault::NotSent("the connection had no room in time".into()))),
         };
         set_out = match room {
-            Some(room) => link.call(room, passage, &message, deadline),
+            Some(turn) => link.call(turn, outward(&message), &caller),
             None => Err(Unsent::Closed),
         };
     }
@@ -120,11 +276,27 @@ async fn call_there<M: NetMessage>(
             ended => Tried::Ended(conclude::<M>(ended, node.decode_limits())),
         },
         Err(Unsent::Closed) => Tried::Back(message),
-        Err(Unsent::Full) => {
-            Tried::Ended(Err(Fault::NotSent("too many calls are open on the connection".into())))
-        }
-        Err(Unsent::Encode(error)) => Tried::Ended(Err(Fault::Encode(error))),
+        Err(unsent) => Tried::Ended(Err(why::<M>(unsent, link, name))),
     }
+}
+
+/// The waker of the task that this runs in.
+async fn waker() -> Waker {
+    poll_fn(|task| Poll::Ready(task.waker().clone())).await
+}
+
+pub(crate) fn why<M: NetMessage>(unsent: Unsent, link: &Link, name: Option<&TypeName>) -> Fault {
+    match unsent {
+        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
+        Unsent::Full => Fault::NotSent("too many calls are open on the connection".to_owned()),
+        Unsent::NoHandler => no_handler(called::<M>(name), link.catalogue.names()),
+        Unsent::Encode(error) => Fault::Encode(error),
+    }
+}
+
+/// The name that a message is known by.
+fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
+    name.map_or_else(|| codec::type_info::<M>().name(), |name| name)
 }
 
 fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Result<M::Result, Fault> {
@@ -149,7 +321,7 @@ fn decode<M: NetMessage>(outcome: Outcome, limits: &DecodeLimits) -> Result<M::R
 async fn call_here<M: NetMessage>(
     node: &Node,
     service: &Arc<Service>,
-    name: &TypeName,
+    name: Option<&TypeName>,
     message: M,
     alarm: &mut Alarm,
     deadline: Option<Instant>,
@@ -201,14 +373,15 @@ async fn call_here<M: NetMessage>(
 }
 
 /// Hands a message to a service of this process that knows it as another Rust type: encoded, without a socket.
-fn enter_encoded<M: NetMessage>(
+pub(crate) fn enter_encoded<M: NetMessage>(
     node: &Node,
     service: &Arc<Service>,
-    name: &TypeName,
+    name: Option<&TypeName>,
     message: &M,
     reply: Option<(ReplyTo, Option<Instant>)>,
     permit: OwnedSemaphorePermit,
 ) -> Result<(), Fault> {
+    let name = called::<M>(name);
     let slot = service.slot(name).ok_or_else(|| no_handler(name, service.handles()))?;
     let mut bytes = Vec::new();
     codec::encode(message, Encoding::MessagePack, service.limits.message_bytes, &mut bytes)
@@ -217,63 +390,13 @@ fn enter_encoded<M: NetMessage>(
     let payload = Bytes::from(bytes);
     let inbound = Inbound { payload, encoding: Encoding::MessagePack, reply, deadline, permit };
     let service = Arc::clone(service);
-    node.home().run(move || service.deliver(slot, inbound)).map_err(|gone| Fault::NotSent(gone.to_string()))
+    node.home()
+        .run(move || service.deliver_alone(slot, inbound))
+        .map_err(|gone| Fault::NotSent(gone.to_string()))
 }
 
-fn no_handler(name: &TypeName, handles: Vec<String>) -> Fault {
+fn no_handler(name: &str, handles: Vec<String>) -> Fault {
     Fault::Refused(Refusal::NoHandler { message: name.to_string(), handles })
-}
-
-/// Why a tell did not set out; the message comes back.
-#[derive(Debug)]
-pub enum Untold<M> {
-    /// As much is under way as may be.
-    Full(M),
-    /// No instance is connected.
-    Nobody(M),
-    /// The service does not handle it, or it cannot be encoded.
-    Fault(Fault),
-}
-
-/// Sends `message` without a reply, if there is room at once.
-///
-/// # Errors
-/// [`Untold`]; no instance will see the message.
-pub fn tell<M: NetMessage>(node: &Node, route: &Route, name: &TypeName, message: M) -> Result<(), Untold<M>> {
-    match route.pick() {
-        None => Err(Untold::Nobody(message)),
-        Some(Member::Remote(link, _)) => {
-            let passage = link
-                .passage::<M>(name)
-                .ok_or_else(|| Untold::Fault(no_handler(name, link.catalogue.names())))?;
-            link.try_tell(passage, &message).map_err(|error| match error {
-                Unsent::Closed => Untold::Nobody(message),
-                Unsent::Full => Untold::Full(message),
-                Unsent::Encode(error) => Untold::Fault(Fault::Encode(error)),
-            })
-        }
-        Some(Member::Local(service, _)) => tell_here(node, &service, name, message),
-    }
-}
-
-fn tell_here<M: NetMessage>(
-    node: &Node,
-    service: &Arc<Service>,
-    name: &TypeName,
-    message: M,
-) -> Result<(), Untold<M>> {
-    let Some(permit) = service.try_permit() else { return Err(Untold::Full(message)) };
-    match service.door::<M>(name) {
-        Some(Door::Inbox(enter)) => {
-            enter(message, Entering { reply: None, permit: Some(permit) });
-            Ok(())
-        }
-        Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
-            actix::prelude::SendError::Full(message) => Untold::Full(message),
-            actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
-        }),
-        None => enter_encoded(node, service, name, &message, None, permit).map_err(Untold::Fault),
-    }
 }
 
 /// Asks an instance behind `route` what it handles and publishes.
@@ -294,10 +417,10 @@ pub async fn describe(node: &Node, route: &Route, deadline: Option<Instant>) -> 
         Member::Local(service, _) => return Ok(describe::describe(&service)),
         Member::Remote(link, _) => link,
     };
-    let asked = link.describe(deadline).map_err(|unsent| match unsent {
-        Unsent::Full => Fault::NotSent("the connection had no room".to_owned()),
-        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
+    let asked = link.describe(deadline, &waker().await).map_err(|unsent| match unsent {
         Unsent::Encode(error) => Fault::Encode(error),
+        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
+        Unsent::Full | Unsent::NoHandler => Fault::NotSent("the connection had no room".to_owned()),
     })?;
     match asked.ended().await {
         Ended::Answered(Outcome::Reply(_, bytes)) => Description::from_bytes(&bytes)

@@ -1,6 +1,7 @@
 //! How a node takes part in a mesh: plain data.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
@@ -20,4 +21,6 @@ pub struct Config {
     pub ports: Option<RangeInclusive<u16>>,
     /// The bounds.
     pub limits: Limits,
+    /// For how long a connection looks for bytes again and again before its thread may sleep.
+    pub spin: Duration,
 }

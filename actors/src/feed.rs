@@ -10,7 +10,6 @@ use bytes::{Buf, Bytes};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Hello;
-use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{GapReason, Next, Subscribe};
 use tokio::io::AsyncWriteExt;
@@ -23,6 +22,7 @@ use crate::inbound;
 use crate::incoming::Incoming;
 use crate::service::Service;
 use crate::socket;
+use crate::traffic::Carrying;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -71,9 +71,9 @@ impl Feed {
         instance: &Instance,
         hello: &Hello,
         subscribe: &Subscribe,
-        limits: &Limits,
+        carrying: &Carrying,
     ) -> Result<Self, FeedError> {
-        time::timeout(PATIENCE, connect(instance, hello, subscribe, limits))
+        time::timeout(PATIENCE, connect(instance, hello, subscribe, carrying))
             .await
             .unwrap_or(Err(FeedError::TimedOut))
     }
@@ -105,16 +105,16 @@ async fn connect(
     instance: &Instance,
     hello: &Hello,
     subscribe: &Subscribe,
-    limits: &Limits,
+    carrying: &Carrying,
 ) -> Result<Feed, FeedError> {
     let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
     let ended = |error: std::io::Error| FeedError::Ended(Some(error.into()));
-    socket::prepare(&dialled.stream, limits.keep_alive).map_err(ended)?;
+    socket::prepare(&dialled.stream, carrying.limits.keep_alive).map_err(ended)?;
     let (reader, mut writer) = dialled.stream.into_split();
     let mut ask = Vec::new();
     frame::write(&mut ask, Header::new(Kind::Subscribe, 1), &subscribe.to_bytes());
     writer.write_all(&ask).await.map_err(ended)?;
-    let mut incoming = Incoming::new(reader, limits.message_bytes);
+    let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
     loop {
         match incoming.next().await {
             Ok(Some(Frame { header: Header { kind: Kind::Subscribed, .. }, .. })) => {

@@ -5,13 +5,19 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::dev::{MessageResponse, ToEnvelope};
-use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient};
+use actix::fut::ActorFutureExt;
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, MessageResult, Recipient,
+    ResponseActFuture, ResponseFuture,
+};
 use meshzero_proto::catalogue::MessageEntry;
-use meshzero_proto::codec::{self, DecodeLimits, TypeInfo};
+use meshzero_proto::codec::{self, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::answers::Due;
+use crate::delivery::{Arrived, Place};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::{Inbox, Job};
 use crate::message::NetMessage;
@@ -23,13 +29,34 @@ pub struct Registration<A: Actor> {
     pub(crate) reply: &'static TypeInfo,
     pub(crate) documented: Option<Documented>,
     /// Decodes and handles inside the actor's own context.
-    pub(crate) call: fn(&mut A, &mut A::Context, Inbound, &TypeName, &DecodeLimits),
+    pub(crate) call: Call<A>,
     /// Decodes and sends through the mailbox of an actor that is not ours.
-    pub(crate) post: fn(&Addr<A>, Inbound, &TypeName, &DecodeLimits),
+    pub(crate) post: Post<A>,
+    /// Decodes a message without a reply, to be sent so that one hears when it has been handled.
+    pub(crate) hold: Hold<A>,
     /// The entrance for callers in this process, through the inbox.
     pub(crate) inbox_door: fn(&Arc<Inbox<A>>) -> AnyDoor,
     /// The entrance for callers in this process, through the mailbox.
     pub(crate) mailbox_door: fn(&Addr<A>) -> AnyDoor,
+}
+
+/// What decodes a message and calls its handler.
+pub(crate) type Call<A> = fn(&mut A, &mut <A as Actor>::Context, Arrived<'_>, &Known<'_>);
+
+/// What decodes a message and puts it into the actor's mailbox.
+pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>);
+
+/// What decodes a message without a reply. It is sent with places among the service's unfinished messages, which are
+/// given back when it has been handled.
+pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
+
+/// A decoded message, see [`Hold`].
+pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<OwnedSemaphorePermit>)>;
+
+/// What is known of a message before it is decoded.
+pub(crate) struct Known<'a> {
+    pub(crate) name: &'a TypeName,
+    pub(crate) limits: &'a DecodeLimits,
 }
 
 /// JSON schemas that the user's types bring along, with documentation and constraints.
@@ -78,6 +105,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             documented: None,
             call: call::<A, M>,
             post: post::<A, M>,
+            hold: hold::<A, M>,
             inbox_door: inbox_door::<A, M>,
             mailbox_door: |addr| Box::new(Door::<M>::Mailbox(addr.clone().recipient())),
         }
@@ -99,10 +127,17 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
             documented: None,
-            call: |actor, context, inbound, _, _| {
-                <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None)
+            call: |actor, context, arrived, _| {
+                if let Some(inbound) = arrived.into_inbound() {
+                    <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None);
+                }
             },
-            post: |addr, inbound, _, _| addr.do_send(Encoded(inbound)),
+            post: |addr, arrived, _| {
+                if let Some(inbound) = arrived.into_inbound() {
+                    addr.do_send(Encoded(inbound));
+                }
+            },
+            hold: |_, _, _| None,
             // Not a door of any type, so that callers in this process encode as well.
             inbox_door: |_| Box::new(()),
             mailbox_door: |_| Box::new(()),
@@ -119,54 +154,152 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     }
 }
 
-fn decode<M: NetMessage>(inbound: &mut Inbound, name: &TypeName, limits: &DecodeLimits) -> Option<M> {
-    match codec::decode(&inbound.payload, inbound.encoding, limits) {
-        Ok(message) => Some(message),
+fn decode<'a, M: NetMessage>(
+    arrived: Arrived<'a>,
+    known: &Known<'_>,
+) -> Option<(M, Option<Due<'a>>, Place<'a>)> {
+    let Arrived { payload, encoding, due, place, .. } = arrived;
+    match codec::decode(payload, encoding, known.limits) {
+        Ok(message) => Some((message, due, place)),
         Err(error) => {
             let problem = error.to_string();
-            match inbound.reply.take() {
-                Some(reply) => reply.refuse(Refusal::Undecodable { message: name.to_string(), problem }),
-                None => tracing::warn!(message = %name, %problem, "dropped a message that does not decode"),
+            match due {
+                Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
+                None => {
+                    tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode")
+                }
             }
             None
         }
     }
 }
 
-fn call<A, M>(
-    actor: &mut A,
-    context: &mut A::Context,
-    mut inbound: Inbound,
-    name: &TypeName,
-    limits: &DecodeLimits,
-) where
+fn call<A, M>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
+where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let Some(message) = decode::<M>(&mut inbound, name, limits) else { return };
-    let (tell, mut told) = oneshot::channel();
-    <A as Handler<M>>::handle(actor, message, context).handle(context, Some(tell));
-    let Inbound { reply, permit, .. } = inbound;
-    match told.try_recv() {
-        Ok(result) => answer(reply, &result),
-        Err(oneshot::error::TryRecvError::Closed) => drop(reply),
-        Err(oneshot::error::TryRecvError::Empty) => drop(actix::spawn(async move {
-            if let Ok(result) = told.await {
-                answer(reply, &result);
+    let Some((message, due, place)) = decode::<M>(arrived, known) else { return };
+    match dispatch(actor, context, message) {
+        Handled::Now(result) => {
+            if let Some(due) = due {
+                due.send(&result);
             }
-            drop(permit);
-        })),
+        }
+        Handled::Future(future) => answer_later(due, place, future),
+        Handled::ActorFuture(future) => {
+            let (reply, permit) = (due.and_then(Due::later), place.keep());
+            let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
+                answer(reply, &result);
+                drop(permit);
+            });
+            context.spawn(answered);
+        }
+        Handled::Told(mut told) => match told.try_recv() {
+            Ok(result) => {
+                if let Some(due) = due {
+                    due.send(&result);
+                }
+            }
+            Err(oneshot::error::TryRecvError::Closed) => drop(due),
+            Err(oneshot::error::TryRecvError::Empty) => {
+                let (reply, permit) = (due.and_then(Due::later), place.keep());
+                actix::spawn(async move {
+                    if let Ok(result) = told.await {
+                        answer(reply, &result);
+                    }
+                    drop(permit);
+                });
+            }
+        },
     }
 }
 
-fn post<A, M>(addr: &Addr<A>, mut inbound: Inbound, name: &TypeName, limits: &DecodeLimits)
+fn answer_later<R: codec::Wire>(due: Option<Due<'_>>, place: Place<'_>, future: ResponseFuture<R>) {
+    let (reply, permit) = (due.and_then(Due::later), place.keep());
+    actix::spawn(async move {
+        answer(reply, &future.await);
+        drop(permit);
+    });
+}
+
+/// What a handler gave back.
+enum Handled<A: Actor, M: NetMessage> {
+    Now(M::Result),
+    Future(ResponseFuture<M::Result>),
+    ActorFuture(ResponseActFuture<A, M::Result>),
+    /// Anything else, which answers through actix's own way.
+    Told(oneshot::Receiver<M::Result>),
+}
+
+/// Calls the handler. The usual kinds of response are taken as they are, which spares each message a channel, and the
+/// futures among them a place in the actor's context, where every wake polls them all.
+#[inline]
+fn dispatch<A, M>(actor: &mut A, context: &mut A::Context, message: M) -> Handled<A, M>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    let mut response = Some(<A as Handler<M>>::handle(actor, message, context));
+    if let Some(result) = take_as::<M::Result, _>(&mut response) {
+        return Handled::Now(result);
+    }
+    if let Some(MessageResult(result)) = take_as::<MessageResult<M>, _>(&mut response) {
+        return Handled::Now(result);
+    }
+    if let Some(future) = take_as(&mut response) {
+        return Handled::Future(future);
+    }
+    if let Some(future) = take_as(&mut response) {
+        return Handled::ActorFuture(future);
+    }
+    let (tell, told) = oneshot::channel();
+    if let Some(response) = response {
+        response.handle(context, Some(tell));
+    }
+    Handled::Told(told)
+}
+
+/// Takes the response if it is a `T`.
+#[inline]
+fn take_as<T: 'static, R: 'static>(response: &mut Option<R>) -> Option<T> {
+    (response as &mut dyn Any).downcast_mut::<Option<T>>()?.take()
+}
+
+fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let Some(message) = decode::<M>(&mut inbound, name, limits) else { return };
-    let Inbound { reply, permit, .. } = inbound;
+    let Some((message, due, place)) = decode::<M>(arrived, known) else { return };
+    match due {
+        Some(due) => enter(addr, message, due.later(), place.keep()),
+        None => match place {
+            // Given back with that of the last tell that arrived with it, which the actor handles later.
+            Place::Shared(_) => addr.do_send(message),
+            Place::Own(permit) => enter(addr, message, None, Some(permit)),
+        },
+    }
+}
+
+fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<Held<A>>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: NetMessage,
+{
+    let message: M = codec::decode(payload, encoding, limits).ok()?;
+    Some(Box::new(|addr, places| enter(addr, message, None, places)))
+}
+
+/// Sends a message through the mailbox, and sees to its reply and its places when it has been handled.
+fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, places: Option<OwnedSemaphorePermit>)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    A::Context: ToEnvelope<A, M>,
+    M: NetMessage,
+{
     let mut request = Box::pin(addr.send(message));
     // Polled once here and now: the message is in the mailbox, in the order of arrival, before the next is read.
     let mut first = TaskContext::from_waker(Waker::noop());
@@ -174,7 +307,7 @@ where
         Poll::Ready(result) => finish(reply, result),
         Poll::Pending => drop(actix::spawn(async move {
             finish(reply, request.await);
-            drop(permit);
+            drop(places);
         })),
     }
 }

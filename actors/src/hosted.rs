@@ -1,6 +1,6 @@
 //! An actor that the mesh runs: made by a factory, fed from its inbox in its own context, made anew after a panic.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -14,13 +14,15 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
 
-use crate::handler::Registration;
+use crate::answers::Batch;
+use crate::delivery::{Arrived, Delivery};
+use crate::handler::{Call, Known, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
 use crate::service::Entry;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
-const TURN: usize = 64;
+const TURN: u64 = 128;
 
 /// The pause after a second panic without a handled message in between; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -28,8 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Makes the actor, at first and after each panic.
 pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
-
-type Call<A> = fn(&mut A, &mut <A as Actor>::Context, Inbound, &TypeName, &DecodeLimits);
 
 /// The entrance to an actor that the mesh runs.
 pub struct Hosted<A: Actor> {
@@ -51,8 +51,8 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
     ) -> Result<Self, Panicked> {
         let inbox = Arc::new(Inbox::new());
         let table = handlers.iter().map(|handler| (handler.name.clone(), handler.call)).collect();
-        let handled = Rc::new(Cell::new(0));
-        let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, handled };
+        let work = Rc::default();
+        let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, work };
         let (addr, first) = catch_unwind(AssertUnwindSafe(|| host.make())).map_err(|_| Panicked)?;
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as somebody has its address.
@@ -76,8 +76,12 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
 }
 
 impl<A: Actor> Entry for Hosted<A> {
-    fn deliver(&self, slot: usize, inbound: Inbound) {
-        self.inbox.push(Job::Remote(slot, inbound));
+    fn deliver(&self, delivery: Delivery) {
+        self.inbox.push(Job::Delivery(delivery));
+    }
+
+    fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+        self.inbox.push(Job::Alone(slot, inbound));
     }
 
     fn close(&self) {
@@ -97,7 +101,7 @@ struct Host<A: Actor> {
     table: Arc<[(TypeName, Call<A>)]>,
     limits: DecodeLimits,
     mailbox: usize,
-    handled: Rc<Cell<u64>>,
+    work: Rc<RefCell<Work>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Host<A> {
@@ -110,7 +114,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             inbox: Arc::clone(&self.inbox),
             table: Arc::clone(&self.table),
             limits: self.limits,
-            handled: Rc::clone(&self.handled),
+            work: Rc::clone(&self.work),
         });
         let addr = context.address();
         (addr, Box::pin(context.into_future(actor)))
@@ -121,7 +125,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
         let mut life = Some(first);
         let mut pause = Duration::ZERO;
         loop {
-            let before = self.handled.get();
+            let before = self.work.borrow().handled;
             let actor = std::any::type_name::<A>();
             match life.take() {
                 Some(life) => match run_to_end(life).await {
@@ -130,7 +134,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
                 },
                 None => tracing::error!(actor, "the factory of an actor panicked"),
             }
-            if self.handled.get() > before {
+            if self.work.borrow().handled > before {
                 pause = Duration::ZERO;
             }
             tokio::time::sleep(pause).await;
@@ -170,7 +174,17 @@ struct Driver<A: Actor> {
     inbox: Arc<Inbox<A>>,
     table: Arc<[(TypeName, Call<A>)]>,
     limits: DecodeLimits,
-    handled: Rc<Cell<u64>>,
+    work: Rc<RefCell<Work>>,
+}
+
+/// What is being worked on. It outlives the actor: after a panic the next one goes on with the rest.
+#[derive(Default)]
+struct Work {
+    delivery: Option<Delivery>,
+    /// Messages that have been taken up.
+    handled: u64,
+    /// Memory for answers.
+    answers: Vec<u8>,
 }
 
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
@@ -182,21 +196,21 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
         context: &mut A::Context,
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
-        for _ in 0..TURN {
-            match self.inbox.next(task.waker()) {
-                Next::Job(Job::Remote(slot, mut inbound)) => {
-                    // The session checks the slot against the catalogue, which has one entry for each handler.
-                    if let Some((name, call)) = self.table.get(slot)
-                        && inbound.is_due(Instant::now())
-                    {
-                        call(actor, context, inbound, name, &self.limits);
+        let mut work = self.work.borrow_mut();
+        let turn = work.handled + TURN;
+        while work.handled < turn {
+            if work.delivery.is_none() {
+                match self.inbox.next(task.waker()) {
+                    Next::Job(Job::Delivery(delivery)) => work.delivery = Some(delivery),
+                    Next::Job(job) => {
+                        work.handled += 1;
+                        self.take_up(job, actor, context);
                     }
+                    Next::Empty => return Poll::Pending,
+                    Next::Closed => return Poll::Ready(()),
                 }
-                Next::Job(Job::Local(call)) => call(actor, context),
-                Next::Empty => return Poll::Pending,
-                Next::Closed => return Poll::Ready(()),
             }
-            self.handled.set(self.handled.get() + 1);
+            self.go_on(&mut work, turn, actor, context);
             // A handler may have made the context wait (`AtomicResponse`) or stop; the rest comes afterwards.
             if context.waiting() {
                 return Poll::Pending;
@@ -204,5 +218,52 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
         }
         task.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Driver<A> {
+    /// Handles what one connection brought, and lets the answers leave together.
+    fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
+        let Work { delivery: Some(delivery), handled, answers } = work else { return };
+        let has_requests = delivery.has_requests();
+        let mut batch = Batch::new(delivery.answers(), answers);
+        let mut now = Instant::now();
+        while *handled < turn
+            && let Some(arrived) = delivery.next(now, batch.frames(now))
+        {
+            *handled += 1;
+            // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
+            match self.table.get(arrived.slot) {
+                Some((name, call)) => call(actor, context, arrived, &Known { name, limits: &self.limits }),
+                None => drop(arrived),
+            }
+            if context.waiting() {
+                break;
+            }
+            if has_requests {
+                now = Instant::now();
+            }
+        }
+        drop(batch);
+        drop(delivery.places());
+        if delivery.left() == 0 {
+            work.delivery = None;
+        }
+    }
+
+    fn take_up(&self, job: Job<A>, actor: &mut A, context: &mut A::Context) {
+        match job {
+            Job::Local(call) => call(actor, context),
+            Job::Alone(slot, mut inbound) => {
+                if let Some((name, call)) = self.table.get(slot)
+                    && inbound.is_due(Instant::now())
+                {
+                    let payload = std::mem::take(&mut inbound.payload);
+                    let arrived = Arrived::alone(slot, &payload, inbound);
+                    call(actor, context, arrived, &Known { name, limits: &self.limits });
+                }
+            }
+            Job::Delivery(_) => {}
+        }
     }
 }

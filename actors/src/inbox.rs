@@ -6,16 +6,19 @@ use std::task::Waker;
 
 use actix::Actor;
 
+use crate::delivery::Delivery;
 use crate::inbound::Inbound;
 
 /// A call of a handler, with its message inside.
 pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
 
-/// One message that waits.
+/// What waits for the actor.
 pub(crate) enum Job<A: Actor> {
-    /// From a connection, for the handler with this number.
-    Remote(usize, Inbound),
-    /// From this process, as a call of its handler.
+    /// Messages that one connection brought.
+    Delivery(Delivery),
+    /// A message from this process that had to be encoded, for the handler with this number.
+    Alone(usize, Inbound),
+    /// A message from this process, as a call of its handler.
     Local(LocalCall<A>),
 }
 
@@ -69,7 +72,9 @@ impl<A: Actor> Inbox<A> {
         if state.closed {
             return Next::Closed;
         }
-        state.waker = Some(waker.clone());
+        if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            state.waker = Some(waker.clone());
+        }
         Next::Empty
     }
 

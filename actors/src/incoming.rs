@@ -1,14 +1,20 @@
-//! Frames as they arrive on one connection.
+//! Frames as they arrive on one connection: all that one read brought, at once.
 
 use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use meshzero_proto::frame::{self, Frame, FrameError};
-use tokio::io::AsyncReadExt;
+use bytes::{Bytes, BytesMut};
+use meshzero_proto::frame::{self, Cut, Frame, FrameError};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-/// Bytes asked of the socket at a time.
-const READ_BYTES: usize = 64 << 10;
+use crate::traffic::{Carrying, Meter};
+
+/// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
+/// read is handled in one go, and more of it would keep others on the thread waiting.
+const FIRST_READ_BYTES: usize = 4 << 10;
+const MOST_READ_BYTES: usize = 64 << 10;
 
 /// The incoming half of a connection, cut into frames.
 #[derive(Debug)]
@@ -16,6 +22,11 @@ pub struct Incoming {
     reader: OwnedReadHalf,
     buffer: BytesMut,
     limit: usize,
+    read_bytes: usize,
+    /// Bytes that have arrived since the beginning. A peer has to send this much before this much is reserved for it.
+    arrived: usize,
+    spin: Duration,
+    meter: Arc<Meter>,
 }
 
 /// Why no more frames come.
@@ -31,8 +42,16 @@ pub enum IncomingError {
 
 impl Incoming {
     /// Reads frames whose message has at most `message_bytes`.
-    pub fn new(reader: OwnedReadHalf, message_bytes: usize) -> Self {
-        Self { reader, buffer: BytesMut::new(), limit: message_bytes + frame::OVERHEAD_BYTES }
+    pub fn new(reader: OwnedReadHalf, message_bytes: usize, carrying: &Carrying) -> Self {
+        Self {
+            reader,
+            buffer: BytesMut::new(),
+            limit: message_bytes + frame::OVERHEAD_BYTES,
+            read_bytes: FIRST_READ_BYTES,
+            arrived: 0,
+            spin: carrying.spin,
+            meter: Arc::clone(&carrying.meter),
+        }
     }
 
     /// Waits for the next frame; `None` when the peer has closed the connection between two frames.
@@ -47,12 +66,73 @@ impl Incoming {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
                 return Ok(Some(frame));
             }
-            self.buffer.reserve(READ_BYTES);
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                if self.buffer.is_empty() {
-                    return Ok(None);
-                }
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            let next = frame::cut(&self.buffer, self.limit)?.next;
+            if self.fill(next).await? == 0 {
+                return self.ended();
+            }
+        }
+    }
+
+    /// Waits for frames, and gives all that have arrived, each of them whole; `None` when the peer has closed the
+    /// connection between two frames.
+    ///
+    /// # Errors
+    /// [`IncomingError`].
+    ///
+    /// # Cancel safety
+    /// What was read stays in the buffer; dropping the future loses nothing.
+    pub async fn batch(&mut self) -> Result<Option<Bytes>, IncomingError> {
+        loop {
+            let Cut { whole, next } = frame::cut(&self.buffer, self.limit)?;
+            if whole > 0 {
+                return Ok(Some(self.buffer.split_to(whole).freeze()));
+            }
+            if self.fill(next).await? == 0 {
+                return self.ended();
+            }
+        }
+    }
+
+    fn ended<T>(&self) -> Result<Option<T>, IncomingError> {
+        if self.buffer.is_empty() {
+            Ok(None)
+        } else {
+            Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+        }
+    }
+
+    /// Reads once. `next` is how long the frame is that has begun to arrive.
+    async fn fill(&mut self, next: Option<usize>) -> io::Result<usize> {
+        let missing = next.map_or(0, |next| next.saturating_sub(self.buffer.len()));
+        let wanted = missing.min(self.arrived).max(self.read_bytes);
+        let room = self.buffer.capacity() - self.buffer.len();
+        // A little less will do, so that small frames do not ask for new memory each time.
+        if room < wanted.min(missing.max(self.read_bytes / 2)) {
+            self.buffer.reserve(wanted);
+        }
+        let asked = self.buffer.capacity() - self.buffer.len();
+        let read = self.read().await?;
+        self.meter.read(read);
+        self.arrived = self.arrived.saturating_add(read);
+        if read == asked {
+            self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);
+        }
+        Ok(read)
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        let mut until = None;
+        loop {
+            let socket: &TcpStream = self.reader.as_ref();
+            match socket.try_read_buf(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                ended => return ended,
+            }
+            let now = Instant::now;
+            if self.spin > Duration::ZERO && now() < *until.get_or_insert_with(|| now() + self.spin) {
+                tokio::task::yield_now().await;
+            } else {
+                socket.readable().await?;
             }
         }
     }

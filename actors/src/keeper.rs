@@ -9,7 +9,6 @@ use actix::Addr;
 use meshzero_proto::directory::{DirectoryEvent, Instance};
 use meshzero_proto::hello::{Hello, Welcome};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::limits::Limits;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
@@ -20,6 +19,7 @@ use crate::link::Link;
 use crate::own::Own;
 use crate::route::{Member, Route, nameless};
 use crate::service::Service;
+use crate::traffic::Carrying;
 
 /// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ pub(crate) struct Keeper {
     pub(crate) ending: Arc<Ending>,
     pub(crate) discovery: Addr<Discovery>,
     pub(crate) hello: Hello,
-    pub(crate) limits: Arc<Limits>,
+    pub(crate) carrying: Carrying,
 }
 
 /// What discovery says of one instance at the moment; `None` when it says that it is gone.
@@ -160,7 +160,7 @@ impl Keeper {
             addresses: vec![address],
             local: true,
         };
-        self.add(Member::Local(service, instance));
+        self.add(Member::Local(service, Arc::new(instance)));
         while self.route.strong_count() > 0 && self.own.get(id).is_some() {
             time::sleep(GLANCE).await;
         }
@@ -182,7 +182,7 @@ impl Keeper {
             (_, None) => {}
         }
         let opened = match dialled {
-            Ok(dialled) => Link::open(dialled, &self.limits).await.map_err(|error| error.to_string()),
+            Ok(dialled) => Link::open(dialled, &self.carrying).await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match opened {
@@ -201,7 +201,7 @@ impl Keeper {
     async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<Held> {
         let id = instance.id;
         let since = Instant::now();
-        self.add(Member::Remote(Arc::clone(&link), instance));
+        self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
         loop {
             tokio::select! {
                 () = link.closed() => {
@@ -220,7 +220,7 @@ impl Keeper {
 
     fn add_own(&self, instance: Instance) {
         if let Some(service) = self.own.get(instance.id) {
-            self.add(Member::Local(service, instance));
+            self.add(Member::Local(service, Arc::new(instance)));
         }
     }
 

@@ -9,9 +9,11 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alarms;
+pub mod answers;
 pub mod arrivals;
 pub mod call;
 pub mod config;
+pub mod delivery;
 pub mod describe;
 pub mod dial;
 pub mod discovery;
@@ -33,7 +35,11 @@ mod message;
 pub mod node;
 pub mod offer;
 pub mod outbox;
+pub mod outgoing;
+pub mod owed;
 pub mod own;
+pub mod passages;
+pub mod payload;
 pub mod place;
 pub mod publisher;
 pub mod query;
@@ -43,5 +49,7 @@ pub mod service;
 mod session;
 pub mod socket;
 pub mod subscriber;
+pub mod tell;
+pub mod traffic;
 
 pub use message::NetMessage;

@@ -1,18 +1,21 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError};
-use meshzero_proto::frame::{self, Frame, Header, Kind};
+use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::Welcome;
-use meshzero_proto::limits::Limits;
+use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::Notify;
 use tokio::time;
 
 use crate::dial::Dialled;
@@ -20,8 +23,11 @@ use crate::ending::Ending;
 use crate::inbound::{self, Outcome};
 use crate::incoming::{Incoming, IncomingError};
 use crate::message::NetMessage;
-use crate::outbox::{Outbox, PushError, Turn};
+use crate::outbox::{Outbox, Pace, Placed, PushError, Turn};
+use crate::passages::{self, Passages};
+use crate::payload::Payload;
 use crate::socket;
+use crate::traffic::Carrying;
 
 /// The caller's side of a connection for requests. Shared by all handles of this process.
 pub struct Link {
@@ -32,12 +38,35 @@ pub struct Link {
     /// What the endpoint handles.
     pub catalogue: Catalogue,
     outbox: Outbox,
-    calls: Mutex<Calls<oneshot::Sender<Ended>>>,
-    /// One place for each call that may be under way; those who wait for one are served in order.
-    places: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// Told when a call has ended while others wait for its place.
+    freed: Notify,
     earlier: Notify,
+    closing: AtomicBool,
     ending: Ending,
     max_bytes: usize,
+}
+
+struct State {
+    calls: Calls<Waiting>,
+    passages: Passages,
+}
+
+/// A call that waits for its end, or for its caller to take note of it.
+struct Waiting {
+    caller: Waker,
+    ended: Option<Ended>,
+}
+
+impl Waiting {
+    /// Ends the call, once; the caller is to be woken.
+    fn end(&mut self, ended: impl FnOnce() -> Ended) -> Option<Waker> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.ended = Some(ended());
+        Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
+    }
 }
 
 /// What a call ended in.
@@ -69,6 +98,8 @@ pub enum Unsent {
     Closed,
     /// As much is under way as may be.
     Full,
+    /// The endpoint does not handle it.
+    NoHandler,
     /// The message cannot be encoded, or is too long.
     Encode(EncodeError),
 }
@@ -88,11 +119,12 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn open(dialled: Dialled, limits: &Limits) -> Result<Arc<Self>, LinkError> {
+    pub async fn open(dialled: Dialled, carrying: &Carrying) -> Result<Arc<Self>, LinkError> {
+        let limits = &carrying.limits;
         let Dialled { stream, welcome, address } = dialled;
         socket::prepare(&stream, limits.keep_alive).map_err(IncomingError::Io)?;
-        let (reader, mut writer) = stream.into_split();
-        let mut incoming = Incoming::new(reader, limits.message_bytes);
+        let (reader, writer) = stream.into_split();
+        let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
         let catalogue = match incoming.next().await? {
             Some(Frame { header: Header { kind: Kind::Catalogue, .. }, payload }) => {
                 Catalogue::from_bytes(&payload).map_err(LinkError::NoCatalogue)?
@@ -107,16 +139,20 @@ impl Link {
             welcome,
             address,
             catalogue,
-            outbox: Outbox::new(limits.send_queue_bytes),
-            calls: Mutex::new(Calls::new(limits.requests_in_flight)),
-            places: Arc::new(Semaphore::new(limits.requests_in_flight)),
+            outbox: Outbox::new(writer, limits.send_queue_bytes, carrying),
+            state: Mutex::new(State {
+                calls: Calls::new(limits.requests_in_flight),
+                passages: Passages::default(),
+            }),
+            freed: Notify::new(),
             earlier: Notify::new(),
+            closing: AtomicBool::new(false),
             ending: Ending::default(),
         });
         let kept = Arc::clone(&link);
         actix::spawn(async move {
             tokio::select! {
-                ended = kept.outbox.write_to(&mut writer) => note(&kept, ended.map_err(IncomingError::Io)),
+                ended = kept.outbox.keep_writing() => note(&kept, ended.map_err(IncomingError::Io)),
                 ended = kept.read(incoming) => note(&kept, ended),
                 () = kept.watch_deadlines() => {}
             }
@@ -127,7 +163,7 @@ impl Link {
 
     /// Whether no more messages set out here: the connection has ended, or is about to.
     pub fn is_closed(&self) -> bool {
-        self.places.is_closed()
+        self.closing.load(Ordering::Acquire)
     }
 
     /// Waits until the connection has ended.
@@ -140,20 +176,15 @@ impl Link {
 
     /// How many calls wait for their replies.
     pub fn in_flight(&self) -> usize {
-        self.lock().len()
+        self.lock().calls.len()
     }
 
     /// Ends the connection once what waits has been written.
     pub fn close(&self) {
         // First, so that a caller who finds the connection closed does not pick this link again.
-        self.places.close();
+        self.closing.store(true, Ordering::Release);
         self.outbox.close();
-    }
-
-    /// How messages of type `M` known as `name` travel here; `None` if the endpoint does not handle them.
-    pub fn passage<M: NetMessage>(&self, name: &str) -> Option<Passage> {
-        let (message, reply) = (codec::type_info::<M>(), codec::type_info::<M::Result>());
-        self.catalogue.passage(name, message.fingerprint(), reply.fingerprint())
+        self.freed.notify_waiters();
     }
 
     /// Sends a request if there is room at once.
@@ -162,13 +193,15 @@ impl Link {
     /// [`Unsent`]; the endpoint will not see it.
     pub fn try_call<M: NetMessage>(
         self: &Arc<Self>,
-        passage: Passage,
-        message: &M,
-        deadline: Option<Instant>,
+        message: Outward<'_, M>,
+        caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unsent::Full)?;
-        self.begin(place, deadline, |link, id| {
-            link.outbox.try_push(|out| link.write(out, id, passage, message, deadline))
+        if self.outbox.is_awaited() {
+            return Err(Unsent::Full);
+        }
+        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, state, id, pace| {
+            let passage = link.passage(state, &message)?;
+            Ok(link.outbox.try_push(pace, |out| link.write_request(out, id, passage, &message))?)
         })
     }
 
@@ -177,26 +210,33 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn room(&self) -> Option<Room<'_>> {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+    pub async fn room(&self) -> Option<Turn<'_>> {
         let turn = self.outbox.turn().await.ok()?;
-        Some(Room { place, turn })
+        loop {
+            let freed = self.freed.notified();
+            if self.is_closed() {
+                return None;
+            }
+            if !self.lock().calls.is_full() {
+                return Some(turn);
+            }
+            freed.await;
+        }
     }
 
-    /// Sends a request where there is room for it.
+    /// Sends a request when it is its turn.
     ///
     /// # Errors
     /// As [`Link::try_call`], without [`Unsent::Full`].
     pub fn call<M: NetMessage>(
         self: &Arc<Self>,
-        room: Room<'_>,
-        passage: Passage,
-        message: &M,
-        deadline: Option<Instant>,
+        turn: Turn<'_>,
+        message: Outward<'_, M>,
+        caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        let Room { place, turn } = room;
-        self.begin(place, deadline, |link, id| {
-            turn.push(|out| link.write(out, id, passage, message, deadline))
+        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, state, id, pace| {
+            let passage = link.passage(state, &message)?;
+            Ok(turn.push(pace, |out| link.write_request(out, id, passage, &message))?)
         })
     }
 
@@ -204,13 +244,12 @@ impl Link {
     ///
     /// # Errors
     /// [`Unsent`].
-    pub fn describe(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Reply, Unsent> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unsent::Full)?;
-        self.begin(place, deadline, |link, id| {
-            link.outbox.push(|out| {
+    pub fn describe(self: &Arc<Self>, deadline: Option<Instant>, caller: &Waker) -> Result<Reply, Unsent> {
+        self.begin(deadline, caller, |link, _, id, pace| {
+            Ok(link.outbox.push(pace, |out| {
                 frame::write(out, Header::new(Kind::Describe, id.to_wire()), b"");
                 Ok(())
-            })
+            })?)
         })
     }
 
@@ -218,51 +257,80 @@ impl Link {
     ///
     /// # Errors
     /// [`Unsent`]; the endpoint will not see it.
-    pub fn try_tell<M: NetMessage>(&self, passage: Passage, message: &M) -> Result<(), Unsent> {
-        let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
-        self.outbox.try_push(|out| {
-            frame::write_with(out, header, |out| {
-                Ok(inbound::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
-            })
-        })?;
-        Ok(())
+    pub fn try_tell<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+        let passage = self.passage(&mut self.lock(), &message)?;
+        Ok(self.outbox.try_push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
+    /// As [`Link::try_tell`], for senders that can wait: there is room for them while less is ahead of them.
+    ///
+    /// # Errors
+    /// [`Unsent`]; the endpoint will not see it.
+    pub fn tell_ahead<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+        let passage = self.passage(&mut self.lock(), &message)?;
+        Ok(self.outbox.push_ahead(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+    }
+
+    /// Waits for room for one message, behind those who waited before; `None` when the connection has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn room_to_tell(&self) -> Option<Turn<'_>> {
+        self.outbox.turn().await.ok()
+    }
+
+    /// Sends a message without a reply when it is its turn.
+    ///
+    /// # Errors
+    /// As [`Link::try_tell`], without [`Unsent::Full`].
+    pub fn tell<M: NetMessage>(&self, turn: Turn<'_>, message: Outward<'_, M>) -> Result<Placed, Unsent> {
+        let passage = self.passage(&mut self.lock(), &message)?;
+        Ok(turn.push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+    }
+
+    #[inline]
+    fn passage<M: NetMessage>(&self, state: &mut State, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
+        let passage = match message.name {
+            None => state.passages.of::<M>(&self.catalogue),
+            Some(name) => passages::find::<M>(&self.catalogue, name),
+        };
+        passage.ok_or(Unsent::NoHandler)
+    }
+
+    #[inline]
     fn begin(
         self: &Arc<Self>,
-        place: OwnedSemaphorePermit,
         deadline: Option<Instant>,
-        push: impl FnOnce(&Self, CallId) -> Result<u64, PushError<EncodeError>>,
+        caller: &Waker,
+        push: impl FnOnce(&Self, &mut State, CallId, Pace) -> Result<Placed, Unsent>,
     ) -> Result<Reply, Unsent> {
-        let (tell, told) = oneshot::channel();
-        let mut calls = self.lock();
-        // Under the lock: an ended link has drained its calls, and none may be opened after that.
+        let mut state = self.lock();
+        // Under the lock: an ended link has ended its calls, and none may be opened after that.
         if self.is_closed() {
             return Err(Unsent::Closed);
         }
-        let before = calls.poll_timeout();
-        let id = calls.open(tell, deadline).map_err(|_| Unsent::Full)?;
-        match push(self, id) {
-            Ok(end) => calls.placed(id, end),
-            Err(error) => {
-                calls.close(id);
-                return Err(error.into());
-            }
-        }
-        if calls.poll_timeout() != before {
+        let before = state.calls.poll_timeout();
+        let waiting = Waiting { caller: caller.clone(), ended: None };
+        let id = state.calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
+        // A call that is alone has nothing to gain from waiting for others.
+        let pace = if state.calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
+        let mut begun = Begun { state, id, placed: false };
+        let placed = push(self, &mut begun.state, id, pace)?;
+        begun.placed = true;
+        begun.state.calls.placed(id, placed.end);
+        if begun.state.calls.poll_timeout() != before {
             self.earlier.notify_one();
         }
-        drop(calls);
-        Ok(Reply { link: Some(Arc::clone(self)), id, told, _place: place })
+        drop(begun);
+        Ok(Reply { link: Arc::clone(self), id, open: true })
     }
 
-    fn write<M: NetMessage>(
+    fn write_request<M: NetMessage>(
         &self,
         out: &mut Vec<u8>,
         id: CallId,
         passage: Passage,
-        message: &M,
-        deadline: Option<Instant>,
+        message: &Outward<'_, M>,
     ) -> Result<(), EncodeError> {
         let header = Header {
             kind: Kind::Request,
@@ -271,70 +339,144 @@ impl Link {
             id: id.to_wire(),
         };
         frame::write_with(out, header, |out| {
-            out.extend_from_slice(&remaining_millis(deadline).to_le_bytes());
-            Ok(inbound::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
+            let within = message.deadline.map_or(0, Deadline::to_wire);
+            out.extend_from_slice(&within.to_le_bytes());
+            self.encode(message.message, passage, out)
         })
     }
 
+    fn write_tell<M: NetMessage>(
+        &self,
+        out: &mut Vec<u8>,
+        passage: Passage,
+        message: &Outward<'_, M>,
+    ) -> Result<(), EncodeError> {
+        let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
+        frame::write_with(out, header, |out| self.encode(message.message, passage, out))
+    }
+
+    fn encode<M: NetMessage>(
+        &self,
+        message: &M,
+        passage: Passage,
+        out: &mut Vec<u8>,
+    ) -> Result<u8, EncodeError> {
+        Ok(inbound::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
+    }
+
     async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {
-        while let Some(Frame { header, payload }) = incoming.next().await? {
-            match header.kind {
-                Kind::Reply => {
-                    let encoding = inbound::encoding(header.flags, frame::BINCODE);
-                    self.settle(header.id, Outcome::Reply(encoding, payload));
+        let mut callers = Vec::new();
+        while let Some(frames) = incoming.batch().await? {
+            let mut state = self.lock();
+            for (header, payload) in Frames::new(&frames) {
+                let outcome = match header.kind {
+                    Kind::Reply => {
+                        let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                        Outcome::Reply(encoding, Payload::of(&frames, payload))
+                    }
+                    Kind::Refusal => Outcome::Refused(Refusal::from_bytes(payload)),
+                    other => {
+                        tracing::debug!(kind = ?other, "a frame that means nothing here");
+                        continue;
+                    }
+                };
+                if let Some(waiting) = state.calls.get(CallId::from_wire(header.id)) {
+                    callers.extend(waiting.end(|| Ended::Answered(outcome)));
                 }
-                Kind::Refusal => self.settle(header.id, Outcome::Refused(Refusal::from_bytes(&payload))),
-                other => tracing::debug!(kind = ?other, "a frame that means nothing here"),
             }
+            drop(state);
+            callers.drain(..).for_each(Waker::wake);
         }
         Ok(())
     }
 
-    fn settle(&self, id: u64, outcome: Outcome) {
-        let call = self.lock().close(CallId::from_wire(id));
-        if let Some(call) = call {
-            // The caller may have given up just now.
-            let _ = call.send(Ended::Answered(outcome));
-        }
-    }
-
     async fn watch_deadlines(&self) {
         loop {
-            let next = self.lock().poll_timeout();
+            let next = self.lock().calls.poll_timeout();
             tokio::select! {
                 () = self.earlier.notified() => {}
                 () = until(next) => {
-                    let expired = self.lock().expire(Instant::now());
-                    for (id, call) in expired {
-                        self.tell(Kind::Cancel, id.to_wire());
-                        let _ = call.send(Ended::TimedOut);
+                    let mut expired = Vec::new();
+                    self.lock().calls.expire(Instant::now(), |id, waiting| {
+                        expired.extend(waiting.end(|| Ended::TimedOut).map(|caller| (id, caller)));
+                    });
+                    for (id, caller) in expired {
+                        self.cancel(id);
+                        caller.wake();
                     }
                 }
             }
         }
     }
 
-    fn tell(&self, kind: Kind, id: u64) {
+    fn cancel(&self, id: CallId) {
         // On a connection that has ended there is nobody to tell.
-        let _ = self.outbox.push::<Infallible>(|out| {
-            frame::write(out, Header::new(kind, id), b"");
+        let _ = self.outbox.push::<Infallible>(Pace::Gathered, |out| {
+            frame::write(out, Header::new(Kind::Cancel, id.to_wire()), b"");
             Ok(())
         });
     }
 
     fn end(&self) {
         self.close();
+        let mut callers = Vec::new();
         // Under the lock no call is half begun, and afterwards none begins.
-        let drained = self.lock().drain(self.outbox.written());
+        self.lock().calls.end(self.outbox.written(), |waiting, fate| {
+            callers.extend(waiting.end(|| Ended::Lost(fate)));
+        });
         self.ending.tell();
-        for (call, fate) in drained {
-            // The caller may have given up just now.
-            let _ = call.send(Ended::Lost(fate));
-        }
+        callers.into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Calls<oneshot::Sender<Ended>>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A message that is to set out, with what it travels with.
+pub struct Outward<'a, M> {
+    /// The message.
+    pub message: &'a M,
+    /// The name that it is known by; `None` for the type's own.
+    pub name: Option<&'a TypeName>,
+    /// When it is no use handling it any more.
+    pub deadline: Option<Deadline>,
+}
+
+/// A point in time, and how far off it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline {
+    /// When it is.
+    pub at: Instant,
+    /// How long that is from now.
+    pub within: Duration,
+}
+
+impl Deadline {
+    /// The deadline `at`, as seen from now.
+    pub fn at(at: Instant) -> Self {
+        Self { at, within: at.saturating_duration_since(Instant::now()) }
+    }
+
+    /// As it travels, in milliseconds: at least one.
+    fn to_wire(self) -> u32 {
+        let millis = self.within.saturating_add(Duration::from_micros(999)).as_millis();
+        u32::try_from(millis).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// A call whose request is being written. Unless that succeeds, it is closed again.
+struct Begun<'a> {
+    state: MutexGuard<'a, State>,
+    id: CallId,
+    placed: bool,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            self.state.calls.close(self.id);
+        }
     }
 }
 
@@ -352,47 +494,56 @@ async fn until(instant: Option<Instant>) {
     }
 }
 
-/// The time that remains, as it travels: at least a millisecond, and 0 for no deadline.
-fn remaining_millis(deadline: Option<Instant>) -> u32 {
-    let Some(deadline) = deadline else { return 0 };
-    let remaining = deadline.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
-    u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX).max(1)
-}
-
-/// Room for one call on a connection.
-pub struct Room<'a> {
-    place: OwnedSemaphorePermit,
-    turn: Turn<'a>,
-}
-
 /// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
 pub struct Reply {
-    link: Option<Arc<Link>>,
+    link: Arc<Link>,
     id: CallId,
-    told: oneshot::Receiver<Ended>,
-    /// Given back after the endpoint was told of a cancelled call, so that it never counts more calls than this end.
-    _place: OwnedSemaphorePermit,
+    open: bool,
 }
 
 impl Reply {
+    /// Looks whether the call has ended, on any executor. Not to be called again after it has.
+    pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        let mut state = self.link.lock();
+        let Some(waiting) = state.calls.get(self.id) else {
+            return Poll::Ready(Ended::Lost(Fate::Unknown));
+        };
+        let Some(ended) = waiting.ended.take() else {
+            if !waiting.caller.will_wake(task.waker()) {
+                waiting.caller = task.waker().clone();
+            }
+            return Poll::Pending;
+        };
+        self.open = false;
+        state.calls.close(self.id);
+        drop(state);
+        self.give_place();
+        Poll::Ready(ended)
+    }
+
     /// Waits for the end of the call, on any executor.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the call.
     pub async fn ended(mut self) -> Ended {
-        let ended = (&mut self.told).await.unwrap_or(Ended::Lost(Fate::Unknown));
-        self.link = None;
-        ended
+        poll_fn(|task| self.poll_ended(task)).await
+    }
+
+    fn give_place(&self) {
+        if self.link.outbox.is_awaited() {
+            self.link.freed.notify_waiters();
+        }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(link) = self.link.take() {
-            let open = link.lock().close(self.id).is_some();
-            if open {
-                link.tell(Kind::Cancel, self.id.to_wire());
+        if self.open {
+            let waiting = self.link.lock().calls.close(self.id);
+            if waiting.is_some_and(|waiting| waiting.ended.is_none()) {
+                self.link.cancel(self.id);
             }
+            self.give_place();
         }
     }
 }

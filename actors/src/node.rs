@@ -19,6 +19,7 @@ use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::own::Own;
 use crate::router::{Close, Router};
+use crate::traffic::Carrying;
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
@@ -51,7 +52,7 @@ pub struct Node {
     lodging: Mutex<Option<Lodging>>,
     alarms: Arc<Alarms>,
     ringing: AbortHandle,
-    limits: Arc<Limits>,
+    carrying: Carrying,
     decode_limits: DecodeLimits,
     discovery: Addr<Discovery>,
     router: Addr<Router>,
@@ -83,6 +84,7 @@ impl Node {
         config.interfaces.check()?;
         let id = NodeId::from_random(random()?);
         let limits = Arc::new(config.limits.clone());
+        let carrying = Carrying { limits, spin: config.spin, meter: Arc::default() };
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
         let own = Arc::new(Own::default());
@@ -102,11 +104,11 @@ impl Node {
             let router = Router::new(
                 hello(&config, id),
                 discovery.clone(),
-                Arc::clone(&limits),
+                carrying.clone(),
                 Arc::clone(&own),
                 Arc::clone(&ending),
             );
-            let decode_limits = DecodeLimits::typed(&limits);
+            let decode_limits = DecodeLimits::typed(&carrying.limits);
             let router = router.start();
             let lodging = Mutex::new(Some(lodging));
             Ok(Arc::new(Self {
@@ -116,7 +118,7 @@ impl Node {
                 lodging,
                 alarms,
                 ringing,
-                limits,
+                carrying,
                 decode_limits,
                 discovery,
                 router,
@@ -137,9 +139,14 @@ impl Node {
         &self.config
     }
 
+    /// What its message connections have in common.
+    pub fn carrying(&self) -> &Carrying {
+        &self.carrying
+    }
+
     /// The bounds.
     pub fn limits(&self) -> &Arc<Limits> {
-        &self.limits
+        &self.carrying.limits
     }
 
     /// What decoding a message of a Rust type may cost.

@@ -260,8 +260,15 @@ where
         reply: handler.reply,
         documented: handler.documented.clone(),
     });
-    let service =
-        Arc::new(Service::new(identity, limits, publisher, messages.collect(), catalogue, entry, doors));
+    let service = Arc::new(Service::new(
+        identity,
+        node.carrying().clone(),
+        publisher,
+        messages.collect(),
+        catalogue,
+        entry,
+        doors,
+    ));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());

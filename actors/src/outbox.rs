@@ -1,21 +1,34 @@
-//! Bytes on their way out of one connection: a bounded batch that anybody appends to and one task writes.
+//! Bytes on their way out of one connection: a bounded batch that anybody appends to, and whoever is free writes.
+//!
+//! Batching is opportunistic. While nobody writes, a sender in a hurry writes its own frame at once; while somebody
+//! does, the batch fills, and leaves whole when the write has ended.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::io::AsyncWriteExt;
+use bytes::Bytes;
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
-/// A batch that grew beyond this is given back to the allocator once it was written.
-const KEEP_BYTES: usize = 256 << 10;
+use crate::outgoing::{Outgoing, SLICES};
+use crate::traffic::{Carrying, Meter};
+
+/// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
+/// less than half the throughput, and more gains nothing.
+const FLUSH_BYTES: usize = 256 << 10;
+
+/// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
+const AHEAD_BYTES: usize = 1 << 20;
 
 /// The outgoing half of a connection, shared by all who send on it.
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
     limit: usize,
+    socket: OwnedWriteHalf,
+    meter: Arc<Meter>,
     filled: Notify,
     drained: Notify,
     /// Held by whoever waits for room, so that those who wait are served in order.
@@ -24,14 +37,34 @@ pub struct Outbox {
     queued: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    batch: Vec<u8>,
+    filling: Outgoing,
+    /// What is being written. Whoever writes has taken it.
+    leaving: Option<Outgoing>,
     /// Bytes appended since the connection began.
     placed: u64,
     /// Bytes handed to the system since the connection began.
     written: u64,
     closed: bool,
+}
+
+/// When what was appended is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// At once, by whoever appended it, unless somebody is writing.
+    AtOnce,
+    /// By the connection's own task, with whatever has been appended until then.
+    Gathered,
+}
+
+/// Where a frame was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its last byte is this byte of the stream.
+    pub end: u64,
+    /// Whether appending it took the time to write a whole batch: then others on the thread should have their turn.
+    pub wrote_batch: bool,
 }
 
 /// Why nothing was appended.
@@ -46,11 +79,20 @@ pub enum PushError<E> {
 }
 
 impl Outbox {
-    /// An outbox in which at most `limit` bytes wait, besides the frame that crosses the limit.
-    pub fn new(limit: usize) -> Self {
+    /// An outbox in which at most `limit` bytes wait for `socket`, besides the frame that crosses the limit.
+    pub fn new(socket: OwnedWriteHalf, limit: usize, carrying: &Carrying) -> Self {
+        let state = State {
+            filling: Outgoing::default(),
+            leaving: Some(Outgoing::default()),
+            placed: 0,
+            written: 0,
+            closed: false,
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             limit,
+            socket,
+            meter: Arc::clone(&carrying.meter),
             filled: Notify::new(),
             drained: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
@@ -58,48 +100,114 @@ impl Outbox {
         }
     }
 
-    /// Appends what `frame` writes, if there is room and nobody waits for it, and returns how many bytes have been
-    /// appended since the beginning.
+    /// Appends what `frame` writes, if there is room and nobody waits for it.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
     pub fn try_push<E>(
         &self,
+        pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<u64, PushError<E>> {
+    ) -> Result<Placed, PushError<E>> {
+        self.push_within(self.limit, pace, frame)
+    }
+
+    /// As [`Outbox::try_push`], for senders that can wait: there is room for them while less is ahead of them.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing was appended.
+    pub fn push_ahead<E>(
+        &self,
+        pace: Pace,
+        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Placed, PushError<E>> {
+        self.push_within(self.ahead(), pace, frame)
+    }
+
+    fn push_within<E>(
+        &self,
+        limit: usize,
+        pace: Pace,
+        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Placed, PushError<E>> {
         if self.queued.load(Ordering::Acquire) > 0 {
             return Err(PushError::Full);
         }
-        self.append(Some(self.limit), frame)
+        self.append(Some(limit), pace, frame)
     }
 
     /// Appends what `frame` writes however much waits already: for answers, whose number is bounded elsewhere.
     ///
     /// # Errors
     /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
-    pub fn push<E>(&self, frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<u64, PushError<E>> {
-        self.append(None, frame)
+    pub fn push<E>(
+        &self,
+        pace: Pace,
+        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Placed, PushError<E>> {
+        self.append(None, pace, frame)
+    }
+
+    /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
+    pub fn push_frames(&self, frames: &mut Vec<u8>) {
+        let mut state = self.lock();
+        if state.closed {
+            return frames.clear();
+        }
+        state.placed += frames.len() as u64;
+        let batch = state.filling.batch();
+        if batch.is_empty() {
+            std::mem::swap(batch, frames);
+        } else {
+            batch.append(frames);
+        }
+        self.go_on(state, Pace::AtOnce);
+    }
+
+    /// Appends whole frames without copying them, for the connection's own task to write.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub fn share(&self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), Closed> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Closed);
+        }
+        for frames in frames {
+            state.placed += frames.len() as u64;
+            state.filling.share(frames);
+        }
+        self.go_on(state, Pace::AtOnce);
+        Ok(())
     }
 
     /// Waits for room, behind those who waited before, and gives the right to [`Turn::push`].
     ///
     /// # Errors
-    /// [`PushError::Closed`].
+    /// [`Closed`].
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn turn(&self) -> Result<Turn<'_>, PushError<std::convert::Infallible>> {
+    pub async fn turn(&self) -> Result<Turn<'_>, Closed> {
         self.queued.fetch_add(1, Ordering::AcqRel);
         let queued = Queued { outbox: self };
         let turn = self.turn.lock().await;
-        self.room(self.limit).await.map_err(|Closed| PushError::Closed)?;
+        self.room(self.ahead()).await?;
         Ok(Turn { queued, _turn: turn })
+    }
+
+    /// Whether somebody waits for room.
+    pub fn is_awaited(&self) -> bool {
+        self.queued.load(Ordering::Acquire) > 0
     }
 
     /// Waits until fewer than `limit` bytes wait.
     ///
     /// # Errors
     /// [`Closed`].
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
     pub async fn room(&self, limit: usize) -> Result<(), Closed> {
         loop {
             let drained = self.drained.notified();
@@ -116,7 +224,7 @@ impl Outbox {
         }
     }
 
-    /// Closes the outbox: the writer writes what is there and ends, and nothing more is taken.
+    /// Closes the outbox: what is there is still written, and nothing more is taken.
     pub fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
@@ -128,47 +236,56 @@ impl Outbox {
         self.lock().written
     }
 
-    /// Writes batches as they fill, until the outbox is closed or the connection fails.
+    /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.
     ///
     /// # Errors
     /// Those of the socket.
-    pub async fn write_to(&self, socket: &mut OwnedWriteHalf) -> io::Result<()> {
-        let mut batch = Vec::new();
+    pub async fn keep_writing(&self) -> io::Result<()> {
         loop {
             self.filled.notified().await;
-            loop {
-                let closed = {
-                    let mut state = self.lock();
-                    std::mem::swap(&mut state.batch, &mut batch);
-                    state.closed
-                };
-                if batch.is_empty() {
-                    if closed {
-                        return socket.shutdown().await;
+            while let Some(mut leaving) = self.take() {
+                while !leaving.is_empty() {
+                    match self.write(&leaving) {
+                        Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        Ok(wrote) => {
+                            leaving.advance(wrote);
+                            self.lock().written += wrote as u64;
+                            self.drained.notify_waiters();
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            self.socket.writable().await?
+                        }
+                        Err(error) => return Err(error),
                     }
-                    break;
                 }
-                let mut rest = &batch[..];
-                while !rest.is_empty() {
-                    let wrote = socket.write(rest).await?;
-                    if wrote == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                    rest = &rest[wrote..];
-                    self.lock().written += wrote as u64;
-                    self.drained.notify_waiters();
-                }
-                batch.clear();
-                batch.shrink_to(KEEP_BYTES);
+                self.lock().leaving = Some(leaving);
+            }
+            let state = self.lock();
+            if state.closed && state.waiting() == 0 {
+                drop(state);
+                return socket2::SockRef::from(AsRef::<TcpStream>::as_ref(&self.socket))
+                    .shutdown(std::net::Shutdown::Write);
             }
         }
+    }
+
+    /// What is to be written now; `None` if there is nothing, or somebody writes and will say when that has ended.
+    fn take(&self) -> Option<Outgoing> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let leaving = state.leaving.as_mut()?;
+        if leaving.is_empty() {
+            std::mem::swap(leaving, &mut state.filling);
+        }
+        if leaving.is_empty() { None } else { state.leaving.take() }
     }
 
     fn append<E>(
         &self,
         limit: Option<usize>,
+        pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<u64, PushError<E>> {
+    ) -> Result<Placed, PushError<E>> {
         let mut state = self.lock();
         if state.closed {
             return Err(PushError::Closed);
@@ -176,18 +293,71 @@ impl Outbox {
         if limit.is_some_and(|limit| state.waiting() >= limit as u64) {
             return Err(PushError::Full);
         }
-        let before = state.batch.len();
-        let mut whole = Whole { batch: &mut state.batch, before, written: false };
+        let batch = state.filling.batch();
+        let before = batch.len();
+        let mut whole = Whole { batch, before, written: false };
         frame(whole.batch).map_err(PushError::Frame)?;
         whole.written = true;
         drop(whole);
-        state.placed += (state.batch.len() - before) as u64;
-        let placed = state.placed;
+        let length = state.filling.batch().len();
+        state.placed += (length - before) as u64;
+        let end = state.placed;
+        let wrote_batch = pace == Pace::Gathered && length >= FLUSH_BYTES;
+        self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace });
+        Ok(Placed { end, wrote_batch })
+    }
+
+    /// Sees to it that what has been appended is written.
+    fn go_on(&self, mut state: MutexGuard<'_, State>, pace: Pace) {
+        let Some(leaving) = &mut state.leaving else {
+            // Whoever writes looks again afterwards.
+            return;
+        };
+        if pace == Pace::Gathered || !leaving.is_empty() {
+            drop(state);
+            return self.filled.notify_one();
+        }
+        let mut leaving = std::mem::take(leaving);
+        std::mem::swap(&mut leaving, &mut state.filling);
+        state.leaving = None;
         drop(state);
-        if before == 0 {
+        // What fails here fails again for the connection's own task, which tells.
+        let wrote = self.write(&leaving).unwrap_or(0);
+        leaving.advance(wrote);
+        let mut state = self.lock();
+        state.written += wrote as u64;
+        let more = !leaving.is_empty() || !state.filling.is_empty() || state.closed;
+        if state.filling.is_empty() && leaving.is_empty() {
+            // The same memory again for the next batch.
+            std::mem::swap(&mut leaving, &mut state.filling);
+        }
+        state.leaving = Some(leaving);
+        drop(state);
+        if wrote > 0 {
+            self.drained.notify_waiters();
+        }
+        if more {
             self.filled.notify_one();
         }
-        Ok(placed)
+    }
+
+    /// Hands to the system what it takes at once.
+    fn write(&self, leaving: &Outgoing) -> io::Result<usize> {
+        let socket: &TcpStream = self.socket.as_ref();
+        let wrote = match leaving.only_batch() {
+            Some(batch) => socket.try_write(batch),
+            None => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = leaving.fill(&mut slices);
+                socket.try_write_vectored(&slices[..count])
+            }
+        }?;
+        self.meter.wrote(wrote);
+        Ok(wrote)
+    }
+
+    fn ahead(&self) -> usize {
+        self.limit.min(AHEAD_BYTES)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -241,12 +411,16 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Appends what `frame` writes, and returns how many bytes have been appended since the beginning.
+    /// Appends what `frame` writes.
     ///
     /// # Errors
     /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
-    pub fn push<E>(&self, frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<u64, PushError<E>> {
-        self.queued.outbox.append(None, frame)
+    pub fn push<E>(
+        &self,
+        pace: Pace,
+        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Placed, PushError<E>> {
+        self.queued.outbox.append(None, pace, frame)
     }
 }
 
@@ -254,10 +428,9 @@ impl Turn<'_> {
 mod tests {
     use std::convert::Infallible;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Arc;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -268,78 +441,143 @@ mod tests {
         }
     }
 
-    async fn connection() -> (TcpStream, TcpStream) {
+    /// An outbox whose task does not run yet, and the other end of its connection.
+    async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (near.expect("connected"), far.expect("accepted").0)
+        let (_, writer) = near.expect("connected").into_split();
+        (Arc::new(Outbox::new(writer, limit, &Carrying::default())), far.expect("accepted").0)
     }
 
-    #[test]
-    fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
-        let outbox = Outbox::new(100);
-        assert_eq!(outbox.try_push(bytes(3)), Ok(3));
-        let failed = outbox.try_push(|out| {
+    fn end(pushed: Result<Placed, PushError<Infallible>>) -> Result<u64, PushError<Infallible>> {
+        pushed.map(|placed| placed.end)
+    }
+
+    fn writing(outbox: &Arc<Outbox>) -> tokio::task::JoinHandle<io::Result<()>> {
+        let outbox = Arc::clone(outbox);
+        tokio::spawn(async move { outbox.keep_writing().await })
+    }
+
+    async fn all(mut far: TcpStream) -> Vec<u8> {
+        let mut read = Vec::new();
+        far.read_to_end(&mut read).await.expect("read");
+        read
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
+        let (outbox, _far) = outbox(100).await;
+        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(3))), Ok(3));
+        let failed = outbox.try_push(Pace::Gathered, |out| {
             out.push(1);
             Err("no")
         });
         assert_eq!(failed, Err(PushError::Frame("no")));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            outbox.try_push(|out| -> Result<(), Infallible> {
+            outbox.try_push(Pace::Gathered, |out| -> Result<(), Infallible> {
                 out.push(1);
                 panic!("a value that cannot be serialised")
             })
         }));
         assert!(panicked.is_err());
-        assert_eq!(outbox.try_push(bytes(3)), Ok(6));
-        assert_eq!(outbox.lock().batch, [7; 6]);
+        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(3))), Ok(6));
+        assert_eq!(*outbox.lock().filling.batch(), [7; 6]);
     }
 
-    #[test]
-    fn beyond_the_limit_nothing_is_taken_but_answers() {
-        let outbox = Outbox::new(10);
-        assert_eq!(outbox.try_push(bytes(20)), Ok(20), "the frame that crosses the limit");
-        assert_eq!(outbox.try_push(bytes(1)), Err(PushError::Full));
-        assert_eq!(outbox.push(bytes(1)), Ok(21));
+    #[tokio::test]
+    async fn beyond_the_limit_nothing_is_taken_but_answers() {
+        let (outbox, _far) = outbox(10).await;
+        assert_eq!(
+            end(outbox.try_push(Pace::Gathered, bytes(20))),
+            Ok(20),
+            "the frame that crosses the limit"
+        );
+        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(1))), Err(PushError::Full));
+        assert_eq!(end(outbox.push(Pace::Gathered, bytes(1))), Ok(21));
         outbox.close();
-        assert_eq!(outbox.push(bytes(1)), Err(PushError::Closed));
+        assert_eq!(end(outbox.push(Pace::Gathered, bytes(1))), Err(PushError::Closed));
+    }
+
+    #[tokio::test]
+    async fn frames_leave_in_order_whoever_writes_them() {
+        let (outbox, far) = outbox(1 << 20).await;
+        let reader = tokio::spawn(all(far));
+        // The system says that the socket takes bytes before anybody writes.
+        outbox.socket.writable().await.expect("connected");
+        let mut expected = Vec::new();
+        let mut writer = None;
+        for number in 0..=255 {
+            let frame = vec![number; 1 + usize::from(number) * 40];
+            expected.extend_from_slice(&frame);
+            match number % 4 {
+                0 => {
+                    drop(outbox.push(Pace::AtOnce, |out| Ok::<_, Infallible>(out.extend_from_slice(&frame))))
+                }
+                1 => drop(
+                    outbox.push(Pace::Gathered, |out| Ok::<_, Infallible>(out.extend_from_slice(&frame))),
+                ),
+                2 => outbox.push_frames(&mut frame.clone()),
+                _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
+            }
+            if number == 100 {
+                writer = Some(writing(&outbox));
+            }
+            if number % 10 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        outbox.close();
+        writer.expect("started").await.expect("no panic").expect("written");
+        assert_eq!(outbox.written(), expected.len() as u64);
+        drop(outbox);
+        assert!(reader.await.expect("no panic") == expected, "other bytes arrived");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_takes_a_frame_at_once() {
+        let (outbox, mut far) = outbox(100).await;
+        outbox.socket.writable().await.expect("connected");
+        outbox.try_push(Pace::AtOnce, bytes(3)).expect("room");
+        assert_eq!(outbox.written(), 3, "though nobody writes but the sender");
+        let mut read = [0; 3];
+        far.read_exact(&mut read).await.expect("read");
+        assert_eq!(read, [7; 3]);
     }
 
     #[tokio::test]
     async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
-        let outbox = Arc::new(Outbox::new(1));
-        outbox.try_push(bytes(1)).expect("room");
+        let (outbox, far) = outbox(1).await;
+        outbox.try_push(Pace::Gathered, bytes(1)).expect("room");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
             let (outbox, order) = (Arc::clone(&outbox), order.clone());
             waiting.push(tokio::spawn(async move {
                 let turn = outbox.turn().await.expect("open");
-                turn.push(bytes(1)).expect("room");
+                turn.push(Pace::Gathered, bytes(1)).expect("room");
                 order.send(number).expect("the test listens");
             }));
             // On this one thread the task waits in the queue before the next is made.
             tokio::task::yield_now().await;
         }
-        assert_eq!(outbox.try_push(bytes(1)), Err(PushError::Full), "three wait already");
-        let (near, mut far) = connection().await;
-        let (_reader, mut writer) = near.into_split();
-        let writing = Arc::clone(&outbox);
-        let writer = tokio::spawn(async move { writing.write_to(&mut writer).await });
+        let overtaking = outbox.try_push(Pace::Gathered, bytes(1));
+        assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
+        let writer = writing(&outbox);
         for number in 0..3 {
             assert_eq!(came.recv().await, Some(number));
         }
         outbox.close();
         writer.await.expect("no panic").expect("written");
-        let mut read = Vec::new();
-        far.read_to_end(&mut read).await.expect("read");
-        assert_eq!((read.len(), outbox.written()), (4, 4));
+        assert_eq!(outbox.written(), 4);
+        drop((outbox, waiting));
+        assert_eq!(all(far).await.len(), 4);
     }
 
     #[tokio::test]
     async fn closing_ends_all_waiting() {
-        let outbox = Arc::new(Outbox::new(1));
-        outbox.try_push(bytes(1)).expect("room");
+        let (outbox, _far) = outbox(1).await;
+        outbox.try_push(Pace::Gathered, bytes(1)).expect("room");
         let waiting = Arc::clone(&outbox);
         let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
         tokio::task::yield_now().await;

@@ -34,9 +34,9 @@ impl std::fmt::Display for Target {
 #[derive(Clone)]
 pub enum Member {
     /// In this process.
-    Local(Arc<Service>, Instance),
+    Local(Arc<Service>, Arc<Instance>),
     /// In another process, connected.
-    Remote(Arc<Link>, Instance),
+    Remote(Arc<Link>, Arc<Instance>),
 }
 
 impl Member {
@@ -100,26 +100,31 @@ impl Route {
         self.members.load().iter().filter(|member| member.is_alive()).cloned().collect()
     }
 
-    /// The instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of Two
-    /// Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    /// The instance for the next message, see [`Route::with_pick`].
     pub fn pick(&self) -> Option<Member> {
+        self.with_pick(|member| member.cloned())
+    }
+
+    /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
+    /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
         let members = self.members.load();
-        match members.as_slice() {
+        let picked = match members.as_slice() {
             [] => None,
-            [only] => only.is_alive().then(|| only.clone()),
+            [only] => only.is_alive().then_some(only),
             several => {
                 let first = fastrand::usize(..several.len());
                 let second = (first + fastrand::usize(1..several.len())) % several.len();
                 let (first, second) = (&several[first], &several[second]);
-                let better = match (first.is_alive(), second.is_alive()) {
-                    (true, true) if second.load() < first.load() => second,
-                    (true, _) => first,
-                    (false, true) => second,
-                    (false, false) => several.iter().find(|member| member.is_alive())?,
-                };
-                Some(better.clone())
+                match (first.is_alive(), second.is_alive()) {
+                    (true, true) if second.load() < first.load() => Some(second),
+                    (true, _) => Some(first),
+                    (false, true) => Some(second),
+                    (false, false) => several.iter().find(|member| member.is_alive()),
+                }
             }
-        }
+        };
+        f(picked)
     }
 
     /// Waits until there is an instance to call. Works on any executor.

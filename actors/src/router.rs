@@ -9,7 +9,6 @@ use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFutur
 use meshzero_proto::directory::Filter;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::limits::Limits;
 use tokio::sync::oneshot;
 
 use crate::discovery::{Discovery, Seek, Watch, Withdraw};
@@ -18,12 +17,13 @@ use crate::keeper::Keeper;
 use crate::own::Own;
 use crate::route::{Route, Target};
 use crate::service::Service;
+use crate::traffic::Carrying;
 
 /// One per node.
 pub struct Router {
     hello: Hello,
     discovery: Addr<Discovery>,
-    limits: Arc<Limits>,
+    carrying: Carrying,
     own: Arc<Own>,
     ending: Arc<Ending>,
     offered: HashMap<InstanceId, Offered>,
@@ -44,12 +44,12 @@ impl Router {
     pub fn new(
         hello: Hello,
         discovery: Addr<Discovery>,
-        limits: Arc<Limits>,
+        carrying: Carrying,
         own: Arc<Own>,
         ending: Arc<Ending>,
     ) -> Self {
         let hello = Hello { purpose: Purpose::Requests, ..hello };
-        Self { hello, discovery, limits, own, ending, offered: HashMap::new(), routes: HashMap::new() }
+        Self { hello, discovery, carrying, own, ending, offered: HashMap::new(), routes: HashMap::new() }
     }
 }
 
@@ -156,7 +156,7 @@ impl Handler<Follow> for Router {
             ending: Arc::clone(&self.ending),
             discovery: self.discovery.clone(),
             hello: self.hello.clone(),
-            limits: Arc::clone(&self.limits),
+            carrying: self.carrying.clone(),
         };
         match target {
             Target::Name(name) => {

@@ -9,16 +9,21 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::delivery::Delivery;
 use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
+use crate::traffic::Carrying;
 
 /// The way into an actor of any type.
 pub trait Entry: Send + Sync {
-    /// Hands a message to the handler with this number. Called on the node's thread, in order of arrival.
-    fn deliver(&self, slot: usize, inbound: Inbound);
+    /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
+    fn deliver(&self, delivery: Delivery);
+
+    /// Hands a message that came in another way to the handler with this number. Called on the service's thread.
+    fn deliver_alone(&self, slot: usize, inbound: Inbound);
 
     /// Takes no more messages; those that were taken are still handled.
     fn close(&self);
@@ -67,18 +72,21 @@ pub struct Service {
     doors: Vec<AnyDoor>,
     permits: Arc<Semaphore>,
     ending: Ending,
+    /// What its connections have in common with others of the node.
+    pub(crate) carrying: Carrying,
 }
 
 impl Service {
     pub(crate) fn new(
         identity: Identity,
-        limits: Arc<Limits>,
+        carrying: Carrying,
         publisher: Publisher,
         messages: Vec<MessageInfo>,
         catalogue: Catalogue,
         entry: Arc<dyn Entry>,
         doors: Vec<AnyDoor>,
     ) -> Self {
+        let limits = Arc::clone(&carrying.limits);
         let permits = Arc::new(Semaphore::new(limits.mailbox));
         Self {
             identity,
@@ -90,6 +98,7 @@ impl Service {
             doors,
             permits,
             ending: Ending::default(),
+            carrying,
         }
     }
 
@@ -112,6 +121,26 @@ impl Service {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
+    /// Waits for a place among the unfinished messages as [`Service::permit`] does, and takes as many more as are free at
+    /// once, `wanted` in all at most.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn permits(&self, wanted: usize) -> Option<OwnedSemaphorePermit> {
+        let at_once = |wanted| {
+            Arc::clone(&self.permits).try_acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX)).ok()
+        };
+        if let Some(permits) = at_once(wanted) {
+            return Some(permits);
+        }
+        let mut permits = self.permit().await?;
+        let free = self.permits.available_permits().min(wanted.saturating_sub(1));
+        if let Some(more) = at_once(free) {
+            permits.merge(more);
+        }
+        Some(permits)
+    }
+
     /// A place among the unfinished messages, if one is free.
     pub fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).try_acquire_owned().ok()
@@ -122,10 +151,17 @@ impl Service {
         self.limits.mailbox.saturating_sub(self.permits.available_permits())
     }
 
-    /// The entrance for messages of type `M` that are known as `name`, if the service has one.
-    pub fn door<M: NetMessage>(&self, name: &str) -> Option<&Door<M>> {
-        let slot = self.messages.iter().position(|info| &*info.name == name)?;
-        self.doors.get(slot)?.downcast_ref()
+    /// The entrance for messages of type `M` that are known as `name`, or by the type's own name, if the service has one.
+    pub fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&Door<M>> {
+        let mut doors = self.messages.iter().zip(&self.doors);
+        doors.find_map(|(info, door)| {
+            let door = door.downcast_ref()?;
+            let is_meant = match name {
+                Some(name) => info.name == *name,
+                None => *info.name == *info.message.name(),
+            };
+            is_meant.then_some(door)
+        })
     }
 
     /// The number of the message type `name`, if the service handles it.
@@ -133,9 +169,14 @@ impl Service {
         self.messages.iter().position(|info| &*info.name == name)
     }
 
-    /// Hands over an encoded message. To be called on the node's thread.
-    pub fn deliver(&self, slot: usize, inbound: Inbound) {
-        self.entry.deliver(slot, inbound);
+    /// Hands over what one connection brought. To be called on the service's thread.
+    pub(crate) fn deliver(&self, delivery: Delivery) {
+        self.entry.deliver(delivery);
+    }
+
+    /// Hands over an encoded message. To be called on the service's thread.
+    pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
+        self.entry.deliver_alone(slot, inbound);
     }
 
     /// Waits until every message that was taken is finished. Those that wait for a place wait behind this.

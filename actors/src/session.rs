@@ -2,20 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::{Buf, Bytes};
-use meshzero_proto::frame::{self, Frame, Header, Kind};
+use bytes::Bytes;
+use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::news::{Next, Subscribe};
 use meshzero_proto::refusal::Refusal;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::answers::Answers;
+use crate::delivery::{self, Delivery};
 use crate::describe;
-use crate::inbound::{self, Answers, Inbound, ReplyTo};
+use crate::inbound;
 use crate::incoming::{Incoming, IncomingError};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Pace};
 use crate::publisher::{Feed, Item};
 use crate::service::Service;
 
@@ -46,12 +48,13 @@ pub(crate) async fn serve(
     hello: &Hello,
     service: Arc<Service>,
 ) -> Result<(), SessionError> {
-    let (reader, mut writer) = stream.into_split();
-    let outbox = Arc::new(Outbox::new(service.limits.send_queue_bytes));
+    let (reader, writer) = stream.into_split();
+    let carrying = service.carrying.clone();
+    let outbox = Arc::new(Outbox::new(writer, service.limits.send_queue_bytes, &carrying));
     let max_reply = service.limits.message_bytes.min(hello.message_bytes as usize);
     let session = Session {
         answers: Arc::new(Answers::new(Arc::clone(&outbox), service.limits.requests_in_flight, max_reply)),
-        incoming: Incoming::new(reader, service.limits.message_bytes),
+        incoming: Incoming::new(reader, service.limits.message_bytes, &carrying),
         outbox,
         service,
     };
@@ -67,7 +70,7 @@ pub(crate) async fn serve(
     };
     // The writer ends when the outbox is closed and written, or when the socket fails; then reading fails as well.
     let (read, written) = tokio::join!(read, async {
-        let written = outbox.write_to(&mut writer).await;
+        let written = outbox.keep_writing().await;
         outbox.close();
         written
     });
@@ -86,66 +89,88 @@ impl Session {
     async fn requests(mut self) -> Result<(), SessionError> {
         self.tell(Kind::Catalogue, 0, &self.service.catalogue.to_bytes());
         loop {
-            let frame = tokio::select! {
+            let frames = tokio::select! {
                 biased;
-                frame = self.incoming.next() => frame?,
+                frames = self.incoming.batch() => frames?,
                 // What has been answered is still written.
                 () = self.service.closed() => return Ok(()),
             };
-            let Some(Frame { header, payload }) = frame else { return Ok(()) };
+            let Some(frames) = frames else { return Ok(()) };
+            let arrived = Instant::now();
+            let messages = self.look_through(&frames)?;
+            self.deliver(frames, messages, arrived).await;
+        }
+    }
+
+    /// Does what can be done without the service, and counts the messages for it. A request that was cancelled in the
+    /// same breath is not handled.
+    fn look_through(&self, frames: &[u8]) -> Result<usize, SessionError> {
+        let mut messages = 0;
+        for (header, payload) in Frames::new(frames) {
             match header.kind {
-                Kind::Request => self.request(header, payload).await?,
-                Kind::Tell => self.deliver(header, payload, None, None).await,
-                Kind::Cancel => drop(self.answers.forget(header.id)),
+                Kind::Request => {
+                    messages += 1;
+                    if delivery::request(payload).is_none() {
+                        let problem = "it ends before its message begins".to_owned();
+                        return Err(SessionError::Invalid { kind: Kind::Request, problem });
+                    }
+                    if !self.answers.owed.owe(header.id) {
+                        self.answers.refuse(header.id, &Refusal::Busy);
+                    } else if let Some(message) = self.unknown(header)
+                        && self.answers.owed.forget(header.id)
+                    {
+                        let handles = self.service.handles();
+                        self.answers.refuse(header.id, &Refusal::NoHandler { message, handles });
+                    }
+                }
+                Kind::Tell => {
+                    messages += 1;
+                    if let Some(message) = self.unknown(header) {
+                        tracing::warn!(%message, "dropped a message that nothing handles");
+                    }
+                }
+                Kind::Cancel => drop(self.answers.owed.forget(header.id)),
                 Kind::Describe => {
                     self.tell(Kind::Reply, header.id, &describe::describe(&self.service).to_bytes())
                 }
                 other => return Err(SessionError::OutOfPlace(other)),
             }
         }
+        Ok(messages)
     }
 
-    async fn request(&self, header: Header, mut payload: Bytes) -> Result<(), SessionError> {
-        let within = payload
-            .try_get_u32_le()
-            .map_err(|error| SessionError::Invalid { kind: Kind::Request, problem: error.to_string() })?;
-        let deadline = (within > 0).then(|| Instant::now() + Duration::from_millis(within.into()));
-        if !self.answers.owe(header.id) {
-            self.answers.refuse(header.id, &Refusal::Busy);
-            return Ok(());
+    /// What to call a message type that the service does not have.
+    fn unknown(&self, header: Header) -> Option<String> {
+        match self.service.catalogue.entry(usize::from(header.slot)) {
+            Some(_) => None,
+            None => Some(format!("message type number {}", header.slot)),
         }
-        let preferred = inbound::encoding(header.flags, frame::REPLY_BINCODE);
-        let reply = ReplyTo::wire(Arc::clone(&self.answers), header.id, preferred);
-        self.deliver(header, payload, Some(reply), deadline).await;
-        Ok(())
     }
 
-    /// Hands a message to the service, when that has room for it. Until then nothing more is read, and the sender
-    /// feels it.
-    async fn deliver(
-        &self,
-        header: Header,
-        payload: Bytes,
-        reply: Option<ReplyTo>,
-        deadline: Option<Instant>,
-    ) {
-        let slot = usize::from(header.slot);
-        if self.service.catalogue.entry(slot).is_none() {
-            let message = format!("message type number {slot}");
-            match reply {
-                Some(reply) => reply.refuse(Refusal::NoHandler { message, handles: self.service.handles() }),
-                None => tracing::warn!(%message, "dropped a message that nothing handles"),
-            }
-            return;
+    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the
+    /// sender feels it.
+    async fn deliver(&self, mut frames: Bytes, mut messages: usize, arrived: Instant) {
+        while messages > 0 {
+            let Some(permit) = self.service.permits(messages).await else {
+                return self.refuse_all(&frames);
+            };
+            messages -= permit.num_permits();
+            let rest = if messages == 0 {
+                Bytes::new()
+            } else {
+                frames.split_off(end(&frames, permit.num_permits()))
+            };
+            self.service.deliver(Delivery::new(frames, arrived, Arc::clone(&self.answers), permit));
+            frames = rest;
         }
-        let Some(permit) = self.service.permit().await else {
-            if let Some(reply) = reply {
-                reply.refuse(Refusal::Draining);
+    }
+
+    fn refuse_all(&self, frames: &[u8]) {
+        for (header, _) in Frames::new(frames) {
+            if header.kind == Kind::Request && self.answers.owed.forget(header.id) {
+                self.answers.refuse(header.id, &Refusal::Draining);
             }
-            return;
-        };
-        let encoding = inbound::encoding(header.flags, frame::BINCODE);
-        self.service.deliver(slot, Inbound { payload, encoding, reply, deadline, permit });
+        }
     }
 
     async fn news(mut self) -> Result<(), SessionError> {
@@ -202,11 +227,23 @@ impl Session {
 
     fn tell(&self, kind: Kind, id: u64, payload: &[u8]) {
         // Once the connection is closed nobody listens, and the reader is about to find out.
-        let _ = self.outbox.push::<std::convert::Infallible>(|out| {
+        let _ = self.outbox.push::<std::convert::Infallible>(Pace::Gathered, |out| {
             frame::write(out, Header::new(kind, id), payload);
             Ok(())
         });
     }
+}
+
+/// Where the first `messages` messages in `frames` end.
+fn end(frames: &[u8], messages: usize) -> usize {
+    let mut rest = Frames::new(frames);
+    let mut seen = 0;
+    while seen < messages
+        && let Some((header, _)) = rest.next()
+    {
+        seen += usize::from(delivery::is_message(&header));
+    }
+    frames.len() - rest.left()
 }
 
 /// Moves news from the backlog to the connection as fast as that takes them; returns when there will be none.
@@ -222,7 +259,7 @@ async fn pump(id: u64, feed: &Feed, filled: &Notify, outbox: &Outbox) {
             filled.notified().await;
             continue;
         };
-        let pushed = outbox.push::<std::convert::Infallible>(|out| {
+        let pushed = outbox.push::<std::convert::Infallible>(Pace::Gathered, |out| {
             match next {
                 Next::Item(item) => write_item(out, id, &item),
                 Next::Gap(count, reason) => {

@@ -20,6 +20,7 @@ use crate::home::Gone;
 use crate::keeper;
 use crate::node::Node;
 use crate::own::Own;
+use crate::traffic::Carrying;
 
 /// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -73,7 +74,7 @@ pub async fn subscribe(
 #[derive(Clone)]
 struct Parts {
     hello: Hello,
-    limits: Arc<meshzero_proto::limits::Limits>,
+    carrying: Carrying,
     own: Arc<Own>,
     ending: Arc<Ending>,
     discovery: actix::Addr<crate::discovery::Discovery>,
@@ -83,7 +84,7 @@ impl Parts {
     fn of(node: &Node) -> Self {
         Self {
             hello: node.hello(None, Purpose::News),
-            limits: Arc::clone(node.limits()),
+            carrying: node.carrying().clone(),
             own: Arc::clone(node.own()),
             ending: Arc::clone(node.ending()),
             discovery: node.discovery().clone(),
@@ -176,7 +177,7 @@ impl Follower {
             return Feed::local(service, self.subscribe.clone());
         }
         let hello = Hello { instance: expected, ..self.node.hello.clone() };
-        Feed::remote(instance, &hello, &self.subscribe, &self.node.limits).await
+        Feed::remote(instance, &hello, &self.subscribe, &self.node.carrying).await
     }
 
     /// Keeps the feed of one publisher, while it is listed.

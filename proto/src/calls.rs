@@ -98,7 +98,7 @@ impl<T> Calls<T> {
         Ok(CallId::new(index, self.places[index].generation))
     }
 
-    /// Notes that the request's last byte is byte number `end` of the stream, so that [`Calls::drain`] can tell
+    /// Notes that the request's last byte is byte number `end` of the stream, so that [`Calls::end`] can tell
     /// what never left.
     pub fn placed(&mut self, id: CallId, end: u64) {
         if let Some(open) = self.find(id).and_then(|place| place.open.as_mut()) {
@@ -106,31 +106,36 @@ impl<T> Calls<T> {
         }
     }
 
+    /// An open call; `None` if it is not open (any more).
+    pub fn get(&mut self, id: CallId) -> Option<&mut T> {
+        self.find(id)?.open.as_mut().map(|open| &mut open.call)
+    }
+
     /// Closes a call and gives it back; `None` if it is not open (any more).
     pub fn close(&mut self, id: CallId) -> Option<T> {
-        let open = self.find(id)?.open.take()?;
-        self.release(id.index());
+        let place = self.find(id)?;
+        let open = place.open.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.index());
         Some(open.call)
     }
 
-    /// Closes and gives back the calls whose deadline is not after `now`.
-    pub fn expire(&mut self, now: Instant) -> Vec<(CallId, T)> {
+    /// Shows `each` the calls whose deadline is not after `now`, each once. They stay open.
+    pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
-            return Vec::new();
+            return;
         }
-        let mut expired = Vec::new();
         self.earliest = None;
-        for index in 0..self.places.len() {
-            let place = &mut self.places[index];
-            let Some(deadline) = place.open.as_ref().and_then(|open| open.deadline) else { continue };
+        for (index, place) in self.places.iter_mut().enumerate() {
+            let Some(open) = &mut place.open else { continue };
+            let Some(deadline) = open.deadline else { continue };
             if deadline > now {
                 self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-            } else if let Some(open) = place.open.take() {
-                expired.push((CallId::new(index, place.generation), open.call));
-                self.release(index);
+            } else {
+                open.deadline = None;
+                each(CallId::new(index, place.generation), &mut open.call);
             }
         }
-        expired
     }
 
     /// When [`Calls::expire`] should be called next.
@@ -138,28 +143,18 @@ impl<T> Calls<T> {
         self.earliest
     }
 
-    /// Closes all calls, each with whether its request was among the first `written` bytes of the stream: what was
-    /// not can be repeated safely.
-    pub fn drain(&mut self, written: u64) -> Vec<(T, Fate)> {
+    /// Shows `each` all open calls of a stream that has ended, each with whether its request was among the first `written`
+    /// bytes: what was not can be repeated safely. They stay open.
+    pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, Fate)) {
         self.earliest = None;
-        let mut drained = Vec::with_capacity(self.len());
-        for index in 0..self.places.len() {
-            if let Some(open) = self.places[index].open.take() {
-                let fate = if open.end <= written { Fate::Unknown } else { Fate::NotSent };
-                drained.push((open.call, fate));
-                self.release(index);
-            }
+        for open in self.places.iter_mut().filter_map(|place| place.open.as_mut()) {
+            open.deadline = None;
+            each(&mut open.call, if open.end <= written { Fate::Unknown } else { Fate::NotSent });
         }
-        drained
     }
 
     fn find(&mut self, id: CallId) -> Option<&mut Place<T>> {
         self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())
-    }
-
-    fn release(&mut self, index: usize) {
-        self.places[index].generation = self.places[index].generation.wrapping_add(1);
-        self.free.push(index);
     }
 }
 
@@ -181,13 +176,15 @@ mod tests {
     #[test]
     fn a_reply_finds_its_call_once() {
         let mut calls = Calls::new(8);
-        let first = calls.open("first", None).expect("room");
-        let second = calls.open("second", None).expect("room");
-        assert_eq!(calls.close(second), Some("second"));
+        let [first, second] =
+            ["first", "second"].map(|call| calls.open(call.to_owned(), None).expect("room"));
+        calls.get(second).expect("open").push_str(" is open");
+        assert_eq!(calls.close(second).as_deref(), Some("second is open"));
         assert_eq!(calls.close(second), None, "a repeated reply finds nothing");
-        let third = calls.open("third", None).expect("room");
+        let third = calls.open("third".to_owned(), None).expect("room");
         assert_eq!(calls.close(second), None, "nor does it find the call that has the place now");
-        assert_eq!((calls.close(first), calls.close(third)), (Some("first"), Some("third")));
+        assert_eq!(calls.close(first).as_deref(), Some("first"));
+        assert_eq!(calls.close(third).as_deref(), Some("third"));
         assert!(calls.is_empty());
         assert_eq!(calls.close(CallId::from_wire(u64::MAX)), None, "an invented number is no index");
     }
@@ -210,11 +207,16 @@ mod tests {
         let soon = calls.open("soon", Some(at(10))).expect("room");
         calls.open("never", None).expect("room");
         assert_eq!(calls.poll_timeout(), Some(at(10)));
-        assert!(calls.expire(at(9)).is_empty());
-        assert_eq!(calls.expire(at(10)), [(soon, "soon")]);
+        let expired = |calls: &mut Calls<&'static str>, ms| {
+            let mut expired = Vec::new();
+            calls.expire(at(ms), |id, call| expired.push((id, *call)));
+            expired
+        };
+        assert!(expired(&mut calls, 9).is_empty());
+        assert_eq!(expired(&mut calls, 10), [(soon, "soon")]);
         assert_eq!(calls.poll_timeout(), Some(at(50)));
-        assert_eq!(calls.close(late), Some("late"));
-        assert!(calls.expire(at(50)).is_empty());
+        assert_eq!((calls.close(soon), calls.close(late)), (Some("soon"), Some("late")));
+        assert!(expired(&mut calls, 50).is_empty());
         assert_eq!((calls.poll_timeout(), calls.len()), (None, 1));
     }
 
@@ -226,11 +228,12 @@ mod tests {
         calls.open("not even placed", None).expect("room");
         calls.placed(gone, 100);
         calls.placed(half, 200);
-        let fates = calls.drain(150);
+        let mut fates = Vec::new();
+        calls.end(150, |call, fate| fates.push((*call, fate)));
         assert_eq!(
             fates,
             [("gone", Fate::Unknown), ("half", Fate::NotSent), ("not even placed", Fate::NotSent)]
         );
-        assert!(calls.is_empty());
+        assert_eq!(calls.len(), 3, "until their callers have heard of it");
     }
 }

@@ -95,6 +95,20 @@ impl Header {
     pub fn new(kind: Kind, id: u64) -> Self {
         Self { kind, flags: 0, slot: 0, id }
     }
+
+    /// The header at the front of `bytes`, which begin with a length; `None` if they are too few, or the kind is unknown.
+    #[inline]
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        let [_, _, _, _, kind, flags, slot @ .., _, _, _, _, _, _, _, _] = *bytes;
+        let [.., a, b, c, d, e, f, g, h] = *bytes;
+        Some(Self {
+            kind: Kind::from_byte(kind)?,
+            flags,
+            slot: u16::from_le_bytes(slot),
+            id: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        })
+    }
 }
 
 /// One frame as it arrived.
@@ -172,7 +186,43 @@ pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
 /// # Errors
 /// [`FrameError`]: the bytes are not frames of this protocol.
 pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
-    let Some(length) = buffer.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
+    let Some(length) = whole(buffer, limit)? else { return Ok(None) };
+    if buffer.len() < length {
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(length).freeze();
+    let header = Header::read(&frame).expect("the frame is whole and of a known kind");
+    frame.advance(HEADER_BYTES);
+    Ok(Some(Frame { header, payload: frame }))
+}
+
+/// Where the whole frames in some bytes end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes of the whole frames at the front.
+    pub whole: usize,
+    /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
+    pub next: Option<usize>,
+}
+
+/// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
+///
+/// # Errors
+/// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is told by its first bytes.
+pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
+    let mut at = 0;
+    loop {
+        match self::whole(&bytes[at..], limit)? {
+            Some(length) if length <= bytes.len() - at => at += length,
+            next => return Ok(Cut { whole: at, next }),
+        }
+    }
+}
+
+/// The length of the frame that `bytes` begins with, its header included; `None` when that is not known yet.
+#[inline]
+fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+    let Some(length) = bytes.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
         return Ok(None);
     };
     if length < HEADER_BYTES - 4 {
@@ -181,17 +231,41 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
     if length - (HEADER_BYTES - 4) > limit {
         return Err(FrameError::TooLong { announced: length, limit });
     }
-    if buffer.len() < 4 + length {
-        return Ok(None);
+    match bytes.get(4) {
+        Some(byte) if Kind::from_byte(*byte).is_none() => Err(FrameError::UnknownKind(*byte)),
+        _ => Ok(Some(4 + length)),
     }
-    let mut frame = buffer.split_to(4 + length).freeze();
-    frame.advance(4);
-    let byte = frame.get_u8();
-    let flags = frame.get_u8();
-    let slot = frame.get_u16_le();
-    let id = frame.get_u64_le();
-    let kind = Kind::from_byte(byte).ok_or(FrameError::UnknownKind(byte))?;
-    Ok(Some(Frame { header: Header { kind, flags, slot, id }, payload: frame }))
+}
+
+/// The frames in bytes that [`cut`] found whole.
+#[derive(Debug, Clone)]
+pub struct Frames<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    /// The frames in `bytes`; whatever follows the last whole one is left out.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Bytes that are left, those of the next frame included.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = (Header, &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let header = Header::read(self.rest)?;
+        let length = 4 + u32::from_le_bytes(*self.rest.first_chunk()?) as usize;
+        let payload = self.rest.get(HEADER_BYTES..length)?;
+        self.rest = &self.rest[length..];
+        Some((header, payload))
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +296,30 @@ mod tests {
     }
 
     #[test]
+    fn whole_frames_are_cut_from_the_front_and_read_in_order() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, header(), b"first");
+        write(&mut bytes, Header::new(Kind::Describe, 0), b"");
+        let two = bytes.len();
+        write(&mut bytes, header(), b"third");
+        for end in 0..bytes.len() {
+            let cut = cut(&bytes[..end], LIMIT).expect("well-formed");
+            assert_eq!(
+                cut.whole,
+                [0, HEADER_BYTES + 5, two].into_iter().rfind(|whole| *whole <= end).unwrap_or(0)
+            );
+            let known = end - cut.whole >= 4;
+            assert_eq!(cut.next.is_some(), known, "at {end}");
+        }
+        assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: bytes.len(), next: None }));
+        let mut frames = Frames::new(&bytes);
+        assert_eq!(frames.next(), Some((header(), &b"first"[..])));
+        assert_eq!(frames.next(), Some((Header::new(Kind::Describe, 0), &b""[..])));
+        assert_eq!((frames.left(), frames.next()), (HEADER_BYTES + 5, Some((header(), &b"third"[..]))));
+        assert_eq!((frames.left(), frames.next()), (0, None));
+    }
+
+    #[test]
     fn a_payload_that_fails_leaves_nothing_behind() {
         let mut bytes = vec![1, 2, 3];
         let failed = write_with(&mut bytes, header(), |out| {
@@ -242,5 +340,6 @@ mod tests {
         write(&mut bytes, header(), b"");
         bytes[4] = 99;
         assert_eq!(take(&mut BytesMut::from(&bytes[..]), LIMIT), Err(FrameError::UnknownKind(99)));
+        assert_eq!(cut(&bytes, LIMIT), Err(FrameError::UnknownKind(99)));
     }
 }

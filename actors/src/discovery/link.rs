@@ -17,6 +17,7 @@ use tokio::time;
 use super::Discovery;
 use crate::incoming::{Incoming, IncomingError};
 use crate::socket;
+use crate::traffic::Carrying;
 
 /// How long one telling may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
@@ -109,7 +110,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked
     let (reader, writer) = stream.into_split();
     // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
     let ended = tokio::select! {
-        ended = read(Incoming::new(reader, MAX_TOLD_BYTES), link, discovery) => ended,
+        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
         ended = write(writer, out) => ended,
     };
     let ending = match &ended {

@@ -7,6 +7,9 @@ use super::error::EncodeError;
 /// Bytes that there is room for at first: enough for many messages, little enough to be cleared for each.
 const EXPECTED: usize = 256;
 
+/// Parts from this length on are appended: copying them costs more than the room that is made.
+const LONG: usize = 1_024;
+
 /// Appends to a buffer until a bound is reached.
 ///
 /// The buffer is kept longer than what is written, because writing into place is several times as fast for small parts
@@ -33,24 +36,31 @@ impl<'a> Output<'a> {
     #[inline(always)]
     fn add(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
-        if end > self.buffer.len() && !self.grow(end) {
-            return false;
+        if end > self.buffer.len() {
+            return self.add_growing(bytes);
         }
         self.buffer[self.at..end].copy_from_slice(bytes);
         self.at = end;
         true
     }
 
-    /// Makes room up to `end`, and for as much again as was written so far.
+    /// Adds what there is no room for, and makes as much room again as was written so far. What is long is appended as it
+    /// is, not to room that was cleared for it first.
     #[cold]
-    fn grow(&mut self, end: usize) -> bool {
+    fn add_growing(&mut self, bytes: &[u8]) -> bool {
+        let end = self.at.saturating_add(bytes.len());
         let written = end - self.start;
         if written > self.max {
             self.overflowed = true;
             return false;
         }
-        let room = written.saturating_mul(2).min(self.max);
-        self.buffer.resize(self.start + room, 0);
+        self.buffer.truncate(self.at);
+        self.buffer.extend_from_slice(bytes);
+        if bytes.len() < LONG {
+            let room = written.saturating_mul(2).min(self.max);
+            self.buffer.resize(self.start + room, 0);
+        }
+        self.at = end;
         true
     }
 

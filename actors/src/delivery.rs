@@ -1,0 +1,204 @@
+//! Messages that arrived together, on their way into a service.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use meshzero_proto::codec::Encoding;
+use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::refusal::Refusal;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::answers::{Answers, Due};
+use crate::inbound::{self, Inbound};
+
+/// Bytes of a request before its message: the time that remains for it.
+const WITHIN_BYTES: usize = 4;
+
+/// Whole frames as one connection brought them, with a place among the service's unfinished messages for each message
+/// that is left in them. What was taken out is not seen again, even if its handler panics.
+pub struct Delivery {
+    frames: Bytes,
+    /// Where the next frame begins.
+    at: usize,
+    /// Messages that are left.
+    left: usize,
+    has_requests: bool,
+    arrived: Instant,
+    answers: Arc<Answers>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Whether a frame carries a message for a handler.
+pub(crate) fn is_message(header: &Header) -> bool {
+    matches!(header.kind, Kind::Request | Kind::Tell)
+}
+
+/// Divides the payload of a request: the time that remains for it, and the message. `None` if it is too short.
+pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
+    let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
+    let within = u32::from_le_bytes(*within);
+    Some(((within > 0).then(|| Duration::from_millis(within.into())), message))
+}
+
+impl Delivery {
+    /// The messages in `frames`, as many as there are permits.
+    pub(crate) fn new(
+        frames: Bytes,
+        arrived: Instant,
+        answers: Arc<Answers>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let has_requests = Frames::new(&frames).any(|(header, _)| header.kind == Kind::Request);
+        Self { frames, at: 0, left: permit.num_permits(), has_requests, arrived, answers, permit }
+    }
+
+    /// Whether some of the messages have deadlines and want answers.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.has_requests
+    }
+
+    /// The next message that should be handled. Those that nobody waits for any more are passed over, and those whose
+    /// time has run out are refused. An answer is appended to `out`.
+    #[inline]
+    pub(crate) fn next<'a>(&'a mut self, now: Instant, out: &'a mut Vec<u8>) -> Option<Arrived<'a>> {
+        loop {
+            let mut frames = Frames::new(&self.frames[self.at..]);
+            let (header, payload) = frames.next()?;
+            self.at = self.frames.len() - frames.left();
+            let (payload, due, deadline) = match header.kind {
+                Kind::Tell => {
+                    self.left -= 1;
+                    (payload, None, None)
+                }
+                Kind::Request => {
+                    self.left -= 1;
+                    if !self.answers.owed.is_owed(header.id) {
+                        continue;
+                    }
+                    let Some((within, payload)) = request(payload) else { continue };
+                    let deadline = within.map(|within| self.arrived + within);
+                    if deadline.is_some_and(|deadline| deadline <= now) {
+                        if self.answers.owed.forget(header.id) {
+                            self.answers.refuse(header.id, &Refusal::Expired);
+                        }
+                        continue;
+                    }
+                    (payload, Some(header.id), deadline)
+                }
+                _ => continue,
+            };
+            let start = self.frames.len() - frames.left() - payload.len();
+            let preferred = inbound::encoding(header.flags, frame::REPLY_BINCODE);
+            return Some(Arrived {
+                slot: usize::from(header.slot),
+                payload: &self.frames[start..start + payload.len()],
+                encoding: inbound::encoding(header.flags, frame::BINCODE),
+                due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
+                deadline,
+                place: Place::Shared(&mut self.permit),
+                after: self.left,
+                source: &self.frames,
+            });
+        }
+    }
+
+    /// How many messages are left.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// The last tell for which `find` has something, with how many messages come after it. `find` is given the number of
+    /// the handler, the message and its encoding.
+    pub(crate) fn last_tell<T>(
+        &self,
+        find: impl Fn(usize, &[u8], Encoding) -> Option<T>,
+    ) -> Option<(usize, T)> {
+        let messages: Vec<_> =
+            Frames::new(&self.frames[self.at..]).filter(|(header, _)| is_message(header)).collect();
+        messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == Kind::Tell).find_map(
+            |(after, (header, payload))| {
+                let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                Some((after, find(usize::from(header.slot), payload, encoding)?))
+            },
+        )
+    }
+
+    /// Where answers go.
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
+
+    /// Takes the places of the messages that have been taken out and did not keep their own.
+    pub(crate) fn places(&mut self) -> Option<OwnedSemaphorePermit> {
+        let taken_out = self.permit.num_permits().saturating_sub(self.left);
+        self.permit.split(taken_out)
+    }
+}
+
+/// One message on its way into its handler, still encoded.
+pub struct Arrived<'a> {
+    /// The number of its handler.
+    pub slot: usize,
+    /// The encoded message.
+    pub payload: &'a [u8],
+    /// Its encoding.
+    pub encoding: Encoding,
+    /// The way back; `None` for a tell.
+    pub due: Option<Due<'a>>,
+    /// When it is no use handling it any more.
+    pub deadline: Option<Instant>,
+    /// Its place among the service's unfinished messages.
+    pub place: Place<'a>,
+    /// How many messages that arrived with it come after it.
+    pub after: usize,
+    source: &'a Bytes,
+}
+
+/// A message's place among the service's unfinished messages.
+pub enum Place<'a> {
+    /// Given back together with those of the messages that arrived with it.
+    Shared(&'a mut OwnedSemaphorePermit),
+    /// Its own.
+    Own(OwnedSemaphorePermit),
+}
+
+impl Place<'_> {
+    /// The place of a message that is finished later.
+    pub(crate) fn keep(self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Shared(permits) => permits.split(1),
+            Self::Own(permit) => Some(permit),
+        }
+    }
+
+    /// The place of this message, and those of all that arrived before it and did not keep their own. `after` come
+    /// after it.
+    pub(crate) fn keep_all(self, after: usize) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Shared(permits) => permits.split(permits.num_permits().saturating_sub(after)),
+            Self::Own(permit) => Some(permit),
+        }
+    }
+}
+
+impl<'a> Arrived<'a> {
+    /// A message that arrived alone, for the handler `slot`.
+    /// `payload` has been taken out of `inbound`.
+    pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: Inbound) -> Self {
+        let Inbound { encoding, reply, deadline, permit, .. } = inbound;
+        let due = reply.map(Due::from);
+        Self { slot, payload, encoding, due, deadline, place: Place::Own(permit), after: 0, source: payload }
+    }
+
+    /// The message to be kept, whatever becomes of those that arrived with it.
+    pub(crate) fn into_inbound(self) -> Option<Inbound> {
+        Some(Inbound {
+            payload: self.source.slice_ref(self.payload),
+            encoding: self.encoding,
+            reply: self.due.and_then(Due::later),
+            deadline: self.deadline,
+            permit: self.place.keep()?,
+        })
+    }
+}

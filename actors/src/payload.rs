@@ -1,0 +1,48 @@
+//! The bytes of one reply on their way to the caller.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+/// Replies up to this length are copied, which costs less than sharing the buffer that they arrived in.
+const SHORT: usize = 110;
+
+/// An encoded reply.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// A copy: how many bytes, and the bytes.
+    Short(u8, [u8; SHORT]),
+    /// A part of the buffer that it arrived in.
+    Long(Bytes),
+}
+
+impl Payload {
+    /// `part` of what has arrived as `whole`.
+    pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
+        match u8::try_from(part.len()) {
+            Ok(length) if part.len() <= SHORT => {
+                let mut bytes = [0; SHORT];
+                bytes[..part.len()].copy_from_slice(part);
+                Self::Short(length, bytes)
+            }
+            _ => Self::Long(whole.slice_ref(part)),
+        }
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Long(bytes.into())
+    }
+}

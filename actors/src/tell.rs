@@ -1,0 +1,223 @@
+//! One message without a reply, from a caller to an instance behind a route.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::call::{self, Caller, Fault};
+use crate::handler::{Door, Entering};
+use crate::link::{Outward, Unsent};
+use crate::message::NetMessage;
+use crate::node::Node;
+use crate::route::Member;
+use crate::service::Service;
+
+/// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
+/// next, or in the inbox of a service of this process. Nothing happens before the first poll.
+///
+/// # Cancel safety
+/// Dropping the future before it has ended sends nothing.
+pub struct Tell<M: NetMessage> {
+    caller: Arc<Caller>,
+    timeout: Duration,
+    state: State<M>,
+}
+
+enum State<M: NetMessage> {
+    New(M),
+    /// The message is on its way, and others on this thread have their turn first.
+    Told,
+    Waiting(Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>),
+    Ended,
+}
+
+impl<M: NetMessage> Unpin for Tell<M> {}
+
+impl<M: NetMessage> Tell<M> {
+    /// Tells under the type's own name, until the time-out that the limits say.
+    pub fn new(caller: Arc<Caller>, message: M) -> Self {
+        let timeout = caller.node.limits().request_timeout;
+        Self { caller, timeout, state: State::New(message) }
+    }
+
+    /// Who tells.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// How long it may take, from the first poll.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Changes how long it may take. Without effect after the first poll.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    fn begin(&mut self, message: M) -> Result<Begun, M> {
+        self.caller.route.with_pick(|member| match member {
+            Some(Member::Remote(link, _)) => {
+                let outward = Outward { message: &message, name: None, deadline: None };
+                match link.tell_ahead(outward) {
+                    Ok(placed) if placed.wrote_batch => Ok(Begun::Busy),
+                    Ok(_) => Ok(Begun::Told),
+                    // Said with all that there is to say where there is time for it.
+                    Err(_) => Err(message),
+                }
+            }
+            Some(Member::Local(service, _)) => match (service.door::<M>(None), service.try_permit()) {
+                (Some(Door::Inbox(enter)), Some(permit)) => {
+                    enter(message, Entering { reply: None, permit: Some(permit) });
+                    Ok(Begun::Told)
+                }
+                _ => Err(message),
+            },
+            None => Err(message),
+        })
+    }
+}
+
+/// How a message set out.
+enum Begun {
+    Told,
+    /// Together with a whole batch, which took a while.
+    Busy,
+}
+
+impl<M: NetMessage> Future for Tell<M> {
+    type Output = Result<(), Fault>;
+
+    /// # Panics
+    /// When it is polled after it has ended.
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        match std::mem::replace(&mut this.state, State::Ended) {
+            State::New(message) => match this.begin(message) {
+                Ok(Begun::Told) => return Poll::Ready(Ok(())),
+                Ok(Begun::Busy) => {
+                    this.state = State::Told;
+                    task.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(message) => {
+                    let (caller, deadline) = (Arc::clone(&this.caller), call::deadline_in(this.timeout));
+                    this.state =
+                        State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
+                }
+            },
+            State::Told => return Poll::Ready(Ok(())),
+            waiting @ State::Waiting(_) => this.state = waiting,
+            State::Ended => panic!("a tell was polled after it had ended"),
+        }
+        let State::Waiting(waiting) = &mut this.state else { return Poll::Pending };
+        let result = std::task::ready!(waiting.as_mut().poll(task));
+        this.state = State::Ended;
+        Poll::Ready(result)
+    }
+}
+
+async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Instant>) -> Result<(), Fault> {
+    let Caller { node, route } = caller;
+    let mut alarm = node.alarms().at(deadline);
+    loop {
+        let member = match route.pick() {
+            Some(member) => member,
+            None => tokio::select! {
+                member = route.ready() => member,
+                () = &mut alarm => return Err(call::nobody(route)),
+                // With the node its alarm clock has gone.
+                () = node.ending().come() => return Err(call::left()),
+            },
+        };
+        match member {
+            Member::Remote(link, _) => {
+                let turn = tokio::select! {
+                    turn = link.room_to_tell() => turn,
+                    () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
+                };
+                let Some(turn) = turn else { continue };
+                let outward = Outward { message: &message, name: None, deadline: None };
+                match link.tell(turn, outward) {
+                    Ok(_) => return Ok(()),
+                    Err(Unsent::Closed) => {}
+                    Err(unsent) => return Err(call::why::<M>(unsent, &link, None)),
+                }
+            }
+            Member::Local(service, _) => {
+                let permit = tokio::select! {
+                    permit = service.permit() => permit,
+                    () = &mut alarm => {
+                        return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
+                    }
+                };
+                // Without a permit the service has closed meanwhile.
+                let Some(permit) = permit else { continue };
+                return match tell_here(node, &service, message, permit) {
+                    Ok(()) => Ok(()),
+                    Err(Untold::Fault(fault)) => Err(fault),
+                    Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
+                    Err(Untold::Nobody(_)) => Err(Fault::NotSent("the actor has stopped".to_owned())),
+                };
+            }
+        }
+    }
+}
+
+/// Why a tell did not set out; the message comes back.
+#[derive(Debug)]
+pub enum Untold<M> {
+    /// As much is under way as may be.
+    Full(M),
+    /// No instance is connected.
+    Nobody(M),
+    /// The service does not handle it, or it cannot be encoded.
+    Fault(Fault),
+}
+
+/// Sends `message` without a reply, if there is room at once.
+///
+/// # Errors
+/// [`Untold`]; no instance will see the message.
+pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
+    let Caller { node, route } = caller;
+    match route.pick() {
+        None => Err(Untold::Nobody(message)),
+        Some(Member::Remote(link, _)) => {
+            let outward = Outward { message: &message, name: None, deadline: None };
+            match link.try_tell(outward) {
+                Ok(_) => Ok(()),
+                Err(Unsent::Closed) => Err(Untold::Nobody(message)),
+                Err(Unsent::Full) => Err(Untold::Full(message)),
+                Err(unsent) => Err(Untold::Fault(call::why::<M>(unsent, &link, None))),
+            }
+        }
+        Some(Member::Local(service, _)) => match service.try_permit() {
+            Some(permit) => tell_here(node, &service, message, permit),
+            None => Err(Untold::Full(message)),
+        },
+    }
+}
+
+fn tell_here<M: NetMessage>(
+    node: &Node,
+    service: &Arc<Service>,
+    message: M,
+    permit: OwnedSemaphorePermit,
+) -> Result<(), Untold<M>> {
+    match service.door::<M>(None) {
+        Some(Door::Inbox(enter)) => {
+            enter(message, Entering { reply: None, permit: Some(permit) });
+            Ok(())
+        }
+        Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
+            actix::prelude::SendError::Full(message) => Untold::Full(message),
+            actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
+        }),
+        None => call::enter_encoded(node, service, None, &message, None, permit).map_err(Untold::Fault),
+    }
+}

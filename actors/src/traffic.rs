@@ -1,0 +1,65 @@
+//! What the message connections of a node have in common: how they wait, and how much they have carried.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use meshzero_proto::limits::Limits;
+
+/// What the message connections of a node have in common.
+#[derive(Debug, Clone, Default)]
+pub struct Carrying {
+    /// Their bounds.
+    pub limits: Arc<Limits>,
+    /// For how long a connection looks for bytes again and again before its thread may sleep.
+    pub spin: Duration,
+    /// Counts what is carried.
+    pub meter: Arc<Meter>,
+}
+
+/// What the message connections of a node have carried since it joined: requests, replies and news, not discovery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Bytes that have arrived.
+    pub bytes_read: u64,
+    /// Bytes that the system has taken.
+    pub bytes_written: u64,
+    /// System calls that brought bytes.
+    pub reads: u64,
+    /// System calls that took bytes.
+    pub writes: u64,
+}
+
+/// The counters of one node.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Meter {
+    /// Counts one read.
+    pub fn read(&self, bytes: usize) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts one write.
+    pub fn wrote(&self, bytes: usize) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What has been counted so far. While messages flow the four numbers may be from slightly different moments.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_read: self.bytes_read.load(Ordering::Relaxed),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+        }
+    }
+}
