@@ -1,0 +1,42 @@
+//! What the machine allows without a library: `std` is blocking sockets, `tokio` and `tokio-one` are frames with
+//! coalesced writes.
+
+mod blocking;
+mod client;
+mod frames;
+mod server;
+
+use peers_common::{Plan, Result, Role};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> Result {
+    let (plan, control) = peers_common::start()?;
+    match (plan.way.as_str(), plan.role) {
+        ("std", Role::Server) => blocking::server(&plan, &control),
+        ("std", Role::Client) => blocking::client(&plan, &control),
+        ("tokio" | "tokio-one", role) => runtime(&plan)?.block_on(async move {
+            // Spawned, because what runs in `block_on` itself is no task of the workers.
+            let side = async move {
+                match role {
+                    Role::Server => server::run(&plan, &control).await,
+                    Role::Client => client::run(&plan, &control).await,
+                }
+            };
+            tokio::spawn(side).await?
+        }),
+        _ => Err(unknown(&plan)),
+    }
+}
+
+/// `tokio` is tokio's own choice, a worker for each core; `tokio-one` does everything on one thread.
+fn runtime(plan: &Plan) -> Result<Runtime> {
+    let mut builder = match plan.way.as_str() {
+        "tokio-one" => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    Ok(builder.enable_io().build()?)
+}
+
+fn unknown(plan: &Plan) -> Box<dyn std::error::Error + Send + Sync> {
+    format!("no {:?} by {}", plan.load, plan.way).into()
+}

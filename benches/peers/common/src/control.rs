@@ -1,0 +1,165 @@
+//! How a contestant and the runner talk: a line of JSON for each word, over standard input and output.
+
+use std::io::{BufRead, Write, stdin, stdout};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::{Outcome, Plan, Result};
+
+/// How long a contestant may take to end after its input has ended.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What a contestant tells the runner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Told {
+    /// It has started and is connected; nothing is under way yet.
+    Ready {
+        /// Where a server is reached; empty for a client.
+        address: String,
+        /// Other processes which work for it, such as a broker.
+        helpers: Vec<u32>,
+    },
+    /// The measured window begins now.
+    Begin,
+    /// The measured window is over.
+    End,
+    /// So many messages were sent in all.
+    Sent(u64),
+    /// What was measured.
+    Outcome(Outcome),
+}
+
+/// What the runner tells a contestant. The end of the input ends the process.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Both are ready: begin.
+    Go,
+    /// Send no more.
+    Stop,
+    /// The other one has sent so many.
+    Sent(u64),
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    go: bool,
+    sent: Option<u64>,
+    over: bool,
+}
+
+/// The contestant's end of the talk.
+#[derive(Debug, Clone)]
+pub struct Control {
+    state: watch::Receiver<State>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Reads the plan and begins to listen to the runner.
+///
+/// # Errors
+/// There is no plan, or the system gives no thread.
+pub fn start() -> Result<(Plan, Control)> {
+    let plan = Plan::from_arguments()?;
+    let (tell, state) = watch::channel(State::default());
+    let stop = Arc::new(AtomicBool::new(false));
+    let control = Control { state, stop: Arc::clone(&stop) };
+    thread::Builder::new().name("control".to_owned()).spawn(move || listen(&tell, &stop))?;
+    Ok((plan, control))
+}
+
+fn listen(tell: &watch::Sender<State>, stop: &AtomicBool) {
+    for line in stdin().lock().lines().map_while(std::result::Result::ok) {
+        match serde_json::from_str(&line) {
+            Ok(Order::Go) => tell.send_modify(|state| state.go = true),
+            Ok(Order::Stop) => stop.store(true, Ordering::Relaxed),
+            Ok(Order::Sent(count)) => tell.send_modify(|state| state.sent = Some(count)),
+            Err(error) => {
+                eprintln!("an order that cannot be read: {error}");
+                break;
+            }
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    tell.send_modify(|state| state.over = true);
+    // Nobody is left to end this process if it hangs.
+    thread::sleep(FAREWELL);
+    std::process::exit(3);
+}
+
+impl Control {
+    /// Tells that this process has started, and for a server where it is reached.
+    pub fn ready(&self, address: impl ToString) {
+        self.ready_with(address, Vec::new());
+    }
+
+    /// As [`Control::ready`], with other processes whose work counts as this one's.
+    pub fn ready_with(&self, address: impl ToString, helpers: Vec<u32>) {
+        say(&Told::Ready { address: address.to_string(), helpers });
+    }
+
+    /// Waits until both processes are ready. Cancel-safe.
+    pub async fn go(&self) {
+        self.wait(|state| state.go || state.over).await;
+    }
+
+    /// Whether nothing more is to be sent.
+    #[inline]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this process is to end. Cancel-safe.
+    pub async fn over(&self) {
+        self.wait(|state| state.over).await;
+    }
+
+    pub(crate) async fn total(&self) -> u64 {
+        let state = self.wait(|state| state.sent.is_some() || state.over).await;
+        state.sent.unwrap_or(0)
+    }
+
+    pub(crate) fn begin(&self) {
+        say(&Told::Begin);
+    }
+
+    pub(crate) fn end(&self) {
+        say(&Told::End);
+    }
+
+    pub(crate) fn sent(&self, count: u64) {
+        say(&Told::Sent(count));
+    }
+
+    pub(crate) fn outcome(&self, outcome: Outcome) {
+        say(&Told::Outcome(outcome));
+    }
+
+    async fn wait(&self, until: impl FnMut(&State) -> bool) -> State {
+        let mut state = self.state.clone();
+        match state.wait_for(until).await {
+            Ok(state) => *state,
+            // The thread that listens never ends before the process.
+            Err(_) => State { over: true, ..State::default() },
+        }
+    }
+}
+
+/// A line to the runner. If it is gone, so is the reason to go on.
+fn say(told: &Told) {
+    let written = serde_json::to_string(told).map_err(Into::into).and_then(|line| {
+        let mut out = stdout().lock();
+        writeln!(out, "{line}")?;
+        out.flush()
+    });
+    if let Err(error) = written {
+        eprintln!("the runner cannot be told: {error}");
+        std::process::exit(3);
+    }
+}

@@ -1,0 +1,93 @@
+//! The messages of all contestants: a number and bytes, as serde types, or as plain bytes that begin with the number.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteArray;
+
+/// What a message may carry, whatever its size: [`Small`] up to 1 KiB, [`Large`] beyond.
+pub trait Payload: Serialize + DeserializeOwned + Clone + Send + Sync + Unpin + 'static {
+    /// The payload of that number. All large ones share the memory of `body`, which is [`shared_body`].
+    fn new(number: u64, body: &Bytes) -> Self;
+
+    /// Its number.
+    fn number(&self) -> u64;
+}
+
+/// Of which the type of a payload of [`Plan::size`](crate::Plan::size) bytes is chosen: see [`of_size`].
+pub trait WithPayload {
+    /// What comes of it.
+    type Output;
+
+    /// Goes on with the payload's type.
+    fn with<P: Payload>(self) -> Self::Output;
+}
+
+/// Goes on with the type of a payload of so many bytes.
+pub fn of_size<W: WithPayload>(size: usize, then: W) -> W::Output {
+    match size {
+        8 => then.with::<Small<0>>(),
+        64 => then.with::<Small<56>>(),
+        1_024 => then.with::<Small<1_016>>(),
+        _ => then.with::<Large>(),
+    }
+}
+
+/// The body of a payload of so many bytes.
+pub fn shared_body(size: usize) -> Bytes {
+    Bytes::from(vec![FILL; size.saturating_sub(size_of::<u64>())])
+}
+
+/// A message of 8 bytes and `N`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Small<const N: usize> {
+    /// Counts from 0.
+    pub number: u64,
+    /// The rest.
+    pub body: ByteArray<N>,
+}
+
+impl<const N: usize> Payload for Small<N> {
+    #[inline]
+    fn new(number: u64, _: &Bytes) -> Self {
+        Self { number, body: ByteArray::new([FILL; N]) }
+    }
+
+    #[inline]
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// A message of 8 bytes and a body whose memory is shared with all the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Large {
+    /// Counts from 0.
+    pub number: u64,
+    /// The rest.
+    pub body: Bytes,
+}
+
+const FILL: u8 = 0x5a;
+
+impl Payload for Large {
+    fn new(number: u64, body: &Bytes) -> Self {
+        Self { number, body: body.clone() }
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// A message as plain bytes, for libraries that carry nothing else: its number, little end first, and the rest.
+pub fn with_number(number: u64, size: usize) -> Vec<u8> {
+    let mut bytes = vec![FILL; size.max(size_of::<u64>())];
+    bytes[..size_of::<u64>()].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+/// The number with which plain bytes begin, if they are at least so long.
+pub fn number_of(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|number| u64::from_le_bytes(*number))
+}

@@ -1,0 +1,90 @@
+//! What one process is to do in one case.
+
+use std::time::Duration;
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// What one process is to do in one case. The runner passes it as JSON in the first argument.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which of the two processes this is.
+    pub role: Role,
+    /// Which of the ways that a contestant offers, such as `tell` or `news`; the contestant knows their names.
+    pub way: String,
+    /// What is measured.
+    pub load: Load,
+    /// Bytes of a message, its number included.
+    pub size: usize,
+    /// Calls under way at once.
+    pub in_flight: usize,
+    /// Subscribers of the one publisher, all in the client.
+    pub subscribers: usize,
+    /// Services that the server offers; the load goes to one of them.
+    pub services: usize,
+    /// Connections over which the load is spread.
+    pub links: usize,
+    /// The core that the process keeps to; any if `None`.
+    pub core: Option<usize>,
+    /// Time from the first message until the measured window begins, in milliseconds.
+    pub warm_up_ms: u64,
+    /// How long the measured window is, in milliseconds.
+    pub measure_ms: u64,
+    /// What the server told for its address; empty for the server itself.
+    pub at: String,
+}
+
+/// One of the two processes of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Starts first and tells an address.
+    Server,
+    /// Gets that address.
+    Client,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Load {
+    /// One call at a time, each timed.
+    RoundTrip,
+    /// [`Plan::in_flight`] calls at a time, counted.
+    Calls,
+    /// Messages that are not answered, as many as can be received.
+    OneWay,
+    /// As one way, from one publisher to [`Plan::subscribers`] subscribers; deliveries are counted.
+    FanOut,
+}
+
+impl Plan {
+    /// Reads the plan from the first argument of this process, and keeps the process to its core.
+    ///
+    /// # Errors
+    /// The argument is missing or no plan, or the core does not exist.
+    pub fn from_arguments() -> Result<Self> {
+        let text =
+            std::env::args().nth(1).ok_or("the runner starts this program, with a plan as argument")?;
+        let plan: Self = serde_json::from_str(&text)?;
+        if let Some(core) = plan.core {
+            let mut cores = CpuSet::new();
+            cores.set(core);
+            // The threads that are started later inherit it.
+            sched_setaffinity(None, &cores)?;
+        }
+        Ok(plan)
+    }
+
+    /// Time from the first message until the measured window begins.
+    pub fn warm_up(&self) -> Duration {
+        Duration::from_millis(self.warm_up_ms)
+    }
+
+    /// How long the measured window is.
+    pub fn measure(&self) -> Duration {
+        Duration::from_millis(self.measure_ms)
+    }
+}

@@ -1,0 +1,57 @@
+//! meshzero through its public API: calls, tells and news between two processes, and calls within one.
+
+mod client;
+mod inproc;
+mod messages;
+mod news;
+mod server;
+
+use meshzero::{Limits, Mesh};
+use peers_common::{Control, Load, Payload, Plan, Result, Role, WithPayload, of_size};
+
+fn main() -> Result {
+    let (plan, control) = peers_common::start()?;
+    actix::System::new().block_on(of_size(plan.size, Run { plan: plan.clone(), control }))
+}
+
+struct Run {
+    plan: Plan,
+    control: Control,
+}
+
+impl WithPayload for Run {
+    type Output = std::pin::Pin<Box<dyn Future<Output = Result>>>;
+
+    fn with<P: Payload>(self) -> Self::Output {
+        Box::pin(async move { run::<P>(&self.plan, &self.control).await })
+    }
+}
+
+async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
+    match (plan.way.as_str(), plan.role, plan.load) {
+        ("inproc", Role::Client, Load::Calls) => inproc::through_the_mesh::<P>(plan, control).await,
+        ("actix", Role::Client, Load::Calls) => inproc::through_actix::<P>(plan, control).await,
+        ("news", Role::Server, _) => news::publish::<P>(plan, control).await,
+        ("news", Role::Client, _) => news::subscribe::<P>(plan, control).await,
+        (_, Role::Server, Load::RoundTrip | Load::Calls) => server::echo::<P>(control).await,
+        (_, Role::Server, Load::OneWay) => server::receive::<P>(plan, control).await,
+        (_, Role::Client, Load::RoundTrip) => client::round_trips::<P>(plan, control).await,
+        (_, Role::Client, Load::Calls) => client::calls::<P>(plan, control).await,
+        (_, Role::Client, Load::OneWay) => client::tell::<P>(plan, control).await,
+        (way, _, load) => Err(format!("no {load:?} by {way}").into()),
+    }
+}
+
+/// Joins the mesh of this run. Both processes allow messages of 1 MiB with what is around them, and as many services of
+/// one node as there are.
+async fn join(mesh: &str) -> Result<Mesh> {
+    let mut limits = Limits::default();
+    limits.message_bytes = 2 << 20;
+    limits.instances_per_node = 1_024;
+    Ok(Mesh::join().mesh(mesh).limits(limits).await?)
+}
+
+/// A mesh of the server's own, so that it meets nothing else on this machine.
+async fn found() -> Result<Mesh> {
+    join(&format!("peers-{}", std::process::id())).await
+}

@@ -1,0 +1,51 @@
+//! What travels, and the actors that handle it.
+
+use actix::prelude::*;
+use peers_common::{Payload, Tally};
+use serde::{Deserialize, Serialize};
+
+/// Comes back as it is.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Echo<P>(pub(crate) P);
+
+impl<P: Payload> Message for Echo<P> {
+    type Result = P;
+}
+
+/// Needs no answer.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Tell<P>(pub(crate) P);
+
+impl<P: Payload> Message for Tell<P> {
+    type Result = ();
+}
+
+/// Answers.
+pub(crate) struct Echoes;
+
+impl Actor for Echoes {
+    type Context = Context<Self>;
+}
+
+impl<P: Payload> Handler<Echo<P>> for Echoes {
+    type Result = MessageResult<Echo<P>>;
+
+    fn handle(&mut self, Echo(payload): Echo<P>, _: &mut Context<Self>) -> MessageResult<Echo<P>> {
+        MessageResult(payload)
+    }
+}
+
+/// Checks the number of what it is told.
+pub(crate) struct Receiver(pub(crate) Tally);
+
+impl Actor for Receiver {
+    type Context = Context<Self>;
+}
+
+impl<P: Payload> Handler<Tell<P>> for Receiver {
+    type Result = ();
+
+    fn handle(&mut self, Tell(payload): Tell<P>, _: &mut Context<Self>) {
+        self.0.take(payload.number());
+    }
+}

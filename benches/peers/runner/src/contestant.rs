@@ -1,0 +1,113 @@
+//! The contestants: which crate, which way of using it, and which cases it can do.
+
+/// One library, used in one way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Contestant {
+    /// What the command line calls it.
+    pub(crate) id: &'static str,
+    /// What the tables call it.
+    pub(crate) title: &'static str,
+    /// The crate that builds it, and its program.
+    pub(crate) package: &'static str,
+    /// What its plan calls the way.
+    pub(crate) way: &'static str,
+    /// The cases it takes part in, as on the command line.
+    pub(crate) cases: &'static [&'static str],
+    pub(crate) processes: Processes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processes {
+    /// A server and a client.
+    Two,
+    /// The client alone.
+    One,
+}
+
+const CALLS: &[&str] = &["rtt-*", "calls64-*"];
+const ONE_WAY: &[&str] = &["oneway*"];
+const NEWS: &[&str] = &["oneway*", "fanout8"];
+const GROWTH: &[&str] = &["oneway*", "services*", "links*"];
+const ALL: &[&str] = &["rtt-*", "calls64-*", "oneway*", "fanout8"];
+
+/// Every contestant, in the order in which they are run and shown.
+pub(crate) const ALL_CONTESTANTS: &[Contestant] = &[
+    two("bare-std", "bare std (blocking sockets)", "peer-bare", "std", &["rtt-*", "calls64-*", "oneway*"]),
+    two("bare-tokio", "bare tokio (frames, one queue, coalesced writes)", "peer-bare", "tokio", ALL),
+    two("bare-tokio-one", "bare tokio, all on one thread", "peer-bare", "tokio-one", ALL),
+    two("meshzero-call", "meshzero calls", "peer-meshzero", "call", CALLS),
+    two("meshzero-tell", "meshzero tells", "peer-meshzero", "tell", GROWTH),
+    two("meshzero-news", "meshzero news", "peer-meshzero", "news", NEWS),
+    two(
+        "meshzero-foreign",
+        "meshzero tells, to an `Addr` of the user's",
+        "peer-meshzero",
+        "foreign",
+        ONE_WAY,
+    ),
+    two("meshzero-thread", "meshzero tells, from another thread", "peer-meshzero", "thread", ONE_WAY),
+    one("meshzero-inproc", "meshzero, a call in the same process", "peer-meshzero", "inproc"),
+    one("actix-inproc", "actix `send` on the same arbiter", "peer-meshzero", "actix"),
+];
+
+const fn two(
+    id: &'static str,
+    title: &'static str,
+    package: &'static str,
+    way: &'static str,
+    cases: &'static [&'static str],
+) -> Contestant {
+    Contestant { id, title, package, way, cases, processes: Processes::Two }
+}
+
+const fn one(id: &'static str, title: &'static str, package: &'static str, way: &'static str) -> Contestant {
+    Contestant { id, title, package, way, cases: &["inproc"], processes: Processes::One }
+}
+
+impl Contestant {
+    pub(crate) fn does(&self, case: &str) -> bool {
+        self.cases.iter().any(|pattern| matches(pattern, case))
+    }
+
+    /// Whether one of the names means this: its id, the id's beginning up to a hyphen, or a pattern.
+    pub(crate) fn is_one_of(&self, names: &[String]) -> bool {
+        let family = |name: &str| self.id.strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        names.is_empty() || names.iter().any(|name| matches(name, self.id) || family(name))
+    }
+}
+
+/// Whether `name` is what `pattern` says, of which a `*` at its end stands for any rest.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case;
+
+    #[test]
+    fn every_pattern_means_a_case() {
+        for contestant in ALL_CONTESTANTS {
+            for pattern in contestant.cases {
+                assert!(
+                    case::all().iter().any(|case| matches(pattern, case.name)),
+                    "{}: {pattern}",
+                    contestant.id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_family_is_named_by_its_beginning() {
+        let named =
+            |name: &str| ALL_CONTESTANTS.iter().filter(|one| one.is_one_of(&[name.to_owned()])).count();
+        assert_eq!(named("bare"), 3);
+        assert_eq!(named("bare-std"), 1);
+        assert_eq!(named("bar"), 0);
+    }
+}
