@@ -308,6 +308,7 @@ pub enum PublishError {
 impl From<PublishFault> for PublishError {
     fn from(fault: PublishFault) -> Self {
         match fault {
+            PublishFault::Topic(error) => Self::Topic(error),
             PublishFault::Encode(error) => Self::Item(error),
             PublishFault::Closed => Self::Closed,
         }

@@ -103,12 +103,12 @@ impl<M: NetMessage> Future for Request<M> {
 
 /// A message without a reply; see [`ServiceRef::tell`](crate::ServiceRef::tell).
 #[must_use = "a message is sent when this is awaited; to send without waiting, use `do_send` or `try_send`"]
-pub struct Tell<M: NetMessage> {
-    tell: tell::Tell<M>,
+pub struct Tell<'a, M: NetMessage> {
+    tell: tell::Tell<'a, M>,
 }
 
-impl<M: NetMessage> Tell<M> {
-    pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
+impl<'a, M: NetMessage> Tell<'a, M> {
+    pub(crate) fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         Self { tell: tell::Tell::new(caller, message) }
     }
 
@@ -120,7 +120,7 @@ impl<M: NetMessage> Tell<M> {
     }
 }
 
-impl<M: NetMessage> Future for Tell<M> {
+impl<M: NetMessage> Future for Tell<'_, M> {
     type Output = Result<(), CallError>;
 
     /// # Panics

@@ -14,7 +14,7 @@ use meshzero_actors::router::Delist;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
-use meshzero_proto::name::{ServiceName, Topic};
+use meshzero_proto::name::ServiceName;
 
 use crate::error::{AdvertiseError, PublishError};
 
@@ -120,6 +120,33 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.publish(topic, item)
     }
 
+    /// Publishes `item` as soon as nobody misses an older one for it: it waits for the slowest of those who subscribed to a
+    /// prefix of `topic`. Those who want the newest item only are not waited for.
+    ///
+    /// This is the way to publish as fast as it is taken. What must not be held up by a slow subscriber is published with
+    /// [`Service::publish`].
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it has ended publishes nothing.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Robot;
+    /// # impl Actor for Robot { type Context = Context<Self>; }
+    /// # async fn run(robot: meshzero::Service<Robot>, film: Vec<[u8; 16]>) -> Result<(), meshzero::PublishError> {
+    /// for picture in film {
+    ///     robot.publish_all("film", &picture).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+        self.publisher.publish_all(topic, item).await
+    }
+
     /// What to publish with, for an actor or a thread of its own.
     pub fn publisher(&self) -> Publisher {
         self.publisher.clone()
@@ -183,8 +210,18 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        self.publisher.publish(&Topic::new(topic)?, item)?;
-        Ok(())
+        Ok(self.publisher.publish(topic.as_ref(), item)?)
+    }
+
+    /// Publishes `item` as soon as every subscriber has room for it, as [`Service::publish_all`].
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has received the item.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it has ended publishes nothing.
+    pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
+        Ok(self.publisher.publish_all(topic.as_ref(), item).await?)
     }
 
     /// How many subscriptions there are at the moment, whatever their prefix.

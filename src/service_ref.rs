@@ -97,8 +97,8 @@ impl ServiceRef {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn tell<M: NetMessage>(&self, message: M) -> Tell<M> {
-        Tell::new(Arc::clone(&self.caller), message)
+    pub fn tell<M: NetMessage>(&self, message: M) -> Tell<'_, M> {
+        Tell::new(&self.caller, message)
     }
 
     /// Sends a message without a reply, if there is room for it at once. That it was sent does not mean that it arrives:

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use meshzero_actors::discovery::List;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::{Route, Target};
 use meshzero_actors::subscriber::{self, Publishers};
-use meshzero_proto::codec::{self, Wire, type_info};
+use meshzero_proto::codec::{self, DecodeLimits, Wire, type_info};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{self, GapReason, Policy};
@@ -28,6 +28,9 @@ use crate::error::{NewsError, SubscribeError};
 
 /// How long is waited for a publisher that is not connected yet.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most items that wait in the mailbox of an actor which they are sent to.
+const FORWARDED: usize = 64;
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -236,37 +239,49 @@ impl<T: Wire> Subscription<T> {
     /// # Cancel safety
     /// Loses nothing.
     pub async fn next(&mut self) -> Option<Result<News<T>, NewsError>> {
-        std::future::poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
+        poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
     }
+}
 
-    /// What a subscriber is told of an event; nothing of items that it asked to be replaced.
-    fn tell(&mut self, from: ServiceName, event: Event) -> Option<Result<News<T>, NewsError>> {
-        match event {
-            Event::Item { topic, encoding, bytes } => {
-                let skipped = self.skipped.remove(&from).unwrap_or(0);
-                Some(match codec::decode(&bytes, encoding, self.node.decode_limits()) {
-                    Ok(item) => Ok(News { topic, item, from, skipped }),
-                    Err(error) => Err(NewsError::Undecodable { from, topic, problem: error.to_string() }),
-                })
-            }
-            Event::Gap(count, GapReason::Superseded) => {
-                *self.skipped.entry(from).or_default() += count;
-                None
-            }
-            Event::Gap(count, GapReason::Overflow) => Some(Err(NewsError::Missed { from, count })),
-            Event::Lost => Some(Err(NewsError::Lost { from })),
+/// What a subscriber is told of an event; nothing of items that it asked to be replaced.
+#[inline]
+fn tell<T: Wire>(
+    skipped: &mut HashMap<ServiceName, u64>,
+    limits: &DecodeLimits,
+    from: &ServiceName,
+    event: Event<'_>,
+) -> Option<Result<News<T>, NewsError>> {
+    let from = || from.clone();
+    match event {
+        Event::Item { topic, encoding, bytes } => {
+            let before = if skipped.is_empty() { None } else { skipped.remove(&from()) };
+            let (topic, skipped) = (topic.clone(), before.unwrap_or(0));
+            Some(match codec::decode(bytes, encoding, limits) {
+                Ok(item) => Ok(News { topic, item, from: from(), skipped }),
+                Err(error) => Err(NewsError::Undecodable { from: from(), topic, problem: error.to_string() }),
+            })
         }
+        Event::Gap(count, GapReason::Superseded) => {
+            *skipped.entry(from()).or_default() += count;
+            None
+        }
+        Event::Gap(count, GapReason::Overflow) => Some(Err(NewsError::Missed { from: from(), count })),
+        Event::Lost => Some(Err(NewsError::Lost { from: from() })),
     }
 }
 
 impl<T: Wire> Stream for Subscription<T> {
     type Item = Result<News<T>, NewsError>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { node, events, skipped, .. } = &mut *self;
+        let limits = node.decode_limits();
         loop {
-            let Some((from, event)) = ready!(self.events.poll_recv(task)) else { return Poll::Ready(None) };
-            if let Some(told) = self.tell(from, event) {
-                return Poll::Ready(Some(told));
+            match ready!(events.poll_take(task, |from, event| tell(skipped, limits, from, event))) {
+                Some(Some(told)) => return Poll::Ready(Some(told)),
+                Some(None) => {}
+                None => return Poll::Ready(None),
             }
         }
     }
@@ -293,25 +308,47 @@ impl<T: Wire> SubscribeTo<T> {
         let recipient = self.recipient;
         let (guard, mut dropped) = oneshot::channel();
         node.home().spawn(move || async move {
-            loop {
-                let news = tokio::select! {
-                    news = subscription.next() => news,
-                    // Only ever dropped, never told.
-                    _ = &mut dropped => return,
-                };
-                match news {
-                    // Waiting for the actor holds up this subscription alone, and then its policy applies.
-                    Some(Ok(news)) => {
-                        if recipient.send(news).await.is_err() {
-                            return;
-                        }
-                    }
-                    Some(Err(error)) => tracing::warn!(%error, "a subscribed actor missed something"),
-                    None => return,
-                }
+            tokio::select! {
+                () = forward(&mut subscription, &recipient) => {}
+                // Only ever dropped, never told.
+                _ = &mut dropped => {}
             }
         })?;
         Ok(SubscriptionGuard { _guard: guard })
+    }
+}
+
+/// Sends news to an actor, until it has stopped or there will be no more.
+async fn forward<T: Wire>(subscription: &mut Subscription<T>, recipient: &Recipient<News<T>>) {
+    while let Some(first) = subscription.next().await {
+        let mut batch = vec![first];
+        poll_fn(|task| {
+            while batch.len() < FORWARDED
+                && let Poll::Ready(Some(news)) = Pin::new(&mut *subscription).poll_next(task)
+            {
+                batch.push(news);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        let mut last = None;
+        for news in batch {
+            match news {
+                Ok(news) => {
+                    if let Some(before) = last.replace(news) {
+                        recipient.do_send(before);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "a subscribed actor missed something"),
+            }
+        }
+        // A mailbox is first in, first out: when the last has been handled, so have those before it. Waiting for the actor
+        // holds up this subscription alone, and then its policy applies.
+        if let Some(last) = last
+            && recipient.send(last).await.is_err()
+        {
+            return;
+        }
     }
 }
 

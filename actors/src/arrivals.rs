@@ -1,6 +1,7 @@
 //! What has arrived for one subscriber, from all its publishers, and waits to be taken.
 //!
-//! A subscriber that asked for the newest item of each topic gets it as of the moment when it takes one, however long
+//! News come and wait as whole frames, as many together as one read has brought, and are divided where they are taken. A
+//! subscriber that asked for the newest item of each topic gets it as of the moment when it takes one, however long
 //! others have waited in front: items are replaced here as well, and not at the publisher alone, where a slow subscriber
 //! is noticed only once the sockets in between are full.
 
@@ -11,25 +12,28 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use meshzero_proto::codec::Encoding;
+use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Kind};
 use meshzero_proto::name::{ServiceName, Topic};
-use meshzero_proto::news::{GapReason, Policy};
+use meshzero_proto::news::{self, GapReason, Policy};
 use tokio::sync::mpsc;
 use tokio::task;
 
-/// Events that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
-const AHEAD: usize = 64;
+use crate::inbound;
+
+/// Batches that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
+const AHEAD: usize = 16;
 
 /// What a subscriber gets.
-#[derive(Debug)]
-pub enum Event {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
     /// An item.
     Item {
         /// What it is about.
-        topic: Topic,
+        topic: &'a Topic,
         /// Its encoding.
         encoding: Encoding,
         /// The encoded item.
-        bytes: Bytes,
+        bytes: &'a [u8],
     },
     /// So many items are missing here.
     Gap(u64, GapReason),
@@ -37,31 +41,43 @@ pub enum Event {
     Lost,
 }
 
-/// Where a subscriber's feeds bring their events.
+/// What waits.
+#[derive(Debug)]
+enum Waiting {
+    /// Whole frames; of a subscriber who wants the newest only, one.
+    Frames(Bytes),
+    Gap(u64, GapReason),
+    Lost,
+}
+
+/// Where a subscriber's feeds bring what comes.
 #[derive(Debug, Clone)]
 pub struct Sink {
-    events: mpsc::Sender<(ServiceName, Event)>,
+    waiting: mpsc::Sender<(ServiceName, Waiting)>,
     newer: Option<Newer>,
 }
 
-/// Where the subscriber takes them. Dropping it ends the subscription.
+/// Where the subscriber takes it. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Arrivals {
-    events: mpsc::Receiver<(ServiceName, Event)>,
+    waiting: mpsc::Receiver<(ServiceName, Waiting)>,
     newer: Option<Newer>,
-    /// The item that follows a gap which was handed out.
-    next: Option<(ServiceName, Event)>,
+    /// What is being taken: whose frames, and where the next one begins.
+    taking: Option<(ServiceName, Bytes, usize)>,
+    /// The topic of the item taken last, which is often that of the next one.
+    topic: Option<Topic>,
 }
 
-/// The topics of which an item waits, each with what has replaced it since. There are no more of them than events
-/// that wait.
+/// The topics of which an item waits, each with what has replaced it since. There are no more of them than items that
+/// wait.
 type Newer = Arc<Mutex<HashMap<Of, Option<Replaced>>>>;
 
-type Of = (ServiceName, Topic);
+/// A publisher and a topic, as bytes that nobody has looked at yet.
+type Of = (ServiceName, Bytes);
 
 #[derive(Debug)]
 struct Replaced {
-    by: Event,
+    by: Bytes,
     items: u64,
 }
 
@@ -69,41 +85,63 @@ struct Replaced {
 pub fn pair(policy: Policy) -> (Sink, Arrivals) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let newer = matches!(policy, Policy::Latest).then(Newer::default);
-    (Sink { events: sender, newer: newer.clone() }, Arrivals { events: receiver, newer, next: None })
+    let sink = Sink { waiting: sender, newer: newer.clone() };
+    (sink, Arrivals { waiting: receiver, newer, taking: None, topic: None })
 }
 
 impl Sink {
-    /// Brings an event, once there is room for it.
+    /// Brings whole frames, once there is room for them.
     ///
     /// # Errors
     /// [`Closed`] when the subscription has ended.
     ///
     /// # Cancel safety
-    /// The event is lost when the future is dropped.
-    pub async fn send(&self, from: &ServiceName, event: Event) -> Result<(), Closed> {
-        match (&self.newer, &event) {
-            (Some(newer), Event::Item { topic, .. }) => {
-                let of = (from.clone(), topic.clone());
-                self.send_newest(newer, of, event).await
+    /// The frames, or some of them, are lost when the future is dropped.
+    pub async fn send(&self, from: &ServiceName, frames: Bytes) -> Result<(), Closed> {
+        let Some(newer) = &self.newer else { return self.wait(from, Waiting::Frames(frames)).await };
+        let mut rest = Frames::new(&frames);
+        let mut begin = 0;
+        while let Some((header, payload)) = rest.next() {
+            let frame = frames.slice(begin..frames.len() - rest.left());
+            begin += frame.len();
+            match (header.kind, news::read_item(payload), news::read_gap(payload)) {
+                (Kind::News, Some((topic, _)), _) => {
+                    let of = (from.clone(), frames.slice_ref(topic));
+                    self.send_newest(newer, of, frame).await?;
+                }
+                (Kind::Gap, _, Some((count, reason))) => self.wait(from, Waiting::Gap(count, reason)).await?,
+                _ => broken(from),
             }
-            _ => self.events.send((from.clone(), event)).await.map_err(|_| Closed),
         }
+        Ok(())
     }
 
-    async fn send_newest(&self, newer: &Newer, of: Of, event: Event) -> Result<(), Closed> {
+    /// Says that the publisher is gone.
+    ///
+    /// # Errors
+    /// [`Closed`] when the subscription has ended.
+    pub async fn lost(&self, from: &ServiceName) -> Result<(), Closed> {
+        self.wait(from, Waiting::Lost).await
+    }
+
+    async fn wait(&self, from: &ServiceName, waiting: Waiting) -> Result<(), Closed> {
+        self.waiting.send((from.clone(), waiting)).await.map_err(|_| Closed)
+    }
+
+    async fn send_newest(&self, newer: &Newer, of: Of, frame: Bytes) -> Result<(), Closed> {
         loop {
             let waits = lock(newer).contains_key(&of);
-            let place = if waits { None } else { Some(self.events.reserve().await.map_err(|_| Closed)?) };
+            let place = if waits { None } else { Some(self.waiting.reserve().await.map_err(|_| Closed)?) };
             // Meanwhile the one may have been taken, or another instance may have brought one.
             match (lock(newer).entry(of.clone()), place) {
                 (Entry::Occupied(mut waits), _) => {
                     let items = waits.get().as_ref().map_or(0, |replaced| replaced.items) + 1;
-                    waits.insert(Some(Replaced { by: event, items }));
+                    waits.insert(Some(Replaced { by: frame, items }));
                     break;
                 }
                 (Entry::Vacant(waits), Some(place)) => {
                     waits.insert(None);
-                    place.send((of.0, event));
+                    place.send((of.0, Waiting::Frames(frame)));
                     break;
                 }
                 (Entry::Vacant(_), None) => {}
@@ -116,12 +154,12 @@ impl Sink {
 
     /// Waits until the subscription has ended.
     pub async fn closed(&self) {
-        self.events.closed().await;
+        self.waiting.closed().await;
     }
 
     /// Whether the subscription has ended.
     pub fn is_closed(&self) -> bool {
-        self.events.is_closed()
+        self.waiting.is_closed()
     }
 }
 
@@ -130,35 +168,92 @@ impl Sink {
 pub struct Closed;
 
 impl Arrivals {
-    /// The next event with the publisher that it comes from; `None` when no publisher is followed any more.
-    pub fn poll_recv(&mut self, task: &mut Context<'_>) -> Poll<Option<(ServiceName, Event)>> {
-        if let Some(next) = self.next.take() {
-            return Poll::Ready(Some(next));
-        }
-        let arrived = ready!(self.events.poll_recv(task));
-        let (Some(newer), Some((from, Event::Item { topic, .. }))) = (&self.newer, &arrived) else {
-            return Poll::Ready(arrived);
-        };
-        let replaced = lock(newer).remove(&(from.clone(), topic.clone())).flatten();
-        Poll::Ready(match replaced {
-            Some(Replaced { by, items }) => {
-                let from = from.clone();
-                self.next = Some((from.clone(), by));
-                Some((from, Event::Gap(items, GapReason::Superseded)))
+    /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
+    /// more.
+    #[inline]
+    pub fn poll_take<T>(
+        &mut self,
+        task: &mut Context<'_>,
+        take: impl FnOnce(&ServiceName, Event<'_>) -> T,
+    ) -> Poll<Option<T>> {
+        loop {
+            while let Some((from, frames, at)) = &mut self.taking {
+                let mut rest = Frames::new(&frames[*at..]);
+                let Some((header, payload)) = rest.next() else { break };
+                *at = frames.len() - rest.left();
+                match header.kind {
+                    Kind::News => {
+                        if let Some((topic, bytes)) = news::read_item(payload)
+                            && let Some(topic) = known(&mut self.topic, topic)
+                        {
+                            let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                            return Poll::Ready(Some(take(from, Event::Item { topic, encoding, bytes })));
+                        }
+                        broken(from);
+                    }
+                    Kind::Gap => match news::read_gap(payload) {
+                        Some((count, reason)) => {
+                            return Poll::Ready(Some(take(from, Event::Gap(count, reason))));
+                        }
+                        None => broken(from),
+                    },
+                    // Nothing else belongs here, and nothing else is worth losing the news for.
+                    _ => {}
+                }
             }
-            None => arrived,
-        })
+            self.taking = None;
+            let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else {
+                return Poll::Ready(None);
+            };
+            match waiting {
+                Waiting::Frames(frames) => {
+                    let replaced = self.replaced(&from, &frames);
+                    let (newest, items) =
+                        replaced.map_or((frames, 0), |replaced| (replaced.by, replaced.items));
+                    let (from, ..) = self.taking.insert((from, newest, 0));
+                    if items > 0 {
+                        let gap = Event::Gap(items, GapReason::Superseded);
+                        return Poll::Ready(Some(take(from, gap)));
+                    }
+                }
+                Waiting::Gap(count, reason) => {
+                    return Poll::Ready(Some(take(&from, Event::Gap(count, reason))));
+                }
+                Waiting::Lost => return Poll::Ready(Some(take(&from, Event::Lost))),
+            }
+        }
     }
 
-    /// How many events wait.
+    /// What has replaced the item in `frames`, where the newest only is wanted.
+    fn replaced(&self, from: &ServiceName, frames: &Bytes) -> Option<Replaced> {
+        let newer = self.newer.as_ref()?;
+        let (topic, _) = news::read_item(frames.get(HEADER_BYTES..)?)?;
+        lock(newer).remove(&(from.clone(), frames.slice_ref(topic)))?
+    }
+
+    /// How many batches wait.
     pub fn len(&self) -> usize {
-        self.events.len() + usize::from(self.next.is_some())
+        self.waiting.len() + usize::from(self.taking.is_some())
     }
 
     /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// The topic with this text, which is `last` if that is the same; `None` if there can be no such topic.
+#[inline]
+fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
+    if !last.as_ref().is_some_and(|last| last.as_bytes() == text) {
+        *last = Some(Topic::new(std::str::from_utf8(text).ok()?).ok()?);
+    }
+    last.as_ref()
+}
+
+#[cold]
+fn broken(from: &ServiceName) {
+    tracing::warn!(%from, "dropped news that make no sense");
 }
 
 /// What a panic has left is whole: every change is one operation.
@@ -172,25 +267,35 @@ mod tests {
 
     use super::*;
 
-    fn item(topic: &str, number: u8) -> Event {
+    fn item(topic: &str, number: u8) -> Bytes {
+        let mut frame = Vec::new();
         let topic = Topic::new(topic).expect("a topic");
-        Event::Item { topic, encoding: Encoding::Bincode, bytes: Bytes::copy_from_slice(&[number]) }
+        let written = news::write_item::<()>(&mut frame, &topic, |out| {
+            out.push(number);
+            Ok(frame::BINCODE)
+        });
+        written.expect("it cannot fail");
+        frame.into()
     }
 
     /// What is taken, as text: who, topic and number, or how many are missing.
     async fn take(arrivals: &mut Arrivals) -> String {
-        match poll_fn(|task| arrivals.poll_recv(task)).await {
-            Some((from, Event::Item { topic, bytes, .. })) => format!("{from} {topic} {}", bytes[0]),
-            Some((from, Event::Gap(count, _))) => format!("{from} -{count}"),
-            Some((from, Event::Lost)) => format!("{from} lost"),
-            None => "end".to_owned(),
-        }
+        let text = |from: &ServiceName, event: Event<'_>| match event {
+            Event::Item { topic, bytes, .. } => format!("{from} {topic} {}", bytes[0]),
+            Event::Gap(count, _) => format!("{from} -{count}"),
+            Event::Lost => format!("{from} lost"),
+        };
+        poll_fn(|task| arrivals.poll_take(task, text)).await.unwrap_or_else(|| "end".to_owned())
+    }
+
+    fn name(name: &str) -> ServiceName {
+        ServiceName::new(name).expect("a name")
     }
 
     #[actix::test]
     async fn the_newest_is_taken_as_of_the_moment_of_taking() {
         let (sink, mut arrivals) = pair(Policy::Latest);
-        let [a, b] = ["a", "b"].map(|name| ServiceName::new(name).expect("a name"));
+        let [a, b] = ["a", "b"].map(name);
         for number in 0..200 {
             sink.send(&a, item("x", number)).await.expect("open");
         }
@@ -198,11 +303,14 @@ mod tests {
         sink.send(&a, item("y", 2)).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "a -199");
         assert_eq!(take(&mut arrivals).await, "a x 199");
-        sink.send(&b, item("x", 3)).await.expect("open");
-        sink.send(&a, Event::Lost).await.expect("open");
+        sink.send(&b, [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into())
+            .await
+            .expect("open");
+        sink.lost(&a).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "b -1");
         assert_eq!(take(&mut arrivals).await, "b x 3");
         assert_eq!(take(&mut arrivals).await, "a y 2");
+        assert_eq!(take(&mut arrivals).await, "b -7");
         assert_eq!(take(&mut arrivals).await, "a lost");
         drop(sink);
         assert_eq!(take(&mut arrivals).await, "end");
@@ -211,9 +319,9 @@ mod tests {
     #[actix::test]
     async fn all_others_are_kept_in_order_and_hold_up_the_feed() {
         let (sink, mut arrivals) = pair(Policy::default());
-        let a = ServiceName::new("a").expect("a name");
-        for number in 0..AHEAD {
-            sink.send(&a, item("x", number as u8)).await.expect("open");
+        let a = name("a");
+        for number in 0..AHEAD as u8 {
+            sink.send(&a, [item("x", number), item("y", number)].concat().into()).await.expect("open");
         }
         let held_up = poll_fn(|task| {
             let sending = std::pin::pin!(sink.send(&a, item("x", 255)));
@@ -222,8 +330,24 @@ mod tests {
         assert!(held_up.await);
         for number in 0..AHEAD {
             assert_eq!(take(&mut arrivals).await, format!("a x {number}"));
+            assert_eq!(take(&mut arrivals).await, format!("a y {number}"));
         }
         drop(arrivals);
-        assert_eq!(sink.send(&a, Event::Lost).await, Err(Closed));
+        assert_eq!(sink.lost(&a).await, Err(Closed));
+    }
+
+    #[actix::test]
+    async fn news_that_make_no_sense_are_left_out() {
+        let (sink, mut arrivals) = pair(Policy::default());
+        let a = name("a");
+        let mut frames = Vec::new();
+        for payload in [&b""[..], b"\xffshort", b"\x02\xff\xfe1", b"\x001"] {
+            frame::write(&mut frames, frame::Header::new(Kind::News, 0), payload);
+        }
+        frame::write(&mut frames, frame::Header::new(Kind::Gap, 0), b"short");
+        frames.extend_from_slice(&item("x", 1));
+        sink.send(&a, frames.into()).await.expect("open");
+        assert_eq!(take(&mut arrivals).await, "a  49", "a topic may be empty");
+        assert_eq!(take(&mut arrivals).await, "a x 1");
     }
 }

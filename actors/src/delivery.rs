@@ -46,10 +46,10 @@ impl Delivery {
     pub(crate) fn new(
         frames: Bytes,
         arrived: Instant,
+        has_requests: bool,
         answers: Arc<Answers>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let has_requests = Frames::new(&frames).any(|(header, _)| header.kind == Kind::Request);
         Self { frames, at: 0, left: permit.num_permits(), has_requests, arrived, answers, permit }
     }
 

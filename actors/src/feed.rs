@@ -3,23 +3,21 @@
 //! One connection for each subscription lets TCP hold up the publisher's backlog for this subscriber and for no
 //! other: there items are dropped or replaced as the subscriber chose.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Hello;
-use meshzero_proto::name::{ServiceName, Topic};
-use meshzero_proto::news::{GapReason, Next, Subscribe};
+use meshzero_proto::name::ServiceName;
+use meshzero_proto::news::Subscribe;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Notify;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time;
 
-use crate::arrivals::{Event, Sink};
+use crate::arrivals::Sink;
 use crate::dial;
-use crate::inbound;
-use crate::incoming::Incoming;
+use crate::incoming::{Incoming, IncomingError};
+use crate::readers;
 use crate::service::Service;
 use crate::socket;
 use crate::traffic::Carrying;
@@ -35,7 +33,7 @@ pub enum FeedError {
     Dial(#[from] dial::DialError),
     /// The connection ended before the subscription was confirmed.
     #[error("the publisher ended the connection{}", .0.as_ref().map(|error| format!(": {error}")).unwrap_or_default())]
-    Ended(Option<crate::incoming::IncomingError>),
+    Ended(Option<IncomingError>),
     /// As many subscribe as the publisher allows.
     #[error("as many subscribe to it as may")]
     Full,
@@ -47,9 +45,9 @@ pub enum FeedError {
 /// A subscription that the publisher has confirmed.
 pub enum Feed {
     /// In this process.
-    Local(Arc<Service>, Arc<crate::publisher::Feed>, Arc<Notify>),
+    Local(readers::Feed),
     /// Over a connection.
-    Remote(Incoming, tokio::net::tcp::OwnedWriteHalf),
+    Remote(Incoming, OwnedWriteHalf),
 }
 
 impl Feed {
@@ -57,10 +55,8 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError::Full`].
-    pub fn local(service: Arc<Service>, subscribe: Subscribe) -> Result<Self, FeedError> {
-        let filled = Arc::new(Notify::new());
-        let feed = service.publisher.subscribe(subscribe, Arc::clone(&filled)).ok_or(FeedError::Full)?;
-        Ok(Self::Local(service, feed, filled))
+    pub fn local(service: &Service, subscribe: &Subscribe) -> Result<Self, FeedError> {
+        service.publisher.subscribe(subscribe).map(Self::Local).ok_or(FeedError::Full)
     }
 
     /// Subscribes over a connection of its own and waits for the publisher's word.
@@ -80,24 +76,38 @@ impl Feed {
 
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
     pub async fn run(self, from: &ServiceName, sink: &Sink) {
-        match self {
-            Self::Local(service, feed, filled) => {
-                tokio::select! {
-                    () = run_local(&feed, &filled, from, sink) => {}
-                    () = sink.closed() => {}
-                }
-                service.publisher.unsubscribe(&feed);
-            }
-            Self::Remote(incoming, writer) => {
-                tokio::select! {
-                    () = run_remote(incoming, from, sink) => {}
-                    () = sink.closed() => {}
-                }
-                drop(writer);
-            }
+        tokio::select! {
+            () = self.pass_on(from, sink) => {}
+            () = sink.closed() => {}
         }
         // Nobody to tell where this fails.
-        let _ = sink.send(from, Event::Lost).await;
+        let _ = sink.lost(from).await;
+    }
+
+    async fn pass_on(self, from: &ServiceName, sink: &Sink) {
+        match self {
+            Self::Local(feed) => {
+                while let Some(frames) = feed.next().await {
+                    for frames in frames {
+                        if sink.send(from, frames).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+            // The other half is kept, or the connection would be half closed.
+            Self::Remote(mut incoming, _writer) => loop {
+                match incoming.batch().await {
+                    Ok(Some(frames)) => {
+                        if sink.send(from, frames).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(error) => return tracing::debug!(%from, %error, "a subscription was lost"),
+                }
+            },
+        }
     }
 }
 
@@ -125,58 +135,4 @@ async fn connect(
             Err(error) => return Err(FeedError::Ended(Some(error))),
         }
     }
-}
-
-async fn run_local(feed: &crate::publisher::Feed, filled: &Notify, from: &ServiceName, sink: &Sink) {
-    loop {
-        let Some(next) = feed.next() else {
-            if feed.is_closed() {
-                return;
-            }
-            filled.notified().await;
-            continue;
-        };
-        let event = match next {
-            Next::Item(item) => Event::Item { topic: item.topic, encoding: item.encoding, bytes: item.bytes },
-            Next::Gap(count, reason) => Event::Gap(count, reason),
-        };
-        if sink.send(from, event).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn run_remote(mut incoming: Incoming, from: &ServiceName, sink: &Sink) {
-    loop {
-        let frame = match incoming.next().await {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return,
-            Err(error) => return tracing::debug!(%from, %error, "a subscription was lost"),
-        };
-        let event = match frame.header.kind {
-            Kind::News => item(frame),
-            Kind::Gap => gap(frame.payload),
-            // Nothing else belongs here, and nothing else is worth losing the news for.
-            _ => continue,
-        };
-        let Some(event) = event else { return tracing::warn!(%from, "a publisher broke the protocol") };
-        if sink.send(from, event).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn item(Frame { header, mut payload }: Frame) -> Option<Event> {
-    let length = usize::from(payload.try_get_u8().ok()?);
-    if payload.len() < length {
-        return None;
-    }
-    let topic = payload.split_to(length);
-    let topic = Topic::new(std::str::from_utf8(&topic).ok()?).ok()?;
-    Some(Event::Item { topic, encoding: inbound::encoding(header.flags, frame::BINCODE), bytes: payload })
-}
-
-fn gap(mut payload: Bytes) -> Option<Event> {
-    let count = payload.try_get_u64_le().ok()?;
-    Some(Event::Gap(count, GapReason::from_byte(payload.try_get_u8().ok()?)?))
 }

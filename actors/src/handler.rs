@@ -11,7 +11,7 @@ use actix::{
     ResponseActFuture, ResponseFuture,
 };
 use meshzero_proto::catalogue::MessageEntry;
-use meshzero_proto::codec::{self, DecodeLimits, Encoding, TypeInfo};
+use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -154,23 +154,13 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     }
 }
 
-fn decode<'a, M: NetMessage>(
-    arrived: Arrived<'a>,
-    known: &Known<'_>,
-) -> Option<(M, Option<Due<'a>>, Place<'a>)> {
-    let Arrived { payload, encoding, due, place, .. } = arrived;
-    match codec::decode(payload, encoding, known.limits) {
-        Ok(message) => Some((message, due, place)),
-        Err(error) => {
-            let problem = error.to_string();
-            match due {
-                Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
-                None => {
-                    tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode")
-                }
-            }
-            None
-        }
+/// What becomes of a message that does not decode.
+#[cold]
+fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
+    let problem = error.to_string();
+    match due {
+        Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
+        None => tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode"),
     }
 }
 
@@ -179,7 +169,11 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let Some((message, due, place)) = decode::<M>(arrived, known) else { return };
+    let Arrived { payload, encoding, due, place, .. } = arrived;
+    let message: M = match codec::decode(payload, encoding, known.limits) {
+        Ok(message) => message,
+        Err(error) => return undecodable(&error, due, known),
+    };
     match dispatch(actor, context, message) {
         Handled::Now(result) => {
             if let Some(due) = due {
@@ -272,7 +266,11 @@ where
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let Some((message, due, place)) = decode::<M>(arrived, known) else { return };
+    let Arrived { payload, encoding, due, place, .. } = arrived;
+    let message: M = match codec::decode(payload, encoding, known.limits) {
+        Ok(message) => message,
+        Err(error) => return undecodable(&error, due, known),
+    };
     match due {
         Some(due) => enter(addr, message, due.later(), place.keep()),
         None => match place {

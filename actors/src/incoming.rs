@@ -1,13 +1,17 @@
 //! Frames as they arrive on one connection: all that one read brought, at once.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::frame::{self, Cut, Frame, FrameError};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::task;
 
 use crate::traffic::{Carrying, Meter};
 
@@ -121,19 +125,18 @@ impl Incoming {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
-        let mut until = None;
-        loop {
-            let socket: &TcpStream = self.reader.as_ref();
-            match socket.try_read_buf(&mut self.buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                ended => return ended,
-            }
-            let now = Instant::now;
-            if self.spin > Duration::ZERO && now() < *until.get_or_insert_with(|| now() + self.spin) {
-                tokio::task::yield_now().await;
-            } else {
-                socket.readable().await?;
+        // Not by trying first: only a read that may wait notes that the socket is empty, which spares the next one a
+        // system call.
+        let mut read = pin!(self.reader.read_buf(&mut self.buffer));
+        if self.spin > Duration::ZERO {
+            let begun = Instant::now();
+            while begun.elapsed() < self.spin {
+                if let Poll::Ready(read) = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await {
+                    return read;
+                }
+                task::yield_now().await;
             }
         }
+        read.await
     }
 }

@@ -43,6 +43,7 @@ pub mod payload;
 pub mod place;
 pub mod publisher;
 pub mod query;
+pub mod readers;
 pub mod route;
 pub mod router;
 pub mod service;

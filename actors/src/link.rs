@@ -38,18 +38,14 @@ pub struct Link {
     /// What the endpoint handles.
     pub catalogue: Catalogue,
     outbox: Outbox,
-    state: Mutex<State>,
+    calls: Mutex<Calls<Waiting>>,
+    passages: Passages,
     /// Told when a call has ended while others wait for its place.
     freed: Notify,
     earlier: Notify,
     closing: AtomicBool,
     ending: Ending,
     max_bytes: usize,
-}
-
-struct State {
-    calls: Calls<Waiting>,
-    passages: Passages,
 }
 
 /// A call that waits for its end, or for its caller to take note of it.
@@ -140,10 +136,8 @@ impl Link {
             address,
             catalogue,
             outbox: Outbox::new(writer, limits.send_queue_bytes, carrying),
-            state: Mutex::new(State {
-                calls: Calls::new(limits.requests_in_flight),
-                passages: Passages::default(),
-            }),
+            calls: Mutex::new(Calls::new(limits.requests_in_flight)),
+            passages: Passages::default(),
             freed: Notify::new(),
             earlier: Notify::new(),
             closing: AtomicBool::new(false),
@@ -176,7 +170,7 @@ impl Link {
 
     /// How many calls wait for their replies.
     pub fn in_flight(&self) -> usize {
-        self.lock().calls.len()
+        self.lock().len()
     }
 
     /// Ends the connection once what waits has been written.
@@ -199,8 +193,8 @@ impl Link {
         if self.outbox.is_awaited() {
             return Err(Unsent::Full);
         }
-        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, state, id, pace| {
-            let passage = link.passage(state, &message)?;
+        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
+            let passage = link.passage(&message)?;
             Ok(link.outbox.try_push(pace, |out| link.write_request(out, id, passage, &message))?)
         })
     }
@@ -217,7 +211,7 @@ impl Link {
             if self.is_closed() {
                 return None;
             }
-            if !self.lock().calls.is_full() {
+            if !self.lock().is_full() {
                 return Some(turn);
             }
             freed.await;
@@ -234,8 +228,8 @@ impl Link {
         message: Outward<'_, M>,
         caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, state, id, pace| {
-            let passage = link.passage(state, &message)?;
+        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
+            let passage = link.passage(&message)?;
             Ok(turn.push(pace, |out| link.write_request(out, id, passage, &message))?)
         })
     }
@@ -245,7 +239,7 @@ impl Link {
     /// # Errors
     /// [`Unsent`].
     pub fn describe(self: &Arc<Self>, deadline: Option<Instant>, caller: &Waker) -> Result<Reply, Unsent> {
-        self.begin(deadline, caller, |link, _, id, pace| {
+        self.begin(deadline, caller, |link, id, pace| {
             Ok(link.outbox.push(pace, |out| {
                 frame::write(out, Header::new(Kind::Describe, id.to_wire()), b"");
                 Ok(())
@@ -258,7 +252,7 @@ impl Link {
     /// # Errors
     /// [`Unsent`]; the endpoint will not see it.
     pub fn try_tell<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
-        let passage = self.passage(&mut self.lock(), &message)?;
+        let passage = self.passage(&message)?;
         Ok(self.outbox.try_push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
@@ -267,7 +261,7 @@ impl Link {
     /// # Errors
     /// [`Unsent`]; the endpoint will not see it.
     pub fn tell_ahead<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
-        let passage = self.passage(&mut self.lock(), &message)?;
+        let passage = self.passage(&message)?;
         Ok(self.outbox.push_ahead(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
@@ -284,14 +278,14 @@ impl Link {
     /// # Errors
     /// As [`Link::try_tell`], without [`Unsent::Full`].
     pub fn tell<M: NetMessage>(&self, turn: Turn<'_>, message: Outward<'_, M>) -> Result<Placed, Unsent> {
-        let passage = self.passage(&mut self.lock(), &message)?;
+        let passage = self.passage(&message)?;
         Ok(turn.push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     #[inline]
-    fn passage<M: NetMessage>(&self, state: &mut State, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
+    fn passage<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
         let passage = match message.name {
-            None => state.passages.of::<M>(&self.catalogue),
+            None => self.passages.of::<M>(&self.catalogue),
             Some(name) => passages::find::<M>(&self.catalogue, name),
         };
         passage.ok_or(Unsent::NoHandler)
@@ -302,23 +296,23 @@ impl Link {
         self: &Arc<Self>,
         deadline: Option<Instant>,
         caller: &Waker,
-        push: impl FnOnce(&Self, &mut State, CallId, Pace) -> Result<Placed, Unsent>,
+        push: impl FnOnce(&Self, CallId, Pace) -> Result<Placed, Unsent>,
     ) -> Result<Reply, Unsent> {
-        let mut state = self.lock();
+        let mut calls = self.lock();
         // Under the lock: an ended link has ended its calls, and none may be opened after that.
         if self.is_closed() {
             return Err(Unsent::Closed);
         }
-        let before = state.calls.poll_timeout();
+        let before = calls.poll_timeout();
         let waiting = Waiting { caller: caller.clone(), ended: None };
-        let id = state.calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
+        let id = calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
         // A call that is alone has nothing to gain from waiting for others.
-        let pace = if state.calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
-        let mut begun = Begun { state, id, placed: false };
-        let placed = push(self, &mut begun.state, id, pace)?;
+        let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
+        let mut begun = Begun { calls, id, placed: false };
+        let placed = push(self, id, pace)?;
         begun.placed = true;
-        begun.state.calls.placed(id, placed.end);
-        if begun.state.calls.poll_timeout() != before {
+        begun.calls.placed(id, placed.end);
+        if begun.calls.poll_timeout() != before {
             self.earlier.notify_one();
         }
         drop(begun);
@@ -367,7 +361,7 @@ impl Link {
     async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {
         let mut callers = Vec::new();
         while let Some(frames) = incoming.batch().await? {
-            let mut state = self.lock();
+            let mut calls = self.lock();
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {
                     Kind::Reply => {
@@ -380,11 +374,11 @@ impl Link {
                         continue;
                     }
                 };
-                if let Some(waiting) = state.calls.get(CallId::from_wire(header.id)) {
+                if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
                     callers.extend(waiting.end(|| Ended::Answered(outcome)));
                 }
             }
-            drop(state);
+            drop(calls);
             callers.drain(..).for_each(Waker::wake);
         }
         Ok(())
@@ -392,12 +386,12 @@ impl Link {
 
     async fn watch_deadlines(&self) {
         loop {
-            let next = self.lock().calls.poll_timeout();
+            let next = self.lock().poll_timeout();
             tokio::select! {
                 () = self.earlier.notified() => {}
                 () = until(next) => {
                     let mut expired = Vec::new();
-                    self.lock().calls.expire(Instant::now(), |id, waiting| {
+                    self.lock().expire(Instant::now(), |id, waiting| {
                         expired.extend(waiting.end(|| Ended::TimedOut).map(|caller| (id, caller)));
                     });
                     for (id, caller) in expired {
@@ -421,15 +415,15 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half begun, and afterwards none begins.
-        self.lock().calls.end(self.outbox.written(), |waiting, fate| {
+        self.lock().end(self.outbox.written(), |waiting, fate| {
             callers.extend(waiting.end(|| Ended::Lost(fate)));
         });
         self.ending.tell();
         callers.into_iter().for_each(Waker::wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Calls<Waiting>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -467,7 +461,7 @@ impl Deadline {
 
 /// A call whose request is being written. Unless that succeeds, it is closed again.
 struct Begun<'a> {
-    state: MutexGuard<'a, State>,
+    calls: MutexGuard<'a, Calls<Waiting>>,
     id: CallId,
     placed: bool,
 }
@@ -475,7 +469,7 @@ struct Begun<'a> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         if !self.placed {
-            self.state.calls.close(self.id);
+            self.calls.close(self.id);
         }
     }
 }
@@ -504,8 +498,8 @@ pub struct Reply {
 impl Reply {
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
     pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
-        let mut state = self.link.lock();
-        let Some(waiting) = state.calls.get(self.id) else {
+        let mut calls = self.link.lock();
+        let Some(waiting) = calls.get(self.id) else {
             return Poll::Ready(Ended::Lost(Fate::Unknown));
         };
         let Some(ended) = waiting.ended.take() else {
@@ -515,8 +509,8 @@ impl Reply {
             return Poll::Pending;
         };
         self.open = false;
-        state.calls.close(self.id);
-        drop(state);
+        calls.close(self.id);
+        drop(calls);
         self.give_place();
         Poll::Ready(ended)
     }
@@ -539,7 +533,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.open {
-            let waiting = self.link.lock().calls.close(self.id);
+            let waiting = self.link.lock().close(self.id);
             if waiting.is_some_and(|waiting| waiting.ended.is_none()) {
                 self.link.cancel(self.id);
             }

@@ -161,7 +161,7 @@ impl Outbox {
         } else {
             batch.append(frames);
         }
-        self.go_on(state, Pace::AtOnce);
+        self.go_on(state, Pace::AtOnce, true);
     }
 
     /// Appends whole frames without copying them, for the connection's own task to write.
@@ -177,7 +177,7 @@ impl Outbox {
             state.placed += frames.len() as u64;
             state.filling.share(frames);
         }
-        self.go_on(state, Pace::AtOnce);
+        self.go_on(state, Pace::AtOnce, true);
         Ok(())
     }
 
@@ -303,19 +303,24 @@ impl Outbox {
         state.placed += (length - before) as u64;
         let end = state.placed;
         let wrote_batch = pace == Pace::Gathered && length >= FLUSH_BYTES;
-        self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace });
+        self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace }, before == 0);
         Ok(Placed { end, wrote_batch })
     }
 
-    /// Sees to it that what has been appended is written.
-    fn go_on(&self, mut state: MutexGuard<'_, State>, pace: Pace) {
+    /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
+    fn go_on(&self, mut state: MutexGuard<'_, State>, pace: Pace, first: bool) {
         let Some(leaving) = &mut state.leaving else {
             // Whoever writes looks again afterwards.
             return;
         };
         if pace == Pace::Gathered || !leaving.is_empty() {
+            // Where something waited already, the task has been told.
+            let tell = first || !leaving.is_empty();
             drop(state);
-            return self.filled.notify_one();
+            if tell {
+                self.filled.notify_one();
+            }
+            return;
         }
         let mut leaving = std::mem::take(leaving);
         std::mem::swap(&mut leaving, &mut state.filling);

@@ -1,13 +1,18 @@
-//! What one service publishes: its subscribers, each with a backlog of its own, and the items it retains.
+//! What one service publishes: the logs that its subscribers read, and the items it retains.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
-use meshzero_proto::name::Topic;
-use meshzero_proto::news::{Backlog, Next, Subscribe};
-use tokio::sync::Notify;
+use meshzero_proto::name::{InvalidName, Topic};
+use meshzero_proto::news::{self, Subscribe};
+
+use crate::inbound;
+use crate::readers::{Feed, Readers, Room};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -15,7 +20,7 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     max_bytes: usize,
     max_topics: usize,
@@ -23,17 +28,19 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
-    subscribers: Vec<Arc<Feed>>,
-    topics: BTreeMap<Topic, Known>,
+pub(crate) struct State {
+    pub(crate) readers: Readers,
+    topics: HashMap<Topic, Known>,
+    encoded: Encoded,
     closed: bool,
 }
 
 /// What is known of one topic.
 struct Known {
+    topic: Topic,
     item: Option<&'static TypeInfo>,
     retains: bool,
-    last: Option<Encoded>,
+    last: Retained,
 }
 
 /// A topic as `describe` tells it.
@@ -50,6 +57,9 @@ pub struct TopicInfo {
 /// Why an item was not published. Nobody has received it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishFault {
+    /// There can be no such topic.
+    #[error(transparent)]
+    Topic(#[from] InvalidName),
     /// It cannot be encoded, or is too long.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -58,69 +68,27 @@ pub enum PublishFault {
     Closed,
 }
 
-/// One item in the encodings that its subscribers need, each encoded once.
-#[derive(Clone, Default)]
+/// The frames of the item that is being published, each encoded once. Their memory is used again.
+#[derive(Default)]
 struct Encoded {
+    bincode: Frame,
+    message_pack: Frame,
+}
+
+#[derive(Default)]
+struct Frame {
+    /// Empty if nobody wanted it yet.
+    bytes: Vec<u8>,
+    /// The same, where it is large enough to be shared.
+    shared: Option<Bytes>,
+}
+
+/// The last item of a topic, as frames.
+#[derive(Default)]
+struct Retained {
+    item: Option<&'static TypeInfo>,
     bincode: Option<Bytes>,
     message_pack: Option<Bytes>,
-}
-
-/// An item on its way to one subscriber.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// What it is about.
-    pub topic: Topic,
-    /// Its encoding.
-    pub encoding: Encoding,
-    /// The encoded item, shared by all its subscribers.
-    pub bytes: Bytes,
-}
-
-/// The publisher's side of one subscription: what waits for it.
-pub struct Feed {
-    subscribe: Subscribe,
-    backlog: Mutex<Option<Backlog<Item>>>,
-    filled: Arc<Notify>,
-}
-
-impl Feed {
-    /// A feed that calls `filled` when there is something to take.
-    fn new(subscribe: Subscribe, filled: Arc<Notify>) -> Self {
-        let backlog = Mutex::new(Some(Backlog::new(subscribe.policy)));
-        Self { subscribe, backlog, filled }
-    }
-
-    /// Takes what comes next, if anything.
-    pub fn next(&self) -> Option<Next<Item>> {
-        self.lock().as_mut()?.pop()
-    }
-
-    /// Takes nothing more.
-    pub fn close(&self) {
-        *self.lock() = None;
-        self.filled.notify_one();
-    }
-
-    /// Whether nothing will come any more.
-    pub fn is_closed(&self) -> bool {
-        self.lock().is_none()
-    }
-
-    fn takes(&self, topic: &Topic) -> bool {
-        topic.starts_with(self.subscribe.prefix.as_str())
-    }
-
-    fn push(&self, item: Item) {
-        if let Some(backlog) = self.lock().as_mut() {
-            let topic = item.topic.clone();
-            backlog.push(&topic, item.bytes.len(), item);
-        }
-        self.filled.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Backlog<Item>>> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Publisher {
@@ -133,8 +101,9 @@ impl Publisher {
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
     pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
-        let mut state = self.lock();
-        if let Some(known) = state.know(&topic, self.shared.max_topics) {
+        let mut state = self.shared.lock();
+        let most = self.shared.max_topics;
+        if let Ok(Some(known)) = know(&mut state.topics, &topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
         }
@@ -144,151 +113,249 @@ impl Publisher {
     ///
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
-    pub fn publish<T: Wire>(&self, topic: &Topic, item: &T) -> Result<(), PublishFault> {
-        let info = codec::type_info::<T>();
-        let mut state = self.lock();
-        if state.closed {
+    pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
+        let mut woken = Vec::new();
+        let published = self.publish_locked(&mut self.shared.lock(), topic, item, &mut woken);
+        woken.into_iter().for_each(Waker::wake);
+        published
+    }
+
+    /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
+    /// one.
+    ///
+    /// # Errors
+    /// [`PublishFault`]; nobody has received the item.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before it has ended publishes nothing.
+    pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
+        poll_fn(|task| self.poll_publish_all(task, topic, item)).await
+    }
+
+    fn poll_publish_all<T: Wire>(
+        &self,
+        task: &mut Context<'_>,
+        topic: &str,
+        item: &T,
+    ) -> Poll<Result<(), PublishFault>> {
+        let mut state = self.shared.lock();
+        if !state.closed && state.readers.room(topic, task.waker()) == Room::None {
+            return Poll::Pending;
+        }
+        let mut woken = Vec::new();
+        let published = self.publish_locked(&mut state, topic, item, &mut woken);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        Poll::Ready(published)
+    }
+
+    fn publish_locked<T: Wire>(
+        &self,
+        state: &mut State,
+        topic: &str,
+        item: &T,
+        woken: &mut Vec<Waker>,
+    ) -> Result<(), PublishFault> {
+        let State { readers, topics, encoded, closed } = state;
+        if *closed {
             return Err(PublishFault::Closed);
         }
-        let takers: Vec<_> =
-            state.subscribers.iter().filter(|feed| feed.takes(topic)).map(Arc::clone).collect();
-        let max = self.shared.max_bytes;
-        let known = state.know(topic, self.shared.max_topics);
-        // Everything is encoded before anything is handed out, so that an error means that nobody has it.
-        let mut encoded = Encoded::default();
-        let mut items = Vec::with_capacity(takers.len());
-        for feed in &takers {
-            let (encoding, bytes) = encoded.get(item, wanted(info, &feed.subscribe), max)?;
-            items.push(Item { topic: topic.clone(), encoding, bytes });
-        }
-        if let Some(known) = known {
-            if known.retains {
-                encoded.get(item, Encoding::MessagePack, max)?;
-                encoded.get(item, wanted_by_twins(info), max)?;
-                known.last = Some(encoded);
+        let mut unknown;
+        let known = match know(topics, topic, self.shared.max_topics)? {
+            Some(known) => known,
+            None => {
+                unknown = Known::new(Topic::new(topic)?);
+                &mut unknown
             }
-            known.item = Some(info);
+        };
+        let topic = &known.topic;
+        let info = match known.item.filter(|info| info.is::<T>()) {
+            Some(info) => info,
+            None => codec::type_info::<T>(),
+        };
+        let max = self.shared.max_bytes;
+        encoded.clear();
+        // Everything is encoded before anything is handed out, so that an error means that nobody has it.
+        for wanted in readers.fingerprints(topic) {
+            encoded.make(topic, item, agreed(info.fingerprint(), wanted), max)?;
         }
-        takers.iter().zip(items).for_each(|(feed, item)| feed.push(item));
+        if known.retains {
+            encoded.make(topic, item, Encoding::MessagePack, max)?;
+            encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
+            known.last = encoded.retain(info);
+        }
+        known.item = Some(info);
+        readers.append(topic, |fingerprint| encoded.frame(agreed(info.fingerprint(), fingerprint)), woken);
         Ok(())
     }
 
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
     /// as may be, or the service is closed.
-    pub fn subscribe(&self, subscribe: Subscribe, filled: Arc<Notify>) -> Option<Arc<Feed>> {
-        let mut state = self.lock();
-        if state.closed || state.subscribers.len() >= self.shared.max_subscribers {
+    pub fn subscribe(&self, subscribe: &Subscribe) -> Option<Feed> {
+        let mut state = self.shared.lock();
+        if state.closed || state.readers.len() >= self.shared.max_subscribers {
             return None;
         }
-        let feed = Arc::new(Feed::new(subscribe, filled));
-        for (topic, known) in &state.topics {
-            let (Some(last), Some(info)) = (&known.last, &known.item) else { continue };
-            let kept = last.have(wanted(info, &feed.subscribe)).or_else(|| last.have(Encoding::MessagePack));
-            if feed.takes(topic)
-                && let Some((encoding, bytes)) = kept
-            {
-                feed.push(Item { topic: topic.clone(), encoding, bytes });
-            }
-        }
-        state.subscribers.push(Arc::clone(&feed));
-        Some(feed)
-    }
-
-    /// Ends a subscription.
-    pub fn unsubscribe(&self, feed: &Arc<Feed>) {
-        self.lock().subscribers.retain(|other| !Arc::ptr_eq(other, feed));
-        feed.close();
+        let prefix = subscribe.prefix.as_str();
+        let mut retained: Vec<_> =
+            state.topics.iter().filter(|(topic, _)| topic.starts_with(prefix)).collect();
+        retained.sort_by_key(|(topic, _)| *topic);
+        let first = retained.iter().filter_map(|(_, known)| {
+            let info = known.last.item?;
+            known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))
+        });
+        let first = first.collect();
+        let id = state.readers.join(subscribe, first);
+        drop(state);
+        Some(Feed::new(Arc::clone(&self.shared), id))
     }
 
     /// How many subscribe at the moment.
     pub fn subscribers(&self) -> usize {
-        self.lock().subscribers.len()
+        self.shared.lock().readers.len()
     }
 
     /// The topics that were declared or published, in alphabetical order.
     pub fn topics(&self) -> Vec<TopicInfo> {
-        let state = self.lock();
-        let topics = state.topics.iter();
+        let state = self.shared.lock();
+        let topics = state.topics.iter().map(|(topic, known)| TopicInfo {
+            topic: topic.clone(),
+            item: known.item,
+            retained: known.retains,
+        });
+        let mut topics: Vec<_> = topics.collect();
+        topics.sort_by(|one, other| one.topic.cmp(&other.topic));
         topics
-            .map(|(topic, known)| TopicInfo {
-                topic: topic.clone(),
-                item: known.item,
-                retained: known.retains,
-            })
-            .collect()
     }
 
     /// Publishes nothing more and ends all subscriptions.
     pub fn close(&self) {
-        let subscribers = {
-            let mut state = self.lock();
+        let woken = {
+            let mut state = self.shared.lock();
             state.closed = true;
-            std::mem::take(&mut state.subscribers)
+            state.readers.close()
         };
-        subscribers.iter().for_each(|feed| feed.close());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
-impl State {
-    /// What is known of `topic`, if it is one of the first `max`.
-    fn know(&mut self, topic: &Topic, max: usize) -> Option<&mut Known> {
-        if !self.topics.contains_key(topic) {
-            if self.topics.len() >= max {
-                return None;
-            }
-            self.topics.insert(topic.clone(), Known { item: None, retains: false, last: None });
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn new(topic: Topic) -> Self {
+        Self { topic, item: None, retains: false, last: Retained::default() }
+    }
+}
+
+/// What is known of `topic`, if it is one of the first `max`.
+fn know<'a>(
+    topics: &'a mut HashMap<Topic, Known>,
+    topic: &str,
+    max: usize,
+) -> Result<Option<&'a mut Known>, InvalidName> {
+    if !topics.contains_key(topic) {
+        if topics.len() >= max {
+            return Ok(None);
         }
-        self.topics.get_mut(topic)
+        let topic = Topic::new(topic)?;
+        topics.insert(topic.clone(), Known::new(topic));
     }
-}
-
-/// The encoding that a subscriber wants an item of this type in.
-fn wanted(item: &TypeInfo, subscribe: &Subscribe) -> Encoding {
-    meshzero_proto::catalogue::agreed(item.fingerprint(), subscribe.fingerprint)
-}
-
-/// The encoding that a subscriber with the same type wants.
-fn wanted_by_twins(item: &TypeInfo) -> Encoding {
-    meshzero_proto::catalogue::agreed(item.fingerprint(), item.fingerprint())
+    Ok(topics.get_mut(topic))
 }
 
 impl Encoded {
-    /// The item as `wanted`, encoded now if it has not been yet. A value that bincode cannot hold comes as
-    /// MessagePack.
-    fn get<T: Wire>(
+    fn clear(&mut self) {
+        for frame in [&mut self.bincode, &mut self.message_pack] {
+            frame.bytes.clear();
+            frame.shared = None;
+        }
+    }
+
+    /// Encodes the item as `wanted`, if it has not been yet. A value that bincode cannot hold becomes MessagePack.
+    fn make<T: Wire>(
         &mut self,
+        topic: &Topic,
         item: &T,
         wanted: Encoding,
         max: usize,
-    ) -> Result<(Encoding, Bytes), EncodeError> {
-        if let Some(found) = self.have(wanted) {
-            return Ok(found);
+    ) -> Result<(), EncodeError> {
+        let frame = match wanted {
+            Encoding::Bincode => &mut self.bincode,
+            Encoding::MessagePack => &mut self.message_pack,
+        };
+        if frame.shared.is_none() && frame.bytes.is_empty() {
+            // Should the item's `Serialize` panic, half a frame is cleared away before the next item.
+            news::write_item(&mut frame.bytes, topic, |out| {
+                Ok(inbound::flags(codec::encode_preferring(item, wanted, max, out)?))
+            })?;
+            if news::Log::is_large(frame.bytes.len()) {
+                frame.shared = Some(Bytes::from(std::mem::take(&mut frame.bytes)));
+            }
         }
-        let mut bytes = Vec::new();
-        let encoding = codec::encode_preferring(item, wanted, max, &mut bytes)?;
-        let bytes = Bytes::from(bytes);
-        match encoding {
-            Encoding::Bincode => self.bincode = Some(bytes.clone()),
-            Encoding::MessagePack => self.message_pack = Some(bytes.clone()),
-        }
-        Ok((encoding, bytes))
+        Ok(())
     }
 
-    fn have(&self, wanted: Encoding) -> Option<(Encoding, Bytes)> {
-        match wanted {
-            Encoding::Bincode => self.bincode.clone().map(|bytes| (wanted, bytes)),
-            Encoding::MessagePack => self.message_pack.clone().map(|bytes| (wanted, bytes)),
+    /// The item as a frame, as it was made for those who want it in this encoding.
+    fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
+        let frame = match wanted {
+            Encoding::Bincode => &self.bincode,
+            Encoding::MessagePack => &self.message_pack,
+        };
+        match &frame.shared {
+            Some(shared) => FrameRef::Large(shared),
+            None => FrameRef::Small(&frame.bytes),
+        }
+    }
+
+    fn retain(&self, info: &'static TypeInfo) -> Retained {
+        let kept = |encoding| {
+            let frame = self.frame(encoding).to_bytes();
+            (!frame.is_empty()).then_some(frame)
+        };
+        Retained {
+            item: Some(info),
+            bincode: kept(Encoding::Bincode),
+            message_pack: kept(Encoding::MessagePack),
+        }
+    }
+}
+
+impl Retained {
+    fn frame(&self, wanted: Encoding) -> Option<Bytes> {
+        let wanted = match wanted {
+            Encoding::Bincode => &self.bincode,
+            Encoding::MessagePack => &self.message_pack,
+        };
+        wanted.clone().or_else(|| self.message_pack.clone())
+    }
+}
+
+/// An item as the frame that travels.
+#[derive(Clone, Copy)]
+pub(crate) enum FrameRef<'a> {
+    Small(&'a [u8]),
+    Large(&'a Bytes),
+}
+
+impl FrameRef<'_> {
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Small(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Large(bytes) => bytes.clone(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::name::Topic;
+    use std::pin::pin;
+    use std::task::Context;
+
+    use meshzero_proto::frame::{self, Frames, Kind};
     use meshzero_proto::news::Policy;
     use serde::{Deserialize, Serialize, Serializer};
 
@@ -298,33 +365,64 @@ mod tests {
         Topic::new(text).expect("a topic")
     }
 
-    fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> Arc<Feed> {
+    fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> Feed {
         let fingerprint = codec::type_info::<T>().fingerprint();
-        let subscribe = Subscribe { prefix: topic(prefix), fingerprint, policy: Policy::default() };
-        publisher.subscribe(subscribe, Arc::default()).expect("room")
+        publisher.subscribe(&Subscribe { prefix: topic(prefix), fingerprint, policy }).expect("room")
     }
 
-    fn items(feed: &Feed) -> Vec<(Encoding, Bytes)> {
-        std::iter::from_fn(|| feed.next())
-            .map(|next| match next {
-                Next::Item(item) => (item.encoding, item.bytes),
-                Next::Gap(count, reason) => panic!("{count} are missing: {reason:?}"),
-            })
-            .collect()
+    fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> Feed {
+        subscribe_as::<T>(publisher, prefix, Policy::default())
+    }
+
+    fn publish<T: Wire>(publisher: &Publisher, topic: &str, item: &T) {
+        publisher.publish(topic, item).expect("published");
+    }
+
+    /// What a future gives at once.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    /// What is there for a feed, as flags and items, and as how many are missing.
+    fn items(feed: &Feed) -> Vec<(u8, Vec<u8>)> {
+        let mut items = Vec::new();
+        while let Some(Some(frames)) = now(feed.next()) {
+            for (header, payload) in Frames::new(&frames.concat()) {
+                items.push(match header.kind {
+                    Kind::News => (header.flags, news::read_item(payload).expect("an item").1.to_vec()),
+                    kind => (kind as u8, news::read_gap(payload).expect("a gap").0.to_le_bytes().to_vec()),
+                });
+            }
+        }
+        items
     }
 
     #[test]
-    fn an_item_is_encoded_once_for_all_who_want_it_alike() {
+    fn an_item_reaches_those_who_asked_for_its_topic_in_the_encoding_that_they_read() {
         let publisher = Publisher::new(100, 8, 8);
         let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
         let other = subscribe::<String>(&publisher, "");
+        let newest = subscribe_as::<u32>(&publisher, "a", Policy::Latest);
         let elsewhere = subscribe::<u32>(&publisher, "b");
-        publisher.publish(&topic("a"), &7u32).expect("published");
-        let [first, second] = same.map(|feed| items(&feed));
-        assert_eq!(first, second);
-        assert_eq!((first[0].0, first[0].1.as_ptr()), (Encoding::Bincode, second[0].1.as_ptr()));
-        assert_eq!(items(&other)[0].0, Encoding::MessagePack);
+        publish(&publisher, "a", &7u32);
+        for feed in same {
+            assert_eq!(items(&feed), [(frame::BINCODE, vec![7])]);
+        }
+        assert_eq!(items(&other), [(0, vec![7])]);
+        assert_eq!(items(&newest), [(frame::BINCODE, vec![7])]);
         assert!(items(&elsewhere).is_empty());
+    }
+
+    #[test]
+    fn large_items_are_encoded_once_and_shared() {
+        let publisher = Publisher::new(1 << 20, 8, 8);
+        let feeds = [subscribe::<Vec<u8>>(&publisher, ""), subscribe::<Vec<u8>>(&publisher, "a")];
+        publish(&publisher, "a", &vec![7u8; 100_000]);
+        let [one, other] = feeds.map(|feed| now(feed.next()).flatten().expect("it is there"));
+        assert_eq!((one.len(), one[0].as_ptr()), (1, other[0].as_ptr()));
     }
 
     /// Can be written in one of the two encodings only.
@@ -345,21 +443,69 @@ mod tests {
         let publisher = Publisher::new(100, 8, 8);
         let same = subscribe::<Picky>(&publisher, "");
         let other = subscribe::<String>(&publisher, "");
-        publisher.publish(&topic("a"), &Picky(1)).expect("published");
+        publish(&publisher, "a", &Picky(1));
         assert_eq!((items(&same).len(), items(&other).len()), (1, 1));
-        publisher.publish(&topic("a"), &Picky(2_000)).expect_err("it has no form for the other");
+        publisher.publish("a", &Picky(2_000)).expect_err("it has no form for the other");
         assert_eq!((items(&same).len(), items(&other).len()), (0, 0));
     }
 
     #[test]
-    fn a_retained_item_comes_in_the_encoding_that_is_wanted() {
+    fn a_retained_item_comes_first_in_the_encoding_that_is_wanted() {
         let publisher = Publisher::new(100, 8, 8);
         publisher.declare(topic("state"), None, true);
-        publisher.publish(&topic("state"), &1u32).expect("published");
-        publisher.publish(&topic("state"), &2u32).expect("published");
-        assert_eq!(items(&subscribe::<u32>(&publisher, "")), [(Encoding::Bincode, Bytes::from_static(&[2]))]);
-        assert_eq!(items(&subscribe::<String>(&publisher, ""))[0].0, Encoding::MessagePack);
+        publish(&publisher, "state", &1u32);
+        publish(&publisher, "state", &2u32);
+        let feed = subscribe::<u32>(&publisher, "");
+        publish(&publisher, "other", &3u32);
+        assert_eq!(items(&feed), [(frame::BINCODE, vec![2]), (frame::BINCODE, vec![3])]);
+        assert_eq!(items(&subscribe::<String>(&publisher, "")), [(0, vec![2])]);
         assert!(items(&subscribe::<u32>(&publisher, "other")).is_empty());
+    }
+
+    #[test]
+    fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
+        let publisher = Publisher::new(100, 8, 8);
+        let feed = subscribe_as::<u32>(&publisher, "", Policy::DropOldest { items: 2 });
+        for item in 0..3u32 {
+            publish(&publisher, "a", &item);
+        }
+        let missed = (Kind::Gap as u8, 1u64.to_le_bytes().to_vec());
+        assert_eq!(items(&feed), [missed, (frame::BINCODE, vec![1]), (frame::BINCODE, vec![2])]);
+        for item in 3..5u32 {
+            assert_eq!(now(publisher.publish_all("a", &item)), Some(Ok(())));
+        }
+        assert_eq!(now(publisher.publish_all("a", &5u32)), None, "there is no room");
+        let newest = subscribe_as::<u32>(&publisher, "b", Policy::Latest);
+        assert_eq!(
+            now(publisher.publish_all("b", &6u32)),
+            None,
+            "nor for this one, which the slow one gets as well"
+        );
+        assert_eq!(items(&feed), [(frame::BINCODE, vec![3]), (frame::BINCODE, vec![4])]);
+        assert_eq!(now(publisher.publish_all("b", &5u32)), Some(Ok(())));
+        assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
+        let publisher = Publisher::new(100, 8, 8);
+        let feed = subscribe_as::<u32>(&publisher, "", Policy::DropOldest { items: 4 });
+        let publishing = tokio::spawn({
+            let publisher = publisher.clone();
+            async move {
+                for item in 0..100u32 {
+                    publisher.publish_all("a", &item).await.expect("published");
+                }
+            }
+        });
+        let mut read = Vec::new();
+        while read.len() < 50 {
+            let frames = feed.next().await.expect("open");
+            read.extend(Frames::new(&frames.concat()).map(|(_, payload)| payload[payload.len() - 1]));
+        }
+        assert!(read.iter().copied().eq(0..read.len() as u8), "all, in order");
+        drop(feed);
+        publishing.await.expect("the rest is published to nobody");
     }
 
     #[test]
@@ -367,12 +513,15 @@ mod tests {
         let publisher = Publisher::new(100, 1, 1);
         let feed = subscribe::<u32>(&publisher, "");
         let refused = Subscribe { prefix: topic(""), fingerprint: None, policy: Policy::default() };
-        assert!(publisher.subscribe(refused, Arc::default()).is_none());
-        publisher.publish(&topic("a"), &1u32).expect("published");
-        publisher.publish(&topic("b"), &1u32).expect("published, though not described");
-        assert_eq!(publisher.topics().len(), 1);
+        assert!(publisher.subscribe(&refused).is_none());
+        publish(&publisher, "a", &1u32);
+        publish(&publisher, "b", &1u32);
+        assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
+        assert!(matches!(publisher.publish("\0", &1u32), Err(PublishFault::Topic(_))));
         publisher.close();
-        assert!(feed.is_closed());
-        assert_eq!(publisher.publish(&topic("a"), &1u32), Err(PublishFault::Closed));
+        assert_eq!(now(feed.next()), Some(None));
+        assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Closed));
+        drop(feed);
+        assert_eq!(publisher.subscribers(), 0);
     }
 }

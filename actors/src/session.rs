@@ -7,18 +7,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::news::{Next, Subscribe};
+use meshzero_proto::news::Subscribe;
 use meshzero_proto::refusal::Refusal;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use crate::answers::Answers;
 use crate::delivery::{self, Delivery};
 use crate::describe;
-use crate::inbound;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace};
-use crate::publisher::{Feed, Item};
+use crate::readers::Feed;
 use crate::service::Service;
 
 /// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
@@ -78,6 +76,12 @@ pub(crate) async fn serve(
     Ok(written?)
 }
 
+/// What there is for the service in what a connection brought.
+struct Found {
+    messages: usize,
+    has_requests: bool,
+}
+
 struct Session {
     service: Arc<Service>,
     outbox: Arc<Outbox>,
@@ -97,19 +101,20 @@ impl Session {
             };
             let Some(frames) = frames else { return Ok(()) };
             let arrived = Instant::now();
-            let messages = self.look_through(&frames)?;
-            self.deliver(frames, messages, arrived).await;
+            let found = self.look_through(&frames)?;
+            self.deliver(frames, found, arrived).await;
         }
     }
 
     /// Does what can be done without the service, and counts the messages for it. A request that was cancelled in the
     /// same breath is not handled.
-    fn look_through(&self, frames: &[u8]) -> Result<usize, SessionError> {
-        let mut messages = 0;
+    fn look_through(&self, frames: &[u8]) -> Result<Found, SessionError> {
+        let (mut messages, mut has_requests) = (0, false);
         for (header, payload) in Frames::new(frames) {
             match header.kind {
                 Kind::Request => {
                     messages += 1;
+                    has_requests = true;
                     if delivery::request(payload).is_none() {
                         let problem = "it ends before its message begins".to_owned();
                         return Err(SessionError::Invalid { kind: Kind::Request, problem });
@@ -136,7 +141,7 @@ impl Session {
                 other => return Err(SessionError::OutOfPlace(other)),
             }
         }
-        Ok(messages)
+        Ok(Found { messages, has_requests })
     }
 
     /// What to call a message type that the service does not have.
@@ -149,7 +154,8 @@ impl Session {
 
     /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the
     /// sender feels it.
-    async fn deliver(&self, mut frames: Bytes, mut messages: usize, arrived: Instant) {
+    async fn deliver(&self, mut frames: Bytes, found: Found, arrived: Instant) {
+        let Found { mut messages, has_requests } = found;
         while messages > 0 {
             let Some(permit) = self.service.permits(messages).await else {
                 return self.refuse_all(&frames);
@@ -160,7 +166,8 @@ impl Session {
             } else {
                 frames.split_off(end(&frames, permit.num_permits()))
             };
-            self.service.deliver(Delivery::new(frames, arrived, Arc::clone(&self.answers), permit));
+            let answers = Arc::clone(&self.answers);
+            self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, permit));
             frames = rest;
         }
     }
@@ -174,55 +181,29 @@ impl Session {
     }
 
     async fn news(mut self) -> Result<(), SessionError> {
-        let filled = Arc::new(Notify::new());
-        let mut subscription: Option<(u64, Arc<Feed>)> = None;
-        loop {
-            let pump = async {
-                match &subscription {
-                    Some((id, feed)) => pump(*id, feed, &filled, &self.outbox).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let frame = tokio::select! {
-                frame = self.incoming.next() => frame,
-                () = pump => Ok(None),
-            };
-            let result = match frame {
-                Ok(Some(Frame { header, payload })) => match header.kind {
-                    Kind::Subscribe if subscription.is_some() => Err(SessionError::SecondSubscription),
-                    Kind::Subscribe => self.subscribe(header.id, &payload, &filled).map(|feed| {
-                        subscription = Some((header.id, feed));
-                    }),
-                    other => Err(SessionError::OutOfPlace(other)),
-                },
-                Ok(None) => break,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = result {
-                self.unsubscribe(subscription.take());
-                return Err(error);
+        let feed = match self.incoming.next().await? {
+            Some(Frame { header: Header { kind: Kind::Subscribe, id, .. }, payload }) => {
+                self.subscribe(id, &payload)?
             }
+            Some(frame) => return Err(SessionError::OutOfPlace(frame.header.kind)),
+            None => return Ok(()),
+        };
+        tokio::select! {
+            frame = self.incoming.next() => match frame?.map(|frame| frame.header.kind) {
+                Some(Kind::Subscribe) => Err(SessionError::SecondSubscription),
+                Some(other) => Err(SessionError::OutOfPlace(other)),
+                None => Ok(()),
+            },
+            () = pump(&feed, &self.outbox) => Ok(()),
         }
-        self.unsubscribe(subscription.take());
-        Ok(())
     }
 
-    fn subscribe(&self, id: u64, payload: &[u8], filled: &Arc<Notify>) -> Result<Arc<Feed>, SessionError> {
+    fn subscribe(&self, id: u64, payload: &[u8]) -> Result<Feed, SessionError> {
         let subscribe = Subscribe::from_bytes(payload)
             .map_err(|problem| SessionError::Invalid { kind: Kind::Subscribe, problem })?;
-        let feed = self
-            .service
-            .publisher
-            .subscribe(subscribe, Arc::clone(filled))
-            .ok_or(SessionError::TooManySubscribers)?;
+        let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
         self.tell(Kind::Subscribed, id, b"");
         Ok(feed)
-    }
-
-    fn unsubscribe(&self, subscription: Option<(u64, Arc<Feed>)>) {
-        if let Some((_, feed)) = subscription {
-            self.service.publisher.unsubscribe(&feed);
-        }
     }
 
     fn tell(&self, kind: Kind, id: u64, payload: &[u8]) {
@@ -247,45 +228,9 @@ fn end(frames: &[u8], messages: usize) -> usize {
 }
 
 /// Moves news from the backlog to the connection as fast as that takes them; returns when there will be none.
-async fn pump(id: u64, feed: &Feed, filled: &Notify, outbox: &Outbox) {
-    loop {
-        if outbox.room(NEWS_AHEAD_BYTES).await.is_err() {
-            return;
-        }
-        let Some(next) = feed.next() else {
-            if feed.is_closed() {
-                return;
-            }
-            filled.notified().await;
-            continue;
-        };
-        let pushed = outbox.push::<std::convert::Infallible>(Pace::Gathered, |out| {
-            match next {
-                Next::Item(item) => write_item(out, id, &item),
-                Next::Gap(count, reason) => {
-                    let mut payload = count.to_le_bytes().to_vec();
-                    payload.push(reason.to_byte());
-                    frame::write(out, Header::new(Kind::Gap, id), &payload);
-                }
-            }
-            Ok(())
-        });
-        if pushed.is_err() {
-            return;
-        }
-    }
-}
-
-fn write_item(out: &mut Vec<u8>, id: u64, item: &Item) {
-    let header = Header { flags: inbound::flags(item.encoding), ..Header::new(Kind::News, id) };
-    let written = frame::write_with::<std::convert::Infallible>(out, header, |out| {
-        out.push(u8::try_from(item.topic.len()).expect("a topic has at most 128 bytes"));
-        out.extend_from_slice(item.topic.as_bytes());
-        out.extend_from_slice(&item.bytes);
-        Ok(0)
-    });
-    match written {
-        Ok(()) => {}
-        Err(never) => match never {},
-    }
+async fn pump(feed: &Feed, outbox: &Outbox) {
+    while outbox.room(NEWS_AHEAD_BYTES).await.is_ok()
+        && let Some(frames) = feed.next().await
+        && outbox.share(frames).is_ok()
+    {}
 }

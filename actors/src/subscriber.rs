@@ -174,7 +174,7 @@ impl Follower {
             KnownBy::Address => (instance.addresses.first().and_then(|address| own.at(*address)), None),
         };
         if let Some(service) = service {
-            return Feed::local(service, self.subscribe.clone());
+            return Feed::local(&service, &self.subscribe);
         }
         let hello = Hello { instance: expected, ..self.node.hello.clone() };
         Feed::remote(instance, &hello, &self.subscribe, &self.node.carrying).await

@@ -21,32 +21,32 @@ use crate::service::Service;
 ///
 /// # Cancel safety
 /// Dropping the future before it has ended sends nothing.
-pub struct Tell<M: NetMessage> {
-    caller: Arc<Caller>,
+pub struct Tell<'a, M: NetMessage> {
+    caller: &'a Arc<Caller>,
     timeout: Duration,
     state: State<M>,
 }
 
 enum State<M: NetMessage> {
-    New(M),
+    New(Option<M>),
     /// The message is on its way, and others on this thread have their turn first.
     Told,
     Waiting(Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>),
     Ended,
 }
 
-impl<M: NetMessage> Unpin for Tell<M> {}
+impl<M: NetMessage> Unpin for Tell<'_, M> {}
 
-impl<M: NetMessage> Tell<M> {
+impl<'a, M: NetMessage> Tell<'a, M> {
     /// Tells under the type's own name, until the time-out that the limits say.
-    pub fn new(caller: Arc<Caller>, message: M) -> Self {
+    pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
-        Self { caller, timeout, state: State::New(message) }
+        Self { caller, timeout, state: State::New(Some(message)) }
     }
 
     /// Who tells.
     pub fn caller(&self) -> &Caller {
-        &self.caller
+        self.caller
     }
 
     /// How long it may take, from the first poll.
@@ -59,26 +59,30 @@ impl<M: NetMessage> Tell<M> {
         self.timeout = timeout;
     }
 
-    fn begin(&mut self, message: M) -> Result<Begun, M> {
-        self.caller.route.with_pick(|member| match member {
-            Some(Member::Remote(link, _)) => {
-                let outward = Outward { message: &message, name: None, deadline: None };
-                match link.tell_ahead(outward) {
-                    Ok(placed) if placed.wrote_batch => Ok(Begun::Busy),
-                    Ok(_) => Ok(Begun::Told),
+    /// Lets the message set out, if that can be done at once.
+    #[inline]
+    fn begin(message: &mut Option<M>, member: Option<&Member>) -> Begun {
+        match (member, &message) {
+            (Some(Member::Remote(link, _)), Some(message)) => {
+                match link.tell_ahead(Outward { message, name: None, deadline: None }) {
+                    Ok(placed) if placed.wrote_batch => Begun::Busy,
+                    Ok(_) => Begun::Told,
                     // Said with all that there is to say where there is time for it.
-                    Err(_) => Err(message),
+                    Err(_) => Begun::NotYet,
                 }
             }
-            Some(Member::Local(service, _)) => match (service.door::<M>(None), service.try_permit()) {
-                (Some(Door::Inbox(enter)), Some(permit)) => {
+            (Some(Member::Local(service, _)), _) => {
+                if let Some(Door::Inbox(enter)) = service.door::<M>(None)
+                    && let Some(permit) = service.try_permit()
+                    && let Some(message) = message.take()
+                {
                     enter(message, Entering { reply: None, permit: Some(permit) });
-                    Ok(Begun::Told)
+                    return Begun::Told;
                 }
-                _ => Err(message),
-            },
-            None => Err(message),
-        })
+                Begun::NotYet
+            }
+            _ => Begun::NotYet,
+        }
     }
 }
 
@@ -87,31 +91,39 @@ enum Begun {
     Told,
     /// Together with a whole batch, which took a while.
     Busy,
+    NotYet,
 }
 
-impl<M: NetMessage> Future for Tell<M> {
+impl<M: NetMessage> Future for Tell<'_, M> {
     type Output = Result<(), Fault>;
 
     /// # Panics
     /// When it is polled after it has ended.
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match std::mem::replace(&mut this.state, State::Ended) {
-            State::New(message) => match this.begin(message) {
-                Ok(Begun::Told) => return Poll::Ready(Ok(())),
-                Ok(Begun::Busy) => {
-                    this.state = State::Told;
-                    task.waker().wake_by_ref();
-                    return Poll::Pending;
+        match &mut this.state {
+            State::New(message) => {
+                match this.caller.route.with_pick(|member| Self::begin(message, member)) {
+                    Begun::Told => {
+                        this.state = State::Ended;
+                        return Poll::Ready(Ok(()));
+                    }
+                    Begun::Busy => {
+                        this.state = State::Told;
+                        task.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Begun::NotYet => {}
                 }
-                Err(message) => {
-                    let (caller, deadline) = (Arc::clone(&this.caller), call::deadline_in(this.timeout));
-                    this.state =
-                        State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
-                }
-            },
-            State::Told => return Poll::Ready(Ok(())),
-            waiting @ State::Waiting(_) => this.state = waiting,
+                let message = message.take().expect("it is taken only when it is told");
+                let (caller, deadline) = (Arc::clone(this.caller), call::deadline_in(this.timeout));
+                this.state = State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
+            }
+            State::Told => {
+                this.state = State::Ended;
+                return Poll::Ready(Ok(()));
+            }
+            State::Waiting(_) => {}
             State::Ended => panic!("a tell was polled after it had ended"),
         }
         let State::Waiting(waiting) = &mut this.state else { return Poll::Pending };

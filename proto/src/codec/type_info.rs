@@ -14,6 +14,7 @@ use super::trace::{Trace, trace, trace_readable};
 /// What is known of a type that travels.
 #[derive(Debug)]
 pub struct TypeInfo {
+    id: TypeId,
     name: String,
     shape_text: String,
     fingerprint: Result<Fingerprint, String>,
@@ -40,19 +41,25 @@ pub fn type_info<T: Wire>() -> &'static TypeInfo {
 
 impl TypeInfo {
     fn find_out<T: Wire>() -> Self {
+        let id = TypeId::of::<T>();
         let name = short_name(type_name::<T>());
         let readable = trace_readable::<T>;
         match catch_unwind(AssertUnwindSafe(trace::<T>)) {
             Ok(Trace { shapes, proven }) => {
                 let shape_text = shapes.text();
                 let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));
-                Self { name, shape_text, fingerprint, readable }
+                Self { id, name, shape_text, fingerprint, readable }
             }
             Err(_) => {
                 let reason = "its Deserialize or Serialize panics".to_owned();
-                Self { name, shape_text: "?".to_owned(), fingerprint: Err(reason), readable }
+                Self { id, name, shape_text: "?".to_owned(), fingerprint: Err(reason), readable }
             }
         }
+    }
+
+    /// Whether this is what is known of `T`.
+    pub fn is<T: 'static>(&self) -> bool {
+        self.id == TypeId::of::<T>()
     }
 
     /// The type's own name, without the modules that it and its parameters lie in: `Wrapper<Foo>`.

@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use meshzero::{Mesh, ServiceRef, TrySendError};
+use meshzero::{Mesh, ServiceRef};
 use peers_common::{Callers, Control, Numbers, Payload, Plan, Result, RoundTrips, block_on, shared_body};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 
 use crate::join;
 use crate::messages::{Echo, Tell};
@@ -70,22 +70,11 @@ async fn tell_all<P: Payload>(mut numbers: Numbers, services: Vec<ServiceRef>, s
     let body = shared_body(size);
     while let Some(number) = numbers.next_number() {
         for service in &services {
-            tell_one(service, Tell(P::new(number, &body))).await?;
+            service.tell(Tell(P::new(number, &body))).await?;
         }
     }
     numbers.tell();
     Ok(())
-}
-
-async fn tell_one<P: Payload>(service: &ServiceRef, mut message: Tell<P>) -> Result {
-    loop {
-        match service.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Full(back)) => message = back,
-            Err(error) => return Err(error.to_string().into()),
-        }
-        yield_now().await;
-    }
 }
 
 async fn discover(plan: &Plan) -> Result<(Mesh, ServiceRef)> {

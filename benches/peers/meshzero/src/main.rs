@@ -11,7 +11,8 @@ use peers_common::{Control, Load, Payload, Plan, Result, Role, WithPayload, of_s
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
-    actix::System::new().block_on(of_size(plan.size, Run { plan: plan.clone(), control }))
+    // Spawned, as the code of an actor is.
+    actix::System::new().block_on(async move { actix::spawn(of_size(plan.size, Run { plan: plan.clone(), control })).await? })
 }
 
 struct Run {

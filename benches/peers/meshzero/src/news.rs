@@ -3,7 +3,6 @@
 use actix::prelude::*;
 use meshzero::{News, NewsError, Subscription};
 use peers_common::{Control, Numbers, Payload, Plan, Result, Sink, Tally, shared_body};
-use tokio::task::yield_now;
 
 use crate::messages::Echoes;
 use crate::server::name;
@@ -19,10 +18,7 @@ pub(crate) async fn publish<P: Payload>(plan: &Plan, control: &Control) -> Resul
     let body = shared_body(plan.size);
     let mut numbers = Numbers::new(control);
     while let Some(number) = numbers.next_number() {
-        service.publish(TOPIC, &P::new(number, &body))?;
-        if number % 64 == 0 {
-            yield_now().await;
-        }
+        service.publish_all(TOPIC, &P::new(number, &body)).await?;
     }
     numbers.tell();
     control.over().await;

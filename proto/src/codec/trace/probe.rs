@@ -35,8 +35,12 @@ const TEXTS: [&str; 24] = [
 
 const CHARS: [char; 3] = ['a', '0', 'A'];
 
-/// Byte strings are zeros of every length up to this one.
+/// Byte strings are zeros of every length up to this one, and of the length that the type takes in memory, which is what an
+/// array of bytes wants.
 const MOST_BYTES: usize = 64;
+
+/// The longest of them.
+const LONGEST_BYTES: usize = 64 << 10;
 
 /// What a type may find that takes whatever comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,9 +121,10 @@ impl Probes {
         TEXTS[self.choose(place, TEXTS.len())]
     }
 
-    /// The bytes for `place`.
-    pub(super) fn bytes(&mut self, place: Place) -> Vec<u8> {
-        vec![0; self.choose(place, MOST_BYTES + 1)]
+    /// The bytes for `place`, whose type takes `size` bytes in memory.
+    pub(super) fn bytes(&mut self, place: Place, size: usize) -> Vec<u8> {
+        let length = self.choose(place, MOST_BYTES + 2);
+        vec![0; if length > MOST_BYTES { size.min(LONGEST_BYTES) } else { length }]
     }
 
     /// The kind of value for `place`.

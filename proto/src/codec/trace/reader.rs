@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     fn deserialize_byte_buf<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stopped> {
         self.leaf(Leaf::Bytes)?;
-        let bytes = self.state.probes.bytes(self.place::<V::Value>());
+        let bytes = self.state.probes.bytes(self.place::<V::Value>(), size_of::<V::Value>());
         let result = visitor.visit_byte_buf(bytes);
         self.state.learned(result)
     }

@@ -1,0 +1,294 @@
+//! Who reads what one service publishes, and what each has not got yet.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use meshzero_proto::codec::Fingerprint;
+use meshzero_proto::name::Topic;
+use meshzero_proto::news::{self, Cursor, GapReason, Log, Newest, Next, Policy, Read, Subscribe};
+
+use crate::publisher::{FrameRef, Shared};
+
+/// Bytes that one subscriber takes at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// The subscribers of one publisher: those who want everything share a log with all who want it alike, those who want
+/// the newest only have what waits for them to themselves.
+#[derive(Default)]
+pub(crate) struct Readers {
+    shelves: Vec<Shelf>,
+    readers: BTreeMap<u64, Reader>,
+    next_id: u64,
+    /// Publishers that wait for room.
+    waiting: Vec<Waker>,
+}
+
+/// What the readers of one prefix and one item type have in common.
+struct Shelf {
+    prefix: Topic,
+    fingerprint: Option<Fingerprint>,
+    log: Log,
+    /// The most items that one of them wants to be kept, and the fewest.
+    most: u32,
+    fewest: u32,
+    /// Those who want the newest only.
+    newest: Vec<u64>,
+    /// Those who wait for an item.
+    asleep: Vec<u64>,
+}
+
+struct Reader {
+    shelf: (Topic, Option<Fingerprint>),
+    backlog: Backlog,
+    /// Frames that come before the backlog.
+    first: VecDeque<Bytes>,
+    waker: Option<Waker>,
+}
+
+enum Backlog {
+    Log(Cursor, u32),
+    Newest(Newest),
+}
+
+/// Whether an item can be published without anybody missing an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    Enough,
+    None,
+}
+
+impl Shelf {
+    fn takes(&self, topic: &str) -> bool {
+        topic.starts_with(self.prefix.as_str())
+    }
+
+    fn is(&self, (prefix, fingerprint): &(Topic, Option<Fingerprint>)) -> bool {
+        self.prefix == *prefix && self.fingerprint == *fingerprint
+    }
+
+    /// Whether as much waits for the slowest as it may have before it misses something, or half as much.
+    fn is_full(&self, part: u64) -> bool {
+        let (items, bytes) = self.log.behind();
+        items * part >= u64::from(self.fewest) || bytes * part >= (news::BACKLOG_BYTES / 2) as u64
+    }
+}
+
+impl Readers {
+    /// How many subscribe.
+    pub(crate) fn len(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number.
+    pub(crate) fn join(&mut self, subscribe: &Subscribe, first: VecDeque<Bytes>) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        let key = (subscribe.prefix.clone(), subscribe.fingerprint);
+        let index = match self.shelves.iter().position(|shelf| shelf.is(&key)) {
+            Some(index) => index,
+            None => {
+                self.shelves.push(Shelf {
+                    prefix: key.0.clone(),
+                    fingerprint: key.1,
+                    log: Log::default(),
+                    most: 0,
+                    fewest: u32::MAX,
+                    newest: Vec::new(),
+                    asleep: Vec::new(),
+                });
+                self.shelves.len() - 1
+            }
+        };
+        let shelf = &mut self.shelves[index];
+        let backlog = match subscribe.policy {
+            Policy::DropOldest { items } => {
+                let items = items.max(1);
+                shelf.most = shelf.most.max(items);
+                shelf.fewest = shelf.fewest.min(items);
+                Backlog::Log(shelf.log.join(items), items)
+            }
+            Policy::Latest => {
+                shelf.newest.push(id);
+                Backlog::Newest(Newest::default())
+            }
+        };
+        self.readers.insert(id, Reader { shelf: key, backlog, first, waker: None });
+        id
+    }
+
+    /// The subscriber is gone. Returns whom to wake.
+    pub(crate) fn leave(&mut self, id: u64) -> Vec<Waker> {
+        let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
+        let Some(index) = self.shelves.iter().position(|shelf| shelf.is(&reader.shelf)) else {
+            return Vec::new();
+        };
+        let shelf = &mut self.shelves[index];
+        shelf.newest.retain(|other| *other != id);
+        shelf.asleep.retain(|other| *other != id);
+        if let Backlog::Log(cursor, _) = &reader.backlog {
+            shelf.log.leave(cursor);
+        }
+        if shelf.log.is_idle() && shelf.newest.is_empty() {
+            self.shelves.swap_remove(index);
+        } else {
+            let keeps = self.readers.values().filter(|other| other.shelf == reader.shelf);
+            let keeps = keeps.filter_map(|reader| match reader.backlog {
+                Backlog::Log(_, keep) => Some(keep),
+                Backlog::Newest(_) => None,
+            });
+            let (fewest, most) =
+                keeps.fold((u32::MAX, 0), |(fewest, most), keep| (fewest.min(keep), most.max(keep)));
+            (shelf.fewest, shelf.most) = (fewest, most);
+        }
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// All are gone, and all who wait are to be woken.
+    pub(crate) fn close(&mut self) -> Vec<Waker> {
+        let readers = std::mem::take(self);
+        readers
+            .waiting
+            .into_iter()
+            .chain(readers.readers.into_values().filter_map(|reader| reader.waker))
+            .collect()
+    }
+
+    /// The item types of those who want items of `topic`.
+    pub(crate) fn fingerprints<'a>(
+        &'a self,
+        topic: &'a Topic,
+    ) -> impl Iterator<Item = Option<Fingerprint>> + 'a {
+        self.shelves.iter().filter(|shelf| shelf.takes(topic)).map(|shelf| shelf.fingerprint)
+    }
+
+    /// Whether an item of `topic` can be published without anybody missing an older one. If not, `publisher` is woken
+    /// when it may be.
+    pub(crate) fn room(&mut self, topic: &str, publisher: &Waker) -> Room {
+        if self.shelves.iter().any(|shelf| shelf.takes(topic) && shelf.is_full(1)) {
+            if !self.waiting.iter().any(|waker| waker.will_wake(publisher)) {
+                self.waiting.push(publisher.clone());
+            }
+            return Room::None;
+        }
+        Room::Enough
+    }
+
+    /// Hands an item to all who want it, as the frame for their item type, and tells whom to wake.
+    pub(crate) fn append<'a>(
+        &mut self,
+        topic: &Topic,
+        frame: impl Fn(Option<Fingerprint>) -> FrameRef<'a>,
+        woken: &mut Vec<Waker>,
+    ) {
+        for shelf in self.shelves.iter_mut().filter(|shelf| shelf.takes(topic)) {
+            let frame = frame(shelf.fingerprint);
+            if !shelf.log.is_idle() {
+                match frame {
+                    FrameRef::Small(frame) => shelf.log.append(frame, shelf.most),
+                    FrameRef::Large(frame) => shelf.log.append_shared(frame.clone(), shelf.most),
+                }
+            }
+            if !shelf.newest.is_empty() {
+                let frame = frame.to_bytes();
+                for id in &shelf.newest {
+                    if let Some(Reader { backlog: Backlog::Newest(newest), .. }) = self.readers.get_mut(id) {
+                        newest.push(topic, frame.clone());
+                    }
+                }
+            }
+            for id in shelf.asleep.drain(..) {
+                woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
+            }
+        }
+    }
+
+    /// Takes what comes next for one subscriber, as whole frames; `None` if that is nothing, and then `waker` is called
+    /// when it is something.
+    fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Option<Vec<Bytes>> {
+        let reader = self.readers.get_mut(&id)?;
+        if !reader.first.is_empty() {
+            return Some(reader.first.drain(..).collect());
+        }
+        let shelf = self.shelves.iter_mut().find(|shelf| shelf.is(&reader.shelf))?;
+        let frames = match &mut reader.backlog {
+            Backlog::Log(cursor, _) => {
+                let was_full = shelf.is_full(2);
+                let Read { missing, mut frames } = shelf.log.read(cursor, READ_BYTES);
+                if missing > 0 {
+                    frames.insert(0, news::gap(missing, GapReason::Overflow).into());
+                }
+                if was_full && !shelf.is_full(2) {
+                    woken.append(&mut self.waiting);
+                }
+                frames
+            }
+            Backlog::Newest(newest) => {
+                let mut frames = Vec::new();
+                let mut bytes = 0;
+                while bytes < READ_BYTES
+                    && let Some(next) = newest.pop()
+                {
+                    let frame = match next {
+                        Next::Gap(count, reason) => news::gap(count, reason).into(),
+                        Next::Item(item) => item,
+                    };
+                    bytes += frame.len();
+                    frames.push(frame);
+                }
+                frames
+            }
+        };
+        if !frames.is_empty() {
+            return Some(frames);
+        }
+        if reader.waker.is_none() {
+            shelf.asleep.push(id);
+        }
+        reader.waker = Some(waker.clone());
+        None
+    }
+}
+
+/// The publisher's side of one subscription. Dropping it ends the subscription.
+pub struct Feed {
+    publisher: Arc<Shared>,
+    id: u64,
+}
+
+impl Feed {
+    pub(crate) fn new(publisher: Arc<Shared>, id: u64) -> Self {
+        Self { publisher, id }
+    }
+
+    /// Waits for what comes next, as whole frames; `None` when the publisher has closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn next(&self) -> Option<Vec<Bytes>> {
+        poll_fn(|task| self.poll_next(task)).await
+    }
+
+    fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<Bytes>>> {
+        let mut woken = Vec::new();
+        let mut state = self.publisher.lock();
+        let frames = state.readers.read(self.id, task.waker(), &mut woken);
+        let is_over = !state.readers.readers.contains_key(&self.id);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        match frames {
+            None if !is_over => Poll::Pending,
+            frames => Poll::Ready(frames),
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let woken = self.publisher.lock().readers.leave(self.id);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
