@@ -93,7 +93,7 @@ pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
 pub use meshzero_actors::traffic::Traffic;
-pub use meshzero_proto::codec::{EncodeError, Wire};
+pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};
 pub use meshzero_proto::id::{InstanceId, InvalidId, NodeId};

@@ -253,10 +253,10 @@ fn tell<T: Wire>(
 ) -> Option<Result<News<T>, NewsError>> {
     let from = || from.clone();
     match event {
-        Event::Item { topic, encoding, bytes } => {
+        Event::Item { topic, encoding, bytes, source } => {
             let before = if skipped.is_empty() { None } else { skipped.remove(&from()) };
             let (topic, skipped) = (topic.clone(), before.unwrap_or(0));
-            Some(match codec::decode(bytes, encoding, limits) {
+            Some(match codec::decode_part(source, bytes, encoding, limits) {
                 Ok(item) => Ok(News { topic, item, from: from(), skipped }),
                 Err(error) => Err(NewsError::Undecodable { from: from(), topic, problem: error.to_string() }),
             })

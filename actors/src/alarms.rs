@@ -58,7 +58,7 @@ impl Alarms {
 pub struct Alarm {
     alarms: Arc<Alarms>,
     instant: Option<Instant>,
-    set: Option<(CallId, Waker)>,
+    set: Option<CallId>,
 }
 
 impl Future for Alarm {
@@ -67,20 +67,17 @@ impl Future for Alarm {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let Some(instant) = this.instant else { return Poll::Pending };
-        if instant <= Instant::now() {
+        // At first there is no need to know the time: an alarm that is due already rings at once.
+        if this.set.is_some() && instant <= Instant::now() {
             return Poll::Ready(());
         }
-        if this.set.as_ref().is_some_and(|(_, waker)| waker.will_wake(task.waker())) {
+        let mut alarms = this.alarms.lock();
+        if let Some(waker) = this.set.and_then(|id| alarms.get(id)) {
+            waker.clone_from(task.waker());
             return Poll::Pending;
         }
-        let mut alarms = this.alarms.lock();
-        if let Some((id, _)) = this.set.take() {
-            alarms.close(id);
-        }
         let before = alarms.poll_timeout();
-        if let Ok(id) = alarms.open(task.waker().clone(), Some(instant)) {
-            this.set = Some((id, task.waker().clone()));
-        }
+        this.set = alarms.open(task.waker().clone(), Some(instant)).ok();
         if alarms.poll_timeout() != before {
             this.alarms.earlier.notify_one();
         }
@@ -90,7 +87,7 @@ impl Future for Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        if let Some((id, _)) = self.set.take() {
+        if let Some(id) = self.set.take() {
             self.alarms.lock().close(id);
         }
     }

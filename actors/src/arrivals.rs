@@ -34,6 +34,8 @@ pub enum Event<'a> {
         encoding: Encoding,
         /// The encoded item.
         bytes: &'a [u8],
+        /// What arrived together, of which the item is a part.
+        source: &'a Bytes,
     },
     /// So many items are missing here.
     Gap(u64, GapReason),
@@ -187,7 +189,10 @@ impl Arrivals {
                             && let Some(topic) = known(&mut self.topic, topic)
                         {
                             let encoding = inbound::encoding(header.flags, frame::BINCODE);
-                            return Poll::Ready(Some(take(from, Event::Item { topic, encoding, bytes })));
+                            return Poll::Ready(Some(take(
+                                from,
+                                Event::Item { topic, encoding, bytes, source: frames },
+                            )));
                         }
                         broken(from);
                     }

@@ -81,6 +81,13 @@ enum State<M: NetMessage> {
     Ended,
 }
 
+/// How a message set out.
+enum Begun<T> {
+    There(Reply),
+    Here(oneshot::Receiver<T>, OwnedSemaphorePermit),
+    NotYet,
+}
+
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 impl<M: NetMessage> Unpin for Call<M> {}
@@ -113,39 +120,38 @@ impl<M: NetMessage> Call<M> {
     }
 
     /// Lets the message set out, if that can be done at once.
+    #[inline]
     fn begin(&mut self, message: M, task: &Context<'_>) -> State<M> {
         let deadline = deadline_in(self.timeout);
-        let name = self.name.as_ref();
-        let begun = self.caller.route.with_pick(|member| match member {
-            Some(Member::Remote(link, _)) => {
-                let deadline = deadline.map(|at| Deadline { at, within: self.timeout });
-                let outward = Outward { message: &message, name, deadline };
-                link.try_call(outward, task.waker()).map(Some)
+        let (name, timeout) = (self.name.as_ref(), self.timeout);
+        let mut message = Some(message);
+        let begun = self.caller.route.with_pick(|member| match (member, &message) {
+            (Some(Member::Remote(link, _)), Some(out)) => {
+                let deadline = deadline.map(|at| Deadline { at, within: timeout });
+                let outward = Outward { message: out, name, deadline };
+                link.try_call(outward, task.waker()).map_or(Begun::NotYet, Begun::There)
             }
-            _ => Ok(None),
-        });
-        match begun {
-            Ok(Some(reply)) => State::There { reply, message, deadline },
-            Ok(None) => self.begin_here(message, deadline),
-            // Said with all that there is to say where there is time for it.
-            Err(_) => self.wait(message, deadline),
-        }
-    }
-
-    fn begin_here(&mut self, message: M, deadline: Option<Instant>) -> State<M> {
-        let entered = self.caller.route.with_pick(|member| {
-            let Some(Member::Local(service, _)) = member else { return Err(message) };
-            let Some(Door::Inbox(enter)) = service.door::<M>(self.name.as_ref()) else { return Err(message) };
-            let Some(permit) = service.try_permit() else { return Err(message) };
-            let (tell, told) = oneshot::channel();
-            enter(message, Entering { reply: Some(tell), permit: None });
-            Ok((told, permit))
-        });
-        match entered {
-            Ok((told, permit)) => {
-                State::Here { told, alarm: self.caller.node.alarms().at(deadline), _permit: permit }
+            (Some(Member::Local(service, _)), _) => {
+                if let Some(Door::Inbox(enter)) = service.door::<M>(name)
+                    && let Some(permit) = service.try_permit()
+                    && let Some(message) = message.take()
+                {
+                    let (tell, told) = oneshot::channel();
+                    enter(message, Entering { reply: Some(tell), permit: None });
+                    return Begun::Here(told, permit);
+                }
+                Begun::NotYet
             }
-            Err(message) => self.wait(message, deadline),
+            _ => Begun::NotYet,
+        });
+        match (begun, message) {
+            (Begun::Here(told, _permit), _) => {
+                State::Here { told, alarm: self.caller.node.alarms().at(deadline), _permit }
+            }
+            (Begun::There(reply), Some(message)) => State::There { reply, message, deadline },
+            // Why not is said with all that there is to say, where there is time for it.
+            (_, Some(message)) => self.wait(message, deadline),
+            (_, None) => State::Ended,
         }
     }
 
@@ -310,7 +316,7 @@ fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Result<M::Res
 
 fn decode<M: NetMessage>(outcome: Outcome, limits: &DecodeLimits) -> Result<M::Result, Fault> {
     match outcome {
-        Outcome::Reply(encoding, bytes) => codec::decode(&bytes, encoding, limits).map_err(Fault::Decode),
+        Outcome::Reply(encoding, bytes) => bytes.decode(encoding, limits).map_err(Fault::Decode),
         Outcome::Refused(Refusal::Expired) => {
             Err(Fault::NotSent("the deadline passed while it waited".into()))
         }

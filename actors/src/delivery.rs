@@ -152,7 +152,8 @@ pub struct Arrived<'a> {
     pub place: Place<'a>,
     /// How many messages that arrived with it come after it.
     pub after: usize,
-    source: &'a Bytes,
+    /// What arrived together, of which the message is a part.
+    pub source: &'a Bytes,
 }
 
 /// A message's place among the service's unfinished messages.

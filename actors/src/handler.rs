@@ -169,8 +169,8 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let Arrived { payload, encoding, due, place, .. } = arrived;
-    let message: M = match codec::decode(payload, encoding, known.limits) {
+    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let message: M = match codec::decode_part(source, payload, encoding, known.limits) {
         Ok(message) => message,
         Err(error) => return undecodable(&error, due, known),
     };
@@ -266,8 +266,8 @@ where
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let Arrived { payload, encoding, due, place, .. } = arrived;
-    let message: M = match codec::decode(payload, encoding, known.limits) {
+    let Arrived { payload, encoding, due, place, source, .. } = arrived;
+    let message: M = match codec::decode_part(source, payload, encoding, known.limits) {
         Ok(message) => message,
         Err(error) => return undecodable(&error, due, known),
     };

@@ -198,14 +198,17 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
     ) -> Poll<()> {
         let mut work = self.work.borrow_mut();
         let turn = work.handled + TURN;
+        // Whether the inbox calls the waker when there is something in it.
+        let mut is_asleep = false;
         while work.handled < turn {
             if work.delivery.is_none() {
-                match self.inbox.next(task.waker()) {
-                    Next::Job(Job::Delivery(delivery)) => work.delivery = Some(delivery),
-                    Next::Job(job) => {
-                        work.handled += 1;
-                        self.take_up(job, actor, context);
-                    }
+                if is_asleep {
+                    return Poll::Pending;
+                }
+                let next = self.inbox.next(task.waker());
+                is_asleep = matches!(next, Next::Last(_));
+                match next {
+                    Next::Job(job) | Next::Last(job) => self.take_up(job, &mut work, actor, context),
                     Next::Empty => return Poll::Pending,
                     Next::Closed => return Poll::Ready(()),
                 }
@@ -251,10 +254,16 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         }
     }
 
-    fn take_up(&self, job: Job<A>, actor: &mut A, context: &mut A::Context) {
+    /// Handles what came alone, or makes ready what came together.
+    fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
         match job {
-            Job::Local(call) => call(actor, context),
+            Job::Delivery(delivery) => work.delivery = Some(delivery),
+            Job::Local(call) => {
+                work.handled += 1;
+                call(actor, context);
+            }
             Job::Alone(slot, mut inbound) => {
+                work.handled += 1;
                 if let Some((name, call)) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
@@ -263,7 +272,6 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                     call(actor, context, arrived, &Known { name, limits: &self.limits });
                 }
             }
-            Job::Delivery(_) => {}
         }
     }
 }

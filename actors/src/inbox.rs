@@ -1,6 +1,7 @@
 //! The messages that wait for one actor that the mesh runs. They outlive the actor: after a panic the next one goes on.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -25,17 +26,21 @@ pub(crate) enum Job<A: Actor> {
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.
 pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
+    /// Changed under the lock, and read without it by those who only want to know.
+    closed: AtomicBool,
 }
 
 struct State<A: Actor> {
     jobs: VecDeque<Job<A>>,
     waker: Option<Waker>,
-    closed: bool,
 }
 
 /// What an inbox has for the actor.
 pub(crate) enum Next<A: Actor> {
+    /// Something, and something more.
     Job(Job<A>),
+    /// All that there was; the waker will be called.
+    Last(Job<A>),
     /// Nothing; the waker will be called.
     Empty,
     /// Nothing, and nothing will come.
@@ -44,14 +49,17 @@ pub(crate) enum Next<A: Actor> {
 
 impl<A: Actor> Inbox<A> {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::new(State { jobs: VecDeque::new(), waker: None, closed: false }) }
+        Self {
+            state: Mutex::new(State { jobs: VecDeque::new(), waker: None }),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
     pub(crate) fn push(&self, job: Job<A>) {
         let waker = {
             let mut state = self.lock();
-            if state.closed {
+            if self.is_closed() {
                 drop(state);
                 return drop(job);
             }
@@ -66,23 +74,26 @@ impl<A: Actor> Inbox<A> {
     /// Takes the next message, or leaves `waker` to be called when there is one.
     pub(crate) fn next(&self, waker: &Waker) -> Next<A> {
         let mut state = self.lock();
-        if let Some(job) = state.jobs.pop_front() {
+        let job = state.jobs.pop_front();
+        if !state.jobs.is_empty()
+            && let Some(job) = job
+        {
             return Next::Job(job);
         }
-        if state.closed {
+        if job.is_none() && self.is_closed() {
             return Next::Closed;
         }
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
-        Next::Empty
+        job.map_or(Next::Empty, Next::Last)
     }
 
     /// Takes no more messages. Those that wait are still handled.
     pub(crate) fn close(&self) {
         let waker = {
             let mut state = self.lock();
-            state.closed = true;
+            self.closed.store(true, Ordering::Release);
             state.waker.take()
         };
         if let Some(waker) = waker {
@@ -94,7 +105,7 @@ impl<A: Actor> Inbox<A> {
     pub(crate) fn abandon(&self) {
         let jobs = {
             let mut state = self.lock();
-            state.closed = true;
+            self.closed.store(true, Ordering::Release);
             std::mem::take(&mut state.jobs)
         };
         // Outside the lock: what the callers are told may run code of theirs.
@@ -102,7 +113,7 @@ impl<A: Actor> Inbox<A> {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.closed.load(Ordering::Acquire)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<A>> {

@@ -20,11 +20,19 @@ use crate::traffic::{Carrying, Meter};
 const FIRST_READ_BYTES: usize = 4 << 10;
 const MOST_READ_BYTES: usize = 64 << 10;
 
+/// Of frames that are as long as this several are asked for at a time, or the part of one that the next read begins with
+/// would have to be moved for each of them.
+const LARGE_FRAME_BYTES: usize = 16 << 10;
+const LARGE_FRAMES: usize = 4;
+const MOST_AHEAD_BYTES: usize = 512 << 10;
+
 /// The incoming half of a connection, cut into frames.
 #[derive(Debug)]
 pub struct Incoming {
     reader: OwnedReadHalf,
     buffer: BytesMut,
+    /// The memory that was read into before, to be used again once what arrived there has been handled.
+    spare: BytesMut,
     limit: usize,
     read_bytes: usize,
     /// Bytes that have arrived since the beginning. A peer has to send this much before this much is reserved for it.
@@ -50,6 +58,7 @@ impl Incoming {
         Self {
             reader,
             buffer: BytesMut::new(),
+            spare: BytesMut::new(),
             limit: message_bytes + frame::OVERHEAD_BYTES,
             read_bytes: FIRST_READ_BYTES,
             arrived: 0,
@@ -108,11 +117,17 @@ impl Incoming {
     /// Reads once. `next` is how long the frame is that has begun to arrive.
     async fn fill(&mut self, next: Option<usize>) -> io::Result<usize> {
         let missing = next.map_or(0, |next| next.saturating_sub(self.buffer.len()));
-        let wanted = missing.min(self.arrived).max(self.read_bytes);
+        let several = match next {
+            Some(next) if next >= LARGE_FRAME_BYTES => {
+                (LARGE_FRAMES * next).min(MOST_AHEAD_BYTES).max(missing)
+            }
+            _ => missing,
+        };
+        let wanted = several.min(self.arrived).max(self.read_bytes);
         let room = self.buffer.capacity() - self.buffer.len();
         // A little less will do, so that small frames do not ask for new memory each time.
         if room < wanted.min(missing.max(self.read_bytes / 2)) {
-            self.buffer.reserve(wanted);
+            self.make_room(wanted);
         }
         let asked = self.buffer.capacity() - self.buffer.len();
         let read = self.read().await?;
@@ -122,6 +137,20 @@ impl Incoming {
             self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);
         }
         Ok(read)
+    }
+
+    /// Makes room for `wanted` more bytes, in memory that was used before if that is free.
+    fn make_room(&mut self, wanted: usize) {
+        if self.buffer.try_reclaim(wanted) {
+            return;
+        }
+        let all = self.buffer.len() + wanted;
+        if !self.spare.try_reclaim(all) {
+            self.spare = BytesMut::with_capacity(all);
+        }
+        self.spare.extend_from_slice(&self.buffer);
+        std::mem::swap(&mut self.buffer, &mut self.spare);
+        self.spare.clear();
     }
 
     async fn read(&mut self) -> io::Result<usize> {

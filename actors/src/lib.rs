@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alarms;
+mod allocator;
 pub mod answers;
 pub mod arrivals;
 pub mod call;

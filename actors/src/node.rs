@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::alarms::Alarms;
+use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::ending::Ending;
@@ -82,6 +83,7 @@ impl Node {
         home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         config.interfaces.check()?;
+        allocator::keep_large_blocks();
         let id = NodeId::from_random(random()?);
         let limits = Arc::new(config.limits.clone());
         let carrying = Carrying { limits, spin: config.spin, meter: Arc::default() };

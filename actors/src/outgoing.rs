@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
 pub const SLICES: usize = 64;
 
-/// A batch whose memory grew beyond this is given back to the allocator once it was written.
+/// Memory beyond this is given back to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;
 
 /// Bytes in the order in which they leave.
@@ -76,8 +76,10 @@ impl Outgoing {
         }
         if self.left == self.batch.len() {
             self.left = 0;
+            if self.batch.len() < self.batch.capacity() / 4 {
+                self.batch.shrink_to(KEEP_BYTES);
+            }
             self.batch.clear();
-            self.batch.shrink_to(KEEP_BYTES);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use bytes::Bytes;
+use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, Wire};
 
 /// Replies up to this length are copied, which costs less than sharing the buffer that they arrived in.
 const SHORT: usize = 110;
@@ -37,6 +38,20 @@ impl Deref for Payload {
         match self {
             Self::Short(length, bytes) => &bytes[..usize::from(*length)],
             Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl Payload {
+    /// Decodes the reply.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    #[inline]
+    pub fn decode<T: Wire>(&self, encoding: Encoding, limits: &DecodeLimits) -> Result<T, DecodeError> {
+        match self {
+            Self::Short(..) => codec::decode(self, encoding, limits),
+            Self::Long(bytes) => codec::decode_part(bytes, bytes, encoding, limits),
         }
     }
 }

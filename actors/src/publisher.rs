@@ -30,9 +30,18 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) readers: Readers,
-    topics: HashMap<Topic, Known>,
+    topics: Topics,
     encoded: Encoded,
     closed: bool,
+}
+
+/// The topics that are known.
+#[derive(Default)]
+struct Topics {
+    known: Vec<Known>,
+    places: HashMap<Topic, usize>,
+    /// The one asked for last, which is often the next as well.
+    recent: usize,
 }
 
 /// What is known of one topic.
@@ -103,7 +112,7 @@ impl Publisher {
     pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
         let mut state = self.shared.lock();
         let most = self.shared.max_topics;
-        if let Ok(Some(known)) = know(&mut state.topics, &topic, most) {
+        if let Ok(Some(known)) = state.topics.know(&topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
         }
@@ -161,7 +170,7 @@ impl Publisher {
             return Err(PublishFault::Closed);
         }
         let mut unknown;
-        let known = match know(topics, topic, self.shared.max_topics)? {
+        let known = match topics.know(topic, self.shared.max_topics)? {
             Some(known) => known,
             None => {
                 unknown = Known::new(Topic::new(topic)?);
@@ -197,10 +206,10 @@ impl Publisher {
             return None;
         }
         let prefix = subscribe.prefix.as_str();
-        let mut retained: Vec<_> =
-            state.topics.iter().filter(|(topic, _)| topic.starts_with(prefix)).collect();
-        retained.sort_by_key(|(topic, _)| *topic);
-        let first = retained.iter().filter_map(|(_, known)| {
+        let known = state.topics.known.iter();
+        let mut retained: Vec<_> = known.filter(|known| known.topic.starts_with(prefix)).collect();
+        retained.sort_by_key(|known| &known.topic);
+        let first = retained.iter().filter_map(|known| {
             let info = known.last.item?;
             known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))
         });
@@ -218,8 +227,8 @@ impl Publisher {
     /// The topics that were declared or published, in alphabetical order.
     pub fn topics(&self) -> Vec<TopicInfo> {
         let state = self.shared.lock();
-        let topics = state.topics.iter().map(|(topic, known)| TopicInfo {
-            topic: topic.clone(),
+        let topics = state.topics.known.iter().map(|known| TopicInfo {
+            topic: known.topic.clone(),
             item: known.item,
             retained: known.retains,
         });
@@ -251,20 +260,31 @@ impl Known {
     }
 }
 
-/// What is known of `topic`, if it is one of the first `max`.
-fn know<'a>(
-    topics: &'a mut HashMap<Topic, Known>,
-    topic: &str,
-    max: usize,
-) -> Result<Option<&'a mut Known>, InvalidName> {
-    if !topics.contains_key(topic) {
-        if topics.len() >= max {
+impl Topics {
+    /// What is known of `topic`, if it is one of the first `max`.
+    #[inline]
+    fn know(&mut self, topic: &str, max: usize) -> Result<Option<&mut Known>, InvalidName> {
+        if !self.known.get(self.recent).is_some_and(|known| *known.topic == *topic) {
+            match self.find(topic, max)? {
+                Some(found) => self.recent = found,
+                None => return Ok(None),
+            }
+        }
+        Ok(self.known.get_mut(self.recent))
+    }
+
+    fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
+        if let Some(found) = self.places.get(topic) {
+            return Ok(Some(*found));
+        }
+        if self.known.len() >= max {
             return Ok(None);
         }
         let topic = Topic::new(topic)?;
-        topics.insert(topic.clone(), Known::new(topic));
+        self.places.insert(topic.clone(), self.known.len());
+        self.known.push(Known::new(topic));
+        Ok(Some(self.known.len() - 1))
     }
-    Ok(topics.get_mut(topic))
 }
 
 impl Encoded {

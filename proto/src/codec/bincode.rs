@@ -5,9 +5,9 @@ use std::mem::size_of;
 
 use bincode::config::{self, Configuration};
 use bincode::error::{DecodeError as Fault, EncodeError as Refusal};
-use bincode::serde::{encode_into_slice, encode_into_writer, seed_decode_from_slice};
-use serde::Serialize;
+use bincode::serde::{BorrowedSerdeDecoder, encode_into_slice, encode_into_writer, seed_decode_from_slice};
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer};
+use serde::{Deserialize, Serialize};
 use serde_path_to_error::Track;
 
 use super::bounded::Bounded;
@@ -62,9 +62,11 @@ fn encode_growing<T: Serialize + ?Sized>(
 #[inline]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
-    match seed_decode_from_slice(Seed::<T>(&budget, PhantomData), bytes, CONFIG) {
-        Ok((value, read)) if read == bytes.len() => Ok(value),
-        Ok((_, read)) => Err(left_over(bytes.len() - read)),
+    // Not with bincode's own functions, which move the value once more for each layer of them.
+    let mut decoder = BorrowedSerdeDecoder::from_slice(bytes, CONFIG, ());
+    match T::deserialize(Bounded::<_, false>::new(decoder.as_deserializer(), &budget, size_of::<T>())) {
+        Ok(value) if u8::deserialize(decoder.as_deserializer()).is_err() => Ok(value),
+        Ok(_) => Err(left_over::<T>(bytes, limits)),
         Err(fault) => Err(explain::<T>(bytes, limits, fault)),
     }
 }
@@ -100,9 +102,16 @@ fn explain<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits, fault: Faul
     DecodeError::at(&track.path(), problem(again.unwrap_or(fault)))
 }
 
+/// Decodes once more, now counting.
 #[cold]
-fn left_over(bytes: usize) -> DecodeError {
-    DecodeError::whole(format!("{bytes} bytes are left over after the value"))
+fn left_over<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> DecodeError {
+    let budget = Budget::new(limits, bytes.len());
+    match seed_decode_from_slice(Seed::<T>(&budget, PhantomData), bytes, CONFIG) {
+        Ok((_, read)) => {
+            DecodeError::whole(format!("{} bytes are left over after the value", bytes.len() - read))
+        }
+        Err(fault) => explain::<T>(bytes, limits, fault),
+    }
 }
 
 #[cold]

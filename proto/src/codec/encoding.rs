@@ -1,11 +1,12 @@
 //! The two encodings of a message, and turning values into bytes and back.
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
-use super::{bincode, msgpack};
+use super::{bincode, blob, msgpack};
 
 /// How a message is written. Every frame says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,4 +70,18 @@ pub fn decode<T: DeserializeOwned>(
         Encoding::Bincode => bincode::decode(bytes, limits),
         Encoding::MessagePack => msgpack::decode(bytes, limits),
     }
+}
+
+/// As [`decode`], where `bytes` are a part of `source`: a [`Blob`](super::Blob) in the value shares it.
+///
+/// # Errors
+/// As [`decode`].
+#[inline]
+pub fn decode_part<T: DeserializeOwned>(
+    source: &Bytes,
+    bytes: &[u8],
+    encoding: Encoding,
+    limits: &DecodeLimits,
+) -> Result<T, DecodeError> {
+    blob::sharing(source, bytes, || decode(bytes, encoding, limits))
 }

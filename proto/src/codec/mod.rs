@@ -6,6 +6,7 @@
 //! through one bounded deserialiser, under the same budget for both formats.
 
 mod bincode;
+mod blob;
 mod bounded;
 mod budget;
 mod encoding;
@@ -22,8 +23,9 @@ mod trace;
 mod type_info;
 mod wire;
 
+pub use blob::Blob;
 pub use budget::DecodeLimits;
-pub use encoding::{Encoding, decode, encode, encode_preferring};
+pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring};
 pub use error::{DecodeError, EncodeError};
 pub use fingerprint::Fingerprint;
 pub use type_info::{TypeInfo, type_info};

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 ///
 /// Nothing has to be implemented: every type that derives `Serialize` and `Deserialize` and owns its data is one.
 ///
-/// Bytes are best held as `bytes::Bytes` (with its `serde` feature): serde takes a `Vec<u8>` for a list of numbers,
-/// which costs many times as much.
+/// Bytes are best held in a [`Blob`](crate::codec::Blob): serde takes a `Vec<u8>` for a list of numbers, which costs many
+/// times as much.
 ///
 /// ```
 /// # use meshzero_proto::codec::Wire;
