@@ -1,0 +1,93 @@
+//! A bare actix actor in this process, on this thread.
+
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Context, Handler, MailboxError, MessageResult};
+use tokio::task::JoinSet;
+
+use crate::bench::packet::{Echo, Pattern, Take};
+use crate::bench::percentiles::Times;
+use crate::failure::Failure;
+
+/// Messages without a reply between two that wait for theirs, so that the mailbox stays short.
+const UNANSWERED: u64 = 512;
+
+struct Bare;
+
+impl Actor for Bare {
+    type Context = Context<Self>;
+}
+
+impl Handler<Echo> for Bare {
+    type Result = MessageResult<Echo>;
+
+    fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+        MessageResult(packet)
+    }
+}
+
+impl Handler<Take> for Bare {
+    type Result = ();
+
+    fn handle(&mut self, Take(packet): Take, _: &mut Context<Self>) {
+        drop(packet);
+    }
+}
+
+/// Round trips of `send`, one at a time.
+pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let (mut times, mut number) = (Times::default(), 0);
+    while started.elapsed() < time {
+        let begun = Instant::now();
+        bare.send(Echo(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        times.record(begun.elapsed());
+        number += 1;
+    }
+    Ok(times)
+}
+
+/// `send`s a second, with so many at once.
+pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<f64, Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let mut callers = JoinSet::new();
+    for _ in 0..in_flight {
+        callers.spawn_local(call(bare.clone(), pattern.clone(), size, started, time));
+    }
+    let made: u64 = callers.join_all().await.into_iter().sum::<Result<u64, _>>().map_err(stopped)?;
+    Ok(made as f64 / started.elapsed().as_secs_f64())
+}
+
+async fn call(
+    bare: Addr<Bare>,
+    pattern: Pattern,
+    size: usize,
+    started: Instant,
+    time: Duration,
+) -> Result<u64, MailboxError> {
+    let mut number = 0;
+    while started.elapsed() < time {
+        bare.send(Echo(pattern.packet(0, number, size))).await?;
+        number += 1;
+    }
+    Ok(number)
+}
+
+/// `do_send`s a second.
+pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let mut number = 0;
+    while started.elapsed() < time {
+        for _ in 0..UNANSWERED {
+            bare.do_send(Take(pattern.packet(0, number, size)));
+            number += 1;
+        }
+        bare.send(Take(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        number += 1;
+    }
+    Ok(number as f64 / started.elapsed().as_secs_f64())
+}
+
+fn stopped(error: MailboxError) -> Failure {
+    Failure::Machine(format!("an actor of this process, for comparison, stopped: {error}"))
+}

@@ -1,0 +1,208 @@
+//! Where the other side is: in this process, in a second one that is started here, or with somebody who serves.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use meshzero::{Join, Limits, Mesh, Service, ServiceName, ServiceRef};
+use tokio::time;
+
+use super::child::Child;
+use super::floor::Peer;
+use super::packet::LONGEST;
+use super::protocol::{BenchGreet, Greeting, NAME, VERSION};
+use super::serve;
+use super::serving::Serving;
+use crate::failure::Failure;
+use crate::session::Session;
+use crate::target::{InvalidTarget, Target};
+
+/// What an encoded packet has beside its bytes, generously.
+const ENVELOPE: usize = 1_024;
+/// How often a service is asked that has only just begun.
+const ASKED: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What `--transport` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Caller and actor in this process.
+    Inproc,
+    /// A second process on this machine.
+    Loopback,
+    /// A service that runs already.
+    Service(Target),
+}
+
+impl FromStr for Transport {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        match text {
+            "inproc" => Ok(Self::Inproc),
+            "loopback" => Ok(Self::Loopback),
+            name => name.parse().map(Self::Service),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inproc => f.write_str("inproc"),
+            Self::Loopback => f.write_str("loopback"),
+            Self::Service(target) => target.fmt(f),
+        }
+    }
+}
+
+/// The other side, found and greeted.
+pub(crate) struct Far {
+    pub(crate) mesh: Mesh,
+    /// One instance, so that everything goes to the same process.
+    pub(crate) service: ServiceRef,
+    pub(crate) greeting: Greeting,
+    /// Where bare TCP is served; nowhere in this process.
+    pub(crate) floor: Option<SocketAddr>,
+    /// The mesh that only this run is on, if it has one.
+    private: Option<String>,
+    /// What this process serves itself, for as long as this lives.
+    here: Option<(Service<Serving>, Peer)>,
+    child: Option<Child>,
+}
+
+impl Far {
+    /// Starts or finds the other side.
+    pub(crate) async fn reach(session: &Session, transport: &Transport) -> Result<Self, Failure> {
+        let own = unique("bench");
+        match transport {
+            Transport::Inproc => {
+                let mesh = session.mesh_as(|join| private(join, &own)).await?;
+                let here = serve::serve(mesh, &name(NAME)?, None).await?;
+                let far = Self::greet(mesh, here.0.address().to_string()).await?;
+                Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
+            }
+            Transport::Loopback => {
+                let mut child = Child::start(&own)?;
+                let mesh = session.mesh_as(|join| private(join, &own)).await?;
+                let far = Self::greet(mesh, child.address().await?).await?;
+                Ok(Self { private: Some(own), child: Some(child), ..far })
+            }
+            Transport::Service(target) => {
+                let mesh = session.mesh_as(roomy).await?;
+                let found = mesh.discover(target).await.map_err(|error| not_found(target, error))?;
+                let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
+                let address = found.address().ok_or_else(gone)?;
+                Self::greet(mesh, address.to_string()).await
+            }
+        }
+    }
+
+    async fn greet(mesh: &Mesh, address: String) -> Result<Self, Failure> {
+        let service = mesh.discover(&address).await?;
+        let described = service.describe().await?;
+        let handled: Vec<_> = described.messages.iter().map(|message| message.name.as_str()).collect();
+        if !handled.contains(&"BenchGreet") {
+            return Err(no_bench(&described.service, &handled));
+        }
+        let mut greeting = service.send(BenchGreet).await?;
+        for _ in 0..ASKED {
+            if greeting.floor != 0 {
+                break;
+            }
+            time::sleep(PAUSE).await;
+            greeting = service.send(BenchGreet).await?;
+        }
+        if greeting.version != VERSION {
+            let Greeting { version, machine, .. } = greeting;
+            return Err(Failure::Refused(format!(
+                "{address} is mz {} and measures in version {version}, this is mz {} and version {VERSION}: use the \
+                 same mz on both sides",
+                machine.version,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        let floor = service.address().map(|mut address| {
+            address.set_port(greeting.floor);
+            address
+        });
+        Ok(Self { mesh: mesh.clone(), service, greeting, floor, private: None, here: None, child: None })
+    }
+
+    /// Whether the other side is this very process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
+    /// The settings with which another node joins the same mesh.
+    pub(crate) fn join(&self, join: Join) -> Join {
+        self.private.as_ref().map_or_else(|| roomy(join.clone()), |mesh| private(join.clone(), mesh))
+    }
+
+    /// Ends what was started for it.
+    pub(crate) async fn end(self) {
+        if let Some(child) = self.child {
+            child.dismiss().await;
+        }
+    }
+}
+
+/// A name that no other program has.
+pub(crate) fn unique(what: &str) -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{what}-{random:016x}")
+}
+
+/// A checked name.
+pub(crate) fn name(text: &str) -> Result<ServiceName, Failure> {
+    ServiceName::new(text).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// A mesh of one's own on this machine, whatever the user's look like.
+fn private(join: Join, mesh: &str) -> Join {
+    roomy(join).mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
+}
+
+/// Room for the longest packets, unless the user has set the limits.
+pub(crate) fn roomy(join: Join) -> Join {
+    if std::env::var_os("MESHZERO_LIMITS").is_some_and(|limits| !limits.is_empty()) {
+        return join;
+    }
+    let mut limits = Limits::default();
+    limits.message_bytes = LONGEST + ENVELOPE;
+    join.limits(limits)
+}
+
+fn not_found(target: &Target, error: meshzero::DiscoverError) -> Failure {
+    match Failure::from(error) {
+        Failure::Nobody(why) => Failure::Nobody(format!(
+            "{why}\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve \
+             {target}"
+        )),
+        other => other,
+    }
+}
+
+fn no_bench(service: &str, handled: &[&str]) -> Failure {
+    let handled = if handled.is_empty() { "no messages".to_owned() } else { handled.join(", ") };
+    Failure::Refused(format!(
+        "{service} is no server of measurements: it handles {handled}. Start one there with: mz bench serve NAME"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_is_a_word_or_a_name() {
+        assert_eq!("inproc".parse::<Transport>().ok(), Some(Transport::Inproc));
+        assert_eq!("loopback".parse::<Transport>().ok(), Some(Transport::Loopback));
+        for text in ["bench", "10.0.0.7:9000"] {
+            assert_eq!(text.parse::<Transport>().expect(text).to_string(), text);
+        }
+        assert!("10.0.0.7:70000".parse::<Transport>().is_err());
+    }
+}
