@@ -2,6 +2,7 @@
 
 use super::measured::Side;
 use super::plan::Kind;
+use super::usage::Busy;
 
 /// A thread that is so busy has no time left.
 const BUSY: f64 = 0.85;
@@ -29,44 +30,57 @@ pub(crate) fn bottleneck(observed: &Observed) -> String {
     let waits = format!("the sender waited for room {:.0} % of the time", waited * 100.0);
     let Some(receiver) = receiver else {
         return match sender.busiest_thread {
-            Some(busy) if busy >= BUSY => {
-                "this process: sender and receiver share a thread that is busy".to_owned()
+            Some(busy) if is_busy(busy) => {
+                format!("this process: sender and receiver share a thread, which {}", spent(busy))
             }
-            _ => "waiting: the thread of this process is not busy".to_owned(),
+            _ => "waiting: this process is not busy".to_owned(),
         };
     };
     let (Some(sending), Some(receiving)) = (sender.busiest_thread, receiver.busiest_thread) else {
         // Without processor times waiting is all there is to go by.
-        return if *kind == Kind::Calls {
-            "unknown: this platform does not tell processor time".to_owned()
-        } else if *waited > 0.5 {
-            format!("the receiver: {waits}")
-        } else {
-            "the sender".to_owned()
+        return match kind {
+            Kind::Calls => "unknown: this platform does not tell processor time".to_owned(),
+            _ if *waited > 0.5 => format!("the receiver: {waits}"),
+            _ => "the sender".to_owned(),
         };
     };
-    let busy = format!("its busiest thread runs {:.0} % of the time", sending.max(receiving) * 100.0);
-    let cpu = sender.cpu.zip(receiver.cpu).map(|(sender, receiver)| sender + receiver);
-    if sending.max(receiving) >= BUSY {
-        return match (sending >= BUSY, receiving >= BUSY) {
-            (true, true) => "both sides: each has a thread that is busy all the time".to_owned(),
-            (true, false) => format!("the sender: {busy}"),
-            _ => format!("the receiver: {busy}"),
-        };
+    match (is_busy(sending), is_busy(receiving)) {
+        (true, true) => {
+            let (sending, receiving) = (spent(sending), spent(receiving));
+            return format!("both: the sender's busiest thread {sending}, the receiver's {receiving}");
+        }
+        (true, false) => return format!("the sender: its busiest thread {}", spent(sending)),
+        (false, true) => return format!("the receiver: its busiest thread {}", spent(receiving)),
+        (false, false) => {}
     }
+    let cpu = sender.cpu.zip(receiver.cpu).map(|(sender, receiver)| sender + receiver);
     if let (Some(cpu), Some(cores)) = (cpu, *shared_cores)
         && cpu >= BUSY * cores as f64
     {
         return format!("the machine: both sides together use {cpu:.1} of {cores} cores");
     }
-    if *kind == Kind::Calls {
-        return "waiting: neither side is busy; each waits for the other to wake up".to_owned();
+    match kind {
+        Kind::Calls => "waiting: neither side is busy; each waits for the other to wake up".to_owned(),
+        _ if *waited > 0.5 => format!("the receiver or the network: {waits}"),
+        _ => format!(
+            "unclear: the sender's busiest thread {}, the receiver's {}",
+            spent(sending),
+            spent(receiving)
+        ),
     }
-    if *waited > 0.5 {
-        format!("the receiver or the network: {waits}")
-    } else {
-        format!("the sender: {busy}")
+}
+
+/// Whether a thread had no time left, be it that others took it.
+fn is_busy(busy: Busy) -> bool {
+    busy.ran + busy.starved >= BUSY
+}
+
+fn spent(busy: Busy) -> String {
+    let ran = format!("runs {:.0} % of the time", busy.ran * 100.0);
+    if busy.starved < 0.05 {
+        return ran;
     }
+    format!("{ran} and waits for a core {:.0} %", busy.starved * 100.0)
 }
 
 #[cfg(test)]
@@ -74,7 +88,8 @@ mod tests {
     use super::*;
 
     fn side(busiest: f64) -> Side {
-        Side { busiest_thread: Some(busiest), cpu: Some(busiest), ..Side::default() }
+        let busy = Busy { ran: busiest, starved: 0.0 };
+        Side { busiest_thread: Some(busy), cpu: Some(busiest), ..Side::default() }
     }
 
     fn observed(sender: f64, receiver: f64) -> Observed {
@@ -93,11 +108,12 @@ mod tests {
         for (observed, begins) in [
             (observed(0.99, 0.4), "the sender"),
             (observed(0.4, 0.99), "the receiver:"),
-            (observed(0.9, 0.9), "both sides"),
+            (observed(0.9, 0.9), "both: "),
             (Observed { waited: 0.9, ..observed(0.4, 0.4) }, "the receiver or the network"),
             (Observed { kind: Kind::Calls, ..observed(0.4, 0.4) }, "waiting"),
             (Observed { shared_cores: Some(1), ..observed(0.5, 0.5) }, "the machine"),
             (Observed { receiver: None, ..observed(0.9, 0.0) }, "this process"),
+            (observed(0.4, 0.5), "unclear"),
             (Observed { kept_timetable: Some(true), ..observed(0.9, 0.9) }, "none"),
             (Observed { sender: Side::default(), waited: 0.8, ..observed(0.9, 0.9) }, "the receiver"),
         ] {

@@ -54,7 +54,7 @@ async fn seen(far: &Far, rounds: u32, progress: &Progress) -> Result<Rounds, Fai
             }
             Err(Failure::Nobody("the mesh was left".to_owned()))
         };
-        let appear = async { Ok(far.service.send(Appear { service }).await?.map_err(Failure::Refused)?) };
+        let appear = async { far.service.send(Appear { service }).await?.map_err(Failure::Refused) };
         let both = async { tokio::try_join!(up, appear) };
         let late = || Failure::Uncertain(format!("a service was not seen within {PATIENCE:?}"));
         let (up, appeared) = time::timeout(PATIENCE, both).await.map_err(|_| late())??;

@@ -107,7 +107,8 @@ pub(crate) async fn find_max(
     mut measure: impl AsyncFnMut(f64) -> Result<Measured, Failure>,
 ) -> Result<(Found, f64, Measured), Failure> {
     let mut trials = Vec::new();
-    let (mut kept, mut broken): (Option<(f64, Measured)>, Option<(f64, Measured)>) = (None, None);
+    let mut kept: Option<(f64, Measured)> = None;
+    let mut broken: Option<(f64, Measured)> = None;
     while trials.len() < TRIALS {
         let rate = match (&kept, &broken) {
             (None, None) => BEGIN,

@@ -7,9 +7,9 @@ use meshzero::Service;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use super::bottleneck::{Observed, bottleneck};
+use super::account::{Moment, Watched, account, slice_between};
 use super::load::Load;
-use super::measured::{Measured, PerMessage, Side, Slice};
+use super::measured::Measured;
 use super::pace::{self, Timetable};
 use super::packet::Pattern;
 use super::percentiles::Times;
@@ -35,16 +35,6 @@ const PROBE: Duration = Duration::from_millis(2);
 const LAST: Duration = Duration::from_secs(5);
 /// Steps in which times are told of packets that never set out.
 const UNSENT_STEPS: u64 = 10_000;
-
-/// Both sides at one moment.
-struct Moment {
-    at: Instant,
-    sent: u64,
-    waited: Duration,
-    own: Usage,
-    own_wire: Option<Wire>,
-    seen: Seen,
-}
 
 /// Measures as planned.
 pub(crate) async fn measure(far: &Far, plan: &Plan, progress: &Progress) -> Result<Measured, Failure> {
@@ -118,7 +108,7 @@ impl Run<'_> {
             unsent(timetable, load.sent(), ended, &mut times);
         }
         let seen = self.arrived().await?;
-        Ok(self.account(&first, &last, &seen, slices, &times))
+        Ok(account(self.far, plan, load, Watched { first, last, end: seen, slices, times }))
     }
 
     /// Starts what goes on beside the packets, and whatever publishes them.
@@ -194,62 +184,6 @@ impl Run<'_> {
             time::sleep(LOOK).await;
         }
     }
-
-    fn account(
-        &self,
-        first: &Moment,
-        last: &Moment,
-        end: &Seen,
-        slices: Vec<Slice>,
-        times: &Times,
-    ) -> Measured {
-        let Self { far, plan, load } = *self;
-        let seconds = (last.at - first.at).as_secs_f64();
-        let receiver_seconds = between(&first.seen, &last.seen);
-        let received = last.seen.tally.received.saturating_sub(first.seen.tally.received);
-        let received_per_second = received as f64 / receiver_seconds;
-        let own = (&first.own, &last.own, first.own_wire, last.own_wire);
-        let sender = side(own, received, seconds);
-        let (before, after) = (&first.seen, &last.seen);
-        let receiver = (!far.is_here()).then(|| {
-            side((&before.usage, &after.usage, before.wire, after.wire), received, receiver_seconds)
-        });
-        let sent = load.sent();
-        let expected = sent * plan.receivers();
-        let mut measured = Measured {
-            seconds,
-            offered_per_second: plan.rate,
-            achieved_per_second: (last.sent - first.sent) as f64 / seconds,
-            received_per_second,
-            received_mib_per_second: received_per_second * plan.size as f64 / f64::from(1 << 20),
-            sent,
-            expected,
-            received: end.tally.received,
-            lost: expected.saturating_sub(end.tally.received).saturating_sub(load.failed()),
-            repeated: end.tally.repeated,
-            reordered: end.tally.reordered,
-            damaged: end.tally.damaged + load.damaged(),
-            failed: load.failed(),
-            round_trip: times.percentiles(),
-            late: load.take_late().percentiles(),
-            sender,
-            receiver,
-            bottleneck: String::new(),
-            slices,
-        };
-        measured.bottleneck = bottleneck(&Observed {
-            kind: plan.kind,
-            kept_timetable: plan.rate.map(|_| measured.kept_up()),
-            sender,
-            receiver,
-            waited: (last.waited - first.waited).as_secs_f64() / seconds,
-            shared_cores: far
-                .floor
-                .is_none_or(|floor| floor.ip().is_loopback())
-                .then_some(far.greeting.machine.cores),
-        });
-        measured
-    }
 }
 
 /// Calls now and then, behind the packets that wait on the same connection.
@@ -280,40 +214,4 @@ fn unsent(timetable: Timetable, sent: u64, ended: Instant, times: &mut Times) {
 /// In how many pieces the measured time is cut.
 fn slice_count(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis() / 50).unwrap_or(u32::MAX).clamp(5, 40)
-}
-
-fn between(earlier: &Seen, later: &Seen) -> f64 {
-    // Two looks are never at the same moment, but a clock may be coarse.
-    later.clock.saturating_sub(earlier.clock).max(1) as f64 / 1e9
-}
-
-fn slice_between(earlier: &Seen, later: &Seen, times: &Times) -> Slice {
-    let received = later.tally.received.saturating_sub(earlier.tally.received);
-    let percentiles = times.percentiles();
-    Slice {
-        received_per_second: received as f64 / between(earlier, later),
-        p50: percentiles.map(|percentiles| percentiles.p50),
-        p99: percentiles.map(|percentiles| percentiles.p99),
-    }
-}
-
-fn side(
-    (earlier, later, earlier_wire, later_wire): (&Usage, &Usage, Option<Wire>, Option<Wire>),
-    received: u64,
-    seconds: f64,
-) -> Side {
-    let messages = received.max(1) as f64;
-    let cpu = later.cpu_since(earlier);
-    Side {
-        cpu_seconds_per_million: cpu.map(|cpu| cpu / messages * 1e6),
-        cpu: cpu.map(|cpu| cpu / seconds),
-        busiest_thread: later.busiest_since(earlier).map(|cpu| cpu / seconds),
-        peak_memory_bytes: later.peak_memory,
-        wire: earlier_wire.zip(later_wire).map(|(earlier, later)| PerMessage {
-            bytes_read: later.bytes_read.saturating_sub(earlier.bytes_read) as f64 / messages,
-            bytes_written: later.bytes_written.saturating_sub(earlier.bytes_written) as f64 / messages,
-            reads: later.reads.saturating_sub(earlier.reads) as f64 / messages,
-            writes: later.writes.saturating_sub(earlier.writes) as f64 / messages,
-        }),
-    }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::percentiles::Percentiles;
+use super::usage::Busy;
 
 /// Everything about one measurement. Rates are those of the measured time; counts include the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,8 +47,7 @@ pub(crate) struct Side {
     pub(crate) cpu_seconds_per_million: Option<f64>,
     /// Processor time as a share of the time that passed: 1 is a whole core.
     pub(crate) cpu: Option<f64>,
-    /// The same of the busiest thread.
-    pub(crate) busiest_thread: Option<f64>,
+    pub(crate) busiest_thread: Option<Busy>,
     pub(crate) peak_memory_bytes: Option<u64>,
     pub(crate) wire: Option<PerMessage>,
 }

@@ -3,11 +3,12 @@
 //! `transport` starts or finds the other side (`child` is a second process), `serve` is what it offers, `serving` the
 //! actor behind it and `subscriber` those that listen to news; `protocol` is what they say to each other, `packet` what is
 //! sent and `tally` how it is counted. `plan` says what a measurement is to do, `measure` does it with `load` (as fast as
-//! it goes), `pace` (by a timetable) and `way` (without a reply), and `measured` is what came of it: times are
-//! `percentiles`, `usage` and `wire` what it took, `bottleneck` who held it up. `floor` is the same without a mesh.
+//! it goes), `pace` (by a timetable) and `way` (without a reply), and `measured` is what came of it, by
+//! `account`: times are `percentiles`, `usage` and `wire` what it took, `bottleneck` who held it up. `floor` is the same without a mesh.
 //! `runs` and `discovery` put measurements together, `find_max` searches a rate. A `report` is the whole, about a
 //! `machine`; `show` is it for people, `html` as a page, `compare` beside another one; `progress` is what is seen meanwhile.
 
+mod account;
 mod bottleneck;
 mod child;
 mod compare;

@@ -38,8 +38,10 @@ pub(crate) struct Plan {
     pub(crate) in_flight: usize,
     /// Subscribers of news.
     pub(crate) subscribers: u16,
+    #[serde(with = "seconds")]
     pub(crate) duration: Duration,
     /// What is sent before counts for nothing but losses.
+    #[serde(with = "seconds")]
     pub(crate) warm_up: Duration,
 }
 
@@ -47,5 +49,20 @@ impl Plan {
     /// How many receive each packet.
     pub(crate) fn receivers(&self) -> u64 {
         if self.kind == Kind::News { self.subscribers.into() } else { 1 }
+    }
+}
+
+/// Times as seconds, which every reader of JSON understands.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }

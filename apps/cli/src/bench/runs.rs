@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::find_max::{Bound, find_max};
-use super::floor;
+use super::floor::{self, RateMadeBy};
 use super::measure::measure;
 use super::packet::{LONGEST, SHORTEST};
 use super::plan::{Kind, Plan};
@@ -37,7 +37,11 @@ pub(crate) async fn single(
     let trials = if bound.is_some() { 14 } else { 1 };
     let progress = Progress::new(once * trials + floor::time_of_all(&plan));
     fits(far, plan.size).await?;
-    let before = floors(far, subject, &plan, &progress).await?;
+    let is_paced = plan.rate.is_some() || bound.is_some();
+    // By a timetable calls seldom wait for each other, unless it is too much.
+    let one_by_one = subject == Subject::Latency && (plan.in_flight == 1 || is_paced);
+    let beside = if one_by_one { Beside::RoundTrips } else { Beside::Rates };
+    let before = floors(far, beside, &plan, &progress).await?;
     let (plan, measured) = match bound {
         None => {
             progress.stage(subject.name());
@@ -54,8 +58,11 @@ pub(crate) async fn single(
             (Plan { rate: Some(rate), ..plan }, measured)
         }
     };
-    let after = floors(far, subject, &plan, &progress).await?;
-    let floors = floor::floors(before, after, &measured);
+    let after = floors(far, beside, &plan, &progress).await?;
+    // The highest rate is one that was looked for, not one that was asked for.
+    let asked = plan.rate.is_some() && report.find_max.is_none();
+    let made_by = if asked { RateMadeBy::Timetable } else { RateMadeBy::WhatWentThrough };
+    let floors = floor::floors(before, after, &measured, made_by);
     report.run = Some(Case { plan, measured, floors });
     Ok(report)
 }
@@ -70,28 +77,31 @@ pub(crate) async fn sweep(
     let mut report = Report::new(Subject::Sweep, transport, far);
     let plan =
         |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
-    let cases = SIZES.len() + LOADS.len() + 1;
+    let cases = SIZES.len() + LOADS.len() + 2;
     let floors_take = floor::time_of_all(&plan(Kind::Tells, SHORTEST, None, 1));
     let progress = Progress::new((warm_up + duration + floors_take) * cases as u32);
     for size in SIZES {
         let plan = plan(Kind::Tells, size, None, 1);
         fits(far, size).await?;
-        let before = floors(far, Subject::Throughput, &plan, &progress).await?;
+        let before = floors(far, Beside::Rates, &plan, &progress).await?;
         progress.stage(format!("{size} bytes"));
         let measured = measure(far, &plan, &progress).await?;
-        let after = floors(far, Subject::Throughput, &plan, &progress).await?;
-        let floors = floor::floors(before, after, &measured);
+        let after = floors(far, Beside::Rates, &plan, &progress).await?;
+        let floors = floor::floors(before, after, &measured, RateMadeBy::WhatWentThrough);
         report.sizes.push(Case { plan, measured, floors });
     }
     progress.stage("the most calls");
-    let most = measure(far, &plan(Kind::Calls, 64, None, MANY), &progress).await?.received_per_second;
+    let unpaced = measure(far, &plan(Kind::Calls, 64, None, MANY), &progress).await?.received_per_second;
+    // Calls on a timetable come from another thread, so it is not as many as of those: more than can be are offered.
+    let most = measure(far, &plan(Kind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
+    let most = most.received_per_second;
     for load in LOADS {
         let plan = plan(Kind::Calls, 64, Some((most * load).max(1.0).round()), WAITING);
-        let before = floors(far, Subject::Latency, &plan, &progress).await?;
+        let before = floors(far, Beside::RoundTrips, &plan, &progress).await?;
         progress.stage(format!("{:.0} % load", load * 100.0));
         let measured = measure(far, &plan, &progress).await?;
-        let after = floors(far, Subject::Latency, &plan, &progress).await?;
-        let floors = floor::floors(before, after, &measured);
+        let after = floors(far, Beside::RoundTrips, &plan, &progress).await?;
+        let floors = floor::floors(before, after, &measured, RateMadeBy::Timetable);
         report.loads.push(Case { plan, measured, floors });
     }
     Ok(report)
@@ -111,21 +121,25 @@ async fn fits(far: &Far, size: usize) -> Result<(), Failure> {
     })
 }
 
+/// Which floors stand beside a measurement.
+#[derive(Debug, Clone, Copy)]
+enum Beside {
+    /// Round trips, one at a time.
+    RoundTrips,
+    /// What goes through in a second.
+    Rates,
+}
+
 async fn floors(
     far: &Far,
-    subject: Subject,
+    beside: Beside,
     plan: &Plan,
     progress: &Progress,
 ) -> Result<Vec<floor::Sample>, Failure> {
     progress.stage("the floor");
-    let samples = match subject {
-        Subject::Latency if plan.in_flight > 1 && plan.rate.is_none() => {
-            let mut samples = floor::round_trips(far, plan).await?;
-            samples.extend(floor::rates(far, plan).await?);
-            samples
-        }
-        Subject::Latency => floor::round_trips(far, plan).await?,
-        _ => floor::rates(far, plan).await?,
+    let samples = match beside {
+        Beside::RoundTrips => floor::round_trips(far, plan).await?,
+        Beside::Rates => floor::rates(far, plan).await?,
     };
     progress.skip(floor::time_of_all(plan) / 2);
     Ok(samples)

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Context, Handler, MessageResult, ResponseFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
 use meshzero::{Mesh, Service};
 
 use super::machine::Machine;
@@ -24,6 +24,12 @@ use super::wire::Wire;
 
 /// Measurements that are remembered.
 const STREAMS: usize = 16;
+/// How long one is remembered that nobody asks about.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+/// How long a service that appeared stays when it is not told to vanish.
+const STAYS: Duration = Duration::from_secs(60);
+/// How often is looked what is to be forgotten.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// The serving side of measurements.
 pub(crate) struct Serving {
@@ -35,7 +41,13 @@ pub(crate) struct Serving {
     streams: [Option<Stream>; STREAMS],
     begun: u32,
     /// The service that appears and vanishes.
-    appeared: Rc<RefCell<Option<Service<Silent>>>>,
+    appeared: Rc<RefCell<Option<Appeared>>>,
+}
+
+/// A service that appeared, and when.
+struct Appeared {
+    since: Instant,
+    _service: Service<Silent>,
 }
 
 /// One measurement.
@@ -77,6 +89,13 @@ impl Serving {
         self.streams[number as usize % STREAMS].as_mut().filter(|stream| stream.number == number)
     }
 
+    /// Forgets what clients have left behind that are gone.
+    fn forget(&mut self) {
+        let forgotten = |stream: &mut Stream| stream.used.elapsed() > FORGOTTEN;
+        self.streams.iter_mut().for_each(|stream| drop(stream.take_if(forgotten)));
+        self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > STAYS);
+    }
+
     fn count(&mut self, packet: &Packet) {
         let slot = &mut self.streams[packet.stream as usize % STREAMS];
         if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
@@ -87,6 +106,10 @@ impl Serving {
 
 impl Actor for Serving {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.run_interval(LOOK, |serving, _| serving.forget());
+    }
 }
 
 impl Handler<Take> for Serving {
@@ -216,7 +239,7 @@ impl Handler<Appear> for Serving {
         let (mesh, appeared, clock) = (self.mesh.clone(), Rc::clone(&self.appeared), self.clock());
         Box::pin(async move {
             let service = mesh.advertise(&service, || Silent).await.map_err(|error| error.to_string())?;
-            appeared.replace(Some(service));
+            appeared.replace(Some(Appeared { since: Instant::now(), _service: service }));
             Ok(clock)
         })
     }

@@ -89,6 +89,9 @@ impl fmt::Display for OneCase<'_> {
         let Case { plan, measured, floors } = self.0;
         write!(f, "{}", rates(measured))?;
         write!(f, "\n\n{}", accounted(measured))?;
+        if !measured.is_whole() {
+            write!(f, "\n{BAD}not all of it arrived as it was sent{BAD:#}")?;
+        }
         if let Some(own) = &measured.round_trip {
             let mut table = Table::new(["ROUND TRIP", "P50", "P90", "P99", "P99.9", "MAX", "P50 / FLOOR"]);
             let mut row = |what: &str, of: &super::percentiles::Percentiles, stands: Option<f64>| {
@@ -99,11 +102,11 @@ impl fmt::Display for OneCase<'_> {
             row(what, own, None);
             for floor in floors {
                 if let Some(percentiles) = &floor.round_trip {
-                    row(&floor.what, percentiles, floor.ratio);
+                    row(&floor.what, percentiles, floor.round_trip_ratio);
                 }
             }
             if let Some(late) = &measured.late {
-                row("late by the timetable, of that", late, None);
+                row("of that: late by the timetable", late, None);
             }
             write!(f, "\n\n{table}")?;
         }
@@ -112,7 +115,7 @@ impl fmt::Display for OneCase<'_> {
             table.row(["meshzero", &count(measured.received_per_second), "-"]);
             for floor in floors {
                 if let Some(rate) = floor.per_second {
-                    table.row([&floor.what, &count(rate), &or_dash(floor.ratio, ratio)]);
+                    table.row([&floor.what, &count(rate), &or_dash(floor.per_second_ratio, ratio)]);
                 }
             }
             write!(f, "\n\n{table}")?;
@@ -160,7 +163,7 @@ pub(crate) fn sides(measured: &Measured) -> Table<8> {
             what,
             &or_dash(side.cpu_seconds_per_million, short),
             &or_dash(side.cpu, short),
-            &or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy * 100.0)),
+            &or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy.ran * 100.0)),
             &or_dash(side.peak_memory_bytes, bytes),
             &or_dash(wire, |wire| format!("{}/{}", short(wire.bytes_written), short(wire.bytes_read))),
             &or_dash(wire, |wire| short(wire.writes)),
@@ -196,7 +199,7 @@ fn sizes(cases: &[Case]) -> Table<7> {
             &short(measured.received_mib_per_second),
             &count(measured.lost as f64),
             &or_dash(floor.and_then(|floor| floor.per_second), count),
-            &or_dash(floor.and_then(|floor| floor.ratio), ratio),
+            &or_dash(floor.and_then(|floor| floor.per_second_ratio), ratio),
             &or_dash(measured.sender.cpu_seconds_per_million, |sender| short(sender + receiver)),
         ]);
     }

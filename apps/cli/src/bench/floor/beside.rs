@@ -17,30 +17,33 @@ pub(crate) struct Floor {
     pub(crate) what: String,
     /// Of round trips.
     pub(crate) round_trip: Option<Percentiles>,
-    /// Of messages one way, or of calls at once.
+    /// The measurement's p50 divided by this floor's.
+    pub(crate) round_trip_ratio: Option<f64>,
+    /// Messages one way, or round trips.
     pub(crate) per_second: Option<f64>,
-    /// The measurement's p50, or its rate, divided by this floor's.
-    pub(crate) ratio: Option<f64>,
+    /// The measurement's rate divided by this floor's; none where a timetable made the rate.
+    pub(crate) per_second_ratio: Option<f64>,
 }
 
 /// A floor as it was taken.
 pub(crate) struct Sample {
     what: String,
-    value: Value,
-}
-
-enum Value {
-    Times(Box<Times>),
-    Rates(Vec<f64>),
+    times: Times,
+    /// Once, or before and after.
+    rates: Vec<f64>,
 }
 
 impl Sample {
-    fn times(what: impl Into<String>, times: Times) -> Self {
-        Self { what: what.into(), value: Value::Times(Box::new(times)) }
+    fn times(what: &str, times: Times) -> Self {
+        Self { what: what.to_owned(), times, rates: Vec::new() }
     }
 
     fn rate(what: impl Into<String>, rate: f64) -> Self {
-        Self { what: what.into(), value: Value::Rates(vec![rate]) }
+        Self { what: what.into(), times: Times::default(), rates: vec![rate] }
+    }
+
+    fn window(what: String, (times, rate): (Times, f64)) -> Self {
+        Self { what, times, rates: vec![rate] }
     }
 }
 
@@ -74,7 +77,7 @@ pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure
     match (plan.kind, far.floor) {
         (Kind::Calls, Some(address)) => {
             let what = format!("bare TCP, tokio, {in_flight} in flight");
-            samples.push(Sample::rate(what, ping::window(address, size, in_flight, time).await?));
+            samples.push(Sample::window(what, ping::window(address, size, in_flight, time).await?));
         }
         (Kind::Tells, Some(address)) => {
             samples.push(Sample::rate("bare TCP, tokio", bulk::tokio(address, size, 1, time).await?));
@@ -88,7 +91,7 @@ pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure
         (_, None) => {}
     }
     samples.push(match plan.kind {
-        Kind::Calls => Sample::rate(
+        Kind::Calls => Sample::window(
             format!("actix send, in process, {in_flight} in flight"),
             local::window(size, in_flight, time).await?,
         ),
@@ -99,26 +102,38 @@ pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure
     Ok(samples)
 }
 
-/// The same floors from before and after, and how `measured` stands to them.
-pub(crate) fn floors(before: Vec<Sample>, after: Vec<Sample>, measured: &Measured) -> Vec<Floor> {
+/// The same floors from before and after, and how a measurement stands to them whose rate was made by `timetable` or by
+/// what went through.
+pub(crate) fn floors(
+    before: Vec<Sample>,
+    after: Vec<Sample>,
+    measured: &Measured,
+    made_by: RateMadeBy,
+) -> Vec<Floor> {
+    // Both were taken by the same function, so they are the same ones in the same order.
     let pairs = before.into_iter().zip(after);
     pairs
-        .map(|(before, after)| match (before.value, after.value) {
-            (Value::Times(mut times), Value::Times(later)) => {
-                times.add(&later);
-                let round_trip = times.percentiles();
-                let own = measured.round_trip;
-                let ratio = own.zip(round_trip).map(|(own, floor)| own.p50 / floor.p50);
-                Floor { what: before.what, round_trip, per_second: None, ratio }
+        .map(|(mut floor, after)| {
+            floor.times.add(&after.times);
+            floor.rates.extend(after.rates);
+            let (round_trip, own) = (floor.times.percentiles(), measured.round_trip);
+            let rates = &floor.rates;
+            let per_second = (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64);
+            let comparable = per_second.filter(|rate| *rate > 0.0 && made_by == RateMadeBy::WhatWentThrough);
+            Floor {
+                what: floor.what,
+                round_trip,
+                round_trip_ratio: own.zip(round_trip).map(|(own, floor)| own.p50 / floor.p50),
+                per_second,
+                per_second_ratio: comparable.map(|rate| measured.received_per_second / rate),
             }
-            (Value::Rates(mut rates), Value::Rates(later)) => {
-                rates.extend(later);
-                let rate = rates.iter().sum::<f64>() / rates.len() as f64;
-                let ratio = (rate > 0.0).then(|| measured.received_per_second / rate);
-                Floor { what: before.what, round_trip: None, per_second: Some(rate), ratio }
-            }
-            // Both lists are made by the same function.
-            _ => Floor { what: before.what, round_trip: None, per_second: None, ratio: None },
         })
         .collect()
+}
+
+/// What made the rate of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateMadeBy {
+    Timetable,
+    WhatWentThrough,
 }

@@ -47,15 +47,15 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> 
     Ok(times)
 }
 
-/// `send`s a second, with so many at once.
-pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<f64, Failure> {
+/// Round trips of `send`, with so many at once, and how many there are in a second.
+pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<(Times, f64), Failure> {
     let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
     let mut callers = JoinSet::new();
     for _ in 0..in_flight {
         callers.spawn_local(call(bare.clone(), pattern.clone(), size, started, time));
     }
-    let made: u64 = callers.join_all().await.into_iter().sum::<Result<u64, _>>().map_err(stopped)?;
-    Ok(made as f64 / started.elapsed().as_secs_f64())
+    let made = callers.join_all().await.into_iter().collect::<Result<_, _>>().map_err(stopped)?;
+    Ok(Times::a_second(made, started.elapsed()))
 }
 
 async fn call(
@@ -64,13 +64,15 @@ async fn call(
     size: usize,
     started: Instant,
     time: Duration,
-) -> Result<u64, MailboxError> {
-    let mut number = 0;
+) -> Result<Vec<Duration>, MailboxError> {
+    let (mut number, mut times) = (0, Vec::new());
     while started.elapsed() < time {
+        let begun = Instant::now();
         bare.send(Echo(pattern.packet(0, number, size))).await?;
+        times.push(begun.elapsed());
         number += 1;
     }
-    Ok(number)
+    Ok(times)
 }
 
 /// `do_send`s a second.

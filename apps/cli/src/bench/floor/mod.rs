@@ -9,7 +9,7 @@ mod local;
 mod peer;
 mod ping;
 
-pub(crate) use beside::{Floor, Sample, floors, rates, round_trips, time_of_all};
+pub(crate) use beside::{Floor, RateMadeBy, Sample, floors, rates, round_trips, time_of_all};
 pub(crate) use peer::Peer;
 
 use std::io;

@@ -75,13 +75,13 @@ pub(crate) async fn tokio(address: SocketAddr, size: usize, time: Duration) -> R
     run.await.map_err(failed(address))
 }
 
-/// Calls a second under tokio, with so many tasks of which each awaits its reply.
+/// Round trips under tokio, with so many tasks of which each awaits its reply, and how many there are in a second.
 pub(crate) async fn window(
     address: SocketAddr,
     size: usize,
     in_flight: usize,
     time: Duration,
-) -> Result<f64, Failure> {
+) -> Result<(Times, f64), Failure> {
     let run = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -127,22 +127,23 @@ pub(crate) async fn window(
         for _ in 0..in_flight {
             let calls = calls.clone();
             callers.spawn_local(async move {
-                let mut made = 0_u64;
+                let mut times = Vec::new();
                 while started.elapsed() < time {
+                    let begun = Instant::now();
                     let (reply, replied) = oneshot::channel();
                     if calls.send(reply).await.is_err() || replied.await.is_err() {
                         break;
                     }
-                    made += 1;
+                    times.push(begun.elapsed());
                 }
-                made
+                times
             });
         }
         drop(calls);
-        let made: u64 = callers.join_all().await.into_iter().sum();
-        let elapsed = started.elapsed().as_secs_f64();
+        let made = callers.join_all().await;
+        let elapsed = started.elapsed();
         both.abort_all();
-        Ok(made as f64 / elapsed)
+        Ok(Times::a_second(made, elapsed))
     };
     run.await.map_err(failed(address))
 }

@@ -102,8 +102,7 @@ impl Chart<'_> {
         for (number, series) in self.series.iter().enumerate() {
             let colour = number % COLOURS;
             let at = |&(across, up): &(f64, f64)| (x(self.across.position(across)), y(self.up.position(up)));
-            let path: Vec<_> =
-                series.points.iter().map(|p| at(p)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let path: Vec<_> = series.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             _ = writeln!(svg, "<polyline class=\"line c{colour}\" points=\"{}\"/>", path.join(" "));
             for point in &series.points {
                 let (x, y) = at(point);

@@ -63,7 +63,9 @@ fn single(case: &Case) -> String {
     if let Some(own) = &measured.round_trip {
         let mut all = vec![("meshzero".to_owned(), *own, None)];
         all.extend(
-            floors.iter().filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.ratio))),
+            floors
+                .iter()
+                .filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.round_trip_ratio))),
         );
         section += "<h2>Round trip</h2>\n";
         section += &percentiles("Round trip by percentile", &all);
@@ -71,7 +73,9 @@ fn single(case: &Case) -> String {
     if floors.iter().any(|floor| floor.per_second.is_some()) {
         let mut rows = vec![("meshzero".to_owned(), measured.received_per_second, None)];
         rows.extend(
-            floors.iter().filter_map(|floor| Some((floor.what.clone(), floor.per_second?, floor.ratio))),
+            floors
+                .iter()
+                .filter_map(|floor| Some((floor.what.clone(), floor.per_second?, floor.per_second_ratio))),
         );
         let names: Vec<String> = rows.iter().map(|(name, _, _)| name.clone()).collect();
         let points = rows.iter().enumerate().map(|(place, (_, rate, _))| (place as f64, *rate)).collect();
@@ -113,7 +117,7 @@ fn accounts(measured: &Measured) -> String {
             what.to_owned(),
             or_dash(side.cpu_seconds_per_million, short),
             or_dash(side.cpu, short),
-            or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy * 100.0)),
+            or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy.ran * 100.0)),
             or_dash(side.peak_memory_bytes, bytes),
             or_dash(wire, |wire| format!("{} / {}", short(wire.bytes_written), short(wire.bytes_read))),
             or_dash(wire, |wire| format!("{} / {}", short(wire.writes), short(wire.reads))),
@@ -202,7 +206,7 @@ fn sizes(cases: &[Case]) -> String {
             short(case.measured.received_mib_per_second),
             count(case.measured.lost as f64),
             or_dash(floor.and_then(|floor| floor.per_second), count),
-            or_dash(floor.and_then(|floor| floor.ratio), ratio),
+            or_dash(floor.and_then(|floor| floor.per_second_ratio), ratio),
         ]
     });
     let headings =
@@ -236,7 +240,9 @@ fn loads(cases: &[Case]) -> String {
     let distribution = middle.map(|(case, own)| {
         let mut all = vec![("meshzero".to_owned(), own, None)];
         all.extend(
-            case.floors.iter().filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.ratio))),
+            case.floors
+                .iter()
+                .filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.round_trip_ratio))),
         );
         let title = format!("Round trip by percentile, {} calls a second", or_dash(case.plan.rate, count));
         format!("<h2>Latency percentiles</h2>\n{}", percentiles(&title, &all))
