@@ -109,9 +109,9 @@ mod tests {
             let threads = threads.iter().map(|&(id, ran, starved)| Thread { id, ran, starved });
             Usage { threads: threads.collect(), peak_memory: None }
         };
-        let (earlier, now) = (usage(&[(1, 500, 7), (2, 100, 0)]), usage(&[(1, 1_500, 7), (3, 4_000, 1_000)]));
+        let (earlier, now) = (usage(&[(1, 500, 7), (2, 100, 0)]), usage(&[(1, 1_500, 7), (3, 4_000, 2_000)]));
         assert_eq!(now.cpu_since(&earlier), Some(5e-6));
-        assert_eq!(now.busiest_since(&earlier, 1e-5), Some(Busy { ran: 0.4, starved: 0.1 }));
+        assert_eq!(now.busiest_since(&earlier, 1.0), Some(Busy { ran: 4e-6, starved: 2e-6 }));
         assert_eq!(Usage::default().cpu_since(&Usage::default()), None);
     }
 

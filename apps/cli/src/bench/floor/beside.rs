@@ -49,7 +49,7 @@ impl Sample {
 
 /// How long each floor is measured, before and once more after.
 pub(crate) fn time(plan: &Plan) -> Duration {
-    (plan.duration / 8).clamp(Duration::from_millis(50), Duration::from_millis(500))
+    (plan.duration / 8).clamp(Duration::from_millis(20), Duration::from_millis(500))
 }
 
 /// About how long all floors of a measurement take together.
