@@ -42,6 +42,15 @@ pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time to look for bytes before sleeping, in whole microseconds.
+pub(crate) fn spin(text: &str) -> Result<Duration, String> {
+    let number = text.trim().strip_suffix("us").or_else(|| text.trim().strip_suffix("µs"));
+    let micros = number.and_then(|number| number.trim().parse().ok()).filter(|micros| *micros <= 10_000);
+    micros
+        .map(Duration::from_micros)
+        .ok_or_else(|| format!("{text:?} is no time to spin; write 50us, up to 10000us"))
+}
+
 /// Messages a second: `500`, `20k`, `1.5M`.
 pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     let wrong =
@@ -121,6 +130,10 @@ mod tests {
         assert_eq!([bytes("2k"), bytes("2kB")], [Ok(2_048), Ok(2_000)]);
         for text in ["", "x", "-1", "1.5k", "1TB", "99999999999G"] {
             assert!(bytes(text).expect_err(text).contains("4KiB"), "{text}");
+        }
+        assert_eq!(spin("50us"), Ok(Duration::from_micros(50)));
+        for text in ["", "50", "us", "-1us", "1s", "20000us"] {
+            assert!(spin(text).expect_err(text).contains("50us"), "{text}");
         }
         assert!(run_time("1ms").expect_err("too short").contains("50ms"));
     }

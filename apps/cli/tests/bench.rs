@@ -76,6 +76,10 @@ fn has_sides(measured: &Value, sides: &[&str]) {
         let side = &measured[side];
         assert!(side.is_object(), "{measured}");
         if cfg!(target_os = "linux") {
+            assert!(
+                number(&side["wire"], "bytes_read") + number(&side["wire"], "bytes_written") > 0.0,
+                "{side}"
+            );
             assert!(number(side, "cpu_seconds_per_million") >= 0.0, "{side}");
             assert!(number(side, "peak_memory_bytes") > 1e6, "{side}");
             assert!(number(&side["busiest_thread"], "ran") >= 0.0, "{side}");
@@ -139,6 +143,10 @@ fn throughput_loses_nothing_whatever_is_sent() {
     let told = bench(&room, &["throughput", "--transport", "inproc"]);
     is_whole(&told["run"]["measured"], 1.0);
     has_floors(&told["run"], &["actix do_send"]);
+
+    let told = bench(&room, &["throughput", "--spin", "50us"]);
+    is_whole(&told["run"]["measured"], 1.0);
+    assert_eq!(told["header"]["spin_us"], 50);
 
     let told = bench(&room, &["throughput", "--rate", "1k"]);
     is_whole(&told["run"]["measured"], 1.0);

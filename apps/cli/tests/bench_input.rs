@@ -16,6 +16,7 @@ fn options_that_cannot_be_read_say_what_to_write() {
         (&["latency", "--find-max", "p98<5ms"], &["'p99<5ms'", "p99.9"]),
         (&["latency", "--find-max", "quick"], &["'p99<5ms'"]),
         (&["latency", "--find-max", "p99<5ms", "--rate", "5"], &["cannot be used with"]),
+        (&["latency", "--spin", "1s"], &["50us"]),
         (&["throughput", "--calls", "--news"], &["cannot be used with"]),
         (&["fanout", "--subscribers", "0"], &["--subscribers"]),
         (&["fanout", "--subscribers", "1000"], &["256"]),

@@ -18,7 +18,7 @@ pub(crate) struct Moment {
     pub(crate) sent: u64,
     pub(crate) waited: Duration,
     pub(crate) own: Usage,
-    pub(crate) own_wire: Option<Wire>,
+    pub(crate) own_wire: Wire,
     pub(crate) seen: Seen,
 }
 
@@ -100,22 +100,23 @@ pub(crate) fn slice_between(earlier: &Seen, later: &Seen, times: &Times) -> Slic
 }
 
 fn side(
-    (earlier, later, earlier_wire, later_wire): (&Usage, &Usage, Option<Wire>, Option<Wire>),
+    (earlier, later, earlier_wire, later_wire): (&Usage, &Usage, Wire, Wire),
     received: u64,
     seconds: f64,
 ) -> Side {
     let messages = received.max(1) as f64;
+    let per_message = |earlier: u64, later: u64| later.saturating_sub(earlier) as f64 / messages;
     let cpu = later.cpu_since(earlier);
     Side {
         cpu_seconds_per_million: cpu.map(|cpu| cpu / messages * 1e6),
         cpu: cpu.map(|cpu| cpu / seconds),
         busiest_thread: later.busiest_since(earlier, seconds),
         peak_memory_bytes: later.peak_memory,
-        wire: earlier_wire.zip(later_wire).map(|(earlier, later)| PerMessage {
-            bytes_read: later.bytes_read.saturating_sub(earlier.bytes_read) as f64 / messages,
-            bytes_written: later.bytes_written.saturating_sub(earlier.bytes_written) as f64 / messages,
-            reads: later.reads.saturating_sub(earlier.reads) as f64 / messages,
-            writes: later.writes.saturating_sub(earlier.writes) as f64 / messages,
-        }),
+        wire: PerMessage {
+            bytes_read: per_message(earlier_wire.bytes_read, later_wire.bytes_read),
+            bytes_written: per_message(earlier_wire.bytes_written, later_wire.bytes_written),
+            reads: per_message(earlier_wire.reads, later_wire.reads),
+            writes: per_message(earlier_wire.writes, later_wire.writes),
+        },
     }
 }

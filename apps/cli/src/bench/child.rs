@@ -24,12 +24,13 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts it on the mesh `mesh`, on loopback only.
-    pub(crate) fn start(mesh: &str) -> Result<Self, Failure> {
+    pub(crate) fn start(mesh: &str, spin: Option<Duration>) -> Result<Self, Failure> {
         let cannot =
             |error: std::io::Error| Failure::Machine(format!("cannot start the serving process: {error}"));
         let program = std::env::current_exe().map_err(cannot)?;
         let mut process = Command::new(program)
             .args(["bench", "serve", "--attached", "--json", "--mesh", mesh, "--interfaces", "lo"])
+            .args(spin.map(|time| format!("--spin={}us", time.as_micros())))
             .env_remove("MESHZERO_PEERS")
             .env_remove("MESHZERO_PORTS")
             .stdin(Stdio::piped())

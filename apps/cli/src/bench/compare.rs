@@ -94,6 +94,7 @@ fn differences(now: &Report, saved: &Report) -> Vec<String> {
         }
     };
     unlike("transport", now.header.transport.clone(), saved.header.transport.clone());
+    unlike("spinning, in µs", now.header.spin_us.to_string(), saved.header.spin_us.to_string());
     for (what, now, saved) in
         [("here", &now.header.here, &saved.header.here), ("there", &now.header.there, &saved.header.there)]
     {

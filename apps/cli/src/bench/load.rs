@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use meshzero::{CallError, Refusal, ServiceRef, Uncertain};
 use tokio::sync::Notify;
 
-use super::packet::{Echo, Packet, Pattern};
+use super::packet::{Echo, Packet, Pattern, Take};
 use super::percentiles::Times;
-use super::way::Way;
+use super::way::{self, Way};
 use crate::failure::Failure;
 
 /// Packets, or bytes of them, between two looks around for what else is to be done on this thread.
@@ -166,15 +166,30 @@ impl Load {
 
     /// Sends packets without a reply until it is over.
     pub(crate) async fn stream(self: Arc<Self>, way: Way) {
+        // Each way has its loop: a future around both would be copied about for every packet.
+        let ended = match way {
+            Way::Tell(service) => self.repeat(|packet| service.tell(Take(packet))).await,
+            Way::Publish(publisher) => self.repeat(|packet| way::publish(&publisher, packet)).await,
+        };
+        if let Err(failure) = ended {
+            self.fail(failure);
+        }
+    }
+
+    /// Sends packets with `send` until it is over.
+    async fn repeat<S, E>(&self, send: impl Fn(Packet) -> S) -> Result<(), Failure>
+    where
+        S: Future<Output = Result<(), E>>,
+        E: Into<Failure>,
+    {
         let turn = (TURN_BYTES / self.size.max(1) as u64).clamp(1, TURN_PACKETS);
         while !self.is_over() {
             for _ in 0..turn {
-                if let Err(failure) = self.waiting(way.send(self.next())).await {
-                    return self.fail(failure);
-                }
+                self.waiting(send(self.next())).await.map_err(Into::into)?;
             }
             tokio::task::yield_now().await;
         }
+        Ok(())
     }
 
     /// Adds what `sending` has to wait to the time waited.

@@ -49,11 +49,11 @@ pub(crate) struct Side {
     pub(crate) cpu: Option<f64>,
     pub(crate) busiest_thread: Option<Busy>,
     pub(crate) peak_memory_bytes: Option<u64>,
-    pub(crate) wire: Option<PerMessage>,
+    pub(crate) wire: PerMessage,
 }
 
 /// Bytes and system calls for each message received.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PerMessage {
     pub(crate) bytes_read: f64,
     pub(crate) bytes_written: f64,

@@ -63,7 +63,7 @@ pub(crate) struct Seen {
     pub(crate) clock: u64,
     pub(crate) tally: Tally,
     pub(crate) usage: Usage,
-    pub(crate) wire: Option<Wire>,
+    pub(crate) wire: Wire,
 }
 
 /// Ends a measurement.

@@ -53,6 +53,8 @@ pub(crate) struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) transport: String,
+    /// How long connections looked for bytes before they slept, in microseconds.
+    pub(crate) spin_us: u64,
     /// The machine and program that measured.
     pub(crate) here: Machine,
     /// Those that served.
@@ -92,6 +94,7 @@ impl Report {
     pub(crate) fn new(bench: Subject, transport: &Transport, far: &Far) -> Self {
         let header = Header {
             transport: transport.to_string(),
+            spin_us: far.spin.as_micros() as u64,
             here: Machine::this(),
             there: far.greeting.machine.clone(),
             // A clock before 1970 is not worth a failure.

@@ -61,6 +61,10 @@ impl Report {
         if here != there {
             about.push(format!("the serving side: {}; {}", machine(there), program(there)));
         }
+        if self.header.spin_us > 0 {
+            about
+                .push(format!("connections look for bytes for {} µs before they sleep", self.header.spin_us));
+        }
         about.extend(self.run.as_ref().map(|case| planned(&case.plan)));
         about
     }
@@ -165,9 +169,9 @@ pub(crate) fn sides(measured: &Measured) -> Table<8> {
             &or_dash(side.cpu, short),
             &or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy.ran * 100.0)),
             &or_dash(side.peak_memory_bytes, bytes),
-            &or_dash(wire, |wire| format!("{}/{}", short(wire.bytes_written), short(wire.bytes_read))),
-            &or_dash(wire, |wire| short(wire.writes)),
-            &or_dash(wire, |wire| short(wire.reads)),
+            &format!("{}/{}", short(wire.bytes_written), short(wire.bytes_read)),
+            &short(wire.writes),
+            &short(wire.reads),
         ]);
     };
     match &measured.receiver {

@@ -66,6 +66,8 @@ pub(crate) struct Far {
     pub(crate) greeting: Greeting,
     /// Where bare TCP is served; nowhere in this process.
     pub(crate) floor: Option<SocketAddr>,
+    /// How long connections look for bytes before they sleep.
+    pub(crate) spin: Duration,
     /// The mesh that only this run is on, if it has one.
     private: Option<String>,
     /// What this process serves itself, for as long as this lives.
@@ -75,23 +77,32 @@ pub(crate) struct Far {
 
 impl Far {
     /// Starts or finds the other side.
-    pub(crate) async fn reach(session: &Session, transport: &Transport) -> Result<Self, Failure> {
+    pub(crate) async fn reach(
+        session: &Session,
+        transport: &Transport,
+        spin: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let far = Self::find(session, transport, spin).await?;
+        Ok(Self { spin: spin.unwrap_or_default(), ..far })
+    }
+
+    async fn find(session: &Session, transport: &Transport, spin: Option<Duration>) -> Result<Self, Failure> {
         let own = unique("bench");
         match transport {
             Transport::Inproc => {
-                let mesh = session.mesh_as(|join| private(join, &own)).await?;
+                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
                 let here = serve::serve(mesh, &name(NAME)?, None).await?;
                 let far = Self::greet(mesh, here.0.address().to_string()).await?;
                 Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
             }
             Transport::Loopback => {
-                let mut child = Child::start(&own)?;
-                let mesh = session.mesh_as(|join| private(join, &own)).await?;
+                let mut child = Child::start(&own, spin)?;
+                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
                 let far = Self::greet(mesh, child.address().await?).await?;
                 Ok(Self { private: Some(own), child: Some(child), ..far })
             }
             Transport::Service(target) => {
-                let mesh = session.mesh_as(roomy).await?;
+                let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
                 let found = mesh.discover(target).await.map_err(|error| not_found(target, error))?;
                 let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
                 let address = found.address().ok_or_else(gone)?;
@@ -128,7 +139,17 @@ impl Far {
             address.set_port(greeting.floor);
             address
         });
-        Ok(Self { mesh: mesh.clone(), service, greeting, floor, private: None, here: None, child: None })
+        let spin = Duration::ZERO;
+        Ok(Self {
+            mesh: mesh.clone(),
+            service,
+            greeting,
+            floor,
+            spin,
+            private: None,
+            here: None,
+            child: None,
+        })
     }
 
     /// Whether the other side is this very process.
@@ -138,7 +159,11 @@ impl Far {
 
     /// The settings with which another node joins the same mesh.
     pub(crate) fn join(&self, join: Join) -> Join {
-        self.private.as_ref().map_or_else(|| roomy(join.clone()), |mesh| private(join.clone(), mesh))
+        let join = roomy(join, None);
+        match &self.private {
+            Some(mesh) => private(join, mesh),
+            None => join,
+        }
     }
 
     /// Ends what was started for it.
@@ -162,11 +187,12 @@ pub(crate) fn name(text: &str) -> Result<ServiceName, Failure> {
 
 /// A mesh of one's own on this machine, whatever the user's look like.
 fn private(join: Join, mesh: &str) -> Join {
-    roomy(join).mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
+    join.mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
 }
 
-/// Room for the longest packets, unless the user has set the limits.
-pub(crate) fn roomy(join: Join) -> Join {
+/// Room for the longest packets, unless the user has set the limits, and connections that spin for so long.
+pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
+    let join = join.spin(spin.unwrap_or_default());
     if std::env::var_os("MESHZERO_LIMITS").is_some_and(|limits| !limits.is_empty()) {
         return join;
     }

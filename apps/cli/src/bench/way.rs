@@ -1,6 +1,6 @@
 //! The ways of a packet that wants no reply: to a service, or to all subscribers, none of which may lose it.
 
-use meshzero::{CallError, Publisher, ServiceRef};
+use meshzero::{PublishError, Publisher, ServiceRef};
 
 use super::packet::{Packet, Take};
 use super::protocol::TOPIC;
@@ -19,8 +19,13 @@ impl Way {
     /// Sends it, and waits as long as there is no room.
     pub(crate) async fn send(&self, packet: Packet) -> Result<(), Failure> {
         match self {
-            Self::Tell(service) => service.send(Take(packet)).await.map_err(|error: CallError| error.into()),
-            Self::Publish(publisher) => Ok(publisher.publish(TOPIC, &packet)?),
+            Self::Tell(service) => Ok(service.tell(Take(packet)).await?),
+            Self::Publish(publisher) => Ok(publish(publisher, packet).await?),
         }
     }
+}
+
+/// Publishes it, once every subscriber has room.
+pub(crate) async fn publish(publisher: &Publisher, packet: Packet) -> Result<(), PublishError> {
+    publisher.publish(TOPIC, &packet)
 }

@@ -1,6 +1,6 @@
-//! Bytes and system calls of this node's message connections, where the library tells them.
+//! Bytes and system calls of a node's message connections.
 
-use meshzero::Mesh;
+use meshzero::{Mesh, Traffic};
 use serde::{Deserialize, Serialize};
 
 /// Totals since the mesh was joined.
@@ -16,7 +16,8 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Of this node, now.
-    pub(crate) fn of(_mesh: &Mesh) -> Option<Self> {
-        None
+    pub(crate) fn of(mesh: &Mesh) -> Self {
+        let Traffic { bytes_read, bytes_written, reads, writes, .. } = mesh.traffic();
+        Self { bytes_read, bytes_written, reads, writes }
     }
 }

@@ -160,6 +160,9 @@ struct Serve {
     /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
+    /// Lets connections look for bytes for so long before they sleep, such as 50us
+    #[arg(long, value_name = "TIME", value_parser = parse::spin)]
+    spin: Option<Duration>,
     /// Ends with standard input
     #[arg(long, hide = true)]
     attached: bool,
@@ -172,6 +175,10 @@ struct Place {
     /// the name (or ip:port) of a service that somebody runs with `mz bench serve NAME`
     #[arg(long, value_name = "WHERE", default_value = "loopback")]
     transport: Transport,
+    /// Lets connections on both sides of inproc and loopback, and on this side of others, look for bytes for so long before
+    /// they sleep: quicker where cores are free, at the price of these cores; 50us is a good value
+    #[arg(long, value_name = "TIME", value_parser = parse::spin)]
+    spin: Option<Duration>,
     /// Compares with a run that --json printed: ratios with their confidence
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -313,7 +320,7 @@ impl Place {
         let saved = self.compare.as_deref().map(Report::read).transpose()?;
         let page = self.html.as_deref().map(Page::open).transpose()?;
         bench::be_punctual();
-        let far = Far::reach(session, &self.transport).await?;
+        let far = Far::reach(session, &self.transport, self.spin).await?;
         let report = run(&far).await;
         far.end().await;
         let mut report = report?;
@@ -331,7 +338,7 @@ impl Place {
 
 impl Serve {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mesh = session.mesh_as(bench::roomy).await?;
+        let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
         let (service, _peer) = bench::serve(mesh, &self.name, self.at.as_deref()).await?;
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;

@@ -3,6 +3,7 @@
 use super::chart::{Axis, Chart, Series};
 use super::text::{Escaped, table};
 use crate::bench::figures::{bytes, count, or_dash, ratio, short, time};
+use crate::bench::floor::Floor;
 use crate::bench::measured::{Measured, Side};
 use crate::bench::percentiles::Percentiles;
 use crate::bench::report::{Case, Report};
@@ -119,8 +120,8 @@ fn accounts(measured: &Measured) -> String {
             or_dash(side.cpu, short),
             or_dash(side.busiest_thread, |busy| format!("{:.0} %", busy.ran * 100.0)),
             or_dash(side.peak_memory_bytes, bytes),
-            or_dash(wire, |wire| format!("{} / {}", short(wire.bytes_written), short(wire.bytes_read))),
-            or_dash(wire, |wire| format!("{} / {}", short(wire.writes), short(wire.reads))),
+            format!("{} / {}", short(wire.bytes_written), short(wire.bytes_read)),
+            format!("{} / {}", short(wire.writes), short(wire.reads)),
         ]
     };
     let mut sides = vec![side("sender", &measured.sender)];
@@ -183,19 +184,22 @@ fn found_max(bound: &str, report: &Report) -> String {
 }
 
 fn sizes(cases: &[Case]) -> String {
-    let at = |case: &Case| case.plan.size as f64;
-    let mut series = vec![Series {
-        name: "meshzero".to_owned(),
-        points: cases.iter().map(|case| (at(case), case.measured.received_mib_per_second)).collect(),
-    }];
+    let mebibytes = |case: &Case, rate: f64| rate * case.plan.size as f64 / f64::from(1 << 20);
+    let of = |name: &str, rate: &dyn Fn(&Case) -> Option<f64>| {
+        let places = cases.iter().enumerate();
+        let points = places.filter_map(|(place, case)| Some((place as f64, mebibytes(case, rate(case)?))));
+        Series { name: name.to_owned(), points: points.collect() }
+    };
+    let mut series = vec![of("meshzero", &|case| Some(case.measured.received_per_second))];
     let floors = cases.first().map(|case| case.floors.as_slice()).unwrap_or_default();
-    for (place, floor) in floors.iter().enumerate() {
-        let mebibytes =
-            |case: &Case| Some(case.floors.get(place)?.per_second? * at(case) / f64::from(1 << 20));
-        let points = cases.iter().filter_map(|case| Some((at(case), mebibytes(case)?))).collect();
-        series.push(Series { name: floor.what.clone(), points });
+    // Beside what copies every byte it makes no sense to draw what hands over a pointer, unless there is nothing else.
+    let copies = |floor: &&Floor| floor.what.starts_with("bare TCP") || floors.len() == 1;
+    for floor in floors.iter().filter(copies) {
+        let rate = |case: &Case| case.floors.iter().find(|other| other.what == floor.what)?.per_second;
+        series.push(of(&floor.what, &rate));
     }
-    let across = Axis { title: "bytes of a message", show: |value| bytes(value as u64), names: Vec::new() };
+    let names = cases.iter().map(|case| bytes(case.plan.size as u64)).collect();
+    let across = Axis { title: "bytes of a message", show: count, names };
     let up = Axis { title: "MiB a second, logarithmic", show: short, names: Vec::new() };
     let chart = Chart { title: "Throughput by size, and the floor", across, up, series }.draw();
     let rows = cases.iter().map(|case| {
