@@ -103,6 +103,13 @@ fn latency_is_told_with_its_floors() {
     }
     assert!(number(machine, "cores") >= 1.0, "{machine}");
     assert_eq!(told["header"]["transport"], "loopback");
+
+    // The longest, and the shortest.
+    for size in ["16MiB", "8"] {
+        let told = bench(&Room::new(), &["latency", "--size", size]);
+        is_whole(&told["run"]["measured"], 1.0);
+        has_floors(&told["run"], &["bare TCP, tokio", "bare TCP, blocking", "actix send"]);
+    }
 }
 
 #[test]

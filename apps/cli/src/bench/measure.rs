@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero::Service;
+use meshzero::{Service, ServiceRef};
 use tokio::task::JoinSet;
 use tokio::time;
 
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
 /// How often a call is made beside packets without a reply.
 const PROBE: Duration = Duration::from_millis(2);
+/// How many of these calls wait for their reply at once, at most.
+const PROBES: usize = 1_000;
 /// How long senders may take to end.
 const LAST: Duration = Duration::from_secs(5);
 /// Steps in which times are told of packets that never set out.
@@ -186,18 +188,30 @@ impl Run<'_> {
     }
 }
 
-/// Calls now and then, behind the packets that wait on the same connection.
-async fn probe(load: Arc<Load>, service: meshzero::ServiceRef) {
+/// Calls now and then, behind the packets that wait on the same connection. None waits for the one before, so that what
+/// holds up many of them is seen as often.
+async fn probe(load: Arc<Load>, service: ServiceRef) {
     let mut ticks = time::interval(PROBE);
-    ticks.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut probes = JoinSet::new();
     while !load.is_over() {
-        ticks.tick().await;
-        let started = Instant::now();
-        match service.send(Clock).timeout(ANSWER).await {
-            Ok(_) => load.probed(started.elapsed()),
-            Err(error) => return load.fail(error.into()),
+        let due = ticks.tick().await.into_std();
+        while probes.try_join_next().is_some() {}
+        if probes.len() == PROBES {
+            probes.join_next().await;
         }
+        // A timer is late by up to a millisecond, and this thread may be; only the latter counts.
+        let now = Instant::now();
+        let started = if now - due > PROBE { due } else { now };
+        let (load, service) = (Arc::clone(&load), service.clone());
+        probes.spawn_local(async move {
+            match service.send(Clock).timeout(ANSWER).await {
+                Ok(_) => load.probed(started.elapsed()),
+                Err(error) => load.fail(error.into()),
+            }
+        });
     }
+    // Those under way have begun in the measured time.
+    probes.join_all().await;
 }
 
 /// Packets that were due and never set out have waited at least until the end.

@@ -1,8 +1,10 @@
 //! A bare actix actor in this process, on this thread.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Context, Handler, MailboxError, MessageResult};
+use actix::{Actor, Context, Handler, MailboxError, MessageResult};
 use tokio::task::JoinSet;
 
 use crate::bench::packet::{Echo, Pattern, Take};
@@ -51,28 +53,24 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> 
 pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<(Times, f64), Failure> {
     let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
     let mut callers = JoinSet::new();
+    let times = Rc::<RefCell<Times>>::default();
     for _ in 0..in_flight {
-        callers.spawn_local(call(bare.clone(), pattern.clone(), size, started, time));
+        let (bare, pattern, times) = (bare.clone(), pattern.clone(), Rc::clone(&times));
+        callers.spawn_local(async move {
+            let mut number = 0;
+            while started.elapsed() < time {
+                let begun = Instant::now();
+                bare.send(Echo(pattern.packet(0, number, size))).await?;
+                times.borrow_mut().record(begun.elapsed());
+                number += 1;
+            }
+            Ok(())
+        });
     }
-    let made = callers.join_all().await.into_iter().collect::<Result<_, _>>().map_err(stopped)?;
-    Ok(Times::a_second(made, started.elapsed()))
-}
-
-async fn call(
-    bare: Addr<Bare>,
-    pattern: Pattern,
-    size: usize,
-    started: Instant,
-    time: Duration,
-) -> Result<Vec<Duration>, MailboxError> {
-    let (mut number, mut times) = (0, Vec::new());
-    while started.elapsed() < time {
-        let begun = Instant::now();
-        bare.send(Echo(pattern.packet(0, number, size))).await?;
-        times.push(begun.elapsed());
-        number += 1;
-    }
-    Ok(times)
+    callers.join_all().await.into_iter().collect::<Result<(), _>>().map_err(stopped)?;
+    let (times, elapsed) = (times.take(), started.elapsed());
+    let rate = times.a_second(elapsed);
+    Ok((times, rate))
 }
 
 /// `do_send`s a second.

@@ -15,6 +15,7 @@ pub(crate) use peer::Peer;
 use std::io;
 use std::net::SocketAddr;
 
+use super::packet::LONGEST;
 use crate::failure::Failure;
 
 /// What the first bytes of a connection to the peer are.
@@ -66,6 +67,11 @@ struct Frames {
 }
 
 impl Frames {
+    /// Whether no frame has begun that has not ended.
+    fn is_between(&self) -> bool {
+        self.left == 0 && self.known == 0
+    }
+
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -90,6 +96,34 @@ impl Frames {
     }
 }
 
+/// What is to be sent back: whole frames only, because two sides that both write and do not read wait for ever.
+#[derive(Debug, Default)]
+struct Whole {
+    frames: Frames,
+    begun: Vec<u8>,
+}
+
+impl Whole {
+    /// What `bytes` complete, to be sent back; nothing while a frame goes on.
+    ///
+    /// # Errors
+    /// When a frame is longer than any that is measured.
+    fn take<'a>(&'a mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        if self.frames.is_between() {
+            self.begun.clear();
+        }
+        self.frames.take(bytes);
+        if self.begun.is_empty() && self.frames.is_between() {
+            return Ok(bytes);
+        }
+        self.begun.extend_from_slice(bytes);
+        if self.begun.len() > LONGEST + 4 * BUFFER {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(if self.frames.is_between() { &self.begun } else { &[] })
+    }
+}
+
 fn failed(address: SocketAddr) -> impl Fn(io::Error) -> Failure {
     move |error| Failure::Machine(format!("bare TCP with {address}, for comparison, failed: {error}"))
 }
@@ -108,8 +142,28 @@ mod tests {
         for piece in 1..bytes.len() {
             let mut frames = Frames::default();
             bytes.chunks(piece).for_each(|bytes| frames.take(bytes));
-            assert_eq!((frames.counted, frames.left), (3, 0), "pieces of {piece}");
+            assert!(frames.counted == 3 && frames.is_between(), "pieces of {piece}");
         }
+    }
+
+    #[test]
+    fn whole_frames_are_sent_back() {
+        let (one, two) = ([&prefix(3)[..], b"abc"].concat(), [&prefix(2)[..], b"de"].concat());
+        let both = [one.clone(), two.clone()].concat();
+        let mut whole = Whole::default();
+        assert_eq!(whole.take(&one).expect("short"), one);
+        assert_eq!(whole.take(&both).expect("short"), both);
+        for piece in 1..both.len() {
+            let mut sent = Vec::new();
+            for bytes in both.chunks(piece) {
+                sent.extend_from_slice(whole.take(bytes).expect("short"));
+            }
+            assert_eq!(sent, both, "pieces of {piece}");
+        }
+        let mut endless = Whole::default();
+        endless.take(&[0xff; 4]).expect("a prefix is short");
+        let refused = (0..LONGEST / BUFFER + 8).any(|_| endless.take(&[0; BUFFER]).is_err());
+        assert!(refused && endless.begun.len() <= LONGEST + 5 * BUFFER);
     }
 
     #[test]

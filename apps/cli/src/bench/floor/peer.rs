@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::{BUFFER, Duty, Frames};
+use super::{BUFFER, Duty, Frames, Whole};
 use crate::failure::Failure;
 
 /// Connections at once.
@@ -88,9 +88,9 @@ async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
 
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut buffer = vec![0; BUFFER];
+    let (mut buffer, mut whole) = (vec![0; 4 * BUFFER], Whole::default());
     while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
-        time::timeout(SILENCE, stream.write_all(&buffer[..length])).await??;
+        time::timeout(SILENCE, stream.write_all(whole.take(&buffer[..length])?)).await??;
     }
     Ok(())
 }
@@ -111,10 +111,10 @@ fn blocking(stream: TcpStream, duty: Duty, permit: OwnedSemaphorePermit) -> std:
     stream.set_write_timeout(Some(SILENCE))?;
     let serve = move || -> std::io::Result<()> {
         let _permit = permit;
-        let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], Frames::default());
+        let (mut buffer, mut frames, mut whole) = (vec![0; 4 * BUFFER], Frames::default(), Whole::default());
         while let length @ 1.. = stream.read(&mut buffer)? {
             match duty {
-                Duty::EchoBlocking | Duty::EchoTokio => stream.write_all(&buffer[..length])?,
+                Duty::EchoBlocking | Duty::EchoTokio => stream.write_all(whole.take(&buffer[..length])?)?,
                 Duty::CountBlocking | Duty::CountTokio => frames.take(&buffer[..length]),
             }
         }

@@ -1,8 +1,10 @@
 //! Round trips over bare TCP: one at a time, and as many at once as wait for their replies.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,27 +125,28 @@ pub(crate) async fn window(
             Ok::<(), std::io::Error>(())
         });
         let started = Instant::now();
+        let times = Rc::<RefCell<Times>>::default();
         let mut callers = JoinSet::new();
         for _ in 0..in_flight {
             let calls = calls.clone();
+            let times = Rc::clone(&times);
             callers.spawn_local(async move {
-                let mut times = Vec::new();
                 while started.elapsed() < time {
                     let begun = Instant::now();
                     let (reply, replied) = oneshot::channel();
                     if calls.send(reply).await.is_err() || replied.await.is_err() {
                         break;
                     }
-                    times.push(begun.elapsed());
+                    times.borrow_mut().record(begun.elapsed());
                 }
-                times
             });
         }
         drop(calls);
-        let made = callers.join_all().await;
-        let elapsed = started.elapsed();
+        callers.join_all().await;
+        let (times, elapsed) = (times.take(), started.elapsed());
         both.abort_all();
-        Ok(Times::a_second(made, elapsed))
+        let rate = times.a_second(elapsed);
+        Ok((times, rate))
     };
     run.await.map_err(failed(address))
 }
