@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::measured::Slice;
 use super::report::{Case, Report};
-use crate::failure::Failure;
 
 /// How often the pieces are drawn anew.
 const DRAWS: usize = 2_000;
@@ -33,18 +32,8 @@ pub(crate) struct Ratio {
     pub(crate) verdict: String,
 }
 
-/// Compares a run with a saved one.
-///
-/// # Errors
-/// When they are about different things.
-pub(crate) fn compare(now: &Report, saved: &Report) -> Result<Comparison, Failure> {
-    if now.bench != saved.bench {
-        return Err(Failure::Usage(format!(
-            "the saved run is one of {}, and this is one of {}",
-            saved.bench.name(),
-            now.bench.name()
-        )));
-    }
+/// Compares a run with a saved one of the same kind.
+pub(crate) fn compare(now: &Report, saved: &Report) -> Comparison {
     let mut ratios = Vec::new();
     for case in now.cases() {
         let same = saved.cases().find(|other| is_alike(case, other)).or(saved.run.as_ref());
@@ -62,7 +51,7 @@ pub(crate) fn compare(now: &Report, saved: &Report) -> Result<Comparison, Failur
         }
     }
     let commit = saved.header.here.commit.clone();
-    Ok(Comparison { commit, differences: differences(now, saved), ratios })
+    Comparison { commit, differences: differences(now, saved), ratios }
 }
 
 /// Whether two cases of a sweep belong together.

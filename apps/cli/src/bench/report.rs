@@ -114,8 +114,8 @@ impl Report {
         }
     }
 
-    /// Reads a run that `--json` printed.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    /// Reads a run of this kind that `--json` printed.
+    pub(crate) fn read(path: &Path, bench: Subject) -> Result<Self, Failure> {
         #[derive(Deserialize)]
         struct Form {
             format: u32,
@@ -129,7 +129,8 @@ impl Report {
         let text = std::fs::read_to_string(path).map_err(cannot)?;
         let form: Form = serde_json::from_str(&text).map_err(|error| {
             Failure::Usage(format!(
-                "{shown} is no saved run ({error}); save one with: mz bench latency --json > {shown}"
+                "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",
+                bench.name()
             ))
         })?;
         if form.format != FORMAT {
@@ -138,8 +139,16 @@ impl Report {
                 form.format
             )));
         }
-        serde_json::from_str(&text)
-            .map_err(|error| Failure::Usage(format!("{shown} is no complete saved run: {error}")))
+        let read: Self = serde_json::from_str(&text)
+            .map_err(|error| Failure::Usage(format!("{shown} is no complete saved run: {error}")))?;
+        if read.bench != bench {
+            return Err(Failure::Usage(format!(
+                "{shown} is a saved run of {}, and this is one of {}",
+                read.bench.name(),
+                bench.name()
+            )));
+        }
+        Ok(read)
     }
 
     /// All measurements in it, each with what tells it from the others.

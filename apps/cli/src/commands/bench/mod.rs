@@ -172,7 +172,7 @@ impl Bench {
             What::Sweep(Sweep { common }) => {
                 let Common { place, duration, warm_up } = common;
                 place
-                    .report(session, async |far| {
+                    .report(session, Subject::Sweep, async |far| {
                         bench::sweep(far, &place.transport, *duration, *warm_up).await
                     })
                     .await
@@ -185,7 +185,7 @@ impl Bench {
                     ));
                 }
                 let run = async |far: &Far| bench::discovery(session, far, &place.transport, *rounds).await;
-                place.report(session, run).await
+                place.report(session, Subject::Discovery, run).await
             }
             What::Serve(serve) => serve.run(session).await,
         }

@@ -97,7 +97,7 @@ impl Timetable {
     ) -> Result<(), Failure> {
         let Place { transport, .. } = &common.place;
         let run = async |far: &Far| bench::single(far, transport, subject, plan, self.find_max).await;
-        common.place.report(session, run).await
+        common.place.report(session, subject, run).await
     }
 }
 
@@ -107,16 +107,17 @@ impl Place {
     pub(super) async fn report(
         &self,
         session: &Session,
+        subject: Subject,
         run: impl AsyncFnOnce(&Far) -> Result<Report, Failure>,
     ) -> Result<(), Failure> {
-        let saved = self.compare.as_deref().map(Report::read).transpose()?;
+        let saved = self.compare.as_deref().map(|path| Report::read(path, subject)).transpose()?;
         let page = self.html.as_deref().map(Page::open).transpose()?;
         bench::be_punctual();
         let far = Far::reach(session, &self.transport, self.spin).await?;
         let report = run(&far).await;
         far.end().await;
         let mut report = report?;
-        report.comparison = saved.map(|saved| bench::compare(&report, &saved)).transpose()?;
+        report.comparison = saved.map(|saved| bench::compare(&report, &saved));
         session.out.show(&report).await?;
         if let (Some(page), Some(path)) = (page, &self.html) {
             page.write(&report)?;
