@@ -75,10 +75,7 @@ pub(crate) fn account(far: &Far, plan: &Plan, load: &Load, watched: Watched) -> 
         sender,
         receiver,
         waited: (last.waited - first.waited).as_secs_f64() / seconds,
-        shared_cores: far
-            .floor
-            .is_none_or(|floor| floor.ip().is_loopback())
-            .then_some(far.greeting.machine.cores),
+        shared_cores: far.shares_cores().then_some(far.greeting.machine.cores),
     });
     measured
 }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use meshzero::{Join, Limits, Mesh, Service, ServiceName, ServiceRef};
+use tokio::net::TcpStream;
 use tokio::time;
 
 use super::child::Child;
@@ -16,6 +17,7 @@ use super::protocol::{BenchGreet, Greeting, NAME, VERSION};
 use super::serve;
 use super::serving::Serving;
 use crate::failure::Failure;
+use crate::output::remark;
 use crate::session::Session;
 use crate::target::{InvalidTarget, Target};
 
@@ -24,6 +26,8 @@ const ENVELOPE: usize = 1_024;
 /// How often a service is asked that has only just begun.
 const ASKED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection of bare TCP may take.
+const REACHED: Duration = Duration::from_secs(2);
 
 /// What `--transport` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,10 +139,16 @@ impl Far {
                 env!("CARGO_PKG_VERSION")
             )));
         }
-        let floor = service.address().map(|mut address| {
+        let mut floor = service.address();
+        if let Some(address) = &mut floor {
             address.set_port(greeting.floor);
-            address
-        });
+            if !is_reachable(*address).await {
+                remark(&format!(
+                    "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
+                ));
+                floor = None;
+            }
+        }
         let spin = Duration::ZERO;
         Ok(Self {
             mesh: mesh.clone(),
@@ -150,6 +160,11 @@ impl Far {
             here: None,
             child: None,
         })
+    }
+
+    /// Whether both sides have the same cores.
+    pub(crate) fn shares_cores(&self) -> bool {
+        self.is_here() || self.service.address().is_none_or(|address| address.ip().is_loopback())
     }
 
     /// Whether the other side is this very process.
@@ -172,6 +187,11 @@ impl Far {
             child.dismiss().await;
         }
     }
+}
+
+/// Whether bare TCP gets there: a firewall may let nothing through but the service.
+async fn is_reachable(address: SocketAddr) -> bool {
+    matches!(time::timeout(REACHED, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 /// A name that no other program has.
