@@ -15,9 +15,9 @@ use super::percentiles::Times;
 use super::way::{self, Way};
 use crate::failure::Failure;
 
-/// Packets, or bytes of them, between two looks around for what else is to be done on this thread.
-const TURN_PACKETS: u64 = 512;
-const TURN_BYTES: u64 = 256 << 10;
+/// Packets, or bytes of them, after which other tasks of this thread have a turn even if there is always room.
+const TURN_PACKETS: u64 = 8_192;
+const TURN_BYTES: u64 = 8 << 20;
 
 /// What the senders of one measurement share.
 pub(crate) struct Load {
