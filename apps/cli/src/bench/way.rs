@@ -27,5 +27,5 @@ impl Way {
 
 /// Publishes it, once every subscriber has room.
 pub(crate) async fn publish(publisher: &Publisher, packet: Packet) -> Result<(), PublishError> {
-    publisher.publish(TOPIC, &packet)
+    publisher.publish_all(TOPIC, &packet).await
 }
