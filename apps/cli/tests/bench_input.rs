@@ -69,11 +69,12 @@ fn files_are_looked_at_before_anything_is_measured() {
     run("--html", folder.to_str().expect("UTF-8")).failed(5, &["cannot write"]);
 
     // A run that fails leaves no empty page, and keeps the one that was there.
-    let nobody = ["bench", "latency", "--transport", "nobody", "--html"];
-    room.run(&[&nobody[..], &[&file("page.html")]].concat()).failed(1, &["nobody"]);
+    let (_greeter, _) = room.advertise(&["greeter", "--echo"]);
+    let refused = ["bench", "latency", "--transport", "greeter", "--html"];
+    room.run(&[&refused[..], &[&file("page.html")]].concat()).failed(4, &["greeter"]);
     assert!(!folder.join("page.html").exists());
     write("kept.html", "kept");
-    room.run(&[&nobody[..], &[&file("kept.html")]].concat()).failed(1, &["nobody"]);
+    room.run(&[&refused[..], &[&file("kept.html")]].concat()).failed(4, &["greeter"]);
     assert_eq!(std::fs::read_to_string(folder.join("kept.html")).expect("it is there"), "kept");
     std::fs::remove_dir_all(&folder).expect("it is this test's");
 }

@@ -29,6 +29,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often is looked whether everything has arrived.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often is looked whether something cannot go on.
+const FAILED: Duration = Duration::from_millis(50);
 /// How often a call is made beside packets without a reply.
 const PROBE: Duration = Duration::from_millis(2);
 /// How many of these calls wait for their reply at once, at most.
@@ -46,21 +48,26 @@ pub(crate) async fn measure(far: &Far, plan: &Plan, progress: &Progress) -> Resu
     let run = Run { far, plan, load: &load };
     let measured = tokio::select! {
         measured = run.measure(progress) => measured,
-        failure = failed(&load) => Err(failure),
+        failure = failed(far, &load) => Err(failure),
     };
     load.end();
     // Whoever serves forgets it anyway.
-    let _ = far.service.send(End { stream }).await;
+    let _ = far.service.send(End { stream }).timeout(PATIENCE).await;
     measured
 }
 
-/// Waits until a sender cannot go on.
-async fn failed(load: &Load) -> Failure {
+/// Waits until a sender cannot go on, or nobody serves any more: what is asked then would wait for somebody to come back.
+async fn failed(far: &Far, load: &Load) -> Failure {
     loop {
+        time::sleep(FAILED).await;
         if let Some(failure) = load.take_failure() {
             return failure;
         }
-        time::sleep(LOOK).await;
+        if far.service.instances().is_empty() {
+            return Failure::Uncertain(
+                "the connection to whoever serves was lost in the middle of it".to_owned(),
+            );
+        }
     }
 }
 
