@@ -110,7 +110,8 @@ impl fmt::Display for OneCase<'_> {
                 }
             }
             if let Some(late) = &measured.late {
-                row("of that: late by the timetable", late, None);
+                let of = if plan.kind == Kind::Calls { "of that" } else { "packets" };
+                row(&format!("{of}: late by the timetable"), late, None);
             }
             write!(f, "\n\n{table}")?;
         }
