@@ -81,13 +81,12 @@ impl Run<'_> {
     async fn measure(&self, progress: &Progress) -> Result<Measured, Failure> {
         let Self { plan, load, .. } = *self;
         let mut senders = JoinSet::new();
-        let _publisher = self.prepare(&mut senders).await?;
+        let publisher = self.prepare(&mut senders).await?;
         let begin = Instant::now();
         let timetable = plan.rate.map(|rate| Timetable::new(begin, rate));
-        if let Some(timetable) = timetable {
-            self.start_paced(timetable, _publisher.as_ref())?;
-        } else {
-            self.start_unpaced(&mut senders, _publisher.as_ref());
+        match timetable {
+            Some(timetable) => self.start_paced(&mut senders, timetable, publisher.as_ref())?,
+            None => self.start_unpaced(&mut senders, publisher.as_ref()),
         }
         progress.wait_until(begin + plan.warm_up).await;
 
@@ -113,6 +112,8 @@ impl Run<'_> {
         load.end();
         let ended = Instant::now();
         while let Ok(Some(_)) = time::timeout_at((ended + LAST).into(), senders.join_next()).await {}
+        // Of what was under way, which took the longest when it was too much.
+        times.add(&load.take_times());
         if let (Some(timetable), Kind::Calls) = (timetable, plan.kind) {
             unsent(timetable, load.sent(), ended, &mut times);
         }
@@ -141,13 +142,20 @@ impl Run<'_> {
             .map_or_else(|| Way::Tell(self.far.service.clone()), |service| Way::Publish(service.publisher()))
     }
 
-    fn start_paced(&self, timetable: Timetable, publisher: Option<&Service<Silent>>) -> Result<(), Failure> {
+    fn start_paced(
+        &self,
+        senders: &mut JoinSet<()>,
+        timetable: Timetable,
+        publisher: Option<&Service<Silent>>,
+    ) -> Result<(), Failure> {
         let load = Arc::clone(self.load);
         if self.plan.kind == Kind::Calls {
-            pace::call(load, self.far.service.clone(), timetable, self.plan.in_flight)
+            let service = self.far.service.clone();
+            senders.spawn_local(pace::call(load, service, timetable, self.plan.in_flight)?);
         } else {
-            pace::stream(load, self.way(publisher), timetable)
+            senders.spawn_local(pace::stream(load, self.way(publisher), timetable)?);
         }
+        Ok(())
     }
 
     fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<Silent>>) {

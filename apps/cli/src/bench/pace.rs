@@ -10,7 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use meshzero::{Request, ServiceRef, block_on};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::load::Load;
 use super::packet::Echo;
@@ -51,12 +52,18 @@ struct Called {
     number: u64,
     due: Instant,
     request: Request<Echo>,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
-/// Sends packets without a reply by the timetable, until it is over.
-pub(crate) fn stream(load: Arc<Load>, way: Way, timetable: Timetable) -> Result<(), Failure> {
+/// Sends packets without a reply by the timetable, until it is over. What is returned ends with the last of them.
+pub(crate) fn stream(
+    load: Arc<Load>,
+    way: Way,
+    timetable: Timetable,
+) -> Result<impl Future<Output = ()>, Failure> {
+    let (is_running, ended) = oneshot::channel::<()>();
     spawn(move || {
+        let _is_running = is_running;
         follow(&load, timetable, |_| {
             let sending = load.waiting(way.send(load.next()));
             let sent = block_on(async {
@@ -73,19 +80,22 @@ pub(crate) fn stream(load: Arc<Load>, way: Way, timetable: Timetable) -> Result<
                 load.fail(failure);
             }
         });
-    })
+    })?;
+    // It is only ever dropped.
+    Ok(async { drop(ended.await) })
 }
 
-/// Calls by the timetable, until it is over, with at most so many that wait for their reply: those beyond are late.
+/// Calls by the timetable, until it is over, with at most so many that wait for their reply: those beyond are late. What
+/// is returned has to be polled, and ends with the last reply.
 pub(crate) fn call(
     load: Arc<Load>,
     service: ServiceRef,
     timetable: Timetable,
     in_flight: usize,
-) -> Result<(), Failure> {
+) -> Result<impl Future<Output = ()>, Failure> {
     // Bounded by the room for calls.
     let (calls, called) = mpsc::unbounded_channel();
-    tokio::task::spawn_local(collect(Arc::clone(&load), called));
+    let collecting = collect(Arc::clone(&load), called);
     let room = Arc::new(Semaphore::new(in_flight));
     spawn(move || {
         follow(&load, timetable, |due| {
@@ -103,21 +113,25 @@ pub(crate) fn call(
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(reply) => load.returned(number, due.elapsed(), reply),
                 // When nobody collects, it is over.
-                Poll::Pending => drop(calls.send(Called { number, due, request, _room: permit })),
+                Poll::Pending => drop(calls.send(Called { number, due, request, room: permit })),
             }
         });
-    })
+    })?;
+    Ok(collecting)
 }
 
 async fn collect(load: Arc<Load>, mut called: mpsc::UnboundedReceiver<Called>) {
-    while let Some(Called { number, due, request, _room }) = called.recv().await {
+    let mut calls = JoinSet::new();
+    while let Some(Called { number, due, request, room }) = called.recv().await {
         let load = Arc::clone(&load);
-        tokio::task::spawn_local(async move {
+        calls.spawn_local(async move {
             let reply = request.await;
             load.returned(number, due.elapsed(), reply);
-            drop(_room);
+            drop(room);
         });
+        while calls.try_join_next().is_some() {}
     }
+    calls.join_all().await;
 }
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {

@@ -86,23 +86,18 @@ impl Far {
         transport: &Transport,
         spin: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let far = Self::find(session, transport, spin).await?;
-        Ok(Self { spin: spin.unwrap_or_default(), ..far })
-    }
-
-    async fn find(session: &Session, transport: &Transport, spin: Option<Duration>) -> Result<Self, Failure> {
         let own = unique("bench");
         match transport {
             Transport::Inproc => {
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
                 let here = serve::serve(mesh, &name(NAME)?, None).await?;
-                let far = Self::greet(mesh, here.0.address().to_string()).await?;
+                let far = Self::greet(mesh, here.0.address().to_string(), spin).await?;
                 Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
             }
             Transport::Loopback => {
                 let mut child = Child::start(&own, spin)?;
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
-                let far = Self::greet(mesh, child.address().await?).await?;
+                let far = Self::greet(mesh, child.address().await?, spin).await?;
                 Ok(Self { private: Some(own), child: Some(child), ..far })
             }
             Transport::Service(target) => {
@@ -110,12 +105,12 @@ impl Far {
                 let found = mesh.discover(target).await.map_err(|error| not_found(target, error))?;
                 let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
                 let address = found.address().ok_or_else(gone)?;
-                Self::greet(mesh, address.to_string()).await
+                Self::greet(mesh, address.to_string(), spin).await
             }
         }
     }
 
-    async fn greet(mesh: &Mesh, address: String) -> Result<Self, Failure> {
+    async fn greet(mesh: &Mesh, address: String, spin: Option<Duration>) -> Result<Self, Failure> {
         let service = mesh.discover(&address).await?;
         let described = service.describe().await?;
         let handled: Vec<_> = described.messages.iter().map(|message| message.name.as_str()).collect();
@@ -149,13 +144,12 @@ impl Far {
                 floor = None;
             }
         }
-        let spin = Duration::ZERO;
         Ok(Self {
             mesh: mesh.clone(),
             service,
             greeting,
             floor,
-            spin,
+            spin: spin.unwrap_or_default(),
             private: None,
             here: None,
             child: None,

@@ -90,6 +90,7 @@ pub(crate) async fn window(
         stream.write_all(&Duty::EchoTokio.greeting()).await?;
         let (mut read, mut write) = stream.into_split();
         let (calls, mut called) = mpsc::channel::<oneshot::Sender<()>>(in_flight.max(1));
+        // Bounded by the callers, each of which has one call open.
         let (asked, mut open) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
         let request = frame(size);
         let mut both = JoinSet::new();
