@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::measured::Slice;
 use super::report::{Case, Report};
 
+/// What the confidence is about.
+pub(crate) const WITHIN: &str = "The confidence is that of the pieces within each run. What differs from one run to the next, such as which cores the \
+                                 system gave to whom, it cannot know: repeat both runs before you believe a small difference.";
+
 /// How often the pieces are drawn anew.
 const DRAWS: usize = 2_000;
 

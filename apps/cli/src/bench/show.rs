@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::compare::Comparison;
+use super::compare::{Comparison, WITHIN};
 use super::figures::{bytes, count, or_dash, ratio, short, time};
 use super::find_max::Found;
 use super::measured::{Measured, Side};
@@ -281,6 +281,6 @@ impl fmt::Display for Comparison {
         for difference in &self.differences {
             write!(f, "\n{BAD}not alike:{BAD:#} {}", line(difference))?;
         }
-        write!(f, "\n{table}")
+        write!(f, "\n{table}\n{FAINT}{WITHIN}{FAINT:#}")
     }
 }

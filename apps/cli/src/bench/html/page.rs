@@ -2,6 +2,7 @@
 
 use super::chart::{Axis, Chart, Series};
 use super::text::{Escaped, table};
+use crate::bench::compare::WITHIN;
 use crate::bench::figures::{bytes, count, or_dash, ratio, short, time};
 use crate::bench::floor::Floor;
 use crate::bench::measured::{Measured, Side};
@@ -281,4 +282,5 @@ fn comparison(comparison: &crate::bench::compare::Comparison) -> String {
     let title = format!("This run / the saved one, of commit {}", comparison.commit);
     format!("<h2>{}</h2>\n{differences}", Escaped(&title))
         + &table("Ratios", &["", "ratio", "95 % confidence", "verdict"], &rows)
+        + &format!("<p class=\"faint\">{}</p>\n", Escaped(WITHIN))
 }
