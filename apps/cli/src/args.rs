@@ -74,9 +74,12 @@ mod tests {
 
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands().filter(|command| !command.is_hide_set()) {
+        fn check(command: &clap::Command) {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("  mz "), "{} has no example", command.get_name());
+            command.get_subcommands().for_each(check);
         }
+
+        Cli::command().get_subcommands().filter(|command| !command.is_hide_set()).for_each(check);
     }
 }

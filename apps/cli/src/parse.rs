@@ -32,6 +32,55 @@ pub(crate) fn rate(text: &str) -> Result<Duration, String> {
     Ok(Duration::try_from_secs_f64(1.0 / rate).unwrap_or(LONGEST).min(LONGEST))
 }
 
+/// How long something is measured: long enough to mean anything.
+pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if (Duration::from_millis(50)..=Duration::from_secs(86_400)).contains(&time) {
+        Ok(time)
+    } else {
+        Err(format!("{text:?} is no time to measure for; write 50ms to 24h, such as 3s"))
+    }
+}
+
+/// A time to look for bytes before sleeping, in whole microseconds.
+pub(crate) fn spin(text: &str) -> Result<Duration, String> {
+    let number = text.trim().strip_suffix("us").or_else(|| text.trim().strip_suffix("µs"));
+    let micros = number.and_then(|number| number.trim().parse().ok()).filter(|micros| *micros <= 10_000);
+    micros
+        .map(Duration::from_micros)
+        .ok_or_else(|| format!("{text:?} is no time to spin; write 50us, up to 10000us"))
+}
+
+/// Messages a second: `500`, `20k`, `1.5M`.
+pub(crate) fn per_second(text: &str) -> Result<f64, String> {
+    let wrong =
+        || format!("{text:?} is no rate; write messages a second, such as 500, 20k or 1.5M, up to 100M");
+    let text = text.trim();
+    let (number, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1e6)),
+    };
+    let rate = number.parse::<f64>().map_err(|_| wrong())? * unit;
+    if rate > 0.0 && rate <= 100e6 { Ok(rate) } else { Err(wrong()) }
+}
+
+/// A number of bytes: `64`, `4KiB`, `1MiB`; `kB` and `MB` are thousands, `k` and `M` alone as `KiB` and `MiB`.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no number of bytes; write 64, 4KiB or 1MiB");
+    let digits = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.trim().len());
+    let (number, unit) = text.trim().split_at(digits);
+    let unit = match unit.trim() {
+        "" | "B" => 1,
+        "k" | "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +115,26 @@ mod tests {
         for text in ["0", "-1", "inf", "NaN", "", "1e9"] {
             assert!(rate(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn rates_and_lengths_of_measurements_are_read() {
+        assert_eq!(
+            [per_second("500"), per_second("20k"), per_second("1.5M")],
+            [Ok(500.0), Ok(20e3), Ok(1.5e6)]
+        );
+        for text in ["0", "-5", "NaN", "inf", "1G", "", "k", "101M"] {
+            assert!(per_second(text).expect_err(text).contains("20k"), "{text}");
+        }
+        assert_eq!([bytes("64"), bytes("4KiB"), bytes("1 MiB")], [Ok(64), Ok(4_096), Ok(1 << 20)]);
+        assert_eq!([bytes("2k"), bytes("2kB")], [Ok(2_048), Ok(2_000)]);
+        for text in ["", "x", "-1", "1.5k", "1TB", "99999999999G"] {
+            assert!(bytes(text).expect_err(text).contains("4KiB"), "{text}");
+        }
+        assert_eq!(spin("50us"), Ok(Duration::from_micros(50)));
+        for text in ["", "50", "us", "-1us", "1s", "20000us"] {
+            assert!(spin(text).expect_err(text).contains("50us"), "{text}");
+        }
+        assert!(run_time("1ms").expect_err("too short").contains("50ms"));
     }
 }

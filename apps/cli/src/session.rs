@@ -40,12 +40,19 @@ impl Session {
 
     /// The mesh.
     pub(crate) async fn mesh(&self) -> Result<&Mesh, Failure> {
-        let join = || async {
-            let mesh = self.join.clone().await?;
-            tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
-            Ok(mesh)
-        };
-        self.mesh.get_or_try_init(join).await
+        self.mesh_as(|join| join).await
+    }
+
+    /// The mesh, joined with what `change` makes of the settings. Before anything else has joined it.
+    pub(crate) async fn mesh_as(&self, change: impl FnOnce(Join) -> Join) -> Result<&Mesh, Failure> {
+        self.mesh.get_or_try_init(async || self.join_as(change).await).await
+    }
+
+    /// Joins once more, as a node of its own, with what `change` makes of the settings.
+    pub(crate) async fn join_as(&self, change: impl FnOnce(Join) -> Join) -> Result<Mesh, Failure> {
+        let mesh = change(self.join.clone()).await?;
+        tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
+        Ok(mesh)
     }
 
     /// From here on the command has no end of its own, so that stopping it is no failure.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::support::{Room, bare, json};
+#[cfg(target_os = "linux")]
+use crate::support::{children, exists};
 use meshzero_testing::{Process, binary};
 
 /// It promises 15 s; a busy machine is given twice that.
@@ -43,7 +45,7 @@ fn it_speaks_json() {
 fn its_processes_never_outlive_it() {
     let mut demo = Process::start(&mut bare(&["demo"]));
     demo.expect_line("found robot/arm", DEMO);
-    let children = children(demo.pid());
+    let children = children(&demo);
     assert!(children.len() >= 3, "{children:?}");
     demo.interrupt();
     assert_eq!(demo.wait(DEMO).code(), Some(130));
@@ -52,7 +54,7 @@ fn its_processes_never_outlive_it() {
     // Not even if it has no time to see to it.
     let mut demo = Process::start(&mut bare(&["demo"]));
     demo.expect_line("found robot/arm", DEMO);
-    let children = self::children(demo.pid());
+    let children = self::children(&demo);
     demo.kill();
     meshzero_testing::eventually(DEMO, "its processes have ended", || {
         children.iter().all(|pid| !exists(*pid)).then_some(())
@@ -76,17 +78,4 @@ fn a_part_that_cannot_be_played_is_a_failure() {
     let mut part = room.start(&["demo-part", "arm", "--json"]);
     part.send_line("this is no cue");
     assert_eq!(part.wait(DEMO).code(), Some(2));
-}
-
-#[cfg(target_os = "linux")]
-fn children(of: u32) -> Vec<u32> {
-    let file = format!("/proc/{of}/task/{of}/children");
-    let listed = std::fs::read_to_string(file).expect("the demo runs");
-    listed.split_whitespace().map(|pid| pid.parse().expect("it is a number")).collect()
-}
-
-#[cfg(target_os = "linux")]
-fn exists(pid: u32) -> bool {
-    // A process that has ended and waits to be reaped by others is no longer there for our purposes.
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -2,8 +2,19 @@
 
 use crate::support::{Ran, bare, json};
 
-const COMMANDS: [&str; 10] =
-    ["demo", "advertise", "discover", "list", "send", "publish", "listen", "describe", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "demo",
+    "advertise",
+    "discover",
+    "list",
+    "send",
+    "publish",
+    "listen",
+    "describe",
+    "bench",
+    "completions",
+    "man",
+];
 
 fn run(arguments: &[&str]) -> String {
     Ran::from(bare(arguments).output().expect("mz runs")).succeeded()

@@ -177,3 +177,27 @@ fn a_service_on_loopback_stays_on_its_host() {
     let mut other = mz(lan.host(1), &["discover", "private", "--wait", "500ms"]);
     assert_eq!(other.wait(PATIENCE).code(), Some(1));
 }
+
+#[test]
+fn one_host_measures_another() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    let mut server = mz(lan.host(0), &["bench", "serve", "lab/bench"]);
+    server.expect_line("is at", PATIENCE);
+    let short = ["--transport", "lab/bench", "--duration", "100ms", "--warm-up", "20ms", "--json"];
+    for kind in [&["latency"][..], &["throughput"], &["fanout", "--subscribers", "3"]] {
+        let told = answer(lan.host(1), &[&["bench"], kind, &short].concat());
+        let told: serde_json::Value = serde_json::from_str(&told).expect("it is JSON");
+        let measured = &told["run"]["measured"];
+        assert_eq!((measured["lost"].as_u64(), measured["damaged"].as_u64()), (Some(0), Some(0)), "{told}");
+        assert!(measured["received"].as_u64().is_some_and(|received| received > 0), "{told}");
+        assert!(told["run"]["floors"][0]["what"].as_str().is_some_and(|what| what.contains("TCP")), "{told}");
+    }
+    let seen =
+        answer(lan.host(1), &["bench", "discovery", "--transport", "lab/bench", "--rounds", "2", "--json"]);
+    assert!(seen.contains("\"rounds_ms\":["), "{seen}");
+    server.interrupt();
+    assert!(server.wait(PATIENCE).success(), "Ctrl-C is a way to end, not a failure");
+}

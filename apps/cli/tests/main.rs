@@ -2,6 +2,9 @@
 
 mod advertise;
 mod bad_input;
+mod bench;
+mod bench_input;
+mod bench_page;
 mod demo;
 mod discover;
 mod generated;

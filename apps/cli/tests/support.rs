@@ -110,3 +110,20 @@ impl Ran {
 pub(crate) fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))
 }
+
+/// The processes that a process has started and that have not been reaped.
+#[cfg(target_os = "linux")]
+#[track_caller]
+pub(crate) fn children(of: &Process) -> Vec<u32> {
+    let of = of.pid();
+    let file = format!("/proc/{of}/task/{of}/children");
+    let listed = std::fs::read_to_string(file).expect("it runs");
+    listed.split_whitespace().map(|pid| pid.parse().expect("it is a number")).collect()
+}
+
+/// Whether a process runs.
+#[cfg(target_os = "linux")]
+pub(crate) fn exists(pid: u32) -> bool {
+    // A process that has ended and waits to be reaped by others is no longer there for our purposes.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}

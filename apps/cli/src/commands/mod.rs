@@ -1,6 +1,7 @@
 //! The commands, each in a file with its arguments and what it does with them.
 
 mod advertise;
+mod bench;
 mod completions;
 mod demo;
 mod describe;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Publish(publish::Publish),
     Listen(listen::Listen),
     Describe(describe::Describe),
+    Bench(bench::Bench),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -47,6 +49,7 @@ impl Command {
             Self::Publish(publish) => publish.run(session).await,
             Self::Listen(listen) => listen.run(session).await,
             Self::Describe(describe) => describe.run(session).await,
+            Self::Bench(bench) => bench.run(session).await,
             Self::Completions(completions) => completions.run(session, shown()).await,
             Self::Man(man) => man.run(session, shown()).await,
         }

@@ -1,0 +1,66 @@
+//! The second process of a measurement: started from this very program, and never left behind.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::time;
+
+use crate::failure::Failure;
+
+/// How long it may take to be there; a hundred times what it should.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to say goodbye before it is killed.
+const GOODBYE: Duration = Duration::from_millis(700);
+
+/// A process that serves. Dropping it kills it; it ends by itself when this process does.
+pub(crate) struct Child {
+    process: tokio::process::Child,
+    /// It ends when this is closed.
+    stdin: Option<ChildStdin>,
+    told: Lines<BufReader<ChildStdout>>,
+}
+
+impl Child {
+    /// Starts it on the mesh `mesh`, on loopback only.
+    pub(crate) fn start(mesh: &str, spin: Option<Duration>) -> Result<Self, Failure> {
+        let cannot =
+            |error: std::io::Error| Failure::Machine(format!("cannot start the serving process: {error}"));
+        let program = std::env::current_exe().map_err(cannot)?;
+        let mut process = Command::new(program)
+            .args(["bench", "serve", "--attached", "--json", "--mesh", mesh, "--interfaces", "lo"])
+            .args(spin.map(|time| format!("--spin={}us", time.as_micros())))
+            .env_remove("MESHZERO_PEERS")
+            .env_remove("MESHZERO_PORTS")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(cannot)?;
+        let missing = || Failure::Machine("the serving process has no streams".to_owned());
+        let stdin = Some(process.stdin.take().ok_or_else(missing)?);
+        let told = BufReader::new(process.stdout.take().ok_or_else(missing)?).lines();
+        Ok(Self { process, stdin, told })
+    }
+
+    /// Waits until it serves, and returns where.
+    pub(crate) async fn address(&mut self) -> Result<String, Failure> {
+        let ended = || Failure::Machine("the serving process has ended before it served".to_owned());
+        let line = time::timeout(PATIENCE, self.told.next_line()).await.map_err(|_| {
+            Failure::Machine(format!("the serving process did not begin to serve within {PATIENCE:?}"))
+        })?;
+        let line = line.map_err(|_| ended())?.ok_or_else(ended)?;
+        let told: serde_json::Value = serde_json::from_str(&line).map_err(|_| ended())?;
+        told["address"].as_str().map(str::to_owned).ok_or_else(ended)
+    }
+
+    /// Lets it say goodbye, and reaps it.
+    pub(crate) async fn dismiss(mut self) {
+        self.stdin = None;
+        if time::timeout(GOODBYE, self.process.wait()).await.is_err() {
+            // It fails only for a process that is gone already.
+            let _ = self.process.kill().await;
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Bare TCP as the serving side has it: bytes that are sent back, and frames that are counted.
+//!
+//! It is bounded: so many connections at once, and one that is silent for long is closed.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time;
+
+use super::{BUFFER, Duty, Frames, Whole};
+use crate::failure::Failure;
+
+/// Connections at once.
+const CONNECTIONS: usize = 512;
+/// The longest silence of a connection.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long is waited after a connection could not be accepted, for want of descriptors in all likelihood.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves bare TCP until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    accepting: Vec<JoinHandle<()>>,
+}
+
+impl Peer {
+    /// Serves at each of these addresses, with the same port everywhere, which comes with it.
+    ///
+    /// # Errors
+    /// When it can listen at none of them.
+    pub(crate) async fn serve(addresses: impl Iterator<Item = SocketAddr>) -> Result<(Self, u16), Failure> {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let (mut accepting, mut port, mut trouble) = (Vec::new(), 0, String::new());
+        for mut address in addresses {
+            address.set_port(port);
+            match TcpListener::bind(address).await.and_then(|bound| Ok((bound.local_addr()?.port(), bound))) {
+                Ok((bound, listener)) => {
+                    port = bound;
+                    accepting.push(tokio::task::spawn_local(accept(listener, Arc::clone(&room))));
+                }
+                Err(error) => trouble = format!("cannot listen for bare TCP at {}: {error}", address.ip()),
+            }
+        }
+        if accepting.is_empty() { Err(Failure::Machine(trouble)) } else { Ok((Self { accepting }, port)) }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
+    // It is never closed.
+    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::task::spawn_local(serve(stream, permit))),
+            Err(error) => {
+                tracing::debug!(%error, "no connection of bare TCP was accepted");
+                time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
+    let mut greeting = [0; 5];
+    let read = time::timeout(SILENCE, stream.read_exact(&mut greeting)).await;
+    let duty = read.ok().and_then(Result::ok).and_then(|_| Duty::read(greeting));
+    let ended = match duty {
+        Some(Duty::EchoTokio) => echo(stream).await,
+        Some(Duty::CountTokio) => count(stream).await,
+        Some(duty @ (Duty::EchoBlocking | Duty::CountBlocking)) => blocking(stream, duty, permit),
+        // Somebody else, or somebody who is gone.
+        None => Ok(()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection of bare TCP ended");
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut buffer, mut whole) = (vec![0; 4 * BUFFER], Whole::default());
+    while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
+        time::timeout(SILENCE, stream.write_all(whole.take(&buffer[..length])?)).await??;
+    }
+    Ok(())
+}
+
+async fn count(mut stream: TcpStream) -> std::io::Result<()> {
+    let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], Frames::default());
+    while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
+        frames.take(&buffer[..length]);
+    }
+    stream.write_all(&frames.counted.to_le_bytes()).await
+}
+
+fn blocking(stream: TcpStream, duty: Duty, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
+    let mut stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    let serve = move || -> std::io::Result<()> {
+        let _permit = permit;
+        let (mut buffer, mut frames, mut whole) = (vec![0; 4 * BUFFER], Frames::default(), Whole::default());
+        while let length @ 1.. = stream.read(&mut buffer)? {
+            match duty {
+                Duty::EchoBlocking | Duty::EchoTokio => stream.write_all(whole.take(&buffer[..length])?)?,
+                Duty::CountBlocking | Duty::CountTokio => frames.take(&buffer[..length]),
+            }
+        }
+        if duty == Duty::CountBlocking {
+            stream.write_all(&frames.counted.to_le_bytes())?;
+        }
+        stream.shutdown(Shutdown::Both)
+    };
+    std::thread::Builder::new().name("bare TCP".to_owned()).spawn(|| {
+        if let Err(error) = serve() {
+            tracing::debug!(%error, "a connection of bare TCP ended");
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! What is sent: packets that are numbered, with bytes that follow from the number and are checked where they arrive.
+
+use std::fmt;
+use std::ops::Range;
+
+use actix::Message;
+use bytes::Bytes;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The bytes of a packet that are its number.
+pub(crate) const NUMBER: usize = size_of::<u64>();
+/// The shortest packet: its number and nothing else.
+pub(crate) const SHORTEST: usize = NUMBER;
+/// The longest packet.
+pub(crate) const LONGEST: usize = 16 << 20;
+
+/// Bodies up to this length need no memory of their own; with the number these are packets of 64 bytes.
+const INLINE: usize = 56;
+/// Where a body may begin in the pattern, in steps of 8 bytes.
+const SHIFTS: usize = 4_096;
+/// Bodies up to this length are compared byte by byte.
+const WHOLE: usize = 4_096;
+/// How much of a longer body is compared at its beginning, at its end, and somewhere between that moves with the number.
+const PART: usize = 1_024;
+
+/// One packet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Packet {
+    /// The measurement that it belongs to.
+    pub(crate) stream: u32,
+    /// Its place in the order of sending, from 0.
+    pub(crate) number: u64,
+    body: Body,
+}
+
+/// A packet that wants no reply.
+#[derive(Debug, Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+pub(crate) struct Take(pub(crate) Packet);
+
+/// A packet that wants itself back.
+#[derive(Debug, Message, Serialize, Deserialize)]
+#[rtype(result = "Packet")]
+pub(crate) struct Echo(pub(crate) Packet);
+
+/// The bytes after the number.
+#[derive(Clone)]
+enum Body {
+    Inline { bytes: [u8; INLINE], length: u8 },
+    Shared(Bytes),
+}
+
+impl Body {
+    fn copied(bytes: &[u8]) -> Self {
+        // The usual length, which is known when this is compiled, takes a fraction of the time.
+        if let Ok(bytes) = <[u8; INLINE]>::try_from(bytes) {
+            return Self::Inline { bytes, length: INLINE as u8 };
+        }
+        match bytes.len() {
+            length @ 0..=INLINE => {
+                let mut inline = [0; INLINE];
+                inline[..length].copy_from_slice(bytes);
+                Self::Inline { bytes: inline, length: length as u8 }
+            }
+            _ => Self::Shared(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Inline { bytes, length } => &bytes[..usize::from(*length).min(INLINE)],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.as_slice().len())
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Inline { .. } => serializer.serialize_bytes(self.as_slice()),
+            Self::Shared(bytes) => bytes.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(ReadBody)
+    }
+}
+
+struct ReadBody;
+
+impl<'de> Visitor<'de> for ReadBody {
+    type Value = Body;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Body, E> {
+        Ok(Body::copied(bytes))
+    }
+
+    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Body, E> {
+        Ok(Body::Shared(bytes.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Body, A::Error> {
+        let mut body = Vec::new();
+        while let Some(byte) = bytes.next_element()? {
+            body.push(byte);
+        }
+        Ok(Body::Shared(body.into()))
+    }
+}
+
+/// The bytes that bodies are cut from: the same in every process, and unlike themselves wherever they are cut.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pattern {
+    bytes: Bytes,
+}
+
+impl Pattern {
+    /// The pattern for packets of `size` bytes at most.
+    pub(crate) fn new(size: usize) -> Self {
+        let mut pattern = Self::default();
+        pattern.grow(size);
+        pattern
+    }
+
+    /// Makes it long enough for packets of `size` bytes.
+    pub(crate) fn grow(&mut self, size: usize) {
+        let length = size.min(LONGEST) + SHIFTS;
+        if length > self.bytes.len() {
+            self.bytes = pseudo_random(length).into();
+        }
+    }
+
+    /// The packet of `size` bytes with this number. It shares the pattern's memory unless it is short.
+    ///
+    /// # Panics
+    /// When the pattern is not long enough.
+    pub(crate) fn packet(&self, stream: u32, number: u64, size: usize) -> Packet {
+        let range = cut(number, size.saturating_sub(NUMBER));
+        let body = if range.len() <= INLINE {
+            Body::copied(&self.bytes[range])
+        } else {
+            Body::Shared(self.bytes.slice(range))
+        };
+        Packet { stream, number, body }
+    }
+
+    /// Whether a packet of `size` bytes arrived as it was sent. Of a long one a part is looked at, another part of the
+    /// next one.
+    pub(crate) fn is_intact(&self, packet: &Packet, size: usize) -> bool {
+        let body = packet.body.as_slice();
+        let wanted = self.bytes.get(cut(packet.number, size.saturating_sub(NUMBER)));
+        wanted.is_some_and(|wanted| {
+            wanted.len() == body.len()
+                && parts(packet.number, body.len()).all(|part| wanted[part.clone()] == body[part])
+        })
+    }
+}
+
+/// Where the body of a packet lies in the pattern.
+fn cut(number: u64, length: usize) -> Range<usize> {
+    let start = (number % (SHIFTS as u64 / 8)) as usize * 8;
+    start..start + length
+}
+
+/// The parts of a body that are compared.
+fn parts(number: u64, length: usize) -> impl Iterator<Item = Range<usize>> {
+    let [head, middle, tail] = if length <= WHOLE {
+        [0..length, 0..0, 0..0]
+    } else {
+        let places = length.div_ceil(PART);
+        let start = (number % places as u64) as usize * PART;
+        [0..PART, start..(start + PART).min(length), length - PART..length]
+    };
+    [head, middle, tail].into_iter()
+}
+
+/// Xorshift, so that both sides have the same without sending it.
+fn pseudo_random(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_have_their_size_and_are_intact() {
+        for size in [8, 9, 64, 65, 4_096, 5_000, 100_000] {
+            let (ours, theirs) = (Pattern::new(size), Pattern::new(LONGEST));
+            for number in [0, 1, 511, 512, 1 << 40] {
+                let packet = ours.packet(7, number, size);
+                assert_eq!(NUMBER + packet.body.as_slice().len(), size);
+                assert!(theirs.is_intact(&packet, size), "{number} of {size}");
+                assert!(!theirs.is_intact(&packet, size + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_shows_wherever_it_is() {
+        let (pattern, size) = (Pattern::new(9_000), 9_000);
+        for place in [0, 1_500, 5_000, size - NUMBER - 1] {
+            let found = (0..9).any(|number| {
+                let mut packet = pattern.packet(0, number, size);
+                let mut bytes = packet.body.as_slice().to_vec();
+                bytes[place] ^= 1;
+                packet.body = Body::Shared(bytes.into());
+                !pattern.is_intact(&packet, size)
+            });
+            assert!(found, "byte {place}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_does_not_go_with_the_bytes_shows() {
+        let pattern = Pattern::new(64);
+        let mut packet = pattern.packet(0, 5, 64);
+        packet.number = 6;
+        assert!(!pattern.is_intact(&packet, 64));
+    }
+}

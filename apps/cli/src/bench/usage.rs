@@ -1,0 +1,125 @@
+//! What this process has used: processor time, in all and by thread, and memory at its peak.
+
+use serde::{Deserialize, Serialize};
+
+/// Threads that are told apart.
+const THREADS: usize = 64;
+
+/// What a process has used until now. What the platform does not tell is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) threads: Vec<Thread>,
+    /// The most memory that was resident at once, in bytes.
+    pub(crate) peak_memory: Option<u64>,
+}
+
+/// What one thread has used.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Thread {
+    id: u32,
+    /// Nanoseconds on a core.
+    ran: u64,
+    /// Nanoseconds for which it was ready, and others had the cores.
+    starved: u64,
+}
+
+/// A thread as shares of the time that passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Busy {
+    /// On a core.
+    pub(crate) ran: f64,
+    /// Ready, while others had the cores.
+    pub(crate) starved: f64,
+}
+
+impl Usage {
+    /// This process, now.
+    pub(crate) fn now() -> Self {
+        Self { threads: threads(), peak_memory: peak_memory() }
+    }
+
+    /// Processor time since `earlier`, in seconds, if it is known.
+    pub(crate) fn cpu_since(&self, earlier: &Self) -> Option<f64> {
+        if self.threads.is_empty() {
+            return None;
+        }
+        Some(self.by_thread(earlier).map(|thread| thread.ran).sum::<u64>() as f64 / 1e9)
+    }
+
+    /// The busiest thread of the `seconds` since `earlier`, if it is known.
+    pub(crate) fn busiest_since(&self, earlier: &Self, seconds: f64) -> Option<Busy> {
+        let busiest = self.by_thread(earlier).max_by_key(|thread| thread.ran)?;
+        let share = |nanos: u64| nanos as f64 / 1e9 / seconds;
+        Some(Busy { ran: share(busiest.ran), starved: share(busiest.starved) })
+    }
+
+    fn by_thread(&self, earlier: &Self) -> impl Iterator<Item = Thread> {
+        self.threads.iter().map(|now| {
+            let before = earlier.threads.iter().find(|thread| thread.id == now.id);
+            let (ran, starved) = before.map_or((0, 0), |thread| (thread.ran, thread.starved));
+            Thread { ran: now.ran.saturating_sub(ran), starved: now.starved.saturating_sub(starved), ..*now }
+        })
+    }
+}
+
+/// Lets the peak of memory begin anew, where the platform can.
+pub(crate) fn forget_peak() {
+    #[cfg(target_os = "linux")]
+    // Without the right to do so the peak is that of the process's whole life.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+#[cfg(target_os = "linux")]
+fn threads() -> Vec<Thread> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    let spent = |task: std::fs::DirEntry| {
+        let spent = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let mut nanos = spent.split_whitespace().map_while(|number| number.parse().ok());
+        let id = task.file_name().to_str()?.parse().ok()?;
+        Some(Thread { id, ran: nanos.next()?, starved: nanos.next()? })
+    };
+    tasks.filter_map(Result::ok).filter_map(spent).take(THREADS).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn threads() -> Vec<Thread> {
+    Vec::new()
+}
+
+#[cfg(target_os = "linux")]
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    kibibytes.checked_mul(1_024)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_memory() -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_told_by_thread() {
+        let usage = |threads: &[(u32, u64, u64)]| {
+            let threads = threads.iter().map(|&(id, ran, starved)| Thread { id, ran, starved });
+            Usage { threads: threads.collect(), peak_memory: None }
+        };
+        let (earlier, now) = (usage(&[(1, 500, 7), (2, 100, 0)]), usage(&[(1, 1_500, 7), (3, 4_000, 2_000)]));
+        assert_eq!(now.cpu_since(&earlier), Some(5e-6));
+        assert_eq!(now.busiest_since(&earlier, 1.0), Some(Busy { ran: 4e-6, starved: 2e-6 }));
+        assert_eq!(Usage::default().cpu_since(&Usage::default()), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_uses_something() {
+        let now = Usage::now();
+        assert!(!now.threads.is_empty());
+        assert!(now.peak_memory.is_some_and(|bytes| bytes > 100_000), "{now:?}");
+    }
+}

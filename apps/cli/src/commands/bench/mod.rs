@@ -1,0 +1,235 @@
+//! `mz bench`: how fast the mesh is here, beside what the machine allows without it.
+
+mod options;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use meshzero::ServiceName;
+
+use self::options::{Common, Place, Size, Timetable};
+use super::advertise::Advertised;
+use crate::bench::{self, Far, Kind, MOST_SUBSCRIBERS, NAME, Plan, Subject, Transport};
+use crate::failure::Failure;
+use crate::parse;
+use crate::session::Session;
+use crate::stdin;
+
+/// Measures how fast messages go, beside what bare TCP and actix do in the same run
+///
+/// One side sends packets that are numbered and checked, the other counts what arrives. Beside each figure stands the
+/// floor: bare TCP over the same transport and actix in this process, and the ratio to it.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  mz bench latency
+  mz bench throughput --size 1KiB --html report.html
+  mz bench latency --find-max 'p99<5ms'
+  mz bench fanout --subscribers 8
+  mz bench serve                             (on one host)
+  mz bench latency --transport bench         (on another)
+  mz bench latency --json > before.json      (change something)
+  mz bench latency --compare before.json"
+)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Latency(Latency),
+    Throughput(Throughput),
+    Fanout(Fanout),
+    Sweep(Sweep),
+    Discovery(Discovery),
+    Serve(Serve),
+}
+
+/// Measures round trips: one at a time, several at once, or on a timetable
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench latency
+  mz bench latency --in-flight 64 --size 1KiB
+  mz bench latency --rate 10k --duration 10s
+  mz bench latency --find-max 'p99<5ms'")]
+struct Latency {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    timetable: Timetable,
+    /// Calls that wait for their reply at once [default: 1; with a timetable 1024, and those beyond are late]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    in_flight: Option<u32>,
+}
+
+/// Measures how many messages go through in a second, none of them lost
+///
+/// Tells unless --calls or --news is given: messages without a reply. The round trip is that of calls that are made now
+/// and then beside them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench throughput
+  mz bench throughput --calls --in-flight 256
+  mz bench throughput --news --size 64KiB
+  mz bench throughput --rate 500k
+  mz bench throughput --transport inproc")]
+struct Throughput {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    timetable: Timetable,
+    /// Sends calls, whose replies are awaited
+    #[arg(long, conflicts_with = "news")]
+    calls: bool,
+    /// Publishes news to one subscriber
+    #[arg(long)]
+    news: bool,
+    /// Calls that wait for their reply at once [default: 64; with a timetable 1024]
+    #[arg(long, value_name = "N", requires = "calls", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    in_flight: Option<u32>,
+}
+
+/// Measures one publisher with several subscribers in the other process, none of whom may lose anything
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench fanout
+  mz bench fanout --subscribers 32 --size 1KiB
+  mz bench fanout --rate 10k")]
+struct Fanout {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    size: Size,
+    #[command(flatten)]
+    timetable: Timetable,
+    /// How many subscribe
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MOST_SUBSCRIBERS as i64))]
+    subscribers: u16,
+}
+
+/// Measures throughput from 8 bytes to 1 MiB, and latency from 10 to 90 % of the highest load
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench sweep --html report.html
+  mz bench sweep --duration 5s --json > report.json")]
+struct Sweep {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Measures how soon a service is found: by a watcher, and by a node that has just come
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench discovery
+  mz bench discovery --transport bench --rounds 100")]
+struct Discovery {
+    #[command(flatten)]
+    place: Place,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+}
+
+/// Serves measurements that are made from another host, until Ctrl-C
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz bench serve
+  mz bench serve lab/bench --at 9000")]
+struct Serve {
+    /// The name that --transport says
+    #[arg(default_value = NAME)]
+    name: ServiceName,
+    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    #[arg(long, value_name = "ADDR")]
+    at: Option<String>,
+    /// Lets connections look for bytes for so long before they sleep, such as 50us
+    #[arg(long, value_name = "TIME", value_parser = parse::spin)]
+    spin: Option<Duration>,
+    /// Ends with standard input
+    #[arg(long, hide = true)]
+    attached: bool,
+}
+
+impl Bench {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        match &self.what {
+            What::Latency(latency) => latency.run(session).await,
+            What::Throughput(throughput) => throughput.run(session).await,
+            What::Fanout(fanout) => fanout.run(session).await,
+            What::Sweep(Sweep { common }) => {
+                let Common { place, duration, warm_up } = common;
+                place
+                    .report(session, Subject::Sweep, async |far| {
+                        bench::sweep(far, &place.transport, *duration, *warm_up).await
+                    })
+                    .await
+            }
+            What::Discovery(Discovery { place, rounds }) => {
+                if place.transport == Transport::Inproc {
+                    return Err(Failure::Usage(
+                        "discovery takes two processes: --transport loopback, or the name of a service"
+                            .to_owned(),
+                    ));
+                }
+                let run = async |far: &Far| bench::discovery(session, far, &place.transport, *rounds).await;
+                place.report(session, Subject::Discovery, run).await
+            }
+            What::Serve(serve) => serve.run(session).await,
+        }
+    }
+}
+
+impl Latency {
+    async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let plan = self.timetable.plan(&self.common, &self.size, Kind::Calls, self.in_flight, 1)?;
+        self.timetable.report(session, &self.common, Subject::Latency, plan).await
+    }
+}
+
+impl Throughput {
+    async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let kind = match self {
+            Self { calls: true, .. } => Kind::Calls,
+            Self { news: true, .. } => Kind::News,
+            _ => Kind::Tells,
+        };
+        let plan = self.timetable.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
+        self.timetable.report(session, &self.common, Subject::Throughput, plan).await
+    }
+}
+
+impl Fanout {
+    async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let plan = self.timetable.plan(&self.common, &self.size, Kind::News, None, 1)?;
+        let plan = Plan { subscribers: self.subscribers, ..plan };
+        self.timetable.report(session, &self.common, Subject::Fanout, plan).await
+    }
+}
+
+impl Serve {
+    async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
+        let (service, _peer) = bench::serve(mesh, &self.name, self.at.as_deref()).await?;
+        session.begin_endless();
+        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        if self.attached {
+            let mut lines = stdin::lines();
+            while lines.recv().await.is_some() {}
+            return Ok(());
+        }
+        std::future::pending().await
+    }
+}
