@@ -121,11 +121,14 @@ fn joining_that_is_given_up_half_way_leaves_no_thread_behind() {
         return;
     }
     let before = threads();
-    meshzero::block_on(async {
-        let mut joining = pin!(Mesh::join().mesh(&name).interfaces("lo").into_future());
-        let begun = poll_fn(|task| Poll::Ready(joining.as_mut().poll(task).is_pending())).await;
-        assert!(begun, "it takes more than one step");
-    });
+    let given_up_half_way = || {
+        meshzero::block_on(async {
+            let mut joining = pin!(Mesh::join().mesh(&name).interfaces("lo").into_future());
+            poll_fn(|task| Poll::Ready(joining.as_mut().poll(task).is_pending())).await
+        })
+    };
+    // Where the new thread is quicker than this one, joining is over in one step, and that is dropped as well.
+    assert!((0..100).any(|_| given_up_half_way()), "it takes more than one step");
     let patience = std::time::Instant::now() + PATIENCE;
     while threads() > before {
         assert!(std::time::Instant::now() < patience, "{} threads are left", threads() - before);

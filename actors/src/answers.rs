@@ -124,17 +124,15 @@ impl<'a> Due<'a> {
     /// Sends the reply.
     pub fn send<R: Serialize>(mut self, reply: &R) {
         match self.way.take() {
-            Some(Way::Batch { answers, id, preferred, out }) => {
-                if answers.owed.is_owed(id) {
-                    // Should the reply's `Serialize` panic, this says so in its place.
-                    let mut guard = Unsent { answers, id, start: out.len(), out, sent: false };
-                    answers.write_reply(guard.out, id, preferred, reply);
-                    guard.sent = true;
-                    answers.owed.forget(id);
-                }
+            Some(Way::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
+                // Should the reply's `Serialize` panic, this says so in its place.
+                let mut guard = Unsent { answers, id, start: out.len(), out, sent: false };
+                answers.write_reply(guard.out, id, preferred, reply);
+                guard.sent = true;
+                answers.owed.forget(id);
             }
             Some(Way::Own(reply_to)) => reply_to.send(reply),
-            None => {}
+            Some(Way::Batch { .. }) | None => {}
         }
     }
 

@@ -250,7 +250,7 @@ impl Arrivals {
 /// The topic with this text, which is `last` if that is the same; `None` if there can be no such topic.
 #[inline]
 fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
-    if !last.as_ref().is_some_and(|last| last.as_bytes() == text) {
+    if last.as_ref().is_none_or(|last| last.as_bytes() != text) {
         *last = Some(Topic::new(std::str::from_utf8(text).ok()?).ok()?);
     }
     last.as_ref()

@@ -302,7 +302,10 @@ pub(crate) fn why<M: NetMessage>(unsent: Unsent, link: &Link, name: Option<&Type
 
 /// The name that a message is known by.
 fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
-    name.map_or_else(|| codec::type_info::<M>().name(), |name| name)
+    match name {
+        Some(name) => name,
+        None => codec::type_info::<M>().name(),
+    }
 }
 
 fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Result<M::Result, Fault> {

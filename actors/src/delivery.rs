@@ -27,6 +27,8 @@ pub struct Delivery {
     arrived: Instant,
     answers: Arc<Answers>,
     permit: OwnedSemaphorePermit,
+    /// Room for so many bytes on their way from the connection to the service, given back when all are handled.
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 /// Whether a frame carries a message for a handler.
@@ -49,8 +51,10 @@ impl Delivery {
         has_requests: bool,
         answers: Arc<Answers>,
         permit: OwnedSemaphorePermit,
+        room: &Arc<OwnedSemaphorePermit>,
     ) -> Self {
-        Self { frames, at: 0, left: permit.num_permits(), has_requests, arrived, answers, permit }
+        let (left, _room) = (permit.num_permits(), Arc::clone(room));
+        Self { frames, at: 0, left, has_requests, arrived, answers, permit, _room }
     }
 
     /// Whether some of the messages have deadlines and want answers.

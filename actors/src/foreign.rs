@@ -17,15 +17,26 @@ use crate::service::Entry;
 /// The entrance to an actor that the user runs.
 pub struct Foreign<A: Actor> {
     addr: Addr<A>,
-    table: Box<[(TypeName, Post<A>, Hold<A>)]>,
+    table: Box<[Way<A>]>,
     limits: DecodeLimits,
     closed: AtomicBool,
 }
 
+/// The way of one message type into the mailbox.
+struct Way<A: Actor> {
+    name: TypeName,
+    post: Post<A>,
+    hold: Hold<A>,
+}
+
 impl<A: Actor<Context = Context<A>>> Foreign<A> {
     pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], limits: DecodeLimits) -> Self {
-        let table =
-            handlers.iter().map(|handler| (handler.name.clone(), handler.post, handler.hold)).collect();
+        let table = handlers.iter().map(|handler| Way {
+            name: handler.name.clone(),
+            post: handler.post,
+            hold: handler.hold,
+        });
+        let table = table.collect();
         Self { addr, table, limits, closed: AtomicBool::new(false) }
     }
 
@@ -43,7 +54,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. It is decoded
         // first, so that there is one, and only then are the others sent without hearing of them again.
         let mut last = delivery.last_tell(|slot, payload, encoding| {
-            self.table.get(slot).and_then(|(_, _, hold)| hold(payload, encoding, &self.limits))
+            self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.limits))
         });
         let answers = Arc::clone(delivery.answers());
         let mut frames = Vec::new();
@@ -53,14 +64,14 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
                 held(&self.addr, arrived.place.keep_all(after));
-            } else if let Some((name, post, _)) = self.table.get(arrived.slot) {
+            } else if let Some(Way { name, post, .. }) = self.table.get(arrived.slot) {
                 post(&self.addr, arrived, &Known { name, limits: &self.limits });
             }
         }
     }
 
     fn deliver_alone(&self, slot: usize, mut inbound: Inbound) {
-        if let Some((name, post, _)) = self.table.get(slot)
+        if let Some(Way { name, post, .. }) = self.table.get(slot)
             && !self.closed.load(Ordering::Acquire)
             && inbound.is_due(Instant::now())
         {

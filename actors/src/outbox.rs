@@ -514,14 +514,14 @@ mod tests {
         let mut writer = None;
         for number in 0..=255 {
             let frame = vec![number; 1 + usize::from(number) * 40];
+            let write = |out: &mut Vec<u8>| {
+                out.extend_from_slice(&frame);
+                Ok::<_, Infallible>(())
+            };
             expected.extend_from_slice(&frame);
             match number % 4 {
-                0 => {
-                    drop(outbox.push(Pace::AtOnce, |out| Ok::<_, Infallible>(out.extend_from_slice(&frame))))
-                }
-                1 => drop(
-                    outbox.push(Pace::Gathered, |out| Ok::<_, Infallible>(out.extend_from_slice(&frame))),
-                ),
+                0 => drop(outbox.push(Pace::AtOnce, write)),
+                1 => drop(outbox.push(Pace::Gathered, write)),
                 2 => outbox.push_frames(&mut frame.clone()),
                 _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
             }

@@ -264,7 +264,7 @@ impl Topics {
     /// What is known of `topic`, if it is one of the first `max`.
     #[inline]
     fn know(&mut self, topic: &str, max: usize) -> Result<Option<&mut Known>, InvalidName> {
-        if !self.known.get(self.recent).is_some_and(|known| *known.topic == *topic) {
+        if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
             match self.find(topic, max)? {
                 Some(found) => self.recent = found,
                 None => return Ok(None),

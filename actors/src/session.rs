@@ -10,6 +10,7 @@ use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::news::Subscribe;
 use meshzero_proto::refusal::Refusal;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
 use crate::delivery::{self, Delivery};
@@ -22,6 +23,10 @@ use crate::service::Service;
 /// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
 /// for the socket.
 const NEWS_AHEAD_BYTES: usize = 64 << 10;
+
+/// Bytes of messages that one connection brings before those that it brought earlier have been handled. The number of
+/// messages is bounded for the whole service; this bounds the memory of large ones.
+const AHEAD_BYTES: usize = 1 << 20;
 
 /// Why a session ended, when the peer did not just leave.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,7 @@ pub(crate) async fn serve(
     let session = Session {
         answers: Arc::new(Answers::new(Arc::clone(&outbox), service.limits.requests_in_flight, max_reply)),
         incoming: Incoming::new(reader, service.limits.message_bytes, &carrying),
+        ahead: Arc::new(Semaphore::new(AHEAD_BYTES)),
         outbox,
         service,
     };
@@ -87,6 +93,8 @@ struct Session {
     outbox: Arc<Outbox>,
     answers: Arc<Answers>,
     incoming: Incoming,
+    /// Room for bytes that have not been handled.
+    ahead: Arc<Semaphore>,
 }
 
 impl Session {
@@ -156,6 +164,9 @@ impl Session {
     /// sender feels it.
     async fn deliver(&self, mut frames: Bytes, found: Found, arrived: Instant) {
         let Found { mut messages, has_requests } = found;
+        let bytes = u32::try_from(frames.len().min(AHEAD_BYTES)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let Ok(room) = Arc::clone(&self.ahead).acquire_many_owned(bytes).await.map(Arc::new) else { return };
         while messages > 0 {
             let Some(permit) = self.service.permits(messages).await else {
                 return self.refuse_all(&frames);
@@ -167,7 +178,7 @@ impl Session {
                 frames.split_off(end(&frames, permit.num_permits()))
             };
             let answers = Arc::clone(&self.answers);
-            self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, permit));
+            self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, permit, &room));
             frames = rest;
         }
     }
