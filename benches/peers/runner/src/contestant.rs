@@ -55,6 +55,9 @@ pub(crate) const ALL_CONTESTANTS: &[Contestant] = &[
     two("zenoh-pub", "zenoh put, congestion control block", "peer-zenoh", "pub", NEWS),
     two("tonic", "tonic unary; server stream", "peer-tonic", "tonic", ALL),
     two("nats", "NATS request; publish", "peer-nats", "nats", ALL),
+    two("telepathy", "actix-telepathy (two tells, a window)", "peer-telepathy", "tell", ALL),
+    two("ractor", "ractor_cluster", "peer-ractor", "cast", ALL),
+    two("kameo", "kameo remote", "peer-kameo", "tell", &["rtt-*", "calls64-*", "oneway*"]),
     one("meshzero-inproc", "meshzero, a call in the same process", "peer-meshzero", "inproc"),
     one("actix-inproc", "actix `send` on the same arbiter", "peer-meshzero", "actix"),
 ];
