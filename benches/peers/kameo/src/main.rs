@@ -1,2 +1,20 @@
-//! .
-fn main() {}
+//! kameo: actors of another process over libp2p, found by its DHT.
+
+mod actors;
+mod client;
+mod server;
+mod swarm;
+
+use peers_common::{Load, Result, Role};
+
+#[tokio::main]
+async fn main() -> Result {
+    let (plan, control) = peers_common::start()?;
+    match (plan.role, plan.load) {
+        (Role::Server, _) => server::run(&plan, &control).await,
+        (Role::Client, Load::RoundTrip) => client::round_trips(&plan, &control).await,
+        (Role::Client, Load::Calls) => client::calls(&plan, &control).await,
+        (Role::Client, Load::OneWay) => client::tell(&plan, &control).await,
+        (Role::Client, Load::FanOut) => Err("kameo publishes nothing to other processes".into()),
+    }
+}

@@ -1,11 +1,8 @@
-//! The serving side: it echoes, and streams items to those who listen.
+//! The serving side: it echoes, and streams items to those who listen, through a channel for each as tonic's examples do.
 
-use std::pin::Pin;
-
-use peers_common::{Control, Load, Numbers, Plan, Result, shared_body};
+use peers_common::{Control, Numbers, Plan, Result, shared_body};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
-use tokio_stream::Stream;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -17,7 +14,7 @@ use crate::{CONNECTION_WINDOW, STREAM_WINDOW};
 /// Items that may wait for one listener.
 const QUEUE: usize = 1_024;
 
-type Items = Pin<Box<dyn Stream<Item = std::result::Result<Item, Status>> + Send>>;
+type Given = std::result::Result<Item, Status>;
 
 pub(crate) async fn run(plan: &Plan, control: &Control) -> Result {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -41,48 +38,42 @@ struct Service {
     plan: Plan,
     control: Control,
     /// Those who wait for the first item until all are there.
-    listening: Mutex<Vec<mpsc::Sender<std::result::Result<Item, Status>>>>,
+    listening: Mutex<Vec<mpsc::Sender<Given>>>,
 }
 
 #[tonic::async_trait]
 impl Peer for Service {
-    type ListenStream = Items;
+    type ListenStream = ReceiverStream<Given>;
 
     async fn echo(&self, request: Request<Item>) -> std::result::Result<Response<Item>, Status> {
         Ok(Response::new(request.into_inner()))
     }
 
-    async fn listen(&self, _: Request<Begin>) -> std::result::Result<Response<Items>, Status> {
-        let body = shared_body(self.plan.size);
-        let mut numbers = Numbers::new(&self.control);
-        if self.plan.load == Load::OneWay {
-            self.control.go().await;
-            let mut numbers = Some(numbers);
-            let items = std::iter::from_fn(move || {
-                let number = numbers.as_mut()?.next_number();
-                if number.is_none() {
-                    numbers.take()?.tell();
-                }
-                Some(Ok(Item { number: number?, body: body.clone() }))
-            });
-            return Ok(Response::new(Box::pin(tokio_stream::iter(items))));
-        }
+    async fn listen(
+        &self,
+        _: Request<Begin>,
+    ) -> std::result::Result<Response<ReceiverStream<Given>>, Status> {
         let (listener, items) = mpsc::channel(QUEUE);
         let mut listening = self.listening.lock().await;
         listening.push(listener);
         if listening.len() == self.plan.subscribers {
-            let (listening, control) = (std::mem::take(&mut *listening), self.control.clone());
-            tokio::spawn(async move {
-                control.go().await;
-                while let Some(number) = numbers.next_number() {
-                    for listener in &listening {
-                        // One that has left is missed by its numbers.
-                        let _ = listener.send(Ok(Item { number, body: body.clone() })).await;
-                    }
-                }
-                numbers.tell();
-            });
+            let (all, control, size) =
+                (std::mem::take(&mut *listening), self.control.clone(), self.plan.size);
+            tokio::spawn(async move { publish(&all, &control, size).await });
         }
-        Ok(Response::new(Box::pin(ReceiverStream::new(items))))
+        Ok(Response::new(ReceiverStream::new(items)))
     }
+}
+
+async fn publish(all: &[mpsc::Sender<Given>], control: &Control, size: usize) {
+    control.go().await;
+    let body = shared_body(size);
+    let mut numbers = Numbers::new(control);
+    while let Some(number) = numbers.next_number() {
+        for listener in all {
+            // One that has left is missed by its numbers.
+            let _ = listener.send(Ok(Item { number, body: body.clone() })).await;
+        }
+    }
+    numbers.tell();
 }

@@ -40,8 +40,10 @@ pub(crate) async fn round_trips(plan: &Plan, control: &Control) -> Result {
     let (tell, answers) = mpsc::sync_channel(1);
     session
         .declare_subscriber(PONG)
-        // Nobody listens any more when the run is over.
-        .callback(move |sample| drop(tell.send(number_of(&sample.payload().to_bytes()))))
+        .callback(move |sample| {
+            // Nobody listens any more when the run is over.
+            let _ = tell.send(number_of(&sample.payload().to_bytes()));
+        })
         .background()
         .await?;
     sync(&session).await?;
@@ -71,8 +73,10 @@ pub(crate) async fn calls(plan: &Plan, control: &Control) -> Result {
     let (tell, answers) = mpsc::sync_channel(plan.in_flight);
     session
         .declare_subscriber(PONG)
-        // Nobody listens any more when the run is over.
-        .callback(move |sample| drop(tell.send(number_of(&sample.payload().to_bytes()))))
+        .callback(move |sample| {
+            // Nobody listens any more when the run is over.
+            let _ = tell.send(number_of(&sample.payload().to_bytes()));
+        })
         .background()
         .await?;
     sync(&session).await?;
