@@ -20,16 +20,28 @@ pub(crate) struct Broker {
 impl Broker {
     pub(crate) async fn start() -> Result<Self> {
         let address = free_address()?;
-        let child = Command::new("nats-server")
-            .args(["--addr", &address.ip().to_string(), "--port", &address.port().to_string()])
+        // Under setpriv, which becomes it: a broker whose process has been killed does not stay behind.
+        let child = Command::new("setpriv")
+            .args([
+                "--pdeathsig",
+                "KILL",
+                "nats-server",
+                "--addr",
+                &address.ip().to_string(),
+                "--port",
+                &address.port().to_string(),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| format!("nats-server: {error} (on Debian: apt-get install nats-server)"))?;
-        let broker = Self { child, address };
+            .map_err(|error| format!("setpriv: {error} (it is part of util-linux)"))?;
+        let mut broker = Self { child, address };
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = broker.child.try_wait()? {
+                return Err(format!("nats-server: {status} (on Debian: apt-get install nats-server)").into());
+            }
             if Instant::now() >= deadline {
                 return Err(format!("nats-server does not listen at {address}").into());
             }

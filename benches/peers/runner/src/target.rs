@@ -1,7 +1,7 @@
 //! What meshzero has to show beside the others, as ratios from one run.
 
 use crate::contestant::{ALL_CONTESTANTS, Contestant};
-use crate::report::{Medians, Report};
+use crate::report::{Medians, Report, megabytes};
 
 /// One figure of meshzero's, beside another's.
 struct Target {
@@ -19,8 +19,8 @@ enum Figure {
     Rate,
     RoundTrip,
     Cpu,
-    IdleMib,
-    PeakMib,
+    IdleMb,
+    PeakMb,
 }
 
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ const fn target(
 
 const TARGETS: &[Target] = {
     use Against::{BestPeer, Case, Nothing, One};
-    use Figure::{Cpu, IdleMib, PeakMib, Rate, RoundTrip};
+    use Figure::{Cpu, IdleMb, PeakMb, Rate, RoundTrip};
     const TOKIO: Against = One("bare-tokio");
     &[
         target("round trip, one core", "rtt-pinned", "meshzero-call", RoundTrip, TOKIO, 1.15),
@@ -82,12 +82,12 @@ const TARGETS: &[Target] = {
             One("actix-inproc"),
             1.0 / 1.3,
         ),
-        target("MiB, idle", "rtt-free", "meshzero-call", IdleMib, Nothing, 12.0),
-        target("MiB, calls", "calls64-free", "meshzero-call", PeakMib, Nothing, 40.0),
-        target("MiB, tells, 64 B", "oneway64", "meshzero-tell", PeakMib, Nothing, 40.0),
-        target("MiB, tells, 1 MiB", "oneway1m", "meshzero-tell", PeakMib, Nothing, 40.0),
-        target("MiB, news, 1 MiB", "oneway1m", "meshzero-news", PeakMib, Nothing, 40.0),
-        target("MiB, 1 to 8", "fanout8", "meshzero-news", PeakMib, Nothing, 40.0),
+        target("MB, idle", "rtt-free", "meshzero-call", IdleMb, Nothing, 12.0),
+        target("MB, calls", "calls64-free", "meshzero-call", PeakMb, Nothing, 40.0),
+        target("MB, tells, 64 B", "oneway64", "meshzero-tell", PeakMb, Nothing, 40.0),
+        target("MB, tells, 1 MiB", "oneway1m", "meshzero-tell", PeakMb, Nothing, 40.0),
+        target("MB, news, 1 MiB", "oneway1m", "meshzero-news", PeakMb, Nothing, 40.0),
+        target("MB, 1 to 8", "fanout8", "meshzero-news", PeakMb, Nothing, 40.0),
         target("CPU, 10 services", "services10", "meshzero-tell", Cpu, Case("services1"), 1.2),
         target("CPU, 100 services", "services100", "meshzero-tell", Cpu, Case("services1"), 1.2),
         target("CPU, 1,000 services", "services1000", "meshzero-tell", Cpu, Case("services1"), 1.2),
@@ -141,13 +141,13 @@ fn is_peer(contestant: &Contestant) -> bool {
 
 impl Figure {
     fn of(self, medians: &Medians) -> Option<f64> {
-        let mib = |server: u64, client: u64| server.max(client) as f64 / 1024.0;
+        let mb = |server: u64, client: u64| megabytes(server.max(client));
         match self {
             Self::Rate => Some(medians.per_second),
             Self::RoundTrip => medians.p50_us,
             Self::Cpu => Some(medians.cpu_per_million),
-            Self::IdleMib => Some(mib(medians.server_idle_kib, medians.client_idle_kib)),
-            Self::PeakMib => Some(mib(medians.server_peak_kib, medians.client_peak_kib)),
+            Self::IdleMb => Some(mb(medians.server_idle_kib, medians.client_idle_kib)),
+            Self::PeakMb => Some(mb(medians.server_peak_kib, medians.client_peak_kib)),
         }
     }
 
