@@ -4,21 +4,26 @@ mod broker;
 mod client;
 mod server;
 
-use peers_common::{Load, Plan, Result, Role};
+use peers_common::{Control, Load, Plan, Result, Role};
 
 /// Where requests go, and where items are published.
 const ECHO: &str = "peers.echo";
 const ITEM: &str = "peers.item";
 
-#[tokio::main]
+#[tokio::main(worker_threads = 2)]
 async fn main() -> Result {
     let (plan, control) = peers_common::start()?;
+    // Spawned, because what runs in `main` itself is no task of the workers.
+    tokio::spawn(async move { run(&plan, &control).await }).await?
+}
+
+async fn run(plan: &Plan, control: &Control) -> Result {
     match (plan.role, plan.load) {
-        (Role::Server, Load::RoundTrip | Load::Calls) => server::echo(&plan, &control).await,
-        (Role::Server, Load::OneWay | Load::FanOut) => server::publish(&plan, &control).await,
-        (Role::Client, Load::RoundTrip) => client::round_trips(&plan, &control).await,
-        (Role::Client, Load::Calls) => client::calls(&plan, &control).await,
-        (Role::Client, Load::OneWay | Load::FanOut) => client::subscribe(&plan, &control).await,
+        (Role::Server, Load::RoundTrip | Load::Calls) => server::echo(plan, control).await,
+        (Role::Server, Load::OneWay | Load::FanOut) => server::publish(plan, control).await,
+        (Role::Client, Load::RoundTrip) => client::round_trips(plan, control).await,
+        (Role::Client, Load::Calls) => client::calls(plan, control).await,
+        (Role::Client, Load::OneWay | Load::FanOut) => client::subscribe(plan, control).await,
     }
 }
 

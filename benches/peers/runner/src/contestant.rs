@@ -36,6 +36,13 @@ pub(crate) const ALL_CONTESTANTS: &[Contestant] = &[
     two("bare-tokio", "bare tokio (frames, one queue, coalesced writes)", "peer-bare", "tokio", ALL),
     two("bare-tokio-one", "bare tokio, all on one thread", "peer-bare", "tokio-one", ALL),
     two("meshzero-call", "meshzero calls", "peer-meshzero", "call", CALLS),
+    two(
+        "meshzero-spin",
+        "meshzero calls, spinning for 50 µs",
+        "peer-meshzero",
+        "spin",
+        &["rtt-free", "calls64-free"],
+    ),
     two("meshzero-tell", "meshzero tells", "peer-meshzero", "tell", GROWTH),
     two("meshzero-news", "meshzero news", "peer-meshzero", "news", NEWS),
     two(

@@ -108,6 +108,7 @@ fn compare(arguments: Arguments) -> Result<bool> {
 
 fn build(contestants: &mut Vec<Contestant>, report: &mut Report) {
     let mut packages: Vec<&str> = contestants.iter().map(|contestant| contestant.package).collect();
+    packages.sort_unstable();
     packages.dedup();
     for package in packages {
         eprintln!("building {package}");

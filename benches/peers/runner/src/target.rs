@@ -53,6 +53,7 @@ const TARGETS: &[Target] = {
     &[
         target("round trip, one core", "rtt-pinned", "meshzero-call", RoundTrip, TOKIO, 1.15),
         target("round trip, one core", "rtt-pinned", "meshzero-call", RoundTrip, BestPeer, 1.0),
+        target("round trip, spinning, µs", "rtt-free", "meshzero-spin", RoundTrip, Nothing, 12.0),
         target("calls, one core", "calls64-pinned", "meshzero-call", Rate, TOKIO, 2.5),
         target("calls, free cores", "calls64-free", "meshzero-call", Rate, TOKIO, 1.1),
         target("calls, free cores", "calls64-free", "meshzero-call", Rate, One("zmq-call"), 1.0),

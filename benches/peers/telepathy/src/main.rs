@@ -10,7 +10,8 @@ use peers_common::{Load, Result, Role};
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
-    actix::System::new().block_on(async move {
+    // Spawned, as the code of an actor is.
+    let side = async move {
         match (plan.role, plan.load) {
             (Role::Server, Load::RoundTrip | Load::Calls) => calls::answer(&control).await,
             (Role::Client, Load::RoundTrip) => calls::round_trips(&plan, &control).await,
@@ -18,5 +19,6 @@ fn main() -> Result {
             (Role::Server, Load::OneWay | Load::FanOut) => one_way::publish(&plan, &control).await,
             (Role::Client, Load::OneWay | Load::FanOut) => one_way::receive(&plan, &control).await,
         }
-    })
+    };
+    actix::System::new().block_on(async move { actix::spawn(side).await? })
 }

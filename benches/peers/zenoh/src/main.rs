@@ -15,20 +15,23 @@ const ITEM: &str = "peers/item";
 /// Who asks there and gets an answer knows that all it declared before is known to the server.
 const SYNC: &str = "peers/sync";
 
-#[tokio::main]
+#[tokio::main(worker_threads = 2)]
 async fn main() -> Result {
     let (plan, control) = peers_common::start()?;
+    // Spawned, because what runs in `main` itself is no task of the workers.
+    tokio::spawn(async move { run(&plan, &control).await }).await?
+}
+
+async fn run(plan: &Plan, control: &Control) -> Result {
     match (plan.way.as_str(), plan.role, plan.load) {
-        ("query", Role::Server, _) => queries::answer(&plan, &control).await,
-        ("query", Role::Client, Load::RoundTrip) => queries::round_trips(&plan, &control).await,
-        ("query", Role::Client, Load::Calls) => queries::calls(&plan, &control).await,
-        ("put" | "put-low", Role::Server, Load::RoundTrip | Load::Calls) => {
-            puts::answer(&plan, &control).await
-        }
-        ("put" | "put-low", Role::Client, Load::RoundTrip) => puts::round_trips(&plan, &control).await,
-        ("put" | "put-low", Role::Client, Load::Calls) => puts::calls(&plan, &control).await,
-        ("pub", Role::Server, _) => one_way::publish(&plan, &control).await,
-        ("pub", Role::Client, _) => one_way::subscribe(&plan, &control).await,
+        ("query", Role::Server, _) => queries::answer(plan, control).await,
+        ("query", Role::Client, Load::RoundTrip) => queries::round_trips(plan, control).await,
+        ("query", Role::Client, Load::Calls) => queries::calls(plan, control).await,
+        ("put" | "put-low", Role::Server, Load::RoundTrip | Load::Calls) => puts::answer(plan, control).await,
+        ("put" | "put-low", Role::Client, Load::RoundTrip) => puts::round_trips(plan, control).await,
+        ("put" | "put-low", Role::Client, Load::Calls) => puts::calls(plan, control).await,
+        ("pub", Role::Server, _) => one_way::publish(plan, control).await,
+        ("pub", Role::Client, _) => one_way::subscribe(plan, control).await,
         (way, role, load) => Err(format!("no {load:?} by {way} for a {role:?}").into()),
     }
 }
