@@ -15,6 +15,7 @@
 mod calls;
 mod control;
 mod outcome;
+mod pace;
 mod payload;
 mod plan;
 mod port;
@@ -26,6 +27,7 @@ mod window;
 pub use calls::{Caller, Callers};
 pub use control::{Control, Order, Told, start};
 pub use outcome::Outcome;
+pub use pace::{Arrivals, Pace};
 pub use payload::{Large, Payload, Small, WithPayload, number_of, of_size, shared_body, with_number};
 pub use plan::{Load, Plan, Role};
 pub use pollster::block_on;

@@ -1,10 +1,10 @@
 //! The calling side: requests over one connection, and subscribers with a connection each.
 
 use futures_util::StreamExt;
-use peers_common::{Callers, Control, Plan, Result, RoundTrips, Sink, number_of};
+use peers_common::{Callers, Control, Pace, Plan, Result, RoundTrips, Sink, number_of};
 use tokio::task::JoinSet;
 
-use crate::{ECHO, ITEM, connect, payload};
+use crate::{ARRIVED, ECHO, ITEM, connect, payload};
 
 pub(crate) async fn round_trips(plan: &Plan, control: &Control) -> Result {
     let client = connect(&plan.at).await?;
@@ -43,17 +43,23 @@ pub(crate) async fn calls(plan: &Plan, control: &Control) -> Result {
 
 pub(crate) async fn subscribe(plan: &Plan, control: &Control) -> Result {
     let mut tasks = JoinSet::new();
-    for mut tally in Sink::start(plan, control, plan.subscribers)? {
+    let every = Pace::every(plan);
+    for (index, mut tally) in (0u64..).zip(Sink::start(plan, control, plan.subscribers)?) {
         let client = connect(&plan.at).await?;
         let mut items = client.subscribe(ITEM).await?;
         // The server has the subscription when it answers this.
         client.flush().await?;
         tasks.spawn(async move {
+            let mut count: u64 = 0;
             while let Some(item) = items.next().await {
-                if let Some(number) = number_of(&item.payload) {
-                    tally.take(number);
+                tally.take(number_of(&item.payload).ok_or("an item of less than a number")?);
+                count += 1;
+                if count.is_multiple_of(every) {
+                    let arrived = [index.to_le_bytes(), count.to_le_bytes()].concat();
+                    client.publish(ARRIVED, arrived.into()).await?;
                 }
             }
+            Result::Ok(())
         });
     }
     control.ready("");

@@ -6,9 +6,11 @@ mod server;
 
 use peers_common::{Control, Load, Plan, Result, Role};
 
-/// Where requests go, and where items are published.
+/// Where requests go, where items are published, and where it is told how many of them have arrived: NATS drops what a
+/// slow subscriber cannot take, and then the subscriber.
 const ECHO: &str = "peers.echo";
 const ITEM: &str = "peers.item";
+const ARRIVED: &str = "peers.arrived";
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> Result {
