@@ -50,7 +50,7 @@ async fn connect(plan: &Plan) -> Result<Session> {
     config.insert_json5("connect/endpoints", &format!("[{:?}]", plan.at))?;
     config.insert_json5("connect/exit_on_failure", "true")?;
     config.insert_json5("listen/endpoints", "[]")?;
-    Ok(zenoh::open(config).await?)
+    zenoh::open(config).await
 }
 
 /// The defaults, without the search for others: peers that talk to each other directly.

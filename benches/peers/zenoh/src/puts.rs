@@ -10,11 +10,11 @@ use zenoh::{Session, Wait};
 use crate::{PING, PONG, answer_syncs, connect, listen, stay, sync};
 
 async fn publisher(session: &Session, key: &'static str, plan: &Plan) -> Result<Publisher<'static>> {
-    Ok(session
+    session
         .declare_publisher(key)
         .congestion_control(CongestionControl::Block)
         .express(plan.load == Load::RoundTrip)
-        .await?)
+        .await
 }
 
 pub(crate) async fn answer(plan: &Plan, control: &Control) -> Result {
