@@ -45,7 +45,7 @@ pub(crate) async fn calls<P: Payload>(plan: &Plan, control: &Control) -> Result 
 }
 
 pub(crate) async fn tell<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    let mesh = join(&plan.at).await?;
+    let mesh = join(plan, &plan.at).await?;
     let mut services = Vec::new();
     for index in 0..plan.links {
         services.push(mesh.discover(name(index)).await?);
@@ -78,7 +78,7 @@ async fn tell_all<P: Payload>(mut numbers: Numbers, services: Vec<ServiceRef>, s
 }
 
 async fn discover(plan: &Plan) -> Result<(Mesh, ServiceRef)> {
-    let mesh = join(&plan.at).await?;
+    let mesh = join(plan, &plan.at).await?;
     let service = mesh.discover(name(0)).await?;
     Ok((mesh, service))
 }

@@ -8,7 +8,7 @@ use crate::messages::{Echo, Echoes};
 use crate::server::name;
 
 pub(crate) async fn through_the_mesh<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    let mesh = found().await?;
+    let mesh = found(plan).await?;
     let _service = mesh.advertise(name(0), || Echoes).handles::<Echo<P>>().await?;
     let service = mesh.discover(name(0)).await?;
     call::<P>(plan, control, async |message| service.send(message).await.ok()).await?;

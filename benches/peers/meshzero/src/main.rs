@@ -6,13 +6,16 @@ mod messages;
 mod news;
 mod server;
 
+use std::time::Duration;
+
 use meshzero::{Limits, Mesh};
 use peers_common::{Control, Load, Payload, Plan, Result, Role, WithPayload, of_size};
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
     // Spawned, as the code of an actor is.
-    actix::System::new().block_on(async move { actix::spawn(of_size(plan.size, Run { plan: plan.clone(), control })).await? })
+    actix::System::new()
+        .block_on(async move { actix::spawn(of_size(plan.size, Run { plan: plan.clone(), control })).await? })
 }
 
 struct Run {
@@ -34,7 +37,7 @@ async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
         ("actix", Role::Client, Load::Calls) => inproc::through_actix::<P>(plan, control).await,
         ("news", Role::Server, _) => news::publish::<P>(plan, control).await,
         ("news", Role::Client, _) => news::subscribe::<P>(plan, control).await,
-        (_, Role::Server, Load::RoundTrip | Load::Calls) => server::echo::<P>(control).await,
+        (_, Role::Server, Load::RoundTrip | Load::Calls) => server::echo::<P>(plan, control).await,
         (_, Role::Server, Load::OneWay) => server::receive::<P>(plan, control).await,
         (_, Role::Client, Load::RoundTrip) => client::round_trips::<P>(plan, control).await,
         (_, Role::Client, Load::Calls) => client::calls::<P>(plan, control).await,
@@ -43,16 +46,20 @@ async fn run<P: Payload>(plan: &Plan, control: &Control) -> Result {
     }
 }
 
+/// How long a node that may spin looks for the next message before it sleeps.
+const SPIN: Duration = Duration::from_micros(50);
+
 /// Joins the mesh of this run. Both processes allow messages of 1 MiB with what is around them, and as many services of
 /// one node as there are.
-async fn join(mesh: &str) -> Result<Mesh> {
+async fn join(plan: &Plan, mesh: &str) -> Result<Mesh> {
     let mut limits = Limits::default();
     limits.message_bytes = 2 << 20;
     limits.instances_per_node = 1_024;
-    Ok(Mesh::join().mesh(mesh).limits(limits).await?)
+    let spin = if plan.way == "spin" { SPIN } else { Duration::ZERO };
+    Ok(Mesh::join().mesh(mesh).limits(limits).spin(spin).await?)
 }
 
 /// A mesh of the server's own, so that it meets nothing else on this machine.
-async fn found() -> Result<Mesh> {
-    join(&format!("peers-{}", std::process::id())).await
+async fn found(plan: &Plan) -> Result<Mesh> {
+    join(plan, &format!("peers-{}", std::process::id())).await
 }

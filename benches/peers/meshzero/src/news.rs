@@ -11,7 +11,7 @@ use crate::{found, join};
 const TOPIC: &str = "item";
 
 pub(crate) async fn publish<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    let mesh = found().await?;
+    let mesh = found(plan).await?;
     let service = mesh.advertise(name(0), || Echoes).publishes::<P>(TOPIC).await?;
     control.ready(mesh.name());
     control.go().await;
@@ -27,7 +27,7 @@ pub(crate) async fn publish<P: Payload>(plan: &Plan, control: &Control) -> Resul
 }
 
 pub(crate) async fn subscribe<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    let mesh = join(&plan.at).await?;
+    let mesh = join(plan, &plan.at).await?;
     let publisher = mesh.discover(name(0)).await?;
     let mut services = Vec::new();
     for (index, tally) in Sink::start(plan, control, plan.subscribers)?.into_iter().enumerate() {

@@ -12,8 +12,8 @@ pub(crate) fn name(index: usize) -> String {
     format!("peer-{index}")
 }
 
-pub(crate) async fn echo<P: Payload>(control: &Control) -> Result {
-    let mesh = found().await?;
+pub(crate) async fn echo<P: Payload>(plan: &Plan, control: &Control) -> Result {
+    let mesh = found(plan).await?;
     let _service = mesh.advertise(name(0), || Echoes).handles::<Echo<P>>().await?;
     control.ready(mesh.name());
     control.over().await;
@@ -22,7 +22,7 @@ pub(crate) async fn echo<P: Payload>(control: &Control) -> Result {
 }
 
 pub(crate) async fn receive<P: Payload>(plan: &Plan, control: &Control) -> Result {
-    let mesh = found().await?;
+    let mesh = found(plan).await?;
     let mut services = Vec::new();
     for (index, tally) in Sink::start(plan, control, plan.links)?.into_iter().enumerate() {
         services.push(advertise::<P>(plan, &mesh, index, tally).await?);

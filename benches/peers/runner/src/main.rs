@@ -8,6 +8,7 @@ mod process;
 mod report;
 mod run;
 mod table;
+mod target;
 mod usage;
 
 use std::path::PathBuf;
@@ -99,7 +100,7 @@ fn compare(arguments: Arguments) -> Result<bool> {
             }
         }
     }
-    println!("{}", table::markdown(&report, &contestants));
+    println!("{}{}", table::markdown(&report, &contestants), target::markdown(&report));
     report.write(&arguments.json)?;
     eprintln!("all figures are in {}", arguments.json.display());
     Ok(report.is_complete())
@@ -107,6 +108,7 @@ fn compare(arguments: Arguments) -> Result<bool> {
 
 fn build(contestants: &mut Vec<Contestant>, report: &mut Report) {
     let mut packages: Vec<&str> = contestants.iter().map(|contestant| contestant.package).collect();
+    packages.sort_unstable();
     packages.dedup();
     for package in packages {
         eprintln!("building {package}");

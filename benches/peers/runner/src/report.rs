@@ -114,6 +114,11 @@ impl Report {
     }
 }
 
+/// KiB, as the system tells them, in megabytes.
+pub(crate) fn megabytes(kib: u64) -> f64 {
+    kib as f64 * 1024.0 / 1e6
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -6,7 +6,7 @@ use peers_common::{Load, Result};
 
 use crate::case::Case;
 use crate::contestant::Contestant;
-use crate::report::{Medians, Report};
+use crate::report::{Medians, Report, megabytes};
 use crate::run::Measured;
 
 /// One table: its heading, the first column's, and the others.
@@ -68,7 +68,7 @@ const TABLES: &[Table] = &[
         ],
     },
     Table {
-        heading: "Resident memory, server / client, MiB",
+        heading: "Resident memory, server / client, MB",
         what: "",
         columns: &[
             column("idle", "rtt-free", idle),
@@ -205,7 +205,7 @@ fn peak(medians: &Medians) -> Option<String> {
 }
 
 fn pair(server: u64, client: u64) -> String {
-    format!("{:.1} / {:.1}", server as f64 / 1024.0, client as f64 / 1024.0)
+    format!("{:.1} / {:.1}", megabytes(server), megabytes(client))
 }
 
 /// One run in a few words, to be seen while the others go on.

@@ -1,0 +1,13 @@
+//! A free port, for libraries that do not tell which one the system gave them.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::Result;
+
+/// An address on loopback at which nobody listened a moment ago.
+///
+/// # Errors
+/// There is no free port.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
