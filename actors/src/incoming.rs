@@ -18,7 +18,7 @@ use crate::traffic::{Carrying, Meter};
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
 /// read is handled in one go, and more of it would keep others on the thread waiting.
 const FIRST_READ_BYTES: usize = 4 << 10;
-const MOST_READ_BYTES: usize = 64 << 10;
+const MOST_READ_BYTES: usize = 32 << 10;
 
 /// Of frames that are as long as this several are asked for at a time, or the part of one that the next read begins with
 /// would have to be moved for each of them.

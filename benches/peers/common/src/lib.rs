@@ -28,7 +28,9 @@ pub use calls::{Caller, Callers};
 pub use control::{Control, Order, Told, start};
 pub use outcome::Outcome;
 pub use pace::{Arrivals, Pace};
-pub use payload::{Large, Payload, Small, WithPayload, number_of, of_size, shared_body, with_number};
+pub use payload::{
+    Large, Payload, Small, WithPayload, number_of, of_size, of_size_or, shared_body, with_number,
+};
 pub use plan::{Load, Plan, Role};
 pub use pollster::block_on;
 pub use port::free_address;

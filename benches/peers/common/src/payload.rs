@@ -25,11 +25,16 @@ pub trait WithPayload {
 
 /// Goes on with the type of a payload of so many bytes.
 pub fn of_size<W: WithPayload>(size: usize, then: W) -> W::Output {
+    of_size_or::<Large, W>(size, then)
+}
+
+/// As [`of_size`], with a large payload of the library's own making.
+pub fn of_size_or<L: Payload, W: WithPayload>(size: usize, then: W) -> W::Output {
     match size {
         8 => then.with::<Small<0>>(),
         64 => then.with::<Small<56>>(),
         1_024 => then.with::<Small<1_016>>(),
-        _ => then.with::<Large>(),
+        _ => then.with::<L>(),
     }
 }
 

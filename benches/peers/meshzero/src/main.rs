@@ -9,13 +9,16 @@ mod server;
 use std::time::Duration;
 
 use meshzero::{Limits, Mesh};
-use peers_common::{Control, Load, Payload, Plan, Result, Role, WithPayload, of_size};
+use peers_common::{Control, Load, Payload, Plan, Result, Role, WithPayload, of_size_or};
+
+use crate::messages::Picture;
 
 fn main() -> Result {
     let (plan, control) = peers_common::start()?;
     // Spawned, as the code of an actor is.
-    actix::System::new()
-        .block_on(async move { actix::spawn(of_size(plan.size, Run { plan: plan.clone(), control })).await? })
+    actix::System::new().block_on(async move {
+        actix::spawn(of_size_or::<Picture, _>(plan.size, Run { plan: plan.clone(), control })).await?
+    })
 }
 
 struct Run {

@@ -1,8 +1,27 @@
 //! What travels, and the actors that handle it.
 
 use actix::prelude::*;
+use bytes::Bytes;
+use meshzero::Blob;
 use peers_common::{Payload, Tally};
 use serde::{Deserialize, Serialize};
+
+/// A large payload as meshzero's users send it: bytes that are shared and not copied.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Picture {
+    number: u64,
+    body: Blob,
+}
+
+impl Payload for Picture {
+    fn new(number: u64, body: &Bytes) -> Self {
+        Self { number, body: body.clone().into() }
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+}
 
 /// Comes back as it is.
 #[derive(Serialize, Deserialize)]
