@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Limits, Mesh, News, NewsError, ServiceRef, block_on};
+use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, ServiceRef, block_on};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -242,6 +242,53 @@ async fn a_publisher_that_waits_loses_nothing_to_the_slowest_subscriber() {
         reader.await.expect("all arrived");
     }
     drop(publishing.await.expect("all published"));
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Blob")]
+struct Picture {
+    number: u64,
+    pixels: Blob,
+    caption: String,
+    thumbnail: Blob,
+}
+
+impl Picture {
+    fn new(number: u64) -> Self {
+        let bytes = |length: u64| (0..length).map(|at| (at * 7 + number) as u8).collect::<Vec<u8>>();
+        let caption = format!("number {number}");
+        Self { number, pixels: bytes(number * 1_000).into(), caption, thumbnail: bytes(20_000).into() }
+    }
+}
+
+impl Handler<Picture> for Scribe {
+    type Result = MessageResult<Picture>;
+
+    fn handle(&mut self, picture: Picture, _: &mut Context<Self>) -> MessageResult<Picture> {
+        let expected = Picture::new(picture.number);
+        if picture.pixels == expected.pixels && picture.thumbnail == expected.thumbnail {
+            self.0.note(picture.number);
+        }
+        MessageResult(picture.pixels)
+    }
+}
+
+#[actix::test]
+async fn blobs_of_all_lengths_arrive_whole_among_other_messages() {
+    let pair = Pair::join().await;
+    let seen = Seen::default();
+    let make = seen.clone();
+    let service =
+        pair.here.advertise("scribe", move || Scribe(make.clone())).handles::<Note>().handles::<Picture>();
+    let service = service.await.expect("advertised");
+    let scribe = pair.reach(&service).await;
+    for number in (0..600).step_by(2) {
+        scribe.tell(Picture::new(number)).await.expect("told");
+        scribe.tell(Note(number + 1)).await.expect("told");
+    }
+    seen.is_all(600).await;
+    let reply = scribe.send(Picture::new(500)).timeout(PATIENCE).await.expect("a reply");
+    assert!(reply == Picture::new(500).pixels);
 }
 
 /// Hears news as a stream, and through its mailbox.

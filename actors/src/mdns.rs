@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_sd::{
-    Error, IfKind, IfPredicate, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
+    DaemonStatus, Error, IfKind, IfPredicate, Receiver, ResolvedService, ServiceDaemon, ServiceEvent,
+    ServiceInfo,
 };
 use meshzero_proto::advert::{Advert, InvalidAdvert};
 use meshzero_proto::id::InstanceId;
@@ -30,6 +31,8 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
 const REVIVE_FIRST: Duration = Duration::from_millis(50);
 const REVIVE_LAST: Duration = Duration::from_secs(5);
+/// How often a quiet daemon is asked whether it lives.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// The largest datagram over loopback, where nothing is cut into pieces: RFC 6762 §17.
 const LOOPBACK_DATAGRAM: usize = 8_952;
 
@@ -213,7 +216,7 @@ impl Announcer {
         let mut events = patiently(|| daemon.browse_cache(SERVICE_TYPE))?;
         let (daemon, shared, heard) = (daemon.clone(), self.shared.clone(), self.heard.clone());
         let drain = move || {
-            while drain(&events, &heard) {
+            while drain(&events, &heard, &daemon) && !shared.wishes().closing {
                 // The subscription was closed because too much arrived at once, or because the daemon is gone.
                 match patiently(|| daemon.browse_cache(SERVICE_TYPE)) {
                     Ok(again) => events = again,
@@ -314,8 +317,19 @@ impl Announcer {
 }
 
 /// Passes events on until the subscription ends; says whether it is worth subscribing again.
-fn drain(events: &Receiver<ServiceEvent>, heard: &mpsc::Sender<Heard>) -> bool {
-    while let Ok(event) = events.recv() {
+fn drain(events: &Receiver<ServiceEvent>, heard: &mpsc::Sender<Heard>, daemon: &ServiceDaemon) -> bool {
+    loop {
+        let Ok(event) = events.recv_timeout(LOOK_AFTER) else {
+            if events.is_disconnected() {
+                break;
+            }
+            // A subscription that the daemon was asked for just as it ended waits in its queue for ever.
+            let status = daemon.status().map(|status| status.recv_timeout(GOODBYE));
+            if matches!(status, Err(_) | Ok(Ok(DaemonStatus::Shutdown))) {
+                return false;
+            }
+            continue;
+        };
         let news = match event {
             ServiceEvent::ServiceResolved(service) => match read(&service) {
                 Ok(advert) => Some(Heard::Up(advert)),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use meshzero_proto::codec;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -296,11 +297,17 @@ impl Outbox {
         let batch = state.filling.batch();
         let before = batch.len();
         let mut whole = Whole { batch, before, written: false };
-        frame(whole.batch).map_err(PushError::Frame)?;
+        let blobs = codec::beside(whole.batch, frame).map_err(PushError::Frame)?;
         whole.written = true;
         drop(whole);
-        let length = state.filling.batch().len();
+        let mut length = state.filling.batch().len();
         state.placed += (length - before) as u64;
+        if !blobs.is_empty() {
+            let beside: usize = blobs.iter().map(|blob| blob.bytes.len()).sum();
+            state.placed += beside as u64;
+            state.filling.put_between(blobs);
+            length = usize::try_from(state.waiting()).unwrap_or(usize::MAX);
+        }
         let end = state.placed;
         let wrote_batch = pace == Pace::Gathered && length >= FLUSH_BYTES;
         self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace }, before == 0);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
+use meshzero_proto::codec::Beside;
 
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
 pub const SLICES: usize = 64;
@@ -45,6 +46,17 @@ impl Outgoing {
             self.pieces.push_back(sealed);
         }
         self.pieces.push_back(bytes);
+    }
+
+    /// Puts blobs between the bytes of the batch, where they belong.
+    pub fn put_between(&mut self, blobs: Vec<Beside>) {
+        let mut sealed = 0;
+        for Beside { at, bytes } in blobs {
+            let rest = self.batch.split_off(at - sealed);
+            sealed = at;
+            self.share(bytes);
+            self.batch = rest;
+        }
     }
 
     /// What leaves next, as many pieces as there is room for in `slices`; returns their number.

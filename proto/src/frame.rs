@@ -12,6 +12,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::codec;
+
 /// Length of a header in bytes.
 pub const HEADER_BYTES: usize = 16;
 
@@ -148,7 +150,7 @@ pub fn write_with<E>(
     header: Header,
     payload: impl FnOnce(&mut Vec<u8>) -> Result<u8, E>,
 ) -> Result<(), E> {
-    let start = out.len();
+    let (start, beside) = (out.len(), codec::beside_len());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&[header.kind as u8, header.flags]);
     out.extend_from_slice(&header.slot.to_le_bytes());
@@ -156,7 +158,8 @@ pub fn write_with<E>(
     match payload(out) {
         Ok(flags) => {
             out[start + 5] |= flags;
-            let length = u32::try_from(out.len() - start - 4).expect("messages are bounded far below 4 GiB");
+            let length = out.len() - start - 4 + (codec::beside_len() - beside);
+            let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
             out[start..start + 4].copy_from_slice(&length.to_le_bytes());
             Ok(())
         }

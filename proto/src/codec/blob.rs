@@ -1,6 +1,6 @@
-//! Bytes that are taken out of a message as they arrived, without copying them.
+//! Bytes that go into a message, and are taken out of one, without being copied.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 
@@ -14,9 +14,28 @@ const SHARED_BYTES: usize = 4 << 10;
 /// The largest part of what arrived together that is kept in memory for the sake of one blob: so many times its length.
 const MOST_HELD: usize = 8;
 
+/// From this length on a blob leaves beside the bytes that are written, where these may be in pieces.
+const BESIDE_BYTES: usize = 16 << 10;
+
 thread_local! {
     /// What the message that this thread decodes is a part of.
     static SOURCE: RefCell<Option<Bytes>> = const { RefCell::new(None) };
+    /// Where blobs may leave beside what is written: the buffer's address, or 0.
+    static TARGET: Cell<usize> = const { Cell::new(0) };
+    /// The blob that is being serialised.
+    static CURRENT: RefCell<Option<Bytes>> = const { RefCell::new(None) };
+    /// The blobs that left beside the buffer, and how many bytes they have.
+    static BESIDE: RefCell<Vec<Beside>> = const { RefCell::new(Vec::new()) };
+    static BESIDE_LEN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A blob that belongs between the bytes of a buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// How many bytes of the buffer come before it.
+    pub at: usize,
+    /// Its bytes.
+    pub bytes: Bytes,
 }
 
 /// Bytes in a message, such as a picture. A large blob is a part of what arrived, shared and not copied; cloning one
@@ -72,7 +91,13 @@ impl fmt::Debug for Blob {
 impl Serialize for Blob {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+        if self.0.len() < BESIDE_BYTES || TARGET.get() == 0 {
+            return serializer.serialize_bytes(&self.0);
+        }
+        CURRENT.set(Some(self.0.clone()));
+        let written = serializer.serialize_bytes(&self.0);
+        CURRENT.set(None);
+        written
     }
 }
 
@@ -143,6 +168,76 @@ pub(super) fn sharing<T>(source: &Bytes, part: &[u8], decode: impl FnOnce() -> T
     decode()
 }
 
+/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but given back
+/// with the places where they belong. Nothing is given back when `write` fails.
+///
+/// # Errors
+/// Those of `write`.
+#[inline]
+pub fn beside<E>(
+    buffer: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Vec<Beside>, E> {
+    /// Ends it, also after a panic.
+    struct End(usize);
+    impl Drop for End {
+        fn drop(&mut self) {
+            TARGET.set(self.0);
+        }
+    }
+    let end = End(TARGET.replace(address(buffer)));
+    if BESIDE_LEN.get() > 0 {
+        // Left by a panic.
+        cut_back(0);
+    }
+    let written = write(buffer);
+    drop(end);
+    if BESIDE_LEN.get() == 0 {
+        return written.map(|()| Vec::new());
+    }
+    BESIDE_LEN.set(0);
+    let blobs = BESIDE.take();
+    written.map(|()| blobs)
+}
+
+/// How many bytes of blobs belong to what this thread is writing.
+#[inline]
+pub(crate) fn beside_len() -> usize {
+    BESIDE_LEN.get()
+}
+
+/// Forgets all but the first `len` bytes of blobs.
+pub(super) fn cut_back(len: usize) {
+    BESIDE.with_borrow_mut(|blobs| {
+        while BESIDE_LEN.get() > len
+            && let Some(last) = blobs.pop()
+        {
+            BESIDE_LEN.set(BESIDE_LEN.get() - last.bytes.len());
+        }
+    });
+}
+
+/// Takes `bytes`, which are to be written to `buffer` at `at`, as a blob beside it, if they are one and may; says whether.
+pub(super) fn leaves_beside(buffer: &Vec<u8>, at: usize, bytes: &[u8]) -> bool {
+    if bytes.len() < BESIDE_BYTES || TARGET.get() != address(buffer) {
+        return false;
+    }
+    let is_current = CURRENT.with_borrow(|current| {
+        current.as_ref().is_some_and(|blob| blob.as_ptr_range() == bytes.as_ptr_range())
+    });
+    if is_current && let Some(bytes) = CURRENT.take() {
+        BESIDE_LEN.set(BESIDE_LEN.get() + bytes.len());
+        BESIDE.with_borrow_mut(|blobs| blobs.push(Beside { at, bytes }));
+    }
+    is_current
+}
+
+/// Tells one buffer from another while both exist.
+#[inline]
+fn address(buffer: &Vec<u8>) -> usize {
+    std::ptr::from_ref(buffer).addr()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +284,60 @@ mod tests {
         assert!(type_info::<Blob>().fingerprint().is_some());
         assert_eq!(serde_json::from_str::<Blob>("[1, 2, 3]").expect("bytes"), Blob::from(vec![1, 2, 3]));
         assert_eq!(format!("{:?}", Blob::from(vec![1, 2, 3])), "Blob(3 bytes)");
+    }
+
+    /// A message with blobs of all kinds in it.
+    fn mixed() -> (u32, Blob, Blob, String, Blob) {
+        let large = |byte| Blob::from(vec![byte; BESIDE_BYTES]);
+        (7, large(1), Blob::from(vec![2; 10]), "text".to_owned(), large(3))
+    }
+
+    #[test]
+    fn large_blobs_leave_beside_the_buffer_and_belong_where_they_would_be() {
+        for encoding in [Encoding::Bincode, Encoding::MessagePack] {
+            let mut whole = vec![9];
+            encode(&mixed(), encoding, 1 << 20, &mut whole).expect("it is encoded");
+            let message = mixed();
+            let mut buffer = vec![9];
+            let blobs = beside(&mut buffer, |out| {
+                encode(&message, encoding, 1 << 20, out)?;
+                assert_eq!(beside_len(), 2 * BESIDE_BYTES);
+                Ok::<_, crate::codec::EncodeError>(())
+            });
+            let blobs = blobs.expect("it is encoded");
+            assert_eq!(blobs.len(), 2);
+            assert_eq!(blobs[0].bytes.as_ptr(), message.1.as_ptr(), "shared");
+            let mut joined = Vec::new();
+            let mut from = 0;
+            for Beside { at, bytes } in blobs {
+                joined.extend_from_slice(&buffer[from..at]);
+                joined.extend_from_slice(&bytes);
+                from = at;
+            }
+            joined.extend_from_slice(&buffer[from..]);
+            assert!(joined == whole, "{encoding:?}: other bytes");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_too_long_or_goes_elsewhere_leaves_nothing_beside() {
+        let mut buffer = Vec::new();
+        let too_long =
+            beside(&mut buffer, |out| encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out));
+        assert!(matches!(too_long, Err(crate::codec::EncodeError::TooLarge { .. })), "{too_long:?}");
+        assert_eq!((buffer.len(), beside_len()), (0, 0));
+        let elsewhere =
+            beside(&mut buffer, |_| encode(&mixed(), Encoding::Bincode, 1 << 20, &mut Vec::new()));
+        assert_eq!(elsewhere.expect("it is encoded"), []);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            beside::<crate::codec::EncodeError>(&mut buffer, |out| {
+                encode(&mixed(), Encoding::Bincode, 1 << 20, out)?;
+                panic!("a panic behind two blobs")
+            })
+        }));
+        assert!(panicked.is_err());
+        buffer.clear();
+        let next = beside(&mut buffer, |out| encode(&1u8, Encoding::Bincode, 10, out));
+        assert_eq!((next.expect("it is encoded"), buffer, beside_len()), (vec![], vec![1], 0));
     }
 }

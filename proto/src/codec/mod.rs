@@ -23,7 +23,8 @@ mod trace;
 mod type_info;
 mod wire;
 
-pub use blob::Blob;
+pub(crate) use blob::beside_len;
+pub use blob::{Beside, Blob, beside};
 pub use budget::DecodeLimits;
 pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring};
 pub use error::{DecodeError, EncodeError};

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::blob;
 use super::error::EncodeError;
 
 /// Bytes that there is room for at first: enough for many messages, little enough to be cleared for each.
@@ -21,6 +22,8 @@ pub(super) struct Output<'a> {
     at: usize,
     max: usize,
     overflowed: bool,
+    /// Bytes of blobs that had left beside the buffer at the beginning.
+    beside: usize,
 }
 
 impl<'a> Output<'a> {
@@ -29,7 +32,7 @@ impl<'a> Output<'a> {
     pub(super) fn new(buffer: &'a mut Vec<u8>, max: usize) -> Self {
         let start = buffer.len();
         buffer.resize(start + EXPECTED.min(max), 0);
-        Self { buffer, start, at: start, max, overflowed: false }
+        Self { buffer, start, at: start, max, overflowed: false, beside: blob::beside_len() }
     }
 
     /// Adds all of `bytes`, or nothing and says false.
@@ -49,10 +52,13 @@ impl<'a> Output<'a> {
     #[cold]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
-        let written = end - self.start;
+        let written = end - self.start + (blob::beside_len() - self.beside);
         if written > self.max {
             self.overflowed = true;
             return false;
+        }
+        if blob::leaves_beside(self.buffer, self.at, bytes) {
+            return true;
         }
         self.buffer.truncate(self.at);
         self.buffer.extend_from_slice(bytes);
@@ -74,6 +80,7 @@ impl<'a> Output<'a> {
     #[cold]
     pub(super) fn undo(self, problem: String) -> EncodeError {
         self.buffer.truncate(self.start);
+        blob::cut_back(self.beside);
         if self.overflowed {
             EncodeError::TooLarge { max: self.max }
         } else {
