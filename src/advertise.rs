@@ -4,7 +4,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, ArbiterHandle, Context, Handler};
 use meshzero_actors::NetMessage;
 #[cfg(feature = "schemars")]
 use meshzero_actors::handler::Documented;
@@ -71,6 +71,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             source,
             handlers: Vec::new(),
             place: Place::default(),
+            arbiter: None,
             only: Only::OneOfMany,
             topics: Vec::new(),
         });
@@ -257,6 +258,29 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     pub fn unlisted(self) -> Self {
         self.change(|offer| {
             offer.name = None;
+            Ok(())
+        })
+    }
+
+    /// Runs the actor and its connections on an arbiter of yours instead of the mesh's thread, for a service that should
+    /// have a core to itself. Calls from this process then cross threads, which takes longer. An actor that runs already
+    /// stays where it is, and its connections should be there as well.
+    ///
+    /// When the arbiter stops, so does the service.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Camera;
+    /// # impl Actor for Camera { type Context = Context<Self>; }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+    /// let arbiter = Arbiter::new();
+    /// let camera = mesh.advertise("camera", || Camera).on(&arbiter.handle()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on(self, arbiter: &ArbiterHandle) -> Self {
+        self.change(|offer| {
+            offer.arbiter = Some(arbiter.clone());
             Ok(())
         })
     }

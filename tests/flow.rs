@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, ServiceRef, block_on};
+use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, ServiceRef, Value, block_on};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -360,4 +360,51 @@ async fn traffic_is_counted_and_spinning_changes_nothing_but_the_time() {
     assert!((1_000 * 17..=1_000 * 32).contains(&read), "{read} bytes for replies of about 19");
     assert!(after.writes - before.writes <= 1_000 && after.reads > before.reads);
     assert_eq!(here.traffic().bytes_read, after.bytes_written);
+}
+
+/// Says on which thread it is handled.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "String")]
+struct Where;
+
+impl Handler<Where> for Scribe {
+    type Result = String;
+
+    fn handle(&mut self, _: Where, _: &mut Context<Self>) -> String {
+        format!("{:?}", std::thread::current().id())
+    }
+}
+
+#[actix::test]
+async fn a_service_on_an_arbiter_of_its_own_is_told_and_called_there() {
+    let pair = Pair::join().await;
+    let seen = Seen::default();
+    let make = seen.clone();
+    let arbiter = Arbiter::new();
+    let service = pair.here.advertise("scribe", move || Scribe(make.clone())).on(&arbiter.handle());
+    let service = service.handles::<Note>().handles::<Where>().await.expect("advertised");
+    let far = pair.reach(&service).await;
+    let near = pair.here.discover("scribe").await.expect("it is here");
+    let thread = far.send(Where).timeout(PATIENCE).await.expect("a reply");
+    assert_ne!(thread, format!("{:?}", std::thread::current().id()));
+    assert_eq!(near.send(Where).timeout(PATIENCE).await.expect("a reply"), thread);
+    tell_many(&far).await.expect("told");
+    seen.is_all(MANY).await;
+    // As a program without the type would call it, from this process.
+    let encoded = near.send(Value::Null).named("Where").timeout(PATIENCE).await.expect("a reply");
+    assert_eq!(encoded, Value::from(thread));
+    service.close().await;
+    until("it is gone", || far.instances().is_empty()).await;
+    arbiter.stop();
+}
+
+#[actix::test]
+async fn an_arbiter_that_has_stopped_takes_no_service() {
+    let pair = Pair::join().await;
+    let arbiter = Arbiter::new();
+    let handle = arbiter.handle();
+    arbiter.stop();
+    arbiter.join().expect("it ends");
+    let error = pair.here.advertise("scribe", || Scribe(Seen::default())).on(&handle).await;
+    assert!(error.is_err(), "{error:?}");
 }

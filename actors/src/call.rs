@@ -366,7 +366,7 @@ async fn call_here<M: NetMessage>(
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
-            match enter_encoded(node, service, name, &message, Some((reply, deadline)), permit) {
+            match enter_encoded(service, name, &message, Some((reply, deadline)), permit) {
                 Ok(()) => tokio::select! {
                     outcome = told => match outcome {
                         Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
@@ -383,7 +383,6 @@ async fn call_here<M: NetMessage>(
 
 /// Hands a message to a service of this process that knows it as another Rust type: encoded, without a socket.
 pub(crate) fn enter_encoded<M: NetMessage>(
-    node: &Node,
     service: &Arc<Service>,
     name: Option<&TypeName>,
     message: &M,
@@ -398,9 +397,10 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let (reply, deadline) = reply.map_or((None, None), |(reply, deadline)| (Some(reply), deadline));
     let payload = Bytes::from(bytes);
     let inbound = Inbound { payload, encoding: Encoding::MessagePack, reply, deadline, permit };
-    let service = Arc::clone(service);
-    node.home()
-        .run(move || service.deliver_alone(slot, inbound))
+    let there = Arc::clone(service);
+    service
+        .home
+        .run(move || there.deliver_alone(slot, inbound))
         .map_err(|gone| Fault::NotSent(gone.to_string()))
 }
 

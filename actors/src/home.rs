@@ -54,6 +54,23 @@ impl Home {
         Ok((Self { arbiter, thread }, Lodging::Owner(system)))
     }
 
+    /// The thread of an arbiter that the user runs.
+    ///
+    /// # Errors
+    /// [`Gone`] when the arbiter has stopped.
+    pub async fn on(arbiter: ArbiterHandle) -> Result<Self, Gone> {
+        let (tell, told) = oneshot::channel();
+        let say = move || {
+            // Nobody waits any more when this fails.
+            let _ = tell.send(thread::current().id());
+        };
+        if !arbiter.spawn_fn(say) {
+            return Err(Gone);
+        }
+        let thread = told.await.map_err(|_| Gone)?;
+        Ok(Self { arbiter, thread })
+    }
+
     /// Runs `task` on the node's thread.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context};
+use actix::{Actor, Addr, ArbiterHandle, Context};
 use meshzero_proto::advert::Advert;
 use meshzero_proto::catalogue::{Catalogue, MAX_MESSAGES};
 use meshzero_proto::codec::TypeInfo;
@@ -17,13 +17,13 @@ use crate::discovery::{Announce, Discovery, List};
 use crate::endpoint;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
-use crate::home::Gone;
+use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted};
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
 use crate::publisher::Publisher;
 use crate::router::{Delist, Enlist, Router};
-use crate::service::{Entry, Identity, MessageInfo, Service};
+use crate::service::{Entrance, Entry, Identity, MessageInfo, Service};
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
@@ -59,6 +59,8 @@ pub struct Offer<A: Actor> {
     pub handlers: Vec<Registration<A>>,
     /// Where it listens.
     pub place: Place,
+    /// Where its actor and its connections run, unless on the node's thread.
+    pub arbiter: Option<ArbiterHandle>,
     /// Whether another instance of the name on the mesh is an error.
     pub only: Only,
     /// Topics that are known beforehand.
@@ -182,8 +184,12 @@ where
         nobody_else(node.discovery(), name).await?;
     }
     let node = Arc::clone(node);
-    let home = node.home().clone();
-    home.ask(move || async move { offer_here(&node, offer).await }).await?
+    let home = match &offer.arbiter {
+        Some(arbiter) => Home::on(arbiter.clone()).await?,
+        None => node.home().clone(),
+    };
+    let here = home.clone();
+    home.ask(move || async move { offer_here(&node, here, offer).await }).await?
 }
 
 fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {
@@ -211,8 +217,8 @@ pub async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Res
     }
 }
 
-/// On the node's thread.
-async fn offer_here<A>(node: &Arc<Node>, offer: Offer<A>) -> Result<Offered<A>, OfferError>
+/// On the thread where the service is to run.
+async fn offer_here<A>(node: &Arc<Node>, home: Home, offer: Offer<A>) -> Result<Offered<A>, OfferError>
 where
     A: Actor<Context = Context<A>>,
 {
@@ -266,8 +272,7 @@ where
         publisher,
         messages.collect(),
         catalogue,
-        entry,
-        doors,
+        Entrance { entry, doors, home },
     ));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::delivery::Delivery;
 use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
+use crate::home::Home;
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
@@ -58,6 +59,16 @@ pub struct Identity {
     pub name: Option<ServiceName>,
 }
 
+/// How messages get to the actor of a service.
+pub(crate) struct Entrance {
+    /// Encoded ones.
+    pub(crate) entry: Arc<dyn Entry>,
+    /// Those of this process, by the number of their type.
+    pub(crate) doors: Vec<AnyDoor>,
+    /// The thread that its entry and its connections are on.
+    pub(crate) home: Home,
+}
+
 /// One service that this node offers.
 pub struct Service {
     /// Who it is.
@@ -74,6 +85,8 @@ pub struct Service {
     ending: Ending,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
+    /// The thread that its actor's entrance and its connections are on.
+    pub(crate) home: Home,
 }
 
 impl Service {
@@ -83,9 +96,9 @@ impl Service {
         publisher: Publisher,
         messages: Vec<MessageInfo>,
         catalogue: Catalogue,
-        entry: Arc<dyn Entry>,
-        doors: Vec<AnyDoor>,
+        entrance: Entrance,
     ) -> Self {
+        let Entrance { entry, doors, home } = entrance;
         let limits = Arc::clone(&carrying.limits);
         let permits = Arc::new(Semaphore::new(limits.mailbox));
         Self {
@@ -99,6 +112,7 @@ impl Service {
             permits,
             ending: Ending::default(),
             carrying,
+            home,
         }
     }
 

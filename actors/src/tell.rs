@@ -12,7 +12,6 @@ use crate::call::{self, Caller, Fault};
 use crate::handler::{Door, Entering};
 use crate::link::{Outward, Unsent};
 use crate::message::NetMessage;
-use crate::node::Node;
 use crate::route::Member;
 use crate::service::Service;
 
@@ -169,7 +168,7 @@ async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Insta
                 };
                 // Without a permit the service has closed meanwhile.
                 let Some(permit) = permit else { continue };
-                return match tell_here(node, &service, message, permit) {
+                return match tell_here(&service, message, permit) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
                     Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
@@ -196,8 +195,7 @@ pub enum Untold<M> {
 /// # Errors
 /// [`Untold`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
-    let Caller { node, route } = caller;
-    match route.pick() {
+    match caller.route.pick() {
         None => Err(Untold::Nobody(message)),
         Some(Member::Remote(link, _)) => {
             let outward = Outward { message: &message, name: None, deadline: None };
@@ -209,14 +207,13 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold
             }
         }
         Some(Member::Local(service, _)) => match service.try_permit() {
-            Some(permit) => tell_here(node, &service, message, permit),
+            Some(permit) => tell_here(&service, message, permit),
             None => Err(Untold::Full(message)),
         },
     }
 }
 
 fn tell_here<M: NetMessage>(
-    node: &Node,
     service: &Arc<Service>,
     message: M,
     permit: OwnedSemaphorePermit,
@@ -230,6 +227,6 @@ fn tell_here<M: NetMessage>(
             actix::prelude::SendError::Full(message) => Untold::Full(message),
             actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
         }),
-        None => call::enter_encoded(node, service, None, &message, None, permit).map_err(Untold::Fault),
+        None => call::enter_encoded(service, None, &message, None, permit).map_err(Untold::Fault),
     }
 }
