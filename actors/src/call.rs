@@ -74,7 +74,8 @@ enum State<M: NetMessage> {
     /// In the inbox of an actor of this process. It is unfinished as long as the permit is held.
     Here {
         told: oneshot::Receiver<M::Result>,
-        alarm: Alarm,
+        /// Set when the reply does not come at once.
+        alarm: Option<Alarm>,
         _permit: OwnedSemaphorePermit,
     },
     Waiting(Boxed<M::Result>),
@@ -122,11 +123,12 @@ impl<M: NetMessage> Call<M> {
     /// Lets the message set out, if that can be done at once.
     #[inline]
     fn begin(&mut self, message: M, task: &Context<'_>) -> State<M> {
-        let deadline = deadline_in(self.timeout);
         let (name, timeout) = (self.name.as_ref(), self.timeout);
+        let mut deadline = None;
         let mut message = Some(message);
         let begun = self.caller.route.with_pick(|member| match (member, &message) {
             (Some(Member::Remote(link, _)), Some(out)) => {
+                deadline = deadline_in(timeout);
                 let deadline = deadline.map(|at| Deadline { at, within: timeout });
                 let outward = Outward { message: out, name, deadline };
                 link.try_call(outward, task.waker()).map_or(Begun::NotYet, Begun::There)
@@ -146,11 +148,13 @@ impl<M: NetMessage> Call<M> {
         });
         match (begun, message) {
             (Begun::Here(told, _permit), _) => {
-                State::Here { told, alarm: self.caller.node.alarms().at(deadline), _permit }
+                // The handler has its turn before this is polled again, and often that is all the time it takes.
+                task.waker().wake_by_ref();
+                State::Here { told, alarm: None, _permit }
             }
             (Begun::There(reply), Some(message)) => State::There { reply, message, deadline },
             // Why not is said with all that there is to say, where there is time for it.
-            (_, Some(message)) => self.wait(message, deadline),
+            (_, Some(message)) => self.wait(message, deadline.or_else(|| deadline_in(timeout))),
             (_, None) => State::Ended,
         }
     }
@@ -172,8 +176,8 @@ impl<M: NetMessage> Future for Call<M> {
             && let State::New(message) = std::mem::replace(&mut this.state, State::Ended)
         {
             this.state = this.begin(message, task);
-            if let State::There { .. } = &this.state {
-                // The link knows whom to wake.
+            if let State::There { .. } | State::Here { .. } = &this.state {
+                // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
             }
         }
@@ -195,6 +199,8 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(told) => told.map_err(|_| Fault::Refused(Refusal::Panicked)),
                     Poll::Pending => {
+                        let alarms = this.caller.node.alarms();
+                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(this.timeout)));
                         ready!(Pin::new(alarm).poll(task));
                         Err(Fault::TimedOut)
                     }
