@@ -1,15 +1,15 @@
 //! Frames as they arrive on one connection: all that one read brought, at once.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
+use std::io::ErrorKind::{Interrupted, WouldBlock};
+use std::io::{self, Read};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::frame::{self, Cut, Frame, FrameError};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task;
 
@@ -38,6 +38,8 @@ pub struct Incoming {
     /// Bytes that have arrived since the beginning. A peer has to send this much before this much is reserved for it.
     arrived: usize,
     spin: Duration,
+    /// Where bytes arrive while spinning.
+    spun: Vec<u8>,
     meter: Arc<Meter>,
 }
 
@@ -63,6 +65,7 @@ impl Incoming {
             read_bytes: FIRST_READ_BYTES,
             arrived: 0,
             spin: carrying.spin,
+            spun: Vec::new(),
             meter: Arc::clone(&carrying.meter),
         }
     }
@@ -154,18 +157,31 @@ impl Incoming {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
+        if self.spin > Duration::ZERO
+            && let Some(read) = self.spin().await
+        {
+            return read;
+        }
         // Not by trying first: only a read that may wait notes that the socket is empty, which spares the next one a
         // system call.
-        let mut read = pin!(self.reader.read_buf(&mut self.buffer));
-        if self.spin > Duration::ZERO {
-            let begun = Instant::now();
-            while begun.elapsed() < self.spin {
-                if let Poll::Ready(read) = poll_fn(|task| Poll::Ready(read.as_mut().poll(task))).await {
-                    return read;
+        self.reader.read_buf(&mut self.buffer).await
+    }
+
+    /// Asks the system again and again for bytes, with turns for all others on the thread in between; `None` when the time
+    /// for that is over. Past tokio, which would only know of bytes once the thread has asked the system for events.
+    async fn spin(&mut self) -> Option<io::Result<usize>> {
+        let begun = Instant::now();
+        self.spun.resize(MOST_READ_BYTES, 0);
+        while begun.elapsed() < self.spin {
+            match (&*SockRef::from(AsRef::<TcpStream>::as_ref(&self.reader))).read(&mut self.spun) {
+                Ok(read) => {
+                    self.buffer.extend_from_slice(&self.spun[..read]);
+                    return Some(Ok(read));
                 }
-                task::yield_now().await;
+                Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => task::yield_now().await,
+                Err(error) => return Some(Err(error)),
             }
         }
-        read.await
+        None
     }
 }
