@@ -1,0 +1,51 @@
+//! A batch of frames as it leaves, and as it is cut into frames again where it arrives.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput};
+use meshzero_proto::frame::{BINCODE, Cut, Frames, Header, Kind, cut, write_with};
+
+/// Frames of a batch.
+const FRAMES: u64 = 1_000;
+const PAYLOAD: [u8; 64] = [7; 64];
+/// The most that a payload may have.
+const LIMIT: usize = 1 << 20;
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("batch");
+    group.throughput(Throughput::Elements(FRAMES));
+    group.bench_function("write", |bencher| {
+        let mut batch = Vec::new();
+        bencher.iter(|| {
+            batch.clear();
+            fill(&mut batch, black_box(&PAYLOAD));
+            black_box(&batch);
+        });
+    });
+    group.bench_function("read", |bencher| {
+        let mut batch = Vec::new();
+        fill(&mut batch, &PAYLOAD);
+        bencher.iter(|| {
+            let Cut { whole, .. } = cut(black_box(&batch), LIMIT).expect("they were written");
+            for frame in Frames::new(&batch[..whole]) {
+                black_box(frame);
+            }
+        });
+    });
+    group.finish();
+}
+
+fn fill(batch: &mut Vec<u8>, payload: &[u8]) {
+    for id in 0..FRAMES {
+        let header = Header { kind: Kind::Tell, flags: 0, slot: 1, id };
+        let written = write_with::<Infallible>(batch, header, |out| {
+            out.extend_from_slice(payload);
+            Ok(BINCODE)
+        });
+        match written {
+            Ok(()) => {}
+            Err(never) => match never {},
+        }
+    }
+}
