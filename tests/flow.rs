@@ -408,3 +408,36 @@ async fn an_arbiter_that_has_stopped_takes_no_service() {
     let error = pair.here.advertise("scribe", || Scribe(Seen::default())).on(&handle).await;
     assert!(error.is_err(), "{error:?}");
 }
+
+/// Stops the actor.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Quit;
+
+impl Handler<Quit> for Scribe {
+    type Result = ();
+
+    fn handle(&mut self, _: Quit, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
+#[actix::test]
+async fn who_waits_behind_a_message_that_stops_the_actor_is_told_at_once() {
+    let pair = Pair::join().await;
+    let seen = Seen::default();
+    let make = seen.clone();
+    let service = pair.here.advertise("scribe", move || Scribe(make.clone()));
+    let service = service.handles::<Note>().handles::<Quit>().await.expect("advertised");
+    let scribe = pair.reach(&service).await;
+    // All leave in one write, and arrive in one read.
+    scribe.tell(Note(0)).await.expect("told");
+    scribe.tell(Quit).await.expect("told");
+    let late: Vec<_> = (1..50).map(|number| scribe.send(Note(number)).timeout(PATIENCE * 10)).collect();
+    let late: Vec<_> = late.into_iter().map(actix::spawn).collect();
+    for late in late {
+        let ended = actix::clock::timeout(PATIENCE, late).await.expect("long before its time is over");
+        ended.expect("no panic").expect_err("the actor has stopped");
+    }
+    seen.is_all(1).await;
+}

@@ -140,6 +140,24 @@ impl Delivery {
     }
 }
 
+impl Drop for Delivery {
+    /// Tells those whose requests nobody will take any more, because the service has closed or its actor has stopped.
+    fn drop(&mut self) {
+        if self.left > 0 {
+            refuse_all(&self.frames[self.at..], &self.answers);
+        }
+    }
+}
+
+/// Refuses the requests in `frames` that are owed an answer: they have not been handled.
+pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) {
+    for (header, _) in Frames::new(frames) {
+        if header.kind == Kind::Request && answers.owed.forget(header.id) {
+            answers.refuse(header.id, &Refusal::Draining);
+        }
+    }
+}
+
 /// One message on its way into its handler, still encoded.
 pub struct Arrived<'a> {
     /// The number of its handler.

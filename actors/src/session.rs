@@ -169,7 +169,7 @@ impl Session {
         let Ok(room) = Arc::clone(&self.ahead).acquire_many_owned(bytes).await.map(Arc::new) else { return };
         while messages > 0 {
             let Some(permit) = self.service.permits(messages).await else {
-                return self.refuse_all(&frames);
+                return delivery::refuse_all(&frames, &self.answers);
             };
             messages -= permit.num_permits();
             let rest = if messages == 0 {
@@ -180,14 +180,6 @@ impl Session {
             let answers = Arc::clone(&self.answers);
             self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, permit, &room));
             frames = rest;
-        }
-    }
-
-    fn refuse_all(&self, frames: &[u8]) {
-        for (header, _) in Frames::new(frames) {
-            if header.kind == Kind::Request && self.answers.owed.forget(header.id) {
-                self.answers.refuse(header.id, &Refusal::Draining);
-            }
         }
     }
 
