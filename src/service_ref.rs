@@ -227,7 +227,7 @@ impl ServiceRef {
         let this = self.clone();
         async move {
             let timeout = this.caller.node.limits().request_timeout;
-            call::describe(&this.caller.node, &this.caller.route, call::deadline_in(timeout))
+            call::describe(&this.caller, call::deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, timeout))
         }

@@ -18,8 +18,6 @@ use meshzero_proto::news::{self, GapReason, Policy};
 use tokio::sync::mpsc;
 use tokio::task;
 
-use crate::inbound;
-
 /// Batches that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
 const AHEAD: usize = 16;
 
@@ -188,7 +186,7 @@ impl Arrivals {
                         if let Some((topic, bytes)) = news::read_item(payload)
                             && let Some(topic) = known(&mut self.topic, topic)
                         {
-                            let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                            let encoding = frame::encoding(header.flags, frame::BINCODE);
                             return Poll::Ready(Some(take(
                                 from,
                                 Event::Item { topic, encoding, bytes, source: frames },

@@ -18,9 +18,10 @@ use crate::alarms::Alarm;
 use crate::describe;
 use crate::handler::{Door, Entering};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
-use crate::link::{Deadline, Ended, Link, Outward, Reply, Unsent};
+use crate::link::{Ended, Link, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
+use crate::outward::{Deadline, Outward};
 use crate::route::{Member, Route};
 use crate::service::Service;
 
@@ -220,19 +221,11 @@ async fn call<M: NetMessage>(
     message: M,
     deadline: Option<Instant>,
 ) -> Result<M::Result, Fault> {
-    let Caller { node, route } = caller;
+    let node = &caller.node;
     let mut alarm = node.alarms().at(deadline);
     let mut message = message;
     loop {
-        let member = match route.pick() {
-            Some(member) => member,
-            None => tokio::select! {
-                member = route.ready() => member,
-                () = &mut alarm => return Err(nobody(route)),
-                // With the node its alarm clock has gone.
-                () = node.ending().come() => return Err(left()),
-            },
-        };
+        let member = instance(caller, &mut alarm).await?;
         let tried = match member {
             Member::Local(service, _) => call_here(node, &service, name, message, &mut alarm, deadline).await,
             Member::Remote(link, _) => call_there(node, &link, name, message, &mut alarm, deadline).await,
@@ -252,13 +245,19 @@ enum Tried<M: NetMessage> {
     Back(M),
 }
 
-pub(crate) fn left() -> Fault {
-    Fault::NotSent("the mesh has been left".to_owned())
-}
-
-pub(crate) fn nobody(route: &Route) -> Fault {
-    let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-    Fault::NotSent(format!("no instance of it is connected{trouble}"))
+/// Waits for an instance to call, until the alarm.
+pub(crate) async fn instance(caller: &Caller, alarm: &mut Alarm) -> Result<Member, Fault> {
+    let Caller { node, route } = caller;
+    tokio::select! {
+        biased;
+        member = route.ready() => Ok(member),
+        () = alarm => {
+            let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+            Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
+        }
+        // With the node its alarm clock has gone.
+        () = node.ending().come() => Err(Fault::NotSent("the mesh has been left".to_owned())),
+    }
 }
 
 async fn call_there<M: NetMessage>(
@@ -398,7 +397,7 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let name = called::<M>(name);
     let slot = service.slot(name).ok_or_else(|| no_handler(name, service.handles()))?;
     let mut bytes = Vec::new();
-    codec::encode(message, Encoding::MessagePack, service.limits.message_bytes, &mut bytes)
+    codec::encode(message, Encoding::MessagePack, service.limits().message_bytes, &mut bytes)
         .map_err(Fault::Encode)?;
     let (reply, deadline) = reply.map_or((None, None), |(reply, deadline)| (Some(reply), deadline));
     let payload = Bytes::from(bytes);
@@ -421,13 +420,9 @@ fn no_handler(name: &str, handles: Vec<String>) -> Fault {
 ///
 /// # Cancel safety
 /// Dropping the future asks no more.
-pub async fn describe(node: &Node, route: &Route, deadline: Option<Instant>) -> Result<Description, Fault> {
-    let mut alarm = node.alarms().at(deadline);
-    let member = tokio::select! {
-        member = route.ready() => member,
-        () = &mut alarm => return Err(nobody(route)),
-        () = node.ending().come() => return Err(left()),
-    };
+pub async fn describe(caller: &Caller, deadline: Option<Instant>) -> Result<Description, Fault> {
+    let mut alarm = caller.node.alarms().at(deadline);
+    let member = instance(caller, &mut alarm).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(describe::describe(&service)),
         Member::Remote(link, _) => link,

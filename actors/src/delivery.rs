@@ -9,8 +9,9 @@ use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::answers::{Answers, Due};
-use crate::inbound::{self, Inbound};
+use crate::answers::Answers;
+use crate::due::Due;
+use crate::inbound::Inbound;
 
 /// Bytes of a request before its message: the time that remains for it.
 const WITHIN_BYTES: usize = 4;
@@ -93,11 +94,11 @@ impl Delivery {
                 _ => continue,
             };
             let start = self.frames.len() - frames.left() - payload.len();
-            let preferred = inbound::encoding(header.flags, frame::REPLY_BINCODE);
+            let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
             return Some(Arrived {
                 slot: usize::from(header.slot),
                 payload: &self.frames[start..start + payload.len()],
-                encoding: inbound::encoding(header.flags, frame::BINCODE),
+                encoding: frame::encoding(header.flags, frame::BINCODE),
                 due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
                 deadline,
                 place: Place::Shared(&mut self.permit),
@@ -122,7 +123,7 @@ impl Delivery {
             Frames::new(&self.frames[self.at..]).filter(|(header, _)| is_message(header)).collect();
         messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == Kind::Tell).find_map(
             |(after, (header, payload))| {
-                let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                let encoding = frame::encoding(header.flags, frame::BINCODE);
                 Some((after, find(usize::from(header.slot), payload, encoding)?))
             },
         )

@@ -84,10 +84,10 @@ struct Guests {
 impl Guests {
     fn new(service: &Service) -> Self {
         Self {
-            handshakes: Semaphore::new(service.limits.handshakes),
+            handshakes: Semaphore::new(service.limits().handshakes),
             counts: Default::default(),
-            limit: service.limits.connections,
-            limit_per_address: service.limits.connections_per_address,
+            limit: service.limits().connections,
+            limit_per_address: service.limits().connections_per_address,
         }
     }
 
@@ -137,7 +137,7 @@ async fn visit(
             return;
         };
         let greeting = greet(&mut stream, &service, place.is_some());
-        time::timeout(service.limits.handshake, greeting).await
+        time::timeout(service.limits().handshake, greeting).await
     };
     let hello = match greeted {
         Ok(Ok(Some(hello))) => hello,
@@ -167,7 +167,7 @@ async fn greet(
     service: &Service,
     has_place: bool,
 ) -> Result<Option<Hello>, dial::GreetingError> {
-    socket::prepare(stream, service.limits.keep_alive)?;
+    socket::prepare(stream, service.limits().keep_alive)?;
     let hello = dial::read_greeting(stream, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
@@ -194,6 +194,6 @@ fn welcome(service: &Service) -> Welcome {
         node: service.identity.node,
         instance: service.identity.instance,
         service: service.identity.name.clone(),
-        message_bytes: u32::try_from(service.limits.message_bytes).unwrap_or(u32::MAX),
+        message_bytes: u32::try_from(service.limits().message_bytes).unwrap_or(u32::MAX),
     }
 }

@@ -17,7 +17,7 @@ use tokio::time;
 use crate::arrivals::Sink;
 use crate::dial;
 use crate::incoming::{Incoming, IncomingError};
-use crate::readers;
+use crate::publisher;
 use crate::service::Service;
 use crate::socket;
 use crate::traffic::Carrying;
@@ -45,7 +45,7 @@ pub enum FeedError {
 /// A subscription that the publisher has confirmed.
 pub enum Feed {
     /// In this process.
-    Local(readers::Feed),
+    Local(publisher::Feed),
     /// Over a connection.
     Remote(Incoming, OwnedWriteHalf),
 }

@@ -8,8 +8,8 @@ use actix::{Actor, Addr, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
 
-use crate::answers::Batch;
 use crate::delivery::{Arrived, Delivery};
+use crate::due::Batch;
 use crate::handler::{Hold, Known, Post, Registration};
 use crate::inbound::Inbound;
 use crate::service::Entry;

@@ -16,8 +16,8 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::answers::Due;
 use crate::delivery::{Arrived, Place};
+use crate::due::Due;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::{Inbox, Job};
 use crate::message::NetMessage;

@@ -14,8 +14,8 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
 
-use crate::answers::Batch;
 use crate::delivery::{Arrived, Delivery};
+use crate::due::Batch;
 use crate::handler::{Call, Known, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};

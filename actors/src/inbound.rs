@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Encoding};
-use meshzero_proto::frame;
 use meshzero_proto::refusal::Refusal;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -117,17 +116,4 @@ impl Drop for ReplyTo {
     fn drop(&mut self) {
         self.end(Refusal::Panicked);
     }
-}
-
-/// The flags of a frame whose payload has this encoding.
-pub fn flags(encoding: Encoding) -> u8 {
-    match encoding {
-        Encoding::Bincode => frame::BINCODE,
-        Encoding::MessagePack => 0,
-    }
-}
-
-/// The encoding that a frame's flags tell.
-pub fn encoding(flags: u8, bit: u8) -> Encoding {
-    if flags & bit == 0 { Encoding::MessagePack } else { Encoding::Bincode }
 }

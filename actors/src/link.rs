@@ -6,24 +6,24 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError};
 use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::Welcome;
-use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 use tokio::time;
 
 use crate::dial::Dialled;
 use crate::ending::Ending;
-use crate::inbound::{self, Outcome};
+use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
 use crate::message::NetMessage;
-use crate::outbox::{Outbox, Pace, Placed, PushError, Turn};
+use crate::outbox::{Outbox, Pace, Placed, PushError, Room, Turn};
+use crate::outward::{Deadline, Outward};
 use crate::passages::{self, Passages};
 use crate::payload::Payload;
 use crate::socket;
@@ -195,7 +195,7 @@ impl Link {
         }
         self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
             let passage = link.passage(&message)?;
-            Ok(link.outbox.try_push(pace, |out| link.write_request(out, id, passage, &message))?)
+            Ok(link.outbox.push(Room::Limit, pace, |out| link.write_request(out, id, passage, &message))?)
         })
     }
 
@@ -240,7 +240,7 @@ impl Link {
     /// [`Unsent`].
     pub fn describe(self: &Arc<Self>, deadline: Option<Instant>, caller: &Waker) -> Result<Reply, Unsent> {
         self.begin(deadline, caller, |link, id, pace| {
-            Ok(link.outbox.push(pace, |out| {
+            Ok(link.outbox.push(Room::Any, pace, |out| {
                 frame::write(out, Header::new(Kind::Describe, id.to_wire()), b"");
                 Ok(())
             })?)
@@ -253,7 +253,7 @@ impl Link {
     /// [`Unsent`]; the endpoint will not see it.
     pub fn try_tell<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
         let passage = self.passage(&message)?;
-        Ok(self.outbox.try_push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+        Ok(self.outbox.push(Room::Limit, Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     /// As [`Link::try_tell`], for senders that can wait: there is room for them while less is ahead of them.
@@ -262,7 +262,7 @@ impl Link {
     /// [`Unsent`]; the endpoint will not see it.
     pub fn tell_ahead<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
         let passage = self.passage(&message)?;
-        Ok(self.outbox.push_ahead(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
+        Ok(self.outbox.push(Room::Ahead, Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
     /// Waits for room for one message, behind those who waited before; `None` when the connection has ended.
@@ -328,7 +328,7 @@ impl Link {
     ) -> Result<(), EncodeError> {
         let header = Header {
             kind: Kind::Request,
-            flags: if inbound::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
+            flags: if frame::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
             slot: passage.slot,
             id: id.to_wire(),
         };
@@ -355,7 +355,7 @@ impl Link {
         passage: Passage,
         out: &mut Vec<u8>,
     ) -> Result<u8, EncodeError> {
-        Ok(inbound::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
+        Ok(frame::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
     }
 
     async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {
@@ -365,7 +365,7 @@ impl Link {
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {
                     Kind::Reply => {
-                        let encoding = inbound::encoding(header.flags, frame::BINCODE);
+                        let encoding = frame::encoding(header.flags, frame::BINCODE);
                         Outcome::Reply(encoding, Payload::of(&frames, payload))
                     }
                     Kind::Refusal => Outcome::Refused(Refusal::from_bytes(payload)),
@@ -405,7 +405,7 @@ impl Link {
 
     fn cancel(&self, id: CallId) {
         // On a connection that has ended there is nobody to tell.
-        let _ = self.outbox.push::<Infallible>(Pace::Gathered, |out| {
+        let _ = self.outbox.push::<Infallible>(Room::Any, Pace::Gathered, |out| {
             frame::write(out, Header::new(Kind::Cancel, id.to_wire()), b"");
             Ok(())
         });
@@ -424,38 +424,6 @@ impl Link {
 
     fn lock(&self) -> MutexGuard<'_, Calls<Waiting>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A message that is to set out, with what it travels with.
-pub struct Outward<'a, M> {
-    /// The message.
-    pub message: &'a M,
-    /// The name that it is known by; `None` for the type's own.
-    pub name: Option<&'a TypeName>,
-    /// When it is no use handling it any more.
-    pub deadline: Option<Deadline>,
-}
-
-/// A point in time, and how far off it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline {
-    /// When it is.
-    pub at: Instant,
-    /// How long that is from now.
-    pub within: Duration,
-}
-
-impl Deadline {
-    /// The deadline `at`, as seen from now.
-    pub fn at(at: Instant) -> Self {
-        Self { at, within: at.saturating_duration_since(Instant::now()) }
-    }
-
-    /// As it travels, in milliseconds: at least one.
-    fn to_wire(self) -> u32 {
-        let millis = self.within.saturating_add(Duration::from_micros(999)).as_millis();
-        u32::try_from(millis).unwrap_or(u32::MAX).max(1)
     }
 }
 

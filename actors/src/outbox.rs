@@ -50,6 +50,17 @@ struct State {
     closed: bool,
 }
 
+/// What room a frame needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
+    Limit,
+    /// Room below what senders keep ahead of the socket, if nobody waits for it: for those that can wait.
+    Ahead,
+    /// None: for answers, whose number is bounded elsewhere, and for those whose turn it is.
+    Any,
+}
+
 /// When what was appended is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
@@ -101,52 +112,23 @@ impl Outbox {
         }
     }
 
-    /// Appends what `frame` writes, if there is room and nobody waits for it.
+    /// Appends what `frame` writes, where there is `room` for it.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
-    pub fn try_push<E>(
-        &self,
-        pace: Pace,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
-        self.push_within(self.limit, pace, frame)
-    }
-
-    /// As [`Outbox::try_push`], for senders that can wait: there is room for them while less is ahead of them.
-    ///
-    /// # Errors
-    /// [`PushError`]; nothing was appended.
-    pub fn push_ahead<E>(
-        &self,
-        pace: Pace,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
-        self.push_within(self.ahead(), pace, frame)
-    }
-
-    fn push_within<E>(
-        &self,
-        limit: usize,
-        pace: Pace,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
-        if self.queued.load(Ordering::Acquire) > 0 {
-            return Err(PushError::Full);
-        }
-        self.append(Some(limit), pace, frame)
-    }
-
-    /// Appends what `frame` writes however much waits already: for answers, whose number is bounded elsewhere.
-    ///
-    /// # Errors
-    /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
     pub fn push<E>(
         &self,
+        room: Room,
         pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
-        self.append(None, pace, frame)
+        let limit = match room {
+            Room::Any => None,
+            _ if self.is_awaited() => return Err(PushError::Full),
+            Room::Limit => Some(self.limit),
+            Room::Ahead => Some(self.ahead()),
+        };
+        self.append(limit, pace, frame)
     }
 
     /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
@@ -165,7 +147,7 @@ impl Outbox {
         self.go_on(state, Pace::AtOnce, true);
     }
 
-    /// Appends whole frames without copying them, for the connection's own task to write.
+    /// Appends whole frames without copying them, and writes at once.
     ///
     /// # Errors
     /// [`Closed`].
@@ -432,7 +414,7 @@ impl Turn<'_> {
         pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
-        self.queued.outbox.append(None, pace, frame)
+        self.queued.outbox.push(Room::Any, pace, frame)
     }
 }
 
@@ -480,20 +462,20 @@ mod tests {
     #[tokio::test]
     async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
         let (outbox, _far) = outbox(100).await;
-        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(3))), Ok(3));
-        let failed = outbox.try_push(Pace::Gathered, |out| {
+        assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(3));
+        let failed = outbox.push(Room::Limit, Pace::Gathered, |out| {
             out.push(1);
             Err("no")
         });
         assert_eq!(failed, Err(PushError::Frame("no")));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            outbox.try_push(Pace::Gathered, |out| -> Result<(), Infallible> {
+            outbox.push(Room::Limit, Pace::Gathered, |out| -> Result<(), Infallible> {
                 out.push(1);
                 panic!("a value that cannot be serialised")
             })
         }));
         assert!(panicked.is_err());
-        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(3))), Ok(6));
+        assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(6));
         assert_eq!(*outbox.lock().filling.batch(), [7; 6]);
     }
 
@@ -501,14 +483,14 @@ mod tests {
     async fn beyond_the_limit_nothing_is_taken_but_answers() {
         let (outbox, _far) = outbox(10).await;
         assert_eq!(
-            end(outbox.try_push(Pace::Gathered, bytes(20))),
+            end(outbox.push(Room::Limit, Pace::Gathered, bytes(20))),
             Ok(20),
             "the frame that crosses the limit"
         );
-        assert_eq!(end(outbox.try_push(Pace::Gathered, bytes(1))), Err(PushError::Full));
-        assert_eq!(end(outbox.push(Pace::Gathered, bytes(1))), Ok(21));
+        assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(1))), Err(PushError::Full));
+        assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Ok(21));
         outbox.close();
-        assert_eq!(end(outbox.push(Pace::Gathered, bytes(1))), Err(PushError::Closed));
+        assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Err(PushError::Closed));
     }
 
     #[tokio::test]
@@ -527,8 +509,8 @@ mod tests {
             };
             expected.extend_from_slice(&frame);
             match number % 4 {
-                0 => drop(outbox.push(Pace::AtOnce, write)),
-                1 => drop(outbox.push(Pace::Gathered, write)),
+                0 => drop(outbox.push(Room::Any, Pace::AtOnce, write)),
+                1 => drop(outbox.push(Room::Any, Pace::Gathered, write)),
                 2 => outbox.push_frames(&mut frame.clone()),
                 _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
             }
@@ -550,7 +532,7 @@ mod tests {
     async fn an_idle_connection_takes_a_frame_at_once() {
         let (outbox, mut far) = outbox(100).await;
         outbox.socket.writable().await.expect("connected");
-        outbox.try_push(Pace::AtOnce, bytes(3)).expect("room");
+        outbox.push(Room::Limit, Pace::AtOnce, bytes(3)).expect("room");
         assert_eq!(outbox.written(), 3, "though nobody writes but the sender");
         let mut read = [0; 3];
         far.read_exact(&mut read).await.expect("read");
@@ -560,7 +542,7 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
         let (outbox, far) = outbox(1).await;
-        outbox.try_push(Pace::Gathered, bytes(1)).expect("room");
+        outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
@@ -573,7 +555,7 @@ mod tests {
             // On this one thread the task waits in the queue before the next is made.
             tokio::task::yield_now().await;
         }
-        let overtaking = outbox.try_push(Pace::Gathered, bytes(1));
+        let overtaking = outbox.push(Room::Limit, Pace::Gathered, bytes(1));
         assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
         let writer = writing(&outbox);
         for number in 0..3 {
@@ -589,7 +571,7 @@ mod tests {
     #[tokio::test]
     async fn closing_ends_all_waiting() {
         let (outbox, _far) = outbox(1).await;
-        outbox.try_push(Pace::Gathered, bytes(1)).expect("room");
+        outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
         let waiting = Arc::clone(&outbox);
         let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
         tokio::task::yield_now().await;

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::news::{self, Subscribe};
+use meshzero_proto::news::Subscribe;
 
-use crate::inbound;
-use crate::readers::{Feed, Readers, Room};
+use crate::encoded::{Encoded, Retained};
+use crate::readers::{Readers, Room};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
+struct Shared {
     state: Mutex<State>,
     max_bytes: usize,
     max_topics: usize,
@@ -28,8 +28,8 @@ pub(crate) struct Shared {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
-    pub(crate) readers: Readers,
+struct State {
+    readers: Readers,
     topics: Topics,
     encoded: Encoded,
     closed: bool,
@@ -75,29 +75,6 @@ pub enum PublishFault {
     /// The service has been closed.
     #[error("the service is closed")]
     Closed,
-}
-
-/// The frames of the item that is being published, each encoded once. Their memory is used again.
-#[derive(Default)]
-struct Encoded {
-    bincode: Frame,
-    message_pack: Frame,
-}
-
-#[derive(Default)]
-struct Frame {
-    /// Empty if nobody wanted it yet.
-    bytes: Vec<u8>,
-    /// The same, where it is large enough to be shared.
-    shared: Option<Bytes>,
-}
-
-/// The last item of a topic, as frames.
-#[derive(Default)]
-struct Retained {
-    item: Option<&'static TypeInfo>,
-    bincode: Option<Bytes>,
-    message_pack: Option<Bytes>,
 }
 
 impl Publisher {
@@ -216,7 +193,7 @@ impl Publisher {
         let first = first.collect();
         let id = state.readers.join(subscribe, first);
         drop(state);
-        Some(Feed::new(Arc::clone(&self.shared), id))
+        Some(Feed { publisher: Arc::clone(&self.shared), id })
     }
 
     /// How many subscribe at the moment.
@@ -249,8 +226,44 @@ impl Publisher {
 }
 
 impl Shared {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The publisher's side of one subscription. Dropping it ends the subscription.
+pub struct Feed {
+    publisher: Arc<Shared>,
+    id: u64,
+}
+
+impl Feed {
+    /// Waits for what comes next, as whole frames; `None` when the publisher has closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn next(&self) -> Option<Vec<Bytes>> {
+        poll_fn(|task| self.poll_next(task)).await
+    }
+
+    fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<Bytes>>> {
+        let mut woken = Vec::new();
+        let mut state = self.publisher.lock();
+        let frames = state.readers.read(self.id, task.waker(), &mut woken);
+        let is_over = !state.readers.has(self.id);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        match frames {
+            None if !is_over => Poll::Pending,
+            frames => Poll::Ready(frames),
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let woken = self.publisher.lock().readers.leave(self.id);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -287,96 +300,13 @@ impl Topics {
     }
 }
 
-impl Encoded {
-    fn clear(&mut self) {
-        for frame in [&mut self.bincode, &mut self.message_pack] {
-            frame.bytes.clear();
-            frame.shared = None;
-        }
-    }
-
-    /// Encodes the item as `wanted`, if it has not been yet. A value that bincode cannot hold becomes MessagePack.
-    fn make<T: Wire>(
-        &mut self,
-        topic: &Topic,
-        item: &T,
-        wanted: Encoding,
-        max: usize,
-    ) -> Result<(), EncodeError> {
-        let frame = match wanted {
-            Encoding::Bincode => &mut self.bincode,
-            Encoding::MessagePack => &mut self.message_pack,
-        };
-        if frame.shared.is_none() && frame.bytes.is_empty() {
-            // Should the item's `Serialize` panic, half a frame is cleared away before the next item.
-            news::write_item(&mut frame.bytes, topic, |out| {
-                Ok(inbound::flags(codec::encode_preferring(item, wanted, max, out)?))
-            })?;
-            if news::Log::is_large(frame.bytes.len()) {
-                frame.shared = Some(Bytes::from(std::mem::take(&mut frame.bytes)));
-            }
-        }
-        Ok(())
-    }
-
-    /// The item as a frame, as it was made for those who want it in this encoding.
-    fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
-        let frame = match wanted {
-            Encoding::Bincode => &self.bincode,
-            Encoding::MessagePack => &self.message_pack,
-        };
-        match &frame.shared {
-            Some(shared) => FrameRef::Large(shared),
-            None => FrameRef::Small(&frame.bytes),
-        }
-    }
-
-    fn retain(&self, info: &'static TypeInfo) -> Retained {
-        let kept = |encoding| {
-            let frame = self.frame(encoding).to_bytes();
-            (!frame.is_empty()).then_some(frame)
-        };
-        Retained {
-            item: Some(info),
-            bincode: kept(Encoding::Bincode),
-            message_pack: kept(Encoding::MessagePack),
-        }
-    }
-}
-
-impl Retained {
-    fn frame(&self, wanted: Encoding) -> Option<Bytes> {
-        let wanted = match wanted {
-            Encoding::Bincode => &self.bincode,
-            Encoding::MessagePack => &self.message_pack,
-        };
-        wanted.clone().or_else(|| self.message_pack.clone())
-    }
-}
-
-/// An item as the frame that travels.
-#[derive(Clone, Copy)]
-pub(crate) enum FrameRef<'a> {
-    Small(&'a [u8]),
-    Large(&'a Bytes),
-}
-
-impl FrameRef<'_> {
-    pub(crate) fn to_bytes(self) -> Bytes {
-        match self {
-            Self::Small(bytes) => Bytes::copy_from_slice(bytes),
-            Self::Large(bytes) => bytes.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::task::Context;
 
     use meshzero_proto::frame::{self, Frames, Kind};
-    use meshzero_proto::news::Policy;
+    use meshzero_proto::news::{self, Policy};
     use serde::{Deserialize, Serialize, Serializer};
 
     use super::*;

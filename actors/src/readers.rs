@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 use meshzero_proto::codec::Fingerprint;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Cursor, GapReason, Log, Newest, Next, Policy, Read, Subscribe};
 
-use crate::publisher::{FrameRef, Shared};
+use crate::encoded::FrameRef;
 
 /// Bytes that one subscriber takes at a time.
 const READ_BYTES: usize = 64 << 10;
@@ -78,6 +76,11 @@ impl Shelf {
 }
 
 impl Readers {
+    /// Whether the subscriber is still one.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.readers.contains_key(&id)
+    }
+
     /// How many subscribe.
     pub(crate) fn len(&self) -> usize {
         self.readers.len()
@@ -208,7 +211,7 @@ impl Readers {
 
     /// Takes what comes next for one subscriber, as whole frames; `None` if that is nothing, and then `waker` is called
     /// when it is something.
-    fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Option<Vec<Bytes>> {
+    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Option<Vec<Bytes>> {
         let reader = self.readers.get_mut(&id)?;
         if !reader.first.is_empty() {
             return Some(reader.first.drain(..).collect());
@@ -250,45 +253,5 @@ impl Readers {
         }
         reader.waker = Some(waker.clone());
         None
-    }
-}
-
-/// The publisher's side of one subscription. Dropping it ends the subscription.
-pub struct Feed {
-    publisher: Arc<Shared>,
-    id: u64,
-}
-
-impl Feed {
-    pub(crate) fn new(publisher: Arc<Shared>, id: u64) -> Self {
-        Self { publisher, id }
-    }
-
-    /// Waits for what comes next, as whole frames; `None` when the publisher has closed.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub async fn next(&self) -> Option<Vec<Bytes>> {
-        poll_fn(|task| self.poll_next(task)).await
-    }
-
-    fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<Bytes>>> {
-        let mut woken = Vec::new();
-        let mut state = self.publisher.lock();
-        let frames = state.readers.read(self.id, task.waker(), &mut woken);
-        let is_over = !state.readers.readers.contains_key(&self.id);
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-        match frames {
-            None if !is_over => Poll::Pending,
-            frames => Poll::Ready(frames),
-        }
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        let woken = self.publisher.lock().readers.leave(self.id);
-        woken.into_iter().for_each(Waker::wake);
     }
 }

@@ -73,8 +73,6 @@ pub(crate) struct Entrance {
 pub struct Service {
     /// Who it is.
     pub identity: Identity,
-    /// The bounds that it keeps.
-    pub limits: Arc<Limits>,
     /// Its news.
     pub publisher: Publisher,
     pub(crate) catalogue: Catalogue,
@@ -99,11 +97,9 @@ impl Service {
         entrance: Entrance,
     ) -> Self {
         let Entrance { entry, doors, home } = entrance;
-        let limits = Arc::clone(&carrying.limits);
-        let permits = Arc::new(Semaphore::new(limits.mailbox));
+        let permits = Arc::new(Semaphore::new(carrying.limits.mailbox));
         Self {
             identity,
-            limits,
             publisher,
             catalogue,
             messages,
@@ -114,6 +110,11 @@ impl Service {
             carrying,
             home,
         }
+    }
+
+    /// The bounds that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.carrying.limits
     }
 
     /// The message types that it handles.
@@ -162,7 +163,7 @@ impl Service {
 
     /// How many messages are unfinished.
     pub fn unfinished(&self) -> usize {
-        self.limits.mailbox.saturating_sub(self.permits.available_permits())
+        self.limits().mailbox.saturating_sub(self.permits.available_permits())
     }
 
     /// The entrance for messages of type `M` that are known as `name`, or by the type's own name, if the service has one.
@@ -198,7 +199,7 @@ impl Service {
     /// # Cancel safety
     /// Dropping the future lets the others go on.
     pub async fn drained(&self) {
-        let all = u32::try_from(self.limits.mailbox).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.limits().mailbox).unwrap_or(u32::MAX);
         // A closed service has nothing to wait for.
         let _ = self.permits.acquire_many(all).await;
     }

@@ -16,8 +16,8 @@ use crate::answers::Answers;
 use crate::delivery::{self, Delivery};
 use crate::describe;
 use crate::incoming::{Incoming, IncomingError};
-use crate::outbox::{Outbox, Pace};
-use crate::readers::Feed;
+use crate::outbox::{Outbox, Pace, Room};
+use crate::publisher::Feed;
 use crate::service::Service;
 
 /// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
@@ -53,11 +53,11 @@ pub(crate) async fn serve(
 ) -> Result<(), SessionError> {
     let (reader, writer) = stream.into_split();
     let carrying = service.carrying.clone();
-    let outbox = Arc::new(Outbox::new(writer, service.limits.send_queue_bytes, &carrying));
-    let max_reply = service.limits.message_bytes.min(hello.message_bytes as usize);
+    let outbox = Arc::new(Outbox::new(writer, service.limits().send_queue_bytes, &carrying));
+    let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
     let session = Session {
-        answers: Arc::new(Answers::new(Arc::clone(&outbox), service.limits.requests_in_flight, max_reply)),
-        incoming: Incoming::new(reader, service.limits.message_bytes, &carrying),
+        answers: Arc::new(Answers::new(Arc::clone(&outbox), service.limits().requests_in_flight, max_reply)),
+        incoming: Incoming::new(reader, service.limits().message_bytes, &carrying),
         ahead: Arc::new(Semaphore::new(AHEAD_BYTES)),
         outbox,
         service,
@@ -211,7 +211,7 @@ impl Session {
 
     fn tell(&self, kind: Kind, id: u64, payload: &[u8]) {
         // Once the connection is closed nobody listens, and the reader is about to find out.
-        let _ = self.outbox.push::<std::convert::Infallible>(Pace::Gathered, |out| {
+        let _ = self.outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
             frame::write(out, Header::new(kind, id), payload);
             Ok(())
         });

@@ -10,8 +10,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::{self, Caller, Fault};
 use crate::handler::{Door, Entering};
-use crate::link::{Outward, Unsent};
+use crate::link::Unsent;
 use crate::message::NetMessage;
+use crate::outward::Outward;
 use crate::route::Member;
 use crate::service::Service;
 
@@ -133,18 +134,9 @@ impl<M: NetMessage> Future for Tell<'_, M> {
 }
 
 async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Instant>) -> Result<(), Fault> {
-    let Caller { node, route } = caller;
-    let mut alarm = node.alarms().at(deadline);
+    let mut alarm = caller.node.alarms().at(deadline);
     loop {
-        let member = match route.pick() {
-            Some(member) => member,
-            None => tokio::select! {
-                member = route.ready() => member,
-                () = &mut alarm => return Err(call::nobody(route)),
-                // With the node its alarm clock has gone.
-                () = node.ending().come() => return Err(call::left()),
-            },
-        };
+        let member = call::instance(caller, &mut alarm).await?;
         match member {
             Member::Remote(link, _) => {
                 let turn = tokio::select! {

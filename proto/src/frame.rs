@@ -12,7 +12,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::codec;
+use crate::codec::{self, Encoding};
 
 /// Length of a header in bytes.
 pub const HEADER_BYTES: usize = 16;
@@ -25,6 +25,19 @@ pub const BINCODE: u8 = 1;
 
 /// Flag of a request: the reply may be bincode, because both ends have the same fingerprint of it.
 pub const REPLY_BINCODE: u8 = 2;
+
+/// The flags of a frame whose payload has this encoding.
+pub fn flags(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Bincode => BINCODE,
+        Encoding::MessagePack => 0,
+    }
+}
+
+/// The encoding that one of a frame's flags tells, [`BINCODE`] or [`REPLY_BINCODE`].
+pub fn encoding(flags: u8, flag: u8) -> Encoding {
+    if flags & flag == 0 { Encoding::MessagePack } else { Encoding::Bincode }
+}
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +61,9 @@ pub enum Kind {
     Subscribe = 8,
     /// The subscription `id` stands: every item from here on will arrive or be counted.
     Subscribed = 9,
-    /// Ends the subscription `id`.
-    Unsubscribe = 10,
-    /// An item for the subscription `id`: the topic's length in one byte, the topic, the item.
+    /// An item for the connection's one subscription: the topic's length in one byte, the topic, the item.
     News = 11,
-    /// Items that the subscription `id` did not get: eight bytes of count, one of reason.
+    /// Items that the connection's one subscription did not get: eight bytes of count, one of reason.
     Gap = 12,
     /// What one node tells another about the mesh, in MessagePack.
     Peer = 13,
@@ -70,7 +81,6 @@ impl Kind {
             7 => Self::Describe,
             8 => Self::Subscribe,
             9 => Self::Subscribed,
-            10 => Self::Unsubscribe,
             11 => Self::News,
             12 => Self::Gap,
             13 => Self::Peer,

@@ -3,8 +3,7 @@
 //! The pieces of one run follow each other and so are not independent: an interval is narrower than a repetition of both
 //! runs would make it.
 
-use serde::{Deserialize, Serialize};
-
+use super::comparison::{Comparison, Ratio};
 use super::measured::Slice;
 use super::report::{Case, Report};
 
@@ -14,27 +13,6 @@ pub(crate) const WITHIN: &str = "The confidence is that of the pieces within eac
 
 /// How often the pieces are drawn anew.
 const DRAWS: usize = 2_000;
-
-/// A run beside a saved one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Comparison {
-    /// The commit of the saved run.
-    pub(crate) commit: String,
-    /// What is not the same about the two, besides the commit.
-    pub(crate) differences: Vec<String>,
-    pub(crate) ratios: Vec<Ratio>,
-}
-
-/// A figure of this run divided by that of the saved one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Ratio {
-    pub(crate) what: String,
-    pub(crate) ratio: f64,
-    /// The 95 % confidence interval.
-    pub(crate) low: f64,
-    pub(crate) high: f64,
-    pub(crate) verdict: String,
-}
 
 /// Compares a run with a saved one of the same kind.
 pub(crate) fn compare(now: &Report, saved: &Report) -> Comparison {

@@ -12,6 +12,7 @@ mod account;
 mod bottleneck;
 mod child;
 mod compare;
+mod comparison;
 mod discovery;
 mod figures;
 mod find_max;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::Comparison;
+use super::comparison::Comparison;
 use super::find_max::Found;
 use super::floor::Floor;
 use super::machine::Machine;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::compare::{Comparison, WITHIN};
+use super::compare::WITHIN;
+use super::comparison::Comparison;
 use super::figures::{bytes, count, or_dash, ratio, short, time};
 use super::find_max::Found;
 use super::measured::{Measured, Side};

@@ -265,7 +265,7 @@ fn discovery(discovery: &crate::bench::report::Discovery) -> String {
     format!("<h2>Discovery</h2>\n{}", percentiles("Time until a service is found, by percentile", &all))
 }
 
-fn comparison(comparison: &crate::bench::compare::Comparison) -> String {
+fn comparison(comparison: &crate::bench::comparison::Comparison) -> String {
     let rows: Vec<Vec<String>> = comparison
         .ratios
         .iter()

@@ -1,0 +1,116 @@
+//! One item of news as the frames that travel: in the encodings that its subscribers need, each made once.
+
+use bytes::Bytes;
+use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::frame;
+use meshzero_proto::name::Topic;
+use meshzero_proto::news;
+
+/// The frames of the item that is being published, each encoded once. Their memory is used again.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    bincode: Frame,
+    message_pack: Frame,
+}
+
+#[derive(Default)]
+struct Frame {
+    /// Empty if nobody wanted it yet.
+    bytes: Vec<u8>,
+    /// The same, where it is large enough to be shared.
+    shared: Option<Bytes>,
+}
+
+/// The last item of a topic, as frames.
+#[derive(Default)]
+pub(crate) struct Retained {
+    pub(crate) item: Option<&'static TypeInfo>,
+    bincode: Option<Bytes>,
+    message_pack: Option<Bytes>,
+}
+
+impl Encoded {
+    /// Forgets the item before.
+    pub(crate) fn clear(&mut self) {
+        for frame in [&mut self.bincode, &mut self.message_pack] {
+            frame.bytes.clear();
+            frame.shared = None;
+        }
+    }
+
+    /// Encodes the item as `wanted`, if it has not been yet. A value that bincode cannot hold becomes MessagePack.
+    pub(crate) fn make<T: Wire>(
+        &mut self,
+        topic: &Topic,
+        item: &T,
+        wanted: Encoding,
+        max: usize,
+    ) -> Result<(), EncodeError> {
+        let frame = match wanted {
+            Encoding::Bincode => &mut self.bincode,
+            Encoding::MessagePack => &mut self.message_pack,
+        };
+        if frame.shared.is_none() && frame.bytes.is_empty() {
+            // Should the item's `Serialize` panic, half a frame is cleared away before the next item.
+            news::write_item(&mut frame.bytes, topic, |out| {
+                Ok(frame::flags(codec::encode_preferring(item, wanted, max, out)?))
+            })?;
+            if news::Log::is_large(frame.bytes.len()) {
+                frame.shared = Some(Bytes::from(std::mem::take(&mut frame.bytes)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The item as a frame, as it was made for those who want it in this encoding.
+    pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
+        let frame = match wanted {
+            Encoding::Bincode => &self.bincode,
+            Encoding::MessagePack => &self.message_pack,
+        };
+        match &frame.shared {
+            Some(shared) => FrameRef::Large(shared),
+            None => FrameRef::Small(&frame.bytes),
+        }
+    }
+
+    /// Keeps the item, in the encodings in which it was made.
+    pub(crate) fn retain(&self, info: &'static TypeInfo) -> Retained {
+        let kept = |encoding| {
+            let frame = self.frame(encoding).to_bytes();
+            (!frame.is_empty()).then_some(frame)
+        };
+        Retained {
+            item: Some(info),
+            bincode: kept(Encoding::Bincode),
+            message_pack: kept(Encoding::MessagePack),
+        }
+    }
+}
+
+impl Retained {
+    /// The item for those who want it in this encoding; as MessagePack if it is in no other.
+    pub(crate) fn frame(&self, wanted: Encoding) -> Option<Bytes> {
+        let wanted = match wanted {
+            Encoding::Bincode => &self.bincode,
+            Encoding::MessagePack => &self.message_pack,
+        };
+        wanted.clone().or_else(|| self.message_pack.clone())
+    }
+}
+
+/// An item as the frame that travels.
+#[derive(Clone, Copy)]
+pub(crate) enum FrameRef<'a> {
+    Small(&'a [u8]),
+    Large(&'a Bytes),
+}
+
+impl FrameRef<'_> {
+    pub(crate) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Small(bytes) => Bytes::copy_from_slice(bytes),
+            Self::Large(bytes) => bytes.clone(),
+        }
+    }
+}

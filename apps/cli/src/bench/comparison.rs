@@ -1,0 +1,24 @@
+//! What is told of two runs that were compared.
+
+use serde::{Deserialize, Serialize};
+
+/// A run beside a saved one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// The commit of the saved run.
+    pub(crate) commit: String,
+    /// What is not the same about the two, besides the commit.
+    pub(crate) differences: Vec<String>,
+    pub(crate) ratios: Vec<Ratio>,
+}
+
+/// A figure of this run divided by that of the saved one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ratio {
+    pub(crate) what: String,
+    pub(crate) ratio: f64,
+    /// The 95 % confidence interval.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) verdict: String,
+}
