@@ -118,6 +118,11 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         self.tell.set_timeout(timeout);
         self
     }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> CallError {
+        CallError::new(&self.tell.caller().route.target().to_string(), fault, self.tell.timeout())
+    }
 }
 
 impl<M: NetMessage> Future for Tell<'_, M> {
@@ -125,11 +130,11 @@ impl<M: NetMessage> Future for Tell<'_, M> {
 
     /// # Panics
     /// When it is polled after it has ended.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = ready!(Pin::new(&mut self.tell).poll(task));
-        let tell = &self.tell;
-        Poll::Ready(result.map_err(|fault| {
-            CallError::new(&tell.caller().route.target().to_string(), fault, tell.timeout())
-        }))
+        Poll::Ready(match ready!(Pin::new(&mut self.tell).poll(task)) {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.error(fault)),
+        })
     }
 }

@@ -170,7 +170,7 @@ pub struct Closed;
 impl Arrivals {
     /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
     /// more.
-    #[inline]
+    #[inline(always)]
     pub fn poll_take<T>(
         &mut self,
         task: &mut Context<'_>,

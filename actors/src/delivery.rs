@@ -63,41 +63,46 @@ impl Delivery {
         self.has_requests
     }
 
-    /// The next message that should be handled. Those that nobody waits for any more are passed over, and those whose
-    /// time has run out are refused. An answer is appended to `out`.
-    #[inline]
-    pub(crate) fn next<'a>(&'a mut self, now: Instant, out: &'a mut Vec<u8>) -> Option<Arrived<'a>> {
+    /// The number of the handler of the next message; `None` when none is left.
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> Option<usize> {
+        let mut frames = Frames::new(&self.frames[self.at..]);
+        frames.find(|(header, _)| is_message(header)).map(|(header, _)| usize::from(header.slot))
+    }
+
+    /// The next message that should be handled, if it is one for the handler `of`, or for any. Those that nobody waits for
+    /// any more are passed over, and those whose time has run out are refused. An answer is appended to `out`.
+    #[inline(always)]
+    pub(crate) fn next<'a>(
+        &'a mut self,
+        of: Option<usize>,
+        now: Instant,
+        out: &'a mut Vec<u8>,
+    ) -> Option<Arrived<'a>> {
         loop {
             let mut frames = Frames::new(&self.frames[self.at..]);
             let (header, payload) = frames.next()?;
-            self.at = self.frames.len() - frames.left();
-            let (payload, due, deadline) = match header.kind {
-                Kind::Tell => {
-                    self.left -= 1;
-                    (payload, None, None)
+            let slot = usize::from(header.slot);
+            let end = self.frames.len() - frames.left();
+            if is_message(&header) {
+                if of.is_some_and(|of| of != slot) {
+                    return None;
                 }
-                Kind::Request => {
-                    self.left -= 1;
-                    if !self.answers.owed.is_owed(header.id) {
-                        continue;
-                    }
-                    let Some((within, payload)) = request(payload) else { continue };
-                    let deadline = within.map(|within| self.arrived + within);
-                    if deadline.is_some_and(|deadline| deadline <= now) {
-                        if self.answers.owed.forget(header.id) {
-                            self.answers.refuse(header.id, &Refusal::Expired);
-                        }
-                        continue;
-                    }
-                    (payload, Some(header.id), deadline)
-                }
+                self.left -= 1;
+            }
+            self.at = end;
+            let (length, due, deadline) = match header.kind {
+                Kind::Tell => (payload.len(), None, None),
+                Kind::Request => match self.wanted(header.id, payload, now) {
+                    Some((deadline, message)) => (message.len(), Some(header.id), deadline),
+                    None => continue,
+                },
                 _ => continue,
             };
-            let start = self.frames.len() - frames.left() - payload.len();
             let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
             return Some(Arrived {
-                slot: usize::from(header.slot),
-                payload: &self.frames[start..start + payload.len()],
+                slot,
+                payload: &self.frames[end - length..end],
                 encoding: frame::encoding(header.flags, frame::BINCODE),
                 due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
                 deadline,
@@ -106,6 +111,22 @@ impl Delivery {
                 source: &self.frames,
             });
         }
+    }
+
+    /// Divides the payload of a request, if it is still wanted.
+    fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
+        if !self.answers.owed.is_owed(id) {
+            return None;
+        }
+        let (within, message) = request(payload)?;
+        let deadline = within.map(|within| self.arrived + within);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            if self.answers.owed.forget(id) {
+                self.answers.refuse(id, &Refusal::Expired);
+            }
+            return None;
+        }
+        Some((deadline, message))
     }
 
     /// How many messages are left.

@@ -98,7 +98,7 @@ impl Feed {
             // The other half is kept, or the connection would be half closed.
             Self::Remote(mut incoming, _writer) => loop {
                 match incoming.batch().await {
-                    Ok(Some(frames)) => {
+                    Ok(Some((frames, _))) => {
                         if sink.send(from, frames).await.is_err() {
                             return;
                         }

@@ -60,7 +60,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         let mut frames = Vec::new();
         let mut batch = Batch::new(&answers, &mut frames);
         let now = Instant::now();
-        while let Some(arrived) = delivery.next(now, batch.frames(now)) {
+        while let Some(arrived) = delivery.next(None, now, batch.frames(now)) {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
                 held(&self.addr, arrived.place.keep_all(after));

@@ -21,6 +21,7 @@ use crate::due::Due;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::{Inbox, Job};
 use crate::message::NetMessage;
+use crate::run::Run;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -29,7 +30,7 @@ pub struct Registration<A: Actor> {
     pub(crate) reply: &'static TypeInfo,
     pub(crate) documented: Option<Documented>,
     /// Decodes and handles inside the actor's own context.
-    pub(crate) call: Call<A>,
+    pub(crate) calls: Calls<A>,
     /// Decodes and sends through the mailbox of an actor that is not ours.
     pub(crate) post: Post<A>,
     /// Decodes a message without a reply, to be sent so that one hears when it has been handled.
@@ -40,8 +41,21 @@ pub struct Registration<A: Actor> {
     pub(crate) mailbox_door: fn(&Addr<A>) -> AnyDoor,
 }
 
-/// What decodes a message and calls its handler.
-pub(crate) type Call<A> = fn(&mut A, &mut <A as Actor>::Context, Arrived<'_>, &Known<'_>);
+/// What decodes messages and calls their handler, until the context waits.
+pub(crate) struct Calls<A: Actor> {
+    /// For all that arrived together. Called once for many, so that the compiler sees the whole way of a message.
+    pub(crate) run: fn(&mut A, &mut A::Context, &mut Run<'_>, &Known<'_>),
+    /// For one that arrived alone.
+    pub(crate) alone: fn(&mut A, &mut A::Context, Arrived<'_>, &Known<'_>),
+}
+
+impl<A: Actor> Clone for Calls<A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: Actor> Copy for Calls<A> {}
 
 /// What decodes a message and puts it into the actor's mailbox.
 pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>);
@@ -103,7 +117,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
             documented: None,
-            call: call::<A, M>,
+            calls: Calls { run: run::<A, M>, alone: call::<A, M> },
             post: post::<A, M>,
             hold: hold::<A, M>,
             inbox_door: inbox_door::<A, M>,
@@ -127,10 +141,15 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             message: codec::type_info::<M>(),
             reply: codec::type_info::<M::Result>(),
             documented: None,
-            call: |actor, context, arrived, _| {
-                if let Some(inbound) = arrived.into_inbound() {
-                    <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None);
-                }
+            calls: Calls {
+                run: |actor, context, run, _| {
+                    while !context.waiting()
+                        && let Some(arrived) = run.next()
+                    {
+                        call_encoded(actor, context, arrived);
+                    }
+                },
+                alone: |actor, context, arrived, _| call_encoded(actor, context, arrived),
             },
             post: |addr, arrived, _| {
                 if let Some(inbound) = arrived.into_inbound() {
@@ -164,6 +183,28 @@ fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
     }
 }
 
+fn call_encoded<A>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>)
+where
+    A: Actor<Context = Context<A>> + Handler<Encoded>,
+{
+    if let Some(inbound) = arrived.into_inbound() {
+        <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None);
+    }
+}
+
+fn run<A, M>(actor: &mut A, context: &mut A::Context, run: &mut Run<'_>, known: &Known<'_>)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    while !context.waiting()
+        && let Some(arrived) = run.next()
+    {
+        call::<A, M>(actor, context, arrived, known);
+    }
+}
+
+#[inline(always)]
 fn call<A, M>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,

@@ -16,7 +16,8 @@ use meshzero_proto::name::TypeName;
 
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
-use crate::handler::{Call, Known, Registration};
+use crate::handler::{Calls, Known, Registration};
+use crate::run::Run;
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
 use crate::service::Entry;
@@ -50,7 +51,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         stopped: impl FnOnce() + 'static,
     ) -> Result<Self, Panicked> {
         let inbox = Arc::new(Inbox::new());
-        let table = handlers.iter().map(|handler| (handler.name.clone(), handler.call)).collect();
+        let table = handlers.iter().map(|handler| (handler.name.clone(), handler.calls)).collect();
         let work = Rc::default();
         let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, work };
         let (addr, first) = catch_unwind(AssertUnwindSafe(|| host.make())).map_err(|_| Panicked)?;
@@ -98,7 +99,7 @@ type Life = Pin<Box<dyn Future<Output = ()>>>;
 struct Host<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Call<A>)]>,
+    table: Arc<[(TypeName, Calls<A>)]>,
     limits: DecodeLimits,
     mailbox: usize,
     work: Rc<RefCell<Work>>,
@@ -172,7 +173,7 @@ async fn run_to_end(mut life: Life) -> Result<(), Panicked> {
 /// Lives in the actor's context and calls its handlers for what is in the inbox.
 struct Driver<A: Actor> {
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Call<A>)]>,
+    table: Arc<[(TypeName, Calls<A>)]>,
     limits: DecodeLimits,
     work: Rc<RefCell<Work>>,
 }
@@ -228,26 +229,18 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     /// Handles what one connection brought, and lets the answers leave together.
     fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
         let Work { delivery: Some(delivery), handled, answers } = work else { return };
-        let has_requests = delivery.has_requests();
-        let mut batch = Batch::new(delivery.answers(), answers);
-        let mut now = Instant::now();
-        while *handled < turn
-            && let Some(arrived) = delivery.next(now, batch.frames(now))
+        let batch = Batch::new(delivery.answers(), answers);
+        let mut run = Run::new(delivery, batch, handled, turn);
+        while !context.waiting()
+            && let Some(slot) = run.slot()
         {
-            *handled += 1;
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
-            match self.table.get(arrived.slot) {
-                Some((name, call)) => call(actor, context, arrived, &Known { name, limits: &self.limits }),
-                None => drop(arrived),
-            }
-            if context.waiting() {
-                break;
-            }
-            if has_requests {
-                now = Instant::now();
+            match self.table.get(slot) {
+                Some((name, calls)) => (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits }),
+                None => while run.next().is_some() {},
             }
         }
-        drop(batch);
+        drop(run);
         drop(delivery.places());
         if delivery.left() == 0 {
             work.delivery = None;
@@ -264,12 +257,12 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
             }
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                if let Some((name, call)) = self.table.get(slot)
+                if let Some((name, calls)) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let arrived = Arrived::alone(slot, &payload, inbound);
-                    call(actor, context, arrived, &Known { name, limits: &self.limits });
+                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits });
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use meshzero_proto::frame::{self, Cut, Frame, FrameError};
+use meshzero_proto::frame::{self, Contents, Cut, Frame, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -89,19 +89,19 @@ impl Incoming {
         }
     }
 
-    /// Waits for frames, and gives all that have arrived, each of them whole; `None` when the peer has closed the
-    /// connection between two frames.
+    /// Waits for frames, and gives all that have arrived, each of them whole, and what they hold; `None` when the peer has
+    /// closed the connection between two frames.
     ///
     /// # Errors
     /// [`IncomingError`].
     ///
     /// # Cancel safety
     /// What was read stays in the buffer; dropping the future loses nothing.
-    pub async fn batch(&mut self) -> Result<Option<Bytes>, IncomingError> {
+    pub async fn batch(&mut self) -> Result<Option<(Bytes, Contents)>, IncomingError> {
         loop {
-            let Cut { whole, next } = frame::cut(&self.buffer, self.limit)?;
+            let Cut { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
             if whole > 0 {
-                return Ok(Some(self.buffer.split_to(whole).freeze()));
+                return Ok(Some((self.buffer.split_to(whole).freeze(), contents)));
             }
             if self.fill(next).await? == 0 {
                 return self.ended();

@@ -49,6 +49,7 @@ pub mod publisher;
 pub mod query;
 mod readers;
 pub mod route;
+mod run;
 pub mod router;
 pub mod service;
 mod session;

@@ -260,6 +260,7 @@ impl Link {
     ///
     /// # Errors
     /// [`Unsent`]; the endpoint will not see it.
+    #[inline(always)]
     pub fn tell_ahead<M: NetMessage>(&self, message: Outward<'_, M>) -> Result<Placed, Unsent> {
         let passage = self.passage(&message)?;
         Ok(self.outbox.push(Room::Ahead, Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
@@ -282,7 +283,7 @@ impl Link {
         Ok(turn.push(Pace::Gathered, |out| self.write_tell(out, passage, &message))?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn passage<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Passage, Unsent> {
         let passage = match message.name {
             None => self.passages.of::<M>(&self.catalogue),
@@ -339,6 +340,7 @@ impl Link {
         })
     }
 
+    #[inline(always)]
     fn write_tell<M: NetMessage>(
         &self,
         out: &mut Vec<u8>,
@@ -349,6 +351,7 @@ impl Link {
         frame::write_with(out, header, |out| self.encode(message.message, passage, out))
     }
 
+    #[inline(always)]
     fn encode<M: NetMessage>(
         &self,
         message: &M,
@@ -360,7 +363,7 @@ impl Link {
 
     async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {
         let mut callers = Vec::new();
-        while let Some(frames) = incoming.batch().await? {
+        while let Some((frames, _)) = incoming.batch().await? {
             let mut calls = self.lock();
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {

@@ -116,6 +116,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
+    #[inline(always)]
     pub fn push<E>(
         &self,
         room: Room,
@@ -263,6 +264,7 @@ impl Outbox {
         if leaving.is_empty() { None } else { state.leaving.take() }
     }
 
+    #[inline(always)]
     fn append<E>(
         &self,
         limit: Option<usize>,
@@ -297,6 +299,7 @@ impl Outbox {
     }
 
     /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
+    #[inline(always)]
     fn go_on(&self, mut state: MutexGuard<'_, State>, pace: Pace, first: bool) {
         let Some(leaving) = &mut state.leaving else {
             // Whoever writes looks again afterwards.
@@ -311,9 +314,14 @@ impl Outbox {
             }
             return;
         }
-        let mut leaving = std::mem::take(leaving);
+        self.write_now(state);
+    }
+
+    /// Writes what has been appended, while nobody else does.
+    #[inline(never)]
+    fn write_now(&self, mut state: MutexGuard<'_, State>) {
+        let Some(mut leaving) = state.leaving.take() else { return };
         std::mem::swap(&mut leaving, &mut state.filling);
-        state.leaving = None;
         drop(state);
         // What fails here fails again for the connection's own task, which tells.
         let wrote = self.write(&leaving).unwrap_or(0);

@@ -107,6 +107,7 @@ impl Route {
 
     /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
     /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    #[inline(always)]
     pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
         let members = self.members.load();
         let picked = match members.as_slice() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::frame::{self, Contents, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::news::Subscribe;
 use meshzero_proto::refusal::Refusal;
@@ -107,16 +107,19 @@ impl Session {
                 // What has been answered is still written.
                 () = self.service.closed() => return Ok(()),
             };
-            let Some(frames) = frames else { return Ok(()) };
+            let Some((frames, contents)) = frames else { return Ok(()) };
             let arrived = Instant::now();
-            let found = self.look_through(&frames)?;
+            let found = self.look_through(&frames, contents)?;
             self.deliver(frames, found, arrived).await;
         }
     }
 
     /// Does what can be done without the service, and counts the messages for it. A request that was cancelled in the
     /// same breath is not handled.
-    fn look_through(&self, frames: &[u8]) -> Result<Found, SessionError> {
+    fn look_through(&self, frames: &[u8], contents: Contents) -> Result<Found, SessionError> {
+        if contents.tells == contents.frames && self.has_slot(contents.highest_slot) {
+            return Ok(Found { messages: contents.tells, has_requests: false });
+        }
         let (mut messages, mut has_requests) = (0, false);
         for (header, payload) in Frames::new(frames) {
             match header.kind {
@@ -152,12 +155,13 @@ impl Session {
         Ok(Found { messages, has_requests })
     }
 
+    fn has_slot(&self, slot: u16) -> bool {
+        self.service.catalogue.entry(usize::from(slot)).is_some()
+    }
+
     /// What to call a message type that the service does not have.
     fn unknown(&self, header: Header) -> Option<String> {
-        match self.service.catalogue.entry(usize::from(header.slot)) {
-            Some(_) => None,
-            None => Some(format!("message type number {}", header.slot)),
-        }
+        (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
     }
 
     /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the

@@ -59,8 +59,35 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         self.timeout = timeout;
     }
 
+    /// Goes on with a message that has not simply set out.
+    #[inline(never)]
+    fn go_on(&mut self, begun: Option<Begun>, task: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        match (&mut self.state, begun) {
+            (State::New(_), Some(Begun::Busy)) => {
+                self.state = State::Told;
+                task.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            (State::New(message), _) => {
+                let message = message.take().expect("it is taken only when it is told");
+                let (caller, deadline) = (Arc::clone(self.caller), call::deadline_in(self.timeout));
+                self.state = State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
+            }
+            (State::Told, _) => {
+                self.state = State::Ended;
+                return Poll::Ready(Ok(()));
+            }
+            (State::Waiting(_), _) => {}
+            (State::Ended, _) => panic!("a tell was polled after it had ended"),
+        }
+        let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
+        let result = std::task::ready!(waiting.as_mut().poll(task));
+        self.state = State::Ended;
+        Poll::Ready(result)
+    }
+
     /// Lets the message set out, if that can be done at once.
-    #[inline]
+    #[inline(always)]
     fn begin(message: &mut Option<M>, member: Option<&Member>) -> Begun {
         match (member, &message) {
             (Some(Member::Remote(link, _)), Some(message)) => {
@@ -99,37 +126,20 @@ impl<M: NetMessage> Future for Tell<'_, M> {
 
     /// # Panics
     /// When it is polled after it has ended.
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match &mut this.state {
+        let begun = match &mut this.state {
             State::New(message) => {
-                match this.caller.route.with_pick(|member| Self::begin(message, member)) {
-                    Begun::Told => {
-                        this.state = State::Ended;
-                        return Poll::Ready(Ok(()));
-                    }
-                    Begun::Busy => {
-                        this.state = State::Told;
-                        task.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Begun::NotYet => {}
-                }
-                let message = message.take().expect("it is taken only when it is told");
-                let (caller, deadline) = (Arc::clone(this.caller), call::deadline_in(this.timeout));
-                this.state = State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
+                Some(this.caller.route.with_pick(|member| Self::begin(message, member)))
             }
-            State::Told => {
-                this.state = State::Ended;
-                return Poll::Ready(Ok(()));
-            }
-            State::Waiting(_) => {}
-            State::Ended => panic!("a tell was polled after it had ended"),
+            _ => None,
+        };
+        if let Some(Begun::Told) = begun {
+            this.state = State::Ended;
+            return Poll::Ready(Ok(()));
         }
-        let State::Waiting(waiting) = &mut this.state else { return Poll::Pending };
-        let result = std::task::ready!(waiting.as_mut().poll(task));
-        this.state = State::Ended;
-        Poll::Ready(result)
+        this.go_on(begun, task)
     }
 }
 

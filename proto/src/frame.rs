@@ -1,21 +1,27 @@
 //! Frames: how one message is told from the next on a connection.
 //!
-//! Every frame has a header of 16 bytes, little-endian, and a payload:
+//! Every frame has a header, little-endian, and a payload:
 //!
 //! | bytes | field | meaning |
 //! |---|---|---|
-//! | 0–3 | length | bytes that follow this field: 12 and the payload |
+//! | 0–3 | length | bytes that follow this field |
 //! | 4 | kind | [`Kind`] |
 //! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`] |
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
-//! | 8–15 | id | the request or subscription that the frame belongs to |
+//! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::codec::{self, Encoding};
 
-/// Length of a header in bytes.
-pub const HEADER_BYTES: usize = 16;
+/// Length of a header without an id, in bytes.
+pub const HEADER_BYTES: usize = 8;
+
+/// Length of an id, where a header has one.
+const ID_BYTES: usize = 8;
+
+/// Length of the first field, which does not count itself.
+const LENGTH_BYTES: usize = 4;
 
 /// What a payload may hold beyond the message that it carries: a topic of 128 bytes, a deadline.
 pub const OVERHEAD_BYTES: usize = 256;
@@ -62,14 +68,15 @@ pub enum Kind {
     /// The subscription `id` stands: every item from here on will arrive or be counted.
     Subscribed = 9,
     /// An item for the connection's one subscription: the topic's length in one byte, the topic, the item.
-    News = 11,
+    News = 10,
     /// Items that the connection's one subscription did not get: eight bytes of count, one of reason.
-    Gap = 12,
+    Gap = 11,
     /// What one node tells another about the mesh, in MessagePack.
-    Peer = 13,
+    Peer = 12,
 }
 
 impl Kind {
+    #[inline(always)]
     fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Catalogue,
@@ -81,11 +88,27 @@ impl Kind {
             7 => Self::Describe,
             8 => Self::Subscribe,
             9 => Self::Subscribed,
-            11 => Self::News,
-            12 => Self::Gap,
-            13 => Self::Peer,
+            10 => Self::News,
+            11 => Self::Gap,
+            12 => Self::Peer,
             _ => return None,
         })
+    }
+
+    /// Whether its header has an id.
+    #[inline(always)]
+    fn has_id(self) -> bool {
+        match self {
+            Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
+            Self::Describe | Self::Subscribe | Self::Subscribed => true,
+            Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
+        }
+    }
+
+    /// Length of its header in bytes.
+    #[inline(always)]
+    fn header_bytes(self) -> usize {
+        if self.has_id() { HEADER_BYTES + ID_BYTES } else { HEADER_BYTES }
     }
 }
 
@@ -98,7 +121,7 @@ pub struct Header {
     pub flags: u8,
     /// The message type, where the kind has one.
     pub slot: u16,
-    /// The request or subscription, where the kind has one.
+    /// The request or subscription, where the kind belongs to one, and otherwise 0.
     pub id: u64,
 }
 
@@ -108,18 +131,16 @@ impl Header {
         Self { kind, flags: 0, slot: 0, id }
     }
 
-    /// The header at the front of `bytes`, which begin with a length; `None` if they are too few, or the kind is unknown.
-    #[inline]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
-        let [_, _, _, _, kind, flags, slot @ .., _, _, _, _, _, _, _, _] = *bytes;
-        let [.., a, b, c, d, e, f, g, h] = *bytes;
-        Some(Self {
-            kind: Kind::from_byte(kind)?,
-            flags,
-            slot: u16::from_le_bytes(slot),
-            id: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        })
+    /// The header at the front of `bytes`, with what comes after it; `None` if they are too few, or the kind is unknown.
+    #[inline(always)]
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let ([_, _, _, _, kind, flags, slot @ ..], rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let kind = Kind::from_byte(*kind)?;
+        let (id, rest) = match kind.has_id() {
+            true => rest.split_first_chunk().map(|(id, rest)| (u64::from_le_bytes(*id), rest))?,
+            false => (0, rest),
+        };
+        Some((Self { kind, flags: *flags, slot: u16::from_le_bytes(*slot), id }, rest))
     }
 }
 
@@ -155,22 +176,24 @@ pub enum FrameError {
 ///
 /// # Errors
 /// What `payload` returns.
+#[inline(always)]
 pub fn write_with<E>(
     out: &mut Vec<u8>,
     header: Header,
     payload: impl FnOnce(&mut Vec<u8>) -> Result<u8, E>,
 ) -> Result<(), E> {
     let (start, beside) = (out.len(), codec::beside_len());
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[header.kind as u8, header.flags]);
-    out.extend_from_slice(&header.slot.to_le_bytes());
-    out.extend_from_slice(&header.id.to_le_bytes());
+    let [low, high] = header.slot.to_le_bytes();
+    out.extend_from_slice(&[0, 0, 0, 0, header.kind as u8, header.flags, low, high]);
+    if header.kind.has_id() {
+        out.extend_from_slice(&header.id.to_le_bytes());
+    }
     match payload(out) {
         Ok(flags) => {
             out[start + 5] |= flags;
-            let length = out.len() - start - 4 + (codec::beside_len() - beside);
+            let length = out.len() - start - LENGTH_BYTES + (codec::beside_len() - beside);
             let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
-            out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+            out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
             Ok(())
         }
         Err(error) => {
@@ -204,18 +227,31 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
         return Ok(None);
     }
     let mut frame = buffer.split_to(length).freeze();
-    let header = Header::read(&frame).expect("the frame is whole and of a known kind");
-    frame.advance(HEADER_BYTES);
+    let (header, _) = Header::read(&frame).expect("the frame is whole and of a known kind");
+    frame.advance(header.kind.header_bytes());
     Ok(Some(Frame { header, payload: frame }))
 }
 
-/// Where the whole frames in some bytes end.
+/// The whole frames that some bytes begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// Bytes of the whole frames at the front.
+    /// Bytes of the whole frames.
     pub whole: usize,
+    /// What is in them.
+    pub contents: Contents,
     /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
     pub next: Option<usize>,
+}
+
+/// What frames hold, as far as their headers tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// How many they are.
+    pub frames: usize,
+    /// How many of them are tells.
+    pub tells: usize,
+    /// The highest number of a message type in any of them.
+    pub highest_slot: u16,
 }
 
 /// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
@@ -223,30 +259,35 @@ pub struct Cut {
 /// # Errors
 /// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is told by its first bytes.
 pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
-    let mut at = 0;
-    loop {
-        match self::whole(&bytes[at..], limit)? {
-            Some(length) if length <= bytes.len() - at => at += length,
-            next => return Ok(Cut { whole: at, next }),
+    let mut rest = bytes;
+    let mut contents = Contents::default();
+    let next = loop {
+        let next = self::whole(rest, limit)?;
+        let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
+        if let [_, _, _, _, kind, _, low, high, ..] = frame {
+            contents.frames += 1;
+            contents.tells += usize::from(*kind == Kind::Tell as u8);
+            contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
         }
-    }
+        rest = behind;
+    };
+    Ok(Cut { whole: bytes.len() - rest.len(), contents, next })
 }
 
 /// The length of the frame that `bytes` begins with, its header included; `None` when that is not known yet.
-#[inline]
+#[inline(always)]
 fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
-    let Some(length) = bytes.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
+    let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
         return Ok(None);
     };
-    if length < HEADER_BYTES - 4 {
-        return Err(FrameError::TooShort(length));
-    }
-    if length - (HEADER_BYTES - 4) > limit {
-        return Err(FrameError::TooLong { announced: length, limit });
-    }
-    match bytes.get(4) {
-        Some(byte) if Kind::from_byte(*byte).is_none() => Err(FrameError::UnknownKind(*byte)),
-        _ => Ok(Some(4 + length)),
+    let least = match bytes.get(LENGTH_BYTES) {
+        Some(byte) => Kind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes(),
+        None => HEADER_BYTES,
+    };
+    match (LENGTH_BYTES + length).checked_sub(least) {
+        Some(payload) if payload <= limit => Ok(Some(LENGTH_BYTES + length)),
+        Some(_) => Err(FrameError::TooLong { announced: length, limit }),
+        None => Err(FrameError::TooShort(length)),
     }
 }
 
@@ -271,13 +312,13 @@ impl<'a> Frames<'a> {
 impl<'a> Iterator for Frames<'a> {
     type Item = (Header, &'a [u8]);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let header = Header::read(self.rest)?;
-        let length = 4 + u32::from_le_bytes(*self.rest.first_chunk()?) as usize;
-        let payload = self.rest.get(HEADER_BYTES..length)?;
-        self.rest = &self.rest[length..];
-        Some((header, payload))
+        let length = LENGTH_BYTES + u32::from_le_bytes(*self.rest.first_chunk()?) as usize;
+        let (frame, rest) = self.rest.split_at_checked(length)?;
+        let read = Header::read(frame)?;
+        self.rest = rest;
+        Some(read)
     }
 }
 
@@ -312,23 +353,25 @@ mod tests {
     fn whole_frames_are_cut_from_the_front_and_read_in_order() {
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"first");
-        write(&mut bytes, Header::new(Kind::Describe, 0), b"");
+        let one = bytes.len();
+        let tell = Header { slot: 9, ..Header::new(Kind::Tell, 0) };
+        write(&mut bytes, tell, b"");
         let two = bytes.len();
         write(&mut bytes, header(), b"third");
+        let three = bytes.len();
+        assert_eq!([one, two - one, three - two], [HEADER_BYTES + ID_BYTES + 5, HEADER_BYTES, one]);
         for end in 0..bytes.len() {
             let cut = cut(&bytes[..end], LIMIT).expect("well-formed");
-            assert_eq!(
-                cut.whole,
-                [0, HEADER_BYTES + 5, two].into_iter().rfind(|whole| *whole <= end).unwrap_or(0)
-            );
-            let known = end - cut.whole >= 4;
+            assert_eq!(cut.whole, [0, one, two].into_iter().rfind(|whole| *whole <= end).unwrap_or(0));
+            let known = end - cut.whole >= LENGTH_BYTES;
             assert_eq!(cut.next.is_some(), known, "at {end}");
         }
-        assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: bytes.len(), next: None }));
+        let contents = Contents { frames: 3, tells: 1, highest_slot: 9 };
+        assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: three, contents, next: None }));
         let mut frames = Frames::new(&bytes);
         assert_eq!(frames.next(), Some((header(), &b"first"[..])));
-        assert_eq!(frames.next(), Some((Header::new(Kind::Describe, 0), &b""[..])));
-        assert_eq!((frames.left(), frames.next()), (HEADER_BYTES + 5, Some((header(), &b"third"[..]))));
+        assert_eq!(frames.next(), Some((tell, &b""[..])));
+        assert_eq!((frames.left(), frames.next()), (one, Some((header(), &b"third"[..]))));
         assert_eq!((frames.left(), frames.next()), (0, None));
     }
 
@@ -349,6 +392,8 @@ mod tests {
         assert!(matches!(take(&mut huge, LIMIT), Err(FrameError::TooLong { limit: LIMIT, .. })));
         let mut short = BytesMut::from(&3u32.to_le_bytes()[..]);
         assert_eq!(take(&mut short, LIMIT), Err(FrameError::TooShort(3)));
+        let without_id = [HEADER_BYTES as u8, 0, 0, 0, Kind::Request as u8, 0, 0, 0];
+        assert_eq!(cut(&without_id, LIMIT), Err(FrameError::TooShort(HEADER_BYTES)));
         let mut bytes = Vec::new();
         write(&mut bytes, header(), b"");
         bytes[4] = 99;

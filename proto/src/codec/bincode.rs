@@ -24,7 +24,7 @@ const CONFIG: Configuration = config::standard();
 const SMALL: usize = 256;
 
 /// Adds `value` to `out`, at most `max` bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
     max: usize,
@@ -59,15 +59,28 @@ fn encode_growing<T: Serialize + ?Sized>(
 }
 
 /// Reads a `T` that takes up all of `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -> Result<T, DecodeError> {
     let budget = Budget::new(limits, bytes.len());
     // Not with bincode's own functions, which move the value once more for each layer of them.
     let mut decoder = BorrowedSerdeDecoder::from_slice(bytes, CONFIG, ());
     match T::deserialize(Bounded::<_, false>::new(decoder.as_deserializer(), &budget, size_of::<T>())) {
         Ok(value) if u8::deserialize(decoder.as_deserializer()).is_err() => Ok(value),
-        Ok(_) => Err(left_over::<T>(bytes, limits)),
-        Err(fault) => Err(explain::<T>(bytes, limits, fault)),
+        // Whole, so that the compiler need not take it apart on the way that most values go.
+        result => Err(unreadable(result, bytes, limits)),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn unreadable<T: DeserializeOwned>(
+    result: Result<T, Fault>,
+    bytes: &[u8],
+    limits: &DecodeLimits,
+) -> DecodeError {
+    match result {
+        Ok(_) => left_over::<T>(bytes, limits),
+        Err(fault) => explain::<T>(bytes, limits, fault),
     }
 }
 

@@ -151,21 +151,19 @@ fn shared(part: &[u8]) -> Option<Bytes> {
     })
 }
 
-/// Runs `decode`, which decodes a part of `source`: the blobs in it share that, if it is long enough.
-#[inline]
-pub(super) fn sharing<T>(source: &Bytes, part: &[u8], decode: impl FnOnce() -> T) -> T {
-    if part.len() < SHARED_BYTES {
-        return decode();
+/// What is decoded from a part of `source` until this is dropped shares that, if it is long enough.
+pub(super) struct Sharing(Option<Bytes>);
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        SOURCE.set(self.0.take());
     }
-    /// Puts back what was decoded before, also after a panic.
-    struct Restore(Option<Bytes>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            SOURCE.set(self.0.take());
-        }
-    }
-    let _restore = Restore(SOURCE.replace(Some(source.clone())));
-    decode()
+}
+
+/// Lets the blobs in `part` share `source`; `None` where that would be no gain.
+#[inline(always)]
+pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<Sharing> {
+    (part.len() >= SHARED_BYTES).then(|| Sharing(SOURCE.replace(Some(source.clone()))))
 }
 
 /// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but given back
@@ -173,7 +171,7 @@ pub(super) fn sharing<T>(source: &Bytes, part: &[u8], decode: impl FnOnce() -> T
 ///
 /// # Errors
 /// Those of `write`.
-#[inline]
+#[inline(always)]
 pub fn beside<E>(
     buffer: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,

@@ -22,7 +22,7 @@ pub enum Encoding {
 /// # Errors
 /// [`EncodeError`] says why not; `out` is as it was then. Bincode refuses a value that leaves out a field, or a list or
 /// map whose length is not known at its start: see [`encode_preferring`].
-#[inline]
+#[inline(always)]
 pub fn encode<T: Serialize + ?Sized>(
     value: &T,
     encoding: Encoding,
@@ -40,7 +40,7 @@ pub fn encode<T: Serialize + ?Sized>(
 ///
 /// # Errors
 /// [`EncodeError`] says why not; `out` is as it was then.
-#[inline]
+#[inline(always)]
 pub fn encode_preferring<T: Serialize + ?Sized>(
     value: &T,
     preferred: Encoding,
@@ -60,7 +60,7 @@ pub fn encode_preferring<T: Serialize + ?Sized>(
 /// # Errors
 /// [`DecodeError`] names the field at fault. Whatever the bytes are, this neither panics nor takes more memory or stack
 /// than `limits` allow, as far as `T`'s own code does not.
-#[inline]
+#[inline(always)]
 pub fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     encoding: Encoding,
@@ -76,12 +76,13 @@ pub fn decode<T: DeserializeOwned>(
 ///
 /// # Errors
 /// As [`decode`].
-#[inline]
+#[inline(always)]
 pub fn decode_part<T: DeserializeOwned>(
     source: &Bytes,
     bytes: &[u8],
     encoding: Encoding,
     limits: &DecodeLimits,
 ) -> Result<T, DecodeError> {
-    blob::sharing(source, bytes, || decode(bytes, encoding, limits))
+    let _sharing = blob::sharing(source, bytes);
+    decode(bytes, encoding, limits)
 }
