@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix::{Message, Recipient};
+use actix::fut::ActorFuture;
+use actix::{Actor, AsyncContext, Message, Recipient, SpawnHandle, StreamHandler};
 use futures_core::Stream;
 use meshzero_actors::arrivals::Arrivals;
 use meshzero_actors::arrivals::Event;
@@ -241,10 +242,93 @@ impl<T: Wire> Subscription<T> {
     pub async fn next(&mut self) -> Option<Result<News<T>, NewsError>> {
         poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
     }
+
+    /// Lets an actor handle the news in its own context, as `context.add_stream(subscription)` does, but more of them at a
+    /// time before its mailbox and timers have their turn, which takes less time for each. The subscription ends with the
+    /// actor, or with [`AsyncContext::cancel_future`].
+    ///
+    /// ```no_run
+    /// use actix::prelude::*;
+    /// use meshzero::{News, NewsError, Subscription};
+    ///
+    /// struct Map {
+    ///     poses: Option<Subscription<(f32, f32)>>,
+    /// }
+    ///
+    /// impl Actor for Map {
+    ///     type Context = Context<Self>;
+    ///
+    ///     fn started(&mut self, context: &mut Context<Self>) {
+    ///         if let Some(poses) = self.poses.take() {
+    ///             poses.add_to(context);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl StreamHandler<Result<News<(f32, f32)>, NewsError>> for Map {
+    ///     fn handle(&mut self, news: Result<News<(f32, f32)>, NewsError>, _: &mut Context<Self>) {
+    ///         if let Ok(News { item: (x, y), .. }) = news {
+    ///             println!("{x}, {y}");
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    pub fn add_to<A>(self, context: &mut A::Context) -> SpawnHandle
+    where
+        A: Actor + StreamHandler<Result<News<T>, NewsError>>,
+        A::Context: AsyncContext<A>,
+    {
+        context.spawn(Added { subscription: self, is_started: false })
+    }
+}
+
+/// News handled in one go before the actor's mailbox and timers have their turn.
+const TURN: usize = 128;
+
+/// A subscription in an actor's context.
+struct Added<T> {
+    subscription: Subscription<T>,
+    is_started: bool,
+}
+
+impl<T> Unpin for Added<T> {}
+
+impl<T, A> ActorFuture<A> for Added<T>
+where
+    T: Wire,
+    A: Actor + StreamHandler<Result<News<T>, NewsError>>,
+    A::Context: AsyncContext<A>,
+{
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut A,
+        context: &mut A::Context,
+        task: &mut Context<'_>,
+    ) -> Poll<()> {
+        if !std::mem::replace(&mut self.is_started, true) {
+            StreamHandler::started(actor, context);
+        }
+        for _ in 0..TURN {
+            if context.waiting() {
+                return Poll::Pending;
+            }
+            match ready!(Pin::new(&mut self.subscription).poll_next(task)) {
+                Some(news) => actor.handle(news, context),
+                None => {
+                    StreamHandler::finished(actor, context);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        task.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// What a subscriber is told of an event; nothing of items that it asked to be replaced.
-#[inline]
+#[inline(always)]
 fn tell<T: Wire>(
     skipped: &mut HashMap<ServiceName, u64>,
     limits: &DecodeLimits,
@@ -273,7 +357,7 @@ fn tell<T: Wire>(
 impl<T: Wire> Stream for Subscription<T> {
     type Item = Result<News<T>, NewsError>;
 
-    #[inline]
+    #[inline(always)]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self { node, events, skipped, .. } = &mut *self;
         let limits = node.decode_limits();

@@ -52,7 +52,7 @@ impl<P: Payload> Actor for Subscriber<P> {
 
     fn started(&mut self, context: &mut Context<Self>) {
         if let Some(news) = self.news.take() {
-            context.add_stream(news);
+            news.add_to(context);
         }
     }
 }
