@@ -273,10 +273,9 @@ impl<T: Wire> Subscription<T> {
     ///     }
     /// }
     /// ```
-    pub fn add_to<A>(self, context: &mut A::Context) -> SpawnHandle
+    pub fn add_to<A>(self, context: &mut actix::Context<A>) -> SpawnHandle
     where
-        A: Actor + StreamHandler<Result<News<T>, NewsError>>,
-        A::Context: AsyncContext<A>,
+        A: Actor<Context = actix::Context<A>> + StreamHandler<Result<News<T>, NewsError>>,
     {
         context.spawn(Added { subscription: self, is_started: false })
     }
@@ -314,12 +313,13 @@ where
             if context.waiting() {
                 return Poll::Pending;
             }
-            match ready!(Pin::new(&mut self.subscription).poll_next(task)) {
-                Some(news) => actor.handle(news, context),
-                None => {
-                    StreamHandler::finished(actor, context);
-                    return Poll::Ready(());
-                }
+            let Subscription { node, events, skipped, .. } = &mut self.subscription;
+            let taken = events.poll_take(task, |from, event| {
+                tell(skipped, node.decode_limits(), from, event, |news| actor.handle(news, context));
+            });
+            if ready!(taken).is_none() {
+                StreamHandler::finished(actor, context);
+                return Poll::Ready(());
             }
         }
         task.waker().wake_by_ref();
@@ -327,30 +327,48 @@ where
     }
 }
 
-/// What a subscriber is told of an event; nothing of items that it asked to be replaced.
+/// Tells a subscriber of an event; nothing of items that it asked to be replaced.
 #[inline(always)]
 fn tell<T: Wire>(
     skipped: &mut HashMap<ServiceName, u64>,
     limits: &DecodeLimits,
     from: &ServiceName,
     event: Event<'_>,
-) -> Option<Result<News<T>, NewsError>> {
-    let from = || from.clone();
-    match event {
-        Event::Item { topic, encoding, bytes, source } => {
-            let before = if skipped.is_empty() { None } else { skipped.remove(&from()) };
-            let (topic, skipped) = (topic.clone(), before.unwrap_or(0));
-            Some(match codec::decode_part(source, bytes, encoding, limits) {
-                Ok(item) => Ok(News { topic, item, from: from(), skipped }),
-                Err(error) => Err(NewsError::Undecodable { from: from(), topic, problem: error.to_string() }),
-            })
+    told: impl FnOnce(Result<News<T>, NewsError>),
+) {
+    let Event::Item { topic, encoding, bytes, source } = event else {
+        if let Some(error) = amiss(skipped, from, &event) {
+            told(Err(error));
         }
+        return;
+    };
+    let before = if skipped.is_empty() { None } else { skipped.remove(from) };
+    match codec::decode_part(source, bytes, encoding, limits) {
+        Ok(item) => {
+            told(Ok(News { topic: topic.clone(), item, from: from.clone(), skipped: before.unwrap_or(0) }));
+        }
+        Err(error) => {
+            let (from, topic, problem) = (from.clone(), topic.clone(), error.to_string());
+            told(Err(NewsError::Undecodable { from, topic, problem }));
+        }
+    }
+}
+
+#[cold]
+fn amiss(
+    skipped: &mut HashMap<ServiceName, u64>,
+    from: &ServiceName,
+    event: &Event<'_>,
+) -> Option<NewsError> {
+    let from = from.clone();
+    match *event {
         Event::Gap(count, GapReason::Superseded) => {
-            *skipped.entry(from()).or_default() += count;
+            *skipped.entry(from).or_default() += count;
             None
         }
-        Event::Gap(count, GapReason::Overflow) => Some(Err(NewsError::Missed { from: from(), count })),
-        Event::Lost => Some(Err(NewsError::Lost { from: from() })),
+        Event::Gap(count, GapReason::Overflow) => Some(NewsError::Missed { from, count }),
+        Event::Lost => Some(NewsError::Lost { from }),
+        Event::Item { .. } => None,
     }
 }
 
@@ -362,10 +380,12 @@ impl<T: Wire> Stream for Subscription<T> {
         let Self { node, events, skipped, .. } = &mut *self;
         let limits = node.decode_limits();
         loop {
-            match ready!(events.poll_take(task, |from, event| tell(skipped, limits, from, event))) {
-                Some(Some(told)) => return Poll::Ready(Some(told)),
-                Some(None) => {}
-                None => return Poll::Ready(None),
+            let mut told = None;
+            let taken = events.poll_take(task, |from, event| {
+                tell(skipped, limits, from, event, |news| told = Some(news));
+            });
+            if ready!(taken).is_none() || told.is_some() {
+                return Poll::Ready(told);
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task;
 
 /// Batches that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
-const AHEAD: usize = 16;
+const AHEAD: usize = 2;
 
 /// What a subscriber gets.
 #[derive(Debug, PartialEq, Eq)]
@@ -176,7 +176,9 @@ impl Arrivals {
         task: &mut Context<'_>,
         take: impl FnOnce(&ServiceName, Event<'_>) -> T,
     ) -> Poll<Option<T>> {
-        loop {
+        // Taken alone, and not from frames that came together.
+        let alone;
+        let (from, event) = 'found: loop {
             while let Some((from, frames, at)) = &mut self.taking {
                 let mut rest = Frames::new(&frames[*at..]);
                 let Some((header, payload)) = rest.next() else { break };
@@ -187,17 +189,12 @@ impl Arrivals {
                             && let Some(topic) = known(&mut self.topic, topic)
                         {
                             let encoding = frame::encoding(header.flags, frame::BINCODE);
-                            return Poll::Ready(Some(take(
-                                from,
-                                Event::Item { topic, encoding, bytes, source: frames },
-                            )));
+                            break 'found (&*from, Event::Item { topic, encoding, bytes, source: frames });
                         }
                         broken(from);
                     }
                     Kind::Gap => match news::read_gap(payload) {
-                        Some((count, reason)) => {
-                            return Poll::Ready(Some(take(from, Event::Gap(count, reason))));
-                        }
+                        Some((count, reason)) => break 'found (&*from, Event::Gap(count, reason)),
                         None => broken(from),
                     },
                     // Nothing else belongs here, and nothing else is worth losing the news for.
@@ -215,16 +212,20 @@ impl Arrivals {
                         replaced.map_or((frames, 0), |replaced| (replaced.by, replaced.items));
                     let (from, ..) = self.taking.insert((from, newest, 0));
                     if items > 0 {
-                        let gap = Event::Gap(items, GapReason::Superseded);
-                        return Poll::Ready(Some(take(from, gap)));
+                        break (&*from, Event::Gap(items, GapReason::Superseded));
                     }
                 }
                 Waiting::Gap(count, reason) => {
-                    return Poll::Ready(Some(take(&from, Event::Gap(count, reason))));
+                    alone = from;
+                    break (&alone, Event::Gap(count, reason));
                 }
-                Waiting::Lost => return Poll::Ready(Some(take(&from, Event::Lost))),
+                Waiting::Lost => {
+                    alone = from;
+                    break (&alone, Event::Lost);
+                }
             }
-        }
+        };
+        Poll::Ready(Some(take(from, event)))
     }
 
     /// What has replaced the item in `frames`, where the newest only is wanted.

@@ -12,7 +12,7 @@ use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
 
 use crate::encoded::{Encoded, Retained};
-use crate::readers::{Readers, Room};
+use crate::readers::{Readers, Takers};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -50,6 +50,16 @@ struct Known {
     item: Option<&'static TypeInfo>,
     retains: bool,
     last: Retained,
+    /// Who takes items of the type published last, as of that version of the readers.
+    takers: Takers,
+    version: Option<u64>,
+}
+
+/// What became of an item.
+enum Published {
+    Now,
+    /// There is no room for it yet.
+    Later,
 }
 
 /// A topic as `describe` tells it.
@@ -92,6 +102,7 @@ impl Publisher {
         if let Ok(Some(known)) = state.topics.know(&topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
+            known.version = None;
         }
     }
 
@@ -101,9 +112,12 @@ impl Publisher {
     /// [`PublishFault`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
         let mut woken = Vec::new();
-        let published = self.publish_locked(&mut self.shared.lock(), topic, item, &mut woken);
+        let published = self.shared.lock().publish(&self.shared, topic, item, None, &mut woken);
         woken.into_iter().for_each(Waker::wake);
-        published
+        match published {
+            Ok(Published::Now | Published::Later) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
@@ -124,55 +138,16 @@ impl Publisher {
         topic: &str,
         item: &T,
     ) -> Poll<Result<(), PublishFault>> {
-        let mut state = self.shared.lock();
-        if !state.closed && state.readers.room(topic, task.waker()) == Room::None {
-            return Poll::Pending;
-        }
         let mut woken = Vec::new();
-        let published = self.publish_locked(&mut state, topic, item, &mut woken);
+        let mut state = self.shared.lock();
+        let published = state.publish(&self.shared, topic, item, Some(task.waker()), &mut woken);
         drop(state);
         woken.into_iter().for_each(Waker::wake);
-        Poll::Ready(published)
-    }
-
-    fn publish_locked<T: Wire>(
-        &self,
-        state: &mut State,
-        topic: &str,
-        item: &T,
-        woken: &mut Vec<Waker>,
-    ) -> Result<(), PublishFault> {
-        let State { readers, topics, encoded, closed } = state;
-        if *closed {
-            return Err(PublishFault::Closed);
+        match published {
+            Ok(Published::Now) => Poll::Ready(Ok(())),
+            Ok(Published::Later) => Poll::Pending,
+            Err(fault) => Poll::Ready(Err(fault)),
         }
-        let mut unknown;
-        let known = match topics.know(topic, self.shared.max_topics)? {
-            Some(known) => known,
-            None => {
-                unknown = Known::new(Topic::new(topic)?);
-                &mut unknown
-            }
-        };
-        let topic = &known.topic;
-        let info = match known.item.filter(|info| info.is::<T>()) {
-            Some(info) => info,
-            None => codec::type_info::<T>(),
-        };
-        let max = self.shared.max_bytes;
-        encoded.clear();
-        // Everything is encoded before anything is handed out, so that an error means that nobody has it.
-        for wanted in readers.fingerprints(topic) {
-            encoded.make(topic, item, agreed(info.fingerprint(), wanted), max)?;
-        }
-        if known.retains {
-            encoded.make(topic, item, Encoding::MessagePack, max)?;
-            encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
-            known.last = encoded.retain(info);
-        }
-        known.item = Some(info);
-        readers.append(topic, |fingerprint| encoded.frame(agreed(info.fingerprint(), fingerprint)), woken);
-        Ok(())
     }
 
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
@@ -267,9 +242,69 @@ impl Drop for Feed {
     }
 }
 
+impl State {
+    /// Publishes an item. With a waker, only if there is room for it at everybody; if not, that is called when there may be.
+    #[inline]
+    fn publish<T: Wire>(
+        &mut self,
+        shared: &Shared,
+        topic: &str,
+        item: &T,
+        waits: Option<&Waker>,
+        woken: &mut Vec<Waker>,
+    ) -> Result<Published, PublishFault> {
+        let Self { readers, topics, encoded, closed } = self;
+        if *closed {
+            return Err(PublishFault::Closed);
+        }
+        let mut unknown;
+        let known = match topics.know(topic, shared.max_topics)? {
+            Some(known) => known,
+            None => {
+                unknown = Known::new(Topic::new(topic)?);
+                &mut unknown
+            }
+        };
+        let info = known.find_takers::<T>(readers);
+        if let Some(publisher) = waits
+            && !readers.has_room(&known.takers, publisher)
+        {
+            return Ok(Published::Later);
+        }
+        let (topic, max) = (&known.topic, shared.max_bytes);
+        encoded.clear();
+        // Everything is encoded before anything is handed out, so that an error means that nobody has it.
+        for taker in &known.takers {
+            encoded.make(topic, item, taker.encoding, max)?;
+        }
+        if known.retains {
+            encoded.make(topic, item, Encoding::MessagePack, max)?;
+            encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
+            known.last = encoded.retain(info);
+        }
+        readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
+        Ok(Published::Now)
+    }
+}
+
 impl Known {
+    /// Finds out who takes items of type `T`, unless that is known.
+    #[inline]
+    fn find_takers<T: Wire>(&mut self, readers: &Readers) -> &'static TypeInfo {
+        let version = Some(readers.version());
+        match self.item {
+            Some(info) if info.is::<T>() && self.version == version => info,
+            _ => {
+                let info = codec::type_info::<T>();
+                self.takers = readers.takers(&self.topic, info.fingerprint());
+                (self.item, self.version) = (Some(info), version);
+                info
+            }
+        }
+    }
+
     fn new(topic: Topic) -> Self {
-        Self { topic, item: None, retains: false, last: Retained::default() }
+        Self { topic, item: None, retains: false, last: Retained::default(), takers: Takers::new(), version: None }
     }
 }
 

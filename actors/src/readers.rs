@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 use bytes::Bytes;
-use meshzero_proto::codec::Fingerprint;
+use meshzero_proto::catalogue::agreed;
+use meshzero_proto::codec::{Encoding, Fingerprint};
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Cursor, GapReason, Log, Newest, Next, Policy, Read, Subscribe};
 
@@ -21,6 +22,8 @@ pub(crate) struct Readers {
     shelves: Vec<Shelf>,
     readers: BTreeMap<u64, Reader>,
     next_id: u64,
+    /// Changes whenever [`Takers`] do.
+    version: u64,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
 }
@@ -52,11 +55,15 @@ enum Backlog {
     Newest(Newest),
 }
 
-/// Whether an item can be published without anybody missing an older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
-    Enough,
-    None,
+/// Who takes items of one topic and one type, as of one version of the readers.
+pub(crate) type Takers = Vec<Taker>;
+
+/// Readers who want an item alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taker {
+    shelf: usize,
+    /// How they want it.
+    pub(crate) encoding: Encoding,
 }
 
 impl Shelf {
@@ -90,6 +97,7 @@ impl Readers {
     pub(crate) fn join(&mut self, subscribe: &Subscribe, first: VecDeque<Bytes>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
+        self.version += 1;
         let key = (subscribe.prefix.clone(), subscribe.fingerprint);
         let index = match self.shelves.iter().position(|shelf| shelf.is(&key)) {
             Some(index) => index,
@@ -126,6 +134,7 @@ impl Readers {
     /// The subscriber is gone. Returns whom to wake.
     pub(crate) fn leave(&mut self, id: u64) -> Vec<Waker> {
         let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
+        self.version += 1;
         let Some(index) = self.shelves.iter().position(|shelf| shelf.is(&reader.shelf)) else {
             return Vec::new();
         };
@@ -152,7 +161,8 @@ impl Readers {
 
     /// All are gone, and all who wait are to be woken.
     pub(crate) fn close(&mut self) -> Vec<Waker> {
-        let readers = std::mem::take(self);
+        let version = self.version + 1;
+        let readers = std::mem::replace(self, Self { version, ..Self::default() });
         readers
             .waiting
             .into_iter()
@@ -160,35 +170,42 @@ impl Readers {
             .collect()
     }
 
-    /// The item types of those who want items of `topic`.
-    pub(crate) fn fingerprints<'a>(
-        &'a self,
-        topic: &'a Topic,
-    ) -> impl Iterator<Item = Option<Fingerprint>> + 'a {
-        self.shelves.iter().filter(|shelf| shelf.takes(topic)).map(|shelf| shelf.fingerprint)
+    /// Changes whenever [`Readers::takers`] may say something else.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
-    /// Whether an item of `topic` can be published without anybody missing an older one. If not, `publisher` is woken
-    /// when it may be.
-    pub(crate) fn room(&mut self, topic: &str, publisher: &Waker) -> Room {
-        if self.shelves.iter().any(|shelf| shelf.takes(topic) && shelf.is_full(1)) {
-            if !self.waiting.iter().any(|waker| waker.will_wake(publisher)) {
-                self.waiting.push(publisher.clone());
-            }
-            return Room::None;
+    /// Who takes items of `topic` whose type has this fingerprint.
+    pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Takers {
+        let takers = self.shelves.iter().enumerate().filter(|(_, shelf)| shelf.takes(topic));
+        let takers = takers.map(|(index, shelf)| {
+            let encoding = agreed(fingerprint, shelf.fingerprint);
+            Taker { shelf: index, encoding }
+        });
+        takers.collect()
+    }
+
+    /// Whether an item can be published without anybody missing an older one. If not, `publisher` is woken when it may be.
+    pub(crate) fn has_room(&mut self, takers: &Takers, publisher: &Waker) -> bool {
+        if takers.iter().all(|taker| !self.shelves[taker.shelf].is_full(1)) {
+            return true;
         }
-        Room::Enough
+        if !self.waiting.iter().any(|waker| waker.will_wake(publisher)) {
+            self.waiting.push(publisher.clone());
+        }
+        false
     }
 
-    /// Hands an item to all who want it, as the frame for their item type, and tells whom to wake.
+    /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
     pub(crate) fn append<'a>(
         &mut self,
+        takers: &Takers,
         topic: &Topic,
-        frame: impl Fn(Option<Fingerprint>) -> FrameRef<'a>,
+        frame: impl Fn(Encoding) -> FrameRef<'a>,
         woken: &mut Vec<Waker>,
     ) {
-        for shelf in self.shelves.iter_mut().filter(|shelf| shelf.takes(topic)) {
-            let frame = frame(shelf.fingerprint);
+        for taker in takers {
+            let (shelf, frame) = (&mut self.shelves[taker.shelf], frame(taker.encoding));
             if !shelf.log.is_idle() {
                 match frame {
                     FrameRef::Small(frame) => shelf.log.append(frame, shelf.most),

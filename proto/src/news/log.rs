@@ -97,6 +97,7 @@ impl Log {
         self.appended(length, keep);
     }
 
+    #[inline]
     fn appended(&mut self, length: usize, keep: u32) {
         self.end += length as u64;
         self.ends.push_back(self.end);
