@@ -52,14 +52,17 @@ impl Encoded {
         };
         if frame.shared.is_none() && frame.bytes.is_empty() {
             // Should the item's `Serialize` panic, half a frame is cleared away before the next item.
-            news::write_item(&mut frame.bytes, topic, |out| {
-                Ok(frame::flags(codec::encode_preferring(item, wanted, max, out)?))
-            })?;
+            write_item(&mut frame.bytes, topic, item, wanted, max)?;
             if news::Log::is_large(frame.bytes.len()) {
                 frame.shared = Some(Bytes::from(std::mem::take(&mut frame.bytes)));
             }
         }
         Ok(())
+    }
+
+    /// Whether it is large in one of the encodings in which it was made.
+    pub(crate) fn is_large(&self) -> bool {
+        self.bincode.shared.is_some() || self.message_pack.shared.is_some()
     }
 
     /// The item as a frame, as it was made for those who want it in this encoding.
@@ -86,6 +89,18 @@ impl Encoded {
             message_pack: kept(Encoding::MessagePack),
         }
     }
+}
+
+/// Appends an item as a frame, in the encoding that is wanted, or in MessagePack where bincode cannot hold it.
+#[inline(always)]
+pub(crate) fn write_item<T: Wire>(
+    out: &mut Vec<u8>,
+    topic: &Topic,
+    item: &T,
+    wanted: Encoding,
+    max: usize,
+) -> Result<(), EncodeError> {
+    news::write_item(out, topic, |out| Ok(frame::flags(codec::encode_preferring(item, wanted, max, out)?)))
 }
 
 impl Retained {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use meshzero_proto::codec;
+use meshzero_proto::frame::Whole;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
@@ -280,10 +281,9 @@ impl Outbox {
         }
         let batch = state.filling.batch();
         let before = batch.len();
-        let mut whole = Whole { batch, before, written: false };
-        let blobs = codec::beside(whole.batch, frame).map_err(PushError::Frame)?;
-        whole.written = true;
-        drop(whole);
+        let whole = Whole::begin(batch);
+        let blobs = codec::beside(whole.buffer, frame).map_err(PushError::Frame)?;
+        whole.end();
         let mut length = state.filling.batch().len();
         state.placed += (length - before) as u64;
         if !blobs.is_empty() {
@@ -377,21 +377,6 @@ impl State {
 /// The connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
-
-/// Cuts off half a frame, whether its encoding failed or panicked.
-struct Whole<'a> {
-    batch: &'a mut Vec<u8>,
-    before: usize,
-    written: bool,
-}
-
-impl Drop for Whole<'_> {
-    fn drop(&mut self) {
-        if !self.written {
-            self.batch.truncate(self.before);
-        }
-    }
-}
 
 /// One who waits, counted.
 #[derive(Debug)]

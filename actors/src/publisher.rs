@@ -9,9 +9,9 @@ use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::news::Subscribe;
+use meshzero_proto::news::{Log, Subscribe};
 
-use crate::encoded::{Encoded, Retained};
+use crate::encoded::{Encoded, Retained, write_item};
 use crate::readers::{Readers, Takers};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
@@ -50,6 +50,8 @@ struct Known {
     item: Option<&'static TypeInfo>,
     retains: bool,
     last: Retained,
+    /// Whether the item published last was large: then the next one may be as well.
+    is_large: bool,
     /// Who takes items of the type published last, as of that version of the readers.
     takers: Takers,
     version: Option<u64>,
@@ -272,11 +274,20 @@ impl State {
             return Ok(Published::Later);
         }
         let (topic, max) = (&known.topic, shared.max_bytes);
+        if !known.retains
+            && !known.is_large
+            && let Some((log, keep, wanted)) = readers.only_log(&known.takers)
+        {
+            let length = log.append_with(keep, |out| write_item(out, topic, item, wanted, max))?;
+            known.is_large = Log::is_large(length);
+            return Ok(Published::Now);
+        }
         encoded.clear();
         // Everything is encoded before anything is handed out, so that an error means that nobody has it.
         for taker in &known.takers {
             encoded.make(topic, item, taker.encoding, max)?;
         }
+        known.is_large = encoded.is_large();
         if known.retains {
             encoded.make(topic, item, Encoding::MessagePack, max)?;
             encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
@@ -304,7 +315,15 @@ impl Known {
     }
 
     fn new(topic: Topic) -> Self {
-        Self { topic, item: None, retains: false, last: Retained::default(), takers: Takers::new(), version: None }
+        Self {
+            topic,
+            item: None,
+            retains: false,
+            last: Retained::default(),
+            is_large: false,
+            takers: Takers::new(),
+            version: None,
+        }
     }
 }
 

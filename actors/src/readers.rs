@@ -196,6 +196,15 @@ impl Readers {
         false
     }
 
+    /// Where the frame of an item is written if only one log takes it, with how many items that keeps and in which encoding
+    /// they are.
+    #[inline]
+    pub(crate) fn only_log(&mut self, takers: &Takers) -> Option<(&mut Log, u32, Encoding)> {
+        let [Taker { shelf, encoding }] = takers[..] else { return None };
+        let shelf = &mut self.shelves[shelf];
+        (shelf.newest.is_empty() && shelf.asleep.is_empty()).then_some((&mut shelf.log, shelf.most, encoding))
+    }
+
     /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
     pub(crate) fn append<'a>(
         &mut self,

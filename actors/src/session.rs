@@ -26,7 +26,7 @@ const NEWS_AHEAD_BYTES: usize = 64 << 10;
 
 /// Bytes of messages that one connection brings before those that it brought earlier have been handled. The number of
 /// messages is bounded for the whole service; this bounds the memory of large ones.
-const AHEAD_BYTES: usize = 1 << 20;
+const AHEAD_BYTES: usize = 64 << 10;
 
 /// Why a session ended, when the peer did not just leave.
 #[derive(Debug, thiserror::Error)]

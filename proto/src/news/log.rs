@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::BACKLOG_BYTES;
+use crate::frame::Whole;
 
 /// A chunk of this length takes no more frames.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -83,10 +84,32 @@ impl Log {
     #[inline]
     pub fn append(&mut self, frame: &[u8], keep: u32) {
         self.open.extend_from_slice(frame);
-        if self.open.len() >= CHUNK_BYTES {
-            self.seal();
-        }
         self.appended(frame.len(), keep);
+    }
+
+    /// As [`Log::append`], with the frame that `write` appends to the buffer. When that fails, or panics, nothing is
+    /// appended. A large frame is moved once: it is better made elsewhere, for [`Log::append_shared`].
+    ///
+    /// Returns the frame's length.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    #[inline(always)]
+    pub fn append_with<E>(
+        &mut self,
+        keep: u32,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let frame = Whole::begin(&mut self.open);
+        write(frame.buffer)?;
+        let length = frame.end();
+        if Self::is_large(length) {
+            let frame = self.open.split_off(self.open.len() - length);
+            self.append_shared(frame.into(), keep);
+        } else {
+            self.appended(length, keep);
+        }
+        Ok(length)
     }
 
     /// As [`Log::append`], without copying the frame.
@@ -99,6 +122,9 @@ impl Log {
 
     #[inline]
     fn appended(&mut self, length: usize, keep: u32) {
+        if self.open.len() >= CHUNK_BYTES {
+            self.seal();
+        }
         self.end += length as u64;
         self.ends.push_back(self.end);
         let keep = (keep as usize).max(1);

@@ -91,6 +91,7 @@ pub const BACKLOG_BYTES: usize = 4 << 20;
 ///
 /// # Errors
 /// What `item` returns.
+#[inline(always)]
 pub fn write_item<E>(
     out: &mut Vec<u8>,
     topic: &Topic,
