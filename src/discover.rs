@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero_actors::call::deadline_in;
+use meshzero_actors::caller::deadline_in;
 use meshzero_actors::discovery::{Ask, List};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use meshzero_actors::NetMessage;
-use meshzero_actors::call::{Call, Caller, Fault};
+use meshzero_actors::call::Call;
+use meshzero_actors::caller::{Caller, Fault};
 use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::name::{InvalidName, TypeName};
@@ -77,6 +78,11 @@ impl<M: NetMessage> Request<M> {
         }
         self
     }
+
+    #[cold]
+    fn error(&self, fault: Fault) -> CallError {
+        CallError::new(&self.call.caller().route.target().to_string(), fault, self.call.timeout())
+    }
 }
 
 /// The name that messages of type `M` travel under if nothing else is said.
@@ -89,15 +95,15 @@ impl<M: NetMessage> Future for Request<M> {
 
     /// # Panics
     /// When it is polled after it has ended.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match self.invalid.take() {
-            Some(invalid) => Err(Fault::NotSent(invalid.to_string())),
-            None => ready!(Pin::new(&mut self.call).poll(task)),
-        };
-        let call = &self.call;
-        Poll::Ready(result.map_err(|fault| {
-            CallError::new(&call.caller().route.target().to_string(), fault, call.timeout())
-        }))
+        if let Some(invalid) = self.invalid.take() {
+            return Poll::Ready(Err(self.error(Fault::NotSent(invalid.to_string()))));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.call).poll(task)) {
+            Ok(reply) => Ok(reply),
+            Err(fault) => Err(self.error(fault)),
+        })
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use meshzero_actors::NetMessage;
-use meshzero_actors::call::{self, Caller, Fault};
+use meshzero_actors::call;
+use meshzero_actors::caller::{Caller, Fault, deadline_in};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::tell::{self, Untold};
@@ -227,7 +228,7 @@ impl ServiceRef {
         let this = self.clone();
         async move {
             let timeout = this.caller.node.limits().request_timeout;
-            call::describe(&this.caller, call::deadline_in(timeout))
+            call::describe(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, timeout))
         }

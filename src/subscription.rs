@@ -14,7 +14,7 @@ use actix::{Actor, AsyncContext, Message, Recipient, SpawnHandle, StreamHandler}
 use futures_core::Stream;
 use meshzero_actors::arrivals::Arrivals;
 use meshzero_actors::arrivals::Event;
-use meshzero_actors::call::deadline_in;
+use meshzero_actors::caller::deadline_in;
 use meshzero_actors::discovery::List;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::{Route, Target};

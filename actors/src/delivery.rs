@@ -7,11 +7,11 @@ use bytes::Bytes;
 use meshzero_proto::codec::Encoding;
 use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::refusal::Refusal;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answers::Answers;
 use crate::due::Due;
 use crate::inbound::Inbound;
+use crate::quota::Taken;
 
 /// Bytes of a request before its message: the time that remains for it.
 const WITHIN_BYTES: usize = 4;
@@ -27,9 +27,9 @@ pub struct Delivery {
     has_requests: bool,
     arrived: Instant,
     answers: Arc<Answers>,
-    permit: OwnedSemaphorePermit,
-    /// Room for so many bytes on their way from the connection to the service, given back when all are handled.
-    _room: Arc<OwnedSemaphorePermit>,
+    places: Taken,
+    /// Room for these bytes on their way from the connection to the service.
+    room: Arc<Taken>,
 }
 
 /// Whether a frame carries a message for a handler.
@@ -45,17 +45,17 @@ pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
 }
 
 impl Delivery {
-    /// The messages in `frames`, as many as there are permits.
+    /// The messages in `frames`, as many as there are places.
     pub(crate) fn new(
         frames: Bytes,
         arrived: Instant,
         has_requests: bool,
         answers: Arc<Answers>,
-        permit: OwnedSemaphorePermit,
-        room: &Arc<OwnedSemaphorePermit>,
+        places: Taken,
+        room: &Arc<Taken>,
     ) -> Self {
-        let (left, _room) = (permit.num_permits(), Arc::clone(room));
-        Self { frames, at: 0, left, has_requests, arrived, answers, permit, _room }
+        let (left, room) = (places.count(), Arc::clone(room));
+        Self { frames, at: 0, left, has_requests, arrived, answers, places, room }
     }
 
     /// Whether some of the messages have deadlines and want answers.
@@ -106,7 +106,7 @@ impl Delivery {
                 encoding: frame::encoding(header.flags, frame::BINCODE),
                 due: due.map(|id| Due::new(&self.answers, id, preferred, out)),
                 deadline,
-                place: Place::Shared(&mut self.permit),
+                place: Place::Shared(&mut self.places, &self.room),
                 after: self.left,
                 source: &self.frames,
             });
@@ -156,9 +156,9 @@ impl Delivery {
     }
 
     /// Takes the places of the messages that have been taken out and did not keep their own.
-    pub(crate) fn places(&mut self) -> Option<OwnedSemaphorePermit> {
-        let taken_out = self.permit.num_permits().saturating_sub(self.left);
-        self.permit.split(taken_out)
+    pub(crate) fn places(&mut self) -> Option<Taken> {
+        let taken_out = self.places.count().saturating_sub(self.left);
+        self.places.split(taken_out)
     }
 }
 
@@ -203,26 +203,42 @@ pub struct Arrived<'a> {
 /// A message's place among the service's unfinished messages.
 pub enum Place<'a> {
     /// Given back together with those of the messages that arrived with it.
-    Shared(&'a mut OwnedSemaphorePermit),
+    Shared(&'a mut Taken, &'a Arc<Taken>),
     /// Its own.
-    Own(OwnedSemaphorePermit),
+    Own(Taken),
+}
+
+/// Places of messages that are finished later.
+pub(crate) struct Kept {
+    _places: Taken,
+    /// Room for the bytes of all that arrived together.
+    _room: Option<Arc<Taken>>,
+}
+
+impl From<Taken> for Kept {
+    fn from(places: Taken) -> Self {
+        Self { _places: places, _room: None }
+    }
 }
 
 impl Place<'_> {
     /// The place of a message that is finished later.
-    pub(crate) fn keep(self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn keep(self) -> Option<Taken> {
         match self {
-            Self::Shared(permits) => permits.split(1),
-            Self::Own(permit) => Some(permit),
+            Self::Shared(places, _) => places.split(1),
+            Self::Own(place) => Some(place),
         }
     }
 
-    /// The place of this message, and those of all that arrived before it and did not keep their own. `after` come
-    /// after it.
-    pub(crate) fn keep_all(self, after: usize) -> Option<OwnedSemaphorePermit> {
+    /// The place of this message, and those of all that arrived before it and did not keep their own, with the room for
+    /// their bytes. `after` come after it.
+    pub(crate) fn keep_all(self, after: usize) -> Option<Kept> {
         match self {
-            Self::Shared(permits) => permits.split(permits.num_permits().saturating_sub(after)),
-            Self::Own(permit) => Some(permit),
+            Self::Shared(places, room) => {
+                let places = places.split(places.count().saturating_sub(after))?;
+                Some(Kept { _places: places, _room: Some(Arc::clone(room)) })
+            }
+            Self::Own(place) => Some(place.into()),
         }
     }
 }
@@ -231,9 +247,9 @@ impl<'a> Arrived<'a> {
     /// A message that arrived alone, for the handler `slot`.
     /// `payload` has been taken out of `inbound`.
     pub(crate) fn alone(slot: usize, payload: &'a Bytes, inbound: Inbound) -> Self {
-        let Inbound { encoding, reply, deadline, permit, .. } = inbound;
+        let Inbound { encoding, reply, deadline, place, .. } = inbound;
         let due = reply.map(Due::from);
-        Self { slot, payload, encoding, due, deadline, place: Place::Own(permit), after: 0, source: payload }
+        Self { slot, payload, encoding, due, deadline, place: Place::Own(place), after: 0, source: payload }
     }
 
     /// The message to be kept, whatever becomes of those that arrived with it.
@@ -243,7 +259,7 @@ impl<'a> Arrived<'a> {
             encoding: self.encoding,
             reply: self.due.and_then(Due::later),
             deadline: self.deadline,
-            permit: self.place.keep()?,
+            place: self.place.keep()?,
         })
     }
 }

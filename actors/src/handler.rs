@@ -14,13 +14,14 @@ use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use crate::delivery::{Arrived, Place};
+use crate::delivery::{Arrived, Kept, Place};
 use crate::due::Due;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::{Inbox, Job};
 use crate::message::NetMessage;
+use crate::quota::Taken;
 use crate::run::Run;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
@@ -65,7 +66,7 @@ pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>);
 pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
 
 /// A decoded message, see [`Hold`].
-pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<OwnedSemaphorePermit>)>;
+pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>)>;
 
 /// What is known of a message before it is decoded.
 pub(crate) struct Known<'a> {
@@ -103,7 +104,7 @@ pub struct Entering<M: NetMessage> {
     /// Where the handler's result goes; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// The tell's place among the service's unfinished messages. A caller that waits holds its own.
-    pub permit: Option<OwnedSemaphorePermit>,
+    pub place: Option<Taken>,
 }
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
@@ -223,10 +224,10 @@ where
         }
         Handled::Future(future) => answer_later(due, place, future),
         Handled::ActorFuture(future) => {
-            let (reply, permit) = (due.and_then(Due::later), place.keep());
+            let (reply, place) = (due.and_then(Due::later), place.keep());
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
-                drop(permit);
+                drop(place);
             });
             context.spawn(answered);
         }
@@ -238,12 +239,12 @@ where
             }
             Err(oneshot::error::TryRecvError::Closed) => drop(due),
             Err(oneshot::error::TryRecvError::Empty) => {
-                let (reply, permit) = (due.and_then(Due::later), place.keep());
+                let (reply, place) = (due.and_then(Due::later), place.keep());
                 actix::spawn(async move {
                     if let Ok(result) = told.await {
                         answer(reply, &result);
                     }
-                    drop(permit);
+                    drop(place);
                 });
             }
         },
@@ -251,10 +252,10 @@ where
 }
 
 fn answer_later<R: codec::Wire>(due: Option<Due<'_>>, place: Place<'_>, future: ResponseFuture<R>) {
-    let (reply, permit) = (due.and_then(Due::later), place.keep());
+    let (reply, place) = (due.and_then(Due::later), place.keep());
     actix::spawn(async move {
         answer(reply, &future.await);
-        drop(permit);
+        drop(place);
     });
 }
 
@@ -313,11 +314,11 @@ where
         Err(error) => return undecodable(&error, due, known),
     };
     match due {
-        Some(due) => enter(addr, message, due.later(), place.keep()),
+        Some(due) => enter(addr, message, due.later(), place.keep().map(Kept::from)),
         None => match place {
             // Given back with that of the last tell that arrived with it, which the actor handles later.
-            Place::Shared(_) => addr.do_send(message),
-            Place::Own(permit) => enter(addr, message, None, Some(permit)),
+            Place::Shared(..) => addr.do_send(message),
+            Place::Own(place) => enter(addr, message, None, Some(Kept::from(place))),
         },
     }
 }
@@ -333,7 +334,7 @@ where
 }
 
 /// Sends a message through the mailbox, and sees to its reply and its places when it has been handled.
-fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, places: Option<OwnedSemaphorePermit>)
+fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, places: Option<Kept>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
@@ -376,13 +377,13 @@ where
 {
     let inbox = Arc::clone(inbox);
     let enter = move |message: M, entering: Entering<M>| {
-        let Entering { reply, permit } = entering;
+        let Entering { reply, place } = entering;
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
             if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
                 <A as Handler<M>>::handle(actor, message, context).handle(context, reply);
             }
-            drop(permit);
+            drop(place);
         };
         inbox.push(Job::Local(Box::new(job)));
     };

@@ -17,9 +17,9 @@ use meshzero_proto::name::TypeName;
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::handler::{Calls, Known, Registration};
-use crate::run::Run;
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
+use crate::run::Run;
 use crate::service::Entry;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
@@ -236,7 +236,9 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
-                Some((name, calls)) => (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits }),
+                Some((name, calls)) => {
+                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits })
+                }
                 None => while run.next().is_some() {},
             }
         }

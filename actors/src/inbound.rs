@@ -7,10 +7,11 @@ use bytes::Bytes;
 use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::refusal::Refusal;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::answers::{self, Answers};
 use crate::payload::Payload;
+use crate::quota::Taken;
 
 /// A message that waits for its handler, still encoded.
 pub struct Inbound {
@@ -23,7 +24,7 @@ pub struct Inbound {
     /// When it is no use handling it any more.
     pub deadline: Option<Instant>,
     /// One place among the service's unfinished messages, given back when it is finished.
-    pub permit: OwnedSemaphorePermit,
+    pub place: Taken,
 }
 
 impl Inbound {

@@ -33,6 +33,8 @@ pub(crate) struct Inbox<A: Actor> {
 struct State<A: Actor> {
     jobs: VecDeque<Job<A>>,
     waker: Option<Waker>,
+    /// Whether it waits to be called.
+    is_asleep: bool,
 }
 
 /// What an inbox has for the actor.
@@ -47,28 +49,34 @@ pub(crate) enum Next<A: Actor> {
     Closed,
 }
 
+impl<A: Actor> State<A> {
+    /// Wakes the actor's driver if it sleeps. It is an actix context's, whose waking does nothing but schedule it.
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.is_asleep)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
 impl<A: Actor> Inbox<A> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { jobs: VecDeque::new(), waker: None }),
+            state: Mutex::new(State { jobs: VecDeque::new(), waker: None, is_asleep: false }),
             closed: AtomicBool::new(false),
         }
     }
 
     /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
     pub(crate) fn push(&self, job: Job<A>) {
-        let waker = {
-            let mut state = self.lock();
-            if self.is_closed() {
-                drop(state);
-                return drop(job);
-            }
-            state.jobs.push_back(job);
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+        let mut state = self.lock();
+        if self.is_closed() {
+            drop(state);
+            return drop(job);
         }
+        state.jobs.push_back(job);
+        state.wake();
     }
 
     /// Takes the next message, or leaves `waker` to be called when there is one.
@@ -86,19 +94,15 @@ impl<A: Actor> Inbox<A> {
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
+        state.is_asleep = true;
         job.map_or(Next::Empty, Next::Last)
     }
 
     /// Takes no more messages. Those that wait are still handled.
     pub(crate) fn close(&self) {
-        let waker = {
-            let mut state = self.lock();
-            self.closed.store(true, Ordering::Release);
-            state.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let mut state = self.lock();
+        self.closed.store(true, Ordering::Release);
+        state.wake();
     }
 
     /// Drops what waits, when no actor will take it any more.

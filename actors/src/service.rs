@@ -7,7 +7,6 @@ use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::delivery::Delivery;
 use crate::ending::Ending;
@@ -16,6 +15,7 @@ use crate::home::Home;
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
+use crate::quota::{Quota, Taken};
 use crate::traffic::Carrying;
 
 /// The way into an actor of any type.
@@ -78,13 +78,21 @@ pub struct Service {
     pub(crate) catalogue: Catalogue,
     pub(crate) messages: Vec<MessageInfo>,
     entry: Arc<dyn Entry>,
-    doors: Vec<AnyDoor>,
-    permits: Arc<Semaphore>,
+    doors: Vec<NamedDoor>,
+    places: Arc<Quota>,
     ending: Ending,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
     pub(crate) home: Home,
+}
+
+/// The entrance for callers in this process to the handler of one message type.
+struct NamedDoor {
+    door: AnyDoor,
+    name: TypeName,
+    /// Whether that is the type's own name.
+    has_own_name: bool,
 }
 
 impl Service {
@@ -97,7 +105,13 @@ impl Service {
         entrance: Entrance,
     ) -> Self {
         let Entrance { entry, doors, home } = entrance;
-        let permits = Arc::new(Semaphore::new(carrying.limits.mailbox));
+        let doors = doors.into_iter().zip(&messages).map(|(door, info)| NamedDoor {
+            door,
+            name: info.name.clone(),
+            has_own_name: *info.name == *info.message.name(),
+        });
+        let doors = doors.collect();
+        let places = Quota::new(carrying.limits.mailbox);
         Self {
             identity,
             publisher,
@@ -105,7 +119,7 @@ impl Service {
             messages,
             entry,
             doors,
-            permits,
+            places,
             ending: Ending::default(),
             carrying,
             home,
@@ -132,48 +146,36 @@ impl Service {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+    pub async fn place(&self) -> Option<Taken> {
+        self.places.take(1).await
     }
 
-    /// Waits for a place among the unfinished messages as [`Service::permit`] does, and takes as many more as are free at
-    /// once, `wanted` in all at most.
+    /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
-    pub async fn permits(&self, wanted: usize) -> Option<OwnedSemaphorePermit> {
-        let at_once = |wanted| {
-            Arc::clone(&self.permits).try_acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX)).ok()
-        };
-        if let Some(permits) = at_once(wanted) {
-            return Some(permits);
-        }
-        let mut permits = self.permit().await?;
-        let free = self.permits.available_permits().min(wanted.saturating_sub(1));
-        if let Some(more) = at_once(free) {
-            permits.merge(more);
-        }
-        Some(permits)
+    pub async fn places(&self, wanted: usize) -> Option<Taken> {
+        self.places.take(wanted).await
     }
 
-    /// A place among the unfinished messages, if one is free.
-    pub fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
+    /// A place among the unfinished messages, if one is free and nobody waits for it.
+    #[inline]
+    pub fn try_place(&self) -> Option<Taken> {
+        self.places.try_take()
     }
 
     /// How many messages are unfinished.
     pub fn unfinished(&self) -> usize {
-        self.limits().mailbox.saturating_sub(self.permits.available_permits())
+        self.places.taken()
     }
 
     /// The entrance for messages of type `M` that are known as `name`, or by the type's own name, if the service has one.
     pub fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&Door<M>> {
-        let mut doors = self.messages.iter().zip(&self.doors);
-        doors.find_map(|(info, door)| {
-            let door = door.downcast_ref()?;
+        self.doors.iter().find_map(|named| {
+            let door = named.door.downcast_ref()?;
             let is_meant = match name {
-                Some(name) => info.name == *name,
-                None => *info.name == *info.message.name(),
+                Some(name) => named.name == *name,
+                None => named.has_own_name,
             };
             is_meant.then_some(door)
         })
@@ -199,16 +201,14 @@ impl Service {
     /// # Cancel safety
     /// Dropping the future lets the others go on.
     pub async fn drained(&self) {
-        let all = u32::try_from(self.limits().mailbox).unwrap_or(u32::MAX);
-        // A closed service has nothing to wait for.
-        let _ = self.permits.acquire_many(all).await;
+        self.places.all_free().await;
     }
 
     /// Takes no more messages and publishes nothing more.
     pub fn close(&self) {
         self.entry.close();
         self.publisher.close();
-        self.permits.close();
+        self.places.close();
         self.ending.tell();
     }
 

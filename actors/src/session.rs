@@ -10,7 +10,6 @@ use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::news::Subscribe;
 use meshzero_proto::refusal::Refusal;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
 use crate::delivery::{self, Delivery};
@@ -18,14 +17,15 @@ use crate::describe;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
 use crate::publisher::Feed;
+use crate::quota::Quota;
 use crate::service::Service;
 
 /// News wait in the subscriber's backlog, where they can be dropped or replaced, until fewer bytes than this wait
 /// for the socket.
 const NEWS_AHEAD_BYTES: usize = 64 << 10;
 
-/// Bytes of messages that one connection brings before those that it brought earlier have been handled. The number of
-/// messages is bounded for the whole service; this bounds the memory of large ones.
+/// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
+/// of messages is bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
 
 /// Why a session ended, when the peer did not just leave.
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
     let session = Session {
         answers: Arc::new(Answers::new(Arc::clone(&outbox), service.limits().requests_in_flight, max_reply)),
         incoming: Incoming::new(reader, service.limits().message_bytes, &carrying),
-        ahead: Arc::new(Semaphore::new(AHEAD_BYTES)),
+        ahead: Quota::new(AHEAD_BYTES),
         outbox,
         service,
     };
@@ -94,7 +94,7 @@ struct Session {
     answers: Arc<Answers>,
     incoming: Incoming,
     /// Room for bytes that have not been handled.
-    ahead: Arc<Semaphore>,
+    ahead: Arc<Quota>,
 }
 
 impl Session {
@@ -168,21 +168,17 @@ impl Session {
     /// sender feels it.
     async fn deliver(&self, mut frames: Bytes, found: Found, arrived: Instant) {
         let Found { mut messages, has_requests } = found;
-        let bytes = u32::try_from(frames.len().min(AHEAD_BYTES)).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        let Ok(room) = Arc::clone(&self.ahead).acquire_many_owned(bytes).await.map(Arc::new) else { return };
+        // It is never closed.
+        let Some(room) = self.ahead.take(frames.len()).await.map(Arc::new) else { return };
         while messages > 0 {
-            let Some(permit) = self.service.permits(messages).await else {
+            let Some(places) = self.service.places(messages).await else {
                 return delivery::refuse_all(&frames, &self.answers);
             };
-            messages -= permit.num_permits();
-            let rest = if messages == 0 {
-                Bytes::new()
-            } else {
-                frames.split_off(end(&frames, permit.num_permits()))
-            };
+            messages -= places.count();
+            let rest =
+                if messages == 0 { Bytes::new() } else { frames.split_off(end(&frames, places.count())) };
             let answers = Arc::clone(&self.answers);
-            self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, permit, &room));
+            self.service.deliver(Delivery::new(frames, arrived, has_requests, answers, places, &room));
             frames = rest;
         }
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use crate::call::{self, Caller, Fault};
+use crate::attempt;
+use crate::caller::{Caller, Fault, deadline_in};
 use crate::handler::{Door, Entering};
 use crate::link::Unsent;
 use crate::message::NetMessage;
 use crate::outward::Outward;
+use crate::quota::Taken;
 use crate::route::Member;
 use crate::service::Service;
 
@@ -70,7 +70,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             }
             (State::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
-                let (caller, deadline) = (Arc::clone(self.caller), call::deadline_in(self.timeout));
+                let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 self.state = State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
             }
             (State::Told, _) => {
@@ -100,10 +100,10 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             }
             (Some(Member::Local(service, _)), _) => {
                 if let Some(Door::Inbox(enter)) = service.door::<M>(None)
-                    && let Some(permit) = service.try_permit()
+                    && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    enter(message, Entering { reply: None, permit: Some(permit) });
+                    enter(message, Entering { reply: None, place: Some(place) });
                     return Begun::Told;
                 }
                 Begun::NotYet
@@ -130,9 +130,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let begun = match &mut this.state {
-            State::New(message) => {
-                Some(this.caller.route.with_pick(|member| Self::begin(message, member)))
-            }
+            State::New(message) => Some(this.caller.route.with_pick(|member| Self::begin(message, member))),
             _ => None,
         };
         if let Some(Begun::Told) = begun {
@@ -146,7 +144,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
 async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Instant>) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
     loop {
-        let member = call::instance(caller, &mut alarm).await?;
+        let member = attempt::instance(caller, &mut alarm).await?;
         match member {
             Member::Remote(link, _) => {
                 let turn = tokio::select! {
@@ -158,19 +156,19 @@ async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Insta
                 match link.tell(turn, outward) {
                     Ok(_) => return Ok(()),
                     Err(Unsent::Closed) => {}
-                    Err(unsent) => return Err(call::why::<M>(unsent, &link, None)),
+                    Err(unsent) => return Err(attempt::why::<M>(unsent, &link, None)),
                 }
             }
             Member::Local(service, _) => {
-                let permit = tokio::select! {
-                    permit = service.permit() => permit,
+                let place = tokio::select! {
+                    place = service.place() => place,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
-                // Without a permit the service has closed meanwhile.
-                let Some(permit) = permit else { continue };
-                return match tell_here(&service, message, permit) {
+                // Without a place the service has closed meanwhile.
+                let Some(place) = place else { continue };
+                return match tell_here(&service, message, place) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
                     Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
@@ -205,30 +203,26 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold
                 Ok(_) => Ok(()),
                 Err(Unsent::Closed) => Err(Untold::Nobody(message)),
                 Err(Unsent::Full) => Err(Untold::Full(message)),
-                Err(unsent) => Err(Untold::Fault(call::why::<M>(unsent, &link, None))),
+                Err(unsent) => Err(Untold::Fault(attempt::why::<M>(unsent, &link, None))),
             }
         }
-        Some(Member::Local(service, _)) => match service.try_permit() {
-            Some(permit) => tell_here(&service, message, permit),
+        Some(Member::Local(service, _)) => match service.try_place() {
+            Some(place) => tell_here(&service, message, place),
             None => Err(Untold::Full(message)),
         },
     }
 }
 
-fn tell_here<M: NetMessage>(
-    service: &Arc<Service>,
-    message: M,
-    permit: OwnedSemaphorePermit,
-) -> Result<(), Untold<M>> {
+fn tell_here<M: NetMessage>(service: &Arc<Service>, message: M, place: Taken) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(enter)) => {
-            enter(message, Entering { reply: None, permit: Some(permit) });
+            enter(message, Entering { reply: None, place: Some(place) });
             Ok(())
         }
         Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
             actix::prelude::SendError::Full(message) => Untold::Full(message),
             actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
         }),
-        None => call::enter_encoded(service, None, &message, None, permit).map_err(Untold::Fault),
+        None => attempt::enter_encoded(service, None, &message, None, place).map_err(Untold::Fault),
     }
 }

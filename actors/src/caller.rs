@@ -1,0 +1,65 @@
+//! Who calls, and what comes of a call.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshzero_proto::calls::Fate;
+use meshzero_proto::codec::{DecodeError, DecodeLimits, EncodeError};
+use meshzero_proto::refusal::Refusal;
+
+use crate::inbound::Outcome;
+use crate::link::Ended;
+use crate::message::NetMessage;
+use crate::node::Node;
+use crate::route::Route;
+
+/// Why a call has no reply.
+#[derive(Debug)]
+pub enum Fault {
+    /// The message did not leave, or was not handled for certain.
+    NotSent(String),
+    /// The deadline passed. The message may have been handled, or may still be.
+    TimedOut,
+    /// The connection or the process ended meanwhile. The message may have been handled.
+    Lost,
+    /// The service answered that it will not.
+    Refused(Refusal),
+    /// The message cannot be encoded.
+    Encode(EncodeError),
+    /// The reply does not decode.
+    Decode(DecodeError),
+}
+
+/// Who calls: a node, by a route.
+pub struct Caller {
+    /// The node.
+    pub node: Arc<Node>,
+    /// Whom it calls.
+    pub route: Arc<Route>,
+}
+
+/// The deadline of a call that may take `timeout` from now; none where it would lie beyond what a clock can tell.
+pub fn deadline_in(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+/// The reply that a call ended in, or why there is none.
+pub(crate) fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Result<M::Result, Fault> {
+    match ended {
+        Ended::Answered(outcome) => decode::<M>(outcome, limits),
+        Ended::TimedOut => Err(Fault::TimedOut),
+        Ended::Lost(Fate::Unknown) => Err(Fault::Lost),
+        Ended::Lost(Fate::NotSent) => Err(Fault::NotSent("the connection ended before it left".into())),
+    }
+}
+
+/// The reply that came.
+pub(crate) fn decode<M: NetMessage>(outcome: Outcome, limits: &DecodeLimits) -> Result<M::Result, Fault> {
+    match outcome {
+        Outcome::Reply(encoding, bytes) => bytes.decode(encoding, limits).map_err(Fault::Decode),
+        Outcome::Refused(Refusal::Expired) => {
+            Err(Fault::NotSent("the deadline passed while it waited".into()))
+        }
+        Outcome::Refused(refusal) => Err(Fault::Refused(refusal)),
+    }
+}

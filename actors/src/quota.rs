@@ -1,0 +1,267 @@
+//! A quota: of something there is only so much at a time, such as places for the unfinished messages of a service.
+//!
+//! A counter of its own and not tokio's semaphore, which takes a lock for every place that is given back: half the price of
+//! a call within one process that is not the call's own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// How much there is, in places, and how many of them are free.
+#[derive(Debug)]
+pub struct Quota {
+    all: usize,
+    free: AtomicUsize,
+    closed: AtomicBool,
+    /// How many wait: nobody may overtake them, and they are told of places that are given back.
+    waiting: AtomicUsize,
+    /// Held by whoever waits at the front, so that those who wait are served in order.
+    front: tokio::sync::Mutex<()>,
+    freed: Notify,
+}
+
+/// Places that are taken. They are given back when this is dropped.
+#[derive(Debug)]
+pub struct Taken {
+    quota: Arc<Quota>,
+    count: usize,
+}
+
+impl Quota {
+    /// So many free places.
+    pub fn new(all: usize) -> Arc<Self> {
+        Arc::new(Self {
+            all,
+            free: AtomicUsize::new(all),
+            closed: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            front: tokio::sync::Mutex::default(),
+            freed: Notify::new(),
+        })
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.all - self.free.load(Ordering::Acquire).min(self.all)
+    }
+
+    /// One place, if one is free and nobody waits for it.
+    #[inline]
+    pub fn try_take(self: &Arc<Self>) -> Option<Taken> {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        self.take_up_to(1)
+    }
+
+    /// As many places as are wanted and free, behind those who waited before: one at least, if one is wanted. `None` when
+    /// there will be no more.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn take(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+        if self.waiting.load(Ordering::SeqCst) == 0
+            && let Some(taken) = self.take_up_to(wanted)
+        {
+            return Some(taken);
+        }
+        let _waiting = Waiting::new(self);
+        let _front = self.front.lock().await;
+        self.until(|| self.take_up_to(wanted)).await
+    }
+
+    /// Waits until all places are free, behind those who waited before and in front of those who come later, or until there
+    /// will be no more.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn all_free(&self) {
+        let _waiting = Waiting::new(self);
+        let _front = self.front.lock().await;
+        let is_free = || (self.free.load(Ordering::SeqCst) >= self.all).then_some(());
+        // Closed, there is nothing to wait for.
+        let _ = self.until(is_free).await;
+    }
+
+    /// Gives no more places, and ends all waiting.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.freed.notify_waiters();
+    }
+
+    /// What `look` finds, as soon as it finds something; `None` when the places are closed.
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
+        loop {
+            let freed = self.freed.notified();
+            if self.closed.load(Ordering::SeqCst) {
+                return None;
+            }
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            freed.await;
+        }
+    }
+
+    #[inline]
+    fn take_up_to(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+        if self.closed.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut free = self.free.load(Ordering::SeqCst);
+        loop {
+            let count = wanted.min(free);
+            if count == 0 {
+                return None;
+            }
+            match self.free.compare_exchange_weak(free, free - count, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return Some(Taken { quota: Arc::clone(self), count }),
+                Err(now) => free = now,
+            }
+        }
+    }
+}
+
+impl Taken {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Takes so many of them, if there are as many and it is one at least.
+    pub fn split(&mut self, count: usize) -> Option<Self> {
+        if count == 0 || count > self.count {
+            return None;
+        }
+        self.count -= count;
+        Some(Self { quota: Arc::clone(&self.quota), count })
+    }
+}
+
+impl Drop for Taken {
+    #[inline]
+    fn drop(&mut self) {
+        if self.count == 0 {
+            return;
+        }
+        let quota = &*self.quota;
+        // Whoever waits says so before looking for free places, and here they are free before it is asked who waits: one
+        // of both sees the other, because the order of all these accesses is the same for every thread.
+        quota.free.fetch_add(self.count, Ordering::SeqCst);
+        if quota.waiting.load(Ordering::SeqCst) > 0 {
+            quota.freed.notify_waiters();
+        }
+    }
+}
+
+/// One who waits, counted.
+struct Waiting<'a> {
+    quota: &'a Quota,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(quota: &'a Quota) -> Self {
+        quota.waiting.fetch_add(1, Ordering::SeqCst);
+        Self { quota }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.quota.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn places_are_taken_split_and_given_back() {
+        let places = Quota::new(4);
+        let mut taken = places.take(3).await.expect("they are free");
+        assert_eq!((taken.count(), places.taken()), (3, 3));
+        let one = taken.split(1).expect("three can be split");
+        assert!(taken.split(3).is_none() && taken.split(0).is_none());
+        let rest = places.take(5).await.expect("one is free");
+        assert_eq!((rest.count(), places.try_take().is_none()), (1, true));
+        drop((one, rest));
+        assert_eq!(places.taken(), 2);
+        drop(taken);
+        places.all_free().await;
+        assert_eq!(places.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+        let places = Quota::new(1);
+        let taken = places.try_take().expect("it is free");
+        let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
+        let mut waiting = Vec::new();
+        for number in 0..3 {
+            let (places, order) = (Arc::clone(&places), order.clone());
+            waiting.push(tokio::spawn(async move {
+                let taken = places.take(1).await;
+                order.send(number).expect("the test listens");
+                drop(taken);
+            }));
+            // On this one thread the task waits in the queue before the next is made.
+            tokio::task::yield_now().await;
+        }
+        drop(taken);
+        assert!(places.try_take().is_none(), "three wait already");
+        for number in 0..3 {
+            assert_eq!(came.recv().await, Some(number));
+        }
+        for ended in waiting {
+            ended.await.expect("no panic");
+        }
+        assert!(places.try_take().is_some());
+    }
+
+    #[tokio::test]
+    async fn closing_ends_all_waiting() {
+        let places = Quota::new(1);
+        let _taken = places.try_take().expect("it is free");
+        let (one, all) = (Arc::clone(&places), Arc::clone(&places));
+        let one = tokio::spawn(async move { one.take(1).await.is_none() });
+        let all = tokio::spawn(async move { all.all_free().await });
+        tokio::task::yield_now().await;
+        places.close();
+        assert!(one.await.expect("no panic"));
+        all.await.expect("no panic");
+        assert!(places.take(1).await.is_none() && places.try_take().is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_more_are_taken_than_there_are_and_nobody_waits_for_ever() {
+        let places = Quota::new(3);
+        let inside = Arc::new(AtomicU64::new(0));
+        let mut tasks = Vec::new();
+        for _ in 0..8 {
+            let (places, inside) = (Arc::clone(&places), Arc::clone(&inside));
+            tasks.push(tokio::spawn(async move {
+                for round in 0..2_000 {
+                    let taken = match places.try_take() {
+                        Some(taken) => taken,
+                        None => places.take(1 + round % 2).await.expect("open"),
+                    };
+                    let count = taken.count() as u64;
+                    assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 3);
+                    inside.fetch_sub(count, Ordering::SeqCst);
+                    drop(taken);
+                }
+            }));
+        }
+        for task in tasks {
+            tokio::time::timeout(std::time::Duration::from_secs(60), task)
+                .await
+                .expect("they end")
+                .expect("no panic");
+        }
+        assert_eq!(places.taken(), 0);
+    }
+}
