@@ -21,8 +21,12 @@ use crate::traffic::{Carrying, Meter};
 /// less than half the throughput, and more gains nothing.
 const FLUSH_BYTES: usize = 256 << 10;
 
+/// The same where large payloads lie beside the batch, which takes no more cache for them. Measured: one system call of this
+/// length moves nearly twice as many bytes a second as three of a third, and one of twice as much fewer again.
+const FLUSH_SHARED_BYTES: usize = 640 << 10;
+
 /// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
-const AHEAD_BYTES: usize = 1 << 20;
+const AHEAD_BYTES: usize = 2 << 20;
 
 /// The outgoing half of a connection, shared by all who send on it.
 #[derive(Debug)]
@@ -284,16 +288,17 @@ impl Outbox {
         let whole = Whole::begin(batch);
         let blobs = codec::beside(whole.buffer, frame).map_err(PushError::Frame)?;
         whole.end();
-        let mut length = state.filling.batch().len();
+        let length = state.filling.batch().len();
+        let mut is_full = length >= FLUSH_BYTES;
         state.placed += (length - before) as u64;
         if !blobs.is_empty() {
             let beside: usize = blobs.iter().map(|blob| blob.bytes.len()).sum();
             state.placed += beside as u64;
             state.filling.put_between(blobs);
-            length = usize::try_from(state.waiting()).unwrap_or(usize::MAX);
+            is_full = state.waiting() >= FLUSH_SHARED_BYTES as u64;
         }
         let end = state.placed;
-        let wrote_batch = pace == Pace::Gathered && length >= FLUSH_BYTES;
+        let wrote_batch = pace == Pace::Gathered && is_full;
         self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace }, before == 0);
         Ok(Placed { end, wrote_batch })
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use meshzero_proto::codec::Beside;
 
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
-pub const SLICES: usize = 64;
+pub const SLICES: usize = 128;
 
 /// Memory beyond this is given back to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;

@@ -12,8 +12,10 @@ use meshzero_proto::news::{self, Cursor, GapReason, Log, Newest, Next, Policy, R
 
 use crate::encoded::FrameRef;
 
-/// Bytes that one subscriber takes at a time.
-const READ_BYTES: usize = 64 << 10;
+/// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of the newest items, few,
+/// because what it has taken is replaced no more.
+const LOG_BYTES: usize = 640 << 10;
+const NEWEST_BYTES: usize = 64 << 10;
 
 /// The subscribers of one publisher: those who want everything share a log with all who want it alike, those who want
 /// the newest only have what waits for them to themselves.
@@ -246,7 +248,7 @@ impl Readers {
         let frames = match &mut reader.backlog {
             Backlog::Log(cursor, _) => {
                 let was_full = shelf.is_full(2);
-                let Read { missing, mut frames } = shelf.log.read(cursor, READ_BYTES);
+                let Read { missing, mut frames } = shelf.log.read(cursor, LOG_BYTES);
                 if missing > 0 {
                     frames.insert(0, news::gap(missing, GapReason::Overflow).into());
                 }
@@ -258,7 +260,7 @@ impl Readers {
             Backlog::Newest(newest) => {
                 let mut frames = Vec::new();
                 let mut bytes = 0;
-                while bytes < READ_BYTES
+                while bytes < NEWEST_BYTES
                     && let Some(next) = newest.pop()
                 {
                     let frame = match next {
