@@ -18,8 +18,12 @@ use meshzero_proto::news::{self, GapReason, Policy};
 use tokio::sync::mpsc;
 use tokio::task;
 
-/// Batches that wait for the subscriber before its feeds are held up. The publishers' backlogs begin behind it.
+/// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
+/// cache. The publishers' backlogs begin behind them.
 const AHEAD: usize = 2;
+
+/// The same of a subscriber who wants the newest only, in items.
+const AHEAD_NEWEST: usize = 16;
 
 /// What a subscriber gets.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,8 +87,11 @@ struct Replaced {
 
 /// Both ends for a subscription of this policy.
 pub fn pair(policy: Policy) -> (Sink, Arrivals) {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    let newer = matches!(policy, Policy::Latest).then(Newer::default);
+    let (ahead, newer) = match policy {
+        Policy::DropOldest { .. } => (AHEAD, None),
+        Policy::Latest => (AHEAD_NEWEST, Some(Newer::default())),
+    };
+    let (sender, receiver) = mpsc::channel(ahead);
     let sink = Sink { waiting: sender, newer: newer.clone() };
     (sink, Arrivals { waiting: receiver, newer, taking: None, topic: None })
 }

@@ -1,7 +1,7 @@
 //! One item of news as the frames that travel: in the encodings that its subscribers need, each made once.
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{self, Beside, EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::frame;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news;
@@ -17,8 +17,8 @@ pub(crate) struct Encoded {
 struct Frame {
     /// Empty if nobody wanted it yet.
     bytes: Vec<u8>,
-    /// The same, where it is large enough to be shared.
-    shared: Option<Bytes>,
+    /// The same in pieces that are shared, where it is large.
+    pieces: Vec<Bytes>,
 }
 
 /// The last item of a topic, as frames.
@@ -34,7 +34,7 @@ impl Encoded {
     pub(crate) fn clear(&mut self) {
         for frame in [&mut self.bincode, &mut self.message_pack] {
             frame.bytes.clear();
-            frame.shared = None;
+            frame.pieces.clear();
         }
     }
 
@@ -50,11 +50,11 @@ impl Encoded {
             Encoding::Bincode => &mut self.bincode,
             Encoding::MessagePack => &mut self.message_pack,
         };
-        if frame.shared.is_none() && frame.bytes.is_empty() {
+        if frame.pieces.is_empty() && frame.bytes.is_empty() {
             // Should the item's `Serialize` panic, half a frame is cleared away before the next item.
-            write_item(&mut frame.bytes, topic, item, wanted, max)?;
-            if news::Log::is_large(frame.bytes.len()) {
-                frame.shared = Some(Bytes::from(std::mem::take(&mut frame.bytes)));
+            let blobs = codec::beside(&mut frame.bytes, |out| write_item(out, topic, item, wanted, max))?;
+            if !blobs.is_empty() || news::Log::is_large(frame.bytes.len()) {
+                frame.pieces = pieces(std::mem::take(&mut frame.bytes).into(), blobs);
             }
         }
         Ok(())
@@ -62,7 +62,7 @@ impl Encoded {
 
     /// Whether it is large in one of the encodings in which it was made.
     pub(crate) fn is_large(&self) -> bool {
-        self.bincode.shared.is_some() || self.message_pack.shared.is_some()
+        !self.bincode.pieces.is_empty() || !self.message_pack.pieces.is_empty()
     }
 
     /// The item as a frame, as it was made for those who want it in this encoding.
@@ -71,10 +71,7 @@ impl Encoded {
             Encoding::Bincode => &self.bincode,
             Encoding::MessagePack => &self.message_pack,
         };
-        match &frame.shared {
-            Some(shared) => FrameRef::Large(shared),
-            None => FrameRef::Small(&frame.bytes),
-        }
+        if frame.pieces.is_empty() { FrameRef::Small(&frame.bytes) } else { FrameRef::Large(&frame.pieces) }
     }
 
     /// Keeps the item, in the encodings in which it was made.
@@ -89,6 +86,19 @@ impl Encoded {
             message_pack: kept(Encoding::MessagePack),
         }
     }
+}
+
+/// `bytes`, and the blobs that belong between them.
+fn pieces(mut bytes: Bytes, blobs: Vec<Beside>) -> Vec<Bytes> {
+    let mut pieces = Vec::with_capacity(2 * blobs.len() + 1);
+    let mut begin = 0;
+    for Beside { at, bytes: blob } in blobs {
+        pieces.push(bytes.split_to(at - std::mem::replace(&mut begin, at)));
+        pieces.push(blob);
+    }
+    pieces.push(bytes);
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
 }
 
 /// Appends an item as a frame, in the encoding that is wanted, or in MessagePack where bincode cannot hold it.
@@ -118,14 +128,16 @@ impl Retained {
 #[derive(Clone, Copy)]
 pub(crate) enum FrameRef<'a> {
     Small(&'a [u8]),
-    Large(&'a Bytes),
+    /// In pieces, one after the other.
+    Large(&'a [Bytes]),
 }
 
 impl FrameRef<'_> {
     pub(crate) fn to_bytes(self) -> Bytes {
         match self {
             Self::Small(bytes) => Bytes::copy_from_slice(bytes),
-            Self::Large(bytes) => bytes.clone(),
+            Self::Large([whole]) => whole.clone(),
+            Self::Large(pieces) => pieces.concat().into(),
         }
     }
 }

@@ -359,6 +359,7 @@ mod tests {
     use std::pin::pin;
     use std::task::Context;
 
+    use meshzero_proto::codec::Blob;
     use meshzero_proto::frame::{self, Frames, Kind};
     use meshzero_proto::news::{self, Policy};
     use serde::{Deserialize, Serialize, Serializer};
@@ -427,6 +428,24 @@ mod tests {
         publish(&publisher, "a", &vec![7u8; 100_000]);
         let [one, other] = feeds.map(|feed| now(feed.next()).flatten().expect("it is there"));
         assert_eq!((one.len(), one[0].as_ptr()), (1, other[0].as_ptr()));
+    }
+
+    #[test]
+    fn a_large_blob_is_not_even_copied_once() {
+        let publisher = Publisher::new(1 << 20, 8, 8);
+        let (feed, newest) = (
+            subscribe::<(u8, Blob, u8)>(&publisher, ""),
+            subscribe_as::<(u8, Blob, u8)>(&publisher, "", Policy::Latest),
+        );
+        let blob = Bytes::from(vec![7; 100_000]);
+        publish(&publisher, "a", &(1u8, Blob::from(blob.clone()), 2u8));
+        let pieces = now(feed.next()).flatten().expect("it is there");
+        assert!(pieces.iter().any(|piece| piece.as_ptr() == blob.as_ptr()));
+        let whole = pieces.concat();
+        let (_, payload) = Frames::new(&whole).next().expect("a frame");
+        let (_, item) = news::read_item(payload).expect("an item");
+        assert_eq!((item.len(), item[0], item[item.len() - 1]), (100_007, 1, 2));
+        assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
     }
 
     /// Can be written in one of the two encodings only.

@@ -176,35 +176,36 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
 
     use super::*;
 
     #[tokio::test]
     async fn places_are_taken_split_and_given_back() {
-        let places = Quota::new(4);
-        let mut taken = places.take(3).await.expect("they are free");
-        assert_eq!((taken.count(), places.taken()), (3, 3));
+        let quota = Quota::new(4);
+        let mut taken = quota.take(3).await.expect("they are free");
+        assert_eq!((taken.count(), quota.taken()), (3, 3));
         let one = taken.split(1).expect("three can be split");
         assert!(taken.split(3).is_none() && taken.split(0).is_none());
-        let rest = places.take(5).await.expect("one is free");
-        assert_eq!((rest.count(), places.try_take().is_none()), (1, true));
+        let rest = quota.take(5).await.expect("one is free");
+        assert_eq!((rest.count(), quota.try_take().is_none()), (1, true));
         drop((one, rest));
-        assert_eq!(places.taken(), 2);
+        assert_eq!(quota.taken(), 2);
         drop(taken);
-        places.all_free().await;
-        assert_eq!(places.taken(), 0);
+        quota.all_free().await;
+        assert_eq!(quota.taken(), 0);
     }
 
     #[tokio::test]
     async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
-        let places = Quota::new(1);
-        let taken = places.try_take().expect("it is free");
+        let quota = Quota::new(1);
+        let taken = quota.try_take().expect("it is free");
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = Vec::new();
         for number in 0..3 {
-            let (places, order) = (Arc::clone(&places), order.clone());
+            let (quota, order) = (Arc::clone(&quota), order.clone());
             waiting.push(tokio::spawn(async move {
-                let taken = places.take(1).await;
+                let taken = quota.take(1).await;
                 order.send(number).expect("the test listens");
                 drop(taken);
             }));
@@ -212,56 +213,61 @@ mod tests {
             tokio::task::yield_now().await;
         }
         drop(taken);
-        assert!(places.try_take().is_none(), "three wait already");
+        assert!(quota.try_take().is_none(), "three wait already");
         for number in 0..3 {
             assert_eq!(came.recv().await, Some(number));
         }
         for ended in waiting {
             ended.await.expect("no panic");
         }
-        assert!(places.try_take().is_some());
+        assert!(quota.try_take().is_some());
     }
 
     #[tokio::test]
     async fn closing_ends_all_waiting() {
-        let places = Quota::new(1);
-        let _taken = places.try_take().expect("it is free");
-        let (one, all) = (Arc::clone(&places), Arc::clone(&places));
+        let quota = Quota::new(1);
+        let _taken = quota.try_take().expect("it is free");
+        let (one, all) = (Arc::clone(&quota), Arc::clone(&quota));
         let one = tokio::spawn(async move { one.take(1).await.is_none() });
         let all = tokio::spawn(async move { all.all_free().await });
         tokio::task::yield_now().await;
-        places.close();
+        quota.close();
         assert!(one.await.expect("no panic"));
         all.await.expect("no panic");
-        assert!(places.take(1).await.is_none() && places.try_take().is_none());
+        assert!(quota.take(1).await.is_none() && quota.try_take().is_none());
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn no_more_are_taken_than_there_are_and_nobody_waits_for_ever() {
-        let places = Quota::new(3);
+    #[test]
+    fn no_more_are_taken_than_there_are_and_nobody_waits_for_ever() {
+        let quota = Quota::new(3);
         let inside = Arc::new(AtomicU64::new(0));
-        let mut tasks = Vec::new();
-        for _ in 0..8 {
-            let (places, inside) = (Arc::clone(&places), Arc::clone(&inside));
-            tasks.push(tokio::spawn(async move {
-                for round in 0..2_000 {
-                    let taken = match places.try_take() {
-                        Some(taken) => taken,
-                        None => places.take(1 + round % 2).await.expect("open"),
-                    };
-                    let count = taken.count() as u64;
-                    assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 3);
-                    inside.fetch_sub(count, Ordering::SeqCst);
-                    drop(taken);
-                }
-            }));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
+                std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+                    runtime.expect("a runtime").block_on(async {
+                        for round in 0..2_000 {
+                            let taken = match quota.try_take() {
+                                Some(taken) => taken,
+                                None => {
+                                    let taken = quota.take(1 + round % 2);
+                                    let taken = tokio::time::timeout(Duration::from_secs(60), taken);
+                                    taken.await.expect("its turn comes").expect("open")
+                                }
+                            };
+                            let count = taken.count() as u64;
+                            assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 3);
+                            inside.fetch_sub(count, Ordering::SeqCst);
+                            drop(taken);
+                        }
+                    });
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().expect("no panic");
         }
-        for task in tasks {
-            tokio::time::timeout(std::time::Duration::from_secs(60), task)
-                .await
-                .expect("they end")
-                .expect("no panic");
-        }
-        assert_eq!(places.taken(), 0);
+        assert_eq!(quota.taken(), 0);
     }
 }

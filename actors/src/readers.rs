@@ -220,7 +220,7 @@ impl Readers {
             if !shelf.log.is_idle() {
                 match frame {
                     FrameRef::Small(frame) => shelf.log.append(frame, shelf.most),
-                    FrameRef::Large(frame) => shelf.log.append_shared(frame.clone(), shelf.most),
+                    FrameRef::Large(pieces) => shelf.log.append_shared(pieces.iter().cloned(), shelf.most),
                 }
             }
             if !shelf.newest.is_empty() {

@@ -105,18 +105,21 @@ impl Log {
         let length = frame.end();
         if Self::is_large(length) {
             let frame = self.open.split_off(self.open.len() - length);
-            self.append_shared(frame.into(), keep);
+            self.append_shared([frame.into()], keep);
         } else {
             self.appended(length, keep);
         }
         Ok(length)
     }
 
-    /// As [`Log::append`], without copying the frame.
-    pub fn append_shared(&mut self, frame: Bytes, keep: u32) {
+    /// As [`Log::append`], without copying the frame, which may be in pieces.
+    pub fn append_shared(&mut self, pieces: impl IntoIterator<Item = Bytes>, keep: u32) {
         self.seal();
-        let length = frame.len();
-        self.sealed.push_back(frame);
+        let mut length = 0;
+        for piece in pieces {
+            length += piece.len();
+            self.sealed.push_back(piece);
+        }
         self.appended(length, keep);
     }
 
@@ -283,7 +286,7 @@ mod tests {
         let mut log = Log::default();
         let mut cursor = log.join(u32::MAX);
         log.append(&vec![1; BACKLOG_BYTES], u32::MAX);
-        log.append_shared(vec![2; BACKLOG_BYTES * 2].into(), u32::MAX);
+        log.append_shared([vec![2; BACKLOG_BYTES * 2].into()], u32::MAX);
         let Read { missing, frames } = log.read(&mut cursor, 1);
         assert_eq!((missing, frames.len(), frames[0].len()), (1, 1, BACKLOG_BYTES * 2));
     }
@@ -295,11 +298,14 @@ mod tests {
         append(&mut log, 0..1, 10);
         let large = Bytes::from(vec![7; LARGE_BYTES]);
         assert!(Log::is_large(large.len()));
-        log.append_shared(large.clone(), 10);
+        log.append_shared([Bytes::from_static(b"head"), large.clone()], 10);
         append(&mut log, 2..3, 10);
-        let Read { frames, .. } = log.read(&mut cursor, 1 << 20);
-        assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [10, LARGE_BYTES, 10]);
+        let Read { frames, .. } = log.read(&mut cursor, 1);
+        assert_eq!(frames.len(), 1);
+        let Read { frames, .. } = log.read(&mut cursor, 1);
+        assert_eq!(frames.iter().map(Bytes::len).collect::<Vec<_>>(), [4, LARGE_BYTES], "one item");
         assert_eq!(frames[1].as_ptr(), large.as_ptr());
+        assert_eq!(read(&mut log, &mut cursor, 1), (0, vec![2]));
     }
 
     #[test]
