@@ -18,7 +18,7 @@ use meshzero_proto::name::{InvalidName, ServiceName};
 
 use crate::error::{DiscoverError, NotFound};
 use crate::service_ref::ServiceRef;
-use crate::subscription::Subscribe;
+use crate::subscribe::Subscribe;
 
 /// How long is looked for a service if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -318,12 +318,31 @@ impl Handler<News<u64>> for Listener {
     }
 }
 
+/// Stops a listener.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Stop;
+
+impl Handler<Stop> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Context<Self>) {
+        context.stop();
+    }
+}
+
 #[actix::test]
-async fn actors_hear_everything_in_order_as_a_stream_and_through_their_mailbox() {
+async fn actors_hear_everything_in_order_in_their_context_as_a_stream_and_through_their_mailbox() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("log", || Scribe(Seen::default())).await.expect("advertised");
     let log = pair.reach(&service).await;
-    let [streamed, sent, missed] = [(); 3].map(|()| Seen::default());
+    let [added, streamed, sent, missed] = [(); 4].map(|()| Seen::default());
+    let lines = log.subscribe::<u64>("").await.expect("confirmed");
+    let adding = Listener { seen: added.clone(), missed: missed.clone() };
+    let adding = Listener::create(|context| {
+        lines.add_to(context);
+        adding
+    });
     let lines = log.subscribe::<u64>("").await.expect("confirmed");
     let streaming = Listener { seen: streamed.clone(), missed: missed.clone() };
     let _streaming = Listener::create(|context| {
@@ -335,9 +354,14 @@ async fn actors_hear_everything_in_order_as_a_stream_and_through_their_mailbox()
     for number in 0..MANY {
         service.publish_all("line", &number).await.expect("published");
     }
+    added.is_all(MANY).await;
     streamed.is_all(MANY).await;
     sent.is_all(MANY).await;
     assert_eq!(missed.len(), 0);
+    assert_eq!(service.publisher().subscribers(), 3);
+    // A subscription ends with the actor that it was added to.
+    adding.send(Stop).await.expect("it is handled before it stops");
+    until("two are left", || service.publisher().subscribers() == 2).await;
 }
 
 #[actix::test]

@@ -1,5 +1,6 @@
 //! Frames as they arrive on one connection: all that one read brought, at once.
 
+use std::hint;
 use std::io::ErrorKind::{Interrupted, WouldBlock};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -25,6 +26,10 @@ const MOST_READ_BYTES: usize = 32 << 10;
 const LARGE_FRAME_BYTES: usize = 16 << 10;
 const LARGE_FRAMES: usize = 4;
 const MOST_AHEAD_BYTES: usize = 512 << 10;
+
+/// How often a spinning reader asks for bytes before others on the thread have a turn again, which takes as long as a few
+/// questions.
+const SPIN_TRIES: usize = 4;
 
 /// The incoming half of a connection, cut into frames.
 #[derive(Debug)]
@@ -173,13 +178,17 @@ impl Incoming {
         let begun = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
         while begun.elapsed() < self.spin {
-            match (&*SockRef::from(AsRef::<TcpStream>::as_ref(&self.reader))).read(&mut self.spun) {
-                Ok(read) => {
-                    self.buffer.extend_from_slice(&self.spun[..read]);
-                    return Some(Ok(read));
+            // First of all for those who have something to do because of what arrived before.
+            task::yield_now().await;
+            for _ in 0..SPIN_TRIES {
+                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(&self.reader))).read(&mut self.spun) {
+                    Ok(read) => {
+                        self.buffer.extend_from_slice(&self.spun[..read]);
+                        return Some(Ok(read));
+                    }
+                    Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => hint::spin_loop(),
+                    Err(error) => return Some(Err(error)),
                 }
-                Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => task::yield_now().await,
-                Err(error) => return Some(Err(error)),
             }
         }
         None

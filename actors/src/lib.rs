@@ -59,6 +59,8 @@ mod session;
 pub mod socket;
 pub mod subscriber;
 pub mod tell;
+mod topics;
+
 pub mod traffic;
 
 pub use message::NetMessage;

@@ -1,18 +1,18 @@
 //! What one service publishes: the logs that its subscribers read, and the items it retains.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
-use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::{Log, Subscribe};
 
-use crate::encoded::{Encoded, Retained, write_item};
-use crate::readers::{Readers, Takers};
+use crate::encoded::{Encoded, write_item};
+use crate::readers::Readers;
+use crate::topics::{Known, Topics};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -33,28 +33,6 @@ struct State {
     topics: Topics,
     encoded: Encoded,
     closed: bool,
-}
-
-/// The topics that are known.
-#[derive(Default)]
-struct Topics {
-    known: Vec<Known>,
-    places: HashMap<Topic, usize>,
-    /// The one asked for last, which is often the next as well.
-    recent: usize,
-}
-
-/// What is known of one topic.
-struct Known {
-    topic: Topic,
-    item: Option<&'static TypeInfo>,
-    retains: bool,
-    last: Retained,
-    /// Whether the item published last was large: then the next one may be as well.
-    is_large: bool,
-    /// Who takes items of the type published last, as of that version of the readers.
-    takers: Takers,
-    version: Option<u64>,
 }
 
 /// What became of an item.
@@ -298,68 +276,12 @@ impl State {
     }
 }
 
-impl Known {
-    /// Finds out who takes items of type `T`, unless that is known.
-    #[inline]
-    fn find_takers<T: Wire>(&mut self, readers: &Readers) -> &'static TypeInfo {
-        let version = Some(readers.version());
-        match self.item {
-            Some(info) if info.is::<T>() && self.version == version => info,
-            _ => {
-                let info = codec::type_info::<T>();
-                self.takers = readers.takers(&self.topic, info.fingerprint());
-                (self.item, self.version) = (Some(info), version);
-                info
-            }
-        }
-    }
-
-    fn new(topic: Topic) -> Self {
-        Self {
-            topic,
-            item: None,
-            retains: false,
-            last: Retained::default(),
-            is_large: false,
-            takers: Takers::new(),
-            version: None,
-        }
-    }
-}
-
-impl Topics {
-    /// What is known of `topic`, if it is one of the first `max`.
-    #[inline]
-    fn know(&mut self, topic: &str, max: usize) -> Result<Option<&mut Known>, InvalidName> {
-        if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
-            match self.find(topic, max)? {
-                Some(found) => self.recent = found,
-                None => return Ok(None),
-            }
-        }
-        Ok(self.known.get_mut(self.recent))
-    }
-
-    fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
-        if let Some(found) = self.places.get(topic) {
-            return Ok(Some(*found));
-        }
-        if self.known.len() >= max {
-            return Ok(None);
-        }
-        let topic = Topic::new(topic)?;
-        self.places.insert(topic.clone(), self.known.len());
-        self.known.push(Known::new(topic));
-        Ok(Some(self.known.len() - 1))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::task::Context;
 
-    use meshzero_proto::codec::Blob;
+    use meshzero_proto::codec::{self, Blob};
     use meshzero_proto::frame::{self, Frames, Kind};
     use meshzero_proto::news::{self, Policy};
     use serde::{Deserialize, Serialize, Serializer};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
+use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler};
 use meshzero::{News, NewsError, ServiceRef, Subscription};
 
 use super::packet::{Packet, Pattern};
@@ -53,7 +53,7 @@ impl Handler<Hear> for Subscriber {
     type Result = ();
 
     fn handle(&mut self, Hear(subscription): Hear, context: &mut Context<Self>) {
-        context.add_stream(subscription);
+        subscription.add_to(context);
     }
 }
 

@@ -1,0 +1,87 @@
+//! The topics that one service publishes.
+
+use std::collections::HashMap;
+
+use meshzero_proto::codec::{self, TypeInfo, Wire};
+use meshzero_proto::name::{InvalidName, Topic};
+
+use crate::encoded::Retained;
+use crate::readers::{Readers, Takers};
+
+/// The topics that are known.
+#[derive(Default)]
+pub(crate) struct Topics {
+    pub(crate) known: Vec<Known>,
+    places: HashMap<Topic, usize>,
+    /// The one asked for last, which is often the next as well.
+    recent: usize,
+}
+
+/// What is known of one topic.
+pub(crate) struct Known {
+    pub(crate) topic: Topic,
+    pub(crate) item: Option<&'static TypeInfo>,
+    pub(crate) retains: bool,
+    pub(crate) last: Retained,
+    /// Whether the item published last was large: then the next one may be as well.
+    pub(crate) is_large: bool,
+    /// Who takes items of the type published last, as of that version of the readers.
+    pub(crate) takers: Takers,
+    pub(crate) version: Option<u64>,
+}
+
+impl Topics {
+    /// What is known of `topic`, if it is one of the first `max`.
+    #[inline]
+    pub(crate) fn know(&mut self, topic: &str, max: usize) -> Result<Option<&mut Known>, InvalidName> {
+        if self.known.get(self.recent).is_none_or(|known| *known.topic != *topic) {
+            match self.find(topic, max)? {
+                Some(found) => self.recent = found,
+                None => return Ok(None),
+            }
+        }
+        Ok(self.known.get_mut(self.recent))
+    }
+
+    fn find(&mut self, topic: &str, max: usize) -> Result<Option<usize>, InvalidName> {
+        if let Some(found) = self.places.get(topic) {
+            return Ok(Some(*found));
+        }
+        if self.known.len() >= max {
+            return Ok(None);
+        }
+        let topic = Topic::new(topic)?;
+        self.places.insert(topic.clone(), self.known.len());
+        self.known.push(Known::new(topic));
+        Ok(Some(self.known.len() - 1))
+    }
+}
+
+impl Known {
+    /// Finds out who takes items of type `T`, unless that is known.
+    #[inline]
+    pub(crate) fn find_takers<T: Wire>(&mut self, readers: &Readers) -> &'static TypeInfo {
+        let version = Some(readers.version());
+        match self.item {
+            Some(info) if info.is::<T>() && self.version == version => info,
+            _ => {
+                let info = codec::type_info::<T>();
+                self.takers = readers.takers(&self.topic, info.fingerprint());
+                (self.item, self.version) = (Some(info), version);
+                info
+            }
+        }
+    }
+
+    pub(crate) fn new(topic: Topic) -> Self {
+        Self {
+            topic,
+            item: None,
+            retains: false,
+            last: Retained::default(),
+            is_large: false,
+            takers: Takers::new(),
+            version: None,
+        }
+    }
+}
