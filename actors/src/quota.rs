@@ -1,7 +1,7 @@
 //! A quota: of something there is only so much at a time, such as places for the unfinished messages of a service.
 //!
-//! A counter of its own and not tokio's semaphore, which takes a lock for every place that is given back: half the price of
-//! a call within one process that is not the call's own.
+//! A counter of its own and not tokio's semaphore, which takes a lock for every place that is given back: calls within one
+//! process feel it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
