@@ -221,7 +221,10 @@ impl Publisher {
     /// # Cancel safety
     /// Dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        Ok(self.publisher.publish_all(topic.as_ref(), item).await?)
+        match self.publisher.publish_all(topic.as_ref(), item).await {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// How many subscriptions there are at the moment, whatever their prefix.

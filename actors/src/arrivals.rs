@@ -281,11 +281,9 @@ mod tests {
     fn item(topic: &str, number: u8) -> Bytes {
         let mut frame = Vec::new();
         let topic = Topic::new(topic).expect("a topic");
-        let written = news::write_item::<()>(&mut frame, &topic, |out| {
-            out.push(number);
-            Ok(frame::BINCODE)
-        });
-        written.expect("it cannot fail");
+        let begun = news::begin_item(&mut frame, &topic);
+        frame.push(number);
+        begun.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is encoded");
         frame.into()
     }
 

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Beside, EncodeError, Encoding, TypeInfo, Wire};
-use meshzero_proto::frame;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news;
 
@@ -110,7 +109,9 @@ pub(crate) fn write_item<T: Wire>(
     wanted: Encoding,
     max: usize,
 ) -> Result<(), EncodeError> {
-    news::write_item(out, topic, |out| Ok(frame::flags(codec::encode_preferring(item, wanted, max, out)?)))
+    let begun = news::begin_item(out, topic);
+    let encoded = codec::encode_preferring(item, wanted, max, out);
+    begun.end(out, encoded)
 }
 
 impl Retained {

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
-use meshzero_proto::codec::{self, EncodeError};
-use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::codec::{self, EncodeError, Encoding};
+use meshzero_proto::frame::{self, Begun as BegunFrame, Frame, Frames, Header, Kind};
 use meshzero_proto::hello::Welcome;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
@@ -333,11 +333,11 @@ impl Link {
             slot: passage.slot,
             id: id.to_wire(),
         };
-        frame::write_with(out, header, |out| {
-            let within = message.deadline.map_or(0, Deadline::to_wire);
-            out.extend_from_slice(&within.to_le_bytes());
-            self.encode(message.message, passage, out)
-        })
+        let begun = BegunFrame::new(out, header);
+        let within = message.deadline.map_or(0, Deadline::to_wire);
+        out.extend_from_slice(&within.to_le_bytes());
+        let encoded = self.encode(message.message, passage, out);
+        begun.end(out, encoded)
     }
 
     #[inline(always)]
@@ -348,7 +348,9 @@ impl Link {
         message: &Outward<'_, M>,
     ) -> Result<(), EncodeError> {
         let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
-        frame::write_with(out, header, |out| self.encode(message.message, passage, out))
+        let begun = BegunFrame::new(out, header);
+        let encoded = self.encode(message.message, passage, out);
+        begun.end(out, encoded)
     }
 
     #[inline(always)]
@@ -357,8 +359,8 @@ impl Link {
         message: &M,
         passage: Passage,
         out: &mut Vec<u8>,
-    ) -> Result<u8, EncodeError> {
-        Ok(frame::flags(codec::encode_preferring(message, passage.message, self.max_bytes, out)?))
+    ) -> Result<Encoding, EncodeError> {
+        codec::encode_preferring(message, passage.message, self.max_bytes, out)
     }
 
     async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {

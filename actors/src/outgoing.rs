@@ -9,6 +9,9 @@ use meshzero_proto::codec::Beside;
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
 pub const SLICES: usize = 128;
 
+/// Bytes handed to the system in one call, roughly: a longer one is slower than two.
+const MOST_BYTES: usize = 640 << 10;
+
 /// Memory beyond this is given back to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;
 
@@ -63,10 +66,16 @@ impl Outgoing {
     pub fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let whole = self.pieces.iter().map(|piece| &piece[..]).chain(Some(&self.batch[..]));
         let mut skip = self.left;
-        let mut count = 0;
+        let (mut count, mut room) = (0, MOST_BYTES);
         for (slice, piece) in slices.iter_mut().zip(whole.filter(|piece| !piece.is_empty())) {
-            *slice = IoSlice::new(&piece[std::mem::take(&mut skip)..]);
+            let piece = &piece[std::mem::take(&mut skip)..];
+            let piece = &piece[..piece.len().min(room)];
+            *slice = IoSlice::new(piece);
             count += 1;
+            room -= piece.len();
+            if room == 0 {
+                break;
+            }
         }
         count
     }

@@ -112,6 +112,7 @@ impl Publisher {
         poll_fn(|task| self.poll_publish_all(task, topic, item)).await
     }
 
+    #[inline(always)]
     fn poll_publish_all<T: Wire>(
         &self,
         task: &mut Context<'_>,
@@ -224,7 +225,7 @@ impl Drop for Feed {
 
 impl State {
     /// Publishes an item. With a waker, only if there is room for it at everybody; if not, that is called when there may be.
-    #[inline]
+    #[inline(always)]
     fn publish<T: Wire>(
         &mut self,
         shared: &Shared,
@@ -256,7 +257,10 @@ impl State {
             && !known.is_large
             && let Some((log, keep, wanted)) = readers.only_log(&known.takers)
         {
-            let length = log.append_with(keep, |out| write_item(out, topic, item, wanted, max))?;
+            let frame = log.write();
+            write_item(frame.buffer, topic, item, wanted, max)?;
+            let length = frame.end();
+            log.append_written(length, keep);
             known.is_large = Log::is_large(length);
             return Ok(Published::Now);
         }

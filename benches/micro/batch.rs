@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
-use meshzero_proto::frame::{BINCODE, Cut, Frames, Header, Kind, cut, write_with};
+use meshzero_proto::codec::Encoding;
+use meshzero_proto::frame::{Begun, Cut, Frames, Header, Kind, cut};
 
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;
@@ -39,11 +40,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 fn fill(batch: &mut Vec<u8>, payload: &[u8]) {
     for id in 0..FRAMES {
         let header = Header { kind: Kind::Tell, flags: 0, slot: 1, id };
-        let written = write_with::<Infallible>(batch, header, |out| {
-            out.extend_from_slice(payload);
-            Ok(BINCODE)
-        });
-        match written {
+        let begun = Begun::new(batch, header);
+        batch.extend_from_slice(payload);
+        match begun.end::<Infallible>(batch, Ok(Encoding::Bincode)) {
             Ok(()) => {}
             Err(never) => match never {},
         }

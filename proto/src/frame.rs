@@ -10,6 +10,8 @@
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
 //! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
 
+use std::convert::Infallible;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::codec::{self, Encoding};
@@ -207,44 +209,58 @@ impl Drop for Whole<'_> {
     }
 }
 
-/// Appends a frame whose payload is written by `payload`; when that fails nothing is appended.
-///
-/// # Errors
-/// What `payload` returns.
-#[inline(always)]
-pub fn write_with<E>(
-    out: &mut Vec<u8>,
-    header: Header,
-    payload: impl FnOnce(&mut Vec<u8>) -> Result<u8, E>,
-) -> Result<(), E> {
-    let (start, beside) = (out.len(), codec::beside_len());
-    let [low, high] = header.slot.to_le_bytes();
-    out.extend_from_slice(&[0, 0, 0, 0, header.kind as u8, header.flags, low, high]);
-    if header.kind.has_id() {
-        out.extend_from_slice(&header.id.to_le_bytes());
-    }
-    match payload(out) {
-        Ok(flags) => {
-            out[start + 5] |= flags;
-            let length = out.len() - start - LENGTH_BYTES + (codec::beside_len() - beside);
-            let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
-            out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-            Ok(())
+/// A frame whose header is written, and whose payload is being appended to the same buffer.
+#[derive(Debug)]
+#[must_use = "the header is not whole before the end"]
+pub struct Begun {
+    start: usize,
+    /// Bytes of blobs that had left beside the buffer before.
+    beside: usize,
+}
+
+impl Begun {
+    /// Begins a frame at the end of `out`.
+    #[inline(always)]
+    pub fn new(out: &mut Vec<u8>, header: Header) -> Self {
+        let begun = Self { start: out.len(), beside: codec::beside_len() };
+        let [low, high] = header.slot.to_le_bytes();
+        out.extend_from_slice(&[0, 0, 0, 0, header.kind as u8, header.flags, low, high]);
+        if header.kind.has_id() {
+            out.extend_from_slice(&header.id.to_le_bytes());
         }
-        Err(error) => {
-            out.truncate(start);
-            Err(error)
+        begun
+    }
+
+    /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
+    ///
+    /// # Errors
+    /// Those of `encoded`.
+    #[inline(always)]
+    pub fn end<E>(self, out: &mut Vec<u8>, encoded: Result<Encoding, E>) -> Result<(), E> {
+        match encoded {
+            Ok(encoding) => {
+                let Self { start, beside } = self;
+                out[start + LENGTH_BYTES + 1] |= flags(encoding);
+                let length = out.len() - start - LENGTH_BYTES + (codec::beside_len() - beside);
+                let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
+                out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+                Ok(())
+            }
+            Err(error) => {
+                out.truncate(self.start);
+                Err(error)
+            }
         }
     }
 }
 
 /// Appends a frame with the given payload.
 pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    let written = write_with::<std::convert::Infallible>(out, header, |out| {
-        out.extend_from_slice(payload);
-        Ok(0)
-    });
-    match written {
+    let begun = Begun::new(out, header);
+    out.extend_from_slice(payload);
+    // The flags of the header are whole already.
+    let ended = begun.end::<Infallible>(out, Ok(Encoding::MessagePack));
+    match ended {
         Ok(()) => {}
         Err(never) => match never {},
     }
@@ -413,11 +429,9 @@ mod tests {
     #[test]
     fn a_payload_that_fails_leaves_nothing_behind() {
         let mut bytes = vec![1, 2, 3];
-        let failed = write_with(&mut bytes, header(), |out| {
-            out.extend_from_slice(b"half");
-            Err("no")
-        });
-        assert_eq!(failed, Err("no"));
+        let begun = Begun::new(&mut bytes, header());
+        bytes.extend_from_slice(b"half");
+        assert_eq!(begun.end(&mut bytes, Err("no")), Err("no"));
         assert_eq!(bytes, [1, 2, 3]);
     }
 

@@ -23,6 +23,10 @@ const CONFIG: Configuration = config::standard();
 /// may grow.
 const SMALL: usize = 256;
 
+/// Values of this size are numbers, with rare exceptions, and need no more room than this.
+const TINY: usize = 16;
+const ROOM_FOR_TINY: usize = 64;
+
 /// Adds `value` to `out`, at most `max` bytes.
 #[inline(always)]
 pub(super) fn encode<T: Serialize + ?Sized>(
@@ -31,7 +35,8 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let start = out.len();
-    out.resize(start + SMALL.min(max), 0);
+    let room = if size_of_val(value) <= TINY { ROOM_FOR_TINY } else { SMALL };
+    out.resize(start + room.min(max), 0);
     let small = encode_into_slice(Strict(value), &mut out[start..], CONFIG);
     out.truncate(start + small.as_ref().copied().unwrap_or(0));
     match small {

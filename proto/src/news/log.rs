@@ -87,29 +87,22 @@ impl Log {
         self.appended(frame.len(), keep);
     }
 
-    /// As [`Log::append`], with the frame that `write` appends to the buffer. When that fails, or panics, nothing is
-    /// appended. A large frame is moved once: it is better made elsewhere, for [`Log::append_shared`].
-    ///
-    /// Returns the frame's length.
-    ///
-    /// # Errors
-    /// What `write` returns.
+    /// Where the frame of an item may be written, to be appended with [`Log::append_written`] at once. Large ones are better
+    /// made elsewhere, for [`Log::append_shared`].
     #[inline(always)]
-    pub fn append_with<E>(
-        &mut self,
-        keep: u32,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<usize, E> {
-        let frame = Whole::begin(&mut self.open);
-        write(frame.buffer)?;
-        let length = frame.end();
+    pub fn write(&mut self) -> Whole<'_> {
+        Whole::begin(&mut self.open)
+    }
+
+    /// As [`Log::append`], with what has just been written, of that length.
+    #[inline]
+    pub fn append_written(&mut self, length: usize, keep: u32) {
         if Self::is_large(length) {
             let frame = self.open.split_off(self.open.len() - length);
             self.append_shared([frame.into()], keep);
         } else {
             self.appended(length, keep);
         }
-        Ok(length)
     }
 
     /// As [`Log::append`], without copying the frame, which may be in pieces.

@@ -86,22 +86,14 @@ impl GapReason {
 /// The bytes that are kept for a subscriber at most, besides the newest item.
 pub const BACKLOG_BYTES: usize = 4 << 20;
 
-/// Appends the frame of an item whose encoding is written by `item`, which returns the frame's flags. When that fails,
-/// nothing is appended.
-///
-/// # Errors
-/// What `item` returns.
+/// Begins the frame of an item; what is appended to `out` until it is ended is the encoded item.
 #[inline(always)]
-pub fn write_item<E>(
-    out: &mut Vec<u8>,
-    topic: &Topic,
-    item: impl FnOnce(&mut Vec<u8>) -> Result<u8, E>,
-) -> Result<(), E> {
-    frame::write_with(out, Header::new(Kind::News, 0), |out| {
-        out.push(u8::try_from(topic.len()).expect("a topic has at most 128 bytes"));
-        out.extend_from_slice(topic.as_bytes());
-        item(out)
-    })
+pub fn begin_item(out: &mut Vec<u8>, topic: &Topic) -> frame::Begun {
+    let begun = frame::Begun::new(out, Header::new(Kind::News, 0));
+    let text = topic.as_bytes();
+    out.push(u8::try_from(text.len()).expect("a topic has at most 128 bytes"));
+    out.extend_from_slice(text);
+    begun
 }
 
 /// Divides the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.
@@ -129,22 +121,19 @@ pub fn read_gap(payload: &[u8]) -> Option<(u64, GapReason)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Encoding;
     use crate::frame::Frames;
 
     #[test]
     fn items_and_gaps_travel() {
         let topic = Topic::new("pose/left").expect("a topic");
         let mut bytes = Vec::new();
-        let failed = write_item(&mut bytes, &topic, |out| {
-            out.push(1);
-            Err("no")
-        });
-        assert_eq!((failed, bytes.len()), (Err("no"), 0));
-        write_item::<()>(&mut bytes, &topic, |out| {
-            out.extend_from_slice(b"item");
-            Ok(frame::BINCODE)
-        })
-        .expect("it is written");
+        let begun = begin_item(&mut bytes, &topic);
+        bytes.push(1);
+        assert_eq!((begun.end(&mut bytes, Err("no")), bytes.len()), (Err("no"), 0));
+        let begun = begin_item(&mut bytes, &topic);
+        bytes.extend_from_slice(b"item");
+        begun.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is written");
         bytes.extend(gap(1 << 40, GapReason::Superseded));
         let frames: Vec<_> = Frames::new(&bytes).collect();
         assert_eq!((frames[0].0.kind, frames[0].0.flags), (Kind::News, frame::BINCODE));
