@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshzero_proto::codec::{self, EncodeError, Encoding};
-use meshzero_proto::frame::{self, Begun, Header, Kind};
+use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
 use serde::Serialize;
 
@@ -58,9 +58,9 @@ impl Answers {
         preferred: Encoding,
         reply: &R,
     ) {
-        let begun = Begun::new(out, Header::new(Kind::Reply, id));
+        let writing = Writing::new(out, Header::new(Kind::Reply, id));
         let encoded = codec::encode_preferring(reply, preferred, self.max_bytes, out);
-        if let Err(error) = begun.end(out, encoded) {
+        if let Err(error) = writing.end(out, encoded) {
             self.write_refusal(out, id, &refusal(error));
         }
     }

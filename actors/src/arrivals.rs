@@ -281,9 +281,9 @@ mod tests {
     fn item(topic: &str, number: u8) -> Bytes {
         let mut frame = Vec::new();
         let topic = Topic::new(topic).expect("a topic");
-        let begun = news::begin_item(&mut frame, &topic);
+        let writing = news::begin_item(&mut frame, &topic);
         frame.push(number);
-        begun.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is encoded");
+        writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is encoded");
         frame.into()
     }
 

@@ -109,9 +109,9 @@ pub(crate) fn write_item<T: Wire>(
     wanted: Encoding,
     max: usize,
 ) -> Result<(), EncodeError> {
-    let begun = news::begin_item(out, topic);
+    let writing = news::begin_item(out, topic);
     let encoded = codec::encode_preferring(item, wanted, max, out);
-    begun.end(out, encoded)
+    writing.end(out, encoded)
 }
 
 impl Retained {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
-use meshzero_proto::frame::{self, Begun as BegunFrame, Frame, Frames, Header, Kind};
+use meshzero_proto::frame::{self, Frame, Frames, Header, Kind, Writing};
 use meshzero_proto::hello::Welcome;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
@@ -333,11 +333,11 @@ impl Link {
             slot: passage.slot,
             id: id.to_wire(),
         };
-        let begun = BegunFrame::new(out, header);
+        let writing = Writing::new(out, header);
         let within = message.deadline.map_or(0, Deadline::to_wire);
         out.extend_from_slice(&within.to_le_bytes());
         let encoded = self.encode(message.message, passage, out);
-        begun.end(out, encoded)
+        writing.end(out, encoded)
     }
 
     #[inline(always)]
@@ -348,9 +348,9 @@ impl Link {
         message: &Outward<'_, M>,
     ) -> Result<(), EncodeError> {
         let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
-        let begun = BegunFrame::new(out, header);
+        let writing = Writing::new(out, header);
         let encoded = self.encode(message.message, passage, out);
-        begun.end(out, encoded)
+        writing.end(out, encoded)
     }
 
     #[inline(always)]

@@ -136,4 +136,16 @@ mod tests {
             assert_eq!(outgoing.only_batch(), Some(&b"i"[..]));
         }
     }
+
+    #[test]
+    fn one_call_is_not_given_more_than_it_moves_well() {
+        let mut outgoing = Outgoing::default();
+        outgoing.batch().push(1);
+        outgoing.share(vec![2; MOST_BYTES].into());
+        outgoing.share(vec![3; 10].into());
+        let first = all(&outgoing);
+        assert!(first.len() == MOST_BYTES && first[0] == 1 && first[1..].iter().all(|byte| *byte == 2));
+        outgoing.advance(first.len());
+        assert_eq!(all(&outgoing), [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+    }
 }

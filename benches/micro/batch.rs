@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::frame::{Begun, Cut, Frames, Header, Kind, cut};
+use meshzero_proto::frame::{Cut, Frames, Header, Kind, Writing, cut};
 
 /// Frames of a batch.
 const FRAMES: u64 = 1_000;
@@ -40,9 +40,9 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 fn fill(batch: &mut Vec<u8>, payload: &[u8]) {
     for id in 0..FRAMES {
         let header = Header { kind: Kind::Tell, flags: 0, slot: 1, id };
-        let begun = Begun::new(batch, header);
+        let writing = Writing::new(batch, header);
         batch.extend_from_slice(payload);
-        match begun.end::<Infallible>(batch, Ok(Encoding::Bincode)) {
+        match writing.end::<Infallible>(batch, Ok(Encoding::Bincode)) {
             Ok(()) => {}
             Err(never) => match never {},
         }

@@ -212,23 +212,23 @@ impl Drop for Whole<'_> {
 /// A frame whose header is written, and whose payload is being appended to the same buffer.
 #[derive(Debug)]
 #[must_use = "the header is not whole before the end"]
-pub struct Begun {
+pub struct Writing {
     start: usize,
     /// Bytes of blobs that had left beside the buffer before.
     beside: usize,
 }
 
-impl Begun {
+impl Writing {
     /// Begins a frame at the end of `out`.
     #[inline(always)]
     pub fn new(out: &mut Vec<u8>, header: Header) -> Self {
-        let begun = Self { start: out.len(), beside: codec::beside_len() };
+        let writing = Self { start: out.len(), beside: codec::beside_len() };
         let [low, high] = header.slot.to_le_bytes();
         out.extend_from_slice(&[0, 0, 0, 0, header.kind as u8, header.flags, low, high]);
         if header.kind.has_id() {
             out.extend_from_slice(&header.id.to_le_bytes());
         }
-        begun
+        writing
     }
 
     /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
@@ -256,10 +256,10 @@ impl Begun {
 
 /// Appends a frame with the given payload.
 pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
-    let begun = Begun::new(out, header);
+    let writing = Writing::new(out, header);
     out.extend_from_slice(payload);
     // The flags of the header are whole already.
-    let ended = begun.end::<Infallible>(out, Ok(Encoding::MessagePack));
+    let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));
     match ended {
         Ok(()) => {}
         Err(never) => match never {},
@@ -429,9 +429,9 @@ mod tests {
     #[test]
     fn a_payload_that_fails_leaves_nothing_behind() {
         let mut bytes = vec![1, 2, 3];
-        let begun = Begun::new(&mut bytes, header());
+        let writing = Writing::new(&mut bytes, header());
         bytes.extend_from_slice(b"half");
-        assert_eq!(begun.end(&mut bytes, Err("no")), Err("no"));
+        assert_eq!(writing.end(&mut bytes, Err("no")), Err("no"));
         assert_eq!(bytes, [1, 2, 3]);
     }
 

@@ -88,12 +88,12 @@ pub const BACKLOG_BYTES: usize = 4 << 20;
 
 /// Begins the frame of an item; what is appended to `out` until it is ended is the encoded item.
 #[inline(always)]
-pub fn begin_item(out: &mut Vec<u8>, topic: &Topic) -> frame::Begun {
-    let begun = frame::Begun::new(out, Header::new(Kind::News, 0));
+pub fn begin_item(out: &mut Vec<u8>, topic: &Topic) -> frame::Writing {
+    let writing = frame::Writing::new(out, Header::new(Kind::News, 0));
     let text = topic.as_bytes();
     out.push(u8::try_from(text.len()).expect("a topic has at most 128 bytes"));
     out.extend_from_slice(text);
-    begun
+    writing
 }
 
 /// Divides the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.
@@ -128,12 +128,12 @@ mod tests {
     fn items_and_gaps_travel() {
         let topic = Topic::new("pose/left").expect("a topic");
         let mut bytes = Vec::new();
-        let begun = begin_item(&mut bytes, &topic);
+        let writing = begin_item(&mut bytes, &topic);
         bytes.push(1);
-        assert_eq!((begun.end(&mut bytes, Err("no")), bytes.len()), (Err("no"), 0));
-        let begun = begin_item(&mut bytes, &topic);
+        assert_eq!((writing.end(&mut bytes, Err("no")), bytes.len()), (Err("no"), 0));
+        let writing = begin_item(&mut bytes, &topic);
         bytes.extend_from_slice(b"item");
-        begun.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is written");
+        writing.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is written");
         bytes.extend(gap(1 << 40, GapReason::Superseded));
         let frames: Vec<_> = Frames::new(&bytes).collect();
         assert_eq!((frames[0].0.kind, frames[0].0.flags), (Kind::News, frame::BINCODE));
