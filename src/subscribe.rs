@@ -87,7 +87,8 @@ impl<T: Wire> Subscribe<T> {
     }
 
     /// While this subscriber is busy, the publisher keeps so many items for it and drops the oldest beyond, which is
-    /// told as [`NewsError::Missed`]. Default: 1,024 items. It never keeps more than 4 MiB, besides the newest item.
+    /// told as [`NewsError::Missed`](crate::NewsError::Missed). Default: 1,024 items. It never keeps more than 4 MiB,
+    /// besides the newest item.
     ///
     /// ```no_run
     /// # async fn run(log: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {

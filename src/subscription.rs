@@ -41,7 +41,8 @@ pub struct News<T> {
     pub item: T,
     /// Who published it.
     pub from: ServiceName,
-    /// Items of the same publisher that newer ones replaced before this one, as asked for with [`Subscribe::latest`].
+    /// Items of the same publisher that newer ones replaced before this one, as asked for with
+    /// [`Subscribe::latest`](crate::Subscribe::latest).
     pub skipped: u64,
 }
 
