@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use actix::Message;
 use bytes::Bytes;
+use meshzero::Blob;
+use serde::de::value::BytesDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -48,29 +50,25 @@ pub(crate) struct Echo(pub(crate) Packet);
 #[derive(Clone)]
 enum Body {
     Inline { bytes: [u8; INLINE], length: u8 },
-    Shared(Bytes),
+    Shared(Blob),
 }
 
 impl Body {
-    fn copied(bytes: &[u8]) -> Self {
+    /// The bytes as a body, if they are few.
+    fn inline(bytes: &[u8]) -> Option<Self> {
         // The usual length, which is known when this is compiled, takes a fraction of the time.
         if let Ok(bytes) = <[u8; INLINE]>::try_from(bytes) {
-            return Self::Inline { bytes, length: INLINE as u8 };
+            return Some(Self::Inline { bytes, length: INLINE as u8 });
         }
-        match bytes.len() {
-            length @ 0..=INLINE => {
-                let mut inline = [0; INLINE];
-                inline[..length].copy_from_slice(bytes);
-                Self::Inline { bytes: inline, length: length as u8 }
-            }
-            _ => Self::Shared(Bytes::copy_from_slice(bytes)),
-        }
+        let mut inline = [0; INLINE];
+        inline.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self::Inline { bytes: inline, length: bytes.len() as u8 })
     }
 
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Inline { bytes, length } => &bytes[..usize::from(*length).min(INLINE)],
-            Self::Shared(bytes) => bytes,
+            Self::Shared(blob) => blob,
         }
     }
 }
@@ -91,7 +89,7 @@ impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Inline { .. } => serializer.serialize_bytes(self.as_slice()),
-            Self::Shared(bytes) => bytes.serialize(serializer),
+            Self::Shared(blob) => blob.serialize(serializer),
         }
     }
 }
@@ -112,7 +110,11 @@ impl<'de> Visitor<'de> for ReadBody {
     }
 
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Body, E> {
-        Ok(Body::copied(bytes))
+        match Body::inline(bytes) {
+            Some(body) => Ok(body),
+            // A blob shares what has arrived.
+            None => Blob::deserialize(BytesDeserializer::new(bytes)).map(Body::Shared),
+        }
     }
 
     fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Body, E> {
@@ -156,10 +158,9 @@ impl Pattern {
     /// When the pattern is not long enough.
     pub(crate) fn packet(&self, stream: u32, number: u64, size: usize) -> Packet {
         let range = cut(number, size.saturating_sub(NUMBER));
-        let body = if range.len() <= INLINE {
-            Body::copied(&self.bytes[range])
-        } else {
-            Body::Shared(self.bytes.slice(range))
+        let body = match Body::inline(&self.bytes[range.clone()]) {
+            Some(body) => body,
+            None => Body::Shared(self.bytes.slice(range).into()),
         };
         Packet { stream, number, body }
     }
