@@ -82,7 +82,6 @@ impl Publisher {
         if let Ok(Some(known)) = state.topics.know(&topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
-            known.version = None;
         }
     }
 
@@ -261,7 +260,7 @@ impl State {
             write_item(frame.buffer, topic, item, wanted, max)?;
             let length = frame.end();
             log.append_written(length, keep);
-            known.is_large = Log::is_large(length);
+            (known.item, known.is_large) = (Some(info), Log::is_large(length));
             return Ok(Published::Now);
         }
         encoded.clear();
@@ -269,12 +268,12 @@ impl State {
         for taker in &known.takers {
             encoded.make(topic, item, taker.encoding, max)?;
         }
-        known.is_large = encoded.is_large();
         if known.retains {
             encoded.make(topic, item, Encoding::MessagePack, max)?;
             encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
             known.last = encoded.retain(info);
         }
+        (known.item, known.is_large) = (Some(info), encoded.is_large());
         readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
         Ok(Published::Now)
     }
@@ -396,6 +395,8 @@ mod tests {
         assert_eq!((items(&same).len(), items(&other).len()), (1, 1));
         publisher.publish("a", &Picky(2_000)).expect_err("it has no form for the other");
         assert_eq!((items(&same).len(), items(&other).len()), (0, 0));
+        publisher.publish("b", &Picky(2_000)).expect_err("nor here");
+        assert!(publisher.topics()[1].item.is_none(), "nothing was published there");
     }
 
     #[test]

@@ -20,14 +20,15 @@ pub(crate) struct Topics {
 /// What is known of one topic.
 pub(crate) struct Known {
     pub(crate) topic: Topic,
+    /// The type of the item published last, or of those that were declared.
     pub(crate) item: Option<&'static TypeInfo>,
     pub(crate) retains: bool,
     pub(crate) last: Retained,
     /// Whether the item published last was large: then the next one may be as well.
     pub(crate) is_large: bool,
-    /// Who takes items of the type published last, as of that version of the readers.
+    /// Who takes items of a type, as of a version of the readers.
     pub(crate) takers: Takers,
-    pub(crate) version: Option<u64>,
+    takers_of: Option<(&'static TypeInfo, u64)>,
 }
 
 impl Topics {
@@ -61,13 +62,12 @@ impl Known {
     /// Finds out who takes items of type `T`, unless that is known.
     #[inline]
     pub(crate) fn find_takers<T: Wire>(&mut self, readers: &Readers) -> &'static TypeInfo {
-        let version = Some(readers.version());
-        match self.item {
-            Some(info) if info.is::<T>() && self.version == version => info,
+        match self.takers_of {
+            Some((info, version)) if info.is::<T>() && version == readers.version() => info,
             _ => {
                 let info = codec::type_info::<T>();
                 self.takers = readers.takers(&self.topic, info.fingerprint());
-                (self.item, self.version) = (Some(info), version);
+                self.takers_of = Some((info, readers.version()));
                 info
             }
         }
@@ -81,7 +81,7 @@ impl Known {
             last: Retained::default(),
             is_large: false,
             takers: Takers::new(),
-            version: None,
+            takers_of: None,
         }
     }
 }
