@@ -42,7 +42,7 @@ impl Alarms {
                 () = self.earlier.notified() => {}
                 () = due => {
                     let mut due = Vec::new();
-                    self.lock().expire(Instant::now(), |_, waker| due.push(waker.clone()));
+                    self.lock().expire(Instant::now(), |_, waker, _| due.push(waker.clone()));
                     due.into_iter().for_each(Waker::wake);
                 }
             }

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use meshzero_proto::codec::Encoding;
 use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Kind};
 use meshzero_proto::name::{ServiceName, Topic};
@@ -97,29 +97,44 @@ pub fn pair(policy: Policy) -> (Sink, Arrivals) {
 }
 
 impl Sink {
-    /// Brings whole frames, once there is room for them.
+    /// Brings whole frames, once there is room for them, and leaves `frames` empty.
     ///
     /// # Errors
     /// [`Closed`] when the subscription has ended.
     ///
     /// # Cancel safety
-    /// The frames, or some of them, are lost when the future is dropped.
-    pub async fn send(&self, from: &ServiceName, frames: Bytes) -> Result<(), Closed> {
-        let Some(newer) = &self.newer else { return self.wait(from, Waiting::Frames(frames)).await };
-        let mut rest = Frames::new(&frames);
-        let mut begin = 0;
-        while let Some((header, payload)) = rest.next() {
-            let frame = frames.slice(begin..frames.len() - rest.left());
-            begin += frame.len();
+    /// What was not brought is still in `frames` when the future is dropped.
+    pub async fn send(&self, from: &ServiceName, frames: &mut Bytes) -> Result<(), Closed> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let Some(newer) = &self.newer else {
+            let place = self.waiting.reserve().await.map_err(|_| Closed)?;
+            place.send((from.clone(), Waiting::Frames(std::mem::take(frames))));
+            return Ok(());
+        };
+        loop {
+            let mut rest = Frames::new(frames);
+            let Some((header, payload)) = rest.next() else { break };
+            let frame = frames.slice(..frames.len() - rest.left());
+            let length = frame.len();
             match (header.kind, news::read_item(payload), news::read_gap(payload)) {
                 (Kind::News, Some((topic, _)), _) => {
                     let of = (from.clone(), frames.slice_ref(topic));
                     self.send_newest(newer, of, frame).await?;
                 }
                 (Kind::Gap, _, Some((count, reason))) => self.wait(from, Waiting::Gap(count, reason)).await?,
+                (kind, ..) if kind.is_upkeep() => {}
                 _ => broken(from),
             }
+            frames.advance(length);
+            // A publisher that never pauses must not keep the subscriber from running.
+            task::consume_budget().await;
+            if self.is_closed() {
+                return Err(Closed);
+            }
         }
+        frames.clear();
         Ok(())
     }
 
@@ -132,7 +147,9 @@ impl Sink {
     }
 
     async fn wait(&self, from: &ServiceName, waiting: Waiting) -> Result<(), Closed> {
-        self.waiting.send((from.clone(), waiting)).await.map_err(|_| Closed)
+        let place = self.waiting.reserve().await.map_err(|_| Closed)?;
+        place.send((from.clone(), waiting));
+        Ok(())
     }
 
     async fn send_newest(&self, newer: &Newer, of: Of, frame: Bytes) -> Result<(), Closed> {
@@ -154,9 +171,7 @@ impl Sink {
                 (Entry::Vacant(_), None) => {}
             }
         }
-        // A publisher that never pauses must not keep the subscriber from running.
-        task::consume_budget().await;
-        if self.is_closed() { Err(Closed) } else { Ok(()) }
+        Ok(())
     }
 
     /// Waits until the subscription has ended.
@@ -306,15 +321,14 @@ mod tests {
         let (sink, mut arrivals) = pair(Policy::Latest);
         let [a, b] = ["a", "b"].map(name);
         for number in 0..200 {
-            sink.send(&a, item("x", number)).await.expect("open");
+            sink.send(&a, &mut item("x", number)).await.expect("open");
         }
-        sink.send(&b, item("x", 1)).await.expect("open");
-        sink.send(&a, item("y", 2)).await.expect("open");
+        sink.send(&b, &mut item("x", 1)).await.expect("open");
+        sink.send(&a, &mut item("y", 2)).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "a -199");
         assert_eq!(take(&mut arrivals).await, "a x 199");
-        sink.send(&b, [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into())
-            .await
-            .expect("open");
+        let mut both = [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into();
+        sink.send(&b, &mut both).await.expect("open");
         sink.lost(&a).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "b -1");
         assert_eq!(take(&mut arrivals).await, "b x 3");
@@ -330,10 +344,12 @@ mod tests {
         let (sink, mut arrivals) = pair(Policy::default());
         let a = name("a");
         for number in 0..AHEAD as u8 {
-            sink.send(&a, [item("x", number), item("y", number)].concat().into()).await.expect("open");
+            let mut both = [item("x", number), item("y", number)].concat().into();
+            sink.send(&a, &mut both).await.expect("open");
         }
         let held_up = poll_fn(|task| {
-            let sending = std::pin::pin!(sink.send(&a, item("x", 255)));
+            let mut frames = item("x", 255);
+            let sending = std::pin::pin!(sink.send(&a, &mut frames));
             Poll::Ready(sending.poll(task).is_pending())
         });
         assert!(held_up.await);
@@ -355,7 +371,7 @@ mod tests {
         }
         frame::write(&mut frames, frame::Header::new(Kind::Gap, 0), b"short");
         frames.extend_from_slice(&item("x", 1));
-        sink.send(&a, frames.into()).await.expect("open");
+        sink.send(&a, &mut frames.into()).await.expect("open");
         assert_eq!(take(&mut arrivals).await, "a  49", "a topic may be empty");
         assert_eq!(take(&mut arrivals).await, "a x 1");
     }

@@ -207,7 +207,7 @@ pub async fn describe(caller: &Caller, deadline: Option<Instant>) -> Result<Desc
         Ended::Answered(Outcome::Reply(_, bytes)) => Description::from_bytes(&bytes)
             .map_err(|problem| Fault::Decode(DecodeError { path: String::new(), problem })),
         Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
-        Ended::TimedOut => Err(Fault::TimedOut),
+        Ended::TimedOut | Ended::Withdrawn => Err(Fault::TimedOut),
         Ended::Lost(_) => Err(Fault::Lost),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Re
     match ended {
         Ended::Answered(outcome) => decode::<M>(outcome, limits),
         Ended::TimedOut => Err(Fault::TimedOut),
+        Ended::Withdrawn => Err(Fault::NotSent("there was no connection until the deadline".into())),
         Ended::Lost(Fate::Unknown) => Err(Fault::Lost),
         Ended::Lost(Fate::NotSent) => Err(Fault::NotSent("the connection ended before it left".into())),
     }

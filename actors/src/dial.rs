@@ -84,6 +84,11 @@ pub async fn dial(addresses: &[SocketAddr], hello: &Hello, timeout: Duration) ->
         .unwrap_or(Err(DialError::TimedOut { after: timeout }))
 }
 
+/// Between half and all of `pause`, so that many who lost the same endpoint do not come back at once.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
 async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut waiting = addresses.iter().copied();
@@ -199,6 +204,7 @@ mod tests {
             instance: None,
             purpose: Purpose::Probe,
             message_bytes: 1,
+            resume: None,
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Welcome};
+use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::id::NodeId;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::dial;
+use crate::links::{Connections, Links};
 use crate::service::Service;
 use crate::{session, socket};
 
@@ -122,6 +124,17 @@ impl Drop for Place {
     }
 }
 
+/// A place for a connection, if need be that of a link which waits for its client to come back.
+async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Option<Place> {
+    let place = guests.enter(address);
+    if place.is_some() || !service.links.give_up_one() {
+        return place;
+    }
+    // It gives its place back when it has its turn.
+    tokio::task::yield_now().await;
+    guests.enter(address)
+}
+
 /// One connection from its first byte to its last.
 async fn visit(
     mut stream: TcpStream,
@@ -130,7 +143,7 @@ async fn visit(
     peers: Recipient<PeerArrived>,
     guests: Rc<Guests>,
 ) {
-    let place = guests.enter(from.ip().to_canonical());
+    let place = enter(&guests, &service, from.ip().to_canonical()).await;
     let greeted = {
         let Ok(_handshake) = guests.handshakes.try_acquire() else {
             tracing::warn!(%from, "closed a connection: too many are shaking hands");
@@ -139,41 +152,62 @@ async fn visit(
         let greeting = greet(&mut stream, &service, place.is_some());
         time::timeout(service.limits().handshake, greeting).await
     };
-    let hello = match greeted {
-        Ok(Ok(Some(hello))) => hello,
-        Ok(Ok(None)) => return,
+    let welcomed = match greeted {
+        Ok(Ok(welcomed)) => welcomed,
         Ok(Err(error)) => return tracing::debug!(%from, %error, "a connection that never said hello"),
         Err(_) => return tracing::debug!(%from, "a connection that did not say hello in time"),
     };
-    match hello.purpose {
-        Purpose::Probe => {}
-        Purpose::Peer { .. } => {
+    match welcomed {
+        Welcomed::Nobody => {}
+        Welcomed::Peer(hello) => {
             if peers.try_send(PeerArrived { stream, hello }).is_err() {
                 tracing::warn!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
-        Purpose::Requests | Purpose::News => {
-            if let Err(error) = session::serve(stream, &hello, service).await {
-                tracing::debug!(%from, %error, "a connection ended");
+        Welcomed::Client(hello, connections) => {
+            if let Err(error) = session::serve(stream, &hello, service, connections).await {
+                tracing::debug!(%from, %error, "a link ended");
+            }
+        }
+        Welcomed::Back(node, resume) => {
+            if service.links.go_on(node, resume, stream).is_err() {
+                tracing::debug!(%from, "a link ended just as its client came back");
             }
         }
     }
     drop(place);
 }
 
-/// Shakes hands; `None` if the client was turned away, and told why.
+/// What becomes of a connection that has said hello.
+enum Welcomed {
+    /// Nothing: that was all, or it was turned away and told why.
+    Nobody,
+    /// A node that tells about the mesh.
+    Peer(Hello),
+    /// A client that begins a link.
+    Client(Hello, Connections),
+    /// A client that goes on with a link, whose keeper answers its hello.
+    Back(NodeId, Resume),
+}
+
+/// Shakes hands.
 async fn greet(
     stream: &mut TcpStream,
-    service: &Service,
+    service: &Arc<Service>,
     has_place: bool,
-) -> Result<Option<Hello>, dial::GreetingError> {
-    socket::prepare(stream, service.limits().keep_alive)?;
+) -> Result<Welcomed, GreetError> {
+    socket::prepare(stream, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
     let hello = dial::read_greeting(stream, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
     } else if hello.instance.is_some_and(|wanted| wanted != identity.instance) {
         Some(Rejection::OtherInstance)
+    } else if let Some(resume) = hello.resume {
+        if service.links.knows(hello.node, resume.link) {
+            return Ok(Welcomed::Back(hello.node, resume));
+        }
+        Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
         Some(Rejection::Draining)
     } else if !has_place {
@@ -181,19 +215,25 @@ async fn greet(
     } else {
         None
     };
-    let (answer, hello) = match rejection {
-        Some(rejection) => (Answer::Rejected(rejection), None),
-        None => (Answer::Welcome(welcome(service)), Some(hello)),
+    let (answer, welcomed) = match (rejection, hello.purpose) {
+        (Some(rejection), _) => (Answer::Rejected(rejection), Welcomed::Nobody),
+        (None, Purpose::Probe) => (Answer::Welcome(service.welcome()), Welcomed::Nobody),
+        (None, Purpose::Peer { .. }) => (Answer::Welcome(service.welcome()), Welcomed::Peer(hello)),
+        (None, Purpose::Requests | Purpose::News) => {
+            let connections = Links::begin(service, hello.node)?;
+            let welcome = Welcome { link: Some(connections.link()), ..service.welcome() };
+            (Answer::Welcome(welcome), Welcomed::Client(hello, connections))
+        }
     };
-    stream.write_all(&hello::encode_answer(&answer)).await?;
-    Ok(hello)
+    stream.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
+    Ok(welcomed)
 }
 
-fn welcome(service: &Service) -> Welcome {
-    Welcome {
-        node: service.identity.node,
-        instance: service.identity.instance,
-        service: service.identity.name.clone(),
-        message_bytes: u32::try_from(service.limits().message_bytes).unwrap_or(u32::MAX),
-    }
+/// Why a connection was not greeted.
+#[derive(Debug, thiserror::Error)]
+enum GreetError {
+    #[error(transparent)]
+    Greeting(#[from] dial::GreetingError),
+    #[error("the system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
 }

@@ -1,23 +1,28 @@
 //! The subscriber's side of one subscription: a connection of its own to one publisher, or its feed in this process.
 //!
-//! One connection for each subscription lets TCP hold up the publisher's backlog for this subscriber and for no
+//! A link for each subscription lets TCP hold up the publisher's backlog for this subscriber and for no
 //! other: there items are dropped or replaced as the subscriber chose.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use bytes::Bytes;
 use meshzero_proto::directory::Instance;
-use meshzero_proto::frame::{self, Frame, Header, Kind};
+use meshzero_proto::frame::{self, Frames, Header};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use meshzero_proto::stream::NotThere;
+use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
+use crate::carry::{Carried, Conversation, Stop, carry, keep_up};
 use crate::dial;
 use crate::incoming::{Incoming, IncomingError};
+use crate::outbox::{Outbox, Pace, Room};
 use crate::publisher;
+use crate::redial::Redial;
 use crate::service::Service;
 use crate::socket;
 use crate::traffic::Carrying;
@@ -43,11 +48,20 @@ pub enum FeedError {
 }
 
 /// A subscription that the publisher has confirmed.
-pub enum Feed {
+pub struct Feed(Kind);
+
+enum Kind {
     /// In this process.
     Local(publisher::Feed),
-    /// Over a connection.
-    Remote(Incoming, OwnedWriteHalf),
+    /// Over a link.
+    Remote(Box<Remote>),
+}
+
+/// A subscription over a link.
+struct Remote {
+    incoming: Incoming,
+    outbox: Outbox,
+    redial: Redial,
 }
 
 impl Feed {
@@ -56,22 +70,25 @@ impl Feed {
     /// # Errors
     /// [`FeedError::Full`].
     pub fn local(service: &Service, subscribe: &Subscribe) -> Result<Self, FeedError> {
-        service.publisher.subscribe(subscribe).map(Self::Local).ok_or(FeedError::Full)
+        let feed = service.publisher.subscribe(subscribe).ok_or(FeedError::Full)?;
+        Ok(Self(Kind::Local(feed)))
     }
 
-    /// Subscribes over a connection of its own and waits for the publisher's word.
+    /// Subscribes over a link of its own to an instance that discovery tells of by `listed`, and waits for the publisher's
+    /// word.
     ///
     /// # Errors
     /// [`FeedError`].
     pub async fn remote(
         instance: &Instance,
+        listed: Option<watch::Receiver<Option<Instance>>>,
         hello: &Hello,
         subscribe: &Subscribe,
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
-        time::timeout(PATIENCE, connect(instance, hello, subscribe, carrying))
-            .await
-            .unwrap_or(Err(FeedError::TimedOut))
+        let remote =
+            time::timeout(PATIENCE, Remote::open(instance, listed, hello, subscribe, carrying)).await;
+        Ok(Self(Kind::Remote(Box::new(remote.unwrap_or(Err(FeedError::TimedOut))?))))
     }
 
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
@@ -85,54 +102,119 @@ impl Feed {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &Sink) {
-        match self {
-            Self::Local(feed) => {
+        match self.0 {
+            Kind::Local(feed) => {
                 while let Some(frames) = feed.next().await {
-                    for frames in frames {
-                        if sink.send(from, frames).await.is_err() {
+                    for mut frames in frames {
+                        if sink.send(from, &mut frames).await.is_err() {
                             return;
                         }
                     }
                 }
             }
-            // The other half is kept, or the connection would be half closed.
-            Self::Remote(mut incoming, _writer) => loop {
-                match incoming.batch().await {
-                    Ok(Some((frames, _))) => {
-                        if sink.send(from, frames).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(None) => return,
-                    Err(error) => return tracing::debug!(%from, %error, "a subscription was lost"),
-                }
-            },
+            Kind::Remote(remote) => remote.pass_on(from, sink).await,
         }
     }
 }
 
-async fn connect(
-    instance: &Instance,
-    hello: &Hello,
-    subscribe: &Subscribe,
-    carrying: &Carrying,
-) -> Result<Feed, FeedError> {
-    let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
-    let ended = |error: std::io::Error| FeedError::Ended(Some(error.into()));
-    socket::prepare(&dialled.stream, carrying.limits.keep_alive).map_err(ended)?;
-    let (reader, mut writer) = dialled.stream.into_split();
-    let mut ask = Vec::new();
-    frame::write(&mut ask, Header::new(Kind::Subscribe, 1), &subscribe.to_bytes());
-    writer.write_all(&ask).await.map_err(ended)?;
-    let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
-    loop {
-        match incoming.next().await {
-            Ok(Some(Frame { header: Header { kind: Kind::Subscribed, .. }, .. })) => {
-                return Ok(Feed::Remote(incoming, writer));
+impl Remote {
+    async fn open(
+        instance: &Instance,
+        listed: Option<watch::Receiver<Option<Instance>>>,
+        hello: &Hello,
+        subscribe: &Subscribe,
+        carrying: &Carrying,
+    ) -> Result<Self, FeedError> {
+        let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
+        let redial = Redial::new(hello, &dialled, listed, carrying);
+        let ended = |error: IncomingError| FeedError::Ended(Some(error));
+        socket::prepare(&dialled.stream, carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
+        let (reader, writer) = dialled.stream.into_split();
+        let outbox = Outbox::new(writer, carrying);
+        let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
+        let asked = outbox.push::<Infallible>(Room::Any, Pace::AtOnce, |out| {
+            frame::write(out, Header::new(frame::Kind::Subscribe, 1), &subscribe.to_bytes());
+            Ok(())
+        });
+        if asked.is_err() {
+            return Err(FeedError::Ended(None));
+        }
+        loop {
+            let next = tokio::select! {
+                next = incoming.next() => next.map_err(ended)?,
+                written = outbox.keep_writing() => return Err(written.map_or_else(|error| ended(error.into()), |()| FeedError::Ended(None))),
+            };
+            match next {
+                Some(frame) if frame.header.kind == frame::Kind::Subscribed => {
+                    return Ok(Self { incoming, outbox, redial });
+                }
+                Some(_) => {}
+                None => return Err(FeedError::Ended(None)),
             }
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(FeedError::Ended(None)),
-            Err(error) => return Err(FeedError::Ended(Some(error))),
+        }
+    }
+
+    async fn pass_on(self, from: &ServiceName, sink: &Sink) {
+        let Self { incoming, outbox, mut redial } = self;
+        let outbox = Parting(outbox);
+        let mut passing =
+            Passing { incoming, outbox: &outbox.0, from, sink, arrived: Bytes::new(), is_over: false };
+        match carry(&mut passing, &outbox.0, &mut redial).await {
+            Carried::Over => {}
+            Carried::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
+            Carried::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
+        }
+    }
+}
+
+/// Says goodbye when nobody listens any more, so that the publisher keeps nothing for this subscription.
+struct Parting(Outbox);
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// News on their way from a link to the subscriber.
+struct Passing<'a> {
+    incoming: Incoming,
+    outbox: &'a Outbox,
+    from: &'a ServiceName,
+    sink: &'a Sink,
+    /// What has arrived and was not passed on yet.
+    arrived: Bytes,
+    is_over: bool,
+}
+
+/// What a publisher may do wrong.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+}
+
+impl Conversation for Passing<'_> {
+    type Error = Wrong;
+
+    fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    async fn run(&mut self) -> Result<(), Stop<Wrong>> {
+        loop {
+            if self.sink.send(self.from, &mut self.arrived).await.is_err() || self.is_over {
+                return Ok(());
+            }
+            let (frames, contents) = self.incoming.batch(self.outbox).await?;
+            if contents.upkeep > 0 {
+                for (header, _) in Frames::new(&frames) {
+                    self.is_over |= keep_up(header, &mut self.incoming, self.outbox)?;
+                }
+            }
+            self.arrived = frames;
         }
     }
 }

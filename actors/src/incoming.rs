@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use meshzero_proto::frame::{self, Contents, Cut, Frame, FrameError};
+use meshzero_proto::stream::Received;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task;
 
+use crate::outbox::Outbox;
 use crate::traffic::{Carrying, Meter};
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
@@ -31,10 +33,12 @@ const MOST_AHEAD_BYTES: usize = 512 << 10;
 /// questions.
 const SPIN_TRIES: usize = 4;
 
-/// The incoming half of a connection, cut into frames.
+/// The incoming half of a link, cut into frames.
 #[derive(Debug)]
 pub struct Incoming {
-    reader: OwnedReadHalf,
+    /// `None` while there is no connection.
+    reader: Option<OwnedReadHalf>,
+    received: Received,
     buffer: BytesMut,
     /// The memory that was read into before, to be used again once what arrived there has been handled.
     spare: BytesMut,
@@ -63,7 +67,8 @@ impl Incoming {
     /// Reads frames whose message has at most `message_bytes`.
     pub fn new(reader: OwnedReadHalf, message_bytes: usize, carrying: &Carrying) -> Self {
         Self {
-            reader,
+            reader: Some(reader),
+            received: Received::default(),
             buffer: BytesMut::new(),
             spare: BytesMut::new(),
             limit: message_bytes + frame::OVERHEAD_BYTES,
@@ -73,6 +78,21 @@ impl Incoming {
             spun: Vec::new(),
             meter: Arc::clone(&carrying.meter),
         }
+    }
+
+    /// Lets go of the connection. What has arrived stays, and nothing arrives until there is another.
+    pub fn detach(&mut self) {
+        self.reader = None;
+    }
+
+    /// Goes on with what another connection brings.
+    pub fn attach(&mut self, reader: OwnedReadHalf) {
+        self.reader = Some(reader);
+    }
+
+    /// How much of the stream has arrived.
+    pub fn received(&mut self) -> &mut Received {
+        &mut self.received
     }
 
     /// Waits for the next frame; `None` when the peer has closed the connection between two frames.
@@ -94,22 +114,25 @@ impl Incoming {
         }
     }
 
-    /// Waits for frames, and gives all that have arrived, each of them whole, and what they hold; `None` when the peer has
-    /// closed the connection between two frames.
+    /// Waits for frames, and gives all that have arrived, each of them whole, and what they hold. By `outbox` the peer hears
+    /// now and then how much has arrived, also in the middle of a long frame.
     ///
     /// # Errors
-    /// [`IncomingError`].
+    /// [`IncomingError`]; the end of the connection is one.
     ///
     /// # Cancel safety
     /// What was read stays in the buffer; dropping the future loses nothing.
-    pub async fn batch(&mut self) -> Result<Option<(Bytes, Contents)>, IncomingError> {
+    pub async fn batch(&mut self, outbox: &Outbox) -> Result<(Bytes, Contents), IncomingError> {
         loop {
             let Cut { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;
             if whole > 0 {
-                return Ok(Some((self.buffer.split_to(whole).freeze(), contents)));
+                return Ok((self.buffer.split_to(whole).freeze(), contents));
             }
             if self.fill(next).await? == 0 {
-                return self.ended();
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            if let Some(received) = self.received.tell() {
+                outbox.tell_received(received);
             }
         }
     }
@@ -140,6 +163,7 @@ impl Incoming {
         let asked = self.buffer.capacity() - self.buffer.len();
         let read = self.read().await?;
         self.meter.read(read);
+        self.received.add(read);
         self.arrived = self.arrived.saturating_add(read);
         if read == asked {
             self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);
@@ -169,19 +193,23 @@ impl Incoming {
         }
         // Not by trying first: only a read that may wait notes that the socket is empty, which spares the next one a
         // system call.
-        self.reader.read_buf(&mut self.buffer).await
+        match &mut self.reader {
+            Some(reader) => reader.read_buf(&mut self.buffer).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Asks the system again and again for bytes, with turns for all others on the thread in between; `None` when the time
     /// for that is over. Past tokio, which would only know of bytes once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
+        let reader = self.reader.as_ref()?;
         let begun = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
         while begun.elapsed() < self.spin {
             // First of all for those who have something to do because of what arrived before.
             task::yield_now().await;
             for _ in 0..SPIN_TRIES {
-                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(&self.reader))).read(&mut self.spun) {
+                match (&*SockRef::from(AsRef::<TcpStream>::as_ref(reader))).read(&mut self.spun) {
                     Ok(read) => {
                         self.buffer.extend_from_slice(&self.spun[..read]);
                         return Some(Ok(read));

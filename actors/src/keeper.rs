@@ -17,6 +17,7 @@ use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
 use crate::ending::Ending;
 use crate::link::Link;
 use crate::own::Own;
+use crate::redial::Redial;
 use crate::route::{Member, Route, nameless};
 use crate::service::Service;
 use crate::traffic::Carrying;
@@ -106,7 +107,7 @@ impl Keeper {
                 return self.add_own(instance);
             }
             let hello = Hello { instance: Some(instance.id), ..self.hello.clone() };
-            if let Some(link) = self.connect(&instance.addresses, &hello).await {
+            if let Some(link) = self.connect(&instance.addresses, &hello, Some(listed.clone())).await {
                 match self.hold(link, instance).await {
                     None => return,
                     Some(Held::Long) => {
@@ -120,7 +121,7 @@ impl Keeper {
                 return;
             }
             tokio::select! {
-                () = time::sleep(jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
         }
@@ -134,7 +135,7 @@ impl Keeper {
                 self.lend_own(service, address).await;
                 continue;
             }
-            if let Some(link) = self.connect(&[address], &self.hello).await {
+            if let Some(link) = self.connect(&[address], &self.hello, None).await {
                 let instance = instance_at(address, &link.welcome);
                 match self.hold(link, instance).await {
                     None => return,
@@ -145,7 +146,7 @@ impl Keeper {
                     Some(Held::Shortly) => {}
                 }
             }
-            time::sleep(jittered(pause)).await;
+            time::sleep(dial::jittered(pause)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -170,7 +171,12 @@ impl Keeper {
     }
 
     /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
-    async fn connect(&self, addresses: &[SocketAddr], hello: &Hello) -> Option<Arc<Link>> {
+    async fn connect(
+        &self,
+        addresses: &[SocketAddr],
+        hello: &Hello,
+        listed: Option<watch::Receiver<Option<Instance>>>,
+    ) -> Option<Arc<Link>> {
         let dialled = dial::dial(addresses, hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
@@ -182,7 +188,10 @@ impl Keeper {
             (_, None) => {}
         }
         let opened = match dialled {
-            Ok(dialled) => Link::open(dialled, &self.carrying).await.map_err(|error| error.to_string()),
+            Ok(dialled) => {
+                let redial = Redial::new(hello, &dialled, listed, &self.carrying);
+                Link::open(dialled, redial, &self.carrying).await.map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match opened {
@@ -235,11 +244,6 @@ impl Keeper {
 enum Held {
     Long,
     Shortly,
-}
-
-/// Between half and all of `pause`, so that many who lost the same endpoint do not come back at once.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// The instance behind an address that was given instead of a name.

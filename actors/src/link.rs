@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -11,9 +11,8 @@ use std::time::Instant;
 use meshzero_proto::calls::{CallId, Calls, Fate};
 use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
-use meshzero_proto::frame::{self, Frame, Frames, Header, Kind, Writing};
+use meshzero_proto::frame::{self, Frame, Header, Kind, Writing};
 use meshzero_proto::hello::Welcome;
-use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 use tokio::time;
 
@@ -25,19 +24,26 @@ use crate::message::NetMessage;
 use crate::outbox::{Outbox, Pace, Placed, PushError, Room, Turn};
 use crate::outward::{Deadline, Outward};
 use crate::passages::{self, Passages};
-use crate::payload::Payload;
+use crate::redial::Redial;
 use crate::socket;
 use crate::traffic::Carrying;
 
-/// The caller's side of a connection for requests. Shared by all handles of this process.
+mod keeping;
+
+use self::keeping::Keeping;
+
+/// The caller's side of a link for requests. Shared by all handles of this process.
 pub struct Link {
     /// Whom it leads to.
     pub welcome: Welcome,
-    /// Where it leads to.
-    pub address: SocketAddr,
     /// What the endpoint handles.
     pub catalogue: Catalogue,
     outbox: Outbox,
+    /// Where it leads to at the moment.
+    address: Mutex<SocketAddr>,
+    is_attached: AtomicBool,
+    /// Bytes that have arrived, as of the last whole frame.
+    received: AtomicU64,
     calls: Mutex<Calls<Waiting>>,
     passages: Passages,
     /// Told when a call has ended while others wait for its place.
@@ -72,7 +78,9 @@ pub enum Ended {
     Answered(Outcome),
     /// The deadline passed.
     TimedOut,
-    /// The connection ended.
+    /// The deadline passed before the request had left, and now it will not.
+    Withdrawn,
+    /// The link ended.
     Lost(Fate),
 }
 
@@ -111,11 +119,16 @@ impl From<PushError<EncodeError>> for Unsent {
 }
 
 impl Link {
-    /// Opens a link over a connection that has shaken hands, and keeps it in a task of its own on this thread.
+    /// Opens a link over a connection that has shaken hands, and keeps it in a task of its own on this thread. When the
+    /// connection is lost it goes on over those that `redial` brings.
     ///
     /// # Errors
     /// [`LinkError`].
-    pub async fn open(dialled: Dialled, carrying: &Carrying) -> Result<Arc<Self>, LinkError> {
+    pub(crate) async fn open(
+        dialled: Dialled,
+        redial: Redial,
+        carrying: &Carrying,
+    ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
         let Dialled { stream, welcome, address } = dialled;
         socket::prepare(&stream, limits.keep_alive).map_err(IncomingError::Io)?;
@@ -133,9 +146,11 @@ impl Link {
         let link = Arc::new(Self {
             max_bytes: limits.message_bytes.min(welcome.message_bytes as usize),
             welcome,
-            address,
             catalogue,
-            outbox: Outbox::new(writer, limits.send_queue_bytes, carrying),
+            outbox: Outbox::new(writer, carrying),
+            address: Mutex::new(address),
+            is_attached: AtomicBool::new(true),
+            received: AtomicU64::new(0),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
             passages: Passages::default(),
             freed: Notify::new(),
@@ -143,16 +158,18 @@ impl Link {
             closing: AtomicBool::new(false),
             ending: Ending::default(),
         });
-        let kept = Arc::clone(&link);
-        actix::spawn(async move {
-            tokio::select! {
-                ended = kept.outbox.keep_writing() => note(&kept, ended.map_err(IncomingError::Io)),
-                ended = kept.read(incoming) => note(&kept, ended),
-                () = kept.watch_deadlines() => {}
-            }
-            kept.end();
-        });
+        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, limits.keep_alive).run());
         Ok(link)
+    }
+
+    /// Where it leads to at the moment.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is a connection. Without one, messages wait for the next.
+    pub fn is_attached(&self) -> bool {
+        self.is_attached.load(Ordering::Relaxed)
     }
 
     /// Whether no more messages set out here: the connection has ended, or is about to.
@@ -312,7 +329,7 @@ impl Link {
         let mut begun = Begun { calls, id, placed: false };
         let placed = push(self, id, pace)?;
         begun.placed = true;
-        begun.calls.placed(id, placed.end);
+        begun.calls.placed(id, placed.bytes);
         if begun.calls.poll_timeout() != before {
             self.earlier.notify_one();
         }
@@ -363,32 +380,6 @@ impl Link {
         codec::encode_preferring(message, passage.message, self.max_bytes, out)
     }
 
-    async fn read(&self, mut incoming: Incoming) -> Result<(), IncomingError> {
-        let mut callers = Vec::new();
-        while let Some((frames, _)) = incoming.batch().await? {
-            let mut calls = self.lock();
-            for (header, payload) in Frames::new(&frames) {
-                let outcome = match header.kind {
-                    Kind::Reply => {
-                        let encoding = frame::encoding(header.flags, frame::BINCODE);
-                        Outcome::Reply(encoding, Payload::of(&frames, payload))
-                    }
-                    Kind::Refusal => Outcome::Refused(Refusal::from_bytes(payload)),
-                    other => {
-                        tracing::debug!(kind = ?other, "a frame that means nothing here");
-                        continue;
-                    }
-                };
-                if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
-                    callers.extend(waiting.end(|| Ended::Answered(outcome)));
-                }
-            }
-            drop(calls);
-            callers.drain(..).for_each(Waker::wake);
-        }
-        Ok(())
-    }
-
     async fn watch_deadlines(&self) {
         loop {
             let next = self.lock().poll_timeout();
@@ -396,11 +387,15 @@ impl Link {
                 () = self.earlier.notified() => {}
                 () = until(next) => {
                     let mut expired = Vec::new();
-                    self.lock().expire(Instant::now(), |id, waiting| {
-                        expired.extend(waiting.end(|| Ended::TimedOut).map(|caller| (id, caller)));
+                    self.lock().expire(Instant::now(), |id, waiting, request| {
+                        let is_withdrawn = self.outbox.withdraw(request);
+                        let ended = || if is_withdrawn { Ended::Withdrawn } else { Ended::TimedOut };
+                        expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));
                     });
-                    for (id, caller) in expired {
-                        self.cancel(id);
+                    for (left, caller) in expired {
+                        if let Some(id) = left {
+                            self.cancel(id);
+                        }
                         caller.wake();
                     }
                 }
@@ -420,7 +415,7 @@ impl Link {
         self.close();
         let mut callers = Vec::new();
         // Under the lock no call is half begun, and afterwards none begins.
-        self.lock().end(self.outbox.written(), |waiting, fate| {
+        self.lock().end(self.outbox.handed(), |waiting, fate| {
             callers.extend(waiting.end(|| Ended::Lost(fate)));
         });
         self.ending.tell();
@@ -444,13 +439,6 @@ impl Drop for Begun<'_> {
         if !self.placed {
             self.calls.close(self.id);
         }
-    }
-}
-
-fn note(link: &Link, ended: Result<(), IncomingError>) {
-    match ended {
-        Ok(()) => tracing::debug!(address = %link.address, "a link has ended"),
-        Err(error) => tracing::debug!(address = %link.address, %error, "a link was lost"),
     }
 }
 
@@ -506,8 +494,13 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if self.open {
-            let waiting = self.link.lock().close(self.id);
-            if waiting.is_some_and(|waiting| waiting.ended.is_none()) {
+            let mut calls = self.link.lock();
+            let request = calls.bytes(self.id);
+            let waiting = calls.close(self.id);
+            drop(calls);
+            if waiting.is_some_and(|waiting| waiting.ended.is_none())
+                && !request.is_some_and(|request| self.link.outbox.withdraw(request))
+            {
                 self.link.cancel(self.id);
             }
             self.give_place();

@@ -266,5 +266,6 @@ fn hello(config: &Config, node: NodeId) -> Hello {
         instance: None,
         purpose: Purpose::Probe,
         message_bytes: u32::try_from(config.limits.message_bytes).unwrap_or(u32::MAX),
+        resume: None,
     }
 }

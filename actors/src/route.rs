@@ -51,7 +51,7 @@ impl Member {
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Local(_, instance) => instance.address(),
-            Self::Remote(link, _) => Some(link.address),
+            Self::Remote(link, _) => Some(link.address()),
         }
     }
 

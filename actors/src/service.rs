@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
+use meshzero_proto::hello::Welcome;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
@@ -13,6 +14,7 @@ use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
 use crate::home::Home;
 use crate::inbound::Inbound;
+use crate::links::Links;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
 use crate::quota::{Quota, Taken};
@@ -81,6 +83,8 @@ pub struct Service {
     doors: Vec<NamedDoor>,
     places: Arc<Quota>,
     ending: Ending,
+    /// The conversations with its callers and subscribers.
+    pub(crate) links: Links,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
@@ -121,6 +125,7 @@ impl Service {
             doors,
             places,
             ending: Ending::default(),
+            links: Links::default(),
             carrying,
             home,
         }
@@ -129,6 +134,18 @@ impl Service {
     /// The bounds that it keeps.
     pub fn limits(&self) -> &Limits {
         &self.carrying.limits
+    }
+
+    /// What its endpoint answers to a hello, of a connection that carries no link.
+    pub(crate) fn welcome(&self) -> Welcome {
+        Welcome {
+            node: self.identity.node,
+            instance: self.identity.instance,
+            service: self.identity.name.clone(),
+            message_bytes: u32::try_from(self.limits().message_bytes).unwrap_or(u32::MAX),
+            link: None,
+            received: 0,
+        }
     }
 
     /// The message types that it handles.

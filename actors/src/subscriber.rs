@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
+use crate::dial;
 use crate::discovery::{Seek, Watch, Watcher};
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
-use crate::keeper;
 use crate::node::Node;
 use crate::own::Own;
 use crate::traffic::Carrying;
@@ -25,6 +25,9 @@ use crate::traffic::Carrying;
 /// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What discovery says of one publisher at the moment; `None` when it says that it is gone.
+type Listed = watch::Receiver<Option<Instance>>;
 
 /// Whose news are wanted.
 #[derive(Debug, Clone)]
@@ -115,18 +118,19 @@ impl Follower {
         for instance in known {
             let follower = self.clone();
             opening.spawn_local(async move {
-                let opened = follower.open(&instance).await;
-                (instance, opened)
+                let (tell, listed) = watch::channel(Some(instance.clone()));
+                let opened = follower.open(&instance, &listed).await;
+                (instance, (tell, listed), opened)
             });
         }
         let mut followed = Followed::default();
         let mut failed = None;
         while let Some(opened) = opening.join_next().await {
             match opened {
-                Ok((instance, Ok(feed))) => followed.add(&self, instance, Some(feed)),
-                Ok((instance, Err(error))) => {
-                    failed = Some(error);
-                    followed.add(&self, instance, None);
+                Ok((instance, listed, opened)) => {
+                    let feed = opened.map_err(|error| failed = Some(error)).ok();
+                    followed.any_confirmed |= feed.is_some();
+                    followed.keep(&self, instance.id, listed, feed);
                 }
                 Err(error) => tracing::error!(%error, "a subscription ended by itself"),
             }
@@ -160,14 +164,14 @@ impl Follower {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.add(self, instance, None)
+                    followed.add(self, instance)
                 }
                 DirectoryEvent::Down { instance, .. } => followed.remove(instance.id),
             }
         }
     }
 
-    async fn open(&self, instance: &Instance) -> Result<Feed, FeedError> {
+    async fn open(&self, instance: &Instance, listed: &Listed) -> Result<Feed, FeedError> {
         let own = &self.node.own;
         let (service, expected) = match self.known_by {
             KnownBy::Identity => (own.get(instance.id), Some(instance.id)),
@@ -177,17 +181,17 @@ impl Follower {
             return Feed::local(&service, &self.subscribe);
         }
         let hello = Hello { instance: expected, ..self.node.hello.clone() };
-        Feed::remote(instance, &hello, &self.subscribe, &self.node.carrying).await
+        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, &self.node.carrying).await
     }
 
     /// Keeps the feed of one publisher, while it is listed.
-    async fn keep(self, mut feed: Option<Feed>, mut listed: watch::Receiver<Option<Instance>>) {
+    async fn keep(self, mut feed: Option<Feed>, mut listed: Listed) {
         let mut pause = FIRST_PAUSE;
         loop {
             let Some(instance) = listed.borrow_and_update().clone() else { return };
             let opened = match feed.take() {
                 Some(feed) => Ok(feed),
-                None => self.open(&instance).await,
+                None => self.open(&instance, &listed).await,
             };
             match opened {
                 Ok(feed) => {
@@ -202,7 +206,7 @@ impl Follower {
                 return;
             }
             tokio::select! {
-                () = time::sleep(keeper::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
         }
@@ -225,15 +229,24 @@ struct Followed {
 }
 
 impl Followed {
-    fn add(&mut self, follower: &Follower, instance: Instance, feed: Option<Feed>) {
-        self.any_confirmed |= feed.is_some();
+    fn add(&mut self, follower: &Follower, instance: Instance) {
         let id = instance.id;
         if let Some(told) = self.listed.get(&id)
             && told.send(Some(instance.clone())).is_ok()
         {
             return;
         }
-        let (tell, told) = watch::channel(Some(instance));
+        self.keep(follower, id, watch::channel(Some(instance)), None);
+    }
+
+    /// Leaves a publisher to a task, with its feed if there is one already.
+    fn keep(
+        &mut self,
+        follower: &Follower,
+        id: InstanceId,
+        (tell, told): (watch::Sender<Option<Instance>>, Listed),
+        feed: Option<Feed>,
+    ) {
         self.listed.insert(id, tell);
         let ending = Arc::clone(&follower.node.ending);
         actix::spawn(until(ending, follower.clone().keep(feed, told)));

@@ -1,5 +1,6 @@
 //! The requests of one connection that wait for their replies, with their deadlines.
 
+use std::ops::Range;
 use std::time::Instant;
 
 /// Names an open call on one connection. A number is not used again before 2³² other calls had the same place.
@@ -38,8 +39,12 @@ struct Place<T> {
 struct Open<T> {
     call: T,
     deadline: Option<Instant>,
-    end: u64,
+    /// The bytes of the stream that are its request.
+    bytes: Range<u64>,
 }
+
+/// A request that has no place in the stream yet.
+const UNPLACED: Range<u64> = u64::MAX..u64::MAX;
 
 /// The open calls, at most a given number of them.
 pub struct Calls<T> {
@@ -80,7 +85,7 @@ impl<T> Calls<T> {
         if self.is_full() {
             return Err(call);
         }
-        let open = Some(Open { call, deadline, end: u64::MAX });
+        let open = Some(Open { call, deadline, bytes: UNPLACED });
         let index = match self.free.pop() {
             Some(index) => {
                 self.places[index].open = open;
@@ -98,12 +103,16 @@ impl<T> Calls<T> {
         Ok(CallId::new(index, self.places[index].generation))
     }
 
-    /// Notes that the request's last byte is byte number `end` of the stream, so that [`Calls::end`] can tell
-    /// what never left.
-    pub fn placed(&mut self, id: CallId, end: u64) {
+    /// Notes which bytes of the stream are the request, so that [`Calls::end`] can tell what never left.
+    pub fn placed(&mut self, id: CallId, bytes: Range<u64>) {
         if let Some(open) = self.find(id).and_then(|place| place.open.as_mut()) {
-            open.end = end;
+            open.bytes = bytes;
         }
+    }
+
+    /// Which bytes of the stream are the request of an open call.
+    pub fn bytes(&mut self, id: CallId) -> Option<Range<u64>> {
+        Some(self.find(id)?.open.as_ref()?.bytes.clone())
     }
 
     /// An open call; `None` if it is not open (any more).
@@ -120,8 +129,9 @@ impl<T> Calls<T> {
         Some(open.call)
     }
 
-    /// Shows `each` the calls whose deadline is not after `now`, each once. They stay open.
-    pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T)) {
+    /// Shows `each` the calls whose deadline is not after `now`, each once, with which bytes of the stream are their requests.
+    /// They stay open.
+    pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
         }
@@ -133,7 +143,7 @@ impl<T> Calls<T> {
                 self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             } else {
                 open.deadline = None;
-                each(CallId::new(index, place.generation), &mut open.call);
+                each(CallId::new(index, place.generation), &mut open.call, open.bytes.clone());
             }
         }
     }
@@ -149,7 +159,7 @@ impl<T> Calls<T> {
         self.earliest = None;
         for open in self.places.iter_mut().filter_map(|place| place.open.as_mut()) {
             open.deadline = None;
-            each(&mut open.call, if open.end <= written { Fate::Unknown } else { Fate::NotSent });
+            each(&mut open.call, if open.bytes.end <= written { Fate::Unknown } else { Fate::NotSent });
         }
     }
 
@@ -209,7 +219,7 @@ mod tests {
         assert_eq!(calls.poll_timeout(), Some(at(10)));
         let expired = |calls: &mut Calls<&'static str>, ms| {
             let mut expired = Vec::new();
-            calls.expire(at(ms), |id, call| expired.push((id, *call)));
+            calls.expire(at(ms), |id, call, _| expired.push((id, *call)));
             expired
         };
         assert!(expired(&mut calls, 9).is_empty());
@@ -226,8 +236,8 @@ mod tests {
         let gone = calls.open("gone", None).expect("room");
         let half = calls.open("half", None).expect("room");
         calls.open("not even placed", None).expect("room");
-        calls.placed(gone, 100);
-        calls.placed(half, 200);
+        calls.placed(gone, 0..100);
+        calls.placed(half, 100..200);
         let mut fates = Vec::new();
         calls.end(150, |call, fate| fates.push((*call, fate)));
         assert_eq!(

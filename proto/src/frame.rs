@@ -25,6 +25,9 @@ const ID_BYTES: usize = 8;
 /// Length of the first field, which does not count itself.
 const LENGTH_BYTES: usize = 4;
 
+/// Where in a frame its kind is.
+pub const KIND_AT: usize = LENGTH_BYTES;
+
 /// What a payload may hold beyond the message that it carries: a topic of 128 bytes, a deadline.
 pub const OVERHEAD_BYTES: usize = 256;
 
@@ -75,6 +78,14 @@ pub enum Kind {
     Gap = 11,
     /// What one node tells another about the mesh, in MessagePack.
     Peer = 12,
+    /// Asks how much of the stream has arrived, which an [`Kind::Ack`] answers.
+    Ping = 13,
+    /// So many bytes of the stream have arrived, says the id.
+    Ack = 14,
+    /// The link ends here, and will not go on over another connection.
+    Bye = 15,
+    /// A message that its sender has withdrawn before it left. It means nothing.
+    Void = 16,
 }
 
 impl Kind {
@@ -93,8 +104,18 @@ impl Kind {
             10 => Self::News,
             11 => Self::Gap,
             12 => Self::Peer,
+            13 => Self::Ping,
+            14 => Self::Ack,
+            15 => Self::Bye,
+            16 => Self::Void,
             _ => return None,
         })
+    }
+
+    /// Whether it keeps the link itself going, or ends it, and carries nothing for those who use it.
+    #[inline(always)]
+    pub fn is_upkeep(self) -> bool {
+        matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
     }
 
     /// Whether its header has an id.
@@ -102,8 +123,10 @@ impl Kind {
     fn has_id(self) -> bool {
         match self {
             Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
-            Self::Describe | Self::Subscribe | Self::Subscribed => true,
+            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
             Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
+            // A withdrawn message has an id if it had one, which is a part of what means nothing.
+            Self::Ping | Self::Bye | Self::Void => false,
         }
     }
 
@@ -303,6 +326,8 @@ pub struct Contents {
     pub tells: usize,
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
+    /// How many of them keep the link itself going, see [`Kind::is_upkeep`].
+    pub upkeep: usize,
 }
 
 /// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
@@ -319,6 +344,7 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
             contents.frames += 1;
             contents.tells += usize::from(*kind == Kind::Tell as u8);
             contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
+            contents.upkeep += usize::from(*kind >= Kind::Ping as u8);
         }
         rest = behind;
     };
@@ -417,7 +443,7 @@ mod tests {
             let known = end - cut.whole >= LENGTH_BYTES;
             assert_eq!(cut.next.is_some(), known, "at {end}");
         }
-        let contents = Contents { frames: 3, tells: 1, highest_slot: 9 };
+        let contents = Contents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0 };
         assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: three, contents, next: None }));
         let mut frames = Frames::new(&bytes);
         assert_eq!(frames.next(), Some((header(), &b"first"[..])));

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, NodeId};
+use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
 /// What every conversation of this protocol begins with, in both directions. The last byte is the version.
-pub const MAGIC: [u8; 4] = *b"MZ\x00\x01";
+pub const MAGIC: [u8; 4] = *b"MZ\x00\x02";
 
 /// The longest hello or answer, in bytes with its six bytes of prefix.
 pub const MAX_HELLO_BYTES: usize = 512;
@@ -45,6 +45,18 @@ pub struct Hello {
     pub purpose: Purpose,
     /// The longest reply or news item that the client takes, in bytes.
     pub message_bytes: u32,
+    /// The link that goes on over this connection; `None` begins one.
+    #[serde(default)]
+    pub resume: Option<Resume>,
+}
+
+/// A link that goes on over another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Which.
+    pub link: LinkId,
+    /// Bytes of the endpoint's stream that the client has.
+    pub received: u64,
 }
 
 /// The endpoint's side of the handshake, when it accepts.
@@ -58,6 +70,11 @@ pub struct Welcome {
     pub service: Option<ServiceName>,
     /// The longest message that the endpoint takes, in bytes.
     pub message_bytes: u32,
+    /// The link that this connection carries; `None` where it carries none.
+    pub link: Option<LinkId>,
+    /// Bytes of the client's stream that the endpoint has: none of a new link.
+    #[serde(default)]
+    pub received: u64,
 }
 
 /// Why an endpoint does not accept a client.
@@ -78,6 +95,9 @@ pub enum Rejection {
     /// The endpoint is closing.
     #[error("it is closing")]
     Draining,
+    /// The endpoint knows nothing of the link that should go on: it has been given up, or never was.
+    #[error("it no longer knows the link")]
+    UnknownLink,
 }
 
 /// What an endpoint answers to a hello.
@@ -212,6 +232,7 @@ mod tests {
             instance: Some(InstanceId::from_random([2; 16])),
             purpose: Purpose::Peer { hand_on: true },
             message_bytes: u32::MAX,
+            resume: Some(Resume { link: LinkId::from_random([0xff; 16]), received: u64::MAX }),
         }
     }
 
@@ -221,6 +242,8 @@ mod tests {
             instance: InstanceId::from_random([2; 16]),
             service: Some(ServiceName::new("y".repeat(128)).expect("128 bytes fit")),
             message_bytes: u32::MAX,
+            link: Some(LinkId::from_random([0xff; 16])),
+            received: u64::MAX,
         })
     }
 
@@ -266,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_forged_length_costs_no_memory() {
-        assert_eq!(parse_hello(b"MZ\x00\x01\xff\xff"), Err(HelloError::TooLong(65_541)));
+        assert_eq!(parse_hello(b"MZ\x00\x02\xff\xff"), Err(HelloError::TooLong(65_541)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Random identities: of a node (one process that joined) and of an instance (one service that a node offers).
+//! Random identities: of a node (one process that joined), of an instance (one service that a node offers) and of a link.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +70,12 @@ identity! {
     /// # Ok::<(), meshzero_proto::id::InvalidId>(())
     /// ```
     InstanceId
+}
+
+identity! {
+    /// One link between a client and an endpoint, which the endpoint names when it begins. Whoever knows it, and the client's
+    /// node, may go on with the link over another connection, so it is told to nobody else and never logged.
+    LinkId
 }
 
 /// The text is not 32 lower-case hexadecimal digits.

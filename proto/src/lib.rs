@@ -21,3 +21,4 @@ pub mod name;
 pub mod news;
 pub mod peer;
 pub mod refusal;
+pub mod stream;

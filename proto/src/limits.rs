@@ -40,6 +40,13 @@ pub struct Limits {
     pub mailbox: usize,
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
     pub send_queue_bytes: usize,
+    /// Bytes that one connection has written and the other end has not acknowledged, before no more are written. Default
+    /// 4 MiB. They are kept for the case that the connection is cut; on networks that are fast and far a larger value keeps
+    /// the sender from pausing.
+    pub unacknowledged_bytes: usize,
+    /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that
+    /// are under way wait, what is sent is gathered, and the endpoint keeps what it needs to go on.
+    pub reconnect: Duration,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
@@ -72,6 +79,8 @@ impl Default for Limits {
             requests_in_flight: 1_024,
             mailbox: 256,
             send_queue_bytes: 8 << 20,
+            unacknowledged_bytes: 4 << 20,
+            reconnect: Duration::from_secs(10),
             subscriptions: 1_024,
             topics: 1_024,
             instances: 4_096,

@@ -153,7 +153,14 @@ impl Discovery {
 
     fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
         let message_bytes = u32::try_from(self.config.limits.message_bytes).unwrap_or(u32::MAX);
-        Hello { mesh: self.config.mesh.clone(), node: self.node, instance, purpose, message_bytes }
+        Hello {
+            mesh: self.config.mesh.clone(),
+            node: self.node,
+            instance,
+            purpose,
+            message_bytes,
+            resume: None,
+        }
     }
 
     /// Whether an instance is known to live: its node is connected and told of it, or it just gave a sign of life.

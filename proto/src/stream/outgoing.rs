@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Deref;
 
 use bytes::Bytes;
-use meshzero_proto::codec::Beside;
+
+use super::sent::Sent;
+use crate::codec::Beside;
 
 /// Pieces handed to the system in one call; Linux takes 1,024, and more than this saves nothing.
 pub const SLICES: usize = 128;
@@ -12,16 +15,39 @@ pub const SLICES: usize = 128;
 /// Bytes handed to the system in one call, roughly: a longer one is slower than two.
 const MOST_BYTES: usize = 640 << 10;
 
+/// A batch of fewer bytes is copied when it is kept, so that its memory serves for the next one at once.
+const COPIED_BYTES: usize = 16 << 10;
+
 /// Memory beyond this is given back to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;
+
+/// Bytes that stay together.
+#[derive(Debug)]
+pub enum Piece {
+    /// A batch.
+    Batch(Vec<u8>),
+    /// A payload, whose memory others may use as well.
+    Shared(Bytes),
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Batch(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 /// Bytes in the order in which they leave.
 #[derive(Debug, Default)]
 pub struct Outgoing {
     /// What leaves before the batch.
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     batch: Vec<u8>,
-    /// Bytes of the first piece, or of the batch, that have left already.
+    /// Bytes of the first piece, or of the batch, that have left already, or need not leave again.
     left: usize,
 }
 
@@ -42,13 +68,9 @@ impl Outgoing {
             return;
         }
         if !self.batch.is_empty() {
-            let mut sealed = Bytes::from(std::mem::take(&mut self.batch));
-            if self.pieces.is_empty() {
-                drop(sealed.split_to(std::mem::take(&mut self.left)));
-            }
-            self.pieces.push_back(sealed);
+            self.pieces.push_back(Piece::Batch(std::mem::take(&mut self.batch)));
         }
-        self.pieces.push_back(bytes);
+        self.pieces.push_back(Piece::Shared(bytes));
     }
 
     /// Puts blobs between the bytes of the batch, where they belong.
@@ -85,23 +107,63 @@ impl Outgoing {
         self.pieces.is_empty().then(|| &self.batch[self.left..])
     }
 
-    /// Notes that the first `bytes` have left.
-    pub fn advance(&mut self, bytes: usize) {
+    /// Notes that the first `bytes` have left, and gives what has left whole to `sent`.
+    pub fn advance(&mut self, bytes: usize, sent: &mut Sent) {
         self.left += bytes;
         while let Some(first) = self.pieces.front() {
             if self.left < first.len() {
                 return;
             }
             self.left -= first.len();
-            self.pieces.pop_front();
+            if let Some(first) = self.pieces.pop_front() {
+                sent.keep(first);
+            }
         }
-        if self.left == self.batch.len() {
-            self.left = 0;
+        if self.left < self.batch.len() || self.batch.is_empty() {
+            return;
+        }
+        self.left = 0;
+        if self.batch.len() < COPIED_BYTES {
+            sent.keep_copy(&self.batch);
             if self.batch.len() < self.batch.capacity() / 4 {
                 self.batch.shrink_to(KEEP_BYTES);
             }
             self.batch.clear();
+        } else {
+            let next = sent.spare();
+            sent.keep(Piece::Batch(std::mem::replace(&mut self.batch, next)));
         }
+    }
+
+    /// Bytes of what is still to be given to a [`Sent`] that have left already.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Puts `pieces` in front, of which the first `left` bytes need not leave again.
+    pub fn put_back(&mut self, mut pieces: VecDeque<Piece>, left: usize) {
+        pieces.append(&mut self.pieces);
+        self.pieces = pieces;
+        self.left = left;
+    }
+
+    /// The byte that is `at` bytes behind the first that has not been given to a [`Sent`], if it may be changed.
+    pub fn byte_mut(&mut self, mut at: usize) -> Option<&mut u8> {
+        for piece in &mut self.pieces {
+            if at < piece.len() {
+                return match piece {
+                    Piece::Batch(bytes) => bytes.get_mut(at),
+                    Piece::Shared(_) => None,
+                };
+            }
+            at -= piece.len();
+        }
+        self.batch.get_mut(at)
+    }
+
+    /// How many bytes there are, those included that have left but have not been given to a [`Sent`].
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.batch.len()
     }
 }
 
@@ -118,9 +180,9 @@ mod tests {
     #[test]
     fn bytes_leave_in_the_order_in_which_they_came_however_they_are_cut() {
         for step in 1..9 {
-            let mut outgoing = Outgoing::default();
+            let (mut outgoing, mut sent) = (Outgoing::default(), Sent::default());
             outgoing.batch().extend_from_slice(b"ab");
-            outgoing.advance(1);
+            outgoing.advance(1, &mut sent);
             outgoing.share(Bytes::from_static(b"cde"));
             outgoing.share(Bytes::from_static(b""));
             outgoing.batch().extend_from_slice(b"fgh");
@@ -129,9 +191,10 @@ mod tests {
                 let rest = all(&outgoing);
                 let count = step.min(rest.len());
                 left.extend_from_slice(&rest[..count]);
-                outgoing.advance(count);
+                outgoing.advance(count, &mut sent);
             }
             assert_eq!(left, b"bcdefgh");
+            assert_eq!(sent.end(), 8);
             outgoing.batch().extend_from_slice(b"i");
             assert_eq!(outgoing.only_batch(), Some(&b"i"[..]));
         }
@@ -139,13 +202,26 @@ mod tests {
 
     #[test]
     fn one_call_is_not_given_more_than_it_moves_well() {
-        let mut outgoing = Outgoing::default();
+        let (mut outgoing, mut sent) = (Outgoing::default(), Sent::default());
         outgoing.batch().push(1);
         outgoing.share(vec![2; MOST_BYTES].into());
         outgoing.share(vec![3; 10].into());
         let first = all(&outgoing);
         assert!(first.len() == MOST_BYTES && first[0] == 1 && first[1..].iter().all(|byte| *byte == 2));
-        outgoing.advance(first.len());
+        outgoing.advance(first.len(), &mut sent);
         assert_eq!(all(&outgoing), [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]);
+    }
+
+    #[test]
+    fn a_byte_is_found_where_it_lies_unless_its_memory_is_shared() {
+        let mut outgoing = Outgoing::default();
+        outgoing.batch().extend_from_slice(b"ab");
+        outgoing.share(Bytes::from_static(b"cde"));
+        outgoing.batch().extend_from_slice(b"fgh");
+        for (at, byte) in [(1, Some(b'b')), (2, None), (4, None), (5, Some(b'f')), (7, Some(b'h')), (8, None)]
+        {
+            assert_eq!(outgoing.byte_mut(at).copied(), byte, "{at}");
+        }
+        assert_eq!(outgoing.len(), 8);
     }
 }

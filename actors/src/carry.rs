@@ -1,0 +1,140 @@
+//! Carries one end of a link over one connection after the other.
+
+use std::io;
+
+use meshzero_proto::frame::{Header, Kind};
+use meshzero_proto::stream::NotThere;
+use tokio::net::TcpStream;
+
+use crate::incoming::{Incoming, IncomingError};
+use crate::outbox::Outbox;
+
+/// What one end of a link does with what arrives.
+pub(crate) trait Conversation {
+    /// What the other end may do wrong.
+    type Error: From<NotThere>;
+
+    /// Where bytes arrive.
+    fn incoming(&mut self) -> &mut Incoming;
+
+    /// Handles what arrives until the link is over. While there is no connection, what had arrived before is handled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    async fn run(&mut self) -> Result<(), Stop<Self::Error>>;
+}
+
+/// Where connections come from.
+pub(crate) trait Way {
+    /// Waits until the connection should be given up, although it has not failed.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    async fn watch(&mut self);
+
+    /// Waits for another connection by which the link can go on, and says which byte the other end wants next. This end has
+    /// `received` bytes of what the other wrote.
+    ///
+    /// # Errors
+    /// Why the link is given up.
+    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String>;
+}
+
+/// Why handling what arrives has come to a stop.
+#[derive(Debug)]
+pub(crate) enum Stop<E> {
+    /// The connection was lost. The link may go on over another.
+    Lost(io::Error),
+    /// The other end broke the protocol.
+    Broken(E),
+}
+
+impl<E: From<IncomingError>> From<IncomingError> for Stop<E> {
+    fn from(error: IncomingError) -> Self {
+        match error {
+            IncomingError::Io(error) => Self::Lost(error),
+            broken => Self::Broken(broken.into()),
+        }
+    }
+}
+
+impl<E: From<NotThere>> From<NotThere> for Stop<E> {
+    fn from(error: NotThere) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+/// How a link ended.
+#[derive(Debug)]
+pub(crate) enum Carried<E> {
+    /// One of its ends ended it.
+    Over,
+    /// The connection was lost, and no other came.
+    Lost(String),
+    /// The other end broke the protocol.
+    Broken(E),
+}
+
+/// Carries a link until it is over. What is still to be written then, is left to the caller.
+pub(crate) async fn carry<C: Conversation>(
+    conversation: &mut C,
+    outbox: &Outbox,
+    way: &mut impl Way,
+) -> Carried<C::Error> {
+    loop {
+        let lost = tokio::select! {
+            biased;
+            () = way.watch() => None,
+            ended = conversation.run() => match ended {
+                Ok(()) => return Carried::Over,
+                Err(Stop::Lost(error)) => Some(error),
+                Err(Stop::Broken(error)) => return Carried::Broken(error),
+            },
+            written = outbox.keep_writing() => match written {
+                Ok(()) => return Carried::Over,
+                Err(error) => Some(error),
+            },
+        };
+        outbox.detach();
+        conversation.incoming().detach();
+        if let Some(error) = lost {
+            tracing::debug!(%error, "a link has lost its connection");
+        }
+        let received = conversation.incoming().received().bytes();
+        let next = tokio::select! {
+            biased;
+            next = way.next(received) => next,
+            ended = conversation.run() => match ended {
+                Ok(()) => return Carried::Over,
+                // Without a connection nothing is lost.
+                Err(Stop::Lost(error)) => Err(error.to_string()),
+                Err(Stop::Broken(error)) => return Carried::Broken(error),
+            },
+            () = outbox.finished() => return Carried::Over,
+        };
+        let (stream, from) = match next {
+            Ok(next) => next,
+            Err(why) => return Carried::Lost(why),
+        };
+        let (reader, writer) = stream.into_split();
+        if let Err(error) = outbox.attach(writer, from).await {
+            return Carried::Broken(error.into());
+        }
+        conversation.incoming().attach(reader);
+        tracing::debug!(received, from, "a link goes on over another connection");
+    }
+}
+
+/// Does what a frame asks for that keeps the link itself going, and says whether it ends the link.
+///
+/// # Errors
+/// [`NotThere`].
+pub(crate) fn keep_up(header: Header, incoming: &mut Incoming, outbox: &Outbox) -> Result<bool, NotThere> {
+    match header.kind {
+        Kind::Ping => outbox.tell_received(incoming.received().tell_now()),
+        Kind::Ack => outbox.acknowledge(header.id)?,
+        Kind::Bye => return Ok(true),
+        _ => {}
+    }
+    Ok(false)
+}

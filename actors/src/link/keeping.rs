@@ -1,0 +1,173 @@
+//! Keeps one link: hands replies to their callers, watches deadlines and the other end, and lets the link go on over another
+//! connection when one is lost.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use meshzero_proto::calls::CallId;
+use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::stream::NotThere;
+use tokio::net::TcpStream;
+use tokio::time;
+
+use super::{Ended, Link};
+use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
+use crate::inbound::Outcome;
+use crate::incoming::{Incoming, IncomingError};
+use crate::payload::Payload;
+use crate::redial::{self, Redial};
+
+/// One link's task.
+pub(super) struct Keeping {
+    reading: Reading,
+    watching: Watching,
+}
+
+/// What arrives.
+struct Reading {
+    link: Arc<Link>,
+    incoming: Incoming,
+}
+
+/// Where connections come from, and whether the one of the moment is good for anything.
+struct Watching {
+    link: Arc<Link>,
+    redial: Redial,
+    /// Silence, while something is expected, after which the other host is looked for.
+    patience: Duration,
+}
+
+/// What an endpoint may do wrong.
+#[derive(Debug, thiserror::Error)]
+enum Wrong {
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+}
+
+impl Keeping {
+    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
+        let reading = Reading { link: Arc::clone(&link), incoming };
+        Self { reading, watching: Watching { link, redial, patience } }
+    }
+
+    pub(super) async fn run(mut self) {
+        let link = Arc::clone(&self.reading.link);
+        let carried = tokio::select! {
+            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
+            () = link.watch_deadlines() => Carried::Over,
+        };
+        let address = link.address();
+        match carried {
+            Carried::Over => tracing::debug!(%address, "a link has ended"),
+            Carried::Lost(why) => tracing::debug!(%address, %why, "a link was lost"),
+            Carried::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
+        }
+        link.end();
+    }
+}
+
+impl Conversation for Reading {
+    type Error = Wrong;
+
+    fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    async fn run(&mut self) -> Result<(), Stop<Wrong>> {
+        let Self { link, incoming } = self;
+        let mut callers = Vec::new();
+        loop {
+            let (frames, contents) = incoming.batch(&link.outbox).await?;
+            let mut is_over = false;
+            if contents.upkeep > 0 {
+                for (header, _) in Frames::new(&frames) {
+                    is_over |= keep_up(header, incoming, &link.outbox)?;
+                }
+            }
+            let mut calls = link.lock();
+            for (header, payload) in Frames::new(&frames) {
+                let Some(outcome) = outcome(header, payload, &frames) else { continue };
+                if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
+                    callers.extend(waiting.end(|| Ended::Answered(outcome)));
+                }
+            }
+            drop(calls);
+            callers.drain(..).for_each(Waker::wake);
+            link.received.store(incoming.received().bytes(), Ordering::Relaxed);
+            if is_over {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What a call ends in, if the frame says that.
+fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outcome> {
+    match header.kind {
+        Kind::Reply => {
+            let encoding = frame::encoding(header.flags, frame::BINCODE);
+            Some(Outcome::Reply(encoding, Payload::of(frames, payload)))
+        }
+        Kind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
+        other if other.is_upkeep() => None,
+        other => {
+            tracing::debug!(kind = ?other, "a frame that means nothing here");
+            None
+        }
+    }
+}
+
+impl Watching {
+    /// Waits until the other host has vanished. Whoever waits for something asks for a sign of life, which a process that is
+    /// busy or stopped may owe; but then its system still takes connections.
+    async fn vanished(link: &Link, patience: Duration) {
+        let mut heard = u64::MAX;
+        let mut has_asked = false;
+        loop {
+            time::sleep(patience).await;
+            let received = link.received.load(Ordering::Relaxed);
+            let is_silent = received == heard;
+            let expects = link.in_flight() > 0 || link.outbox.is_owed_word();
+            (heard, has_asked) = match (expects, is_silent && has_asked) {
+                (false, _) => (received, false),
+                (true, false) => {
+                    link.outbox.ping();
+                    (received, true)
+                }
+                (true, true) if redial::is_host_there(link.address(), patience).await => (received, true),
+                (true, true) => return,
+            };
+        }
+    }
+}
+
+impl Way for Watching {
+    async fn watch(&mut self) {
+        tokio::select! {
+            () = Self::vanished(&self.link, self.patience) => {}
+            () = self.redial.watch() => {}
+        }
+    }
+
+    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+        let link = Arc::clone(&self.link);
+        link.is_attached.store(false, Ordering::Relaxed);
+        let next = self.redial.next(received).await?;
+        link.moved(self.redial.address());
+        Ok(next)
+    }
+}
+
+impl Link {
+    /// There is a connection again.
+    fn moved(&self, address: SocketAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        self.is_attached.store(true, Ordering::Relaxed);
+    }
+}

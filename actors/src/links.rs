@@ -1,0 +1,166 @@
+//! The links to one service that may go on over another connection, and the way to those who keep them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use meshzero_proto::hello::{self, Answer, Resume, Welcome};
+use meshzero_proto::id::{LinkId, NodeId};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{self, Instant};
+
+use crate::carry::Way;
+use crate::service::Service;
+
+/// The links of one service.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    kept: Mutex<HashMap<LinkId, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    node: NodeId,
+    arrivals: mpsc::Sender<Arrival>,
+    /// Since when it has had no connection.
+    waits_since: Option<Instant>,
+}
+
+/// A client that wants to go on with a link.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    stream: TcpStream,
+    received: u64,
+}
+
+/// The connections of one link. Dropping it gives the link up.
+pub(crate) struct Connections {
+    link: LinkId,
+    service: Arc<Service>,
+    arrivals: mpsc::Receiver<Arrival>,
+    /// What has arrived and is not used yet.
+    arrived: Option<Arrival>,
+}
+
+impl Links {
+    /// Begins a link of `node`.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub(crate) fn begin(service: &Arc<Service>, node: NodeId) -> Result<Connections, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        let link = LinkId::from_random(bytes);
+        let (sender, arrivals) = mpsc::channel(1);
+        let kept = Kept { node, arrivals: sender, waits_since: None };
+        service.links.lock().insert(link, kept);
+        Ok(Connections { link, service: Arc::clone(service), arrivals, arrived: None })
+    }
+
+    /// Whether `node` has this link.
+    pub(crate) fn knows(&self, node: NodeId, link: LinkId) -> bool {
+        self.lock().get(&link).is_some_and(|kept| kept.node == node)
+    }
+
+    /// Hands a connection to whoever keeps the link that should go on.
+    ///
+    /// # Errors
+    /// Gives the connection back if there is no such link of `node`.
+    pub(crate) fn go_on(&self, node: NodeId, resume: Resume, stream: TcpStream) -> Result<(), TcpStream> {
+        let kept = self.lock();
+        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else { return Err(stream) };
+        let arrival = Arrival { stream, received: resume.received };
+        // One that comes while another has not even been looked at is dropped, and its client tries again.
+        match kept.arrivals.try_send(arrival) {
+            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.stream),
+        }
+    }
+
+    /// Gives up the link that has been without a connection for the longest time, to make room for another.
+    pub(crate) fn give_up_one(&self) -> bool {
+        let mut kept = self.lock();
+        let waiting = kept.iter().filter_map(|(link, kept)| Some((kept.waits_since?, *link)));
+        match waiting.min_by_key(|(since, _)| *since) {
+            Some((_, link)) => kept.remove(&link).is_some(),
+            None => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connections {
+    /// The link.
+    pub(crate) fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Notes since when the link has been without a connection; false if it has been given up.
+    fn note(&self, waits_since: Option<Instant>) -> bool {
+        match self.service.links.lock().entry(self.link) {
+            Entry::Occupied(mut kept) => {
+                kept.get_mut().waits_since = waits_since;
+                true
+            }
+            Entry::Vacant(_) => false,
+        }
+    }
+
+    async fn arrive(&mut self) -> Result<Arrival, String> {
+        if let Some(arrived) = self.arrived.take() {
+            return Ok(arrived);
+        }
+        let window = self.service.limits().reconnect;
+        match time::timeout(window, self.arrivals.recv()).await {
+            Ok(Some(arrival)) => Ok(arrival),
+            Ok(None) => Err("others needed its place".to_owned()),
+            Err(_) => Err(format!("the client did not come back within {window:?}")),
+        }
+    }
+}
+
+impl Way for Connections {
+    async fn watch(&mut self) {
+        if self.arrived.is_none() {
+            match self.arrivals.recv().await {
+                Some(arrival) => self.arrived = Some(arrival),
+                // Only a link without a connection is given up.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+        if !self.note(Some(Instant::now())) {
+            return Err("others needed its place".to_owned());
+        }
+        loop {
+            let mut arrival = self.arrive().await?;
+            let answer = hello::encode_answer(&Answer::Welcome(Welcome {
+                link: Some(self.link),
+                received,
+                ..self.service.welcome()
+            }));
+            let handshake = self.service.limits().handshake;
+            match time::timeout(handshake, arrival.stream.write_all(&answer)).await {
+                Ok(Ok(())) => {
+                    self.note(None);
+                    return Ok((arrival.stream, arrival.received));
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
+                Err(_) => tracing::debug!("a client did not read the answer to its hello"),
+            }
+        }
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.service.links.lock().remove(&self.link);
+    }
+}

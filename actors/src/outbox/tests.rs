@@ -1,0 +1,296 @@
+//! Senders, a writer and a socket.
+
+use std::convert::Infallible;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use meshzero_proto::frame::{Frames, HEADER_BYTES};
+use meshzero_proto::limits::Limits;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+fn bytes(count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+    move |out| {
+        out.resize(out.len() + count, 7);
+        Ok(())
+    }
+}
+
+/// The writing end of a connection, and the other end.
+async fn connection() -> (OwnedWriteHalf, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    let (reader, writer) = near.expect("connected").into_split();
+    drop(reader);
+    (writer, far.expect("accepted").0)
+}
+
+/// An outbox whose task does not run yet, and the other end of its connection.
+async fn outbox_within(limits: Limits) -> (Arc<Outbox>, TcpStream) {
+    let (writer, far) = connection().await;
+    let carrying = Carrying { limits: Arc::new(limits), ..Carrying::default() };
+    (Arc::new(Outbox::new(writer, &carrying)), far)
+}
+
+async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {
+    let mut limits = Limits::default();
+    limits.send_queue_bytes = limit;
+    outbox_within(limits).await
+}
+
+/// Waits until the socket takes bytes.
+async fn writable(outbox: &Outbox) {
+    let socket = outbox.lock().leaving.as_ref().and_then(|leaving| leaving.socket.clone());
+    socket.expect("attached").writable().await.expect("connected");
+}
+
+fn end(pushed: Result<Placed, PushError<Infallible>>) -> Result<u64, PushError<Infallible>> {
+    pushed.map(|placed| placed.bytes.end)
+}
+
+fn writing(outbox: &Arc<Outbox>) -> tokio::task::JoinHandle<io::Result<()>> {
+    let outbox = Arc::clone(outbox);
+    tokio::spawn(async move { outbox.keep_writing().await })
+}
+
+async fn all(mut far: TcpStream) -> Vec<u8> {
+    let mut read = Vec::new();
+    far.read_to_end(&mut read).await.expect("read");
+    read
+}
+
+#[tokio::test]
+async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
+    let (outbox, _far) = outbox(100).await;
+    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(3));
+    let failed = outbox.push(Room::Limit, Pace::Gathered, |out| {
+        out.push(1);
+        Err("no")
+    });
+    assert_eq!(failed, Err(PushError::Frame("no")));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        outbox.push(Room::Limit, Pace::Gathered, |out| -> Result<(), Infallible> {
+            out.push(1);
+            panic!("a value that cannot be serialised")
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(6));
+    assert_eq!(*outbox.lock().filling.batch(), [7; 6]);
+}
+
+#[tokio::test]
+async fn beyond_the_limit_nothing_is_taken_but_answers() {
+    let (outbox, _far) = outbox(10).await;
+    assert_eq!(
+        end(outbox.push(Room::Limit, Pace::Gathered, bytes(20))),
+        Ok(20),
+        "the frame that crosses the limit"
+    );
+    assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(1))), Err(PushError::Full));
+    assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Ok(21));
+    outbox.close();
+    assert_eq!(end(outbox.push(Room::Any, Pace::Gathered, bytes(1))), Err(PushError::Closed));
+}
+
+#[tokio::test]
+async fn frames_leave_in_order_whoever_writes_them() {
+    let (outbox, far) = outbox(1 << 20).await;
+    let reader = tokio::spawn(all(far));
+    // The system says that the socket takes bytes before anybody writes.
+    writable(&outbox).await;
+    let mut expected = Vec::new();
+    let mut writer = None;
+    for number in 0..=255 {
+        let frame = vec![number; 1 + usize::from(number) * 40];
+        let write = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&frame);
+            Ok::<_, Infallible>(())
+        };
+        expected.extend_from_slice(&frame);
+        match number % 4 {
+            0 => drop(outbox.push(Room::Any, Pace::AtOnce, write)),
+            1 => drop(outbox.push(Room::Any, Pace::Gathered, write)),
+            2 => outbox.push_frames(&mut frame.clone()),
+            _ => outbox.share([Bytes::new(), frame.into()]).expect("open"),
+        }
+        if number == 100 {
+            writer = Some(writing(&outbox));
+        }
+        if number % 10 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    outbox.close();
+    writer.expect("started").await.expect("no panic").expect("written");
+    frame::write(&mut expected, Header::new(Kind::Bye, 0), b"");
+    assert_eq!(outbox.handed(), expected.len() as u64);
+    drop(outbox);
+    assert!(reader.await.expect("no panic") == expected, "other bytes arrived");
+}
+
+#[tokio::test]
+async fn an_idle_connection_takes_a_frame_at_once() {
+    let (outbox, mut far) = outbox(100).await;
+    writable(&outbox).await;
+    outbox.push(Room::Limit, Pace::AtOnce, bytes(3)).expect("room");
+    assert_eq!(outbox.handed(), 3, "though nobody writes but the sender");
+    let mut read = [0; 3];
+    far.read_exact(&mut read).await.expect("read");
+    assert_eq!(read, [7; 3]);
+}
+
+#[tokio::test]
+async fn those_who_wait_have_their_turn_in_order_and_nobody_overtakes_them() {
+    let (outbox, far) = outbox(1).await;
+    outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
+    let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
+    let mut waiting = Vec::new();
+    for number in 0..3 {
+        let (outbox, order) = (Arc::clone(&outbox), order.clone());
+        waiting.push(tokio::spawn(async move {
+            let turn = outbox.turn().await.expect("open");
+            turn.push(Pace::Gathered, bytes(1)).expect("room");
+            order.send(number).expect("the test listens");
+        }));
+        // On this one thread the task waits in the queue before the next is made.
+        tokio::task::yield_now().await;
+    }
+    let overtaking = outbox.push(Room::Limit, Pace::Gathered, bytes(1));
+    assert_eq!(end(overtaking), Err(PushError::Full), "three wait already");
+    let writer = writing(&outbox);
+    for number in 0..3 {
+        assert_eq!(came.recv().await, Some(number));
+    }
+    outbox.close();
+    writer.await.expect("no panic").expect("written");
+    drop((outbox, waiting));
+    assert_eq!(all(far).await.len(), 4 + HEADER_BYTES, "and a goodbye");
+}
+
+#[tokio::test]
+async fn closing_ends_all_waiting() {
+    let (outbox, _far) = outbox(1).await;
+    outbox.push(Room::Limit, Pace::Gathered, bytes(1)).expect("room");
+    let waiting = Arc::clone(&outbox);
+    let waiting = tokio::spawn(async move { waiting.turn().await.is_err() });
+    tokio::task::yield_now().await;
+    outbox.close();
+    assert!(waiting.await.expect("no panic"));
+}
+
+/// Reads so many bytes.
+async fn read(far: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    far.read_exact(&mut bytes).await.expect("read");
+    bytes
+}
+
+/// What a sender may append, each time another byte.
+fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+    move |out| {
+        out.resize(out.len() + count, byte);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
+    let (outbox, mut far) = outbox(1 << 20).await;
+    writable(&outbox).await;
+    outbox.push(Room::Any, Pace::AtOnce, byte(1, 100)).expect("room");
+    outbox.push(Room::Any, Pace::AtOnce, byte(2, 100)).expect("room");
+    assert_eq!(outbox.handed(), 200);
+    outbox.acknowledge(30).expect("it has left");
+    outbox.detach();
+    outbox.share([Bytes::from_static(&[3; 50])]).expect("open");
+    outbox.push(Room::Any, Pace::AtOnce, byte(4, 10)).expect("room");
+    assert_eq!(
+        (outbox.handed(), read(&mut far, 200).await.len()),
+        (200, 200),
+        "nothing leaves without a connection"
+    );
+
+    let (writer, _) = connection().await;
+    assert_eq!(
+        outbox.attach(writer, 29).await,
+        Err(NotThere { claimed: 29, first: 30, written: 200 }),
+        "what was acknowledged is gone"
+    );
+    let (writer, _) = connection().await;
+    outbox.attach(writer, 201).await.expect_err("it never left");
+
+    let (writer, mut far) = connection().await;
+    outbox.attach(writer, 60).await.expect("it is there");
+    let writer = writing(&outbox);
+    assert_eq!(read(&mut far, 200).await, [[1; 40].as_slice(), &[2; 100], &[3; 50], &[4; 10]].concat());
+    outbox.acknowledge(150).expect("it has left");
+    writer.abort();
+    outbox.detach();
+    let (socket, mut far) = connection().await;
+    outbox.attach(socket, 250).await.expect("it is there");
+    let writer = writing(&outbox);
+    assert_eq!(read(&mut far, 10).await, [4; 10]);
+    outbox.acknowledge(260).expect("it has left");
+    assert_eq!(outbox.acknowledge(261), Err(NotThere { claimed: 261, first: 260, written: 260 }));
+    outbox.close();
+    writer.await.expect("no panic").expect("written");
+    assert_eq!(all(far).await.len(), HEADER_BYTES, "a goodbye");
+}
+
+#[tokio::test]
+async fn no_more_is_written_than_the_other_end_may_lack() {
+    let mut limits = Limits::default();
+    limits.unacknowledged_bytes = 100;
+    let (outbox, mut far) = outbox_within(limits).await;
+    let writer = writing(&outbox);
+    outbox.push(Room::Any, Pace::Gathered, byte(1, 100)).expect("room");
+    assert_eq!(read(&mut far, 100).await, [1; 100]);
+    outbox.push(Room::Any, Pace::AtOnce, byte(2, 10)).expect("room");
+    tokio::task::yield_now().await;
+    assert_eq!(outbox.handed(), 100);
+    outbox.acknowledge(1).expect("it has left");
+    assert_eq!(read(&mut far, 10).await, [2; 10]);
+    assert!(outbox.is_owed_word());
+    outbox.acknowledge(110).expect("it has left");
+    outbox.ping();
+    assert!(!outbox.is_owed_word(), "a question is nothing that anybody would miss");
+    writer.abort();
+}
+
+#[tokio::test]
+async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
+    let (outbox, mut far) = outbox(1 << 20).await;
+    writable(&outbox).await;
+    let request = |id, payload: &'static [u8]| {
+        move |out: &mut Vec<u8>| {
+            frame::write(out, Header::new(Kind::Request, id), payload);
+            Ok::<_, Infallible>(())
+        }
+    };
+    let left = outbox.push(Room::Any, Pace::AtOnce, request(1, b"left")).expect("room");
+    let first = outbox.push(Room::Any, Pace::Gathered, request(2, b"first")).expect("room");
+    outbox.share([Bytes::from_static(b"")]).expect("open");
+    outbox.detach();
+    let second = outbox.push(Room::Any, Pace::Gathered, request(3, b"second")).expect("room");
+    let third = outbox.push(Room::Any, Pace::Gathered, request(4, b"third")).expect("room");
+    assert!(!outbox.withdraw(left.bytes), "who knows what it has done");
+    assert!(
+        outbox.withdraw(second.bytes.clone()) && outbox.withdraw(second.bytes),
+        "twice is as good as once"
+    );
+    let all = third.bytes.end as usize;
+    let (writer, mut next) = connection().await;
+    let had = read(&mut far, first.bytes.end as usize).await.len();
+    outbox.attach(writer, 0).await.expect("all of it is there");
+    assert!(had > 0);
+    let writer = writing(&outbox);
+    let bytes = read(&mut next, all).await;
+    let kinds: Vec<_> = Frames::new(&bytes).map(|(header, _)| (header.kind, header.id)).collect();
+    let request = Kind::Request;
+    assert_eq!(kinds, [(request, 1), (request, 2), (Kind::Void, 0), (request, 4)]);
+    writer.abort();
+}

@@ -1,0 +1,148 @@
+//! Dialling an endpoint again, to go on with a link whose connection was lost.
+
+use std::io::ErrorKind::ConnectionRefused;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_proto::directory::Instance;
+use meshzero_proto::hello::{Hello, Rejection, Resume, Welcome};
+use meshzero_proto::id::LinkId;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{self, Instant};
+
+use crate::carry::Way;
+use crate::dial::{self, DialError, Dialled};
+use crate::socket;
+use crate::traffic::Carrying;
+
+/// The pause after the first attempt, which is made at once; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The client's way to another connection for one link.
+pub(crate) struct Redial {
+    hello: Hello,
+    link: Option<LinkId>,
+    /// What discovery says of the instance, unless its address was given; it may say that it is gone, and be wrong.
+    listed: Option<watch::Receiver<Option<Instance>>>,
+    /// The addresses known last.
+    addresses: Vec<SocketAddr>,
+    /// The one that the connection leads to.
+    address: SocketAddr,
+    window: Duration,
+    keep_alive: Duration,
+}
+
+impl Redial {
+    /// For the link that was begun with `hello` over `dialled`.
+    pub(crate) fn new(
+        hello: &Hello,
+        dialled: &Dialled,
+        listed: Option<watch::Receiver<Option<Instance>>>,
+        carrying: &Carrying,
+    ) -> Self {
+        let Welcome { instance, link, .. } = dialled.welcome;
+        let mut redial = Self {
+            hello: Hello { instance: Some(instance), ..hello.clone() },
+            link,
+            listed,
+            addresses: vec![dialled.address],
+            address: dialled.address,
+            window: carrying.limits.reconnect,
+            keep_alive: carrying.limits.keep_alive,
+        };
+        redial.update();
+        redial
+    }
+
+    /// The address that the connection of the moment leads to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes note of the addresses that discovery knows.
+    fn update(&mut self) {
+        if let Some(listed) = &mut self.listed
+            && let Some(instance) = &*listed.borrow_and_update()
+            && !instance.addresses.is_empty()
+        {
+            self.addresses.clone_from(&instance.addresses);
+        }
+    }
+
+    /// Waits until discovery says something new; for ever if it will not.
+    async fn told(&mut self) {
+        let told = match &mut self.listed {
+            Some(listed) => listed.changed().await.is_ok(),
+            None => false,
+        };
+        if !told {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Whether a connection to `address` comes about within `patience`: the other host is there, however busy the process is.
+pub(crate) async fn is_host_there(address: SocketAddr, patience: Duration) -> bool {
+    matches!(time::timeout(patience, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
+impl Way for Redial {
+    /// Discovery knows the instance at other addresses by now, where it did not before.
+    async fn watch(&mut self) {
+        loop {
+            self.told().await;
+            let was_known = self.addresses.contains(&self.address);
+            self.update();
+            if was_known && !self.addresses.contains(&self.address) {
+                return;
+            }
+        }
+    }
+
+    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+        let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
+        let hello = Hello { resume: Some(Resume { link, received }), ..self.hello.clone() };
+        let until = Instant::now() + self.window;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.update();
+            let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
+            let error = match dial::dial(&self.addresses, &hello, patience).await {
+                Ok(dialled) if dialled.welcome.link == Some(link) => {
+                    let Dialled { stream, welcome, address } = dialled;
+                    if let Err(error) = socket::prepare(&stream, self.keep_alive) {
+                        tracing::debug!(%error, "a dead host will be noticed late");
+                    }
+                    self.address = address;
+                    return Ok((stream, welcome.received));
+                }
+                Ok(_) => return Err("it has begun another link".to_owned()),
+                Err(error) => error,
+            };
+            let again = Instant::now() + dial::jittered(pause);
+            if is_final(&error) || again >= until {
+                return Err(error.to_string());
+            }
+            tokio::select! {
+                () = time::sleep_until(again) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = self.told() => pause = FIRST_PAUSE,
+            }
+        }
+    }
+}
+
+/// Whether it is no use trying again: the endpoint is not there any more, or knows nothing of the link.
+fn is_final(error: &DialError) -> bool {
+    match error {
+        // Whoever listens goes on listening until the process ends.
+        DialError::Unreachable { error, .. } => error.kind() == ConnectionRefused,
+        DialError::Rejected { rejection, .. } => *rejection != Rejection::Full,
+        DialError::NotMeshzero { .. } => true,
+        DialError::TimedOut { .. } | DialError::NoAddress => false,
+    }
+}

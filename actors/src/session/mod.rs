@@ -1,0 +1,79 @@
+//! The endpoint's side of one link: requests go to the service, answers and news come back.
+
+mod news;
+mod requests;
+
+use std::io;
+use std::sync::Arc;
+
+use meshzero_proto::frame::{self, Header, Kind};
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::stream::NotThere;
+use tokio::net::TcpStream;
+
+use self::news::News;
+use self::requests::Requests;
+use crate::carry::{Carried, carry};
+use crate::incoming::{Incoming, IncomingError};
+use crate::links::Connections;
+use crate::outbox::{Outbox, Pace, Room};
+use crate::service::Service;
+
+/// Why a session ended, when the peer did not just leave.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    #[error("a frame of the kind {0:?} does not belong on this connection")]
+    OutOfPlace(Kind),
+    #[error("a {kind:?} frame that does not decode: {problem}")]
+    Invalid { kind: Kind, problem: String },
+    #[error("it asked for a second subscription on one connection")]
+    SecondSubscription,
+    #[error("as many subscribe as may")]
+    TooManySubscribers,
+}
+
+/// Serves a link, which begins on a connection that has shaken hands, until either end ends it.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    hello: &Hello,
+    service: Arc<Service>,
+    mut connections: Connections,
+) -> Result<(), SessionError> {
+    let (reader, writer) = stream.into_split();
+    let carrying = service.carrying.clone();
+    let outbox = Arc::new(Outbox::new(writer, &carrying));
+    let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
+    let carried = match hello.purpose {
+        Purpose::Requests => {
+            let mut requests = Requests::new(service, incoming, &outbox, hello);
+            let carried = carry(&mut requests, &outbox, &mut connections).await;
+            // What was taken is handled, whether or not anybody will hear of it.
+            requests.deliver().await;
+            carried
+        }
+        Purpose::News => carry(&mut News::new(service, incoming, &outbox), &outbox, &mut connections).await,
+        Purpose::Peer { .. } | Purpose::Probe => return Ok(()),
+    };
+    outbox.close();
+    match carried {
+        Carried::Over => Ok(outbox.keep_writing().await?),
+        Carried::Lost(why) => Err(SessionError::Lost(why)),
+        Carried::Broken(error) => Err(error),
+    }
+}
+
+fn tell(outbox: &Outbox, kind: Kind, id: u64, payload: &[u8]) {
+    // Once the connection is closed nobody listens, and the reader is about to find out.
+    let _ = outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
+        frame::write(out, Header::new(kind, id), payload);
+        Ok(())
+    });
+}

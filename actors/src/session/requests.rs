@@ -1,0 +1,202 @@
+//! A link for requests, at the endpoint: what arrives goes to the service, as much of it as that has room for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use meshzero_proto::frame::{Contents, Frames, Header, Kind};
+use meshzero_proto::hello::Hello;
+use meshzero_proto::refusal::Refusal;
+
+use super::{SessionError, tell};
+use crate::answers::Answers;
+use crate::carry::{Conversation, Stop, keep_up};
+use crate::delivery::{self, Delivery};
+use crate::describe;
+use crate::incoming::Incoming;
+use crate::outbox::Outbox;
+use crate::quota::{Quota, Taken};
+use crate::service::Service;
+
+/// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
+/// of messages is bounded for the whole service; this bounds the memory of large ones.
+const AHEAD_BYTES: usize = 64 << 10;
+
+/// A link for requests.
+pub(super) struct Requests {
+    service: Arc<Service>,
+    outbox: Arc<Outbox>,
+    answers: Arc<Answers>,
+    incoming: Incoming,
+    /// Room for bytes that have not been handled.
+    ahead: Arc<Quota>,
+    /// What has arrived and was not handed over yet.
+    arrived: Option<Arrived>,
+    /// Whether the client has said that it sends no more.
+    is_over: bool,
+}
+
+/// Messages for the service.
+struct Arrived {
+    frames: Bytes,
+    messages: usize,
+    has_requests: bool,
+    at: Instant,
+    /// Room for their bytes, once there is some.
+    room: Option<Arc<Taken>>,
+}
+
+impl Requests {
+    /// Serves a client that has just said `hello`.
+    pub(super) fn new(
+        service: Arc<Service>,
+        incoming: Incoming,
+        outbox: &Arc<Outbox>,
+        hello: &Hello,
+    ) -> Self {
+        let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
+        let answers = Answers::new(Arc::clone(outbox), service.limits().requests_in_flight, max_reply);
+        tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
+        Self {
+            service,
+            outbox: Arc::clone(outbox),
+            answers: Arc::new(answers),
+            incoming,
+            ahead: Quota::new(AHEAD_BYTES),
+            arrived: None,
+            is_over: false,
+        }
+    }
+
+    /// Does what can be done without the service, and finds the messages for it. A request that was cancelled in the same
+    /// breath is not handled.
+    fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
+        let at = Instant::now();
+        let (mut messages, mut has_requests) = (contents.tells, false);
+        if contents.tells != contents.frames || !self.has_slot(contents.highest_slot) {
+            messages = 0;
+            for (header, payload) in Frames::new(&frames) {
+                messages += usize::from(delivery::is_message(&header));
+                has_requests |= header.kind == Kind::Request;
+                self.look_at(header, payload)?;
+            }
+        }
+        if messages > 0 {
+            self.arrived = Some(Arrived { frames, messages, has_requests, at, room: None });
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, header: Header, payload: &[u8]) -> Result<(), SessionError> {
+        match header.kind {
+            Kind::Request => {
+                if delivery::request(payload).is_none() {
+                    let problem = "it ends before its message begins".to_owned();
+                    return Err(SessionError::Invalid { kind: Kind::Request, problem });
+                }
+                if !self.answers.owed.owe(header.id) {
+                    self.answers.refuse(header.id, &Refusal::Busy);
+                } else if let Some(message) = self.unknown(header)
+                    && self.answers.owed.forget(header.id)
+                {
+                    let handles = self.service.handles();
+                    self.answers.refuse(header.id, &Refusal::NoHandler { message, handles });
+                }
+            }
+            Kind::Tell => {
+                if let Some(message) = self.unknown(header) {
+                    tracing::warn!(%message, "dropped a message that nothing handles");
+                }
+            }
+            Kind::Cancel => drop(self.answers.owed.forget(header.id)),
+            Kind::Describe => {
+                let description = describe::describe(&self.service).to_bytes();
+                tell(&self.outbox, Kind::Reply, header.id, &description);
+            }
+            kind if kind.is_upkeep() => {
+                self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
+            }
+            other => return Err(SessionError::OutOfPlace(other)),
+        }
+        Ok(())
+    }
+
+    fn has_slot(&self, slot: u16) -> bool {
+        self.service.catalogue.entry(usize::from(slot)).is_some()
+    }
+
+    /// What to call a message type that the service does not have.
+    fn unknown(&self, header: Header) -> Option<String> {
+        (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
+    }
+
+    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the
+    /// sender feels it.
+    ///
+    /// # Cancel safety
+    /// What was not handed over is kept.
+    pub(super) async fn deliver(&mut self) {
+        while let Some(arrived) = &mut self.arrived {
+            let room = match &arrived.room {
+                Some(room) => room,
+                None => match self.ahead.take(arrived.frames.len()).await {
+                    Some(room) => arrived.room.insert(Arc::new(room)),
+                    // It is never closed.
+                    None => return,
+                },
+            };
+            let Some(places) = self.service.places(arrived.messages).await else {
+                delivery::refuse_all(&arrived.frames, &self.answers);
+                self.arrived = None;
+                return;
+            };
+            let rest = match arrived.messages - places.count() {
+                0 => Bytes::new(),
+                _ => arrived.frames.split_off(end(&arrived.frames, places.count())),
+            };
+            let frames = std::mem::replace(&mut arrived.frames, rest);
+            arrived.messages -= places.count();
+            let (answers, at, has_requests) = (Arc::clone(&self.answers), arrived.at, arrived.has_requests);
+            self.service.deliver(Delivery::new(frames, at, has_requests, answers, places, room));
+            if arrived.messages == 0 {
+                self.arrived = None;
+            }
+        }
+    }
+}
+
+impl Conversation for Requests {
+    type Error = SessionError;
+
+    fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    async fn run(&mut self) -> Result<(), Stop<SessionError>> {
+        loop {
+            self.deliver().await;
+            if self.is_over {
+                return Ok(());
+            }
+            let (frames, contents) = tokio::select! {
+                biased;
+                frames = self.incoming.batch(&self.outbox) => frames?,
+                // What has been answered is still written.
+                () = self.service.closed() => return Ok(()),
+            };
+            self.look_through(frames, contents).map_err(Stop::Broken)?;
+        }
+    }
+}
+
+/// Where the first `messages` messages in `frames` end.
+fn end(frames: &[u8], messages: usize) -> usize {
+    let mut rest = Frames::new(frames);
+    let mut seen = 0;
+    while seen < messages
+        && let Some((header, _)) = rest.next()
+    {
+        seen += usize::from(delivery::is_message(&header));
+    }
+    frames.len() - rest.left()
+}

@@ -1,0 +1,13 @@
+//! One direction of a link: a stream of bytes that goes on when the connection that carries it is replaced.
+//!
+//! Every byte behind the handshake counts. The writing end keeps what it has written until the other has said that it has
+//! it ([`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
+//! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
+
+mod outgoing;
+mod received;
+mod sent;
+
+pub use self::outgoing::{Outgoing, Piece, SLICES};
+pub use self::received::Received;
+pub use self::sent::{NotThere, Sent};
