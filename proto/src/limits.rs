@@ -41,7 +41,7 @@ pub struct Limits {
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
     pub send_queue_bytes: usize,
     /// Bytes that one connection has written and the other end has not acknowledged, before no more are written. Default
-    /// 4 MiB. They are kept for the case that the connection is cut; on networks that are fast and far a larger value keeps
+    /// 4 MiB, at least 1 MiB. They are kept for the case that the connection is cut; on networks that are fast and far a larger value keeps
     /// the sender from pausing.
     pub unacknowledged_bytes: usize,
     /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that

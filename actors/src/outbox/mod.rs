@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use meshzero_proto::codec;
-use meshzero_proto::frame::{self, Header, Kind, Whole};
-use meshzero_proto::stream::{NotThere, Outgoing, Sent};
+use meshzero_proto::frame::{Kind, Whole};
+use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
@@ -35,8 +35,6 @@ const AHEAD_BYTES: usize = 2 << 20;
 pub struct Outbox {
     state: Mutex<State>,
     limit: usize,
-    /// Bytes that may be written and not acknowledged.
-    window: u64,
     meter: Arc<Meter>,
     filled: Notify,
     drained: Notify,
@@ -48,29 +46,12 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct State {
-    filling: Outgoing,
-    /// What is being written. Whoever writes has taken it.
-    leaving: Option<Leaving>,
-    sent: Sent,
-    /// Bytes appended since the link began.
-    placed: u64,
-    /// The number of the byte that is written next. It goes back when a connection is replaced.
-    written: u64,
-    /// The most that was ever written: what lies beyond, the other end cannot have.
-    handed: u64,
-    /// The bytes at the end that keep the link going and are nothing that anybody would miss.
-    upkeep: Range<u64>,
-    is_attached: bool,
+    flow: Outflow,
+    /// The connection, if there is one.
+    socket: Option<Arc<OwnedWriteHalf>>,
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     closed: bool,
-}
-
-/// Bytes on their way, and the connection that they go by; `None` while there is none.
-#[derive(Debug)]
-struct Leaving {
-    bytes: Outgoing,
-    socket: Option<Arc<OwnedWriteHalf>>,
 }
 
 /// What room a frame needs.
@@ -94,12 +75,21 @@ pub enum Pace {
 }
 
 /// Where a frame was appended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
-    /// The bytes of the stream that it is.
-    pub bytes: Range<u64>,
+    /// Its last byte is this byte of the stream.
+    pub end: u64,
+    /// How many bytes it has.
+    pub length: u32,
     /// Whether appending it took the time to write a whole batch: then others on the thread should have their turn.
     pub wrote_batch: bool,
+}
+
+impl Placed {
+    /// The bytes of the stream that it is.
+    pub fn bytes(&self) -> Range<u64> {
+        self.end - u64::from(self.length)..self.end
+    }
 }
 
 /// Why nothing was appended.
@@ -117,21 +107,14 @@ impl Outbox {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit.
     pub fn new(socket: OwnedWriteHalf, carrying: &Carrying) -> Self {
         let state = State {
-            filling: Outgoing::default(),
-            leaving: Some(Leaving { bytes: Outgoing::default(), socket: Some(Arc::new(socket)) }),
-            sent: Sent::default(),
-            placed: 0,
-            written: 0,
-            handed: 0,
-            upkeep: 0..0,
-            is_attached: true,
+            flow: Outflow::new(carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES)),
+            socket: Some(Arc::new(socket)),
             is_blocked: false,
             closed: false,
         };
         Self {
             state: Mutex::new(state),
             limit: carrying.limits.send_queue_bytes,
-            window: carrying.limits.unacknowledged_bytes.max(1) as u64,
             meter: Arc::clone(&carrying.meter),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -166,8 +149,8 @@ impl Outbox {
         if state.closed {
             return frames.clear();
         }
-        state.placed += frames.len() as u64;
-        let batch = state.filling.batch();
+        state.flow.appended(frames.len());
+        let batch = state.flow.batch();
         if batch.is_empty() {
             std::mem::swap(batch, frames);
         } else {
@@ -185,10 +168,7 @@ impl Outbox {
         if state.closed {
             return Err(Closed);
         }
-        for frames in frames {
-            state.placed += frames.len() as u64;
-            state.filling.share(frames);
-        }
+        frames.into_iter().for_each(|frames| state.flow.share(frames));
         self.go_on(state, Pace::AtOnce, true);
         Ok(())
     }
@@ -228,7 +208,7 @@ impl Outbox {
                 if state.closed {
                     return Err(Closed);
                 }
-                if state.waiting() < limit as u64 {
+                if state.flow.waiting() < limit as u64 {
                     return Ok(());
                 }
             }
@@ -241,7 +221,7 @@ impl Outbox {
         let mut state = self.lock();
         if !state.closed {
             state.closed = true;
-            state.keep_up(Kind::Bye, 0);
+            state.flow.keep_up(Kind::Bye, 0);
             self.go_on(state, Pace::AtOnce, true);
         }
         self.filled.notify_one();
@@ -256,7 +236,7 @@ impl Outbox {
         loop {
             let drained = self.drained.notified();
             let state = self.lock();
-            if state.closed && state.waiting() == 0 {
+            if state.closed && state.flow.waiting() == 0 {
                 return;
             }
             drop(state);
@@ -266,14 +246,12 @@ impl Outbox {
 
     /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
     pub fn handed(&self) -> u64 {
-        self.lock().handed
+        self.lock().flow.handed()
     }
 
     /// Whether the other end has not acknowledged all that was sent, besides what keeps the link going.
     pub fn is_owed_word(&self) -> bool {
-        let state = self.lock();
-        let content = if state.upkeep.end == state.placed { state.upkeep.start } else { state.placed };
-        state.sent.acknowledged() < content
+        self.lock().flow.is_owed_word()
     }
 
     /// Asks the other end how much has arrived.
@@ -291,14 +269,7 @@ impl Outbox {
     /// # Errors
     /// [`NotThere`]: that cannot be.
     pub fn acknowledge(&self, bytes: u64) -> Result<(), NotThere> {
-        let mut state = self.lock();
-        let was_held = state.is_held(self.window);
-        let handed = state.handed;
-        // What somebody is writing at the moment may be there before it is counted.
-        let most = if state.leaving.is_none() { state.placed } else { handed };
-        state.sent.acknowledge(bytes, most)?;
-        let goes_on = was_held && !state.is_held(self.window);
-        drop(state);
+        let goes_on = self.lock().flow.acknowledge(bytes)?;
         if goes_on {
             self.filled.notify_one();
         }
@@ -307,29 +278,14 @@ impl Outbox {
 
     /// Makes nothing of a frame that has not begun to leave, and says whether it could.
     pub fn withdraw(&self, frame: Range<u64>) -> bool {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let filling = state.placed - state.filling.len() as u64;
-        let (outgoing, begin) = match &mut state.leaving {
-            _ if frame.start >= filling => (&mut state.filling, filling),
-            Some(leaving) if frame.start >= state.handed => (&mut leaving.bytes, state.sent.end()),
-            _ => return false,
-        };
-        let at = frame.start.checked_sub(begin).and_then(|at| usize::try_from(at).ok());
-        match at.and_then(|at| outgoing.byte_mut(at + frame::KIND_AT)) {
-            Some(kind) if frame.end <= state.placed => {
-                *kind = Kind::Void as u8;
-                true
-            }
-            _ => false,
-        }
+        self.lock().flow.withdraw(frame)
     }
 
     fn keep_up(&self, kind: Kind, id: u64) {
         let mut state = self.lock();
         // Once it is closed nobody wants to know.
         if !state.closed {
-            state.keep_up(kind, id);
+            state.flow.keep_up(kind, id);
             self.go_on(state, Pace::AtOnce, true);
         }
     }
@@ -345,40 +301,41 @@ impl Outbox {
         if state.closed {
             return Err(PushError::Closed);
         }
-        if limit.is_some_and(|limit| state.waiting() >= limit as u64) {
+        if limit.is_some_and(|limit| state.flow.waiting() >= limit as u64) {
             return Err(PushError::Full);
         }
-        let begin = state.placed;
-        let batch = state.filling.batch();
+        let begin = state.flow.placed();
+        let batch = state.flow.batch();
         let before = batch.len();
         let whole = Whole::begin(batch);
         let blobs = codec::beside(whole.buffer, frame).map_err(PushError::Frame)?;
         whole.end();
-        let length = state.filling.batch().len();
+        let length = state.flow.batch().len();
         let mut is_full = length >= FLUSH_BYTES;
-        state.placed += (length - before) as u64;
+        state.flow.appended(length - before);
         if !blobs.is_empty() {
-            let beside: usize = blobs.iter().map(|blob| blob.bytes.len()).sum();
-            state.placed += beside as u64;
-            state.filling.put_between(blobs);
-            is_full = state.waiting() >= FLUSH_SHARED_BYTES as u64;
+            state.flow.put_between(blobs);
+            is_full = state.flow.waiting() >= FLUSH_SHARED_BYTES as u64;
         }
-        let bytes = begin..state.placed;
+        let end = state.flow.placed();
+        // A frame's own length is a number of this size.
+        let length = (end - begin) as u32;
         let wrote_batch = pace == Pace::Gathered && is_full;
         self.go_on(state, if wrote_batch { Pace::AtOnce } else { pace }, before == 0);
-        Ok(Placed { bytes, wrote_batch })
+        Ok(Placed { end, length, wrote_batch })
     }
 
     /// Sees to it that what has been appended is written. `first` says that nothing had been before it.
     #[inline(always)]
     fn go_on(&self, state: MutexGuard<'_, State>, pace: Pace, first: bool) {
-        let Some(leaving) = &state.leaving else {
+        if state.flow.is_taken() {
             // Whoever writes looks again afterwards.
             return;
-        };
-        if pace == Pace::Gathered || !leaving.bytes.is_empty() {
+        }
+        let is_left_over = state.flow.is_left_over();
+        if pace == Pace::Gathered || is_left_over {
             // Where something waited already, the task has been told.
-            let tell = !state.is_blocked && (first || !leaving.bytes.is_empty());
+            let tell = !state.is_blocked && (first || is_left_over);
             drop(state);
             if tell {
                 self.filled.notify_one();
@@ -395,30 +352,6 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while encoding leaves the batch as it was, see `Whole`.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn waiting(&self) -> u64 {
-        self.placed - self.written
-    }
-
-    /// Whether nothing may be written for now: there is no connection, or the other end has to acknowledge something first.
-    fn is_held(&self, window: u64) -> bool {
-        !self.is_attached || self.written.saturating_sub(self.sent.acknowledged()) >= window
-    }
-
-    /// Appends a frame that keeps the link going.
-    fn keep_up(&mut self, kind: Kind, id: u64) {
-        let begin = self.placed;
-        let batch = self.filling.batch();
-        let before = batch.len();
-        frame::write(batch, Header::new(kind, id), b"");
-        self.placed += (batch.len() - before) as u64;
-        if self.upkeep.end != begin {
-            self.upkeep.start = begin;
-        }
-        self.upkeep.end = self.placed;
     }
 }
 

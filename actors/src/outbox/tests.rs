@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use meshzero_proto::frame::{Frames, HEADER_BYTES};
+use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Header};
 use meshzero_proto::limits::Limits;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -43,12 +43,12 @@ async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {
 
 /// Waits until the socket takes bytes.
 async fn writable(outbox: &Outbox) {
-    let socket = outbox.lock().leaving.as_ref().and_then(|leaving| leaving.socket.clone());
+    let socket = outbox.lock().socket.clone();
     socket.expect("attached").writable().await.expect("connected");
 }
 
 fn end(pushed: Result<Placed, PushError<Infallible>>) -> Result<u64, PushError<Infallible>> {
-    pushed.map(|placed| placed.bytes.end)
+    pushed.map(|placed| placed.end)
 }
 
 fn writing(outbox: &Arc<Outbox>) -> tokio::task::JoinHandle<io::Result<()>> {
@@ -79,7 +79,7 @@ async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
     }));
     assert!(panicked.is_err());
     assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(6));
-    assert_eq!(*outbox.lock().filling.batch(), [7; 6]);
+    assert_eq!(*outbox.lock().flow.batch(), [7; 6]);
 }
 
 #[tokio::test]
@@ -243,19 +243,20 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
 
 #[tokio::test]
 async fn no_more_is_written_than_the_other_end_may_lack() {
+    const WINDOW: usize = 2 * TELL_BYTES;
     let mut limits = Limits::default();
-    limits.unacknowledged_bytes = 100;
+    limits.unacknowledged_bytes = WINDOW;
     let (outbox, mut far) = outbox_within(limits).await;
     let writer = writing(&outbox);
-    outbox.push(Room::Any, Pace::Gathered, byte(1, 100)).expect("room");
-    assert_eq!(read(&mut far, 100).await, [1; 100]);
+    outbox.push(Room::Any, Pace::Gathered, byte(1, WINDOW)).expect("room");
+    assert_eq!(read(&mut far, WINDOW).await, [1; WINDOW]);
     outbox.push(Room::Any, Pace::AtOnce, byte(2, 10)).expect("room");
     tokio::task::yield_now().await;
-    assert_eq!(outbox.handed(), 100);
+    assert_eq!(outbox.handed(), WINDOW as u64);
     outbox.acknowledge(1).expect("it has left");
     assert_eq!(read(&mut far, 10).await, [2; 10]);
     assert!(outbox.is_owed_word());
-    outbox.acknowledge(110).expect("it has left");
+    outbox.acknowledge(WINDOW as u64 + 10).expect("it has left");
     outbox.ping();
     assert!(!outbox.is_owed_word(), "a question is nothing that anybody would miss");
     writer.abort();
@@ -277,14 +278,11 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     outbox.detach();
     let second = outbox.push(Room::Any, Pace::Gathered, request(3, b"second")).expect("room");
     let third = outbox.push(Room::Any, Pace::Gathered, request(4, b"third")).expect("room");
-    assert!(!outbox.withdraw(left.bytes), "who knows what it has done");
-    assert!(
-        outbox.withdraw(second.bytes.clone()) && outbox.withdraw(second.bytes),
-        "twice is as good as once"
-    );
-    let all = third.bytes.end as usize;
+    assert!(!outbox.withdraw(left.bytes()), "who knows what it has done");
+    assert!(outbox.withdraw(second.bytes()) && outbox.withdraw(second.bytes()), "twice is as good as once");
+    let all = third.end as usize;
     let (writer, mut next) = connection().await;
-    let had = read(&mut far, first.bytes.end as usize).await.len();
+    let had = read(&mut far, first.end as usize).await.len();
     outbox.attach(writer, 0).await.expect("all of it is there");
     assert!(had > 0);
     let writer = writing(&outbox);

@@ -1,13 +1,17 @@
 //! One direction of a link: a stream of bytes that goes on when the connection that carries it is replaced.
 //!
 //! Every byte behind the handshake counts. The writing end keeps what it has written until the other has said that it has
-//! it ([`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
+//! it ([`Outflow`], [`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
 //! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
 
+#[cfg(test)]
+mod histories;
+mod outflow;
 mod outgoing;
 mod received;
 mod sent;
 
+pub use self::outflow::Outflow;
 pub use self::outgoing::{Outgoing, Piece, SLICES};
-pub use self::received::Received;
+pub use self::received::{Received, TELL_BYTES};
 pub use self::sent::{NotThere, Sent};

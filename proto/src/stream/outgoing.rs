@@ -130,7 +130,7 @@ impl Outgoing {
             }
             self.batch.clear();
         } else {
-            let next = sent.spare();
+            let next = sent.spare(self.batch.len());
             sent.keep(Piece::Batch(std::mem::replace(&mut self.batch, next)));
         }
     }

@@ -71,9 +71,9 @@ impl Sent {
         }
     }
 
-    /// Memory for the next batch.
-    pub fn spare(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+    /// Memory for the next batch, which may become as long as `bytes`.
+    pub fn spare(&mut self, bytes: usize) -> Vec<u8> {
+        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(bytes.min(SPARE_BYTES)))
     }
 
     /// Notes that the other end has the first `bytes` of the stream, of which `written` have been written.

@@ -1,0 +1,405 @@
+//! A caller and a service, the streams between them and whatever may happen to those, under any interleaving: what the two
+//! are promised holds in every history.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::{Outflow, Received, SLICES};
+use crate::calls::{CallId, Calls, Fate};
+use crate::frame::{self, Frame, Header, Kind};
+
+/// Bytes that may be written and not acknowledged; small, so that histories reach it.
+const WINDOW: usize = 96;
+
+/// Bytes after which an end says how much has arrived.
+const TELL: usize = WINDOW / 2;
+
+/// The longest frame of a history, in bytes.
+const LONGEST: usize = 200;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// The caller sends a message without a reply, with so many bytes more than it needs, in the batch or beside it.
+    Tell { more: u8, beside: bool },
+    /// The caller calls, for so many milliseconds at most.
+    Call { within: u8 },
+    /// The caller no longer wants the reply to one of its calls.
+    Cancel { which: u8 },
+    /// One end's system takes so many bytes.
+    Write { by: End, bytes: u8 },
+    /// So many bytes arrive at one end.
+    Arrive { at: End, bytes: u8 },
+    /// The service handles what is next.
+    Handle,
+    /// One end asks how much has arrived.
+    Ping { by: End },
+    /// Time passes, in milliseconds.
+    Wait { ms: u8 },
+    /// The connection is cut, and what was under way is lost.
+    Cut,
+    /// The next connection comes about.
+    Resume,
+    /// The service's process dies, and another takes its place.
+    Die,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Caller,
+    Service,
+}
+
+/// What a call ended in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Reply,
+    Expired,
+    TimedOut,
+    Withdrawn,
+    Lost(Fate),
+    Cancelled,
+}
+
+/// One end's side of a link.
+struct Side {
+    flow: Outflow,
+    received: Received,
+    buffer: BytesMut,
+    /// What is on its way to the other end.
+    wire: VecDeque<u8>,
+}
+
+impl Side {
+    fn new() -> Self {
+        Self {
+            flow: Outflow::new(WINDOW),
+            received: Received::every(TELL),
+            buffer: BytesMut::new(),
+            wire: VecDeque::new(),
+        }
+    }
+
+    fn push(&mut self, header: Header, payload: &[u8]) {
+        let batch = self.flow.batch();
+        let before = batch.len();
+        frame::write(batch, header, payload);
+        let length = batch.len() - before;
+        self.flow.appended(length);
+    }
+
+    fn write(&mut self, bytes: usize) {
+        let Some(leaving) = self.flow.take() else { return };
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = leaving.fill(&mut slices);
+        let all = slices[..count].iter().flat_map(|slice| slice.iter().copied());
+        let before = self.wire.len();
+        self.wire.extend(all.take(bytes));
+        self.flow.put_back(leaving, self.wire.len() - before);
+    }
+
+    /// Takes what arrives, and gives the frames that are whole.
+    fn arrive(&mut self, bytes: impl Iterator<Item = u8>) -> Vec<Frame> {
+        let before = self.buffer.len();
+        self.buffer.extend(bytes);
+        self.received.add(self.buffer.len() - before);
+        if let Some(bytes) = self.received.tell() {
+            self.flow.keep_up(Kind::Ack, bytes);
+        }
+        let mut frames = Vec::new();
+        while let Some(frame) = frame::take(&mut self.buffer, LONGEST).expect("nobody writes nonsense") {
+            match frame.header.kind {
+                Kind::Ping => self.flow.keep_up(Kind::Ack, self.received.tell_now()),
+                Kind::Ack => drop(self.flow.acknowledge(frame.header.id).expect("nobody lies")),
+                _ => frames.push(frame),
+            }
+        }
+        frames
+    }
+}
+
+struct History {
+    caller: Side,
+    service: Side,
+    now: Instant,
+    is_attached: bool,
+    next: u64,
+    calls: Calls<u64>,
+    open: BTreeMap<u64, CallId>,
+    outcomes: BTreeMap<u64, Outcome>,
+    /// What waits at the service: the call if there is one, its deadline and its number.
+    waiting: VecDeque<(Option<(u64, Instant)>, u64)>,
+    /// What has been handled, in order.
+    handled: Vec<u64>,
+    has_died: bool,
+}
+
+impl History {
+    fn new() -> Self {
+        Self {
+            caller: Side::new(),
+            service: Side::new(),
+            now: Instant::now(),
+            is_attached: true,
+            next: 0,
+            calls: Calls::new(16),
+            open: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            handled: Vec::new(),
+            has_died: false,
+        }
+    }
+
+    fn side(&mut self, end: End) -> &mut Side {
+        match end {
+            End::Caller => &mut self.caller,
+            End::Service => &mut self.service,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tell { more, beside } => self.tell(usize::from(more), beside),
+            Event::Call { within } => self.call(Duration::from_millis(u64::from(within) + 1)),
+            Event::Cancel { which } => self.cancel(usize::from(which)),
+            Event::Write { by, bytes } if self.is_attached => self.side(by).write(usize::from(bytes)),
+            Event::Arrive { at, bytes } => self.arrive(at, usize::from(bytes)),
+            Event::Handle => self.handle(),
+            Event::Ping { by } => self.side(by).flow.keep_up(Kind::Ping, 0),
+            Event::Wait { ms } => self.wait(Duration::from_millis(ms.into())),
+            Event::Cut => self.cut(),
+            Event::Resume if !self.is_attached => self.resume(),
+            Event::Die => self.die(),
+            Event::Write { .. } | Event::Resume => {}
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn tell(&mut self, more: usize, beside: bool) {
+        let mut payload = self.number().to_le_bytes().to_vec();
+        payload.resize(payload.len() + more % 100, 7);
+        let header = Header::new(Kind::Tell, 0);
+        if beside {
+            let mut frame = Vec::new();
+            frame::write(&mut frame, header, &payload);
+            self.caller.flow.share(Bytes::from(frame));
+        } else {
+            self.caller.push(header, &payload);
+        }
+    }
+
+    fn call(&mut self, within: Duration) {
+        let number = self.next + 1;
+        let Ok(id) = self.calls.open(number, Some(self.now + within)) else { return };
+        self.number();
+        let within = u32::try_from(within.as_millis()).expect("a byte");
+        let payload = [&within.to_le_bytes()[..], &number.to_le_bytes()].concat();
+        let begin = self.caller.flow.placed();
+        self.caller.push(Header::new(Kind::Request, id.to_wire()), &payload);
+        self.calls.placed(id, begin..self.caller.flow.placed());
+        self.open.insert(number, id);
+    }
+
+    fn cancel(&mut self, which: usize) {
+        let Some((&number, &id)) = self.open.iter().nth(which % self.open.len().max(1)) else { return };
+        let request = self.calls.bytes(id).expect("it is open");
+        self.calls.close(id).expect("it is open");
+        let outcome = match self.caller.flow.withdraw(request) {
+            true => Outcome::Withdrawn,
+            false => {
+                self.caller.push(Header::new(Kind::Cancel, id.to_wire()), b"");
+                Outcome::Cancelled
+            }
+        };
+        self.end(number, outcome);
+    }
+
+    /// A call ends; the caller takes note at once.
+    fn end(&mut self, number: u64, outcome: Outcome) {
+        if let Some(id) = self.open.remove(&number) {
+            self.calls.close(id);
+        }
+        assert_eq!(self.outcomes.insert(number, outcome), None, "a call ends once");
+    }
+
+    fn arrive(&mut self, at: End, bytes: usize) {
+        let (from, to) = match at {
+            End::Caller => (&mut self.service, &mut self.caller),
+            End::Service => (&mut self.caller, &mut self.service),
+        };
+        let bytes = bytes.min(from.wire.len());
+        for frame in to.arrive(from.wire.drain(..bytes)) {
+            match at {
+                End::Caller => self.answered(&frame),
+                End::Service => self.asked(&frame),
+            }
+        }
+    }
+
+    fn answered(&mut self, frame: &Frame) {
+        let id = CallId::from_wire(frame.header.id);
+        let Some(number) = self.calls.close(id) else { return };
+        match frame.header.kind {
+            Kind::Reply => {
+                assert_eq!(frame.payload[..], number.to_le_bytes(), "the reply to another call");
+                self.end(number, Outcome::Reply);
+            }
+            Kind::Refusal => self.end(number, Outcome::Expired),
+            other => panic!("{other:?} came instead of an answer"),
+        }
+    }
+
+    fn asked(&mut self, frame: &Frame) {
+        let number = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("eight bytes"));
+        match frame.header.kind {
+            Kind::Tell => self.waiting.push_back((None, number(&frame.payload))),
+            Kind::Request => {
+                let (within, rest) = frame.payload.split_first_chunk().expect("four bytes");
+                let within = Duration::from_millis(u32::from_le_bytes(*within).into());
+                self.waiting.push_back((Some((frame.header.id, self.now + within)), number(rest)));
+            }
+            Kind::Cancel => self.waiting.retain(|(call, _)| call.is_none_or(|(id, _)| id != frame.header.id)),
+            Kind::Void => {}
+            other => panic!("{other:?} came instead of a message"),
+        }
+    }
+
+    fn handle(&mut self) {
+        let Some((call, number)) = self.waiting.pop_front() else { return };
+        match call {
+            None => self.handled.push(number),
+            Some((id, deadline)) if deadline <= self.now => {
+                self.service.push(Header::new(Kind::Refusal, id), b"");
+            }
+            Some((id, _)) => {
+                self.handled.push(number);
+                self.service.push(Header::new(Kind::Reply, id), &number.to_le_bytes());
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        let mut ended = Vec::new();
+        let (caller, now) = (&mut self.caller, self.now);
+        self.calls.expire(now, |id, number, request| {
+            let is_withdrawn = caller.flow.withdraw(request);
+            ended.push((id, *number, is_withdrawn));
+        });
+        for (id, number, is_withdrawn) in ended {
+            if is_withdrawn {
+                self.end(number, Outcome::Withdrawn);
+            } else {
+                self.caller.push(Header::new(Kind::Cancel, id.to_wire()), b"");
+                self.end(number, Outcome::TimedOut);
+            }
+        }
+    }
+
+    fn cut(&mut self) {
+        self.caller.wire.clear();
+        self.service.wire.clear();
+        self.is_attached = false;
+    }
+
+    fn resume(&mut self) {
+        self.caller.flow.go_back(self.service.received.bytes()).expect("it is there");
+        self.service.flow.go_back(self.caller.received.bytes()).expect("it is there");
+        self.is_attached = true;
+    }
+
+    fn die(&mut self) {
+        self.cut();
+        let mut lost = Vec::new();
+        self.calls.end(self.caller.flow.handed(), |number, fate| lost.push((*number, fate)));
+        for (number, fate) in lost {
+            self.end(number, Outcome::Lost(fate));
+        }
+        // The next process knows nothing, and the caller begins another link.
+        (self.caller, self.service) = (Side::new(), Side::new());
+        self.calls = Calls::new(16);
+        self.waiting.clear();
+        (self.is_attached, self.has_died) = (true, true);
+    }
+
+    /// Lets everything come to its end.
+    fn settle(&mut self) {
+        if !self.is_attached {
+            self.resume();
+        }
+        for _ in 0..10_000 {
+            for end in [End::Caller, End::Service] {
+                if self.side(end).flow.is_owed_word() {
+                    self.side(end).flow.keep_up(Kind::Ping, 0);
+                }
+                self.side(end).write(10 * LONGEST);
+            }
+            self.arrive(End::Service, usize::MAX);
+            self.arrive(End::Caller, usize::MAX);
+            self.handle();
+            let has_content = self.caller.flow.is_owed_word() || self.service.flow.is_owed_word();
+            if !has_content && self.waiting.is_empty() {
+                return self.wait(Duration::from_secs(10));
+            }
+        }
+        panic!("it does not come to its end");
+    }
+
+    fn check(&self) {
+        assert!(self.handled.is_sorted_by(|one, next| one < next), "{:?}: once, in order", self.handled);
+        assert!(self.open.is_empty() && self.calls.is_empty(), "every call ends");
+        for number in 1..=self.next {
+            let was_handled = self.handled.binary_search(&number).is_ok();
+            match self.outcomes.get(&number) {
+                // A message without a reply: while both live, none is lost.
+                None => assert!(was_handled || self.has_died, "{number} was lost"),
+                Some(Outcome::Reply) => assert!(was_handled, "{number} was answered"),
+                Some(Outcome::Expired | Outcome::Withdrawn | Outcome::Lost(Fate::NotSent)) => {
+                    assert!(!was_handled, "{number} was said not to have been sent")
+                }
+                Some(Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost(Fate::Unknown)) => {}
+            }
+        }
+    }
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Caller), Just(End::Service)]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (any::<u8>(), any::<bool>()).prop_map(|(more, beside)| Event::Tell { more, beside }),
+        4 => any::<u8>().prop_map(|within| Event::Call { within }),
+        1 => any::<u8>().prop_map(|which| Event::Cancel { which }),
+        8 => (end(), any::<u8>()).prop_map(|(by, bytes)| Event::Write { by, bytes }),
+        8 => (end(), any::<u8>()).prop_map(|(at, bytes)| Event::Arrive { at, bytes }),
+        5 => Just(Event::Handle),
+        1 => end().prop_map(|by| Event::Ping { by }),
+        2 => (0..40u8).prop_map(|ms| Event::Wait { ms }),
+        2 => Just(Event::Cut),
+        3 => Just(Event::Resume),
+        1 => prop::bool::weighted(0.1).prop_map(|dies| if dies { Event::Die } else { Event::Cut }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_two_ends_are_promised_holds_in_every_history(events in prop::collection::vec(event(), 1..120)) {
+        let mut history = History::new();
+        events.into_iter().for_each(|event| history.happen(event));
+        history.settle();
+        history.check();
+    }
+}
