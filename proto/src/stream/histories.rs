@@ -347,7 +347,8 @@ impl History {
             self.arrive(End::Caller, usize::MAX);
             self.handle();
             let has_content = self.caller.flow.is_owed_word() || self.service.flow.is_owed_word();
-            if !has_content && self.waiting.is_empty() {
+            let waits = self.caller.flow.waiting() + self.service.flow.waiting() > 0;
+            if !has_content && !waits && self.waiting.is_empty() {
                 return self.wait(Duration::from_secs(10));
             }
         }
