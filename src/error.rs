@@ -16,6 +16,7 @@ use meshzero_actors::publisher::PublishFault;
 use meshzero_actors::subscriber::SubscribeFault;
 use meshzero_proto::codec::EncodeError;
 use meshzero_proto::name::{InvalidName, ServiceName, Topic};
+use meshzero_proto::news::GapReason;
 use meshzero_proto::refusal::Refusal;
 
 /// Why a program did not join a mesh. Nothing is left running.
@@ -300,6 +301,9 @@ pub enum PublishError {
     /// The item cannot be encoded, or is longer than the mesh allows.
     #[error(transparent)]
     Item(EncodeError),
+    /// A subscriber that insists on being [waited for](crate::Subscribe::wait) has no room. `publish_all` waits until it has.
+    #[error("a subscriber that wants every item has no room for another one")]
+    Full,
     /// The service has been closed.
     #[error("the service is closed")]
     Closed,
@@ -310,6 +314,7 @@ impl From<PublishFault> for PublishError {
         match fault {
             PublishFault::Topic(error) => Self::Topic(error),
             PublishFault::Encode(error) => Self::Item(error),
+            PublishFault::Full => Self::Full,
             PublishFault::Closed => Self::Closed,
         }
     }
@@ -322,6 +327,9 @@ pub enum SubscribeError {
     /// The topic prefix, or a name, can be none.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// There can be no such rate.
+    #[error("{0} is no rate; it must be more than 0 items a second")]
+    Rate(f64),
     /// No publisher is connected.
     #[error("{service}: nobody publishes under this name at the moment")]
     Nobody {
@@ -368,13 +376,15 @@ impl SubscribeError {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewsError {
-    /// This subscriber was slower than the publisher for longer than the backlog lasts.
-    #[error("missed {count} items of {from}: the backlog was full")]
+    /// Items did not come that this subscriber has not asked to be left out.
+    #[error("missed {count} items of {from}: {reason}")]
     Missed {
         /// Who published them.
         from: ServiceName,
         /// How many, exactly.
         count: u64,
+        /// Why.
+        reason: GapReason,
     },
     /// An item does not decode as the subscriber's type.
     #[error("an item of {from} on {topic:?} does not decode: {problem}")]

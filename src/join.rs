@@ -246,6 +246,10 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
             "mailbox" => limits.mailbox = number,
             "send_queue_bytes" => limits.send_queue_bytes = number,
             "subscriptions" => limits.subscriptions = number,
+            "backlog_items" => limits.backlog_items = number,
+            "backlog_bytes" => limits.backlog_bytes = number,
+            "news_bytes" => limits.news_bytes = number,
+            "news_patience_ms" => limits.news_patience = millis,
             "topics" => limits.topics = number,
             "instances" => limits.instances = number,
             "instances_per_node" => limits.instances_per_node = number,
@@ -268,6 +272,7 @@ fn check_limits(limits: &Limits) -> Result<(), JoinError> {
         ("connections_per_address", limits.connections_per_address),
         ("handshakes", limits.handshakes),
         ("subscriptions", limits.subscriptions),
+        ("backlog_items", limits.backlog_items),
     ];
     let problem = if limits.message_bytes > MAX_MESSAGE_BYTES {
         format!("message_bytes is {}; at most {MAX_MESSAGE_BYTES} are allowed", limits.message_bytes)

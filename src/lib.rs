@@ -95,6 +95,7 @@ pub use meshzero_actors::interfaces::InterfacesError;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
+pub use meshzero_actors::publisher::NewsTotals;
 pub use meshzero_actors::traffic::Traffic;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
@@ -104,6 +105,7 @@ pub use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 pub use meshzero_proto::name::{
     DEFAULT_MESH, InvalidName, MAX_NAME_BYTES, MeshName, ServiceName, Topic, TypeName,
 };
+pub use meshzero_proto::news::{GapReason, Missed};
 pub use meshzero_proto::refusal::Refusal;
 pub use request::{Request, Tell};
 pub use service::{Publisher, Service};

@@ -9,7 +9,7 @@ use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
-use meshzero_actors::publisher;
+use meshzero_actors::publisher::{self, NewsTotals};
 use meshzero_actors::router::Delist;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
@@ -100,7 +100,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// is its own policy's affair.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item. An item that nobody subscribed to, and that is not retained, is not
+    /// [`PublishError`]; nobody has received the item. It is [`PublishError::Full`] while a subscriber has no room that asked
+    /// to be [waited for](crate::Subscribe::wait). An item that nobody subscribed to, and that is not retained, is not
     /// encoded, and so does not fail.
     ///
     /// ```no_run
@@ -121,7 +122,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     }
 
     /// Publishes `item` as soon as nobody misses an older one for it: it waits for the slowest of those who subscribed to a
-    /// prefix of `topic`. Those who want the newest item only are not waited for.
+    /// prefix of `topic`. Those who want the newest items only are not waited for, nor is, until it has caught up, one who has
+    /// taken nothing for as long as [`Limits::news_patience`](crate::Limits::news_patience).
     ///
     /// This is the way to publish as fast as it is taken. What must not be held up by a slow subscriber is published with
     /// [`Service::publish`].
@@ -230,6 +232,19 @@ impl Publisher {
     /// How many subscriptions there are at the moment, whatever their prefix.
     pub fn subscribers(&self) -> usize {
         self.publisher.subscribers()
+    }
+
+    /// What became of what the service has published so far: how much was delivered, and how much was missed and why.
+    ///
+    /// ```no_run
+    /// # fn run(publisher: meshzero::Publisher) {
+    /// let totals = publisher.totals();
+    /// println!("{} published, {} delivered", totals.published, totals.delivered);
+    /// println!("{} dropped for slow subscribers", totals.missed.overflow);
+    /// # }
+    /// ```
+    pub fn totals(&self) -> NewsTotals {
+        self.publisher.totals()
     }
 }
 

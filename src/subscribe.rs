@@ -15,7 +15,7 @@ use meshzero_actors::subscriber::{self, Publishers};
 use meshzero_proto::codec::{Wire, type_info};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::name::Topic;
-use meshzero_proto::news::{self, Policy};
+use meshzero_proto::news::{self, Keep, Policy};
 use tokio::sync::oneshot;
 
 use crate::error::SubscribeError;
@@ -32,6 +32,19 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 ///
 /// The prefix is plain text, and the empty one takes all topics: `pose` takes `pose/left`, and `poses` as well. The item
 /// type may be [`Value`](crate::Value), which takes items of any type.
+///
+/// What happens when this subscriber is slower than a publisher is its own choice, and made there, so that nobody else is
+/// held up:
+///
+/// | | keeps | beyond that |
+/// |---|---|---|
+/// | by default, [`keep`](Self::keep) | the newest 1,024 items, or so many | the oldest are dropped |
+/// | [`latest`](Self::latest), [`last`](Self::last) | the newest one, or few, of each topic | newer ones replace older ones |
+/// | [`wait`](Self::wait) | 1,024 items, or so many | the publisher waits, or cannot publish |
+///
+/// With each of them goes [`at_most`](Self::at_most), so many items of each topic a second, and [`keep_bytes`](Self::keep_bytes).
+/// What does not arrive is counted exactly and told in its place, with the reason: what this subscriber asked to be left
+/// out by [`News::skipped`] and [`News::thinned`], everything else by [`NewsError::Missed`](crate::NewsError::Missed).
 ///
 /// While no publisher of a single service is connected, it waits for one, 5 s at most; for members of a group it does not
 /// wait.
@@ -57,7 +70,12 @@ pub struct Subscribe<T> {
     node: Arc<Node>,
     whom: Whom,
     prefix: String,
-    policy: Policy,
+    keep: Keep,
+    /// Items and bytes that are kept, where it says so.
+    items: Option<u32>,
+    bytes: Option<u64>,
+    /// Items of each topic a second.
+    rate: Option<f64>,
     item: PhantomData<fn() -> T>,
 }
 
@@ -76,19 +94,90 @@ impl<T: Wire> Subscribe<T> {
     }
 
     fn new(node: Arc<Node>, whom: Whom, prefix: &str) -> Self {
-        Self { node, whom, prefix: prefix.to_owned(), policy: Policy::default(), item: PhantomData }
+        let prefix = prefix.to_owned();
+        Self {
+            node,
+            whom,
+            prefix,
+            keep: Keep::DropOldest,
+            items: None,
+            bytes: None,
+            rate: None,
+            item: PhantomData,
+        }
     }
 
     /// Only the newest item of each topic matters: while this subscriber is busy, a newer one replaces it. How many were
     /// replaced says [`News::skipped`].
-    pub fn latest(mut self) -> Self {
-        self.policy = Policy::Latest;
+    pub fn latest(self) -> Self {
+        self.last(1)
+    }
+
+    /// Only the newest `items` of each topic matter, 1 at least: while this subscriber is busy, newer ones replace older
+    /// ones. How many were replaced says [`News::skipped`].
+    ///
+    /// ```no_run
+    /// # async fn run(chat: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// // Whoever comes back to the window sees ten lines of each room, and not what was said an hour ago.
+    /// let mut lines = chat.subscribe::<String>("room/").last(10).await?;
+    /// while let Some(line) = lines.next().await.transpose()? {
+    ///     println!("{}: {}", line.topic, line.item);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn last(mut self, items: u32) -> Self {
+        self.keep = Keep::Last { items };
         self
     }
 
-    /// While this subscriber is busy, the publisher keeps so many items for it and drops the oldest beyond, which is
-    /// told as [`NewsError::Missed`](crate::NewsError::Missed). Default: 1,024 items. It never keeps more than 4 MiB,
-    /// besides the newest item.
+    /// Every item matters: while as many are kept for this subscriber as may, the publisher waits in
+    /// [`publish_all`](crate::Service::publish_all), and [`publish`](crate::Service::publish) says
+    /// [`Full`](crate::PublishError::Full) there.
+    ///
+    /// So this subscriber holds up the publisher and everybody else. It may take its time, but not stop: once it has taken
+    /// nothing for 5 s (as [`Limits::news_patience`](crate::Limits::news_patience) of the publisher says), the oldest items
+    /// are dropped, and told as missed for want of [`Patience`](crate::GapReason::Patience), until it has taken all the
+    /// others.
+    ///
+    /// ```no_run
+    /// # async fn run(shop: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut orders = shop.subscribe::<u64>("order").wait().await?;
+    /// while let Some(order) = orders.next().await.transpose()? {
+    ///     println!("order {}", order.item);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait(mut self) -> Self {
+        self.keep = Keep::Wait;
+        self
+    }
+
+    /// No more than so many items of each topic arrive in a second, such as `10.0`, or `0.5` for one in two seconds: of those
+    /// that are published within one period the newest arrives when that is over. How many were left out says
+    /// [`News::thinned`].
+    ///
+    /// ```no_run
+    /// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
+    /// // For a display, of a robot that says a thousand times a second where it is.
+    /// let mut poses = robot.subscribe::<(f32, f32)>("pose").at_most(25.0).latest().await?;
+    /// while let Some(pose) = poses.next().await.transpose()? {
+    ///     println!("{:?}, and {} poses that nobody has seen", pose.item, pose.thinned + pose.skipped);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn at_most(mut self, per_second: f64) -> Self {
+        self.rate = Some(per_second);
+        self
+    }
+
+    /// While this subscriber is busy, the publisher keeps so many items for it, 1 at least, of all topics together. What is
+    /// too much is dropped, the oldest first, and told as [`NewsError::Missed`](crate::NewsError::Missed), or waited for
+    /// with [`wait`](Self::wait). Default: 1,024 items, and as many as the publisher allows with [`latest`](Self::latest) and
+    /// [`last`](Self::last), where it is a bound of topics. The publisher's limit is
+    /// [`Limits::backlog_items`](crate::Limits::backlog_items).
     ///
     /// ```no_run
     /// # async fn run(log: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
@@ -106,7 +195,21 @@ impl<T: Wire> Subscribe<T> {
     /// # }
     /// ```
     pub fn keep(mut self, items: u32) -> Self {
-        self.policy = Policy::DropOldest { items };
+        self.items = Some(items);
+        self
+    }
+
+    /// As [`keep`](Self::keep), in bytes, beside which the newest item is always kept. Default: 4 MiB. The publisher's limits
+    /// are [`Limits::backlog_bytes`](crate::Limits::backlog_bytes) and [`Limits::news_bytes`](crate::Limits::news_bytes).
+    ///
+    /// ```no_run
+    /// # async fn run(camera: meshzero::ServiceRef) -> Result<(), meshzero::SubscribeError> {
+    /// let pictures = camera.subscribe::<meshzero::Blob>("picture").keep_bytes(16 << 20).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keep_bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
         self
     }
 
@@ -125,11 +228,31 @@ impl<T: Wire> Subscribe<T> {
         SubscribeTo { subscribe: self, recipient }
     }
 
+    fn policy(&self) -> Result<Policy, SubscribeError> {
+        let usual = match self.keep {
+            Keep::Last { items } => Policy::last(items),
+            keep => Policy { keep, ..Policy::default() },
+        };
+        let every = |rate: f64| {
+            // Neither a number below zero nor none at all is a rate; one that is next to nothing is the longest period.
+            let is_rate = rate > 0.0 && rate.is_finite();
+            let every = || Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
+            is_rate.then(every).ok_or(SubscribeError::Rate(rate))
+        };
+        Ok(Policy {
+            items: self.items.unwrap_or(usual.items),
+            bytes: self.bytes.unwrap_or(usual.bytes),
+            every: self.rate.map(every).transpose()?,
+            ..usual
+        })
+    }
+
     async fn run(self) -> Result<Subscription<T>, SubscribeError> {
+        let policy = self.policy()?;
         let subscribe = news::Subscribe {
             prefix: Topic::new(&self.prefix)?,
             fingerprint: type_info::<T>().fingerprint(),
-            policy: self.policy,
+            policy,
         };
         let (name, publishers, known) = match self.whom {
             Whom::Service(route) => {

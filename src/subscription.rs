@@ -42,8 +42,11 @@ pub struct News<T> {
     /// Who published it.
     pub from: ServiceName,
     /// Items of the same publisher that newer ones replaced before this one, as asked for with
-    /// [`Subscribe::latest`](crate::Subscribe::latest).
+    /// [`Subscribe::latest`](crate::Subscribe::latest) or [`Subscribe::last`](crate::Subscribe::last).
     pub skipped: u64,
+    /// Items of the same publisher that were left out before this one because there were too many of their topics in the
+    /// time, as asked for with [`Subscribe::at_most`](crate::Subscribe::at_most).
+    pub thinned: u64,
 }
 
 impl<T: 'static> Message for News<T> {
@@ -69,9 +72,16 @@ impl<T: 'static> Message for News<T> {
 pub struct Subscription<T> {
     node: Arc<Node>,
     events: Arrivals,
-    /// Items replaced since the last one that came, by publisher.
-    skipped: HashMap<ServiceName, u64>,
+    /// Items left out since the last one that came, by publisher.
+    skipped: HashMap<ServiceName, Skipped>,
     item: PhantomData<fn() -> T>,
+}
+
+/// Items that were left out as the subscriber asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Skipped {
+    superseded: u64,
+    thinned: u64,
 }
 
 impl<T: Wire> Subscription<T> {
@@ -105,10 +115,10 @@ impl<T: Wire> Subscription<T> {
     }
 }
 
-/// Tells a subscriber of an event; nothing of items that it asked to be replaced.
+/// Tells a subscriber of an event; nothing of items that it asked to be left out.
 #[inline(always)]
 fn tell<T: Wire>(
-    skipped: &mut HashMap<ServiceName, u64>,
+    skipped: &mut HashMap<ServiceName, Skipped>,
     limits: &DecodeLimits,
     from: &ServiceName,
     event: Event<'_>,
@@ -123,7 +133,9 @@ fn tell<T: Wire>(
     let before = if skipped.is_empty() { None } else { skipped.remove(from) };
     match codec::decode_part(source, bytes, encoding, limits) {
         Ok(item) => {
-            told(Ok(News { topic: topic.clone(), item, from: from.clone(), skipped: before.unwrap_or(0) }));
+            let Skipped { superseded, thinned } = before.unwrap_or_default();
+            let (topic, from) = (topic.clone(), from.clone());
+            told(Ok(News { topic, item, from, skipped: superseded, thinned }));
         }
         Err(error) => {
             let (from, topic, problem) = (from.clone(), topic.clone(), error.to_string());
@@ -134,17 +146,21 @@ fn tell<T: Wire>(
 
 #[cold]
 fn amiss(
-    skipped: &mut HashMap<ServiceName, u64>,
+    skipped: &mut HashMap<ServiceName, Skipped>,
     from: &ServiceName,
     event: &Event<'_>,
 ) -> Option<NewsError> {
     let from = from.clone();
     match *event {
         Event::Gap(count, GapReason::Superseded) => {
-            *skipped.entry(from).or_default() += count;
+            skipped.entry(from).or_default().superseded += count;
             None
         }
-        Event::Gap(count, GapReason::Overflow) => Some(NewsError::Missed { from, count }),
+        Event::Gap(count, GapReason::Rate) => {
+            skipped.entry(from).or_default().thinned += count;
+            None
+        }
+        Event::Gap(count, reason) => Some(NewsError::Missed { from, count, reason }),
         Event::Lost => Some(NewsError::Lost { from }),
         Event::Item { .. } => None,
     }

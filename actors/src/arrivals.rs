@@ -1,29 +1,31 @@
 //! What has arrived for one subscriber, from all its publishers, and waits to be taken.
 //!
 //! News come and wait as whole frames, as many together as one read has brought, and are divided where they are taken. A
-//! subscriber that asked for the newest item of each topic gets it as of the moment when it takes one, however long
+//! subscriber that asked for the newest items of each topic gets them as of the moment when it takes one, however long
 //! others have waited in front: items are replaced here as well, and not at the publisher alone, where a slow subscriber
 //! is noticed only once the sockets in between are full.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use meshzero_proto::codec::Encoding;
-use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Kind};
+use meshzero_proto::frame::{self, Frames, Kind};
 use meshzero_proto::name::{ServiceName, Topic};
-use meshzero_proto::news::{self, GapReason, Policy};
-use tokio::sync::mpsc;
+use meshzero_proto::news::{self, GapReason, Keep, Policy};
+use tokio::sync::{Notify, mpsc};
 use tokio::task;
 
 /// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
 /// cache. The publishers' backlogs begin behind them.
 const AHEAD: usize = 2;
 
-/// The same of a subscriber who wants the newest only, in items.
+/// The same of a subscriber who wants the newest of each topic only: in items, for each that it wants of a topic.
 const AHEAD_NEWEST: usize = 16;
+
+/// The most of them, however many it wants.
+const MOST_NEWEST: usize = 1 << 16;
 
 /// What a subscriber gets.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +50,10 @@ pub enum Event<'a> {
 /// What waits.
 #[derive(Debug)]
 enum Waiting {
-    /// Whole frames; of a subscriber who wants the newest only, one.
+    /// Whole frames.
     Frames(Bytes),
+    /// The item of this topic whose turn it is, of a subscriber who wants the newest only.
+    Newest(Bytes),
     Gap(u64, GapReason),
     Lost,
 }
@@ -58,42 +62,62 @@ enum Waiting {
 #[derive(Debug, Clone)]
 pub struct Sink {
     waiting: mpsc::Sender<(ServiceName, Waiting)>,
-    newer: Option<Newer>,
+    newest: Option<Arc<Newest>>,
 }
 
 /// Where the subscriber takes it. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Arrivals {
     waiting: mpsc::Receiver<(ServiceName, Waiting)>,
-    newer: Option<Newer>,
+    newest: Option<Arc<Newest>>,
     /// What is being taken: whose frames, and where the next one begins.
     taking: Option<(ServiceName, Bytes, usize)>,
     /// The topic of the item taken last, which is often that of the next one.
     topic: Option<Topic>,
 }
 
-/// The topics of which an item waits, each with what has replaced it since. There are no more of them than items that
-/// wait.
-type Newer = Arc<Mutex<HashMap<Of, Option<Replaced>>>>;
+/// The items that wait of a subscriber who wants the newest only.
+#[derive(Debug)]
+struct Newest {
+    /// How many of each topic.
+    each: usize,
+    /// Bytes that may wait before the feeds are held up.
+    most_bytes: u64,
+    lines: Mutex<Lines>,
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    of: HashMap<Of, Line>,
+    bytes: u64,
+}
 
 /// A publisher and a topic, as bytes that nobody has looked at yet.
 type Of = (ServiceName, Bytes);
 
-#[derive(Debug)]
-struct Replaced {
-    by: Bytes,
-    items: u64,
+/// The items of one topic, as whole frames.
+#[derive(Debug, Default)]
+struct Line {
+    items: VecDeque<Bytes>,
+    /// Items before the first that newer ones have replaced.
+    superseded: u64,
 }
 
 /// Both ends for a subscription of this policy.
 pub fn pair(policy: Policy) -> (Sink, Arrivals) {
-    let (ahead, newer) = match policy {
-        Policy::DropOldest { .. } => (AHEAD, None),
-        Policy::Latest => (AHEAD_NEWEST, Some(Newer::default())),
+    let (ahead, newest) = match policy.keep {
+        Keep::DropOldest | Keep::Wait => (AHEAD, None),
+        Keep::Last { items } => {
+            let each = (items as usize).clamp(1, MOST_NEWEST);
+            let (lines, taken) = Default::default();
+            let newest = Newest { each, most_bytes: policy.bytes, lines, taken };
+            ((AHEAD_NEWEST * each).min(MOST_NEWEST), Some(Arc::new(newest)))
+        }
     };
     let (sender, receiver) = mpsc::channel(ahead);
-    let sink = Sink { waiting: sender, newer: newer.clone() };
-    (sink, Arrivals { waiting: receiver, newer, taking: None, topic: None })
+    let sink = Sink { waiting: sender, newest: newest.clone() };
+    (sink, Arrivals { waiting: receiver, newest, taking: None, topic: None })
 }
 
 impl Sink {
@@ -108,7 +132,7 @@ impl Sink {
         if frames.is_empty() {
             return Ok(());
         }
-        let Some(newer) = &self.newer else {
+        let Some(newest) = &self.newest else {
             let place = self.waiting.reserve().await.map_err(|_| Closed)?;
             place.send((from.clone(), Waiting::Frames(std::mem::take(frames))));
             return Ok(());
@@ -121,7 +145,7 @@ impl Sink {
             match (header.kind, news::read_item(payload), news::read_gap(payload)) {
                 (Kind::News, Some((topic, _)), _) => {
                     let of = (from.clone(), frames.slice_ref(topic));
-                    self.send_newest(newer, of, frame).await?;
+                    self.send_newest(newest, of, frame).await?;
                 }
                 (Kind::Gap, _, Some((count, reason))) => self.wait(from, Waiting::Gap(count, reason)).await?,
                 (kind, ..) if kind.is_upkeep() => {}
@@ -152,23 +176,14 @@ impl Sink {
         Ok(())
     }
 
-    async fn send_newest(&self, newer: &Newer, of: Of, frame: Bytes) -> Result<(), Closed> {
-        loop {
-            let waits = lock(newer).contains_key(&of);
-            let place = if waits { None } else { Some(self.waiting.reserve().await.map_err(|_| Closed)?) };
-            // Meanwhile the one may have been taken, or another instance may have brought one.
-            match (lock(newer).entry(of.clone()), place) {
-                (Entry::Occupied(mut waits), _) => {
-                    let items = waits.get().as_ref().map_or(0, |replaced| replaced.items) + 1;
-                    waits.insert(Some(Replaced { by: frame, items }));
-                    break;
-                }
-                (Entry::Vacant(waits), Some(place)) => {
-                    waits.insert(None);
-                    place.send((of.0, Waiting::Frames(frame)));
-                    break;
-                }
-                (Entry::Vacant(_), None) => {}
+    async fn send_newest(&self, newest: &Newest, of: Of, frame: Bytes) -> Result<(), Closed> {
+        // Meanwhile one may be taken, or another instance may bring one.
+        while !newest.replace(&of, &frame) {
+            newest.room().await;
+            let place = self.waiting.reserve().await.map_err(|_| Closed)?;
+            if newest.add(&of, &frame) {
+                place.send((of.0, Waiting::Newest(of.1)));
+                break;
             }
         }
         Ok(())
@@ -182,6 +197,58 @@ impl Sink {
     /// Whether the subscription has ended.
     pub fn is_closed(&self) -> bool {
         self.waiting.is_closed()
+    }
+}
+
+impl Newest {
+    /// Puts an item behind the others of its topic in place of the oldest, if there are as many as are wanted.
+    fn replace(&self, of: &Of, frame: &Bytes) -> bool {
+        let mut lines = lock(&self.lines);
+        let Some(line) = lines.of.get_mut(of).filter(|line| line.items.len() >= self.each) else {
+            return false;
+        };
+        let oldest = line.items.pop_front().map_or(0, |oldest| oldest.len() as u64);
+        line.superseded += 1;
+        line.items.push_back(frame.clone());
+        lines.bytes = lines.bytes + frame.len() as u64 - oldest;
+        true
+    }
+
+    /// Adds an item to its topic, if fewer than are wanted wait.
+    fn add(&self, of: &Of, frame: &Bytes) -> bool {
+        let mut lines = lock(&self.lines);
+        let line = lines.of.entry(of.clone()).or_default();
+        let is_wanted = line.items.len() < self.each;
+        if is_wanted {
+            line.items.push_back(frame.clone());
+            lines.bytes += frame.len() as u64;
+        }
+        is_wanted
+    }
+
+    /// Takes the first item of a topic, with how many are missing before it.
+    fn take(&self, of: &Of) -> Option<(Bytes, u64)> {
+        let mut lines = lock(&self.lines);
+        let line = lines.of.get_mut(of)?;
+        let taken = (line.items.pop_front()?, std::mem::take(&mut line.superseded));
+        if line.items.is_empty() {
+            lines.of.remove(of);
+        }
+        lines.bytes -= taken.0.len() as u64;
+        drop(lines);
+        self.taken.notify_waiters();
+        Some(taken)
+    }
+
+    /// Waits until not too many bytes wait.
+    async fn room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if lock(&self.lines).bytes <= self.most_bytes {
+                return;
+            }
+            taken.await;
+        }
     }
 }
 
@@ -228,13 +295,14 @@ impl Arrivals {
                 return Poll::Ready(None);
             };
             match waiting {
-                Waiting::Frames(frames) => {
-                    let replaced = self.replaced(&from, &frames);
-                    let (newest, items) =
-                        replaced.map_or((frames, 0), |replaced| (replaced.by, replaced.items));
-                    let (from, ..) = self.taking.insert((from, newest, 0));
-                    if items > 0 {
-                        break (&*from, Event::Gap(items, GapReason::Superseded));
+                Waiting::Frames(frames) => self.taking = Some((from, frames, 0)),
+                Waiting::Newest(topic) => {
+                    let of = (from, topic);
+                    let taken = self.newest.as_ref().and_then(|newest| newest.take(&of));
+                    let Some((frame, superseded)) = taken else { continue };
+                    let (from, ..) = self.taking.insert((of.0, frame, 0));
+                    if superseded > 0 {
+                        break (&*from, Event::Gap(superseded, GapReason::Superseded));
                     }
                 }
                 Waiting::Gap(count, reason) => {
@@ -248,13 +316,6 @@ impl Arrivals {
             }
         };
         Poll::Ready(Some(take(from, event)))
-    }
-
-    /// What has replaced the item in `frames`, where the newest only is wanted.
-    fn replaced(&self, from: &ServiceName, frames: &Bytes) -> Option<Replaced> {
-        let newer = self.newer.as_ref()?;
-        let (topic, _) = news::read_item(frames.get(HEADER_BYTES..)?)?;
-        lock(newer).remove(&(from.clone(), frames.slice_ref(topic)))?
     }
 
     /// How many batches wait.
@@ -283,8 +344,8 @@ fn broken(from: &ServiceName) {
 }
 
 /// What a panic has left is whole: every change is one operation.
-fn lock<T>(newer: &Mutex<T>) -> MutexGuard<'_, T> {
-    newer.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(lines: &Mutex<T>) -> MutexGuard<'_, T> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -318,7 +379,7 @@ mod tests {
 
     #[actix::test]
     async fn the_newest_is_taken_as_of_the_moment_of_taking() {
-        let (sink, mut arrivals) = pair(Policy::Latest);
+        let (sink, mut arrivals) = pair(Policy::last(1));
         let [a, b] = ["a", "b"].map(name);
         for number in 0..200 {
             sink.send(&a, &mut item("x", number)).await.expect("open");
@@ -337,6 +398,40 @@ mod tests {
         assert_eq!(take(&mut arrivals).await, "a lost");
         drop(sink);
         assert_eq!(take(&mut arrivals).await, "end");
+    }
+
+    #[actix::test]
+    async fn the_last_few_of_each_topic_are_taken_as_of_the_moment_of_taking() {
+        let (sink, mut arrivals) = pair(Policy::last(2));
+        let a = name("a");
+        for number in 0..100 {
+            sink.send(&a, &mut item("x", number)).await.expect("open");
+        }
+        sink.send(&a, &mut item("y", 1)).await.expect("open");
+        for expected in ["a -98", "a x 98"] {
+            assert_eq!(take(&mut arrivals).await, expected);
+        }
+        let mut three = [item("x", 100), item("x", 101), item("y", 2)].concat().into();
+        sink.send(&a, &mut three).await.expect("open");
+        for expected in ["a -1", "a x 100", "a y 1", "a x 101", "a y 2"] {
+            assert_eq!(take(&mut arrivals).await, expected);
+        }
+    }
+
+    #[actix::test]
+    async fn the_newest_have_a_bound_of_bytes_that_holds_up_the_feed() {
+        let (sink, mut arrivals) = pair(Policy { bytes: 10, ..Policy::last(100) });
+        let a = name("a");
+        let is_held_up = async |number| {
+            let mut frames = item("x", number);
+            let mut sending = std::pin::pin!(sink.send(&a, &mut frames));
+            poll_fn(|task| Poll::Ready(sending.as_mut().poll(task).is_pending())).await
+        };
+        assert!(!is_held_up(0).await, "one always fits");
+        assert!(is_held_up(1).await);
+        assert_eq!(take(&mut arrivals).await, "a x 0");
+        assert!(!is_held_up(2).await);
+        assert_eq!(take(&mut arrivals).await, "a x 2");
     }
 
     #[actix::test]

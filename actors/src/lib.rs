@@ -58,6 +58,7 @@ pub mod router;
 mod run;
 pub mod service;
 mod session;
+mod shelf;
 pub mod socket;
 pub mod subscriber;
 pub mod tell;

@@ -230,7 +230,7 @@ where
     let Listening { listener, bound, address } =
         offer.place.listen(&config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
-    let publisher = Publisher::new(limits.message_bytes, limits.topics, limits.subscriptions);
+    let publisher = Publisher::new(&limits, node.alarms());
     if offer.topics.len() > limits.topics {
         return Err(OfferError::TooManyTopics(limits.topics));
     }

@@ -1,17 +1,21 @@
 //! What one service publishes: the logs that its subscribers read, and the items it retains.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::news::{Log, Subscribe};
+use meshzero_proto::news::{Log, Missed, Subscribe};
 
+use crate::alarms::{Alarm, Alarms};
 use crate::encoded::{Encoded, write_item};
-use crate::readers::Readers;
+use crate::readers::{Readers, Reading, Slow};
 use crate::topics::{Known, Topics};
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
@@ -22,24 +26,47 @@ pub struct Publisher {
 
 struct Shared {
     state: Mutex<State>,
-    max_bytes: usize,
-    max_topics: usize,
-    max_subscribers: usize,
+    limits: Limits,
+    alarms: Arc<Alarms>,
 }
 
-#[derive(Default)]
 struct State {
     readers: Readers,
     topics: Topics,
     encoded: Encoded,
+    published: u64,
+    refused: u64,
+    /// When publishers that wait for room are to look again, though nobody has made any.
+    look: Until,
     closed: bool,
 }
 
 /// What became of an item.
 enum Published {
     Now,
-    /// There is no room for it yet.
-    Later,
+    /// There is no room for it yet. Whoever is in the way is waited for until then.
+    Later(Instant),
+}
+
+/// An alarm for an instant, where one is needed.
+type Until = Option<(Instant, Alarm)>;
+
+/// What became of the news of one service since it was advertised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct NewsTotals {
+    /// Items that were published.
+    pub published: u64,
+    /// Items that were not, with [`PublishFault::Full`].
+    pub refused: u64,
+    /// Items that were handed to the connections of subscribers, each as often as there were subscribers.
+    pub delivered: u64,
+    /// Items that subscribers have missed, by the reason, each as often as there were subscribers.
+    pub missed: Missed,
+    /// How many times a subscriber was waited for in vain, see [`Limits::news_patience`].
+    pub given_up: u64,
+    /// How many subscribe at the moment.
+    pub subscribers: usize,
 }
 
 /// A topic as `describe` tells it.
@@ -62,23 +89,33 @@ pub enum PublishFault {
     /// It cannot be encoded, or is too long.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// A subscriber that insists on being waited for has no room.
+    #[error("a subscriber that wants every item has no room for another one")]
+    Full,
     /// The service has been closed.
     #[error("the service is closed")]
     Closed,
 }
 
 impl Publisher {
-    /// A publisher without subscribers. Items have at most `max_bytes`; at most `max_topics` topics are retained or
-    /// described; at most `max_subscribers` subscribe.
-    pub fn new(max_bytes: usize, max_topics: usize, max_subscribers: usize) -> Self {
-        let state = Mutex::default();
-        Self { shared: Arc::new(Shared { state, max_bytes, max_topics, max_subscribers }) }
+    /// A publisher without subscribers. `alarms` end its waiting.
+    pub fn new(limits: &Limits, alarms: &Arc<Alarms>) -> Self {
+        let state = Mutex::new(State {
+            readers: Readers::new(limits),
+            topics: Topics::default(),
+            encoded: Encoded::default(),
+            published: 0,
+            refused: 0,
+            look: None,
+            closed: false,
+        });
+        Self { shared: Arc::new(Shared { state, limits: limits.clone(), alarms: Arc::clone(alarms) }) }
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
     pub fn declare(&self, topic: Topic, item: Option<&'static TypeInfo>, retains: bool) {
         let mut state = self.shared.lock();
-        let most = self.shared.max_topics;
+        let most = self.shared.limits.topics;
         if let Ok(Some(known)) = state.topics.know(&topic, most) {
             known.retains |= retains;
             known.item = item.or(known.item.take());
@@ -91,16 +128,17 @@ impl Publisher {
     /// [`PublishFault`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
         let mut woken = Vec::new();
-        let published = self.shared.lock().publish(&self.shared, topic, item, None, &mut woken);
+        let published = self.shared.lock().publish(&self.shared, topic, item, Slow::Insisting, &mut woken);
         woken.into_iter().for_each(Waker::wake);
         match published {
-            Ok(Published::Now | Published::Later) => Ok(()),
+            Ok(Published::Now) => Ok(()),
+            Ok(Published::Later(_)) => Err(self.shared.refuse()),
             Err(fault) => Err(fault),
         }
     }
 
     /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
-    /// one.
+    /// one. Who has taken nothing for as long as [`Limits::news_patience`] is not waited for until it has caught up.
     ///
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
@@ -120,12 +158,15 @@ impl Publisher {
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
         let mut state = self.shared.lock();
-        let published = state.publish(&self.shared, topic, item, Some(task.waker()), &mut woken);
+        let published = state.publish(&self.shared, topic, item, Slow::Any, &mut woken);
+        if let Ok(Published::Later(until)) = published {
+            state.wait(&self.shared, task.waker(), until);
+        }
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         match published {
             Ok(Published::Now) => Poll::Ready(Ok(())),
-            Ok(Published::Later) => Poll::Pending,
+            Ok(Published::Later(_)) => Poll::Pending,
             Err(fault) => Poll::Ready(Err(fault)),
         }
     }
@@ -133,8 +174,9 @@ impl Publisher {
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
     /// as may be, or the service is closed.
     pub fn subscribe(&self, subscribe: &Subscribe) -> Option<Feed> {
+        let limits = &self.shared.limits;
         let mut state = self.shared.lock();
-        if state.closed || state.readers.len() >= self.shared.max_subscribers {
+        if state.closed || state.readers.len() >= limits.subscriptions {
             return None;
         }
         let prefix = subscribe.prefix.as_str();
@@ -146,7 +188,9 @@ impl Publisher {
             known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))
         });
         let first = first.collect();
-        let id = state.readers.join(subscribe, first);
+        let id = state
+            .readers
+            .join(&Subscribe { policy: subscribe.policy.within(limits), ..subscribe.clone() }, first);
         drop(state);
         Some(Feed { publisher: Arc::clone(&self.shared), id })
     }
@@ -154,6 +198,19 @@ impl Publisher {
     /// How many subscribe at the moment.
     pub fn subscribers(&self) -> usize {
         self.shared.lock().readers.len()
+    }
+
+    /// What became of what was published so far.
+    pub fn totals(&self) -> NewsTotals {
+        let state = self.shared.lock();
+        NewsTotals {
+            published: state.published,
+            refused: state.refused,
+            delivered: state.readers.delivered(),
+            missed: state.readers.missed(),
+            given_up: state.readers.given_up(),
+            subscribers: state.readers.len(),
+        }
     }
 
     /// The topics that were declared or published, in alphabetical order.
@@ -174,6 +231,7 @@ impl Publisher {
         let woken = {
             let mut state = self.shared.lock();
             state.closed = true;
+            state.look = None;
             state.readers.close()
         };
         woken.into_iter().for_each(Waker::wake);
@@ -183,6 +241,27 @@ impl Publisher {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cold]
+    fn refuse(&self) -> PublishFault {
+        self.lock().refused += 1;
+        PublishFault::Full
+    }
+}
+
+/// Wakes the publishers that wait for room: somebody may have been waited for long enough.
+struct Look(Weak<Shared>);
+
+impl Wake for Look {
+    fn wake(self: Arc<Self>) {
+        let Some(shared) = self.0.upgrade() else { return };
+        let woken = {
+            let mut state = shared.lock();
+            state.look = None;
+            state.readers.take_waiting()
+        };
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -198,20 +277,36 @@ impl Feed {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn next(&self) -> Option<Vec<Bytes>> {
-        poll_fn(|task| self.poll_next(task)).await
+        let mut until = None;
+        poll_fn(|task| self.poll_next(task, &mut until)).await
     }
 
-    fn poll_next(&self, task: &mut Context<'_>) -> Poll<Option<Vec<Bytes>>> {
-        let mut woken = Vec::new();
-        let mut state = self.publisher.lock();
-        let frames = state.readers.read(self.id, task.waker(), &mut woken);
-        let is_over = !state.readers.has(self.id);
-        drop(state);
-        woken.into_iter().for_each(Waker::wake);
-        match frames {
-            None if !is_over => Poll::Pending,
-            frames => Poll::Ready(frames),
+    fn poll_next(&self, task: &mut Context<'_>, until: &mut Until) -> Poll<Option<Vec<Bytes>>> {
+        loop {
+            let mut woken = Vec::new();
+            let reading = self.publisher.lock().readers.read(self.id, task.waker(), &mut woken);
+            woken.into_iter().for_each(Waker::wake);
+            match reading {
+                Reading::Frames(frames) => return Poll::Ready(Some(frames)),
+                Reading::Over => return Poll::Ready(None),
+                Reading::Nothing(None) => return Poll::Pending,
+                Reading::Nothing(Some(due)) => {
+                    if until.as_ref().is_none_or(|(set, _)| *set != due) {
+                        *until = Some((due, self.publisher.alarms.at(Some(due))));
+                    }
+                    if !until.as_mut().is_some_and(|(_, alarm)| Pin::new(alarm).poll(task).is_ready()) {
+                        return Poll::Pending;
+                    }
+                    *until = None;
+                }
+            }
         }
+    }
+
+    /// From now on `progress` says how far the subscriber's connection has got, in any unit: while that changes, the
+    /// subscriber is waited for, though it takes nothing of what is kept for it.
+    pub fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
+        self.publisher.lock().readers.watch(self.id, Box::new(progress));
     }
 }
 
@@ -223,22 +318,36 @@ impl Drop for Feed {
 }
 
 impl State {
-    /// Publishes an item. With a waker, only if there is room for it at everybody; if not, that is called when there may be.
+    /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for.
+    #[cold]
+    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Instant) {
+        self.readers.wake_when_there_is_room(publisher);
+        // One that rings too early does no harm, and is set once for many short waits.
+        if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
+            let look = Waker::from(Arc::new(Look(Arc::downgrade(shared))));
+            let mut alarm = shared.alarms.at(Some(until));
+            if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
+                self.look = Some((until, alarm));
+            }
+        }
+    }
+
+    /// Publishes an item, only if nobody is to be waited for of those who are `slow`.
     #[inline(always)]
     fn publish<T: Wire>(
         &mut self,
         shared: &Shared,
         topic: &str,
         item: &T,
-        waits: Option<&Waker>,
+        slow: Slow,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
-        let Self { readers, topics, encoded, closed } = self;
+        let Self { readers, topics, encoded, published, closed, .. } = self;
         if *closed {
             return Err(PublishFault::Closed);
         }
         let mut unknown;
-        let known = match topics.know(topic, shared.max_topics)? {
+        let known = match topics.know(topic, shared.limits.topics)? {
             Some(known) => known,
             None => {
                 unknown = Known::new(Topic::new(topic)?);
@@ -246,20 +355,21 @@ impl State {
             }
         };
         let info = known.find_takers::<T>(readers);
-        if let Some(publisher) = waits
-            && !readers.has_room(&known.takers, publisher)
+        if !readers.has_room(&known.takers, slow)
+            && let Some(until) = readers.wait_for(&known.takers, slow, Instant::now())
         {
-            return Ok(Published::Later);
+            return Ok(Published::Later(until));
         }
-        let (topic, max) = (&known.topic, shared.max_bytes);
+        let (topic, max) = (&known.topic, shared.limits.message_bytes);
         if !known.retains
             && !known.is_large
-            && let Some((log, keep, wanted)) = readers.only_log(&known.takers)
+            && let Some((log, wanted)) = readers.only_log(&known.takers)
         {
             let frame = log.write();
             write_item(frame.buffer, topic, item, wanted, max)?;
             let length = frame.end();
-            log.append_written(length, keep);
+            log.append_written(length);
+            *published += 1;
             (known.item, known.is_large) = (Some(info), Log::is_large(length));
             return Ok(Published::Now);
         }
@@ -275,203 +385,10 @@ impl State {
         }
         (known.item, known.is_large) = (Some(info), encoded.is_large());
         readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
+        *published += 1;
         Ok(Published::Now)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::Context;
-
-    use meshzero_proto::codec::{self, Blob};
-    use meshzero_proto::frame::{self, Frames, Kind};
-    use meshzero_proto::news::{self, Policy};
-    use serde::{Deserialize, Serialize, Serializer};
-
-    use super::*;
-
-    fn topic(text: &str) -> Topic {
-        Topic::new(text).expect("a topic")
-    }
-
-    fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> Feed {
-        let fingerprint = codec::type_info::<T>().fingerprint();
-        publisher.subscribe(&Subscribe { prefix: topic(prefix), fingerprint, policy }).expect("room")
-    }
-
-    fn subscribe<T: Wire>(publisher: &Publisher, prefix: &str) -> Feed {
-        subscribe_as::<T>(publisher, prefix, Policy::default())
-    }
-
-    fn publish<T: Wire>(publisher: &Publisher, topic: &str, item: &T) {
-        publisher.publish(topic, item).expect("published");
-    }
-
-    /// What a future gives at once.
-    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
-        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(value) => Some(value),
-            Poll::Pending => None,
-        }
-    }
-
-    /// What is there for a feed, as flags and items, and as how many are missing.
-    fn items(feed: &Feed) -> Vec<(u8, Vec<u8>)> {
-        let mut items = Vec::new();
-        while let Some(Some(frames)) = now(feed.next()) {
-            for (header, payload) in Frames::new(&frames.concat()) {
-                items.push(match header.kind {
-                    Kind::News => (header.flags, news::read_item(payload).expect("an item").1.to_vec()),
-                    kind => (kind as u8, news::read_gap(payload).expect("a gap").0.to_le_bytes().to_vec()),
-                });
-            }
-        }
-        items
-    }
-
-    #[test]
-    fn an_item_reaches_those_who_asked_for_its_topic_in_the_encoding_that_they_read() {
-        let publisher = Publisher::new(100, 8, 8);
-        let same = [subscribe::<u32>(&publisher, ""), subscribe::<u32>(&publisher, "a")];
-        let other = subscribe::<String>(&publisher, "");
-        let newest = subscribe_as::<u32>(&publisher, "a", Policy::Latest);
-        let elsewhere = subscribe::<u32>(&publisher, "b");
-        publish(&publisher, "a", &7u32);
-        for feed in same {
-            assert_eq!(items(&feed), [(frame::BINCODE, vec![7])]);
-        }
-        assert_eq!(items(&other), [(0, vec![7])]);
-        assert_eq!(items(&newest), [(frame::BINCODE, vec![7])]);
-        assert!(items(&elsewhere).is_empty());
-    }
-
-    #[test]
-    fn large_items_are_encoded_once_and_shared() {
-        let publisher = Publisher::new(1 << 20, 8, 8);
-        let feeds = [subscribe::<Vec<u8>>(&publisher, ""), subscribe::<Vec<u8>>(&publisher, "a")];
-        publish(&publisher, "a", &vec![7u8; 100_000]);
-        let [one, other] = feeds.map(|feed| now(feed.next()).flatten().expect("it is there"));
-        assert_eq!((one.len(), one[0].as_ptr()), (1, other[0].as_ptr()));
-    }
-
-    #[test]
-    fn a_large_blob_is_not_even_copied_once() {
-        let publisher = Publisher::new(1 << 20, 8, 8);
-        let (feed, newest) = (
-            subscribe::<(u8, Blob, u8)>(&publisher, ""),
-            subscribe_as::<(u8, Blob, u8)>(&publisher, "", Policy::Latest),
-        );
-        let blob = Bytes::from(vec![7; 100_000]);
-        publish(&publisher, "a", &(1u8, Blob::from(blob.clone()), 2u8));
-        let pieces = now(feed.next()).flatten().expect("it is there");
-        assert!(pieces.iter().any(|piece| piece.as_ptr() == blob.as_ptr()));
-        let whole = pieces.concat();
-        let (_, payload) = Frames::new(&whole).next().expect("a frame");
-        let (_, item) = news::read_item(payload).expect("an item");
-        assert_eq!((item.len(), item[0], item[item.len() - 1]), (100_007, 1, 2));
-        assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
-    }
-
-    /// Can be written in one of the two encodings only.
-    #[derive(Deserialize)]
-    struct Picky(u32);
-
-    impl Serialize for Picky {
-        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            if self.0 > 1_000 && to.is_human_readable() {
-                return Err(serde::ser::Error::custom("too large for people"));
-            }
-            to.serialize_u32(self.0)
-        }
-    }
-
-    #[test]
-    fn an_item_that_cannot_be_encoded_for_one_subscriber_reaches_none() {
-        let publisher = Publisher::new(100, 8, 8);
-        let same = subscribe::<Picky>(&publisher, "");
-        let other = subscribe::<String>(&publisher, "");
-        publish(&publisher, "a", &Picky(1));
-        assert_eq!((items(&same).len(), items(&other).len()), (1, 1));
-        publisher.publish("a", &Picky(2_000)).expect_err("it has no form for the other");
-        assert_eq!((items(&same).len(), items(&other).len()), (0, 0));
-        publisher.publish("b", &Picky(2_000)).expect_err("nor here");
-        assert!(publisher.topics()[1].item.is_none(), "nothing was published there");
-    }
-
-    #[test]
-    fn a_retained_item_comes_first_in_the_encoding_that_is_wanted() {
-        let publisher = Publisher::new(100, 8, 8);
-        publisher.declare(topic("state"), None, true);
-        publish(&publisher, "state", &1u32);
-        publish(&publisher, "state", &2u32);
-        let feed = subscribe::<u32>(&publisher, "");
-        publish(&publisher, "other", &3u32);
-        assert_eq!(items(&feed), [(frame::BINCODE, vec![2]), (frame::BINCODE, vec![3])]);
-        assert_eq!(items(&subscribe::<String>(&publisher, "")), [(0, vec![2])]);
-        assert!(items(&subscribe::<u32>(&publisher, "other")).is_empty());
-    }
-
-    #[test]
-    fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
-        let publisher = Publisher::new(100, 8, 8);
-        let feed = subscribe_as::<u32>(&publisher, "", Policy::DropOldest { items: 2 });
-        for item in 0..3u32 {
-            publish(&publisher, "a", &item);
-        }
-        let missed = (Kind::Gap as u8, 1u64.to_le_bytes().to_vec());
-        assert_eq!(items(&feed), [missed, (frame::BINCODE, vec![1]), (frame::BINCODE, vec![2])]);
-        for item in 3..5u32 {
-            assert_eq!(now(publisher.publish_all("a", &item)), Some(Ok(())));
-        }
-        assert_eq!(now(publisher.publish_all("a", &5u32)), None, "there is no room");
-        let newest = subscribe_as::<u32>(&publisher, "b", Policy::Latest);
-        assert_eq!(
-            now(publisher.publish_all("b", &6u32)),
-            None,
-            "nor for this one, which the slow one gets as well"
-        );
-        assert_eq!(items(&feed), [(frame::BINCODE, vec![3]), (frame::BINCODE, vec![4])]);
-        assert_eq!(now(publisher.publish_all("b", &5u32)), Some(Ok(())));
-        assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
-        let publisher = Publisher::new(100, 8, 8);
-        let feed = subscribe_as::<u32>(&publisher, "", Policy::DropOldest { items: 4 });
-        let publishing = tokio::spawn({
-            let publisher = publisher.clone();
-            async move {
-                for item in 0..100u32 {
-                    publisher.publish_all("a", &item).await.expect("published");
-                }
-            }
-        });
-        let mut read = Vec::new();
-        while read.len() < 50 {
-            let frames = feed.next().await.expect("open");
-            read.extend(Frames::new(&frames.concat()).map(|(_, payload)| payload[payload.len() - 1]));
-        }
-        assert!(read.iter().copied().eq(0..read.len() as u8), "all, in order");
-        drop(feed);
-        publishing.await.expect("the rest is published to nobody");
-    }
-
-    #[test]
-    fn subscribers_and_topics_are_bounded_and_closing_ends_them() {
-        let publisher = Publisher::new(100, 1, 1);
-        let feed = subscribe::<u32>(&publisher, "");
-        let refused = Subscribe { prefix: topic(""), fingerprint: None, policy: Policy::default() };
-        assert!(publisher.subscribe(&refused).is_none());
-        publish(&publisher, "a", &1u32);
-        publish(&publisher, "b", &1u32);
-        assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
-        assert!(matches!(publisher.publish("\0", &1u32), Err(PublishFault::Topic(_))));
-        publisher.close();
-        assert_eq!(now(feed.next()), Some(None));
-        assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Closed));
-        drop(feed);
-        assert_eq!(publisher.subscribers(), 0);
-    }
-}
+mod tests;

@@ -1,61 +1,65 @@
 //! Who reads what one service publishes, and what each has not got yet.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{Encoding, Fingerprint};
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
-use meshzero_proto::news::{self, Cursor, GapReason, Log, Newest, Next, Policy, Read, Subscribe};
+use meshzero_proto::news::{self, Log, Missed, Next, Read, Subscribe};
 
 use crate::encoded::FrameRef;
+use crate::shelf::{Backlog, Kept, Shelf};
 
-/// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of the newest items, few,
-/// because what it has taken is replaced no more.
+/// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of a queue, few, because
+/// what it has taken is replaced no more.
 const LOG_BYTES: usize = 640 << 10;
-const NEWEST_BYTES: usize = 64 << 10;
+const QUEUE_BYTES: usize = 64 << 10;
 
-/// The subscribers of one publisher: those who want everything share a log with all who want it alike, those who want
-/// the newest only have what waits for them to themselves.
-#[derive(Default)]
+/// The subscribers of one publisher: those who want the same stand at one shelf.
 pub(crate) struct Readers {
     shelves: Vec<Shelf>,
     readers: BTreeMap<u64, Reader>,
     next_id: u64,
     /// Changes whenever [`Takers`] do.
     version: u64,
+    /// How many insist on being waited for.
+    insisting: usize,
     /// Publishers that wait for room.
     waiting: Vec<Waker>,
+    limits: Bounds,
+    delivered: u64,
+    /// What was missed by those who have left, and what is told of the logs.
+    missed: Missed,
+    given_up: u64,
 }
 
-/// What the readers of one prefix and one item type have in common.
-struct Shelf {
-    prefix: Topic,
-    fingerprint: Option<Fingerprint>,
-    log: Log,
-    /// The most items that one of them wants to be kept, and the fewest.
-    most: u32,
-    fewest: u32,
-    /// Those who want the newest only.
-    newest: Vec<u64>,
-    /// Those who wait for an item.
-    asleep: Vec<u64>,
+/// The limits that matter here.
+struct Bounds {
+    /// Bytes for all together.
+    all_bytes: u64,
+    /// The most that one is granted.
+    bytes: u64,
+    /// The part of the former for one as it is now.
+    share: u64,
+    patience: Duration,
 }
 
 struct Reader {
-    shelf: (Topic, Option<Fingerprint>),
+    /// The place of its shelf.
+    shelf: usize,
     backlog: Backlog,
     /// Frames that come before the backlog.
     first: VecDeque<Bytes>,
     waker: Option<Waker>,
+    /// Says how far its connection has got, in whatever unit.
+    progress: Option<Progress>,
 }
 
-enum Backlog {
-    Log(Cursor, u32),
-    Newest(Newest),
-}
+pub(crate) type Progress = Box<dyn Fn() -> u64 + Send>;
 
 /// Who takes items of one topic and one type, as of one version of the readers.
 pub(crate) type Takers = Vec<Taker>;
@@ -68,26 +72,42 @@ pub(crate) struct Taker {
     pub(crate) encoding: Encoding,
 }
 
-impl Shelf {
-    fn takes(&self, topic: &str) -> bool {
-        topic.starts_with(self.prefix.as_str())
-    }
+/// Who is to be waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slow {
+    /// Whoever would miss an older item.
+    Any,
+    /// Those of them who insist on it.
+    Insisting,
+}
 
-    fn is(&self, (prefix, fingerprint): &(Topic, Option<Fingerprint>)) -> bool {
-        self.prefix == *prefix && self.fingerprint == *fingerprint
-    }
-
-    /// Whether as much waits for the slowest as it may have before it misses something, or half as much.
-    fn is_full(&self, part: u64) -> bool {
-        let (items, bytes) = self.log.behind();
-        items * part >= u64::from(self.fewest) || bytes * part >= (news::BACKLOG_BYTES / 2) as u64
-    }
+/// What there is for a subscriber.
+pub(crate) enum Reading {
+    /// Whole frames.
+    Frames(Vec<Bytes>),
+    /// Nothing yet. There may be something at this instant without anything being published.
+    Nothing(Option<Instant>),
+    /// Nothing, ever.
+    Over,
 }
 
 impl Readers {
-    /// Whether the subscriber is still one.
-    pub(crate) fn has(&self, id: u64) -> bool {
-        self.readers.contains_key(&id)
+    /// No subscribers.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let all_bytes = limits.news_bytes as u64;
+        let bytes = limits.backlog_bytes as u64;
+        Self {
+            shelves: Vec::new(),
+            readers: BTreeMap::new(),
+            next_id: 0,
+            version: 0,
+            insisting: 0,
+            waiting: Vec::new(),
+            limits: Bounds { all_bytes, bytes, share: all_bytes, patience: limits.news_patience },
+            delivered: 0,
+            missed: Missed::default(),
+            given_up: 0,
+        }
     }
 
     /// How many subscribe.
@@ -95,41 +115,40 @@ impl Readers {
         self.readers.len()
     }
 
-    /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number.
-    pub(crate) fn join(&mut self, subscribe: &Subscribe, first: VecDeque<Bytes>) -> u64 {
+    /// How many items were handed to subscribers, each once for each.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// How many subscribers were waited for in vain.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// The items that subscribers have missed, whether they have been told or not.
+    pub(crate) fn missed(&self) -> Missed {
+        let mut missed = self.missed;
+        for reader in self.readers.values() {
+            missed += self.shelves[reader.shelf].missed(&reader.backlog);
+        }
+        missed
+    }
+
+    /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number. What is wanted
+    /// has been brought within the limits.
+    pub(crate) fn join(&mut self, wanted: &Subscribe, first: VecDeque<Bytes>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
-        let key = (subscribe.prefix.clone(), subscribe.fingerprint);
-        let index = match self.shelves.iter().position(|shelf| shelf.is(&key)) {
-            Some(index) => index,
-            None => {
-                self.shelves.push(Shelf {
-                    prefix: key.0.clone(),
-                    fingerprint: key.1,
-                    log: Log::default(),
-                    most: 0,
-                    fewest: u32::MAX,
-                    newest: Vec::new(),
-                    asleep: Vec::new(),
-                });
-                self.shelves.len() - 1
-            }
-        };
-        let shelf = &mut self.shelves[index];
-        let backlog = match subscribe.policy {
-            Policy::DropOldest { items } => {
-                let items = items.max(1);
-                shelf.most = shelf.most.max(items);
-                shelf.fewest = shelf.fewest.min(items);
-                Backlog::Log(shelf.log.join(items), items)
-            }
-            Policy::Latest => {
-                shelf.newest.push(id);
-                Backlog::Newest(Newest::default())
-            }
-        };
-        self.readers.insert(id, Reader { shelf: key, backlog, first, waker: None });
+        let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
+            self.shelves.push(Shelf::new(wanted));
+            self.shelves.len() - 1
+        });
+        let shelf = &mut self.shelves[place];
+        let backlog = shelf.join(id);
+        self.insisting += usize::from(shelf.insists());
+        self.readers.insert(id, Reader { shelf: place, backlog, first, waker: None, progress: None });
+        self.divide();
         id
     }
 
@@ -137,39 +156,53 @@ impl Readers {
     pub(crate) fn leave(&mut self, id: u64) -> Vec<Waker> {
         let Some(reader) = self.readers.remove(&id) else { return Vec::new() };
         self.version += 1;
-        let Some(index) = self.shelves.iter().position(|shelf| shelf.is(&reader.shelf)) else {
-            return Vec::new();
-        };
-        let shelf = &mut self.shelves[index];
-        shelf.newest.retain(|other| *other != id);
-        shelf.asleep.retain(|other| *other != id);
-        if let Backlog::Log(cursor, _) = &reader.backlog {
-            shelf.log.leave(cursor);
+        let shelf = &mut self.shelves[reader.shelf];
+        self.missed += shelf.missed(&reader.backlog);
+        self.insisting -= usize::from(shelf.insists());
+        shelf.leave(id, &reader.backlog);
+        if shelf.readers.is_empty() {
+            self.shelves.swap_remove(reader.shelf);
+            // Another shelf may have taken its place.
+            for moved in self.shelves.get(reader.shelf).into_iter().flat_map(|shelf| &shelf.readers) {
+                if let Some(moved) = self.readers.get_mut(moved) {
+                    moved.shelf = reader.shelf;
+                }
+            }
         }
-        if shelf.log.is_idle() && shelf.newest.is_empty() {
-            self.shelves.swap_remove(index);
-        } else {
-            let keeps = self.readers.values().filter(|other| other.shelf == reader.shelf);
-            let keeps = keeps.filter_map(|reader| match reader.backlog {
-                Backlog::Log(_, keep) => Some(keep),
-                Backlog::Newest(_) => None,
-            });
-            let (fewest, most) =
-                keeps.fold((u32::MAX, 0), |(fewest, most), keep| (fewest.min(keep), most.max(keep)));
-            (shelf.fewest, shelf.most) = (fewest, most);
-        }
+        self.divide();
         std::mem::take(&mut self.waiting)
     }
 
     /// All are gone, and all who wait are to be woken.
     pub(crate) fn close(&mut self) -> Vec<Waker> {
-        let version = self.version + 1;
-        let readers = std::mem::replace(self, Self { version, ..Self::default() });
-        readers
-            .waiting
-            .into_iter()
-            .chain(readers.readers.into_values().filter_map(|reader| reader.waker))
-            .collect()
+        self.missed = self.missed();
+        self.version += 1;
+        self.insisting = 0;
+        self.shelves.clear();
+        let readers = std::mem::take(&mut self.readers).into_values();
+        self.waiting.drain(..).chain(readers.filter_map(|reader| reader.waker)).collect()
+    }
+
+    /// Divides the bytes that there are for all.
+    fn divide(&mut self) {
+        let backlogs = self.shelves.iter().map(Shelf::backlogs).sum::<usize>().max(1) as u64;
+        let Bounds { all_bytes, bytes, share: before, .. } = self.limits;
+        let share = all_bytes / backlogs;
+        self.limits.share = share;
+        if share.min(before) >= bytes {
+            // Nobody has more.
+            return;
+        }
+        for shelf in &mut self.shelves {
+            if let Kept::Log(log) = &mut shelf.kept {
+                log.set_bytes(shelf.policy.bytes.min(share));
+            }
+        }
+        for reader in self.readers.values_mut() {
+            if let Backlog::Queue(queue) = &mut reader.backlog {
+                queue.set_bytes(self.shelves[reader.shelf].policy.bytes.min(share));
+            }
+        }
     }
 
     /// Changes whenever [`Readers::takers`] may say something else.
@@ -179,7 +212,8 @@ impl Readers {
 
     /// Who takes items of `topic` whose type has this fingerprint.
     pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Takers {
-        let takers = self.shelves.iter().enumerate().filter(|(_, shelf)| shelf.takes(topic));
+        let takers = self.shelves.iter().enumerate();
+        let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
         let takers = takers.map(|(index, shelf)| {
             let encoding = agreed(fingerprint, shelf.fingerprint);
             Taker { shelf: index, encoding }
@@ -187,24 +221,62 @@ impl Readers {
         takers.collect()
     }
 
-    /// Whether an item can be published without anybody missing an older one. If not, `publisher` is woken when it may be.
-    pub(crate) fn has_room(&mut self, takers: &Takers, publisher: &Waker) -> bool {
-        if takers.iter().all(|taker| !self.shelves[taker.shelf].is_full(1)) {
-            return true;
+    /// Whether an item can certainly be published without anybody missing an older one.
+    #[inline]
+    pub(crate) fn has_room(&self, takers: &Takers, slow: Slow) -> bool {
+        match slow {
+            Slow::Any => takers.iter().all(|taker| self.shelves[taker.shelf].has_room()),
+            Slow::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
         }
+    }
+
+    #[inline(never)]
+    fn has_insisted_room(&self, takers: &Takers) -> bool {
+        let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
+        shelves.all(|shelf| !shelf.insists() || shelf.has_room())
+    }
+
+    /// Until when the publisher of an item has to wait for somebody who would miss an older one; `None` if it has not.
+    #[cold]
+    pub(crate) fn wait_for(&mut self, takers: &Takers, slow: Slow, now: Instant) -> Option<Instant> {
+        let mut earliest = None::<Instant>;
+        for taker in takers {
+            let shelf = &mut self.shelves[taker.shelf];
+            if shelf.has_room() || slow == Slow::Insisting && !shelf.insists() {
+                continue;
+            }
+            for at in 0..shelf.readers.len() {
+                let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
+                let was_given_up = shelf.is_given_up(&reader.backlog);
+                let progress = reader.progress.as_ref().map_or(0, |progress| progress());
+                let until = shelf.wait_for(&mut reader.backlog, now, self.limits.patience, progress);
+                self.given_up += u64::from(!was_given_up && shelf.is_given_up(&reader.backlog));
+                earliest = earliest.into_iter().chain(until).min();
+            }
+        }
+        earliest
+    }
+
+    /// `publisher` is woken when there may be room.
+    pub(crate) fn wake_when_there_is_room(&mut self, publisher: &Waker) {
         if !self.waiting.iter().any(|waker| waker.will_wake(publisher)) {
             self.waiting.push(publisher.clone());
         }
-        false
     }
 
-    /// Where the frame of an item is written if only one log takes it, with how many items that keeps and in which encoding
-    /// they are.
+    /// The publishers that wait for room.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Where the frame of an item is written if only one log takes it, and in which encoding.
     #[inline]
-    pub(crate) fn only_log(&mut self, takers: &Takers) -> Option<(&mut Log, u32, Encoding)> {
+    pub(crate) fn only_log(&mut self, takers: &Takers) -> Option<(&mut Log, Encoding)> {
         let [Taker { shelf, encoding }] = takers[..] else { return None };
-        let shelf = &mut self.shelves[shelf];
-        (shelf.newest.is_empty() && shelf.asleep.is_empty()).then_some((&mut shelf.log, shelf.most, encoding))
+        match &mut self.shelves[shelf] {
+            Shelf { kept: Kept::Log(log), asleep, .. } if asleep.is_empty() => Some((log, encoding)),
+            _ => None,
+        }
     }
 
     /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
@@ -217,69 +289,102 @@ impl Readers {
     ) {
         for taker in takers {
             let (shelf, frame) = (&mut self.shelves[taker.shelf], frame(taker.encoding));
-            if !shelf.log.is_idle() {
-                match frame {
-                    FrameRef::Small(frame) => shelf.log.append(frame, shelf.most),
-                    FrameRef::Large(pieces) => shelf.log.append_shared(pieces.iter().cloned(), shelf.most),
-                }
-            }
-            if !shelf.newest.is_empty() {
-                let frame = frame.to_bytes();
-                for id in &shelf.newest {
-                    if let Some(Reader { backlog: Backlog::Newest(newest), .. }) = self.readers.get_mut(id) {
-                        newest.push(topic, frame.clone());
+            match &mut shelf.kept {
+                Kept::Log(log) => {
+                    match frame {
+                        FrameRef::Small(frame) => log.append(frame),
+                        FrameRef::Large(pieces) => log.append_shared(pieces.iter().cloned()),
+                    }
+                    for id in shelf.asleep.drain(..) {
+                        woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
                     }
                 }
-            }
-            for id in shelf.asleep.drain(..) {
-                woken.extend(self.readers.get_mut(&id).and_then(|reader| reader.waker.take()));
+                Kept::Queues => self.push(taker.shelf, topic, &frame.to_bytes(), woken),
             }
         }
     }
 
-    /// Takes what comes next for one subscriber, as whole frames; `None` if that is nothing, and then `waker` is called
-    /// when it is something.
-    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Option<Vec<Bytes>> {
-        let reader = self.readers.get_mut(&id)?;
-        if !reader.first.is_empty() {
-            return Some(reader.first.drain(..).collect());
+    /// Hands an item to all at a shelf who have queues.
+    fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
+        let shelf = &self.shelves[shelf];
+        let now = shelf.policy.every.map(|_| Instant::now());
+        for id in &shelf.readers {
+            let Some(Reader { backlog: Backlog::Queue(queue), waker, .. }) = self.readers.get_mut(id) else {
+                continue;
+            };
+            match now {
+                Some(now) => queue.push_at(topic, frame.clone(), now),
+                None => queue.push(topic, frame.clone()),
+            }
+            if queue.is_ready() {
+                woken.extend(waker.take());
+            }
         }
-        let shelf = self.shelves.iter_mut().find(|shelf| shelf.is(&reader.shelf))?;
-        let frames = match &mut reader.backlog {
-            Backlog::Log(cursor, _) => {
-                let was_full = shelf.is_full(2);
-                let Read { missing, mut frames } = shelf.log.read(cursor, LOG_BYTES);
-                if missing > 0 {
-                    frames.insert(0, news::gap(missing, GapReason::Overflow).into());
-                }
-                if was_full && !shelf.is_full(2) {
+    }
+
+    /// From now on `progress` says how far the subscriber's connection has got: while that changes, it is waited for.
+    pub(crate) fn watch(&mut self, id: u64, progress: Progress) {
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.progress = Some(progress);
+        }
+    }
+
+    /// Takes what comes next for one subscriber. If that is nothing, `waker` is called when it is something.
+    pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Reading {
+        let Some(reader) = self.readers.get_mut(&id) else { return Reading::Over };
+        if !reader.first.is_empty() {
+            return Reading::Frames(reader.first.drain(..).collect());
+        }
+        let shelf = &mut self.shelves[reader.shelf];
+        let mut due = None;
+        let frames = match (&mut reader.backlog, &mut shelf.kept) {
+            (Backlog::Log(cursor), Kept::Log(log)) => {
+                let was_full = log.is_full(2);
+                let Read { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
+                if was_full && !log.is_full(2) {
                     woken.append(&mut self.waiting);
+                }
+                self.delivered += items;
+                if missing > 0 {
+                    self.missed += shelf.fallen(missing);
+                    frames.insert(0, news::gap(missing, shelf.reason()).into());
                 }
                 frames
             }
-            Backlog::Newest(newest) => {
+            (Backlog::Queue(queue), _) => {
+                if shelf.policy.every.is_some() {
+                    queue.release(Instant::now());
+                }
                 let mut frames = Vec::new();
                 let mut bytes = 0;
-                while bytes < NEWEST_BYTES
-                    && let Some(next) = newest.pop()
+                while bytes < QUEUE_BYTES
+                    && let Some(next) = queue.pop()
                 {
                     let frame = match next {
                         Next::Gap(count, reason) => news::gap(count, reason).into(),
-                        Next::Item(item) => item,
+                        Next::Item(item) => {
+                            self.delivered += 1;
+                            item
+                        }
                     };
                     bytes += frame.len();
                     frames.push(frame);
                 }
+                due = queue.next_due();
+                if !frames.is_empty() && shelf.policy.is_waited_for() {
+                    woken.append(&mut self.waiting);
+                }
                 frames
             }
+            (Backlog::Log(_), Kept::Queues) => return Reading::Over,
         };
         if !frames.is_empty() {
-            return Some(frames);
+            return Reading::Frames(frames);
         }
-        if reader.waker.is_none() {
+        if reader.waker.is_none() && matches!(shelf.kept, Kept::Log(_)) {
             shelf.asleep.push(id);
         }
         reader.waker = Some(waker.clone());
-        None
+        Reading::Nothing(due)
     }
 }

@@ -49,6 +49,17 @@ pub struct Limits {
     pub reconnect: Duration,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
+    /// Items of news that are kept for one subscriber, whatever it asks for. Default 65,536; each costs up to 100 bytes
+    /// besides its own.
+    pub backlog_items: usize,
+    /// Bytes of news that are kept for one subscriber besides the newest item, whatever it asks for. Default 16 MiB.
+    pub backlog_bytes: usize,
+    /// Bytes of news that are kept for all subscribers of one service together, besides the newest items. Default 256 MiB.
+    /// It is divided evenly, so it says something where many ask for a lot, and do not all ask for the same.
+    pub news_bytes: usize,
+    /// How long a publisher that waits for room waits for a subscriber that takes nothing. Default 5 s. Afterwards the
+    /// subscriber misses what is too much, and is told, until it has caught up.
+    pub news_patience: Duration,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
     pub topics: usize,
     /// Instances that a node keeps in its directory. Default 4,096.
@@ -82,6 +93,10 @@ impl Default for Limits {
             unacknowledged_bytes: 4 << 20,
             reconnect: Duration::from_secs(10),
             subscriptions: 1_024,
+            backlog_items: 65_536,
+            backlog_bytes: 16 << 20,
+            news_bytes: 256 << 20,
+            news_patience: Duration::from_secs(5),
             topics: 1_024,
             instances: 4_096,
             instances_per_node: 64,

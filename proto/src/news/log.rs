@@ -5,10 +5,11 @@
 //! oldest is: whoever has not read it is told how many are missing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::BACKLOG_BYTES;
+use super::patience::Patience;
 use crate::frame::Whole;
 
 /// A chunk of this length takes no more frames.
@@ -17,10 +18,14 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// A frame of this length is a chunk of its own, which is not copied.
 const LARGE_BYTES: usize = 16 << 10;
 
-/// The log. Its memory is that of the items kept, which [`BACKLOG_BYTES`] bounds besides the newest one, and of the rest of
-/// the oldest chunk.
-#[derive(Debug, Default)]
+/// The log of subscribers who want the same items kept. Its memory is that of the items kept, which are so many items and
+/// bytes besides the newest one, and of the rest of the oldest chunk.
+#[derive(Debug)]
 pub struct Log {
+    /// Items that are kept, 1 at least.
+    keep: usize,
+    /// Bytes that are kept besides the newest item.
+    bytes: u64,
     /// Frames behind which no more are appended.
     sealed: VecDeque<Bytes>,
     open: Vec<u8>,
@@ -34,8 +39,10 @@ pub struct Log {
     first: u64,
     /// Where the items that are kept end.
     ends: VecDeque<u64>,
-    /// How many cursors stand before each item.
-    cursors: BTreeMap<u64, usize>,
+    /// Who stands before each item.
+    cursors: BTreeMap<u64, Standing>,
+    /// Cursors of those who are not waited for any more.
+    given_up: usize,
 }
 
 /// How far one subscriber has read. To be given back with [`Log::leave`].
@@ -43,8 +50,14 @@ pub struct Log {
 pub struct Cursor {
     /// The number of the next item.
     item: u64,
-    /// Items that are kept for this subscriber.
-    keep: u64,
+    patience: Patience,
+}
+
+/// The cursors before one item.
+#[derive(Debug, Default)]
+struct Standing {
+    all: usize,
+    given_up: usize,
 }
 
 /// What was read.
@@ -52,21 +65,46 @@ pub struct Cursor {
 pub struct Read {
     /// Items that are missing before those that were read.
     pub missing: u64,
+    /// How many items were read.
+    pub items: u64,
     /// Whole frames, in order.
     pub frames: Vec<Bytes>,
 }
 
 impl Log {
-    /// A subscriber who gets what is appended from now on, and for whom `keep` items are kept, 1 at least.
-    pub fn join(&mut self, keep: u32) -> Cursor {
-        let item = self.next();
-        *self.cursors.entry(item).or_default() += 1;
-        Cursor { item, keep: u64::from(keep.max(1)) }
+    /// An empty log that keeps this many items, 1 at least, and bytes besides the newest.
+    pub fn new(items: u32, bytes: u64) -> Self {
+        Self {
+            keep: (items as usize).max(1),
+            bytes,
+            sealed: VecDeque::new(),
+            open: Vec::new(),
+            start: 0,
+            kept: 0,
+            end: 0,
+            first: 0,
+            ends: VecDeque::new(),
+            cursors: BTreeMap::new(),
+            given_up: 0,
+        }
+    }
+
+    /// From the next item on, so many bytes are kept.
+    pub fn set_bytes(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
+    /// A subscriber who gets what is appended from now on.
+    pub fn join(&mut self) -> Cursor {
+        let cursor = Cursor { item: self.next(), patience: Patience::default() };
+        self.put(&cursor);
+        cursor
     }
 
     /// The subscriber reads no more.
     pub fn leave(&mut self, cursor: &Cursor) {
-        self.step(cursor.item, None);
+        self.lift(cursor);
+        self.drop_read();
     }
 
     /// Whether nobody reads.
@@ -79,12 +117,11 @@ impl Log {
         bytes >= LARGE_BYTES
     }
 
-    /// Appends an item as the frame that travels, and drops the oldest beyond `keep` items, the most that is kept for any
-    /// subscriber.
+    /// Appends an item as the frame that travels, and drops the oldest beyond the bounds.
     #[inline]
-    pub fn append(&mut self, frame: &[u8], keep: u32) {
+    pub fn append(&mut self, frame: &[u8]) {
         self.open.extend_from_slice(frame);
-        self.appended(frame.len(), keep);
+        self.appended(frame.len());
     }
 
     /// Where the frame of an item may be written, to be appended with [`Log::append_written`] at once. Large ones are better
@@ -96,52 +133,64 @@ impl Log {
 
     /// As [`Log::append`], with what has just been written, of that length.
     #[inline]
-    pub fn append_written(&mut self, length: usize, keep: u32) {
+    pub fn append_written(&mut self, length: usize) {
         if Self::is_large(length) {
             let frame = self.open.split_off(self.open.len() - length);
-            self.append_shared([frame.into()], keep);
+            self.append_shared([frame.into()]);
         } else {
-            self.appended(length, keep);
+            self.appended(length);
         }
     }
 
     /// As [`Log::append`], without copying the frame, which may be in pieces.
-    pub fn append_shared(&mut self, pieces: impl IntoIterator<Item = Bytes>, keep: u32) {
+    pub fn append_shared(&mut self, pieces: impl IntoIterator<Item = Bytes>) {
         self.seal();
         let mut length = 0;
         for piece in pieces {
             length += piece.len();
             self.sealed.push_back(piece);
         }
-        self.appended(length, keep);
+        self.appended(length);
     }
 
     #[inline]
-    fn appended(&mut self, length: usize, keep: u32) {
+    fn appended(&mut self, length: usize) {
         if self.open.len() >= CHUNK_BYTES {
             self.seal();
         }
+        let newest = self.end;
         self.end += length as u64;
         self.ends.push_back(self.end);
-        let keep = (keep as usize).max(1);
-        while self.ends.len() > keep || (self.bytes() > BACKLOG_BYTES as u64 && self.ends.len() > 1) {
+        while self.ends.len() > self.keep || newest - self.kept > self.bytes {
             self.drop_first();
         }
     }
 
     /// Reads what comes next for one subscriber, one item at least if there is any, and not many more than `bytes`.
     pub fn read(&mut self, cursor: &mut Cursor, bytes: usize) -> Read {
-        let oldest = self.first.max(self.next().saturating_sub(cursor.keep));
-        let from_item = cursor.item.max(oldest);
+        let missing = self.missing(cursor);
+        let from_item = cursor.item + missing;
         let from = self.begin(from_item);
         let until = from + bytes as u64;
         let skipped = usize::try_from(from_item - self.first).unwrap_or(usize::MAX);
         let fitting = self.ends.partition_point(|end| *end <= until).max(skipped + 1).min(self.ends.len());
         let to_item = (self.first + fitting as u64).max(from_item);
-        let read = Read { missing: from_item - cursor.item, frames: self.slices(from, self.begin(to_item)) };
-        self.step(cursor.item, Some(to_item));
+        let frames = self.slices(from, self.begin(to_item));
+        self.lift(cursor);
         cursor.item = to_item;
-        read
+        if to_item == self.next() {
+            cursor.patience.caught_up();
+        } else if to_item > from_item {
+            cursor.patience.taken();
+        }
+        self.put(cursor);
+        self.drop_read();
+        Read { missing, items: to_item - from_item, frames }
+    }
+
+    /// How many items the subscriber has missed since it last read.
+    pub fn missing(&self, cursor: &Cursor) -> u64 {
+        self.first.saturating_sub(cursor.item)
     }
 
     /// Whether the subscriber has got everything.
@@ -149,18 +198,62 @@ impl Log {
         cursor.item == self.next()
     }
 
-    /// How many items the slowest subscriber has not got yet, and how many bytes they have.
-    pub fn behind(&self) -> (u64, u64) {
-        (self.ends.len() as u64, self.bytes())
+    /// How many items are kept, and how many bytes they have.
+    pub fn kept(&self) -> (u64, u64) {
+        (self.ends.len() as u64, self.end - self.kept)
+    }
+
+    /// Whether as much waits for the slowest of those who are waited for as it may have before it misses something, or a
+    /// `part`th of it.
+    #[inline]
+    pub fn is_full(&self, part: u64) -> bool {
+        let (items, bytes) = if self.given_up == 0 { self.kept() } else { self.behind() };
+        self.is_too_much(items * part, bytes * part)
+    }
+
+    /// Until when the subscriber is waited for, `limit` from when it was first in the way; `None` if it is not in the way,
+    /// or not waited for any more. `progress` is any number: another one than before is a sign of life.
+    pub fn wait_for(
+        &mut self,
+        cursor: &mut Cursor,
+        now: Instant,
+        limit: Duration,
+        progress: u64,
+    ) -> Option<Instant> {
+        let items = self.next() - cursor.item;
+        if cursor.patience.is_over() || !self.is_too_much(items, self.end - self.begin(cursor.item)) {
+            return None;
+        }
+        let until = cursor.patience.wait(now, limit, progress);
+        if until.is_none() {
+            self.cursors.entry(cursor.item).or_default().given_up += 1;
+            self.given_up += 1;
+        }
+        until
+    }
+
+    /// Whether the subscriber was waited for in vain and has not read everything since.
+    pub fn is_given_up(&self, cursor: &Cursor) -> bool {
+        cursor.patience.is_over()
+    }
+
+    /// Half of the bytes are as many as all: with more, less of what was published is still in the processor's cache when
+    /// it is read.
+    #[inline]
+    fn is_too_much(&self, items: u64, bytes: u64) -> bool {
+        items >= self.keep as u64 || bytes > self.bytes / 2
+    }
+
+    /// How far the slowest of those is behind who are waited for.
+    #[cold]
+    fn behind(&self) -> (u64, u64) {
+        let slowest = self.cursors.iter().find(|(_, standing)| standing.all > standing.given_up);
+        slowest.map_or((0, 0), |(item, _)| (self.next() - item, self.end - self.begin(*item)))
     }
 
     /// The number of the next item to be appended.
     fn next(&self) -> u64 {
         self.first + self.ends.len() as u64
-    }
-
-    fn bytes(&self) -> u64 {
-        self.end - self.kept
     }
 
     /// Where an item that is kept, or the next one, begins.
@@ -196,17 +289,31 @@ impl Log {
         }
     }
 
-    /// Moves a cursor, or takes it away, and drops what everybody has read.
-    fn step(&mut self, from: u64, to: Option<u64>) {
-        if let Some(count) = self.cursors.get_mut(&from) {
-            *count -= 1;
-            if *count == 0 {
-                self.cursors.remove(&from);
-            }
+    /// Puts a cursor before its item.
+    fn put(&mut self, cursor: &Cursor) {
+        let standing = self.cursors.entry(cursor.item).or_default();
+        standing.all += 1;
+        if cursor.patience.is_over() {
+            standing.given_up += 1;
+            self.given_up += 1;
         }
-        if let Some(to) = to {
-            *self.cursors.entry(to).or_default() += 1;
+    }
+
+    /// Takes a cursor away from its item.
+    fn lift(&mut self, cursor: &Cursor) {
+        let Some(standing) = self.cursors.get_mut(&cursor.item) else { return };
+        standing.all -= 1;
+        if cursor.patience.is_over() {
+            standing.given_up -= 1;
+            self.given_up -= 1;
         }
+        if standing.all == 0 {
+            self.cursors.remove(&cursor.item);
+        }
+    }
+
+    /// Drops what everybody has read.
+    fn drop_read(&mut self) {
         let needed = self.cursors.first_key_value().map_or(self.next(), |(item, _)| *item);
         while self.first < needed {
             self.drop_first();
@@ -234,65 +341,79 @@ impl Log {
 mod tests {
     use super::*;
 
-    fn append(log: &mut Log, items: std::ops::Range<u8>, keep: u32) {
-        items.for_each(|item| log.append(&[item; 10], keep));
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn log(keep: u32) -> Log {
+        Log::new(keep, 1 << 20)
+    }
+
+    fn append(log: &mut Log, items: std::ops::Range<u8>) {
+        items.for_each(|item| log.append(&[item; 10]));
     }
 
     /// Everything that comes next, as the first byte of each item, and how many are missing before.
     fn read(log: &mut Log, cursor: &mut Cursor, bytes: usize) -> (u64, Vec<u8>) {
-        let Read { missing, frames } = log.read(cursor, bytes);
+        let Read { missing, frames, items } = log.read(cursor, bytes);
         let all: Vec<u8> = frames.iter().flat_map(|frames| frames.iter().copied()).collect();
         assert!(all.chunks(10).all(|item| item.len() == 10 && item.iter().all(|byte| *byte == item[0])));
+        assert_eq!(all.chunks(10).count() as u64, items);
         (missing, all.chunks(10).map(|item| item[0]).collect())
     }
 
     #[test]
     fn every_subscriber_reads_what_came_after_it_joined_in_pieces_of_its_own() {
-        let mut log = Log::default();
-        append(&mut log, 0..3, 100);
-        let mut early = log.join(100);
-        append(&mut log, 3..6, 100);
-        let mut late = log.join(100);
-        append(&mut log, 6..8, 100);
+        let mut log = log(100);
+        append(&mut log, 0..3);
+        let mut early = log.join();
+        append(&mut log, 3..6);
+        let mut late = log.join();
+        append(&mut log, 6..8);
         assert_eq!(read(&mut log, &mut early, 25), (0, vec![3, 4]));
         assert_eq!(read(&mut log, &mut late, 1_000), (0, vec![6, 7]));
         assert_eq!(read(&mut log, &mut early, 1), (0, vec![5]), "one item at least");
         assert_eq!(read(&mut log, &mut early, 1_000), (0, vec![6, 7]));
         assert_eq!(read(&mut log, &mut early, 1_000), (0, vec![]));
         assert!(log.is_read(&early) && log.is_read(&late));
-        assert_eq!(log.behind(), (0, 0), "what all have read is not kept");
+        assert_eq!(log.kept(), (0, 0), "what all have read is not kept");
     }
 
     #[test]
     fn the_oldest_are_dropped_and_counted_for_each_who_missed_them() {
-        let mut log = Log::default();
-        let (mut few, mut many) = (log.join(2), log.join(4));
-        append(&mut log, 0..3, 4);
-        assert_eq!(read(&mut log, &mut few, 1_000), (1, vec![1, 2]));
-        append(&mut log, 3..10, 4);
-        assert_eq!(read(&mut log, &mut few, 1_000), (5, vec![8, 9]));
-        assert_eq!(read(&mut log, &mut many, 1_000), (6, vec![6, 7, 8, 9]));
+        let mut log = log(3);
+        let (mut one, mut other) = (log.join(), log.join());
+        append(&mut log, 0..4);
+        assert_eq!(read(&mut log, &mut one, 1_000), (1, vec![1, 2, 3]));
+        append(&mut log, 4..10);
+        assert_eq!((log.missing(&one), log.missing(&other)), (3, 7));
+        assert_eq!(read(&mut log, &mut one, 1_000), (3, vec![7, 8, 9]));
+        assert_eq!(read(&mut log, &mut other, 1_000), (7, vec![7, 8, 9]));
     }
 
     #[test]
     fn bytes_are_bounded_as_well_but_one_item_always_fits() {
-        let mut log = Log::default();
-        let mut cursor = log.join(u32::MAX);
-        log.append(&vec![1; BACKLOG_BYTES], u32::MAX);
-        log.append_shared([vec![2; BACKLOG_BYTES * 2].into()], u32::MAX);
-        let Read { missing, frames } = log.read(&mut cursor, 1);
-        assert_eq!((missing, frames.len(), frames[0].len()), (1, 1, BACKLOG_BYTES * 2));
+        let mut log = Log::new(u32::MAX, 25);
+        let mut cursor = log.join();
+        append(&mut log, 0..3);
+        assert_eq!(log.missing(&cursor), 0, "two of ten bytes are kept besides the newest");
+        append(&mut log, 3..4);
+        assert_eq!(log.missing(&cursor), 1);
+        log.append_shared([vec![2; 10_000].into()]);
+        let Read { missing, items, .. } = log.read(&mut cursor, 1_000_000);
+        assert_eq!((missing, items), (2, 3));
+        log.append_shared([vec![2; 10_000].into()]);
+        append(&mut log, 4..5);
+        assert_eq!(read(&mut log, &mut cursor, 1), (1, vec![4]));
     }
 
     #[test]
     fn a_large_frame_is_shared_and_not_copied() {
-        let mut log = Log::default();
-        let mut cursor = log.join(10);
-        append(&mut log, 0..1, 10);
+        let mut log = log(10);
+        let mut cursor = log.join();
+        append(&mut log, 0..1);
         let large = Bytes::from(vec![7; LARGE_BYTES]);
         assert!(Log::is_large(large.len()));
-        log.append_shared([Bytes::from_static(b"head"), large.clone()], 10);
-        append(&mut log, 2..3, 10);
+        log.append_shared([Bytes::from_static(b"head"), large.clone()]);
+        append(&mut log, 2..3);
         let Read { frames, .. } = log.read(&mut cursor, 1);
         assert_eq!(frames.len(), 1);
         let Read { frames, .. } = log.read(&mut cursor, 1);
@@ -303,15 +424,43 @@ mod tests {
 
     #[test]
     fn who_leaves_holds_nothing_up() {
-        let mut log = Log::default();
-        let slow = log.join(100);
-        let mut quick = log.join(100);
-        append(&mut log, 0..5, 100);
+        let mut log = log(100);
+        let slow = log.join();
+        let mut quick = log.join();
+        append(&mut log, 0..5);
         assert_eq!(read(&mut log, &mut quick, 1_000).1.len(), 5);
-        assert_eq!(log.behind().0, 5, "for the slow one");
+        assert_eq!(log.kept().0, 5, "for the slow one");
         log.leave(&slow);
-        assert_eq!(log.behind(), (0, 0));
+        assert_eq!(log.kept(), (0, 0));
         log.leave(&quick);
         assert!(log.is_idle());
+    }
+
+    #[test]
+    fn who_takes_nothing_is_waited_for_until_patience_is_over_and_again_when_it_has_caught_up() {
+        let start = Instant::now();
+        let mut log = log(4);
+        let (mut quick, mut slow) = (log.join(), log.join());
+        append(&mut log, 0..4);
+        read(&mut log, &mut quick, 1_000);
+        assert!(log.is_full(1));
+        assert_eq!(log.wait_for(&mut quick, start, 5 * SECOND, 0), None, "it is not in the way");
+        assert_eq!(log.wait_for(&mut slow, start, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        let again = start + 4 * SECOND;
+        assert_eq!(log.wait_for(&mut slow, again, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(log.wait_for(&mut slow, again, 5 * SECOND, 1), Some(again + 5 * SECOND), "it lives");
+        assert_eq!(log.wait_for(&mut slow, again + 5 * SECOND, 5 * SECOND, 1), None);
+        assert!(log.is_given_up(&slow) && !log.is_full(4), "the quick one has everything");
+        append(&mut log, 4..6);
+        assert!(log.is_full(2), "the quick one is waited for");
+        assert_eq!(read(&mut log, &mut slow, 1), (2, vec![2]));
+        assert!(log.is_given_up(&slow), "it has not caught up");
+        assert_eq!(read(&mut log, &mut slow, 1_000), (0, vec![3, 4, 5]));
+        assert!(!log.is_given_up(&slow));
+        append(&mut log, 6..8);
+        read(&mut log, &mut quick, 1_000);
+        assert!(log.is_full(2), "now the slow one is waited for");
+        log.leave(&slow);
+        assert!(!log.is_full(2));
     }
 }

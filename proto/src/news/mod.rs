@@ -1,12 +1,18 @@
 //! News: what a subscriber asks for, what travels to it, and the bounded memory of what it has not got yet.
 
 mod log;
-mod newest;
+mod missed;
+mod pace;
+mod patience;
+mod policy;
+mod queue;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::log::{Cursor, Log, Read};
-pub use self::newest::{Newest, Next};
+pub use self::missed::{GapReason, Missed};
+pub use self::policy::{Keep, Policy};
+pub use self::queue::{Next, Queue};
 use crate::codec::Fingerprint;
 use crate::frame::{self, Header, Kind};
 use crate::name::Topic;
@@ -18,7 +24,7 @@ pub struct Subscribe {
     pub prefix: Topic,
     /// The subscriber's item type: an item of the same fingerprint travels as bincode, all others as MessagePack.
     pub fingerprint: Option<Fingerprint>,
-    /// What to do when the subscriber is slower than the publisher.
+    /// Which items are kept while the subscriber is slower than the publisher, and how many come at all.
     pub policy: Policy,
 }
 
@@ -36,55 +42,6 @@ impl Subscribe {
         rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
     }
 }
-
-/// What happens to news that a subscriber is too slow for. A slow subscriber never delays the publisher or others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Policy {
-    /// Keep this many items, drop the oldest beyond, and tell the subscriber how many were dropped.
-    DropOldest {
-        /// Items kept, 1 at least.
-        items: u32,
-    },
-    /// Keep only the newest item of each topic, overwritten in place.
-    Latest,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self::DropOldest { items: 1_024 }
-    }
-}
-
-/// Why a subscriber did not get an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GapReason {
-    /// The backlog was full.
-    Overflow,
-    /// A newer item of the topic replaced it, as the subscriber asked for.
-    Superseded,
-}
-
-impl GapReason {
-    /// As it travels.
-    pub fn to_byte(self) -> u8 {
-        match self {
-            Self::Overflow => 1,
-            Self::Superseded => 2,
-        }
-    }
-
-    /// As it came; `None` for a reason of a later version.
-    pub fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Overflow),
-            2 => Some(Self::Superseded),
-            _ => None,
-        }
-    }
-}
-
-/// The bytes that are kept for a subscriber at most, besides the newest item.
-pub const BACKLOG_BYTES: usize = 4 << 20;
 
 /// Begins the frame of an item; what is appended to `out` until it is ended is the encoded item.
 #[inline(always)]
@@ -115,11 +72,13 @@ pub fn gap(count: u64, reason: GapReason) -> Vec<u8> {
 /// Reads the payload of the frame that tells of missing items; `None` if it makes no sense.
 pub fn read_gap(payload: &[u8]) -> Option<(u64, GapReason)> {
     let (count, rest) = payload.split_first_chunk()?;
-    Some((u64::from_le_bytes(*count), GapReason::from_byte(*rest.first()?)?))
+    Some((u64::from_le_bytes(*count), GapReason::from_byte(*rest.first()?)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::codec::Encoding;
     use crate::frame::Frames;
@@ -143,8 +102,22 @@ mod tests {
     }
 
     #[test]
+    fn what_a_subscriber_asks_for_travels_and_may_say_less_or_more() {
+        let prefix = Topic::new("pose").expect("a topic");
+        let policy = Policy { every: Some(Duration::from_millis(20)), bytes: 1 << 40, ..Policy::last(3) };
+        let asked = Subscribe { prefix: prefix.clone(), fingerprint: None, policy };
+        assert_eq!(Subscribe::from_bytes(&asked.to_bytes()), Ok(asked));
+        let other = rmp_serde::to_vec_named(&serde_json::json!({
+            "prefix": "pose", "fingerprint": null, "policy": { "items": 7, "colour": "red" }, "more": [1],
+        }));
+        let policy = Policy { items: 7, ..Policy::default() };
+        let asked = Subscribe { prefix, fingerprint: None, policy };
+        assert_eq!(Subscribe::from_bytes(&other.expect("it is written")), Ok(asked));
+    }
+
+    #[test]
     fn nonsense_is_no_item_and_no_gap() {
         assert_eq!((read_item(b""), read_item(b"\x05four")), (None, None));
-        assert_eq!((read_gap(b"12345678"), read_gap(b"12345678\xff")), (None, None));
+        assert_eq!(read_gap(b"12345678"), None);
     }
 }

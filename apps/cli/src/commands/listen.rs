@@ -81,6 +81,8 @@ struct Heard {
     from: String,
     #[serde(skip_serializing_if = "is_zero")]
     skipped: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    thinned: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -90,8 +92,8 @@ fn is_zero(count: &u64) -> bool {
 
 impl Heard {
     fn new(news: News<Value>) -> Self {
-        let News { topic, item, from, skipped } = news;
-        Self { event: "news", topic: topic.to_string(), item, from: from.to_string(), skipped }
+        let News { topic, item, from, skipped, thinned } = news;
+        Self { event: "news", topic: topic.to_string(), item, from: from.to_string(), skipped, thinned }
     }
 }
 

@@ -1,0 +1,142 @@
+//! The subscribers of one publisher who want the same: one prefix, one item type, one policy.
+
+use std::time::{Duration, Instant};
+
+use meshzero_proto::codec::Fingerprint;
+use meshzero_proto::name::Topic;
+use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, Subscribe};
+
+/// Those who want the same.
+pub(crate) struct Shelf {
+    pub(crate) prefix: Topic,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) policy: Policy,
+    pub(crate) kept: Kept,
+    /// Who they are.
+    pub(crate) readers: Vec<u64>,
+    /// Those of them who wait for an item of the log.
+    pub(crate) asleep: Vec<u64>,
+}
+
+/// What is kept for them.
+pub(crate) enum Kept {
+    /// The same for all.
+    Log(Log),
+    /// For each what it has not got: its [`Backlog`].
+    Queues,
+}
+
+/// What one of them has not got yet.
+pub(crate) enum Backlog {
+    /// What is behind its place in the shelf's log.
+    Log(Cursor),
+    Queue(Box<Queue>),
+}
+
+impl Shelf {
+    /// A shelf without readers. What is wanted has been brought [within](Policy::within) the publisher's limits.
+    pub(crate) fn new(wanted: &Subscribe) -> Self {
+        let Subscribe { prefix, fingerprint, policy } = wanted;
+        let kept =
+            if policy.is_shared() { Kept::Log(Log::new(policy.items, policy.bytes)) } else { Kept::Queues };
+        Self {
+            prefix: prefix.clone(),
+            fingerprint: *fingerprint,
+            policy: *policy,
+            kept,
+            readers: Vec::new(),
+            asleep: Vec::new(),
+        }
+    }
+
+    /// Whether it is for those who want this.
+    pub(crate) fn is_for(&self, wanted: &Subscribe) -> bool {
+        self.fingerprint == wanted.fingerprint && self.policy == wanted.policy && self.prefix == wanted.prefix
+    }
+
+    /// Adds a reader, who gets what comes from now on.
+    pub(crate) fn join(&mut self, id: u64) -> Backlog {
+        self.readers.push(id);
+        match &mut self.kept {
+            Kept::Log(log) => Backlog::Log(log.join()),
+            Kept::Queues => Backlog::Queue(Box::new(Queue::new(&self.policy))),
+        }
+    }
+
+    /// Takes a reader away.
+    pub(crate) fn leave(&mut self, id: u64, backlog: &Backlog) {
+        self.readers.retain(|other| *other != id);
+        self.asleep.retain(|other| *other != id);
+        if let (Kept::Log(log), Backlog::Log(cursor)) = (&mut self.kept, backlog) {
+            log.leave(cursor);
+        }
+    }
+
+    /// How many times it keeps what its policy says.
+    pub(crate) fn backlogs(&self) -> usize {
+        match self.kept {
+            Kept::Log(_) => 1,
+            Kept::Queues => self.readers.len(),
+        }
+    }
+
+    /// Whether its readers want the publisher to wait for them.
+    pub(crate) fn insists(&self) -> bool {
+        self.policy.keep == Keep::Wait
+    }
+
+    /// Whether none of its readers misses an older item if there is another one. Where each has a queue nobody knows without
+    /// asking them.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        match &self.kept {
+            Kept::Log(log) => !log.is_full(1),
+            Kept::Queues => !self.policy.is_waited_for(),
+        }
+    }
+
+    /// Until when one reader is waited for, as [`Log::wait_for`] says.
+    pub(crate) fn wait_for(
+        &mut self,
+        backlog: &mut Backlog,
+        now: Instant,
+        limit: Duration,
+        progress: u64,
+    ) -> Option<Instant> {
+        match (backlog, &mut self.kept) {
+            (Backlog::Log(cursor), Kept::Log(log)) => log.wait_for(cursor, now, limit, progress),
+            (Backlog::Queue(queue), _) => queue.wait_for(now, limit, progress),
+            (Backlog::Log(_), Kept::Queues) => None,
+        }
+    }
+
+    /// Whether one reader was waited for in vain and has not taken everything since.
+    pub(crate) fn is_given_up(&self, backlog: &Backlog) -> bool {
+        match (backlog, &self.kept) {
+            (Backlog::Log(cursor), Kept::Log(log)) => log.is_given_up(cursor),
+            (Backlog::Queue(queue), _) => queue.is_given_up(),
+            (Backlog::Log(_), Kept::Queues) => false,
+        }
+    }
+
+    /// Why its readers miss items that fall out of the log.
+    pub(crate) fn reason(&self) -> GapReason {
+        if self.insists() { GapReason::Patience } else { GapReason::Overflow }
+    }
+
+    /// So many items of the log, that fell out of it.
+    pub(crate) fn fallen(&self, items: u64) -> Missed {
+        let mut missed = Missed::default();
+        *if self.insists() { &mut missed.patience } else { &mut missed.overflow } = items;
+        missed
+    }
+
+    /// What one reader has missed: of a queue ever, and of the log since it last read.
+    pub(crate) fn missed(&self, backlog: &Backlog) -> Missed {
+        match (backlog, &self.kept) {
+            (Backlog::Log(cursor), Kept::Log(log)) => self.fallen(log.missing(cursor)),
+            (Backlog::Queue(queue), _) => queue.dropped(),
+            (Backlog::Log(_), Kept::Queues) => Missed::default(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A rate: of each topic one item in each period, the newest, for one subscriber.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use super::queue::Item;
+use crate::name::Topic;
+
+/// The topics of which an item has passed within the last period, and the items that are held back until it is over.
+#[derive(Debug)]
+pub(super) struct Pace {
+    every: Duration,
+    /// When the next item of each may pass, and the item that then will.
+    topics: HashMap<Topic, (Instant, Option<Item>)>,
+    due: BTreeSet<(Instant, Topic)>,
+    held: usize,
+    bytes: u64,
+}
+
+impl Pace {
+    /// `every` so long an item of each topic may pass.
+    pub(super) fn new(every: Duration) -> Self {
+        Self { every, topics: HashMap::new(), due: BTreeSet::new(), held: 0, bytes: 0 }
+    }
+
+    /// Gives the item back if it may pass now; otherwise it takes the place of the one that is held back. What is due has
+    /// been released before.
+    pub(super) fn offer(&mut self, topic: &Topic, mut item: Item, now: Instant) -> Option<Item> {
+        match self.topics.entry(topic.clone()) {
+            Entry::Vacant(topic) => {
+                let due = now + self.every;
+                self.due.insert((due, topic.key().clone()));
+                topic.insert((due, None));
+                Some(item)
+            }
+            Entry::Occupied(mut paced) => {
+                let (_, held) = paced.get_mut();
+                self.bytes += item.bytes();
+                match held.take() {
+                    None => self.held += 1,
+                    Some(older) => {
+                        self.bytes -= older.bytes();
+                        item.thinned = older.thinned + 1;
+                    }
+                }
+                *held = Some(item);
+                None
+            }
+        }
+    }
+
+    /// The first of the items that may pass now.
+    pub(super) fn release(&mut self, now: Instant) -> Option<(Topic, Item)> {
+        while self.next().is_some_and(|due| due <= now) {
+            let (due, topic) = self.due.pop_first()?;
+            if let Some((_, Some(item))) = self.topics.remove(&topic) {
+                self.forget(&item);
+                // Periods follow each other without a break, or a rate would be missed by every lateness.
+                let next = if now < due + self.every { due + self.every } else { now + self.every };
+                self.due.insert((next, topic.clone()));
+                self.topics.insert(topic.clone(), (next, None));
+                return Some((topic, item));
+            }
+        }
+        None
+    }
+
+    /// Forgets the topic whose period is over first, and gives back what is held of it.
+    pub(super) fn forget_first(&mut self) -> Option<(Topic, Option<Item>)> {
+        let (_, topic) = self.due.pop_first()?;
+        let (_, held) = self.topics.remove(&topic)?;
+        held.iter().for_each(|item| self.forget(item));
+        Some((topic, held))
+    }
+
+    fn forget(&mut self, item: &Item) {
+        self.held -= 1;
+        self.bytes -= item.bytes();
+    }
+
+    /// When the next period is over.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// How many items are held back.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Their bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many topics are remembered.
+    pub(super) fn topics(&self) -> usize {
+        self.topics.len()
+    }
+}

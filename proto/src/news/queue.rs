@@ -1,0 +1,382 @@
+//! What one subscriber has not got yet whose wishes nobody shares: the newest items of each topic, or news at a rate.
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::missed::{GapReason, Missed};
+use super::pace::Pace;
+use super::patience::Patience;
+use super::policy::{Keep, Policy};
+use crate::name::Topic;
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// So many items are missing at this place.
+    Gap(u64, GapReason),
+    /// An item, as the frame that travels.
+    Item(Bytes),
+}
+
+/// An item that waits.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) frame: Bytes,
+    /// Items before it that were left out for the sake of the rate.
+    pub(super) thinned: u64,
+}
+
+impl Item {
+    pub(super) fn bytes(&self) -> u64 {
+        self.frame.len() as u64
+    }
+}
+
+/// The items that wait, within the bounds of a policy.
+///
+/// Where the newest of each topic are kept, each topic has as many places in the queue as items. A newer item does not go to
+/// the end but moves up in the places of its topic, so that a topic of many items does not keep the others from their turn.
+#[derive(Debug)]
+pub struct Queue {
+    keep: Keep,
+    items: usize,
+    bytes: u64,
+    /// The topics of the items that wait, in the order in which these were given their places.
+    places: VecDeque<Topic>,
+    lines: HashMap<Topic, Line>,
+    /// Bytes of the items that have places.
+    placed: u64,
+    pace: Option<Pace>,
+    /// What is to be told before anything else.
+    missed: Missed,
+    /// What was ever dropped.
+    dropped: Missed,
+    patience: Patience,
+}
+
+/// The items of one topic.
+#[derive(Debug, Default)]
+struct Line {
+    items: VecDeque<Item>,
+    /// What is to be told before the first of them.
+    missed: Missed,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(policy: &Policy) -> Self {
+        Self {
+            keep: policy.keep,
+            items: (policy.items as usize).max(1),
+            bytes: policy.bytes,
+            places: VecDeque::new(),
+            lines: HashMap::new(),
+            placed: 0,
+            pace: policy.every.map(Pace::new),
+            missed: Missed::default(),
+            dropped: Missed::default(),
+            patience: Patience::default(),
+        }
+    }
+
+    /// From the next item on, so many bytes are kept.
+    pub fn set_bytes(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
+    /// Adds an item, whatever the rate.
+    pub fn push(&mut self, topic: &Topic, frame: Bytes) {
+        let bytes = frame.len() as u64;
+        self.place(topic.clone(), Item { frame, thinned: 0 });
+        self.keep_bounds(bytes);
+    }
+
+    /// Adds an item, which may be held back if there is a rate.
+    pub fn push_at(&mut self, topic: &Topic, frame: Bytes, now: Instant) {
+        self.release(now);
+        let Some(pace) = &mut self.pace else { return self.push(topic, frame) };
+        let item = Item { frame, thinned: 0 };
+        let (bytes, held) = (item.bytes(), pace.held());
+        match pace.offer(topic, item, now) {
+            Some(item) => self.place(topic.clone(), item),
+            // It has taken the place of one that was held back.
+            None if pace.held() == held => self.dropped.rate += 1,
+            None => {}
+        }
+        self.keep_bounds(bytes);
+    }
+
+    /// Gives the items that are due their places.
+    pub fn release(&mut self, now: Instant) {
+        while let Some((topic, item)) = self.pace.as_mut().and_then(|pace| pace.release(now)) {
+            self.place(topic, item);
+        }
+    }
+
+    /// When [`Queue::release`] is to be called next.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.pace.as_ref()?.next()
+    }
+
+    /// Takes what comes next: a gap stands before the item that follows it.
+    pub fn pop(&mut self) -> Option<Next> {
+        self.patience.taken();
+        let next = self.take();
+        if self.places.is_empty() {
+            self.patience.caught_up();
+        }
+        next
+    }
+
+    fn take(&mut self) -> Option<Next> {
+        if let Some((count, reason)) = self.missed.take() {
+            return Some(Next::Gap(count, reason));
+        }
+        let line = self.lines.get_mut(self.places.front()?)?;
+        let first = line.items.front_mut()?;
+        line.missed.rate += mem::take(&mut first.thinned);
+        if let Some((count, reason)) = line.missed.take() {
+            return Some(Next::Gap(count, reason));
+        }
+        let (topic, item) = (self.places.pop_front()?, line.items.pop_front()?);
+        self.placed -= item.bytes();
+        if line.items.is_empty() {
+            self.lines.remove(&topic);
+        }
+        Some(Next::Item(item.frame))
+    }
+
+    /// Whether something can be taken now.
+    pub fn is_ready(&self) -> bool {
+        !self.places.is_empty() || self.missed != Missed::default()
+    }
+
+    /// How many items wait, held back or not.
+    pub fn len(&self) -> usize {
+        self.places.len() + self.pace.as_ref().map_or(0, Pace::held)
+    }
+
+    /// Whether no item waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes these items have.
+    pub fn bytes(&self) -> u64 {
+        self.placed + self.pace.as_ref().map_or(0, Pace::bytes)
+    }
+
+    /// What was dropped since the beginning, whether it has been told or not.
+    pub fn dropped(&self) -> Missed {
+        self.dropped
+    }
+
+    /// Until when the subscriber is waited for, `limit` from when it was first in the way; `None` if there is room, or if
+    /// it is not waited for, or not any more. `progress` is any number: another one than before is a sign of life.
+    pub fn wait_for(&mut self, now: Instant, limit: Duration, progress: u64) -> Option<Instant> {
+        let is_full = self.len() >= self.items || self.bytes() > self.bytes / 2;
+        if matches!(self.keep, Keep::Last { .. }) || !is_full {
+            return None;
+        }
+        self.patience.wait(now, limit, progress)
+    }
+
+    /// Whether the subscriber was waited for in vain and has not taken everything since.
+    pub fn is_given_up(&self) -> bool {
+        self.patience.is_over()
+    }
+
+    fn place(&mut self, topic: Topic, item: Item) {
+        let most = match self.keep {
+            Keep::Last { items } => (items as usize).max(1),
+            Keep::DropOldest | Keep::Wait => usize::MAX,
+        };
+        self.placed += item.bytes();
+        let line = self.lines.entry(topic.clone()).or_default();
+        if line.items.len() >= most
+            && let Some(oldest) = line.items.pop_front()
+        {
+            self.placed -= oldest.bytes();
+            line.missed.superseded += 1;
+            line.missed.rate += oldest.thinned;
+            self.dropped.superseded += 1;
+        } else {
+            self.places.push_back(topic);
+        }
+        line.items.push_back(item);
+    }
+
+    /// Drops what is too much besides an item of `newest` bytes, those first whose turn is next.
+    fn keep_bounds(&mut self, newest: u64) {
+        while self.pace.as_ref().is_some_and(|pace| pace.topics() > self.items)
+            && let Some((topic, held)) = self.pace.as_mut().and_then(Pace::forget_first)
+        {
+            // With so many topics their rate cannot be kept.
+            held.into_iter().for_each(|item| self.place(topic.clone(), item));
+        }
+        if self.keep == Keep::Wait && !self.patience.is_over() {
+            // There was room for it, because the publisher has looked.
+            return;
+        }
+        while self.len() > 1 && (self.len() > self.items || self.bytes().saturating_sub(newest) > self.bytes)
+        {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        let mut missed = Missed::default();
+        let item = match self.places.pop_front() {
+            Some(topic) => {
+                let Some(line) = self.lines.get_mut(&topic) else { return };
+                let item = line.items.pop_front();
+                missed += mem::take(&mut line.missed);
+                if line.items.is_empty() {
+                    self.lines.remove(&topic);
+                }
+                self.placed -= item.as_ref().map_or(0, Item::bytes);
+                item
+            }
+            None => self.pace.as_mut().and_then(Pace::forget_first).and_then(|(_, held)| held),
+        };
+        let Some(item) = item else { return };
+        missed.rate += item.thinned;
+        let one = match self.keep {
+            Keep::Wait => Missed { patience: 1, ..Missed::default() },
+            Keep::DropOldest | Keep::Last { .. } => Missed { overflow: 1, ..Missed::default() },
+        };
+        missed += one;
+        self.dropped += one;
+        self.missed += missed;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn topic(text: &str) -> Topic {
+        Topic::new(text).expect("a topic")
+    }
+
+    fn item(bytes: &'static [u8]) -> Next {
+        Next::Item(Bytes::from_static(bytes))
+    }
+
+    fn push_all(queue: &mut Queue, items: &[(&str, &'static [u8])]) {
+        items.iter().for_each(|(name, bytes)| queue.push(&topic(name), Bytes::from_static(bytes)));
+    }
+
+    fn drain(queue: &mut Queue) -> Vec<Next> {
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    #[test]
+    fn the_newest_of_a_topic_takes_the_place_of_the_one_before() {
+        let mut queue = Queue::new(&Policy::last(1));
+        push_all(&mut queue, &[("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")]);
+        assert_eq!(drain(&mut queue), [Next::Gap(2, GapReason::Superseded), item(b"4"), item(b"2")]);
+        assert!(queue.is_empty() && !queue.is_ready());
+    }
+
+    #[test]
+    fn the_last_few_of_each_topic_are_kept_and_move_up() {
+        let mut queue = Queue::new(&Policy::last(2));
+        let items: [(_, &[u8]); 6] =
+            [("a", b"1"), ("b", b"2"), ("a", b"3"), ("c", b"4"), ("a", b"5"), ("a", b"6")];
+        push_all(&mut queue, &items);
+        let superseded = Next::Gap(2, GapReason::Superseded);
+        assert_eq!(drain(&mut queue), [superseded, item(b"5"), item(b"2"), item(b"6"), item(b"4")]);
+    }
+
+    #[test]
+    fn items_and_bytes_are_bounded_but_one_item_always_fits() {
+        let overflow = |count| Next::Gap(count, GapReason::Overflow);
+        let mut queue = Queue::new(&Policy { items: 2, ..Policy::last(1) });
+        push_all(&mut queue, &[("a", b"1"), ("a", b"2"), ("b", b"3"), ("c", b"4")]);
+        let superseded = Next::Gap(1, GapReason::Superseded);
+        assert_eq!(drain(&mut queue), [overflow(1), superseded, item(b"3"), item(b"4")]);
+        let mut queue = Queue::new(&Policy { bytes: 3, ..Policy::last(1) });
+        push_all(&mut queue, &[("a", b"22"), ("b", b"1"), ("c", b"55555"), ("d", b"")]);
+        assert_eq!(drain(&mut queue), [overflow(3), item(b"")]);
+        assert_eq!((queue.bytes(), queue.dropped().overflow), (0, 3));
+    }
+
+    #[test]
+    fn the_newest_of_a_period_comes_when_that_is_over() {
+        let start = Instant::now();
+        let at = |tenths| start + SECOND * tenths / 10;
+        let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
+        for (name, bytes, tenths) in
+            [("a", b"1", 0), ("a", b"2", 1), ("b", b"3", 2), ("a", b"4", 3), ("b", b"5", 4), ("a", b"6", 9)]
+        {
+            queue.push_at(&topic(name), Bytes::from_static(bytes), at(tenths));
+        }
+        assert_eq!(drain(&mut queue), [item(b"1"), item(b"3")]);
+        assert_eq!((queue.len(), queue.next_due(), queue.dropped().rate), (2, Some(at(10)), 2));
+        queue.release(at(10));
+        assert_eq!(drain(&mut queue), [Next::Gap(2, GapReason::Rate), item(b"6")]);
+        assert_eq!(queue.next_due(), Some(at(12)));
+        queue.release(at(15));
+        assert_eq!(drain(&mut queue), [item(b"5")]);
+        assert_eq!(queue.next_due(), Some(at(20)), "periods follow each other though one was taken late");
+        queue.release(at(100));
+        assert_eq!(queue.next_due(), None, "a topic that is silent is forgotten");
+    }
+
+    #[test]
+    fn a_rate_goes_with_the_last_few_of_each_topic() {
+        let start = Instant::now();
+        let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::last(1) });
+        for (bytes, tenths) in [(b"1", 0), (b"2", 1), (b"3", 2), (b"4", 12)] {
+            queue.push_at(&topic("a"), Bytes::from_static(bytes), start + SECOND * tenths / 10);
+        }
+        queue.release(start + 2 * SECOND);
+        let gaps = [Next::Gap(1, GapReason::Rate), Next::Gap(2, GapReason::Superseded)];
+        assert_eq!(drain(&mut queue), gaps.into_iter().chain([item(b"4")]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn of_topics_beyond_the_bound_the_rate_is_not_kept_but_the_count_of_items_is() {
+        let start = Instant::now();
+        let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 3, ..Policy::default() });
+        for (name, bytes) in [("a", b"1"), ("a", b"2")] {
+            queue.push_at(&topic(name), Bytes::from_static(bytes), start);
+        }
+        assert_eq!(drain(&mut queue), [item(b"1")]);
+        for name in ["b", "c", "d"] {
+            queue.push_at(&topic(name), Bytes::from_static(b"3"), start);
+        }
+        // What was held back of the first topic had to pass, behind the others, and that made one item too many.
+        let three = [item(b"3"), item(b"3"), item(b"2")];
+        let expected: Vec<_> = [Next::Gap(1, GapReason::Overflow)].into_iter().chain(three).collect();
+        assert_eq!(drain(&mut queue), expected);
+        assert_eq!(queue.dropped(), Missed { overflow: 1, ..Missed::default() });
+    }
+
+    #[test]
+    fn who_is_to_be_waited_for_loses_nothing_until_patience_is_over() {
+        let start = Instant::now();
+        let mut queue = Queue::new(&Policy { every: Some(SECOND), items: 2, ..Policy::wait() });
+        let push = |queue: &mut Queue, name| queue.push_at(&topic(name), Bytes::from_static(b"1"), start);
+        push(&mut queue, "a");
+        assert_eq!(queue.wait_for(start, 5 * SECOND, 0), None, "there is room");
+        push(&mut queue, "b");
+        assert_eq!(queue.wait_for(start, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(queue.wait_for(start + SECOND, 5 * SECOND, 0), Some(start + 5 * SECOND));
+        assert_eq!(queue.wait_for(start + SECOND, 5 * SECOND, 1), Some(start + 6 * SECOND), "it lives");
+        assert_eq!(queue.wait_for(start + 6 * SECOND, 5 * SECOND, 1), None);
+        assert!(queue.is_given_up());
+        push(&mut queue, "c");
+        push(&mut queue, "d");
+        assert_eq!(queue.pop(), Some(Next::Gap(2, GapReason::Patience)));
+        assert!(queue.is_given_up());
+        assert_eq!(drain(&mut queue).len(), 2);
+        assert!(!queue.is_given_up(), "it has caught up");
+    }
+}
