@@ -2,6 +2,8 @@
 
 mod log;
 mod missed;
+#[cfg(test)]
+mod model;
 mod pace;
 mod patience;
 mod policy;

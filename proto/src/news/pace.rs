@@ -74,6 +74,15 @@ impl Pace {
         Some((topic, held))
     }
 
+    /// Drops the held item that is due first. Its topic keeps its period.
+    pub(super) fn drop_first(&mut self) -> Option<Item> {
+        let is_held = |topic: &Topic| self.topics.get(topic).is_some_and(|(_, held)| held.is_some());
+        let topic = self.due.iter().map(|(_, topic)| topic).find(|topic| is_held(topic))?;
+        let item = self.topics.get_mut(topic)?.1.take()?;
+        self.forget(&item);
+        Some(item)
+    }
+
     fn forget(&mut self, item: &Item) {
         self.held -= 1;
         self.bytes -= item.bytes();

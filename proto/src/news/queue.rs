@@ -240,7 +240,7 @@ impl Queue {
                 self.placed -= item.as_ref().map_or(0, Item::bytes);
                 item
             }
-            None => self.pace.as_mut().and_then(Pace::forget_first).and_then(|(_, held)| held),
+            None => self.pace.as_mut().and_then(Pace::drop_first),
         };
         let Some(item) = item else { return };
         missed.rate += item.thinned;

@@ -1,0 +1,389 @@
+//! The log and the queues beside models that are slow and obvious: whatever is published, taken and waited for in whatever
+//! order, each subscriber gets every item in order, or is told exactly how many it missed and why.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The unit of time of the histories.
+const TICK: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// One thing that happens to a log. Readers are numbered; what nobody has joined under does nothing.
+#[derive(Debug, Clone)]
+enum LogStep {
+    Join(usize),
+    Leave(usize),
+    Publish { bytes: usize },
+    Read { reader: usize, bytes: usize },
+    Bound { bytes: u64 },
+    Pass { ticks: u32 },
+    SignOfLife(usize),
+}
+
+fn log_step() -> impl Strategy<Value = LogStep> {
+    prop_oneof![
+        1 => (0..4usize).prop_map(LogStep::Join),
+        1 => (0..4usize).prop_map(LogStep::Leave),
+        8 => (0..60usize).prop_map(|bytes| LogStep::Publish { bytes }),
+        4 => (0..4usize, 0..200usize).prop_map(|(reader, bytes)| LogStep::Read { reader, bytes }),
+        1 => (0..300u64).prop_map(|bytes| LogStep::Bound { bytes }),
+        2 => (0..4u32).prop_map(|ticks| LogStep::Pass { ticks }),
+        1 => (0..4usize).prop_map(LogStep::SignOfLife),
+    ]
+}
+
+/// What one reader of a log should get.
+struct LogReader {
+    cursor: Cursor,
+    /// The items that wait, with their lengths.
+    waiting: VecDeque<(u8, usize)>,
+    missed: u64,
+    progress: u64,
+    published: u64,
+    got: u64,
+    was_given_up: bool,
+}
+
+impl LogReader {
+    /// The item that is published, and the oldest dropped.
+    fn publish(&mut self, item: (u8, usize), keep: usize, bytes: u64) {
+        self.published += 1;
+        self.waiting.push_back(item);
+        let besides = |waiting: &VecDeque<(u8, usize)>| -> usize {
+            waiting.iter().rev().skip(1).map(|(_, length)| length).sum()
+        };
+        while self.waiting.len() > keep || besides(&self.waiting) as u64 > bytes {
+            self.waiting.pop_front();
+            self.missed += 1;
+        }
+    }
+
+    fn read(&mut self, log: &mut Log, bytes: usize) {
+        let read = log.read(&mut self.cursor, bytes);
+        assert_eq!(read.missing, std::mem::take(&mut self.missed));
+        self.got += read.missing + read.items;
+        let frames = read.frames.concat();
+        let (mut at, mut items) = (0, 0);
+        while let Some((number, length)) = self.waiting.front().copied()
+            && (items == 0 || at + length <= bytes)
+        {
+            assert!(frames[at..at + length].iter().all(|byte| *byte == number), "in order, and whole");
+            self.waiting.pop_front();
+            at += length;
+            items += 1;
+        }
+        assert_eq!((at, items), (frames.len(), read.items), "as many as asked for");
+        if self.waiting.is_empty() {
+            assert!(log.is_read(&self.cursor) && !log.is_given_up(&self.cursor));
+            self.was_given_up = false;
+        }
+    }
+}
+
+/// Runs a history of a log whose publisher waits for its readers, or does not.
+fn run_log(keep: u32, mut bytes: u64, waits: bool, steps: &[LogStep]) {
+    let mut log = Log::new(keep, bytes);
+    let mut now = Instant::now();
+    let mut readers = BTreeMap::<usize, LogReader>::new();
+    let mut number = 0u8;
+    for step in steps {
+        match *step {
+            LogStep::Join(reader) => {
+                readers.entry(reader).or_insert_with(|| LogReader {
+                    cursor: log.join(),
+                    waiting: VecDeque::new(),
+                    missed: 0,
+                    progress: 0,
+                    published: 0,
+                    got: 0,
+                    was_given_up: false,
+                });
+            }
+            LogStep::Leave(reader) => {
+                if let Some(reader) = readers.remove(&reader) {
+                    assert_eq!(log.missing(&reader.cursor), reader.missed);
+                    log.leave(&reader.cursor);
+                }
+            }
+            // A log without readers is no more.
+            LogStep::Publish { .. } if readers.is_empty() => {}
+            LogStep::Publish { bytes: length } => {
+                if waits && log.is_full(1) {
+                    let mut is_in_the_way = false;
+                    for reader in readers.values_mut() {
+                        let until = log.wait_for(&mut reader.cursor, now, PATIENCE, reader.progress);
+                        assert!(until.is_none_or(|until| until > now && until <= now + PATIENCE));
+                        is_in_the_way |= until.is_some();
+                        reader.was_given_up |= log.is_given_up(&reader.cursor);
+                    }
+                    if is_in_the_way {
+                        continue;
+                    }
+                    assert!(!log.is_full(1), "who is not waited for does not count");
+                }
+                log.append(&vec![number; length]);
+                for reader in readers.values_mut() {
+                    let before = reader.missed;
+                    reader.publish((number, length), keep as usize, bytes);
+                    assert!(!waits || reader.was_given_up || reader.missed == before, "nothing is lost");
+                }
+                number = number.wrapping_add(1);
+                let (kept, kept_bytes) = log.kept();
+                assert!(kept <= u64::from(keep) && kept_bytes <= bytes + length as u64, "bounds are kept");
+            }
+            LogStep::Read { reader, bytes } => {
+                if let Some(reader) = readers.get_mut(&reader) {
+                    reader.read(&mut log, bytes);
+                }
+            }
+            LogStep::Bound { bytes: bound } => {
+                bytes = bound;
+                log.set_bytes(bound);
+            }
+            LogStep::Pass { ticks } => now += TICK * ticks,
+            LogStep::SignOfLife(reader) => {
+                if let Some(reader) = readers.get_mut(&reader) {
+                    reader.progress += 1;
+                }
+            }
+        }
+        for reader in readers.values() {
+            assert_eq!(reader.published, reader.got + reader.missed + reader.waiting.len() as u64);
+        }
+        let behind = readers.values().map(|reader| reader.waiting.len() as u64 + reader.missed).max();
+        assert_eq!(log.is_idle(), readers.is_empty());
+        assert!(log.kept().0 <= behind.unwrap_or(0), "what all have read is not kept");
+    }
+    for reader in readers.values_mut() {
+        reader.read(&mut log, usize::MAX >> 1);
+        assert_eq!(reader.published, reader.got, "all was delivered or told");
+    }
+}
+
+/// One thing that happens to a queue.
+#[derive(Debug, Clone)]
+enum QueueStep {
+    Publish { topic: usize, bytes: usize },
+    Take { most: usize },
+    Bound { bytes: u64 },
+    Pass { ticks: u32 },
+}
+
+fn queue_step() -> impl Strategy<Value = QueueStep> {
+    prop_oneof![
+        8 => (0..5usize, 0..60usize).prop_map(|(topic, bytes)| QueueStep::Publish { topic, bytes }),
+        3 => (0..12usize).prop_map(|most| QueueStep::Take { most }),
+        1 => (0..300u64).prop_map(|bytes| QueueStep::Bound { bytes }),
+        4 => (0..4u32).prop_map(|ticks| QueueStep::Pass { ticks }),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let keep = prop_oneof![
+        Just(Keep::DropOldest),
+        Just(Keep::Wait),
+        (1..4u32).prop_map(|items| Keep::Last { items }),
+    ];
+    let every = prop_oneof![Just(None), (1..12u32).prop_map(|ticks| Some(TICK / 2 * ticks))];
+    // Not fewer items than topics, or their rates would be forgotten.
+    (keep, 5..12u32, 0..300u64, every).prop_map(|(keep, items, bytes, every)| Policy {
+        keep,
+        items,
+        bytes,
+        every,
+    })
+}
+
+/// What the subscriber of a queue should get: items are numbered.
+#[derive(Default)]
+struct QueueReader {
+    published: u32,
+    got: u64,
+    told: Missed,
+    /// The number of the last item of each topic that was taken.
+    last: BTreeMap<usize, u32>,
+    /// The period of each topic: when it is over, and the item that is held back.
+    periods: BTreeMap<usize, (Instant, Option<u32>)>,
+    /// What has passed the rate and was not taken, in order, as long as nothing was dropped for want of room.
+    passed: Vec<(usize, u32)>,
+    /// When the first item of each topic was published, and how many have been taken.
+    counts: BTreeMap<usize, (Instant, u32)>,
+    newest_bytes: u64,
+}
+
+impl QueueReader {
+    /// An item has passed the rate. Where only the last few of each topic are kept, the oldest one goes.
+    fn pass(&mut self, topic: usize, number: u32, keep: Keep) {
+        self.passed.push((topic, number));
+        let same = self.passed.iter().enumerate().filter(|(_, (other, _))| *other == topic);
+        let (count, oldest) = (same.clone().count(), same.map(|(place, _)| place).next());
+        if let (Keep::Last { items }, Some(oldest)) = (keep, oldest)
+            && count > items as usize
+        {
+            self.passed.remove(oldest);
+        }
+    }
+
+    /// Lets pass what is due, in the order in which it is.
+    fn release(&mut self, policy: &Policy, now: Instant) {
+        let Some(every) = policy.every else { return };
+        while let Some((topic, (due, held))) =
+            self.periods.iter().map(|(topic, period)| (*topic, *period)).min_by_key(|(_, (due, _))| *due)
+            && due <= now
+        {
+            self.periods.remove(&topic);
+            if let Some(held) = held {
+                let next = if now < due + every { due + every } else { now + every };
+                self.periods.insert(topic, (next, None));
+                self.pass(topic, held, policy.keep);
+            }
+        }
+    }
+
+    fn publish(&mut self, topic: usize, policy: &Policy, now: Instant) {
+        let number = self.published;
+        self.published += 1;
+        self.counts.entry(topic).or_insert((now, 0));
+        let Some(every) = policy.every else { return self.pass(topic, number, policy.keep) };
+        self.release(policy, now);
+        match self.periods.get_mut(&topic) {
+            Some((_, held)) => *held = Some(number),
+            None => {
+                self.periods.insert(topic, (now + every, None));
+                self.pass(topic, number, policy.keep);
+            }
+        }
+    }
+
+    fn tell(&mut self, count: u64, reason: GapReason) {
+        assert!(count > 0, "no gap of nothing");
+        *match reason {
+            GapReason::Overflow => &mut self.told.overflow,
+            GapReason::Superseded => &mut self.told.superseded,
+            GapReason::Rate => &mut self.told.rate,
+            GapReason::Patience => &mut self.told.patience,
+            GapReason::Unknown => panic!("a reason that nobody knows"),
+        } += count;
+    }
+
+    fn take(&mut self, frame: &[u8], is_exact: bool) {
+        let (topic, number) =
+            (usize::from(frame[0]), u32::from_le_bytes([frame[1], frame[2], frame[3], frame[4]]));
+        assert!(self.last.insert(topic, number) < Some(number), "each topic in order");
+        self.got += 1;
+        let place = self.passed.iter().position(|passed| *passed == (topic, number));
+        if is_exact {
+            self.passed.remove(place.expect("nothing arrives before its time"));
+        }
+        self.counts.get_mut(&topic).expect("it was published").1 += 1;
+    }
+}
+
+fn run_queue(mut policy: Policy, steps: &[QueueStep]) {
+    let topics: Vec<_> = (0..5).map(|topic| Topic::new(format!("topic/{topic}")).expect("a topic")).collect();
+    let mut queue = Queue::new(&policy);
+    let mut now = Instant::now();
+    let mut reader = QueueReader::default();
+    for step in steps {
+        match *step {
+            QueueStep::Publish { topic, bytes } => {
+                let limit = Duration::from_secs(1_000_000);
+                if policy.keep == Keep::Wait && queue.wait_for(now, limit, 0).is_some() {
+                    continue;
+                }
+                let mut frame = vec![0; 5 + bytes];
+                frame[0] = topic as u8;
+                frame[1..5].copy_from_slice(&reader.published.to_le_bytes());
+                reader.newest_bytes = frame.len() as u64;
+                match policy.every {
+                    Some(_) => queue.push_at(&topics[topic], frame.into(), now),
+                    None => queue.push(&topics[topic], frame.into()),
+                }
+                reader.publish(topic, &policy, now);
+                let most = policy.bytes + reader.newest_bytes;
+                assert!(queue.len() <= policy.items as usize, "items are bounded");
+                assert!(queue.len() == 1 || policy.keep == Keep::Wait || queue.bytes() <= most, "and bytes");
+            }
+            QueueStep::Take { most } => {
+                queue.release(now);
+                reader.release(&policy, now);
+                take(&mut queue, &mut reader, most);
+                if let Some(every) = policy.every {
+                    let mut counts = reader.counts.values();
+                    assert!(counts.all(|(first, count)| *count == 0 || *first + every * (count - 1) <= now));
+                }
+            }
+            QueueStep::Bound { bytes } => {
+                policy.bytes = bytes;
+                queue.set_bytes(bytes);
+            }
+            QueueStep::Pass { ticks } => now += TICK * ticks,
+        }
+        let accounted = reader.got + queue.dropped().total() + queue.len() as u64;
+        assert_eq!(u64::from(reader.published), accounted, "nothing is lost, nothing doubled");
+    }
+    // Whoever waits for what is due gets all of it.
+    while let Some(due) = queue.next_due() {
+        queue.release(due);
+        reader.release(&policy, due);
+    }
+    take(&mut queue, &mut reader, usize::MAX);
+    assert!(queue.is_empty() && !queue.is_ready());
+    assert_eq!((reader.told, queue.bytes()), (queue.dropped(), 0), "all that was dropped is told");
+    assert_eq!(u64::from(reader.published), reader.got + reader.told.total());
+    assert!(policy.every.is_some() || reader.told.rate == 0);
+    assert!(reader.told.patience == 0 && (policy.keep != Keep::Wait || reader.told.overflow == 0));
+    assert!(matches!(policy.keep, Keep::Last { .. }) || reader.told.superseded == 0);
+}
+
+fn take(queue: &mut Queue, reader: &mut QueueReader, most: usize) {
+    let Missed { overflow, patience, superseded, .. } = queue.dropped();
+    // From the first item on that was dropped for want of room the model does not know which one it was.
+    let is_exact = overflow + patience == 0;
+    let expected = (is_exact && superseded == 0).then(|| reader.passed.clone());
+    let mut taken = Vec::new();
+    for _ in 0..most {
+        match queue.pop() {
+            Some(Next::Gap(count, reason)) => reader.tell(count, reason),
+            Some(Next::Item(frame)) => {
+                reader.take(&frame, is_exact);
+                taken.push((usize::from(frame[0]), frame[1]));
+            }
+            None => {
+                assert!(!is_exact || reader.passed.is_empty(), "all that is kept is there");
+                reader.passed.clear();
+                break;
+            }
+        }
+    }
+    if let Some(expected) = expected {
+        let expected = expected.into_iter().map(|(topic, number)| (topic, number as u8));
+        assert!(taken.iter().copied().eq(expected.take(taken.len())), "in the order in which it passed");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_log_delivers_or_tells_everything(
+        keep in 1..12u32,
+        bytes in 0..300u64,
+        waits: bool,
+        steps in prop::collection::vec(log_step(), 1..60),
+    ) {
+        run_log(keep, bytes, waits, &steps);
+    }
+
+    #[test]
+    fn a_queue_delivers_or_tells_everything(
+        policy in policy(),
+        steps in prop::collection::vec(queue_step(), 1..60),
+    ) {
+        run_queue(policy, &steps);
+    }
+}
