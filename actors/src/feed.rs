@@ -4,6 +4,8 @@
 //! other: there items are dropped or replaced as the subscriber chose.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -104,11 +106,15 @@ impl Feed {
     async fn pass_on(self, from: &ServiceName, sink: &Sink) {
         match self.0 {
             Kind::Local(feed) => {
+                let passed_on = Arc::new(AtomicU64::new(0));
+                let progress = Arc::clone(&passed_on);
+                feed.watch(move || progress.load(Ordering::Relaxed));
                 while let Some(frames) = feed.next().await {
                     for mut frames in frames {
                         if sink.send(from, &mut frames).await.is_err() {
                             return;
                         }
+                        passed_on.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }

@@ -249,6 +249,11 @@ impl Outbox {
         self.lock().flow.handed()
     }
 
+    /// Bytes that the other end is known to have.
+    pub fn acknowledged(&self) -> u64 {
+        self.lock().flow.acknowledged()
+    }
+
     /// Whether the other end has not acknowledged all that was sent, besides what keeps the link going.
     pub fn is_owed_word(&self) -> bool {
         self.lock().flow.is_owed_word()

@@ -1,11 +1,13 @@
 //! Publishers without sockets: what each subscriber gets, and who is waited for.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Context;
+use std::time::Duration;
 
 use meshzero_proto::codec::{self, Blob};
 use meshzero_proto::frame::{self, Frames, Kind};
-use meshzero_proto::news::{self, GapReason, Policy};
+use meshzero_proto::news::{self, Policy};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::*;
@@ -159,6 +161,179 @@ fn who_is_slow_misses_the_oldest_unless_the_publisher_waits() {
     assert_eq!(items(&feed), [(frame::BINCODE, vec![3]), (frame::BINCODE, vec![4])]);
     assert_eq!(now(publisher.publish_all("b", &5u32)), Some(Ok(())));
     assert_eq!((items(&feed).len(), items(&newest).len()), (1, 1));
+}
+
+/// What is there for a feed, as items and as gaps.
+fn told(feed: &Feed) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Some(Some(frames)) = now(feed.next()) {
+        told.extend(texts(&frames));
+    }
+    told
+}
+
+fn texts(frames: &[Bytes]) -> Vec<String> {
+    let text = |header: frame::Header, payload: &[u8]| match header.kind {
+        Kind::News => {
+            let (topic, item) = news::read_item(payload).expect("an item");
+            format!("{} {}", String::from_utf8_lossy(topic), item[0])
+        }
+        _ => {
+            let (count, reason) = news::read_gap(payload).expect("a gap");
+            format!("-{count} {reason:?}")
+        }
+    };
+    Frames::new(&frames.concat()).map(|(header, payload)| text(header, payload)).collect()
+}
+
+#[test]
+fn the_last_few_of_each_topic_come_and_the_rest_is_told() {
+    let publisher = publisher(100, 8, 8);
+    let few = subscribe_as::<u32>(&publisher, "", Policy::last(2));
+    let all = subscribe::<u32>(&publisher, "");
+    for (topic, item) in [("a", 1u32), ("a", 2), ("b", 3), ("a", 4), ("a", 5)] {
+        publish(&publisher, topic, &item);
+    }
+    assert_eq!(told(&few), ["-2 Superseded", "a 4", "a 5", "b 3"]);
+    assert_eq!(told(&all), ["a 1", "a 2", "b 3", "a 4", "a 5"]);
+    let totals = publisher.totals();
+    assert_eq!((totals.published, totals.delivered, totals.missed.superseded), (5, 8, 2));
+    assert_eq!((totals.missed.total(), totals.subscribers), (2, 2));
+}
+
+#[tokio::test]
+async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
+    let publisher = publisher(100, 8, 8);
+    let alarms = Arc::clone(&publisher.shared.alarms);
+    let ringing = tokio::spawn(async move { alarms.ring().await });
+    let every = Duration::from_millis(100);
+    let rated = subscribe_as::<u32>(&publisher, "", Policy { every: Some(every), ..Policy::default() });
+    let begun = Instant::now();
+    for item in 0..50u32 {
+        publish(&publisher, "a", &item);
+    }
+    publish(&publisher, "b", &50u32);
+    let first = texts(&rated.next().await.expect("open"));
+    assert_eq!(first, ["a 0", "b 50"]);
+    let second = texts(&rated.next().await.expect("open"));
+    assert_eq!(second, ["-48 Rate", "a 49"]);
+    assert!(begun.elapsed() >= every);
+    assert_eq!(publisher.totals().missed.rate, 48);
+    ringing.abort();
+}
+
+#[test]
+fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
+    let publisher = publisher(100, 8, 8);
+    let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
+    let quick = subscribe::<u32>(&publisher, "");
+    publish(&publisher, "a", &0u32);
+    publish(&publisher, "a", &1u32);
+    assert_eq!(publisher.publish("a", &2u32), Err(PublishFault::Full));
+    assert_eq!(told(&quick), ["a 0", "a 1"], "nobody has received the other one");
+    publish(&publisher, "b", &3u32);
+    assert_eq!(told(&quick), ["b 3"], "what it did not ask for is published");
+    assert_eq!(told(&insists), ["a 0", "a 1"]);
+    publish(&publisher, "a", &4u32);
+    assert_eq!((told(&insists), told(&quick)), (vec!["a 4".to_owned()], vec!["a 4".to_owned()]));
+    let totals = publisher.totals();
+    assert_eq!((totals.published, totals.refused, totals.missed), (4, 1, Missed::default()));
+}
+
+#[tokio::test]
+async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
+    let mut limits = Limits::default();
+    limits.news_patience = Duration::from_millis(50);
+    let publisher = Publisher::new(&limits, &Alarms::new());
+    let alarms = Arc::clone(&publisher.shared.alarms);
+    let ringing = tokio::spawn(async move { alarms.ring().await });
+    let few = |policy| Policy { items: 2, ..policy };
+    let stopped = [
+        subscribe_as::<u32>(&publisher, "", few(Policy::wait())),
+        subscribe_as::<u32>(&publisher, "", few(Policy::default())),
+        subscribe_as::<u32>(
+            &publisher,
+            "",
+            Policy { every: Some(Duration::from_secs(60)), ..few(Policy::wait()) },
+        ),
+    ];
+    let quick = subscribe_as::<u32>(&publisher, "", Policy { items: 1_000, ..Policy::wait() });
+    let begun = Instant::now();
+    let topics = ["a", "b", "c", "d", "e"];
+    for (item, topic) in (0u32..).zip(topics) {
+        publisher.publish_all(topic, &item).await.expect("published");
+    }
+    assert!(begun.elapsed() >= limits.news_patience);
+    assert_eq!(publisher.totals().given_up, 3, "each once, though more is published");
+    publish(&publisher, "f", &5u32);
+    assert_eq!(told(&quick), ["a 0", "b 1", "c 2", "d 3", "e 4", "f 5"]);
+    let [log, oldest, rated] = &stopped;
+    assert_eq!(told(log), ["-4 Patience", "e 4", "f 5"]);
+    assert_eq!(told(oldest), ["-4 Overflow", "e 4", "f 5"]);
+    assert_eq!(told(rated), ["-4 Patience", "e 4", "f 5"]);
+    // Now they have caught up, and are waited for again.
+    publish(&publisher, "a", &6u32);
+    publish(&publisher, "b", &7u32);
+    assert_eq!(publisher.publish("c", &8u32), Err(PublishFault::Full));
+    assert_eq!(now(publisher.publish_all("c", &8u32)), None);
+    let missed = publisher.totals().missed;
+    assert_eq!((missed.patience, missed.overflow), (8, 4));
+    ringing.abort();
+}
+
+#[test]
+fn a_connection_that_moves_is_a_sign_of_life() {
+    let mut limits = Limits::default();
+    limits.news_patience = Duration::from_millis(20);
+    let publisher = Publisher::new(&limits, &Alarms::new());
+    let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
+    let (written, is_moving) = (AtomicU64::new(0), Arc::new(AtomicBool::new(true)));
+    let moves = Arc::clone(&is_moving);
+    feed.watch(move || match moves.load(Ordering::Relaxed) {
+        true => written.fetch_add(1, Ordering::Relaxed),
+        false => 0,
+    });
+    publish(&publisher, "a", &0u32);
+    let begun = Instant::now();
+    while begun.elapsed() < 5 * limits.news_patience {
+        assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Full));
+        std::thread::yield_now();
+    }
+    is_moving.store(false, Ordering::Relaxed);
+    while publisher.publish("a", &1u32) == Err(PublishFault::Full) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is given up");
+        std::thread::yield_now();
+    }
+    assert_eq!(told(&feed), ["-1 Patience", "a 1"]);
+}
+
+#[test]
+fn nobody_is_granted_more_than_the_limits_and_many_share_what_there_is() {
+    let mut limits = Limits::default();
+    (limits.backlog_items, limits.backlog_bytes, limits.news_bytes) = (10, 1_000, 2_000);
+    let publisher = Publisher::new(&limits, &Alarms::new());
+    let greedy = Policy { items: u32::MAX, bytes: u64::MAX, ..Policy::default() };
+    let first = subscribe_as::<Vec<u8>>(&publisher, "", greedy);
+    for item in 0..20u8 {
+        publish(&publisher, "a", &vec![item]);
+    }
+    assert_eq!(told(&first)[0], "-10 Overflow");
+    let fill = |feed: &Feed| {
+        for _ in 0..10 {
+            publish(&publisher, "a", &vec![7u8; 200]);
+        }
+        told(feed)[0].clone()
+    };
+    assert_eq!(fill(&first), "-5 Overflow", "four and the newest fit into 1,000 bytes");
+    let others: Vec<_> = ["", "a"]
+        .into_iter()
+        .flat_map(|prefix| [Policy::last(10), greedy].map(|policy| (prefix, policy)))
+        .map(|(prefix, policy)| subscribe_as::<Vec<u8>>(&publisher, prefix, policy))
+        .collect();
+    assert_eq!(fill(&first), "-7 Overflow", "each of four backlogs has 500 bytes");
+    assert_eq!(told(&others[0])[0], "-7 Overflow", "also one that is no log");
+    drop(others);
+    assert_eq!(fill(&first), "-5 Overflow");
 }
 
 #[tokio::test]

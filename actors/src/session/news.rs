@@ -35,6 +35,8 @@ impl News {
         let subscribe = Subscribe::from_bytes(payload)
             .map_err(|problem| SessionError::Invalid { kind: Kind::Subscribe, problem })?;
         let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
+        let outbox = Arc::clone(&self.outbox);
+        feed.watch(move || outbox.acknowledged());
         tell(&self.outbox, Kind::Subscribed, id, b"");
         Ok(feed)
     }

@@ -66,6 +66,11 @@ impl Outflow {
         self.handed
     }
 
+    /// How many bytes the other end is known to have.
+    pub fn acknowledged(&self) -> u64 {
+        self.sent.acknowledged()
+    }
+
     /// Whether nothing may be written before the other end has acknowledged something.
     pub fn is_held(&self) -> bool {
         self.written >= self.urgent && self.written.saturating_sub(self.sent.acknowledged()) >= self.window
