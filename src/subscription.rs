@@ -153,11 +153,14 @@ fn amiss(
     let from = from.clone();
     match *event {
         Event::Gap(count, GapReason::Superseded) => {
-            skipped.entry(from).or_default().superseded += count;
+            let skipped = skipped.entry(from).or_default();
+            // A publisher may say anything.
+            skipped.superseded = skipped.superseded.saturating_add(count);
             None
         }
         Event::Gap(count, GapReason::Rate) => {
-            skipped.entry(from).or_default().thinned += count;
+            let skipped = skipped.entry(from).or_default();
+            skipped.thinned = skipped.thinned.saturating_add(count);
             None
         }
         Event::Gap(count, reason) => Some(NewsError::Missed { from, count, reason }),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{News, NewsError, Value};
+use meshzero::{GapReason, Limits, News, NewsError, PublishError, Service, Subscription, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -163,6 +163,175 @@ async fn latest_only_ends_with_the_newest_and_counts_what_was_replaced() {
         seen += 1 + news.skipped;
     }
     assert_eq!(seen, ITEMS, "what came and what was replaced is all that was published");
+}
+
+/// An item that fills the sockets soon: its number, and something to carry.
+type Load = (u64, Vec<u64>);
+
+fn load(number: u64) -> Load {
+    (number, vec![u64::MAX; 64])
+}
+
+async fn next(subscription: &mut Subscription<Load>) -> Result<News<Load>, NewsError> {
+    let news = actix::clock::timeout(PATIENCE, subscription.next()).await.expect("something comes");
+    news.expect("goes on")
+}
+
+/// Takes items until all of `items` are accounted for by one of each topic's last, and returns how many came and how many
+/// did not, with the reason.
+async fn take_all(subscription: &mut Subscription<Load>, items: u64) -> (u64, Vec<(u64, GapReason)>) {
+    let (mut came, mut gaps, mut accounted) = (0, Vec::new(), 0);
+    let mut last = std::collections::HashMap::new();
+    while accounted < items {
+        match next(subscription).await {
+            Ok(news) => {
+                let number = news.item.0;
+                assert!(last.insert(news.topic, number) < Some(number), "in order");
+                for (count, reason) in
+                    [(news.skipped, GapReason::Superseded), (news.thinned, GapReason::Rate)]
+                {
+                    if count > 0 {
+                        gaps.push((count, reason));
+                    }
+                    accounted += count;
+                }
+                came += 1;
+                accounted += 1;
+            }
+            Err(NewsError::Missed { count, reason, .. }) => {
+                gaps.push((count, reason));
+                accounted += count;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(accounted, items, "exactly all");
+    (came, gaps)
+}
+
+/// Publishes so many items on two topics, while a quick subscriber takes them all, which must get every one.
+async fn publish_beside_a_quick_one(pair: &Pair, service: &Service<Quiet>, items: u64) {
+    let mut quick = pair.reach(service).await.subscribe::<Load>("").keep(u32::MAX).await.expect("confirmed");
+    for number in 0..items {
+        service.publish(["a", "b"][number as usize % 2], &load(number)).expect("published");
+        if number % 8 == 7 {
+            for expected in number - 7..=number {
+                assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, expected);
+            }
+        }
+    }
+}
+
+#[actix::test]
+async fn the_last_few_of_each_topic_reach_a_slow_subscriber() {
+    const ITEMS: u64 = 40_000;
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("chat", || Quiet).await.expect("advertised");
+    let mut slow = pair.reach(&service).await.subscribe::<Load>("").last(3).await.expect("confirmed");
+    publish_beside_a_quick_one(&pair, &service, ITEMS).await;
+    let mut last = [Vec::new(), Vec::new()];
+    let mut accounted = 0;
+    while accounted < ITEMS {
+        let news = next(&mut slow).await.expect("nothing but what was asked for");
+        accounted += 1 + news.skipped;
+        last[usize::from(news.topic.as_str() == "b")].push(news.item.0);
+    }
+    for (numbers, topic) in last.iter().zip(0..) {
+        assert!(numbers.is_sorted(), "in order");
+        let newest: Vec<_> = (ITEMS - 6..ITEMS).filter(|number| number % 2 == topic).collect();
+        assert!(numbers.ends_with(&newest), "the last three of topic {topic}");
+    }
+    assert_eq!(accounted, ITEMS);
+    assert!(service.publisher().totals().missed.superseded > 0, "a slow one is noticed at the publisher");
+}
+
+#[actix::test]
+async fn at_a_rate_as_many_arrive_as_were_asked_for_and_the_newest_is_among_them() {
+    const ITEMS: u64 = 4_000;
+    const RATE: f64 = 20.0;
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");
+    let robot = pair.reach(&service).await;
+    let mut slow = robot.subscribe::<Load>("").at_most(RATE).await.expect("confirmed");
+    let mut newest = robot.subscribe::<Load>("").at_most(RATE).latest().await.expect("confirmed");
+    let begun = std::time::Instant::now();
+    publish_beside_a_quick_one(&pair, &service, ITEMS).await;
+    let (came, gaps) = take_all(&mut slow, ITEMS).await;
+    let periods = (begun.elapsed().as_secs_f64() * RATE).floor() as u64;
+    assert!(came >= 4, "the first and the newest of both topics");
+    assert!(came <= 2 * (periods + 1), "{came} in {periods} periods of two topics");
+    assert!(gaps.iter().all(|(_, reason)| *reason == GapReason::Rate), "{gaps:?}");
+    let (came, gaps) = take_all(&mut newest, ITEMS).await;
+    assert!(came >= 2 && gaps.iter().any(|(_, reason)| *reason == GapReason::Rate));
+    assert!(service.publisher().totals().missed.rate > ITEMS, "of both");
+    robot.subscribe::<Load>("").at_most(-1.0).await.expect_err("there is no such rate");
+}
+
+#[actix::test]
+async fn a_publisher_waits_for_a_subscriber_that_wants_every_item() {
+    const ITEMS: u64 = 20_000;
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("shop", || Quiet).await.expect("advertised");
+    let shop = pair.reach(&service).await;
+    let mut slow = shop.subscribe::<Load>("").wait().keep(16).await.expect("confirmed");
+    let mut quick = shop.subscribe::<Load>("").await.expect("confirmed");
+    // Who only publishes is refused at some point, and nobody has the item that was refused.
+    let mut published = 0;
+    while service.publish("a", &load(published)).is_ok() {
+        assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, published);
+        published += 1;
+        assert!(published < 10 * ITEMS, "sockets are not that large");
+    }
+    assert!(matches!(service.publish("a", &load(published)), Err(PublishError::Full)));
+    let publisher = service.publisher();
+    let publishing = actix::spawn(async move {
+        for number in published..ITEMS.max(published) + 100 {
+            publisher.publish_all("a", &load(number)).await.expect("published");
+        }
+    });
+    let all = ITEMS.max(published) + 100;
+    let taking = actix::spawn(async move {
+        for number in published..all {
+            assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, number);
+        }
+    });
+    for number in 0..all {
+        assert_eq!(next(&mut slow).await.expect("nothing is missed").item.0, number);
+    }
+    publishing.await.expect("all was published");
+    taking.await.expect("all was taken");
+    let totals = service.publisher().totals();
+    assert_eq!((totals.published, totals.delivered), (all, 2 * all));
+    assert_eq!((totals.missed.total(), totals.given_up, totals.refused), (0, 0, 2));
+}
+
+#[actix::test]
+async fn a_subscriber_that_has_stopped_holds_nobody_up_for_ever() {
+    const ITEMS: u64 = 40_000;
+    let mut limits = Limits::default();
+    limits.news_patience = Duration::from_millis(200);
+    let pair = Pair::join_with(limits).await;
+    let service = pair.here.advertise("shop", || Quiet).await.expect("advertised");
+    let shop = pair.reach(&service).await;
+    let mut stopped = shop.subscribe::<Load>("").wait().keep(16).await.expect("confirmed");
+    let mut quick = shop.subscribe::<Load>("").wait().await.expect("confirmed");
+    let publisher = service.publisher();
+    let publishing = actix::spawn(async move {
+        for number in 0..ITEMS {
+            publisher.publish_all("a", &load(number)).await.expect("published");
+        }
+    });
+    for number in 0..ITEMS {
+        assert_eq!(next(&mut quick).await.expect("nothing is missed").item.0, number);
+    }
+    publishing.await.expect("all was published");
+    let totals = service.publisher().totals();
+    assert_eq!(totals.given_up, 1);
+    let (came, gaps) = take_all(&mut stopped, ITEMS).await;
+    let missed = gaps.iter().map(|(count, _)| count).sum::<u64>();
+    assert!(gaps.iter().all(|(_, reason)| *reason == GapReason::Patience), "{gaps:?}");
+    assert_eq!((came + missed, totals.missed.patience), (ITEMS, missed), "counted at both ends alike");
+    assert!(missed > 0);
 }
 
 #[actix::test]

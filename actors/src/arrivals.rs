@@ -5,8 +5,7 @@
 //! others have waited in front: items are replaced here as well, and not at the publisher alone, where a slow subscriber
 //! is noticed only once the sockets in between are full.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -14,8 +13,10 @@ use meshzero_proto::codec::Encoding;
 use meshzero_proto::frame::{self, Frames, Kind};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::{self, GapReason, Keep, Policy};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task;
+
+use crate::newest::{Newest, Of};
 
 /// Batches that wait for the subscriber before its feeds are held up: so few that what is taken is still in the processor's
 /// cache. The publishers' backlogs begin behind them.
@@ -54,7 +55,6 @@ enum Waiting {
     Frames(Bytes),
     /// The item of this topic whose turn it is, of a subscriber who wants the newest only.
     Newest(Bytes),
-    Gap(u64, GapReason),
     Lost,
 }
 
@@ -72,36 +72,10 @@ pub struct Arrivals {
     newest: Option<Arc<Newest>>,
     /// What is being taken: whose frames, and where the next one begins.
     taking: Option<(ServiceName, Bytes, usize)>,
+    /// The frames of the same publisher that come after it, where it tells what is missing before them.
+    after: Option<Bytes>,
     /// The topic of the item taken last, which is often that of the next one.
     topic: Option<Topic>,
-}
-
-/// The items that wait of a subscriber who wants the newest only.
-#[derive(Debug)]
-struct Newest {
-    /// How many of each topic.
-    each: usize,
-    /// Bytes that may wait before the feeds are held up.
-    most_bytes: u64,
-    lines: Mutex<Lines>,
-    taken: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    of: HashMap<Of, Line>,
-    bytes: u64,
-}
-
-/// A publisher and a topic, as bytes that nobody has looked at yet.
-type Of = (ServiceName, Bytes);
-
-/// The items of one topic, as whole frames.
-#[derive(Debug, Default)]
-struct Line {
-    items: VecDeque<Bytes>,
-    /// Items before the first that newer ones have replaced.
-    superseded: u64,
 }
 
 /// Both ends for a subscription of this policy.
@@ -110,14 +84,13 @@ pub fn pair(policy: Policy) -> (Sink, Arrivals) {
         Keep::DropOldest | Keep::Wait => (AHEAD, None),
         Keep::Last { items } => {
             let each = (items as usize).clamp(1, MOST_NEWEST);
-            let (lines, taken) = Default::default();
-            let newest = Newest { each, most_bytes: policy.bytes, lines, taken };
+            let newest = Newest::new(each, policy.bytes);
             ((AHEAD_NEWEST * each).min(MOST_NEWEST), Some(Arc::new(newest)))
         }
     };
     let (sender, receiver) = mpsc::channel(ahead);
     let sink = Sink { waiting: sender, newest: newest.clone() };
-    (sink, Arrivals { waiting: receiver, newest, taking: None, topic: None })
+    (sink, Arrivals { waiting: receiver, newest, taking: None, after: None, topic: None })
 }
 
 impl Sink {
@@ -147,7 +120,7 @@ impl Sink {
                     let of = (from.clone(), frames.slice_ref(topic));
                     self.send_newest(newest, of, frame).await?;
                 }
-                (Kind::Gap, _, Some((count, reason))) => self.wait(from, Waiting::Gap(count, reason)).await?,
+                (Kind::Gap, _, Some((count, reason))) => newest.miss(from, count, reason),
                 (kind, ..) if kind.is_upkeep() => {}
                 _ => broken(from),
             }
@@ -167,6 +140,10 @@ impl Sink {
     /// # Errors
     /// [`Closed`] when the subscription has ended.
     pub async fn lost(&self, from: &ServiceName) -> Result<(), Closed> {
+        let gaps = self.newest.as_ref().map(|newest| newest.end(from)).unwrap_or_default();
+        if !gaps.is_empty() {
+            self.wait(from, Waiting::Frames(gaps)).await?;
+        }
         self.wait(from, Waiting::Lost).await
     }
 
@@ -197,58 +174,6 @@ impl Sink {
     /// Whether the subscription has ended.
     pub fn is_closed(&self) -> bool {
         self.waiting.is_closed()
-    }
-}
-
-impl Newest {
-    /// Puts an item behind the others of its topic in place of the oldest, if there are as many as are wanted.
-    fn replace(&self, of: &Of, frame: &Bytes) -> bool {
-        let mut lines = lock(&self.lines);
-        let Some(line) = lines.of.get_mut(of).filter(|line| line.items.len() >= self.each) else {
-            return false;
-        };
-        let oldest = line.items.pop_front().map_or(0, |oldest| oldest.len() as u64);
-        line.superseded += 1;
-        line.items.push_back(frame.clone());
-        lines.bytes = lines.bytes + frame.len() as u64 - oldest;
-        true
-    }
-
-    /// Adds an item to its topic, if fewer than are wanted wait.
-    fn add(&self, of: &Of, frame: &Bytes) -> bool {
-        let mut lines = lock(&self.lines);
-        let line = lines.of.entry(of.clone()).or_default();
-        let is_wanted = line.items.len() < self.each;
-        if is_wanted {
-            line.items.push_back(frame.clone());
-            lines.bytes += frame.len() as u64;
-        }
-        is_wanted
-    }
-
-    /// Takes the first item of a topic, with how many are missing before it.
-    fn take(&self, of: &Of) -> Option<(Bytes, u64)> {
-        let mut lines = lock(&self.lines);
-        let line = lines.of.get_mut(of)?;
-        let taken = (line.items.pop_front()?, std::mem::take(&mut line.superseded));
-        if line.items.is_empty() {
-            lines.of.remove(of);
-        }
-        lines.bytes -= taken.0.len() as u64;
-        drop(lines);
-        self.taken.notify_waiters();
-        Some(taken)
-    }
-
-    /// Waits until not too many bytes wait.
-    async fn room(&self) {
-        loop {
-            let taken = self.taken.notified();
-            if lock(&self.lines).bytes <= self.most_bytes {
-                return;
-            }
-            taken.await;
-        }
     }
 }
 
@@ -290,6 +215,12 @@ impl Arrivals {
                     _ => {}
                 }
             }
+            if let Some((_, frames, at)) = &mut self.taking
+                && let Some(after) = self.after.take()
+            {
+                (*frames, *at) = (after, 0);
+                continue;
+            }
             self.taking = None;
             let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else {
                 return Poll::Ready(None);
@@ -298,16 +229,10 @@ impl Arrivals {
                 Waiting::Frames(frames) => self.taking = Some((from, frames, 0)),
                 Waiting::Newest(topic) => {
                     let of = (from, topic);
-                    let taken = self.newest.as_ref().and_then(|newest| newest.take(&of));
-                    let Some((frame, superseded)) = taken else { continue };
-                    let (from, ..) = self.taking.insert((of.0, frame, 0));
-                    if superseded > 0 {
-                        break (&*from, Event::Gap(superseded, GapReason::Superseded));
+                    if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
+                        self.taking = Some((of.0, gaps, 0));
+                        self.after = Some(frame);
                     }
-                }
-                Waiting::Gap(count, reason) => {
-                    alone = from;
-                    break (&alone, Event::Gap(count, reason));
                 }
                 Waiting::Lost => {
                     alone = from;
@@ -341,11 +266,6 @@ fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
 #[cold]
 fn broken(from: &ServiceName) {
     tracing::warn!(%from, "dropped news that make no sense");
-}
-
-/// What a panic has left is whole: every change is one operation.
-fn lock<T>(lines: &Mutex<T>) -> MutexGuard<'_, T> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -391,11 +311,12 @@ mod tests {
         let mut both = [item("x", 3), news::gap(7, GapReason::Overflow).into()].concat().into();
         sink.send(&b, &mut both).await.expect("open");
         sink.lost(&a).await.expect("open");
-        assert_eq!(take(&mut arrivals).await, "b -1");
-        assert_eq!(take(&mut arrivals).await, "b x 3");
-        assert_eq!(take(&mut arrivals).await, "a y 2");
-        assert_eq!(take(&mut arrivals).await, "b -7");
-        assert_eq!(take(&mut arrivals).await, "a lost");
+        let mut both = [item("x", 4), news::gap(1, GapReason::Rate).into()].concat().into();
+        sink.send(&b, &mut both).await.expect("open");
+        sink.lost(&b).await.expect("open");
+        for expected in ["b -2", "b -7", "b x 4", "a y 2", "a lost", "b -1", "b lost"] {
+            assert_eq!(take(&mut arrivals).await, expected, "each gap before the item that it came before");
+        }
         drop(sink);
         assert_eq!(take(&mut arrivals).await, "end");
     }

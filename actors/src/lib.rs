@@ -39,6 +39,7 @@ pub mod link;
 mod links;
 pub mod mdns;
 mod message;
+mod newest;
 pub mod node;
 pub mod offer;
 pub mod outbox;

@@ -1,0 +1,138 @@
+//! The items that wait at a subscriber who wants the newest of each topic only, replaced until the moment of taking.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use meshzero_proto::name::ServiceName;
+use meshzero_proto::news::{self, GapReason};
+use tokio::sync::Notify;
+
+/// A publisher and a topic, as bytes that nobody has looked at yet.
+pub(crate) type Of = (ServiceName, Bytes);
+
+/// The items, by publisher and topic. There are not many more of them than places where they wait for their turn.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    /// How many of each topic.
+    each: usize,
+    /// Bytes that may wait before the feeds are held up.
+    most_bytes: u64,
+    lines: Mutex<Lines>,
+    taken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    of: HashMap<Of, VecDeque<Item>>,
+    /// What is missing before the next item of a publisher.
+    gaps: HashMap<ServiceName, Gaps>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    frame: Bytes,
+    /// What is missing before it.
+    gaps: Gaps,
+}
+
+/// Counts of missing items, one for each reason.
+#[derive(Debug, Default)]
+struct Gaps(Vec<(u64, GapReason)>);
+
+impl Gaps {
+    fn add(&mut self, count: u64, reason: GapReason) {
+        match self.0.iter_mut().find(|(_, other)| *other == reason) {
+            // A publisher may say anything.
+            Some((sum, _)) => *sum = sum.saturating_add(count),
+            None => self.0.push((count, reason)),
+        }
+    }
+
+    fn add_all(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(count, reason)| self.add(count, reason));
+    }
+
+    /// As whole frames.
+    fn to_frames(&self) -> Bytes {
+        self.0.iter().flat_map(|(count, reason)| news::gap(*count, *reason)).collect()
+    }
+}
+
+impl Newest {
+    pub(crate) fn new(each: usize, most_bytes: u64) -> Self {
+        Self { each, most_bytes, lines: Mutex::default(), taken: Notify::new() }
+    }
+
+    /// So many items are missing before the next one of a publisher.
+    pub(crate) fn miss(&self, from: &ServiceName, count: u64, reason: GapReason) {
+        self.lock().gaps.entry(from.clone()).or_default().add(count, reason);
+    }
+
+    /// What is missing since the last item of a publisher, of which none follows; as whole frames.
+    pub(crate) fn end(&self, from: &ServiceName) -> Bytes {
+        self.lock().gaps.remove(from).map(|gaps| gaps.to_frames()).unwrap_or_default()
+    }
+
+    /// Puts an item behind the others of its topic in place of the oldest, if there are as many as are wanted.
+    pub(crate) fn replace(&self, of: &Of, frame: &Bytes) -> bool {
+        let mut lines = self.lock();
+        let Lines { of: all, gaps, bytes } = &mut *lines;
+        let Some(line) = all.get_mut(of).filter(|line| line.len() >= self.each) else { return false };
+        line.push_back(Item { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+        *bytes += frame.len() as u64;
+        if let Some(oldest) = line.pop_front()
+            && let Some(first) = line.front_mut()
+        {
+            *bytes -= oldest.frame.len() as u64;
+            let later = std::mem::replace(&mut first.gaps, oldest.gaps);
+            first.gaps.add(1, GapReason::Superseded);
+            first.gaps.add_all(later);
+        }
+        true
+    }
+
+    /// Adds an item to its topic, if fewer than are wanted wait.
+    pub(crate) fn add(&self, of: &Of, frame: &Bytes) -> bool {
+        let mut lines = self.lock();
+        let Lines { of: all, gaps, bytes } = &mut *lines;
+        let line = all.entry(of.clone()).or_default();
+        let is_wanted = line.len() < self.each;
+        if is_wanted {
+            line.push_back(Item { frame: frame.clone(), gaps: gaps.remove(&of.0).unwrap_or_default() });
+            *bytes += frame.len() as u64;
+        }
+        is_wanted
+    }
+
+    /// Takes the first item of a topic, and what is missing before it as whole frames, which may be empty.
+    pub(crate) fn take(&self, of: &Of) -> Option<(Bytes, Bytes)> {
+        let mut lines = self.lock();
+        let line = lines.of.get_mut(of)?;
+        let Item { frame, gaps } = line.pop_front()?;
+        if line.is_empty() {
+            lines.of.remove(of);
+        }
+        lines.bytes -= frame.len() as u64;
+        drop(lines);
+        self.taken.notify_waiters();
+        Some((frame, gaps.to_frames()))
+    }
+
+    /// Waits until not too many bytes wait.
+    pub(crate) async fn room(&self) {
+        loop {
+            let taken = self.taken.notified();
+            if self.lock().bytes <= self.most_bytes {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    /// What a panic has left is whole: every change is one operation.
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
