@@ -18,6 +18,10 @@ use crate::encoded::{Encoded, write_item};
 use crate::readers::{Readers, Reading, Slow};
 use crate::topics::{Known, Topics};
 
+/// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
+/// subscribers, or with one who has stopped, nobody else would ever have it.
+const TURN: u64 = 256;
+
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Publisher {
@@ -38,6 +42,8 @@ struct State {
     refused: u64,
     /// When publishers that wait for room are to look again, though nobody has made any.
     look: Until,
+    /// How many items may have been published when those who publish in a loop let others have their turn.
+    turn: u64,
     closed: bool,
 }
 
@@ -107,6 +113,7 @@ impl Publisher {
             published: 0,
             refused: 0,
             look: None,
+            turn: TURN,
             closed: false,
         });
         Self { shared: Arc::new(Shared { state, limits: limits.clone(), alarms: Arc::clone(alarms) }) }
@@ -158,6 +165,10 @@ impl Publisher {
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
         let mut state = self.shared.lock();
+        if state.published >= state.turn {
+            state.yield_turn(task);
+            return Poll::Pending;
+        }
         let published = state.publish(&self.shared, topic, item, Slow::Any, &mut woken);
         if let Ok(Published::Later(until)) = published {
             state.wait(&self.shared, task.waker(), until);
@@ -318,10 +329,17 @@ impl Drop for Feed {
 }
 
 impl State {
+    #[cold]
+    fn yield_turn(&mut self, task: &mut Context<'_>) {
+        self.turn = self.published + TURN;
+        task.waker().wake_by_ref();
+    }
+
     /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for.
     #[cold]
     fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Instant) {
         self.readers.wake_when_there_is_room(publisher);
+        self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(Look(Arc::downgrade(shared))));

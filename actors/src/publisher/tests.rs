@@ -241,6 +241,21 @@ fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
 }
 
 #[tokio::test]
+async fn who_publishes_for_ever_lets_others_have_their_turn() {
+    let publisher = publisher(100, 8, 8);
+    let publishing = tokio::spawn({
+        let publisher = publisher.clone();
+        async move { while publisher.publish_all("a", &1u32).await.is_ok() {} }
+    });
+    // On one thread, so this is reached only if the loop pauses.
+    while publisher.totals().published < 10 * TURN {
+        tokio::task::yield_now().await;
+    }
+    publisher.close();
+    publishing.await.expect("it has ended");
+}
+
+#[tokio::test]
 async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);

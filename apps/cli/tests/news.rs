@@ -73,6 +73,41 @@ fn other_topics_are_not_heard() {
 }
 
 #[test]
+fn a_listener_says_which_items_matter_and_hears_what_is_left_out() {
+    let room = Room::new();
+    let mut publish = room.start(&[
+        "publish",
+        "clock",
+        "tick",
+        "7",
+        "--rate",
+        "500",
+        "--count",
+        "400",
+        "--subscribers",
+        "4",
+    ]);
+    publish.expect_line("clock is at ", SOON);
+    let mut lossless = room.start(&["listen", "clock", "--lossless", "--keep", "2", "--count", "400"]);
+    let mut rated = room.start(&["listen", "clock", "--rate", "10", "--count", "3", "--json"]);
+    let mut few = room.start(&["listen", "clock", "--rate", "10", "--latest", "--count", "3"]);
+    let mut last = room.start(&["listen", "clock", "--last", "10", "--count", "1"]);
+    for _ in 0..400 {
+        assert_eq!(lossless.next_line(SOON), "tick  7");
+    }
+    assert_eq!(last.next_line(SOON), "tick  7");
+    assert!(json(&rated.next_line(SOON)).get("thinned").is_none(), "the first comes at once");
+    for _ in 0..2 {
+        json(&rated.next_line(SOON))["thinned"].as_u64().expect("most are left out");
+    }
+    few.expect_error_line("left out: they came faster than was asked for", SOON);
+    assert!([&mut lossless, &mut rated, &mut few, &mut last].into_iter().all(|run| run.wait(SOON).success()));
+    assert!(publish.wait(SOON).success());
+    room.run(&["listen", "clock", "--lossless", "--latest"]).failed(2, &["--latest"]);
+    room.run(&["listen", "clock", "--rate", "0"]).failed(2, &["--rate"]);
+}
+
+#[test]
 fn nobody_to_listen_to_is_an_exit_code() {
     let room = Room::new();
     room.run(&["listen", "weather", "--wait", "300ms"]).failed(1, &["weather"]);

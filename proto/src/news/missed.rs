@@ -21,6 +21,17 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// As a word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::Superseded => "superseded",
+            Self::Rate => "rate",
+            Self::Patience => "patience",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// As it travels.
     pub fn to_byte(self) -> u8 {
         match self {

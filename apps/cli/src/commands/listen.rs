@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use meshzero::{News, NewsError, Topic, Value};
+use meshzero::{GapReason, News, NewsError, ServiceRef, Subscribe, Topic, Value};
 use serde::Serialize;
 
 use super::advertise::as_json;
@@ -16,14 +16,17 @@ use crate::target::Target;
 
 /// Prints the news of a service
 ///
-/// It goes on with whoever advertises the name, until Ctrl-C or so many items. Items that were missed are counted on
-/// standard error, or as objects of their own with --json.
+/// It goes on with whoever advertises the name, until Ctrl-C or so many items. Items that did not come are counted on
+/// standard error with the reason, or as objects of their own and in the fields `skipped` and `thinned` with --json.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mz listen weather
   mz listen weather temperature --count 1
-  mz listen robot/arm pose --latest --json")]
+  mz listen robot/arm pose --latest --json
+  mz listen robot/arm pose --rate 5
+  mz listen chat room/ --last 10
+  mz listen shop order --lossless")]
 pub(crate) struct Listen {
     /// The service's name, or its ip:port
     name: Target,
@@ -34,8 +37,21 @@ pub(crate) struct Listen {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Only the newest item of each topic matters; older ones may be left out
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["last", "lossless"])]
     latest: bool,
+    /// Only the newest N items of each topic matter; older ones may be left out
+    #[arg(long, value_name = "N", conflicts_with = "lossless", value_parser = clap::value_parser!(u32).range(1..))]
+    last: Option<u32>,
+    /// Every item matters: the publisher waits while too many of them are kept
+    #[arg(long)]
+    lossless: bool,
+    /// No more than so many items of each topic a second, the newest of each period
+    #[arg(long, value_name = "N", value_parser = parse::rate)]
+    rate: Option<Duration>,
+    /// How many items the publisher keeps while this listener is busy [default: 1024, with --latest and --last as many
+    /// as the publisher allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
     /// How long to wait for the service to appear
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
@@ -44,11 +60,7 @@ pub(crate) struct Listen {
 impl Listen {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
-        let mut subscribe = service.subscribe::<Value>(&self.prefix);
-        if self.latest {
-            subscribe = subscribe.latest();
-        }
-        let mut news = subscribe.await?;
+        let mut news = self.subscribe(&service).await?;
         if self.count.is_none() {
             session.begin_endless();
         }
@@ -58,6 +70,9 @@ impl Listen {
         {
             match item {
                 Ok(item) => {
+                    if let (Format::People, Some(left_out)) = (session.out.format(), left_out(&item)) {
+                        remark(&left_out);
+                    }
                     session.out.show(&Heard::new(item)).await?;
                     heard += 1;
                 }
@@ -69,6 +84,30 @@ impl Listen {
         }
         Ok(())
     }
+
+    fn subscribe(&self, service: &ServiceRef) -> Subscribe<Value> {
+        let mut subscribe = service.subscribe::<Value>(&self.prefix);
+        if self.lossless {
+            subscribe = subscribe.wait();
+        } else if let Some(items) = self.last.or(self.latest.then_some(1)) {
+            subscribe = subscribe.last(items);
+        }
+        if let Some(every) = self.rate {
+            subscribe = subscribe.at_most(1.0 / every.as_secs_f64());
+        }
+        if let Some(items) = self.keep {
+            subscribe = subscribe.keep(items);
+        }
+        subscribe
+    }
+}
+
+/// How many items were left out before one, as was asked for.
+fn left_out(news: &News<Value>) -> Option<String> {
+    let counts = [(news.skipped, GapReason::Superseded), (news.thinned, GapReason::Rate)];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, reason)| format!("{count} left out: {reason}")).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 /// One item.
@@ -109,17 +148,20 @@ struct Trouble {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     problem: String,
 }
 
 impl Trouble {
     fn new(error: &NewsError) -> Self {
-        let (event, count) = match error {
-            NewsError::Missed { count, .. } => ("missed", Some(*count)),
+        let (event, missed) = match error {
+            NewsError::Missed { count, reason, .. } => ("missed", Some((*count, reason.as_str()))),
             NewsError::Undecodable { .. } => ("undecodable", None),
             NewsError::Lost { .. } => ("lost", None),
             _ => ("trouble", None),
         };
-        Self { event, count, problem: error.to_string() }
+        let (count, reason) = missed.unzip();
+        Self { event, count, reason, problem: error.to_string() }
     }
 }

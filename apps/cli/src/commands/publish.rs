@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::{Actor, Context};
 use clap::Args;
-use meshzero::{Publisher, ServiceName, Topic, Value};
+use meshzero::{PublishError, Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
@@ -123,10 +123,18 @@ impl Publish {
         let mut published = 0;
         while self.count.is_none_or(|count| published < count) {
             ticks.tick().await;
-            publisher.publish(&self.topic, item)?;
+            self.publish(publisher, item).await?;
             published += 1;
         }
         Ok(published)
+    }
+
+    /// Publishes an item. Nobody is waited for but a listener that insists on every item.
+    async fn publish(&self, publisher: &Publisher, item: &Value) -> Result<(), PublishError> {
+        match publisher.publish(&self.topic, item) {
+            Err(PublishError::Full) => publisher.publish_all(&self.topic, item).await,
+            published => published,
+        }
     }
 
     async fn lines(&self, publisher: &Publisher) -> Result<u64, Failure> {
@@ -139,7 +147,7 @@ impl Publish {
             if let Some(ticks) = &mut ticks {
                 ticks.tick().await;
             }
-            publisher.publish(&self.topic, &self.value(&line?))?;
+            self.publish(publisher, &self.value(&line?)).await?;
             published += 1;
         }
         Ok(published)
