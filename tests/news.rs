@@ -335,6 +335,32 @@ async fn a_subscriber_that_has_stopped_holds_nobody_up_for_ever() {
 }
 
 #[actix::test]
+async fn a_subscriber_that_takes_its_time_is_not_one_that_has_stopped() {
+    let mut limits = Limits::default();
+    limits.news_patience = Duration::from_secs(2);
+    let pair = Pair::join_with(limits.clone()).await;
+    let service = pair.here.advertise("shop", || Quiet).await.expect("advertised");
+    let mut slow = pair.reach(&service).await.subscribe::<Load>("").wait().await.expect("confirmed");
+    let publisher = service.publisher();
+    let publishing = actix::spawn(async move {
+        for number in 0.. {
+            publisher.publish_all("a", &load(number)).await.expect("published");
+        }
+    });
+    // So few that the connection takes nothing for them all that time.
+    let begun = std::time::Instant::now();
+    for number in 0.. {
+        assert_eq!(next(&mut slow).await.expect("nothing is missed").item.0, number);
+        if begun.elapsed() > 2 * limits.news_patience {
+            break;
+        }
+        actix::clock::sleep(Duration::from_millis(4)).await;
+    }
+    assert_eq!(service.publisher().totals().given_up, 0);
+    publishing.abort();
+}
+
+#[actix::test]
 async fn a_subscription_follows_its_publisher_through_a_restart() {
     let pair = Pair::join().await;
     let service = pair.here.advertise("robot", || Quiet).await.expect("advertised");

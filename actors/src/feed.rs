@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use meshzero_proto::directory::Instance;
@@ -31,6 +31,11 @@ use crate::traffic::Carrying;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a publisher that may be waiting for this subscriber hears that it goes on. Otherwise it would hear of it by what
+/// the connection takes, which for small items is so much at a time that a slow subscriber would be taken for one that has
+/// stopped.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(200);
 
 /// Why a subscription does not stand.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +69,8 @@ struct Remote {
     incoming: Incoming,
     outbox: Outbox,
     redial: Redial,
+    /// Whether the publisher may be waiting for this subscriber.
+    is_waited_for: bool,
 }
 
 impl Feed {
@@ -152,7 +159,8 @@ impl Remote {
             };
             match next {
                 Some(frame) if frame.header.kind == frame::Kind::Subscribed => {
-                    return Ok(Self { incoming, outbox, redial });
+                    let is_waited_for = subscribe.policy.is_waited_for();
+                    return Ok(Self { incoming, outbox, redial, is_waited_for });
                 }
                 Some(_) => {}
                 None => return Err(FeedError::Ended(None)),
@@ -161,10 +169,17 @@ impl Remote {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &Sink) {
-        let Self { incoming, outbox, mut redial } = self;
+        let Self { incoming, outbox, mut redial, is_waited_for } = self;
         let outbox = Parting(outbox);
-        let mut passing =
-            Passing { incoming, outbox: &outbox.0, from, sink, arrived: Bytes::new(), is_over: false };
+        let mut passing = Passing {
+            incoming,
+            outbox: &outbox.0,
+            from,
+            sink,
+            arrived: Bytes::new(),
+            is_over: false,
+            told: is_waited_for.then(Instant::now),
+        };
         match carry(&mut passing, &outbox.0, &mut redial).await {
             Carried::Over => {}
             Carried::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
@@ -191,6 +206,8 @@ struct Passing<'a> {
     /// What has arrived and was not passed on yet.
     arrived: Bytes,
     is_over: bool,
+    /// When the publisher was last told how much has been passed on, if it may be waiting.
+    told: Option<Instant>,
 }
 
 /// What a publisher may do wrong.
@@ -200,6 +217,18 @@ enum Wrong {
     Incoming(#[from] IncomingError),
     #[error(transparent)]
     NotThere(#[from] NotThere),
+}
+
+impl Passing<'_> {
+    /// Tells the publisher now and then how much has been passed on.
+    fn tell(&mut self) {
+        if let Some(told) = &mut self.told
+            && told.elapsed() >= SIGN_OF_LIFE
+        {
+            *told = Instant::now();
+            self.outbox.tell_received(self.incoming.received().tell_now());
+        }
+    }
 }
 
 impl Conversation for Passing<'_> {
@@ -214,6 +243,7 @@ impl Conversation for Passing<'_> {
             if self.sink.send(self.from, &mut self.arrived).await.is_err() || self.is_over {
                 return Ok(());
             }
+            self.tell();
             let (frames, contents) = self.incoming.batch(self.outbox).await?;
             if contents.upkeep > 0 {
                 for (header, _) in Frames::new(&frames) {

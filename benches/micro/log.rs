@@ -9,8 +9,9 @@ use meshzero_proto::news::{Cursor, Log};
 const ITEMS: u64 = 256;
 /// A pose with a header and a short topic.
 const FRAME: [u8; 86] = [7; 86];
-/// Items that are kept for a subscriber.
+/// Items and bytes that are kept for a subscriber.
 const KEEP: u32 = 1_024;
+const KEEP_BYTES: u64 = 4 << 20;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -22,10 +23,10 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             BenchmarkId::from_parameter(subscribers),
             &subscribers,
             |bencher, subscribers| {
-                let mut log = Log::default();
-                let mut cursors: Vec<Cursor> = (0..*subscribers).map(|_| log.join(KEEP)).collect();
+                let mut log = Log::new(KEEP, KEEP_BYTES);
+                let mut cursors: Vec<Cursor> = (0..*subscribers).map(|_| log.join()).collect();
                 bencher.iter(|| {
-                    (0..ITEMS).for_each(|_| log.append(black_box(&FRAME), KEEP));
+                    (0..ITEMS).for_each(|_| log.append(black_box(&FRAME)));
                     for cursor in &mut cursors {
                         black_box(log.read(cursor, READ_BYTES));
                     }
