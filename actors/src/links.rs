@@ -164,3 +164,42 @@ impl Drop for Connections {
         self.service.links.lock().remove(&self.link);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(node: NodeId, waits_since: Option<Instant>) -> (Kept, mpsc::Receiver<Arrival>) {
+        let (arrivals, arrived) = mpsc::channel(1);
+        (Kept { node, arrivals, waits_since }, arrived)
+    }
+
+    fn link(byte: u8) -> LinkId {
+        LinkId::from_random([byte; 16])
+    }
+
+    #[test]
+    fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
+        let (links, node, now) = (Links::default(), NodeId::from_random([1; 16]), Instant::now());
+        for (byte, waits_since) in [(1, None), (2, Some(now)), (3, Some(now - time::Duration::from_secs(1)))] {
+            links.lock().insert(link(byte), kept(node, waits_since).0);
+        }
+        assert!(links.give_up_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
+        assert!(links.give_up_one() && !links.knows(node, link(2)));
+        assert!(!links.give_up_one() && links.knows(node, link(1)));
+    }
+
+    #[tokio::test]
+    async fn only_the_node_that_began_a_link_comes_back_to_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
+        let (entry, mut arrived) = kept(node, None);
+        links.lock().insert(link(1), entry);
+        let resume = Resume { link: link(1), received: 7 };
+        let stream = links.go_on(other, resume, stream).expect_err("it is not its link");
+        let stream = links.go_on(node, Resume { link: link(2), ..resume }, stream).expect_err("there is none");
+        links.go_on(node, resume, stream).expect("it is its link");
+        assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
+    }
+}
