@@ -62,6 +62,7 @@ mod session;
 mod shelf;
 pub mod socket;
 pub mod subscriber;
+mod sync;
 pub mod tell;
 mod topics;
 

@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
         let (links, node, now) = (Links::default(), NodeId::from_random([1; 16]), Instant::now());
-        for (byte, waits_since) in [(1, None), (2, Some(now)), (3, Some(now - time::Duration::from_secs(1)))] {
+        for (byte, waits_since) in [(1, None), (2, Some(now)), (3, Some(now - time::Duration::from_secs(1)))]
+        {
             links.lock().insert(link(byte), kept(node, waits_since).0);
         }
         assert!(links.give_up_one() && !links.knows(node, link(3)) && links.knows(node, link(2)));
@@ -198,7 +199,8 @@ mod tests {
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7 };
         let stream = links.go_on(other, resume, stream).expect_err("it is not its link");
-        let stream = links.go_on(node, Resume { link: link(2), ..resume }, stream).expect_err("there is none");
+        let stream =
+            links.go_on(node, Resume { link: link(2), ..resume }, stream).expect_err("there is none");
         links.go_on(node, resume, stream).expect("it is its link");
         assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
     }

@@ -3,10 +3,10 @@
 //! A counter of its own and not tokio's semaphore, which takes a lock for every place that is given back: calls within one
 //! process feel it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use tokio::sync::Notify;
+
+use crate::sync::Arc;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How much there is, in places, and how many of them are free.
 #[derive(Debug)]

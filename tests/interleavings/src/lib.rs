@@ -1,0 +1,16 @@
+//! What several threads share, under interleavings that are chosen and not left to chance.
+//!
+//! The files are those of the library, compiled once more with shuttle's atomics in the place of the standard library's: at
+//! each access the test decides which thread goes on. What can wait for ever is found as a deadlock. The checks are a library,
+//! and not tests themselves, because the library's own unit tests would be compiled with them.
+
+/// What takes the place of `meshzero_actors::sync`.
+mod sync {
+    pub(crate) use shuttle::sync::{Arc, atomic};
+}
+
+#[path = "../../../actors/src/quota.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
+mod quota;
+
+pub mod quotas;

@@ -1,0 +1,68 @@
+//! A quota: no more is taken than there is, and nobody waits for what is free.
+
+use shuttle::sync::Arc;
+use shuttle::sync::atomic::{AtomicUsize, Ordering};
+use shuttle::{future, thread};
+
+use crate::quota::Quota;
+
+/// Interleavings of each test.
+const HISTORIES: usize = 2_000;
+
+/// No more is taken than there is, and nobody waits for what is free.
+pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
+    shuttle::check_random(
+        || {
+            let (quota, inside) = (Quota::new(2), Arc::new(AtomicUsize::new(0)));
+            let threads = (1..=3).map(|wanted| {
+                let (quota, inside) = (Arc::clone(&quota), Arc::clone(&inside));
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        let taken = match quota.try_take() {
+                            Some(taken) => taken,
+                            None => future::block_on(quota.take(wanted)).expect("it is not closed"),
+                        };
+                        let count = taken.count();
+                        assert!(inside.fetch_add(count, Ordering::SeqCst) + count <= 2);
+                        inside.fetch_sub(count, Ordering::SeqCst);
+                    }
+                })
+            });
+            let threads: Vec<_> = threads.collect();
+            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            assert_eq!(quota.taken(), 0);
+        },
+        HISTORIES,
+    );
+}
+
+/// Who waits until all is free, or for more, hears of it, and of the end.
+pub fn who_waits_until_all_is_free_or_for_more_hears_of_it_and_of_the_end() {
+    shuttle::check_random(
+        || {
+            let quota = Quota::new(1);
+            let taken = quota.try_take().expect("it is free");
+            let all = {
+                let quota = Arc::clone(&quota);
+                thread::spawn(move || future::block_on(quota.all_free()))
+            };
+            let more = {
+                let quota = Arc::clone(&quota);
+                thread::spawn(move || future::block_on(quota.take(1)).is_some())
+            };
+            let giving = thread::spawn(move || drop(taken));
+            all.join().expect("no panic");
+            giving.join().expect("no panic");
+            assert!(more.join().expect("no panic"));
+            let last = quota.try_take().expect("all is free");
+            let waiting = {
+                let quota = Arc::clone(&quota);
+                thread::spawn(move || future::block_on(quota.take(1)).is_none())
+            };
+            quota.close();
+            assert!(waiting.join().expect("no panic"));
+            drop(last);
+        },
+        HISTORIES,
+    );
+}
