@@ -26,12 +26,7 @@ pub struct Answers {
 impl Answers {
     /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
     /// answered is counted by `counters`.
-    pub fn new(
-        outbox: Arc<Outbox>,
-        limit: usize,
-        max_bytes: usize,
-        counters: Arc<RequestCounters>,
-    ) -> Self {
+    pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize, counters: Arc<RequestCounters>) -> Self {
         Self { owed: Owed::new(limit), expiry: Expiry::default(), counters, max_bytes, outbox }
     }
 

@@ -74,9 +74,8 @@ impl Owed {
             place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         // Most are forgotten when they have been answered. One that begins in between is found by the third look.
-        self.place(id).is_some_and(|place| {
-            forget(place, id | BEGUN) || forget(place, id) || forget(place, id | BEGUN)
-        })
+        self.place(id)
+            .is_some_and(|place| forget(place, id | BEGUN) || forget(place, id) || forget(place, id | BEGUN))
     }
 
     /// Whether somebody waits for the answer to `id`.
@@ -169,7 +168,9 @@ mod tests {
     fn no_number_reaches_beyond_the_limit() {
         let owed = Owed::new(65);
         assert!(owed.owe(64, NEVER) && !owed.owe(65, NEVER) && !owed.owe(u64::MAX, NEVER));
-        assert!(!owed.owe(BEGUN, NEVER) && !owed.owe(64 | BEGUN, NEVER) && !owed.owe(u64::from(u32::MAX), NEVER));
+        assert!(
+            !owed.owe(BEGUN, NEVER) && !owed.owe(64 | BEGUN, NEVER) && !owed.owe(u64::from(u32::MAX), NEVER)
+        );
         assert!(!owed.forget(65) && !owed.is_owed(100) && !owed.is_owed(u64::MAX) && !owed.forget(u64::MAX));
         assert!(!owed.begin(65) && !owed.begin(u64::MAX) && !owed.begin(64 | BEGUN));
         assert!(owed.begin(64) && !owed.is_owed(64 | BEGUN) && !owed.forget(64 | BEGUN));
