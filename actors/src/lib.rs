@@ -30,6 +30,7 @@ mod expiry;
 pub mod feed;
 pub mod foreign;
 pub mod handler;
+mod health;
 pub mod home;
 pub mod hosted;
 pub mod inbound;
@@ -66,5 +67,6 @@ pub mod tell;
 mod topics;
 
 pub mod traffic;
+mod tries;
 
 pub use message::NetMessage;

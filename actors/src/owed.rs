@@ -33,7 +33,9 @@ struct Place {
 }
 
 impl Place {
-    const FREE: Self = Self { id: AtomicU64::new(NONE), deadline: AtomicU64::new(NEVER) };
+    const fn free() -> Self {
+        Self { id: AtomicU64::new(NONE), deadline: AtomicU64::new(NEVER) }
+    }
 }
 
 impl Owed {
@@ -50,7 +52,7 @@ impl Owed {
         if index >= self.limit {
             return false;
         }
-        let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Place::FREE }; CHUNK]));
+        let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Place::free() }; CHUNK]));
         let place = &chunk[index % CHUNK];
         if place.id.load(Ordering::Acquire) & !BEGUN == id {
             return false;

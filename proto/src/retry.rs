@@ -9,8 +9,10 @@ use crate::refusal::Refusal;
 pub enum Tried {
     /// It never reached an instance.
     NotSent,
-    /// An instance says that it has not handled it, and that another may.
+    /// An instance says that it has not handled it, because it has no room.
     TurnedAway,
+    /// An instance says that it has not handled it, and will handle nothing more.
+    Closing,
     /// An instance says that it has not handled it, because there was no time left.
     Late,
     /// It may have been handled, and nobody will say.
@@ -22,14 +24,15 @@ pub enum Tried {
 impl Tried {
     /// Whether it was not handled, for certain.
     pub fn is_unhandled(self) -> bool {
-        matches!(self, Self::NotSent | Self::TurnedAway | Self::Late)
+        matches!(self, Self::NotSent | Self::TurnedAway | Self::Closing | Self::Late)
     }
 }
 
 impl From<&Refusal> for Tried {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::Draining | Refusal::Busy => Self::TurnedAway,
+            Refusal::Busy => Self::TurnedAway,
+            Refusal::Draining => Self::Closing,
             Refusal::Expired => Self::Late,
             Refusal::Panicked | Refusal::Unanswered => Self::Unknown,
             Refusal::NoHandler { .. }
@@ -77,15 +80,19 @@ pub enum Cost {
 /// The instances that another try could go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
-    /// One that this call has not tried yet.
+    /// One that this call has not tried yet, or whoever comes next.
     Untried,
-    /// Those that this call has tried already.
+    /// Only such as this call has tried already.
     Tried,
 }
 
 /// The pause before the first try at an instance that has been tried already. It doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// So long a call whose instance is closing waits for another to take its place. Programs that are replaced by others of the
+/// next version are back in that time; and who closes for good lets its callers know soon.
+pub const HANDOVER: Duration = Duration::from_secs(1);
 
 /// How often a message is sent that may have been handled each time: it may be what its handler panics of.
 const MOST_UNKNOWN: u32 = 3;
@@ -101,9 +108,8 @@ pub fn next(tried: Tried, repeats: Repeats, tries: u32, others: Others, jitter: 
         }
     };
     match (tried, repeats, others) {
-        // Whoever comes next has to be connected first, and that takes its time.
-        (Tried::NotSent, ..) => Next::Again { pause: Duration::ZERO, cost: Cost::Free },
-        (Tried::TurnedAway, ..) => Next::Again { pause, cost: Cost::One },
+        (Tried::NotSent, ..) => Next::Again { pause, cost: Cost::Free },
+        (Tried::TurnedAway | Tried::Closing, ..) => Next::Again { pause, cost: Cost::One },
         // The little time that is left turns "not handled" into "nobody knows", unless that does no harm.
         (Tried::Late, Repeats::Idempotent, Others::Untried) => Next::Again { pause, cost: Cost::One },
         (Tried::Unknown, Repeats::Idempotent, _) if tries < MOST_UNKNOWN => {
@@ -173,7 +179,9 @@ mod tests {
         let again =
             |tried, repeats, others| matches!(next(tried, repeats, 1, others, 0.0), Next::Again { .. });
         for others in [Others::Untried, Others::Tried] {
-            assert!(again(Tried::NotSent, Unhandled, others) && again(Tried::TurnedAway, Unhandled, others));
+            for unhandled in [Tried::NotSent, Tried::TurnedAway, Tried::Closing] {
+                assert!(again(unhandled, Unhandled, others));
+            }
             assert!(!again(Tried::Unknown, Unhandled, others) && again(Tried::Unknown, Idempotent, others));
             assert!(!again(Tried::Final, Unhandled, others) && !again(Tried::Final, Idempotent, others));
             assert!(!again(Tried::Late, Unhandled, others));
