@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::counts::RequestCounters;
 use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Room};
-use crate::owed::Owed;
+use crate::owed::{NEVER, Owed};
 
 /// What one connection owes its caller. Shared by whoever may answer, on any thread.
 pub struct Answers {
@@ -48,6 +48,12 @@ impl Answers {
     /// Refuses those whose deadlines have passed at `now` before their handlers began; says when the next is due.
     pub(crate) fn expire_until(&self, now: u64) -> Option<u64> {
         self.owed.expire(now, |id| self.refuse_expired(id))
+    }
+
+    /// Refuses those whose handlers have not begun: the service closes, and they never will.
+    pub(crate) fn turn_away(&self) {
+        // Every deadline has passed by the end of time, and what has none is due then.
+        let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
     }
 
     fn refuse_expired(&self, id: u64) {

@@ -184,7 +184,10 @@ impl Conversation for Requests {
                 biased;
                 frames = self.incoming.batch(&self.outbox) => frames?,
                 // What has been answered is still written.
-                () = self.service.closed() => return Ok(()),
+                () = self.service.closed() => {
+                    self.answers.turn_away();
+                    return Ok(());
+                }
             };
             self.look_through(frames, contents).map_err(Stop::Broken)?;
         }
