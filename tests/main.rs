@@ -13,5 +13,6 @@ mod instances;
 mod leaving;
 mod news;
 mod pair;
+mod pressure;
 mod retries;
 mod zero;
