@@ -179,7 +179,7 @@ pub enum CallError {
         service: String,
         /// Why not.
         why: String,
-        /// How often it was tried; 0 if there was nobody to try.
+        /// How often it was tried; 0 if there was nobody to try, or nothing that can be sent.
         tries: u32,
     },
     /// The message may have been handled, or may still be: repeat it only if handling it twice does no harm.
@@ -261,7 +261,8 @@ impl CallError {
             // The caller's own deadline has passed, or is about to: it need not know who has noticed first.
             Fault::Refused(why @ Refusal::Expired) => Self::NotSent { service, why: why.to_string(), tries },
             Fault::Refused(why) => Self::Refused { service, why, tries },
-            Fault::Encode(error) => Self::NotSent { service, why: error.to_string(), tries },
+            // Nobody was tried with it.
+            Fault::Encode(error) => Self::NotSent { service, why: error.to_string(), tries: 0 },
             Fault::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }
     }
