@@ -174,28 +174,34 @@ fn shortened(names: &[String]) -> String {
 #[derive(thiserror::Error)]
 pub enum CallError {
     /// The message was not handled, for certain: it is safe to repeat.
-    #[error("{service}: not sent: {why}")]
+    #[error("{service}: not sent: {why}{}", times(*tries))]
     NotSent {
         /// Whom it was for.
         service: String,
         /// Why not.
         why: String,
+        /// How often it was tried; 0 if there was nobody to try, or nothing that can be sent.
+        tries: u32,
     },
     /// The message may have been handled, or may still be: repeat it only if handling it twice does no harm.
-    #[error("{service}: {why}")]
+    #[error("{service}: {why}{}", times(*tries))]
     Unknown {
         /// Whom it was for.
         service: String,
         /// What happened.
         why: Uncertain,
+        /// How often it was tried.
+        tries: u32,
     },
     /// The service is there and answered that it has no reply.
-    #[error("{service}: {why}")]
+    #[error("{service}: {why}{}", times(*tries))]
     Refused {
         /// Whom it was for.
         service: String,
         /// Why not.
         why: Refusal,
+        /// How often it was tried.
+        tries: u32,
     },
     /// The service handled the message, but its reply does not decode as the type that the caller expects.
     #[error("{service}: the reply does not decode: {problem}")]
@@ -227,36 +233,47 @@ impl CallError {
     /// ```
     /// use meshzero::{CallError, Uncertain};
     ///
-    /// let error = CallError::Unknown { service: "robot/arm".into(), why: Uncertain::Lost };
+    /// let error = CallError::Unknown { service: "robot/arm".into(), why: Uncertain::Lost, tries: 1 };
     /// assert!(!error.is_safe_to_repeat(), "{error}");
     /// ```
     pub fn is_safe_to_repeat(&self) -> bool {
         match self {
             Self::NotSent { .. } => true,
-            Self::Refused { why, .. } => {
-                matches!(
-                    why,
-                    Refusal::NoHandler { .. }
-                        | Refusal::Undecodable { .. }
-                        | Refusal::Busy
-                        | Refusal::Draining
-                        | Refusal::Expired
-                )
-            }
+            Self::Refused { why, .. } => why.is_unhandled(),
             Self::Unknown { .. } | Self::BadReply { .. } => false,
         }
     }
 
-    pub(crate) fn new(service: &str, fault: Fault, allowed: Duration) -> Self {
+    /// How often the call was tried; 0 if there was nobody to try, or it is not known.
+    pub fn tries(&self) -> u32 {
+        match self {
+            Self::NotSent { tries, .. } | Self::Unknown { tries, .. } | Self::Refused { tries, .. } => *tries,
+            Self::BadReply { .. } => 0,
+        }
+    }
+
+    /// What a call ended in that was tried so often, and that might have taken so long.
+    pub(crate) fn new(service: &str, fault: Fault, tries: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
-            Fault::NotSent(why) => Self::NotSent { service, why },
-            Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed } },
-            Fault::Lost => Self::Unknown { service, why: Uncertain::Lost },
-            Fault::Refused(why) => Self::Refused { service, why },
-            Fault::Encode(error) => Self::NotSent { service, why: error.to_string() },
+            Fault::NotSent(why) => Self::NotSent { service, why, tries },
+            Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries },
+            Fault::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
+            // The caller's own deadline has passed, or is about to: it need not know who has noticed first.
+            Fault::Refused(why @ Refusal::Expired) => Self::NotSent { service, why: why.to_string(), tries },
+            Fault::Refused(why) => Self::Refused { service, why, tries },
+            // Nobody was tried with it.
+            Fault::Encode(error) => Self::NotSent { service, why: error.to_string(), tries: 0 },
             Fault::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }
+    }
+}
+
+/// How often something was tried, where that was more than once.
+fn times(tries: u32) -> String {
+    match tries {
+        0 | 1 => String::new(),
+        tries => format!(" (after {tries} tries)"),
     }
 }
 
@@ -427,10 +444,13 @@ mod tests {
     #[test]
     fn a_main_that_returns_an_error_prints_its_sentence() {
         let service = "robot/arm".to_owned();
-        let error = CallError::Unknown { service, why: Uncertain::Lost };
+        let error = CallError::Unknown { service, why: Uncertain::Lost, tries: 1 };
         let sentence = "robot/arm: the connection was lost before the reply; it may have been handled";
         assert_eq!(format!("{error:?}"), sentence);
         assert_eq!(format!("{:?}", TrySendError::<[u8; 3]>::Impossible(error)), sentence);
+        let service = "robot/arm".to_owned();
+        let error = CallError::Refused { service, why: Refusal::Draining, tries: 3 };
+        assert_eq!(error.to_string(), "robot/arm: it is closing (after 3 tries)");
         let returned: Box<dyn std::error::Error> =
             JoinError::from(InvalidName::Empty { kind: "mesh" }).into();
         assert_eq!(format!("{returned:?}"), "a mesh name must have at least one character");

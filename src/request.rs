@@ -20,11 +20,27 @@ use crate::error::CallError;
 /// Nothing is sent before the first poll. Messages that one caller sends in turn to one instance are handled in turn. While
 /// no instance is connected, or those that are have no room, the message waits, at most until the time-out.
 ///
+/// # Retries
+/// A message that was not handled, for certain, is tried again within the time-out: the connection was lost before it left, or
+/// the service was closing or had no room. That happens at once where another instance is connected, and otherwise after 50 ms,
+/// then 100 ms, and so on up to 1 s, less a random part. What may have been handled is tried again only if the request is
+/// [`idempotent`](Request::idempotent). For every five calls there may be one retry, and ten a second whatever the calls;
+/// beyond that a call ends in the error that it has. [`CallError::tries`] tells how often it was tried.
+///
+/// An instance that fails five times in a row is set aside for a second, then for two, and so on up to 30 s: a call is lost, or
+/// has no reply in time, the service does not take it, or its handler panics. What a handler returns is never a failure, an
+/// `Err` neither. After that one call finds out whether it works again. At least half of the instances are always used.
+///
 /// # Errors
-/// [`CallError`]: each says whether the message may have been handled.
+/// [`CallError`]: each says whether the message may have been handled. One that still waits at the service when its time is
+/// over is not handled, and the error is [`CallError::NotSent`]. The service gives it up a tenth of the time-out sooner than the
+/// caller does, 50 ms at most, so that this is known in time.
 ///
 /// # Cancel safety
-/// Dropping a request cancels it, also at the other end: a message that still waits there is not handled.
+/// Dropping a request cancels it, also at the other end. As with actix, a message that still waits there is not handled, and
+/// a handler that has begun is not interrupted: a future that it returned runs to its end, and its reply is dropped. A service
+/// that was advertised by its `Addr` handles what is in the actor's own mailbox already. While a connection has so many
+/// messages waiting that nothing more is read from it, neither is word of what was cancelled.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -58,6 +74,29 @@ impl<M: NetMessage> Request<M> {
         self
     }
 
+    /// Says that handling the message twice does no harm: it only asks, or it sets something to a value. So the call is tried
+    /// again, up to three times in all, when the connection was lost or the handler panicked, and it is not known whether the
+    /// message was handled. A call that has had no reply when its time-out is over is not.
+    ///
+    /// A message to a service of this program is not tried again once the actor has it: it was not copied.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Message, Serialize, Deserialize)]
+    /// #[rtype(result = "f32")]
+    /// struct Position;
+    ///
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// println!("the arm is at {}", arm.send(Position).idempotent().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn idempotent(mut self) -> Self {
+        self.call.set_idempotent();
+        self
+    }
+
     /// Sends the message under the name that the service registered with
     /// [`handles_as`](crate::Advertise::handles_as). A [`Value`](crate::Value) can be sent to any handler in this way.
     ///
@@ -81,7 +120,8 @@ impl<M: NetMessage> Request<M> {
 
     #[cold]
     fn error(&self, fault: Fault) -> CallError {
-        CallError::new(&self.call.caller().route.target().to_string(), fault, self.call.timeout())
+        let service = self.call.caller().route.target().to_string();
+        CallError::new(&service, fault, self.call.tries(), self.call.timeout())
     }
 }
 
@@ -127,7 +167,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     #[cold]
     fn error(&self, fault: Fault) -> CallError {
-        CallError::new(&self.tell.caller().route.target().to_string(), fault, self.tell.timeout())
+        CallError::new(&self.tell.caller().route.target().to_string(), fault, 1, self.tell.timeout())
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
+use meshzero_actors::counts::RequestCounts;
 use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
@@ -158,6 +159,21 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// [`Limits::mailbox`](crate::Limits::mailbox).
     pub fn unfinished(&self) -> usize {
         self.offered.service.unfinished()
+    }
+
+    /// How many requests of other programs were not handled, because their time was over while they waited, or their callers
+    /// gave up.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Weather;
+    /// # impl Actor for Weather { type Context = Context<Self>; }
+    /// # fn run(weather: meshzero::Service<Weather>) {
+    /// println!("{} requests came to nothing", weather.request_counts().expired);
+    /// # }
+    /// ```
+    pub fn request_counts(&self) -> RequestCounts {
+        self.offered.service.request_counts()
     }
 
     /// Withdraws the service.

@@ -9,6 +9,7 @@ use actix::Recipient;
 use meshzero_actors::NetMessage;
 use meshzero_actors::call;
 use meshzero_actors::caller::{Caller, Fault, deadline_in};
+use meshzero_actors::counts::CallCounts;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::tell::{self, Untold};
@@ -133,12 +134,27 @@ impl ServiceRef {
         })
     }
 
-    /// Sends a message without a reply and without an answer to the question whether it could be sent: if not, that is
-    /// logged as a warning.
+    /// Sends a message without a reply and without an answer to the question whether it could be sent. If not, because as
+    /// many are under way as may be or nobody is connected, the message is dropped, counted by [`ServiceRef::counts`], and
+    /// logged as a warning. Nothing is queued beyond the bounds, unlike with actix.
     pub fn do_send<M: NetMessage>(&self, message: M) {
         if let Err(error) = self.try_send(message) {
+            self.caller.route.count_dropped();
             tracing::warn!(service = %self.name, %error, "a message was not sent");
         }
+    }
+
+    /// How many calls to this service, from all of this program, were tried again, how often instances were set aside, and how
+    /// many messages [`ServiceRef::do_send`] has dropped.
+    ///
+    /// ```no_run
+    /// # fn run(arm: meshzero::ServiceRef) {
+    /// let counts = arm.counts();
+    /// println!("{} retries, {} messages dropped", counts.retries, counts.dropped);
+    /// # }
+    /// ```
+    pub fn counts(&self) -> CallCounts {
+        self.caller.route.counts()
     }
 
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
@@ -231,12 +247,13 @@ impl ServiceRef {
             let timeout = this.caller.node.limits().request_timeout;
             call::describe(&this.caller, deadline_in(timeout))
                 .await
-                .map_err(|fault| CallError::new(&this.name, fault, timeout))
+                .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
         }
     }
 
     fn impossible<M>(&self, fault: Fault) -> TrySendError<M> {
-        TrySendError::Impossible(CallError::new(&self.name, fault, self.caller.node.limits().request_timeout))
+        let allowed = self.caller.node.limits().request_timeout;
+        TrySendError::Impossible(CallError::new(&self.name, fault, 1, allowed))
     }
 }
 

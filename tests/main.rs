@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 mod calls;
+mod deadlines;
 mod describe;
 mod evolution;
 mod examples;
@@ -12,4 +13,6 @@ mod instances;
 mod leaving;
 mod news;
 mod pair;
+mod pressure;
+mod retries;
 mod zero;

@@ -7,21 +7,58 @@ use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
 use serde::Serialize;
 
+use crate::counts::RequestCounters;
+use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Room};
-use crate::owed::Owed;
+use crate::owed::{NEVER, Owed};
 
 /// What one connection owes its caller. Shared by whoever may answer, on any thread.
 pub struct Answers {
     /// Requests that were taken and have neither been answered nor cancelled.
     pub(crate) owed: Owed,
+    /// When those that wait are looked at, because their deadlines pass.
+    pub(crate) expiry: Expiry,
+    counters: Arc<RequestCounters>,
     max_bytes: usize,
     outbox: Arc<Outbox>,
 }
 
 impl Answers {
-    /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time.
-    pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize) -> Self {
-        Self { owed: Owed::new(limit), max_bytes, outbox }
+    /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
+    /// answered is counted by `counters`.
+    pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize, counters: Arc<RequestCounters>) -> Self {
+        Self { owed: Owed::new(limit), expiry: Expiry::default(), counters, max_bytes, outbox }
+    }
+
+    /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled.
+    pub(crate) fn cancel(&self, id: u64) {
+        if self.owed.forget(id) {
+            self.counters.cancelled();
+        }
+    }
+
+    /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still owed.
+    #[cold]
+    pub(crate) fn expire(&self, id: u64) {
+        if self.owed.forget(id) {
+            self.refuse_expired(id);
+        }
+    }
+
+    /// Refuses those whose deadlines have passed at `now` before their handlers began; says when the next is due.
+    pub(crate) fn expire_until(&self, now: u64) -> Option<u64> {
+        self.owed.expire(now, |id| self.refuse_expired(id))
+    }
+
+    /// Refuses those whose handlers have not begun: the service closes, and they never will.
+    pub(crate) fn turn_away(&self) {
+        // Every deadline has passed by the end of time, and what has none is due then.
+        let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
+    }
+
+    fn refuse_expired(&self, id: u64) {
+        self.counters.expired();
+        self.refuse(id, &Refusal::Expired);
     }
 
     /// Refuses the request `id`, whether or not it is owed.

@@ -1,66 +1,103 @@
 //! One message tried at one instance after the other, with all the waiting that may take.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use actix::Message;
 use bytes::Bytes;
-use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::{self, Encoding};
+use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::retry::Repeats;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
-use crate::caller::{Caller, Fault, conclude, decode};
-use crate::handler::{Door, Entering};
+use crate::caller::{Caller, Failed, Fault, conclude, decode};
+use crate::handler::{Door, Entering, Inlet};
 use crate::inbound::{Inbound, ReplyTo};
-use crate::link::{Ended, Link, Unsent};
+use crate::inbox::Ticket;
+use crate::link::{Link, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
 use crate::outward::{Deadline, Outward};
 use crate::quota::Taken;
-use crate::route::Member;
+use crate::route::{Chosen, Member};
 use crate::service::Service;
+use crate::tries::Tries;
 
-/// Calls one instance after the other, until one has had the message or the deadline passes.
+/// How a message is called with.
+pub(crate) struct Order<'a> {
+    pub(crate) name: Option<&'a TypeName>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) repeats: Repeats,
+}
+
+/// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
+/// of a try that has failed already.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
-    name: Option<&TypeName>,
+    order: Order<'_>,
     message: M,
-    deadline: Option<Instant>,
-) -> Result<M::Result, Fault> {
-    let node = &caller.node;
-    let mut alarm = node.alarms().at(deadline);
+    before: Option<(InstanceId, Fault)>,
+) -> Result<M::Result, Failed> {
+    let mut alarm = caller.node.alarms().at(order.deadline);
+    let mut tries = Tries::new(caller, &order);
     let mut message = message;
+    if let Some((instance, fault)) = before {
+        tries.go_on(instance, fault).await?;
+    }
     loop {
-        let member = instance(caller, &mut alarm).await?;
+        let Chosen { member, probe } = tries.instance(&mut alarm).await?;
+        let instance = member.instance().id;
         let tried = match member {
-            Member::Local(service, _) => call_here(node, &service, name, message, &mut alarm, deadline).await,
-            Member::Remote(link, _) => call_there(node, &link, name, message, &mut alarm, deadline).await,
+            Member::Local(service, _) => call_here(&caller.node, &service, &order, message, &mut alarm).await,
+            Member::Remote(link, _) => call_there(&caller.node, &link, &order, message, &mut alarm).await,
         };
+        tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
-            Tried::Ended(result) => return result,
-            // It cannot have been handled, so another instance may have it.
-            Tried::Back(again) => message = again,
+            Ok(reply) => return Ok(reply),
+            Err(Unanswered { fault, message: Some(again) }) => {
+                message = again;
+                tries.go_on(instance, fault).await?;
+            }
+            Err(Unanswered { fault, message: None }) => return Err(tries.give_up(fault)),
         }
     }
 }
 
-/// What became of an attempt.
-enum Tried<M: NetMessage> {
-    Ended(Result<M::Result, Fault>),
-    /// The instance went away before the message did.
-    Back(M),
+/// A try that had no reply.
+struct Unanswered<M> {
+    fault: Fault,
+    /// Given back if it was not handed over for good.
+    message: Option<M>,
 }
+
+impl<M> From<Fault> for Unanswered<M> {
+    fn from(fault: Fault) -> Self {
+        Self { fault, message: None }
+    }
+}
+
+type Tried<M> = Result<<M as Message>::Result, Unanswered<M>>;
 
 /// Waits for an instance to call, until the alarm.
 pub(crate) async fn instance(caller: &Caller, alarm: &mut Alarm) -> Result<Member, Fault> {
+    until(caller, alarm, caller.route.ready()).await
+}
+
+/// Waits for what `ready` brings, until the alarm.
+pub(crate) async fn until<T>(
+    caller: &Caller,
+    alarm: &mut Alarm,
+    ready: impl Future<Output = T>,
+) -> Result<T, Fault> {
     let Caller { node, route } = caller;
     tokio::select! {
         biased;
-        member = route.ready() => Ok(member),
+        ready = ready => Ok(ready),
         () = alarm => {
             let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
             Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
@@ -73,32 +110,32 @@ pub(crate) async fn instance(caller: &Caller, alarm: &mut Alarm) -> Result<Membe
 async fn call_there<M: NetMessage>(
     node: &Node,
     link: &Arc<Link>,
-    name: Option<&TypeName>,
+    order: &Order<'_>,
     message: M,
     alarm: &mut Alarm,
-    deadline: Option<Instant>,
 ) -> Tried<M> {
     let caller = waker().await;
-    let outward = |message| Outward { message, name, deadline: deadline.map(Deadline::at) };
+    let deadline = order.deadline;
+    let outward = |message| Outward { message, name: order.name, deadline: deadline.map(Deadline::at) };
     let mut set_out = link.try_call(outward(&message), &caller);
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
             room = link.room() => room,
-            () = alarm => return Tried::Ended(Err(Fault::NotSent("the connection had no room in time".into()))),
+            () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
             Some(turn) => link.call(turn, outward(&message), &caller),
             None => Err(Unsent::Closed),
         };
     }
-    match set_out {
-        Ok(reply) => match reply.ended().await {
-            Ended::Lost(Fate::NotSent) => Tried::Back(message),
-            ended => Tried::Ended(conclude::<M>(ended, node.decode_limits())),
+    let fault = match set_out {
+        Ok(reply) => match conclude::<M>(reply.ended().await, node.decode_limits()) {
+            Ok(reply) => return Ok(reply),
+            Err(fault) => fault,
         },
-        Err(Unsent::Closed) => Tried::Back(message),
-        Err(unsent) => Tried::Ended(Err(why::<M>(unsent, link, name))),
-    }
+        Err(unsent) => why::<M>(unsent, link, order.name),
+    };
+    Err(Unanswered { fault, message: Some(message) })
 }
 
 /// The waker of the task that this runs in.
@@ -127,27 +164,29 @@ fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
 async fn call_here<M: NetMessage>(
     node: &Node,
     service: &Arc<Service>,
-    name: Option<&TypeName>,
+    order: &Order<'_>,
     message: M,
     alarm: &mut Alarm,
-    deadline: Option<Instant>,
 ) -> Tried<M> {
     let place = match service.try_place() {
         Some(place) => Some(place),
         None => tokio::select! {
             place = service.place() => place,
-            () = &mut *alarm => return Tried::Ended(Err(Fault::NotSent("the service was busy until the deadline".into()))),
+            () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(place) = place else { return Tried::Back(message) };
+    let Some(place) = place else {
+        let fault = Fault::NotSent("the service has closed".to_owned());
+        return Err(Unanswered { fault, message: Some(message) });
+    };
     // The place is held until the call has ended: so long the message is unfinished.
-    let reply = match service.door::<M>(name) {
-        Some(Door::Inbox(enter)) => {
+    let reply = match service.door::<M>(order.name) {
+        Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            enter(message, Entering { reply: Some(tell), place: None });
+            let ticket = inlet.enter(message, Entering { reply: Some(tell), place: None });
             let reply = tokio::select! {
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
-                () = alarm => Err(Fault::TimedOut),
+                () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
             };
             drop(place);
             reply
@@ -163,19 +202,27 @@ async fn call_here<M: NetMessage>(
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
-            match enter_encoded(service, name, &message, Some((reply, deadline)), place) {
-                Ok(()) => tokio::select! {
-                    outcome = told => match outcome {
-                        Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
-                        Err(_) => Err(Fault::Refused(Refusal::Panicked)),
-                    },
-                    () = alarm => Err(Fault::TimedOut),
+            enter_encoded(service, order.name, &message, Some((reply, order.deadline)), place)?;
+            let reply = tokio::select! {
+                outcome = told => match outcome {
+                    Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
+                    Err(_) => Err(Fault::Refused(Refusal::Panicked)),
                 },
-                Err(fault) => Err(fault),
-            }
+                () = alarm => Err(Fault::TimedOut),
+            };
+            return reply.map_err(|fault| Unanswered { fault, message: Some(message) });
         }
     };
-    Tried::Ended(reply)
+    Ok(reply?)
+}
+
+/// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.
+pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticket: Ticket) -> Fault {
+    if !inlet.withdraw(ticket) {
+        return Fault::TimedOut;
+    }
+    service.counters.expired();
+    Fault::Refused(Refusal::Expired)
 }
 
 /// Hands a message to a service of this process that knows it as another Rust type: encoded, without a socket.

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::DecodeError;
 use meshzero_proto::description::Description;
+use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::retry::{Repeats, Tried};
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
-use crate::attempt;
-use crate::caller::{Caller, Fault, conclude, deadline_in};
+use crate::attempt::{self, Order};
+use crate::caller::{Caller, Failed, Fault, conclude, deadline_in};
 use crate::describe;
 use crate::handler::{Door, Entering};
 use crate::inbound::Outcome;
+use crate::inbox::Ticket;
 use crate::link::{Ended, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::outward::{Deadline, Outward};
@@ -36,6 +38,9 @@ pub struct Call<M: NetMessage> {
     caller: Arc<Caller>,
     name: Option<TypeName>,
     timeout: Duration,
+    repeats: Repeats,
+    /// How often it was tried, once it has failed.
+    tries: u32,
     /// Kept while it may have to be sent again.
     message: Option<M>,
     state: State<M::Result>,
@@ -51,11 +56,13 @@ enum State<R> {
     /// In the inbox of an actor of this process. It is unfinished as long as its place is held.
     Here {
         told: oneshot::Receiver<R>,
+        instance: InstanceId,
+        ticket: Ticket,
         /// Set when the reply does not come at once.
         alarm: Option<Alarm>,
         _place: Taken,
     },
-    Waiting(Pin<Box<dyn Future<Output = Result<R, Fault>> + Send>>),
+    Waiting(Pin<Box<dyn Future<Output = Result<R, Failed>> + Send>>),
     Ended,
 }
 
@@ -65,7 +72,8 @@ impl<M: NetMessage> Call<M> {
     /// Calls with the type's own name, until the time-out that the limits say.
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
-        Self { caller, name: None, timeout, message: Some(message), state: State::New }
+        let (repeats, message) = (Repeats::default(), Some(message));
+        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New }
     }
 
     /// Who calls.
@@ -88,11 +96,25 @@ impl<M: NetMessage> Call<M> {
         self.name = Some(name);
     }
 
+    /// Says that handling the message twice does no harm. Without effect after the first poll.
+    pub fn set_idempotent(&mut self) {
+        self.repeats = Repeats::Idempotent;
+    }
+
+    /// How often it was tried, once it has failed.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
     /// Lets the message set out, if that can be done at once, and says whether it has.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
-        let Self { caller, name, timeout, message, state } = self;
+        let Self { caller, name, timeout, message, state, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
+        if caller.route.health.has_aside() {
+            // This may be the one that finds out whether an instance works again.
+            return false;
+        }
         caller.route.with_pick(|member| match member {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
@@ -107,14 +129,14 @@ impl<M: NetMessage> Call<M> {
                 }
                 false
             }
-            Some(Member::Local(service, _)) => {
-                if let Some(Door::Inbox(enter)) = service.door::<M>(name)
+            Some(Member::Local(service, instance)) => {
+                if let Some(Door::Inbox(inlet)) = service.door::<M>(name)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
-                    enter(message, Entering { reply: Some(tell), place: None });
-                    *state = State::Here { told, alarm: None, _place: place };
+                    let ticket = inlet.enter(message, Entering { reply: Some(tell), place: None });
+                    *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -125,14 +147,46 @@ impl<M: NetMessage> Call<M> {
         })
     }
 
-    /// Goes on where there may be waiting.
+    /// Goes on where there may be waiting, after a try that has failed, or without one.
     #[inline(never)]
-    fn wait(&mut self, deadline: Option<Instant>) {
+    fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
         if let Some(message) = self.message.take() {
-            let (caller, name) = (Arc::clone(&self.caller), self.name.clone());
+            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
             self.state = State::Waiting(Box::pin(async move {
-                attempt::call(&caller, name.as_ref(), message, deadline).await
+                let order = Order { name: name.as_ref(), deadline, repeats };
+                attempt::call(&caller, order, message, before).await
             }));
+        }
+    }
+
+    /// What a call to another process ended in that had no reply; `None` if it is tried again.
+    #[cold]
+    fn no_reply(&mut self, instance: InstanceId, fault: Fault, deadline: Option<Instant>) -> Option<Fault> {
+        if fault.is_failure() {
+            self.caller.route.failed(instance);
+        }
+        self.tries = 1;
+        let repeated = match fault.tried() {
+            Tried::NotSent | Tried::TurnedAway | Tried::Closing => true,
+            Tried::Late | Tried::Unknown => self.repeats == Repeats::Idempotent,
+            Tried::Final => false,
+        };
+        if !repeated || self.message.is_none() {
+            return Some(fault);
+        }
+        self.wait(deadline, Some((instance, fault)));
+        None
+    }
+
+    /// What a call to an actor of this process ends in when its deadline has passed.
+    #[cold]
+    fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
+        match self.caller.route.member(instance) {
+            Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
+                Some(Door::Inbox(inlet)) => attempt::late(&service, inlet.as_ref(), ticket),
+                _ => Fault::TimedOut,
+            },
+            _ => Fault::TimedOut,
         }
     }
 }
@@ -150,32 +204,49 @@ impl<M: NetMessage> Future for Call<M> {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
             }
-            this.wait(deadline_in(this.timeout));
+            this.wait(deadline_in(this.timeout), None);
         }
         loop {
             let result = match &mut this.state {
-                State::There { reply, deadline } => match ready!(reply.poll_ended(task)) {
-                    Ended::Lost(Fate::NotSent) => {
-                        let deadline = *deadline;
-                        this.wait(deadline);
-                        continue;
+                State::There { reply, deadline } => {
+                    let ended = ready!(reply.poll_ended(task));
+                    let (instance, deadline) = (reply.instance(), *deadline);
+                    match conclude::<M>(ended, this.caller.node.decode_limits()) {
+                        Ok(reply) => {
+                            this.caller.route.note_success(instance);
+                            Ok(reply)
+                        }
+                        Err(fault) => match this.no_reply(instance, fault, deadline) {
+                            Some(fault) => Err(fault),
+                            None => continue,
+                        },
                     }
-                    ended => conclude::<M>(ended, this.caller.node.decode_limits()),
-                },
-                State::Here { told, alarm, .. } => match Pin::new(told).poll(task) {
+                }
+                State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
+                        this.caller.route.note_success(*instance);
                         this.state = State::Ended;
                         return Poll::Ready(Ok(reply));
                     }
-                    Poll::Ready(Err(_)) => Err(Fault::Refused(Refusal::Panicked)),
+                    Poll::Ready(Err(_)) => {
+                        this.caller.route.failed(*instance);
+                        this.tries = 1;
+                        Err(Fault::Refused(Refusal::Panicked))
+                    }
                     Poll::Pending => {
                         let alarms = this.caller.node.alarms();
                         let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(this.timeout)));
                         ready!(Pin::new(alarm).poll(task));
-                        Err(Fault::TimedOut)
+                        let (instance, ticket) = (*instance, *ticket);
+                        this.caller.route.failed(instance);
+                        this.tries = 1;
+                        Err(this.late(instance, ticket))
                     }
                 },
-                State::Waiting(waiting) => ready!(waiting.as_mut().poll(task)),
+                State::Waiting(waiting) => ready!(waiting.as_mut().poll(task)).map_err(|failed| {
+                    this.tries = failed.tries;
+                    failed.fault
+                }),
                 State::New | State::Ended => panic!("a call was polled after it had ended"),
             };
             this.state = State::Ended;

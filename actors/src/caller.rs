@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::{DecodeError, DecodeLimits, EncodeError};
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::retry::Tried;
 
 use crate::inbound::Outcome;
 use crate::link::Ended;
@@ -28,6 +29,42 @@ pub enum Fault {
     Encode(EncodeError),
     /// The reply does not decode.
     Decode(DecodeError),
+}
+
+/// How a call ended without a reply.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why there is none.
+    pub fault: Fault,
+    /// How many instances, or how often one, had the message or should have had it.
+    pub tries: u32,
+}
+
+impl Fault {
+    /// What it means for another try.
+    pub(crate) fn tried(&self) -> Tried {
+        match self {
+            Self::NotSent(_) => Tried::NotSent,
+            Self::Lost => Tried::Unknown,
+            Self::Refused(refusal) => Tried::from(refusal),
+            // There is no time for another, or it would end in the same.
+            Self::TimedOut | Self::Encode(_) | Self::Decode(_) => Tried::Final,
+        }
+    }
+
+    /// Whether the message was not handled, for certain.
+    pub(crate) fn is_unhandled(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::Encode(_) => true,
+            Self::Refused(refusal) => refusal.is_unhandled(),
+            Self::TimedOut | Self::Lost | Self::Decode(_) => false,
+        }
+    }
+
+    /// Whether the instance failed, rather than answered.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::TimedOut) || self.tried() != Tried::Final
+    }
 }
 
 /// Who calls: a node, by a route.
@@ -58,9 +95,6 @@ pub(crate) fn conclude<M: NetMessage>(ended: Ended, limits: &DecodeLimits) -> Re
 pub(crate) fn decode<M: NetMessage>(outcome: Outcome, limits: &DecodeLimits) -> Result<M::Result, Fault> {
     match outcome {
         Outcome::Reply(encoding, bytes) => bytes.decode(encoding, limits).map_err(Fault::Decode),
-        Outcome::Refused(Refusal::Expired) => {
-            Err(Fault::NotSent("the deadline passed while it waited".into()))
-        }
         Outcome::Refused(refusal) => Err(Fault::Refused(refusal)),
     }
 }

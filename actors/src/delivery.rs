@@ -113,20 +113,15 @@ impl Delivery {
         }
     }
 
-    /// Divides the payload of a request, if it is still wanted.
+    /// Divides the payload of a request that is about to be handled, if it is still wanted.
     fn wanted<'a>(&self, id: u64, payload: &'a [u8], now: Instant) -> Option<(Option<Instant>, &'a [u8])> {
-        if !self.answers.owed.is_owed(id) {
-            return None;
-        }
         let (within, message) = request(payload)?;
         let deadline = within.map(|within| self.arrived + within);
         if deadline.is_some_and(|deadline| deadline <= now) {
-            if self.answers.owed.forget(id) {
-                self.answers.refuse(id, &Refusal::Expired);
-            }
+            self.answers.expire(id);
             return None;
         }
-        Some((deadline, message))
+        self.answers.owed.begin(id).then_some((deadline, message))
     }
 
     /// How many messages are left.

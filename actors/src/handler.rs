@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::delivery::{Arrived, Kept, Place};
 use crate::due::Due;
 use crate::inbound::{Inbound, ReplyTo};
-use crate::inbox::{Inbox, Job};
+use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::quota::Taken;
 use crate::run::Run;
@@ -93,10 +93,19 @@ pub(crate) type AnyDoor = Box<dyn Any + Send + Sync>;
 
 /// How a caller in this process enters: with the message as it is.
 pub enum Door<M: NetMessage> {
-    /// Into the inbox of an actor that the mesh runs. If the service has closed, what comes with it is dropped.
-    Inbox(Box<dyn Fn(M, Entering<M>) + Send + Sync>),
+    /// Into the inbox of an actor that the mesh runs.
+    Inbox(Box<dyn Inlet<M>>),
     /// Into the mailbox of an actor that the user runs.
     Mailbox(Recipient<M>),
+}
+
+/// The way of messages of one type into an inbox.
+pub trait Inlet<M: NetMessage>: Send + Sync {
+    /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
+    fn enter(&self, message: M, entering: Entering<M>) -> Ticket;
+
+    /// Takes it out again, if it still waits; false if its handler has begun.
+    fn withdraw(&self, ticket: Ticket) -> bool;
 }
 
 /// What comes with a message that enters through the inbox.
@@ -375,8 +384,19 @@ where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    let inbox = Arc::clone(inbox);
-    let enter = move |message: M, entering: Entering<M>| {
+    Box::new(Door::<M>::Inbox(Box::new(InboxInlet { inbox: Arc::clone(inbox) })))
+}
+
+struct InboxInlet<A: Actor> {
+    inbox: Arc<Inbox<A>>,
+}
+
+impl<A, M> Inlet<M> for InboxInlet<A>
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    fn enter(&self, message: M, entering: Entering<M>) -> Ticket {
         let Entering { reply, place } = entering;
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
@@ -385,7 +405,10 @@ where
             }
             drop(place);
         };
-        inbox.push(Job::Local(Box::new(job)));
-    };
-    Box::new(Door::<M>::Inbox(Box::new(enter)))
+        self.inbox.push(Job::Local(Box::new(job)))
+    }
+
+    fn withdraw(&self, ticket: Ticket) -> bool {
+        self.inbox.withdraw(ticket)
+    }
 }

@@ -30,8 +30,14 @@ pub(crate) struct Inbox<A: Actor> {
     closed: AtomicBool,
 }
 
+/// Names a job that was pushed: how many were pushed before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
 struct State<A: Actor> {
     jobs: VecDeque<Job<A>>,
+    /// How many have been taken so far.
+    taken: u64,
     waker: Option<Waker>,
     /// Whether it waits to be called.
     is_asleep: bool,
@@ -63,26 +69,43 @@ impl<A: Actor> State<A> {
 impl<A: Actor> Inbox<A> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { jobs: VecDeque::new(), waker: None, is_asleep: false }),
+            state: Mutex::new(State { jobs: VecDeque::new(), taken: 0, waker: None, is_asleep: false }),
             closed: AtomicBool::new(false),
         }
     }
 
     /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
-    pub(crate) fn push(&self, job: Job<A>) {
+    pub(crate) fn push(&self, job: Job<A>) -> Ticket {
         let mut state = self.lock();
+        let ticket = Ticket(state.taken + state.jobs.len() as u64);
         if self.is_closed() {
             drop(state);
-            return drop(job);
+            drop(job);
+            return ticket;
         }
         state.jobs.push_back(job);
         state.wake();
+        ticket
+    }
+
+    /// Drops a message that still waits; false if it has been taken.
+    pub(crate) fn withdraw(&self, Ticket(ticket): Ticket) -> bool {
+        let mut state = self.lock();
+        let at = ticket.checked_sub(state.taken).and_then(|at| usize::try_from(at).ok());
+        let Some(job) = at.and_then(|at| state.jobs.get_mut(at)) else { return false };
+        // Something has to be in its place, so that those behind it are found.
+        let withdrawn = std::mem::replace(job, Job::Local(Box::new(|_, _| {})));
+        // Outside the lock: dropping a message may run code of its user.
+        drop(state);
+        drop(withdrawn);
+        true
     }
 
     /// Takes the next message, or leaves `waker` to be called when there is one.
     pub(crate) fn next(&self, waker: &Waker) -> Next<A> {
         let mut state = self.lock();
         let job = state.jobs.pop_front();
+        state.taken += u64::from(job.is_some());
         if !state.jobs.is_empty()
             && let Some(job) = job
         {
@@ -110,6 +133,7 @@ impl<A: Actor> Inbox<A> {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
+            state.taken += state.jobs.len() as u64;
             std::mem::take(&mut state.jobs)
         };
         // Outside the lock: what the callers are told may run code of theirs.
@@ -122,5 +146,44 @@ impl<A: Actor> Inbox<A> {
 
     fn lock(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Actor for Nobody {
+        type Context = actix::Context<Self>;
+    }
+
+    /// A job, and what tells whether it still is one.
+    fn job() -> (Job<Nobody>, Arc<()>) {
+        let held = Arc::new(());
+        let in_job = Arc::clone(&held);
+        (Job::Local(Box::new(move |_, _| drop(in_job))), held)
+    }
+
+    #[test]
+    fn what_waits_can_be_withdrawn_and_what_was_taken_cannot() {
+        let inbox = Inbox::<Nobody>::new();
+        let jobs: Vec<_> = (0..4).map(|_| job()).collect();
+        let (tickets, held): (Vec<_>, Vec<_>) =
+            jobs.into_iter().map(|(job, held)| (inbox.push(job), held)).unzip();
+        let waits = |at: usize| Arc::strong_count(&held[at]) == 2;
+        assert!(matches!(inbox.next(Waker::noop()), Next::Job(_)));
+        assert!(!inbox.withdraw(tickets[0]), "it was taken");
+        assert!(inbox.withdraw(tickets[2]) && !waits(2));
+        assert!(waits(1) && waits(3), "the others are where they were");
+        assert!(matches!(inbox.next(Waker::noop()), Next::Job(_)) && !inbox.withdraw(tickets[1]));
+        assert!(inbox.withdraw(tickets[3]) && !waits(3));
+        inbox.abandon();
+        let (job, _held) = job();
+        let late = inbox.push(job);
+        assert!(!inbox.withdraw(late) && !inbox.withdraw(tickets[3]), "nothing waits any more");
     }
 }

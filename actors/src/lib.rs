@@ -17,6 +17,7 @@ pub mod call;
 pub mod caller;
 mod carry;
 pub mod config;
+pub mod counts;
 pub mod delivery;
 pub mod describe;
 pub mod dial;
@@ -25,9 +26,11 @@ pub mod due;
 mod encoded;
 pub mod ending;
 pub mod endpoint;
+mod expiry;
 pub mod feed;
 pub mod foreign;
 pub mod handler;
+mod health;
 pub mod home;
 pub mod hosted;
 pub mod inbound;
@@ -67,5 +70,6 @@ pub mod tell;
 mod topics;
 
 pub mod traffic;
+mod tries;
 
 pub use message::NetMessage;

@@ -13,6 +13,7 @@ use meshzero_proto::catalogue::{Catalogue, Passage};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::frame::{self, Frame, Header, Kind, Writing};
 use meshzero_proto::hello::Welcome;
+use meshzero_proto::id::InstanceId;
 use tokio::sync::Notify;
 use tokio::time;
 
@@ -188,6 +189,11 @@ impl Link {
     /// How many calls wait for their replies.
     pub fn in_flight(&self) -> usize {
         self.lock().len()
+    }
+
+    /// How many calls have set out here so far.
+    pub fn calls(&self) -> u64 {
+        self.lock().opened()
     }
 
     /// Ends the connection once what waits has been written.
@@ -457,6 +463,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The instance that the call went to.
+    pub fn instance(&self) -> InstanceId {
+        self.link.welcome.instance
+    }
+
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
     pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
         let mut calls = self.link.lock();

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::name::TypeName;
 
+/// Of the time that a caller allows, so much at most is kept for the way back.
+const LONGEST_WAY_BACK: Duration = Duration::from_millis(50);
+
 /// A message that is to set out, with what it travels with.
 pub struct Outward<'a, M> {
     /// The message.
@@ -29,9 +32,23 @@ impl Deadline {
         Self { at, within: at.saturating_duration_since(Instant::now()) }
     }
 
-    /// As it travels, in milliseconds: at least one.
+    /// As it travels, in milliseconds: at least one. It is a tenth sooner than its caller's, [`LONGEST_WAY_BACK`] at most, so
+    /// that word of a request that was not handled comes back in time.
     pub(crate) fn to_wire(self) -> u32 {
-        let millis = self.within.saturating_add(Duration::from_micros(999)).as_millis();
-        u32::try_from(millis).unwrap_or(u32::MAX).max(1)
+        let way_back = (self.within / 10).min(LONGEST_WAY_BACK);
+        u32::try_from((self.within - way_back).as_millis()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_leaves_time_for_the_way_back() {
+        let at = Instant::now();
+        let wire = |millis| Deadline { at, within: Duration::from_millis(millis) }.to_wire();
+        assert_eq!([0, 1, 5, 50, 500, 5_000].map(wire), [1, 1, 4, 45, 450, 4_950]);
+        assert_eq!(wire(u64::MAX), u32::MAX);
     }
 }

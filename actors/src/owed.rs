@@ -9,46 +9,103 @@ const CHUNK: usize = 64;
 /// No request has this number: its place would be beyond any limit.
 const NONE: u64 = u64::MAX;
 
-/// Which requests are owed an answer. A request's number names its place in the lower half, see
-/// [`CallId`](meshzero_proto::calls::CallId), and a caller uses a place again only when the request that had it is no
+/// Set in the number of a request whose handler has begun. No place is so far up that a number has it by itself.
+const BEGUN: u64 = 1 << 31;
+
+/// No deadline.
+pub const NEVER: u64 = u64::MAX;
+
+/// Which requests are owed an answer, and when it is no use any more. A request's number names its place in the lower half,
+/// see [`CallId`](meshzero_proto::calls::CallId), and a caller uses a place again only when the request that had it is no
 /// longer wanted. So nothing is searched and nothing is locked.
+///
+/// Times are milliseconds since whatever instant its user counts from.
 #[derive(Debug)]
 pub struct Owed {
-    chunks: Box<[OnceLock<Box<[AtomicU64; CHUNK]>>]>,
+    chunks: Box<[OnceLock<Box<[Place; CHUNK]>>]>,
     limit: usize,
+}
+
+#[derive(Debug)]
+struct Place {
+    id: AtomicU64,
+    deadline: AtomicU64,
+}
+
+impl Place {
+    const fn free() -> Self {
+        Self { id: AtomicU64::new(NONE), deadline: AtomicU64::new(NEVER) }
+    }
 }
 
 impl Owed {
     /// Room for `limit` requests at a time.
     pub fn new(limit: usize) -> Self {
+        let limit = limit.min(BEGUN as usize);
         Self { chunks: (0..limit.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(), limit }
     }
 
-    /// Notes that the request `id` was taken, and that the one which had its place is no longer wanted; false if its
-    /// place is beyond the limit, or it is owed already.
-    pub fn owe(&self, id: u64) -> bool {
+    /// Notes that the request `id` was taken, whose reply is wanted until `deadline`, and that the one which had its place is
+    /// no longer wanted; false if its place is beyond the limit, or it is owed already. To be called by one at a time.
+    pub fn owe(&self, id: u64, deadline: u64) -> bool {
         let index = index(id);
         if index >= self.limit {
             return false;
         }
-        let chunk =
-            self.chunks[index / CHUNK].get_or_init(|| Box::new([const { AtomicU64::new(NONE) }; CHUNK]));
-        chunk[index % CHUNK].swap(id, Ordering::AcqRel) != id
+        let chunk = self.chunks[index / CHUNK].get_or_init(|| Box::new([const { Place::free() }; CHUNK]));
+        let place = &chunk[index % CHUNK];
+        if place.id.load(Ordering::Acquire) & !BEGUN == id {
+            return false;
+        }
+        place.deadline.store(deadline, Ordering::Relaxed);
+        place.id.store(id, Ordering::Release);
+        true
+    }
+
+    /// Notes that the handler of `id` begins; false if that is not owed any more, and must not be handled.
+    #[inline]
+    pub fn begin(&self, id: u64) -> bool {
+        self.place(id).is_some_and(|place| {
+            place.id.compare_exchange(id, id | BEGUN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// Notes that nobody waits for the answer to `id` any more; false if it was not owed.
     pub fn forget(&self, id: u64) -> bool {
-        self.place(id).is_some_and(|place| {
-            place.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        })
+        let forget = |place: &Place, id| {
+            place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        // Most are forgotten when they have been answered. One that begins in between is found by the third look.
+        self.place(id)
+            .is_some_and(|place| forget(place, id | BEGUN) || forget(place, id) || forget(place, id | BEGUN))
     }
 
     /// Whether somebody waits for the answer to `id`.
     pub fn is_owed(&self, id: u64) -> bool {
-        self.place(id).is_some_and(|place| place.load(Ordering::Acquire) == id)
+        self.place(id).is_some_and(|place| place.id.load(Ordering::Acquire) & !BEGUN == id)
     }
 
-    fn place(&self, id: u64) -> Option<&AtomicU64> {
+    /// Forgets the requests that have not begun and whose deadline is not after `now`, and shows each to `expired`. Says when
+    /// the next is due, if there is one. To be called by whoever calls [`Owed::owe`].
+    pub fn expire(&self, now: u64, mut expired: impl FnMut(u64)) -> Option<u64> {
+        let mut next = NEVER;
+        for place in self.chunks.iter().filter_map(OnceLock::get).flat_map(|chunk| chunk.iter()) {
+            let id = place.id.load(Ordering::Acquire);
+            if id & BEGUN != 0 {
+                // Begun, or free.
+                continue;
+            }
+            let deadline = place.deadline.load(Ordering::Relaxed);
+            if deadline > now {
+                next = next.min(deadline);
+            } else if place.id.compare_exchange(id, NONE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                expired(id);
+            }
+        }
+        (next != NEVER).then_some(next)
+    }
+
+    fn place(&self, id: u64) -> Option<&Place> {
         let index = index(id);
         Some(&self.chunks.get(index / CHUNK)?.get()?[index % CHUNK])
     }
@@ -65,26 +122,95 @@ mod tests {
     #[test]
     fn an_answer_is_owed_once() {
         let owed = Owed::new(100);
-        assert!(owed.owe(7) && owed.is_owed(7));
-        assert!(!owed.owe(7), "it is owed already");
+        assert!(owed.owe(7, NEVER) && owed.is_owed(7));
+        assert!(!owed.owe(7, NEVER), "it is owed already");
         assert!(owed.forget(7) && !owed.forget(7) && !owed.is_owed(7));
-        assert!(owed.owe(7), "a number that is free can be used again");
+        assert!(owed.owe(7, NEVER), "a number that is free can be used again");
+    }
+
+    #[test]
+    fn a_handler_begins_once_and_only_while_the_answer_is_wanted() {
+        let owed = Owed::new(100);
+        assert!(!owed.begin(7), "nobody asked");
+        assert!(owed.owe(7, NEVER) && owed.begin(7) && !owed.begin(7));
+        assert!(owed.is_owed(7) && !owed.owe(7, NEVER), "it is owed until it is answered");
+        assert!(owed.forget(7) && !owed.forget(7) && !owed.is_owed(7));
+        assert!(owed.owe(7, NEVER) && owed.forget(7) && !owed.begin(7), "cancelled before it began");
     }
 
     #[test]
     fn who_takes_a_place_again_no_longer_wants_the_one_before() {
         let owed = Owed::new(100);
         let later = 1 << 32 | 7;
-        assert!(owed.owe(7) && owed.owe(later));
+        assert!(owed.owe(7, NEVER) && owed.begin(7) && owed.owe(later, NEVER));
         assert!(!owed.is_owed(7) && !owed.forget(7));
-        assert!(owed.is_owed(later) && owed.forget(later));
+        assert!(owed.is_owed(later) && owed.begin(later) && owed.forget(later));
+    }
+
+    #[test]
+    fn what_has_not_begun_expires_at_its_deadline() {
+        let owed = Owed::new(100);
+        for (id, deadline) in [(1, 10), (2, 10), (3, 20), (70, NEVER), (71, 10)] {
+            assert!(owed.owe(id, deadline));
+        }
+        assert!(owed.begin(2) && owed.forget(71));
+        let expire = |now| {
+            let mut expired = Vec::new();
+            let next = owed.expire(now, |id| expired.push(id));
+            (expired, next)
+        };
+        assert_eq!(expire(9), (vec![], Some(10)));
+        assert_eq!(expire(10), (vec![1], Some(20)));
+        assert!(!owed.is_owed(1) && !owed.begin(1) && owed.is_owed(2));
+        assert_eq!(expire(30), (vec![3], None));
+        assert!(owed.begin(70) && owed.forget(2));
     }
 
     #[test]
     fn no_number_reaches_beyond_the_limit() {
         let owed = Owed::new(65);
-        assert!(owed.owe(64) && !owed.owe(65) && !owed.owe(u64::MAX) && !owed.owe(u64::from(u32::MAX)));
+        assert!(owed.owe(64, NEVER) && !owed.owe(65, NEVER) && !owed.owe(u64::MAX, NEVER));
+        assert!(
+            !owed.owe(BEGUN, NEVER) && !owed.owe(64 | BEGUN, NEVER) && !owed.owe(u64::from(u32::MAX), NEVER)
+        );
         assert!(!owed.forget(65) && !owed.is_owed(100) && !owed.is_owed(u64::MAX) && !owed.forget(u64::MAX));
-        assert!(!Owed::new(0).owe(0));
+        assert!(!owed.begin(65) && !owed.begin(u64::MAX) && !owed.begin(64 | BEGUN));
+        assert!(owed.begin(64) && !owed.is_owed(64 | BEGUN) && !owed.forget(64 | BEGUN));
+        assert!(!Owed::new(0).owe(0, NEVER));
+    }
+
+    #[test]
+    fn a_request_begins_or_expires_and_never_both() {
+        let (owed, asked, looked) = (Owed::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        let wait = |for_round: &AtomicU64, round| {
+            while for_round.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+        };
+        let begun = std::thread::scope(|scope| {
+            let handler = scope.spawn(|| {
+                let rounds = 1..=2_000u64;
+                let begun = rounds.map(|round| {
+                    wait(&asked, round);
+                    let begun = owed.begin(round << 32);
+                    looked.store(round, Ordering::Release);
+                    begun
+                });
+                begun.collect::<Vec<_>>()
+            });
+            let mut expired = Vec::new();
+            for round in 1..=2_000u64 {
+                assert!(owed.owe(round << 32, 5));
+                asked.store(round, Ordering::Release);
+                let mut is_expired = false;
+                owed.expire(5, |id| is_expired = id == round << 32);
+                wait(&looked, round);
+                assert_eq!(owed.forget(round << 32), !is_expired);
+                expired.push(is_expired);
+            }
+            let begun = handler.join().expect("no panic");
+            begun.into_iter().zip(expired).collect::<Vec<_>>()
+        });
+        assert!(begun.iter().all(|(begun, expired)| begun != expired));
     }
 }

@@ -1,14 +1,18 @@
 //! A route: the instances that answer for one name, as far as this node is connected to them right now.
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
+use meshzero_proto::outlier::Outliers;
 use tokio::sync::watch;
 
+use crate::counts::CallCounts;
+use crate::health::{Health, Probe};
 use crate::link::Link;
 use crate::service::Service;
 
@@ -63,6 +67,14 @@ impl Member {
         }
     }
 
+    /// Whether it takes messages and has a connection that they can leave on.
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Local(service, _) => service.is_alive(),
+            Self::Remote(link, _) => link.is_attached() && !link.is_closed(),
+        }
+    }
+
     fn load(&self) -> usize {
         match self {
             Self::Local(service, _) => service.unfinished(),
@@ -74,10 +86,36 @@ impl Member {
 /// The instances behind one name. Senders read them without a lock; the router changes them.
 pub struct Route {
     target: Target,
-    members: ArcSwap<Vec<Member>>,
+    members: ArcSwap<Members>,
     changed: watch::Sender<u64>,
     /// Why the last attempt to connect failed, for those who ask why there is nobody.
     trouble: Mutex<Option<String>>,
+    /// How the members do.
+    pub(crate) health: Health,
+}
+
+/// The instances of a route.
+#[derive(Default)]
+struct Members {
+    all: Vec<Member>,
+    /// Those that are used: all but those that are set aside because they keep failing.
+    used: Vec<Member>,
+}
+
+impl Members {
+    /// One that takes messages, if those that are used do not.
+    #[cold]
+    fn any(&self) -> Option<&Member> {
+        let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
+        find(Member::is_ready).or_else(|| find(Member::is_alive))
+    }
+}
+
+/// An instance for one call.
+pub(crate) struct Chosen {
+    pub(crate) member: Member,
+    /// Given if the call finds out whether the instance works again.
+    pub(crate) probe: Option<Probe>,
 }
 
 impl Route {
@@ -87,6 +125,7 @@ impl Route {
             members: ArcSwap::default(),
             changed: watch::Sender::new(0),
             trouble: Mutex::default(),
+            health: Health::default(),
         }
     }
 
@@ -97,7 +136,17 @@ impl Route {
 
     /// The instances that can be called now.
     pub fn members(&self) -> Vec<Member> {
-        self.members.load().iter().filter(|member| member.is_alive()).cloned().collect()
+        self.members.load().all.iter().filter(|member| member.is_alive()).cloned().collect()
+    }
+
+    /// How many messages were tried again, or not sent, and how often instances were set aside.
+    pub fn counts(&self) -> CallCounts {
+        self.health.counters.counts()
+    }
+
+    /// Counts a message that was given up because it could not be sent at once.
+    pub fn count_dropped(&self) {
+        self.health.counters.dropped();
     }
 
     /// The instance for the next message, see [`Route::with_pick`].
@@ -107,23 +156,16 @@ impl Route {
 
     /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
     /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    ///
+    /// Those that are set aside, and those whose connections have just been lost, are picked when there are no others.
     #[inline(always)]
     pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
         let members = self.members.load();
-        let picked = match members.as_slice() {
+        let picked = match members.used.as_slice() {
             [] => None,
-            [only] => only.is_alive().then_some(only),
-            several => {
-                let first = fastrand::usize(..several.len());
-                let second = (first + fastrand::usize(1..several.len())) % several.len();
-                let (first, second) = (&several[first], &several[second]);
-                match (first.is_alive(), second.is_alive()) {
-                    (true, true) if second.load() < first.load() => Some(second),
-                    (true, _) => Some(first),
-                    (false, true) => Some(second),
-                    (false, false) => several.iter().find(|member| member.is_alive()),
-                }
-            }
+            [only] if only.is_alive() => Some(only),
+            [_] => members.any(),
+            several => less_busy(several).or_else(|| members.any()),
         };
         f(picked)
     }
@@ -133,11 +175,66 @@ impl Route {
     /// # Cancel safety
     /// Loses nothing.
     pub async fn ready(&self) -> Member {
+        self.until(|| self.pick()).await
+    }
+
+    /// Waits until there is an instance for a call that has `failed` at some, and prefers another. Works on any executor.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Chosen {
+        self.until(|| self.choose(failed)).await
+    }
+
+    fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Chosen> {
+        let members = self.members.load();
+        if let Some(probe) = Probe::due(self)
+            && let Some(member) = find(&members, probe.instance()).filter(|member| member.is_ready())
+        {
+            return Some(Chosen { member, probe: Some(probe) });
+        }
+        let others: Vec<_> =
+            members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
+        let other = match others.as_slice() {
+            [] => None,
+            [only] => only.is_ready().then_some(*only),
+            several => less_busy(several).copied(),
+        };
+        let member = other.cloned().or_else(|| self.pick())?;
+        Some(Chosen { member, probe: None })
+    }
+
+    /// Whether there is an instance that is used, and at which a call has not `failed`.
+    pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
+        let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
+        self.members.load().used.iter().any(is_other)
+    }
+
+    /// Whether the instance can be called now.
+    pub(crate) fn is_ready(&self, instance: InstanceId) -> bool {
+        find(&self.members.load(), instance).is_some_and(|member| member.is_ready())
+    }
+
+    /// The instance, if it is a member.
+    pub(crate) fn member(&self, instance: InstanceId) -> Option<Member> {
+        find(&self.members.load(), instance)
+    }
+
+    /// How many calls have set out over the connections that there are now.
+    pub(crate) fn calls(&self) -> u64 {
+        let calls = |member: &Member| match member {
+            Member::Local(..) => 0,
+            Member::Remote(link, _) => link.calls(),
+        };
+        self.members.load().all.iter().map(calls).sum()
+    }
+
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
-            if let Some(member) = self.pick() {
-                return member;
+            if let Some(found) = look() {
+                return found;
             }
             if changed.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -157,7 +254,7 @@ impl Route {
     pub(crate) fn add(&self, member: Member) {
         self.change(|members| {
             members.retain(|other| other.instance().id != member.instance().id);
-            members.push(member.clone());
+            members.push(member);
         });
     }
 
@@ -168,20 +265,52 @@ impl Route {
     /// Leads nowhere from now on.
     pub(crate) fn close(&self) {
         self.note_trouble("the mesh has been left".to_owned());
-        for member in self.members.swap(Arc::default()).iter() {
+        let mut closed = Vec::new();
+        self.change(|members| closed = std::mem::take(members));
+        for member in closed {
             if let Member::Remote(link, _) = member {
                 link.close();
             }
         }
     }
 
-    fn change(&self, change: impl Fn(&mut Vec<Member>)) {
-        self.members.rcu(|members| {
-            let mut members = Vec::clone(members);
-            change(&mut members);
-            members
+    fn change(&self, change: impl FnOnce(&mut Vec<Member>)) {
+        self.health.change(|outliers| {
+            let mut all = self.members.load().all.clone();
+            change(&mut all);
+            outliers.keep(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
+            self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
         });
         self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// Sorts the members anew, when one was set aside or came back.
+    pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
+        let all = self.members.load().all.clone();
+        self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
+    }
+}
+
+fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
+    all.iter().filter(|member| !outliers.is_aside(member.instance().id)).cloned().collect()
+}
+
+fn find(members: &Guard<Arc<Members>>, instance: InstanceId) -> Option<Member> {
+    members.all.iter().find(|member| member.instance().id == instance).cloned()
+}
+
+/// The less busy of two of `several` that are picked at random, if one of them is ready.
+#[inline(always)]
+fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
+    let first = fastrand::usize(..several.len());
+    let second = (first + fastrand::usize(1..several.len())) % several.len();
+    let (first, second) = (&several[first], &several[second]);
+    let [one, other] = [first, second].map(|member| -> &Member { member.borrow() });
+    match (one.is_ready(), other.is_ready()) {
+        (true, true) if other.load() < one.load() => Some(second),
+        (true, _) => Some(first),
+        (false, true) => Some(second),
+        (false, false) => several.iter().find(|member| (*member).borrow().is_ready()),
     }
 }
 

@@ -9,6 +9,7 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 
+use crate::counts::{RequestCounters, RequestCounts};
 use crate::delivery::Delivery;
 use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
@@ -85,6 +86,8 @@ pub struct Service {
     ending: Ending,
     /// The conversations with its callers and subscribers.
     pub(crate) links: Links,
+    /// What became of requests that were not handled.
+    pub(crate) counters: Arc<RequestCounters>,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
@@ -126,6 +129,7 @@ impl Service {
             places,
             ending: Ending::default(),
             links: Links::default(),
+            counters: Arc::default(),
             carrying,
             home,
         }
@@ -179,6 +183,11 @@ impl Service {
     #[inline]
     pub fn try_place(&self) -> Option<Taken> {
         self.places.try_take()
+    }
+
+    /// How many requests it has not handled, and why.
+    pub fn request_counts(&self) -> RequestCounts {
+        self.counters.counts()
     }
 
     /// How many messages are unfinished.

@@ -99,11 +99,11 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 }
             }
             (Some(Member::Local(service, _)), _) => {
-                if let Some(Door::Inbox(enter)) = service.door::<M>(None)
+                if let Some(Door::Inbox(inlet)) = service.door::<M>(None)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    enter(message, Entering { reply: None, place: Some(place) });
+                    inlet.enter(message, Entering { reply: None, place: Some(place) });
                     return Begun::Told;
                 }
                 Begun::NotYet
@@ -215,8 +215,8 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold
 
 fn tell_here<M: NetMessage>(service: &Arc<Service>, message: M, place: Taken) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
-        Some(Door::Inbox(enter)) => {
-            enter(message, Entering { reply: None, place: Some(place) });
+        Some(Door::Inbox(inlet)) => {
+            inlet.enter(message, Entering { reply: None, place: Some(place) });
             Ok(())
         }
         Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {

@@ -51,6 +51,7 @@ pub struct Calls<T> {
     places: Vec<Place<T>>,
     free: Vec<usize>,
     limit: usize,
+    opened: u64,
     /// No open call has an earlier deadline. It may be too early after a call was closed, which costs one
     /// needless look through the places, and saves a queue that every reply would have to search.
     earliest: Option<Instant>,
@@ -59,12 +60,17 @@ pub struct Calls<T> {
 impl<T> Calls<T> {
     /// No calls, and room for `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), limit, earliest: None }
+        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, earliest: None }
     }
 
     /// How many calls are open.
     pub fn len(&self) -> usize {
         self.places.len() - self.free.len()
+    }
+
+    /// How many have been opened so far.
+    pub fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// Whether no call is open.
@@ -85,6 +91,7 @@ impl<T> Calls<T> {
         if self.is_full() {
             return Err(call);
         }
+        self.opened += 1;
         let open = Some(Open { call, deadline, bytes: UNPLACED });
         let index = match self.free.pop() {
             Some(index) => {

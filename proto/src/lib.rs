@@ -19,6 +19,8 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod news;
+pub mod outlier;
 pub mod peer;
 pub mod refusal;
+pub mod retry;
 pub mod stream;

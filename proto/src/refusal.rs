@@ -69,6 +69,19 @@ fn listed(names: &[String]) -> String {
 }
 
 impl Refusal {
+    /// Whether it says that the message was not handled, so that it may be sent again.
+    pub fn is_unhandled(&self) -> bool {
+        match self {
+            Self::NoHandler { .. }
+            | Self::Undecodable { .. }
+            | Self::Busy
+            | Self::Draining
+            | Self::Expired => true,
+            Self::ReplyTooLarge { .. } | Self::Panicked | Self::Unanswered | Self::BadReply { .. } => false,
+            Self::NotAllowed => true,
+        }
+    }
+
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
         rmp_serde::to_vec_named(self).expect("texts and numbers always encode")

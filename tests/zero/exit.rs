@@ -53,7 +53,9 @@ impl Watched {
     /// Gives the order while a message waits, whose sender is told of the end: a connection that just broke would be
     /// another error.
     async fn ends_with_goodbye(&mut self, order: &str) {
-        let service = self.service().await;
+        // By its address: under its name, whoever takes its place would be called instead.
+        let address = self.instance.address().expect("it has one").to_string();
+        let service = self.mesh.discover(address).within(PATIENCE).await.expect("it is there");
         let call = actix::spawn(service.send(Value::Null).timeout(PATIENCE));
         // The answer to what was sent later says that the message has arrived.
         service.describe().await.expect("it describes itself");

@@ -13,6 +13,7 @@ use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
 use crate::delivery::{self, Delivery};
 use crate::describe;
+use crate::expiry;
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::quota::{Quota, Taken};
@@ -55,7 +56,8 @@ impl Requests {
         hello: &Hello,
     ) -> Self {
         let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
-        let answers = Answers::new(Arc::clone(outbox), service.limits().requests_in_flight, max_reply);
+        let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
+        let answers = Answers::new(Arc::clone(outbox), in_flight, max_reply, counters);
         tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
         Self {
             service,
@@ -78,7 +80,7 @@ impl Requests {
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
                 has_requests |= header.kind == Kind::Request;
-                self.look_at(header, payload)?;
+                self.look_at(header, payload, at)?;
             }
         }
         if messages > 0 {
@@ -87,14 +89,14 @@ impl Requests {
         Ok(())
     }
 
-    fn look_at(&mut self, header: Header, payload: &[u8]) -> Result<(), SessionError> {
+    fn look_at(&mut self, header: Header, payload: &[u8], at: Instant) -> Result<(), SessionError> {
         match header.kind {
             Kind::Request => {
-                if delivery::request(payload).is_none() {
+                let Some((within, _)) = delivery::request(payload) else {
                     let problem = "it ends before its message begins".to_owned();
                     return Err(SessionError::Invalid { kind: Kind::Request, problem });
-                }
-                if !self.answers.owed.owe(header.id) {
+                };
+                if !expiry::owe(&self.answers, header.id, at, within) {
                     self.answers.refuse(header.id, &Refusal::Busy);
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)
@@ -108,7 +110,7 @@ impl Requests {
                     tracing::warn!(%message, "dropped a message that nothing handles");
                 }
             }
-            Kind::Cancel => drop(self.answers.owed.forget(header.id)),
+            Kind::Cancel => self.answers.cancel(header.id),
             Kind::Describe => {
                 let description = describe::describe(&self.service).to_bytes();
                 tell(&self.outbox, Kind::Reply, header.id, &description);
@@ -182,7 +184,10 @@ impl Conversation for Requests {
                 biased;
                 frames = self.incoming.batch(&self.outbox) => frames?,
                 // What has been answered is still written.
-                () = self.service.closed() => return Ok(()),
+                () = self.service.closed() => {
+                    self.answers.turn_away();
+                    return Ok(());
+                }
             };
             self.look_through(frames, contents).map_err(Stop::Broken)?;
         }

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, Refusal,
-    SubscribeError,
+    AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
 };
 
 use crate::stop::Signal;
@@ -105,9 +104,7 @@ impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {
             CallError::NotSent { .. } => Self::Nobody(error.to_string()),
-            CallError::Unknown { .. } | CallError::Refused { why: Refusal::Expired, .. } => {
-                Self::Uncertain(error.to_string())
-            }
+            CallError::Unknown { .. } => Self::Uncertain(error.to_string()),
             CallError::Refused { .. } | CallError::BadReply { .. } => Self::Refused(error.to_string()),
         }
     }

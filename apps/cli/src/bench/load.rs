@@ -210,7 +210,9 @@ impl Load {
 fn is_overload(error: &CallError) -> bool {
     matches!(
         error,
-        CallError::Refused { why: Refusal::Busy | Refusal::Expired, .. }
+        CallError::Refused { why: Refusal::Busy, .. }
+            // Its time was over while it waited.
+            | CallError::NotSent { tries: 1.., .. }
             | CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }
     )
 }

@@ -1,0 +1,93 @@
+//! Refuses requests whose deadlines pass while they wait, whatever their actor is doing meanwhile.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time;
+
+use crate::answers::Answers;
+use crate::owed::NEVER;
+
+/// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
+const TICK: u64 = 2;
+
+/// The longest: so soon it is noticed that a connection has ended.
+const LONGEST_TICK: Duration = Duration::from_secs(5);
+
+/// When the requests of one connection that wait are looked at.
+#[derive(Debug)]
+pub(crate) struct Expiry {
+    epoch: Instant,
+    /// The next look, in milliseconds since the epoch; [`NEVER`] while nobody looks.
+    next: AtomicU64,
+    sooner: Arc<Notify>,
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), next: AtomicU64::new(NEVER), sooner: Arc::default() }
+    }
+}
+
+impl Expiry {
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(NEVER)
+    }
+
+    /// The next look, if there will be one.
+    fn next(&self) -> Option<Instant> {
+        match self.next.load(Ordering::Relaxed) {
+            NEVER => None,
+            millis => self.epoch.checked_add(Duration::from_millis(millis)),
+        }
+    }
+}
+
+/// Notes that the request `id` arrived `at`, whose reply is wanted `within` so long, as
+/// [`Owed::owe`](crate::owed::Owed::owe). If it still waits when that is over, it is refused. To be called on the thread of
+/// its connection.
+pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: Instant, within: Option<Duration>) -> bool {
+    let deadline = match within {
+        Some(within) => {
+            // At most 2³² milliseconds.
+            let within = u64::try_from(within.as_millis()).unwrap_or(NEVER);
+            answers.expiry.millis(at).saturating_add(within)
+        }
+        None => NEVER,
+    };
+    let is_new = answers.owed.owe(id, deadline);
+    // Most come in the order of their deadlines, and wait for nobody.
+    if is_new && deadline < answers.expiry.next.load(Ordering::Relaxed) {
+        look_sooner(answers, deadline);
+    }
+    is_new
+}
+
+#[cold]
+fn look_sooner(answers: &Arc<Answers>, deadline: u64) {
+    let expiry = &answers.expiry;
+    if expiry.next.swap(deadline, Ordering::Relaxed) == NEVER {
+        drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(&expiry.sooner))));
+    } else {
+        expiry.sooner.notify_one();
+    }
+}
+
+/// Looks at what waits at each deadline, until nothing waits that has one.
+async fn look(answers: Weak<Answers>, sooner: Arc<Notify>) {
+    while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
+        // Not so long that those who have hung up cost memory until their deadlines.
+        let latest = Instant::now() + LONGEST_TICK;
+        tokio::select! {
+            biased;
+            () = sooner.notified() => continue,
+            () = time::sleep_until(next.min(latest).into()) => {}
+        }
+        let Some(answers) = answers.upgrade() else { return };
+        let now = answers.expiry.millis(Instant::now());
+        let next = answers.expire_until(now).map_or(NEVER, |next| next.max(now + TICK));
+        answers.expiry.next.store(next, Ordering::Relaxed);
+    }
+}

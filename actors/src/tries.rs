@@ -1,0 +1,126 @@
+//! The tries of one call: whether there is another, when, and what is said of all of them at the end.
+
+use std::time::Instant;
+
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::outlier::Finding;
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
+
+use crate::alarms::Alarm;
+use crate::attempt::{self, Order};
+use crate::caller::{Caller, Failed, Fault};
+use crate::health::Probe;
+use crate::route::Chosen;
+
+/// The tries of one call.
+pub(crate) struct Tries<'a> {
+    caller: &'a Caller,
+    deadline: Option<Instant>,
+    repeats: Repeats,
+    count: u32,
+    /// Where it has failed; others are preferred.
+    failed: Vec<InstanceId>,
+    /// Until when another instance must have taken the place of one that is closing.
+    handover: Option<Instant>,
+    /// What the last one ended in, or one before it that may have been handled.
+    last: Option<Fault>,
+}
+
+impl<'a> Tries<'a> {
+    pub(crate) fn new(caller: &'a Caller, order: &Order<'_>) -> Self {
+        let (deadline, repeats) = (order.deadline, order.repeats);
+        Self { caller, deadline, repeats, count: 0, failed: Vec::new(), handover: None, last: None }
+    }
+
+    /// Waits for an instance for the next try, until the alarm.
+    pub(crate) async fn instance(&mut self, alarm: &mut Alarm) -> Result<Chosen, Failed> {
+        let chosen = self.caller.route.ready_for_call(&self.failed);
+        let chosen = match self.handover {
+            Some(_) => {
+                let mut sooner = self.caller.node.alarms().at(self.handover);
+                attempt::until(self.caller, &mut sooner, chosen).await
+            }
+            None => attempt::until(self.caller, alarm, chosen).await,
+        };
+        match chosen {
+            Ok(chosen) => {
+                self.count += 1;
+                Ok(chosen)
+            }
+            Err(nobody) => {
+                let fault = self.last.take().unwrap_or(nobody);
+                Err(Failed { fault, tries: self.count })
+            }
+        }
+    }
+
+    /// Notes what a try says of its instance.
+    pub(crate) fn note(&self, instance: InstanceId, fault: Option<&Fault>, probe: Option<Probe>) {
+        let route = &self.caller.route;
+        let finding = match fault {
+            None => Finding::Works,
+            Some(fault) if fault.is_failure() => Finding::Fails,
+            // Neither needs the instance to be found out.
+            Some(Fault::Encode(_) | Fault::Refused(Refusal::NoHandler { .. })) => Finding::Nothing,
+            Some(_) => Finding::Works,
+        };
+        match (probe, finding) {
+            (Some(probe), finding) => probe.end(finding),
+            (None, Finding::Fails) => route.failed(instance),
+            (None, Finding::Works) => route.note_success(instance),
+            (None, Finding::Nothing) => {}
+        }
+    }
+
+    /// Waits until it is time for another try after one that failed.
+    ///
+    /// # Errors
+    /// There will be none, and this is what the call ends in.
+    pub(crate) async fn go_on(&mut self, instance: InstanceId, fault: Fault) -> Result<(), Failed> {
+        let Caller { node, route } = self.caller;
+        self.count = self.count.max(1);
+        if !self.failed.contains(&instance) {
+            self.failed.push(instance);
+        }
+        let others = match route.has_others(&self.failed) || !route.is_ready(instance) {
+            true => Others::Untried,
+            false => Others::Tried,
+        };
+        let tried = fault.tried();
+        let next = retry::next(tried, self.repeats, self.count, others, fastrand::f64());
+        let Next::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
+        let (now, deadline) = (Instant::now(), self.deadline);
+        self.handover = (tried == Tried::Closing).then(|| {
+            let handover = self.handover.unwrap_or(now + retry::HANDOVER);
+            deadline.map_or(handover, |deadline| deadline.min(handover))
+        });
+        let at = now + pause;
+        let is_late = self.handover.or(deadline).is_some_and(|latest| latest <= at);
+        if is_late || (cost == Cost::One && !route.may_retry()) {
+            return Err(self.give_up(fault));
+        }
+        if others == Others::Tried {
+            // From the beginning, but not with this one.
+            self.failed = vec![instance];
+        }
+        if tried == Tried::Unknown || self.last.as_ref().is_none_or(Fault::is_unhandled) {
+            self.last = Some(fault);
+        }
+        route.health.counters.retries();
+        if !pause.is_zero() {
+            tokio::select! {
+                () = node.alarms().at(Some(at)) => {}
+                // Whoever looks for an instance next finds out.
+                () = node.ending().come() => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What the call ends in after a try that ended in `fault`: if one before it may have been handled, that is what counts.
+    pub(crate) fn give_up(&mut self, fault: Fault) -> Failed {
+        let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
+        Failed { fault: before.unwrap_or(fault), tries: self.count }
+    }
+}

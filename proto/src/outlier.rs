@@ -1,0 +1,363 @@
+//! Outlier ejection: which instances of a service are set aside because they keep failing, and when they are tried again.
+//!
+//! The rules are Envoy's ("Outlier detection", architecture overview: consecutive failures, 5 in a row by default; an ejection
+//! time that grows with each ejection; a largest share of the hosts that may be ejected), with shorter times, and with a probe
+//! at the end as a circuit breaker has it: one request decides whether an instance is used again.
+
+use std::time::{Duration, Instant};
+
+/// When instances are set aside, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// So many failures in a row set an instance aside. Recommended: 5.
+    pub failures: u32,
+    /// For how long the first time; twice as long each time after that. Recommended: 1 s.
+    pub first: Duration,
+    /// For how long at most. An instance that then works for as long again is trusted a step more. Recommended: 30 s.
+    pub longest: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { failures: 5, first: Duration::from_secs(1), longest: Duration::from_secs(30) }
+    }
+}
+
+/// The instances of one service, as far as they have failed.
+#[derive(Debug)]
+pub struct Outliers<K> {
+    rules: Rules,
+    members: Vec<Standing<K>>,
+}
+
+#[derive(Debug)]
+struct Standing<K> {
+    key: K,
+    /// In a row.
+    failures: u32,
+    /// How often it was set aside, less what it has made good since.
+    ejections: u32,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Used; since when, if it was set aside before.
+    In(Option<Instant>),
+    Aside {
+        until: Instant,
+    },
+    /// Set aside, and a request is finding out whether it works again.
+    Probed,
+}
+
+/// What a probe found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// It works.
+    Works,
+    /// It still fails.
+    Fails,
+    /// The request ended before that was known: another one has to find out.
+    Nothing,
+}
+
+impl<K: Copy + PartialEq> Outliers<K> {
+    /// No instances.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, members: Vec::new() }
+    }
+
+    /// Says which instances there are. Those that are new are used, those that have gone are forgotten, and where more than
+    /// half of those that stay are set aside, the ones that would come back first come back.
+    pub fn keep(&mut self, keys: &[K]) {
+        self.members.retain(|member| keys.contains(&member.key));
+        for key in keys {
+            if self.find(*key).is_none() {
+                self.members.push(Standing { key: *key, failures: 0, ejections: 0, place: Place::In(None) });
+            }
+        }
+        while self.aside() > self.most_aside() {
+            let due = |member: &Standing<K>| match member.place {
+                Place::In(_) => None,
+                Place::Aside { until } => Some((1, Some(until))),
+                // One is trying it already.
+                Place::Probed => Some((0, None)),
+            };
+            let first = self.members.iter_mut().filter(|member| due(member).is_some()).min_by_key(|m| due(m));
+            if let Some(first) = first {
+                first.place = Place::In(None);
+                first.failures = 0;
+            }
+        }
+    }
+
+    /// A request to an instance that is used has failed: lost, too late, not taken, or its handler panicked. True if that sets
+    /// it aside. `jitter`, from 0 to 1, shortens the time by a quarter at most, so that not all callers come back at once.
+    ///
+    /// What comes of requests that were under way when the instance was set aside says nothing new.
+    pub fn failed(&mut self, key: K, now: Instant, jitter: f64) -> bool {
+        let may_set_aside = self.aside() < self.most_aside();
+        let rules = self.rules.clone();
+        let Some(member) = self.find(key) else { return false };
+        let Place::In(since) = member.place else { return false };
+        member.failures = member.failures.saturating_add(1);
+        if member.failures < rules.failures || !may_set_aside {
+            return false;
+        }
+        if let Some(since) = since {
+            let worked = now.saturating_duration_since(since).as_millis() / rules.longest.as_millis().max(1);
+            member.ejections = member.ejections.saturating_sub(u32::try_from(worked).unwrap_or(u32::MAX));
+        }
+        member.set_aside(&rules, now, jitter);
+        true
+    }
+
+    /// An instance that is used has answered.
+    pub fn succeeded(&mut self, key: K) {
+        if let Some(member) = self.find(key)
+            && let Place::In(_) = member.place
+        {
+            member.failures = 0;
+        }
+    }
+
+    /// An instance that the next request has to probe, if it is time for one. [`Outliers::probed`] must follow.
+    pub fn probe(&mut self, now: Instant) -> Option<K> {
+        let due = |member: &&mut Standing<K>| matches!(member.place, Place::Aside { until } if until <= now);
+        let member = self.members.iter_mut().find(due)?;
+        member.place = Place::Probed;
+        Some(member.key)
+    }
+
+    /// What a probe found out. True if the instance is used again.
+    pub fn probed(&mut self, key: K, finding: Finding, now: Instant, jitter: f64) -> bool {
+        let rules = self.rules.clone();
+        let Some(member) = self.find(key) else { return false };
+        match (member.place, finding) {
+            (Place::Probed, Finding::Works) => {
+                member.place = Place::In(Some(now));
+                member.failures = 0;
+                true
+            }
+            (Place::Probed, Finding::Fails) => {
+                member.set_aside(&rules, now, jitter);
+                false
+            }
+            (Place::Probed, Finding::Nothing) => {
+                member.place = Place::Aside { until: now };
+                false
+            }
+            // It came back meanwhile, because too many others had gone.
+            (Place::In(_), Finding::Works) => {
+                member.failures = 0;
+                false
+            }
+            (Place::In(_) | Place::Aside { .. }, _) => false,
+        }
+    }
+
+    /// Whether an instance is set aside.
+    pub fn is_aside(&self, key: K) -> bool {
+        self.members.iter().any(|member| member.key == key && !member.is_in())
+    }
+
+    /// How many are set aside.
+    pub fn aside(&self) -> usize {
+        self.members.iter().filter(|member| !member.is_in()).count()
+    }
+
+    /// Whether anything is held against any instance: as long as not, successes need not be told.
+    pub fn is_troubled(&self) -> bool {
+        self.members.iter().any(|member| member.failures > 0 || !member.is_in())
+    }
+
+    /// Half of them, and never the only one.
+    fn most_aside(&self) -> usize {
+        self.members.len() / 2
+    }
+
+    fn find(&mut self, key: K) -> Option<&mut Standing<K>> {
+        self.members.iter_mut().find(|member| member.key == key)
+    }
+}
+
+impl<K> Standing<K> {
+    fn is_in(&self) -> bool {
+        matches!(self.place, Place::In(_))
+    }
+
+    fn set_aside(&mut self, rules: &Rules, now: Instant, jitter: f64) {
+        let doubled = 1u32.checked_shl(self.ejections).unwrap_or(u32::MAX);
+        let pause = rules.first.saturating_mul(doubled).min(rules.longest);
+        let until = now + pause.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 4.0);
+        self.place = Place::Aside { until };
+        self.ejections = self.ejections.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Fails an instance until it is set aside.
+    fn fail(outliers: &mut Outliers<u8>, key: u8, now: Instant) {
+        for failure in 1..=5 {
+            assert_eq!(outliers.failed(key, now, 0.0), failure == 5, "five in a row");
+        }
+    }
+
+    #[test]
+    fn five_failures_in_a_row_set_an_instance_aside_for_longer_each_time() {
+        let mut now = Instant::now();
+        let mut outliers = Outliers::new(Rules::default());
+        outliers.keep(&[1, 2]);
+        for _ in 0..4 {
+            assert!(!outliers.failed(1, now, 0.0));
+        }
+        outliers.succeeded(1);
+        assert!(!outliers.is_troubled(), "a success clears it");
+        fail(&mut outliers, 1, now);
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            assert!(outliers.is_aside(1) && !outliers.failed(1, now, 0.0));
+            let pause = Duration::from_secs(seconds);
+            assert_eq!(outliers.probe(now + pause - Duration::from_millis(1)), None);
+            now += pause;
+            assert_eq!((outliers.probe(now), outliers.probe(now)), (Some(1), None), "one probes");
+            assert!(outliers.is_aside(1));
+            assert!(!outliers.probed(1, Finding::Fails, now, 0.0));
+        }
+        now += Duration::from_secs(30);
+        assert_eq!(outliers.probe(now), Some(1));
+        assert!(!outliers.probed(1, Finding::Nothing, now, 0.0));
+        assert_eq!(outliers.probe(now), Some(1), "the next finds out");
+        assert!(outliers.probed(1, Finding::Works, now, 0.0));
+        assert!(!outliers.is_aside(1) && !outliers.is_troubled());
+    }
+
+    #[test]
+    fn trust_comes_back_with_time() {
+        let mut now = Instant::now();
+        let mut outliers = Outliers::new(Rules::default());
+        outliers.keep(&[1, 2]);
+        for pause in [1, 2, 4] {
+            fail(&mut outliers, 1, now);
+            now += Duration::from_secs(pause);
+            assert_eq!(outliers.probe(now), Some(1));
+            assert!(outliers.probed(1, Finding::Works, now, 0.0));
+        }
+        now += Duration::from_secs(65);
+        fail(&mut outliers, 1, now);
+        assert_eq!(outliers.probe(now + Duration::from_millis(1_999)), None);
+        assert_eq!(
+            outliers.probe(now + Duration::from_secs(2)),
+            Some(1),
+            "two steps were forgiven, and one was not"
+        );
+    }
+
+    #[test]
+    fn the_only_one_and_more_than_half_are_never_set_aside() {
+        let now = Instant::now();
+        let mut outliers = Outliers::new(Rules::default());
+        outliers.keep(&[1]);
+        for _ in 0..100 {
+            assert!(!outliers.failed(1, now, 0.0));
+        }
+        outliers.keep(&[1, 2, 3]);
+        assert!(outliers.failed(1, now, 0.0), "there are others now");
+        for _ in 0..100 {
+            assert!(!outliers.failed(2, now, 0.0), "one of three is the most");
+        }
+        outliers.keep(&[1, 3]);
+        assert!(outliers.is_aside(1), "one of two");
+        outliers.keep(&[1]);
+        assert!(!outliers.is_aside(1), "the only one");
+        outliers.keep(&[]);
+        assert!(!outliers.is_troubled());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Keep(Vec<u8>),
+        Fail(u8),
+        Succeed(u8),
+        Probe,
+        Found(usize, Finding),
+        Pass(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let finding = prop_oneof![Just(Finding::Works), Just(Finding::Fails), Just(Finding::Nothing)];
+        prop_oneof![
+            1 => prop::sample::subsequence((0..6).collect::<Vec<u8>>(), 0..=6).prop_map(Step::Keep),
+            12 => (0..6u8).prop_map(Step::Fail),
+            2 => (0..6u8).prop_map(Step::Succeed),
+            3 => Just(Step::Probe),
+            3 => (0..4usize, finding).prop_map(|(which, finding)| Step::Found(which, finding)),
+            2 => (0..40_000u64).prop_map(Step::Pass),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_half_are_used_and_none_is_forgotten(
+            steps in prop::collection::vec(step(), 1..300), jitter in 0.0..=1.0f64,
+        ) {
+            let rules = Rules::default();
+            let mut now = Instant::now();
+            let mut outliers = Outliers::new(rules.clone());
+            let (mut there, mut in_a_row) = (vec![0, 1, 2, 3], [0u32; 6]);
+            let mut probing = Vec::new();
+            outliers.keep(&there);
+            for step in steps {
+                match step {
+                    Step::Keep(keys) => {
+                        for gone in there.iter().filter(|key| !keys.contains(key)) {
+                            in_a_row[usize::from(*gone)] = 0;
+                        }
+                        there = keys;
+                        outliers.keep(&there);
+                    }
+                    Step::Fail(key) => {
+                        let was_aside = outliers.is_aside(key);
+                        let is_set_aside = outliers.failed(key, now, jitter);
+                        if there.contains(&key) && !was_aside {
+                            in_a_row[usize::from(key)] += 1;
+                        }
+                        if is_set_aside {
+                            prop_assert!(in_a_row[usize::from(key)] >= rules.failures && !was_aside);
+                            in_a_row[usize::from(key)] = 0;
+                        }
+                    }
+                    Step::Succeed(key) => {
+                        outliers.succeeded(key);
+                        in_a_row[usize::from(key)] = 0;
+                    }
+                    Step::Probe => probing.extend(outliers.probe(now)),
+                    Step::Found(which, finding) => {
+                        if !probing.is_empty() {
+                            let key = probing.swap_remove(which % probing.len());
+                            let is_back = outliers.probed(key, finding, now, jitter);
+                            prop_assert!(!is_back || finding == Finding::Works);
+                        }
+                    }
+                    Step::Pass(millis) => now += Duration::from_millis(millis),
+                }
+                prop_assert!(outliers.aside() <= there.len() / 2);
+                prop_assert!((0..6).all(|key| there.contains(&key) || !outliers.is_aside(key)));
+            }
+            // All come back: after the longest time each is probed once, and is used when the probe works.
+            for key in probing {
+                outliers.probed(key, Finding::Nothing, now, jitter);
+            }
+            now += rules.longest;
+            while let Some(key) = outliers.probe(now) {
+                prop_assert!(outliers.probed(key, Finding::Works, now, jitter));
+            }
+            prop_assert_eq!(outliers.aside(), 0);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Retries: which calls are tried again, when, and how many of them there may be.
+
+use std::time::{Duration, Instant};
+
+use crate::refusal::Refusal;
+
+/// What a try of a call ended in, as far as another try goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// It never reached an instance.
+    NotSent,
+    /// An instance says that it has not handled it, because it has no room.
+    TurnedAway,
+    /// An instance says that it has not handled it, and will handle nothing more.
+    Closing,
+    /// An instance says that it has not handled it, because there was no time left.
+    Late,
+    /// It may have been handled, and nobody will say.
+    Unknown,
+    /// Another try would end in the same.
+    Final,
+}
+
+impl Tried {
+    /// Whether it was not handled, for certain.
+    pub fn is_unhandled(self) -> bool {
+        matches!(self, Self::NotSent | Self::TurnedAway | Self::Closing | Self::Late)
+    }
+}
+
+impl From<&Refusal> for Tried {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Busy => Self::TurnedAway,
+            Refusal::Draining => Self::Closing,
+            Refusal::Expired => Self::Late,
+            Refusal::Panicked | Refusal::Unanswered => Self::Unknown,
+            Refusal::NoHandler { .. }
+            | Refusal::Undecodable { .. }
+            | Refusal::ReplyTooLarge { .. }
+            | Refusal::BadReply { .. }
+            | Refusal::NotAllowed => Self::Final,
+        }
+    }
+}
+
+/// Which messages may be handled more than once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repeats {
+    /// None: another try only if the one before was not handled, for certain.
+    #[default]
+    Unhandled,
+    /// This one: handling it twice does the same as handling it once.
+    Idempotent,
+}
+
+/// What comes after a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Its end is the end of the call.
+    Stop,
+    /// Another try, after a pause.
+    Again {
+        /// How long to wait before it.
+        pause: Duration,
+        /// Whether it is taken from the [`Budget`].
+        cost: Cost,
+    },
+}
+
+/// Whether a try adds to the load of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// The one before it has not reached anybody.
+    Free,
+    /// It is one more that an instance has to deal with.
+    One,
+}
+
+/// The instances that another try could go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// One that this call has not tried yet, or whoever comes next.
+    Untried,
+    /// Only such as this call has tried already.
+    Tried,
+}
+
+/// The pause before the first try at an instance that has been tried already. It doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// So long a call whose instance is closing waits for another to take its place. Programs that are replaced by others of the
+/// next version are back in that time; and who closes for good lets its callers know soon.
+pub const HANDOVER: Duration = Duration::from_secs(1);
+
+/// How often a message is sent that may have been handled each time: it may be what its handler panics of.
+const MOST_UNKNOWN: u32 = 3;
+
+/// What comes after a call has been tried `tries` times, the last of which ended in `tried`. `jitter`, from 0 to 1, shortens
+/// the pause by half at most.
+pub fn next(tried: Tried, repeats: Repeats, tries: u32, others: Others, jitter: f64) -> Next {
+    let doubled = 1u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = match others {
+        Others::Untried => Duration::ZERO,
+        Others::Tried => {
+            FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
+        }
+    };
+    match (tried, repeats, others) {
+        (Tried::NotSent, ..) => Next::Again { pause, cost: Cost::Free },
+        (Tried::TurnedAway | Tried::Closing, ..) => Next::Again { pause, cost: Cost::One },
+        // The little time that is left turns "not handled" into "nobody knows", unless that does no harm.
+        (Tried::Late, Repeats::Idempotent, Others::Untried) => Next::Again { pause, cost: Cost::One },
+        (Tried::Unknown, Repeats::Idempotent, _) if tries < MOST_UNKNOWN => {
+            Next::Again { pause, cost: Cost::One }
+        }
+        (Tried::Late | Tried::Unknown | Tried::Final, ..) => Next::Stop,
+    }
+}
+
+/// How long calls and retries count.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// Retries that there may always be, a second.
+const RESERVE: f64 = 10.0;
+
+/// Retries for each call.
+const SHARE: f64 = 0.2;
+
+/// How many retries there may be, so that they do not bury a service that is in trouble: one for every five calls, and ten a
+/// second whatever the calls. The numbers are those of Finagle's `RetryBudget` (20 % of the requests of the last 10 s, and 10
+/// a second), which tower has taken over as `TpsBudget`; neither is used, because those count every call as it is made, on
+/// memory that all callers share, and here calls are counted where that costs nothing.
+#[derive(Debug)]
+pub struct Budget {
+    balance: f64,
+    /// When it was last asked, and how many calls had been made by then.
+    last: Option<(Instant, u64)>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { balance: RESERVE * MEMORY.as_secs_f64(), last: None }
+    }
+}
+
+impl Budget {
+    /// Takes one retry out, if there is one left. `calls` is how many have been made so far; where it is fewer than before,
+    /// those who have counted them have gone.
+    pub fn withdraw(&mut self, calls: u64, now: Instant) -> bool {
+        if let Some((then, before)) = self.last {
+            let memory = MEMORY.as_secs_f64();
+            let passed = now.saturating_duration_since(then).as_secs_f64();
+            let made = calls.saturating_sub(before) as f64;
+            // If nobody has asked for long, most of the calls were made too long ago.
+            let recent = if passed > memory { made * memory / passed } else { made };
+            let kept = self.balance * (1.0 - passed / memory).max(0.0);
+            self.balance = kept + SHARE * recent + RESERVE * passed.min(memory);
+        }
+        self.last = Some((now, calls));
+        if self.balance < 1.0 {
+            return false;
+        }
+        self.balance -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_may_have_been_handled_is_repeated_only_if_that_does_no_harm() {
+        use Repeats::{Idempotent, Unhandled};
+        let again =
+            |tried, repeats, others| matches!(next(tried, repeats, 1, others, 0.0), Next::Again { .. });
+        for others in [Others::Untried, Others::Tried] {
+            for unhandled in [Tried::NotSent, Tried::TurnedAway, Tried::Closing] {
+                assert!(again(unhandled, Unhandled, others));
+            }
+            assert!(!again(Tried::Unknown, Unhandled, others) && again(Tried::Unknown, Idempotent, others));
+            assert!(!again(Tried::Final, Unhandled, others) && !again(Tried::Final, Idempotent, others));
+            assert!(!again(Tried::Late, Unhandled, others));
+        }
+        assert!(
+            again(Tried::Late, Idempotent, Others::Untried) && !again(Tried::Late, Idempotent, Others::Tried)
+        );
+        assert_eq!(next(Tried::Unknown, Idempotent, 3, Others::Untried, 0.0), Next::Stop);
+    }
+
+    #[test]
+    fn another_instance_is_tried_at_once_and_the_same_after_a_growing_pause() {
+        let pause = |tries, others, jitter| match next(
+            Tried::TurnedAway,
+            Repeats::Unhandled,
+            tries,
+            others,
+            jitter,
+        ) {
+            Next::Again { pause, cost: Cost::One } => pause.as_millis(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 99].map(|tries| pause(tries, Others::Tried, 0.0)),
+            [50, 100, 200, 400, 800, 1_000, 1_000]
+        );
+        assert_eq!([1, 2, 9].map(|tries| pause(tries, Others::Tried, 1.0)), [25, 50, 500]);
+        assert_eq!(pause(7, Others::Untried, 0.0), 0);
+    }
+
+    #[test]
+    fn a_service_that_turns_everybody_away_gets_a_fifth_more_and_no_more() {
+        let mut now = Instant::now();
+        let (mut budget, mut calls, mut retries) = (Budget::default(), 0, 0);
+        for _ in 0..60_000 {
+            now += Duration::from_millis(1);
+            calls += 1;
+            retries += u32::from(budget.withdraw(calls, now));
+        }
+        // 60,000 in a minute, and as many that asked for another try each.
+        assert!((11_000..13_000).contains(&retries), "{retries}");
+    }
+
+    #[test]
+    fn calls_of_long_ago_count_no_more() {
+        let now = Instant::now();
+        let mut budget = Budget::default();
+        assert!(budget.withdraw(0, now));
+        let hour = now + Duration::from_secs(3_600);
+        let at_once = (0..100_000).filter(|_| budget.withdraw(360_000, hour)).count();
+        assert!((290..=310).contains(&at_once), "100 a second and the reserve, for ten seconds: {at_once}");
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_never_more_retries_than_the_calls_and_the_time_give(
+            steps in prop::collection::vec((0..3_000u64, 0..500u64, 0..200u32), 1..100),
+        ) {
+            let start = Instant::now();
+            let (mut budget, mut now, mut calls, mut retries) = (Budget::default(), start, 0, 0u32);
+            for (millis, more, asked) in steps {
+                now += Duration::from_millis(millis);
+                calls += more;
+                retries += (0..asked).map(|_| u32::from(budget.withdraw(calls, now))).sum::<u32>();
+                let seconds = now.duration_since(start).as_secs_f64();
+                let most = RESERVE * (MEMORY.as_secs_f64() + seconds) + SHARE * calls as f64;
+                prop_assert!(f64::from(retries) <= most + 1e-6, "{} of {}", retries, most);
+            }
+            // It recovers: a second later there are some again, whatever was asked for.
+            prop_assert!(budget.withdraw(calls, now + Duration::from_secs(1)));
+        }
+    }
+}

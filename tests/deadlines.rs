@@ -1,0 +1,263 @@
+//! Requests that nobody waits for any more: those whose time is over, and those whose callers have gone.
+
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero::{CallError, Limits, Service, ServiceRef, Uncertain};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::pair::{PATIENCE, Pair, until};
+
+/// Keeps the actor from handling anything else until the test lets it go on.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Hold;
+
+/// Answered at once.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Note(u32);
+
+/// Answered when the test lets it, and others are handled meanwhile.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Linger(u32);
+
+#[derive(Clone)]
+struct Clerk {
+    /// Lets one through for each permit.
+    gate: Arc<Semaphore>,
+    begun: Arc<AtomicUsize>,
+    noted: Arc<Mutex<Vec<u32>>>,
+}
+
+impl Default for Clerk {
+    fn default() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), begun: Arc::default(), noted: Arc::default() }
+    }
+}
+
+impl Clerk {
+    fn waits(&self) -> impl Future<Output = ()> + use<> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let gate = Arc::clone(&self.gate);
+        async move { gate.acquire().await.expect("the gate is never closed").forget() }
+    }
+
+    fn note(&self, number: u32) {
+        self.noted.lock().expect("nobody panics with it").push(number);
+    }
+
+    fn noted(&self) -> Vec<u32> {
+        self.noted.lock().expect("nobody panics with it").clone()
+    }
+
+    async fn has_begun(&self, count: usize) {
+        until("the handlers have begun", || self.begun.load(Ordering::SeqCst) == count).await;
+    }
+}
+
+impl Actor for Clerk {
+    type Context = Context<Self>;
+}
+
+impl Handler<Hold> for Clerk {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, _: Hold, _: &mut Context<Self>) -> Self::Result {
+        AtomicResponse::new(Box::pin(actix::fut::wrap_future::<_, Self>(self.waits())))
+    }
+}
+
+impl Handler<Note> for Clerk {
+    type Result = ();
+
+    fn handle(&mut self, Note(number): Note, _: &mut Context<Self>) {
+        self.note(number);
+    }
+}
+
+impl Handler<Linger> for Clerk {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Linger(number): Linger, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let (waits, clerk) = (self.waits(), self.clone());
+        Box::pin(async move {
+            waits.await;
+            clerk.note(number);
+        })
+    }
+}
+
+/// A clerk that the mesh runs, what it shares with the test, and the two ways to call it.
+struct Office {
+    pair: Pair,
+    clerk: Clerk,
+    service: Service<Clerk>,
+}
+
+impl Office {
+    async fn open(limits: Limits) -> Self {
+        let pair = Pair::join_with(limits).await;
+        let clerk = Clerk::default();
+        let make = clerk.clone();
+        let offer = pair.here.advertise("clerk", move || make.clone());
+        let service = offer.handles::<Hold>().handles::<Note>().handles::<Linger>().await;
+        Self { pair, clerk, service: service.expect("advertised") }
+    }
+
+    /// From another process, and from this one.
+    async fn callers(&self) -> [ServiceRef; 2] {
+        [self.pair.reach(&self.service).await, self.pair.here.discover("clerk").await.expect("it is here")]
+    }
+
+    /// Keeps the actor busy until the gate is opened.
+    async fn hold(&self) -> tokio::task::JoinHandle<Result<(), CallError>> {
+        let clerk = self.pair.here.discover("clerk").await.expect("it is here");
+        let before = self.clerk.begun.load(Ordering::SeqCst);
+        let held = actix::spawn(clerk.send(Hold).timeout(PATIENCE));
+        self.clerk.has_begun(before + 1).await;
+        held
+    }
+
+    fn open_gate(&self) {
+        self.clerk.gate.add_permits(1);
+    }
+}
+
+/// Lets a request set out.
+async fn poll_once(request: &mut (impl Future + Unpin)) {
+    let is_pending = poll_fn(|task| Poll::Ready(std::pin::Pin::new(&mut *request).poll(task).is_pending()));
+    assert!(is_pending.await, "it waits");
+}
+
+#[actix::test]
+async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled() {
+    let office = Office::open(Limits::default()).await;
+    for clerk in office.callers().await {
+        let held = office.hold().await;
+        let error = clerk.send(Note(1)).timeout(Duration::from_millis(300)).await.expect_err("it waited");
+        assert!(matches!(error, CallError::NotSent { tries: 1, .. }), "{error}");
+        office.open_gate();
+        held.await.expect("no panic").expect("a reply");
+        clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
+    }
+    assert_eq!(office.clerk.noted(), [2, 2], "what was late was never handled");
+    assert_eq!(office.service.request_counts().expired, 2);
+}
+
+#[actix::test]
+async fn so_is_one_that_waits_for_a_place_at_a_service_that_is_full() {
+    let mut limits = Limits::default();
+    limits.mailbox = 1;
+    let office = Office::open(limits).await;
+    let clerk = office.pair.reach(&office.service).await;
+    let held = office.hold().await;
+    let late: Vec<_> = (0..20)
+        .map(|number| actix::spawn(clerk.send(Note(number)).timeout(Duration::from_millis(300))))
+        .collect();
+    for late in late {
+        let error = late.await.expect("no panic").expect_err("it waited");
+        assert!(matches!(error, CallError::NotSent { .. }), "{error}");
+    }
+    office.open_gate();
+    held.await.expect("no panic").expect("a reply");
+    clerk.send(Note(99)).timeout(PATIENCE).await.expect("a reply");
+    assert_eq!(office.clerk.noted(), [99]);
+}
+
+#[actix::test]
+async fn a_request_that_has_begun_is_not_said_to_be_unhandled() {
+    let office = Office::open(Limits::default()).await;
+    for (number, clerk) in (1..).zip(office.callers().await) {
+        let late = clerk.send(Linger(number)).timeout(Duration::from_millis(100)).await;
+        let error = late.expect_err("it lingers");
+        assert!(matches!(error, CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }), "{error}");
+        office.open_gate();
+        until("it runs to its end", || office.clerk.noted().contains(&number)).await;
+    }
+    assert_eq!(office.service.request_counts().expired, 0);
+}
+
+#[actix::test]
+async fn the_shortest_time_is_kept_first() {
+    let office = Office::open(Limits::default()).await;
+    let clerk = office.pair.reach(&office.service).await;
+    let held = office.hold().await;
+    let call = |number: u32, millis| {
+        let request = clerk.send(Note(number)).timeout(Duration::from_millis(millis));
+        actix::spawn(async move {
+            let error = request.await.expect_err("it waited");
+            (number, error)
+        })
+    };
+    // Each is due sooner than those before it.
+    let calls = [call(1, 900), call(2, 600), call(3, 300)];
+    let since = std::time::Instant::now();
+    for (call, (number, millis)) in calls.into_iter().rev().zip([(3, 300), (2, 600), (1, 900)]) {
+        let (which, error) = call.await.expect("no panic");
+        assert_eq!(which, number);
+        assert!(matches!(error, CallError::NotSent { .. }), "{error}");
+        assert!(since.elapsed() >= Duration::from_millis(millis - millis / 10 - 5));
+    }
+    office.open_gate();
+    held.await.expect("no panic").expect("a reply");
+}
+
+#[actix::test]
+async fn a_dropped_request_that_waits_is_not_handled() {
+    let office = Office::open(Limits::default()).await;
+    for clerk in office.callers().await {
+        let held = office.hold().await;
+        let mut dropped = clerk.send(Note(1)).timeout(PATIENCE);
+        poll_once(&mut dropped).await;
+        until("it has arrived", || office.service.unfinished() == 2).await;
+        drop(dropped);
+        // What is sent after it tells that it has arrived.
+        clerk.describe().await.expect("it describes itself");
+        office.open_gate();
+        held.await.expect("no panic").expect("a reply");
+        clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
+    }
+    assert_eq!(office.clerk.noted(), [2, 2], "what was dropped was never handled");
+    assert_eq!(office.service.request_counts().cancelled, 1, "the other one is of this program");
+}
+
+#[actix::test]
+async fn a_dropped_request_whose_handler_has_begun_runs_to_its_end_as_with_actix() {
+    let office = Office::open(Limits::default()).await;
+    for (number, clerk) in (1..).zip(office.callers().await) {
+        let mut dropped = clerk.send(Linger(number)).timeout(PATIENCE);
+        poll_once(&mut dropped).await;
+        office.clerk.has_begun(number as usize).await;
+        drop(dropped);
+        clerk.send(Note(0)).timeout(PATIENCE).await.expect("others are handled");
+        office.open_gate();
+        until("it runs to its end", || office.clerk.noted().contains(&number)).await;
+    }
+    until("all places are free", || office.service.unfinished() == 0).await;
+}
+
+#[actix::test]
+async fn a_running_actor_handles_nothing_late_that_has_not_entered_its_mailbox() {
+    let mut limits = Limits::default();
+    limits.mailbox = 1;
+    let pair = Pair::join_with(limits).await;
+    let clerk = Clerk::default();
+    let offer = pair.here.advertise_addr("clerk", clerk.clone().start());
+    let service = offer.handles::<Linger>().handles::<Note>().await.expect("advertised");
+    let far = pair.reach(&service).await;
+    let lingering = actix::spawn(far.send(Linger(1)).timeout(PATIENCE));
+    clerk.has_begun(1).await;
+    let error = far.send(Note(2)).timeout(Duration::from_millis(300)).await.expect_err("there was no place");
+    assert!(matches!(error, CallError::NotSent { .. }), "{error}");
+    clerk.gate.add_permits(1);
+    lingering.await.expect("no panic").expect("a reply");
+    far.send(Note(3)).timeout(PATIENCE).await.expect("a reply");
+    assert_eq!(clerk.noted(), [1, 3]);
+}
