@@ -191,16 +191,19 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     let fail = async {
         while worker.counts().set_aside == 0 {
             // A reply of the other one is no success of this one.
-            let _ = worker.send(Work).timeout(Duration::from_millis(20)).await;
+            let _ = worker.send(Work).timeout(Duration::from_millis(200)).await;
         }
     };
     actix::clock::timeout(PATIENCE, fail).await.expect("it is set aside");
-    for _ in 0..100 {
-        if worker.counts().probes > 0 {
-            break;
+    let mut in_time = 0;
+    for _ in 0..50 {
+        // One of them may have to find out that it still fails.
+        if let Ok(reply) = worker.send(Work).timeout(Duration::from_millis(200)).await {
+            assert_eq!(reply, Ok(2));
+            in_time += 1;
         }
-        assert_eq!(worker.send(Work).timeout(PATIENCE).await.expect("a reply"), Ok(2));
     }
+    assert!(in_time > 25, "half of them would have been late");
     ill.gate.add_permits(1);
     held.await.expect("no panic").expect("a reply");
     until_both_answer(&worker).await;
