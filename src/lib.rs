@@ -95,6 +95,8 @@ pub use meshzero_actors::interfaces::InterfacesError;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
+pub use meshzero_actors::restart::Restart;
+pub use meshzero_actors::service::ServiceEnd;
 pub use meshzero_actors::traffic::Traffic;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};

@@ -11,6 +11,7 @@ use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
 use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
+use meshzero_actors::service::ServiceEnd;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
@@ -87,7 +88,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     pub(crate) async fn withdraw(&self) {
         let instance = self.offered.instance.id;
         // A mesh that was left has closed all its services.
-        let _ = self.node.router().send(Delist(instance)).await;
+        let _ = self.node.router().send(Delist { instance, end: ServiceEnd::Closed }).await;
         let _ = self.node.discovery().send(Withdraw(instance)).await;
     }
 
@@ -166,7 +167,42 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// Dropping the future does not stop the closing.
     pub async fn close(self) {
         // A mesh that was left has closed all its services.
-        let _ = self.node.router().send(Delist(self.offered.instance.id)).await;
+        let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
+        let _ = self.node.router().send(delist).await;
+    }
+
+    /// How often the actor was made anew after a panic; 0 for an actor that the program runs.
+    pub fn restarts(&self) -> u64 {
+        self.offered.service.restarts()
+    }
+
+    /// Waits until the service has ended, whoever ended it, and says why. That it panicked too often is known here only:
+    /// others see it withdrawn.
+    ///
+    /// # Cancel safety
+    /// Loses nothing; it can be asked again.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Camera;
+    /// # impl Actor for Camera { type Context = Context<Self>; }
+    /// # async fn run(camera: meshzero::Service<Camera>) {
+    /// use meshzero::ServiceEnd;
+    ///
+    /// match camera.ended().await {
+    ///     ServiceEnd::GaveUp { panic, .. } => eprintln!("the camera needs a person: {panic}"),
+    ///     end => println!("the camera is no longer offered: {end}"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn ended(&self) -> ServiceEnd {
+        let service = &self.offered.service;
+        tokio::select! {
+            () = service.closed() => {}
+            // A thread that ends with its node may not have come to close the service.
+            () = self.node.ending().come() => {}
+        }
+        service.end().cloned().unwrap_or(ServiceEnd::Closed)
     }
 }
 

@@ -12,4 +12,5 @@ mod instances;
 mod leaving;
 mod news;
 mod pair;
+mod supervision;
 mod zero;

@@ -1,10 +1,12 @@
 //! An actor that the mesh runs: made by a factory, fed from its inbox in its own context, made anew after a panic.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
@@ -19,8 +21,9 @@ use crate::due::Batch;
 use crate::handler::{Calls, Known, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
+use crate::restart::{Restart, Restarts};
 use crate::run::Run;
-use crate::service::Entry;
+use crate::service::{Entry, ServiceEnd};
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
@@ -36,10 +39,11 @@ pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
 pub struct Hosted<A: Actor> {
     inbox: Arc<Inbox<A>>,
     addr: Arc<Mutex<Addr<A>>>,
+    restarted: Arc<AtomicU64>,
 }
 
 impl<A: Actor<Context = Context<A>>> Hosted<A> {
-    /// Makes the actor on the current arbiter. `stopped` runs there when the actor has stopped itself for good.
+    /// Makes the actor on the current arbiter. `ended` runs there when it will not be made again, and is told why.
     ///
     /// # Errors
     /// [`Panicked`]: the factory did.
@@ -48,22 +52,32 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         handlers: &[Registration<A>],
         limits: DecodeLimits,
         mailbox: usize,
-        stopped: impl FnOnce() + 'static,
+        restart: Restart,
+        ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, Panicked> {
         let inbox = Arc::new(Inbox::new());
         let table = handlers.iter().map(|handler| (handler.name.clone(), handler.calls)).collect();
-        let work = Rc::default();
-        let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, work };
-        let (addr, first) = catch_unwind(AssertUnwindSafe(|| host.make())).map_err(|_| Panicked)?;
+        let restarted = Arc::new(AtomicU64::new(0));
+        let mut host = Host {
+            factory,
+            inbox: Arc::clone(&inbox),
+            table,
+            limits,
+            mailbox,
+            restarts: Restarts::new(restart),
+            restarted: Arc::clone(&restarted),
+            work: Rc::default(),
+        };
+        let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as somebody has its address.
         let shared = Arc::downgrade(&addr);
         actix::spawn(async move {
-            host.keep(first, &shared).await;
+            let end = host.keep(first, &shared).await;
             host.inbox.abandon();
-            stopped();
+            ended(end);
         });
-        Ok(Self { inbox, addr })
+        Ok(Self { inbox, addr, restarted })
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox<A>> {
@@ -92,6 +106,10 @@ impl<A: Actor> Entry for Hosted<A> {
     fn is_alive(&self) -> bool {
         !self.inbox.is_closed()
     }
+
+    fn restarts(&self) -> u64 {
+        self.restarted.load(Ordering::Relaxed)
+    }
 }
 
 type Life = Pin<Box<dyn Future<Output = ()>>>;
@@ -102,13 +120,16 @@ struct Host<A: Actor> {
     table: Arc<[(TypeName, Calls<A>)]>,
     limits: DecodeLimits,
     mailbox: usize,
+    restarts: Restarts,
+    /// How often the actor was made anew.
+    restarted: Arc<AtomicU64>,
     work: Rc<RefCell<Work>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Host<A> {
     /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
-    fn make(&mut self) -> (Addr<A>, Life) {
-        let actor = (self.factory)();
+    fn make(&mut self) -> Result<(Addr<A>, Life), Panicked> {
+        let actor = catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?;
         let mut context = Context::new();
         context.set_mailbox_capacity(self.mailbox);
         context.spawn(Driver {
@@ -118,33 +139,37 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             work: Rc::clone(&self.work),
         });
         let addr = context.address();
-        (addr, Box::pin(context.into_future(actor)))
+        Ok((addr, Box::pin(context.into_future(actor))))
     }
 
-    /// Runs one actor after the other until one ends without a panic.
-    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) {
-        let mut life = Some(first);
+    /// Runs one actor after the other until one ends without a panic, or too many have panicked.
+    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
+        let actor = std::any::type_name::<A>();
+        let mut life = Ok(first);
         let mut pause = Duration::ZERO;
         loop {
             let before = self.work.borrow().handled;
-            let actor = std::any::type_name::<A>();
-            match life.take() {
-                Some(life) => match run_to_end(life).await {
-                    Ok(()) => return,
-                    Err(Panicked) => tracing::error!(actor, "an actor panicked and is made anew"),
-                },
-                None => tracing::error!(actor, "the factory of an actor panicked"),
+            let ended = match life {
+                Ok(life) => run_to_end(life).await,
+                Err(panicked) => Err(panicked),
+            };
+            let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
+            let restarts = self.restarted.load(Ordering::Relaxed);
+            if !self.restarts.allow(Instant::now()) {
+                tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
+                return ServiceEnd::GaveUp { restarts, panic };
             }
+            tracing::error!(actor, panic, restarts, "an actor panicked and is made anew");
             if self.work.borrow().handled > before {
                 pause = Duration::ZERO;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             if self.inbox.is_closed() {
-                return;
+                return ServiceEnd::Closed;
             }
-            let made = catch_unwind(AssertUnwindSafe(|| self.make()));
-            life = made.ok().map(|(addr, life)| {
+            self.restarted.store(restarts + 1, Ordering::Relaxed);
+            life = self.make().map(|(addr, life)| {
                 if let Some(shared) = shared.upgrade() {
                     *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
                 }
@@ -154,19 +179,34 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
     }
 }
 
-/// An actor's life, or its making, ended in a panic.
-pub(crate) struct Panicked;
+/// An actor's life, or its making, ended in a panic, and this is what that said.
+#[derive(Debug)]
+pub(crate) struct Panicked(pub(crate) String);
+
+/// The longest text of a panic that is kept, in characters: it may repeat what a stranger sent.
+const LONGEST_TEXT: usize = 512;
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "(not a text)",
+        };
+        Self(text.chars().take(LONGEST_TEXT).collect())
+    }
+}
 
 async fn run_to_end(mut life: Life) -> Result<(), Panicked> {
     let end = poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task))) {
         Ok(poll) => poll.map(Ok),
-        Err(_) => Poll::Ready(Err(Panicked)),
+        Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
     })
     .await;
     // actix polls a context once more when it is dropped alive, and then a handler may panic again.
     match catch_unwind(AssertUnwindSafe(|| drop(life))) {
         Ok(()) => end,
-        Err(_) => Err(Panicked),
+        Err(payload) => end.and(Err(Panicked::new(payload))),
     }
 }
 

@@ -23,6 +23,17 @@ pub(crate) enum Job<A: Actor> {
     Local(LocalCall<A>),
 }
 
+impl<A: Actor> Job<A> {
+    /// Drops it unhandled, and tells its callers that they may go elsewhere.
+    fn turn_away(self) {
+        match self {
+            Self::Alone(_, inbound) => inbound.turn_away(),
+            // These tell it when they are dropped.
+            Self::Delivery(_) | Self::Local(_) => {}
+        }
+    }
+}
+
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.
 pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
@@ -68,12 +79,12 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
-    /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
+    /// Adds a message; a closed inbox turns it away.
     pub(crate) fn push(&self, job: Job<A>) {
         let mut state = self.lock();
         if self.is_closed() {
             drop(state);
-            return drop(job);
+            return job.turn_away();
         }
         state.jobs.push_back(job);
         state.wake();
@@ -113,7 +124,7 @@ impl<A: Actor> Inbox<A> {
             std::mem::take(&mut state.jobs)
         };
         // Outside the lock: what the callers are told may run code of theirs.
-        drop(jobs);
+        jobs.into_iter().for_each(Job::turn_away);
     }
 
     pub(crate) fn is_closed(&self) -> bool {

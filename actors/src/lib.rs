@@ -53,6 +53,7 @@ pub mod query;
 pub mod quota;
 mod readers;
 mod redial;
+pub mod restart;
 pub mod route;
 pub mod router;
 mod run;

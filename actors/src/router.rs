@@ -16,7 +16,7 @@ use crate::ending::Ending;
 use crate::keeper::Keeper;
 use crate::own::Own;
 use crate::route::{Route, Target};
-use crate::service::Service;
+use crate::service::{Service, ServiceEnd};
 use crate::traffic::Carrying;
 
 /// One per node.
@@ -83,14 +83,22 @@ impl Handler<Enlist> for Router {
 /// A service of this node is withdrawn. The reply comes when its endpoint has closed.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Delist(pub InstanceId);
+pub struct Delist {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Why, if the program is the first to say so.
+    pub end: ServiceEnd,
+}
 
 impl Handler<Delist> for Router {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Delist(instance): Delist, _: &mut Context<Self>) -> ResponseFuture<()> {
+    fn handle(&mut self, Delist { instance, end }: Delist, _: &mut Context<Self>) -> ResponseFuture<()> {
         self.own.remove(instance);
         let offered = self.offered.remove(&instance);
+        if let Some(offered) = &offered {
+            offered.service.note_end(end);
+        }
         let discovery = self.discovery.clone();
         Box::pin(async move {
             if let Some(offered) = offered {
@@ -111,6 +119,7 @@ impl Handler<Close> for Router {
     fn handle(&mut self, Close: Close, _: &mut Context<Self>) -> ResponseFuture<()> {
         self.offered.keys().for_each(|instance| self.own.remove(*instance));
         let all: Vec<_> = self.offered.drain().map(|(_, offered)| offered).collect();
+        all.iter().for_each(|offered| offered.service.note_end(ServiceEnd::Closed));
         let discovery = self.discovery.clone();
         Box::pin(async move {
             let mut closing = tokio::task::JoinSet::new();

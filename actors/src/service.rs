@@ -1,6 +1,7 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
@@ -33,6 +34,45 @@ pub trait Entry: Send + Sync {
 
     /// Whether the actor still takes messages.
     fn is_alive(&self) -> bool;
+
+    /// How often the actor was made anew after a panic.
+    fn restarts(&self) -> u64;
+}
+
+/// Why a service is no longer offered.
+///
+/// ```
+/// # use meshzero_actors::service::ServiceEnd;
+/// let end = ServiceEnd::GaveUp { restarts: 10, panic: "the motor does not answer".to_owned() };
+/// assert_eq!(end.to_string(), "its actor panicked again after 10 restarts: the motor does not answer");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServiceEnd {
+    /// This program closed it, dropped it, or left the mesh.
+    Closed,
+    /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
+    Stopped,
+    /// Its actor panicked more often than its [`Restart`](crate::restart::Restart) allows.
+    GaveUp {
+        /// How often it had been made anew.
+        restarts: u64,
+        /// What the last panic said.
+        panic: String,
+    },
+}
+
+impl fmt::Display for ServiceEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("it was closed"),
+            Self::Stopped => f.write_str("its actor has stopped"),
+            Self::GaveUp { restarts: 0, panic } => write!(f, "its actor panicked: {panic}"),
+            Self::GaveUp { restarts, panic } => {
+                write!(f, "its actor panicked again after {restarts} restarts: {panic}")
+            }
+        }
+    }
 }
 
 /// A message type that a service handles, as `describe` tells it.
@@ -85,6 +125,8 @@ pub struct Service {
     ending: Ending,
     /// The conversations with its callers and subscribers.
     pub(crate) links: Links,
+    /// Set when it begins to end.
+    end: OnceLock<ServiceEnd>,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
@@ -126,6 +168,7 @@ impl Service {
             places,
             ending: Ending::default(),
             links: Links::default(),
+            end: OnceLock::new(),
             carrying,
             home,
         }
@@ -235,6 +278,22 @@ impl Service {
     /// Loses nothing.
     pub async fn closed(&self) {
         self.ending.come().await;
+    }
+
+    /// Notes why it ends; the first reason counts.
+    pub(crate) fn note_end(&self, end: ServiceEnd) {
+        // A later reason is a consequence of the first.
+        let _ = self.end.set(end);
+    }
+
+    /// Why it has ended, or is about to; `None` as long as it is offered.
+    pub fn end(&self) -> Option<&ServiceEnd> {
+        self.end.get()
+    }
+
+    /// How often its actor was made anew after a panic.
+    pub fn restarts(&self) -> u64 {
+        self.entry.restarts()
     }
 
     /// Whether it still takes messages.
