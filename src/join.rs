@@ -249,6 +249,7 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
             "topics" => limits.topics = number,
             "instances" => limits.instances = number,
             "instances_per_node" => limits.instances_per_node = number,
+            "drain_ms" => limits.drain = millis,
             "request_timeout_ms" => limits.request_timeout = millis,
             "keep_alive_ms" => limits.keep_alive = millis,
             _ => return Err(wrong("there is no such limit")),

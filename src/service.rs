@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::discovery::{Announce, Withdraw};
+use meshzero_actors::drain::Abandoned;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
@@ -87,9 +88,10 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// As [`Service::close`], also for a name that was announced later.
     pub(crate) async fn withdraw(&self) {
         let instance = self.offered.instance.id;
+        self.offered.service.drain();
         // A mesh that was left has closed all its services.
-        let _ = self.node.router().send(Delist { instance, end: ServiceEnd::Closed }).await;
         let _ = self.node.discovery().send(Withdraw(instance)).await;
+        let _ = self.node.router().send(Delist { instance, end: ServiceEnd::Closed }).await;
     }
 
     /// The actor's address. After a panic the mesh has made a new actor with a new address.
@@ -159,16 +161,19 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.service.unfinished()
     }
 
-    /// Withdraws the service.
+    /// Withdraws the service, and finishes what it has accepted.
     ///
-    /// Waits until the messages that were accepted are handled, half a second at most. Its address is free then.
+    /// At first goodbye is said, and new messages are refused as *draining*. Then this waits until all messages that were
+    /// accepted are handled, their replies have left, and subscribers have what was published:
+    /// [`Limits::drain`](crate::Limits::drain) at most. Its address is free then. Returns what was not finished in time, if
+    /// anything was left.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the closing.
-    pub async fn close(self) {
+    pub async fn close(self) -> Option<Abandoned> {
         // A mesh that was left has closed all its services.
         let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
-        let _ = self.node.router().send(delist).await;
+        self.node.router().send(delist).await.unwrap_or(None)
     }
 
     /// How often the actor was made anew after a panic; 0 for an actor that the program runs.

@@ -4,6 +4,7 @@
 
 mod calls;
 mod describe;
+mod draining;
 mod evolution;
 mod examples;
 mod failures;

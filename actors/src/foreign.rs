@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::delivery::{Arrived, Delivery};
+use crate::drain::{Begun, Tally};
 use crate::due::Batch;
 use crate::handler::{Hold, Known, Post, Registration};
 use crate::inbound::Inbound;
@@ -31,6 +32,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// The way of one message type into the mailbox.
 struct Way<A: Actor> {
     name: TypeName,
+    begun: Begun,
     post: Post<A>,
     hold: Hold<A>,
 }
@@ -39,6 +41,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
     pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], limits: DecodeLimits) -> Self {
         let table = handlers.iter().map(|handler| Way {
             name: handler.name.clone(),
+            begun: Begun::default(),
             post: handler.post,
             hold: handler.hold,
         });
@@ -97,8 +100,8 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
                 held(&self.addr, arrived.place.keep_all(after));
-            } else if let Some(Way { name, post, .. }) = self.table.get(arrived.slot) {
-                post(&self.addr, arrived, &Known { name, limits: &self.limits });
+            } else if let Some(Way { name, begun, post, .. }) = self.table.get(arrived.slot) {
+                post(&self.addr, arrived, &Known { name, limits: &self.limits, begun });
             }
         }
     }
@@ -107,16 +110,25 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         if !self.takes() {
             return inbound.turn_away();
         }
-        if let Some(Way { name, post, .. }) = self.table.get(slot)
+        if let Some(Way { name, begun, post, .. }) = self.table.get(slot)
             && inbound.is_due(Instant::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
-            post(&self.addr, Arrived::alone(slot, &payload, inbound), &Known { name, limits: &self.limits });
+            let arrived = Arrived::alone(slot, &payload, inbound);
+            post(&self.addr, arrived, &Known { name, limits: &self.limits, begun });
         }
     }
 
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// What is in the mailbox stays there: it is the program's.
+    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+        self.close();
+        let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));
+        // Nobody waits any more when this fails.
+        let _ = tell.send(begun.filter(|(_, count)| *count > 0).collect());
     }
 
     fn is_alive(&self) -> bool {

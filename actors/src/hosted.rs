@@ -15,8 +15,10 @@ use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
+use tokio::sync::oneshot;
 
 use crate::delivery::{Arrived, Delivery};
+use crate::drain::{Begun, Tally};
 use crate::due::Batch;
 use crate::handler::{Calls, Known, Registration};
 use crate::inbound::Inbound;
@@ -56,7 +58,12 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, Panicked> {
         let inbox = Arc::new(Inbox::new());
-        let table = handlers.iter().map(|handler| (handler.name.clone(), handler.calls)).collect();
+        let table = handlers.iter().map(|handler| Row {
+            name: handler.name.clone(),
+            calls: handler.calls,
+            begun: Begun::default(),
+        });
+        let table = table.collect();
         let restarted = Arc::new(AtomicU64::new(0));
         let mut host = Host {
             factory,
@@ -103,6 +110,10 @@ impl<A: Actor> Entry for Hosted<A> {
         self.inbox.close();
     }
 
+    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+        self.inbox.ask_to_abandon(tell);
+    }
+
     fn is_alive(&self) -> bool {
         !self.inbox.is_closed()
     }
@@ -112,12 +123,19 @@ impl<A: Actor> Entry for Hosted<A> {
     }
 }
 
+/// One message type of the actor.
+struct Row<A: Actor> {
+    name: TypeName,
+    calls: Calls<A>,
+    begun: Begun,
+}
+
 type Life = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Host<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Calls<A>)]>,
+    table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     mailbox: usize,
     restarts: Restarts,
@@ -150,7 +168,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
         loop {
             let before = self.work.borrow().handled;
             let ended = match life {
-                Ok(life) => run_to_end(life).await,
+                Ok(life) => self.run_to_end(life).await,
                 Err(panicked) => Err(panicked),
             };
             let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
@@ -163,7 +181,10 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             if self.work.borrow().handled > before {
                 pause = Duration::ZERO;
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.abandon(),
+            }
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             if self.inbox.is_closed() {
                 return ServiceEnd::Closed;
@@ -176,6 +197,61 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
                 life
             });
         }
+    }
+
+    async fn run_to_end(&self, mut life: Life) -> Result<(), Panicked> {
+        let end = poll_fn(|task| {
+            let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task)));
+            if self.inbox.is_abandoning() {
+                self.abandon();
+            }
+            match polled {
+                Ok(poll) => poll.map(Ok),
+                Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+            }
+        })
+        .await;
+        // actix polls a context once more when it is dropped alive, and then a handler may panic again.
+        match catch_unwind(AssertUnwindSafe(|| drop(life))) {
+            Ok(()) => end,
+            Err(payload) => end.and(Err(Panicked::new(payload))),
+        }
+    }
+
+    /// Turns away what no handler has begun, and tells how much of it there was and what is under way.
+    #[cold]
+    fn abandon(&self) {
+        let (jobs, tell) = self.inbox.take_abandoned();
+        let delivery = self.work.borrow_mut().delivery.take();
+        let mut tally = Tally::new();
+        let mut add = |name: &str, count: usize| {
+            if count > 0 {
+                *tally.entry(name.to_owned()).or_default() += count;
+            }
+        };
+        let mut add_slot = |slot: usize| self.table.get(slot).into_iter().for_each(|row| add(&row.name, 1));
+        for job in &jobs {
+            match job {
+                Job::Delivery(delivery) => delivery.count(&mut add_slot),
+                Job::Alone(slot, _) => add_slot(*slot),
+                Job::Local(..) => {}
+            }
+        }
+        if let Some(delivery) = &delivery {
+            delivery.count(&mut add_slot);
+        }
+        for job in &jobs {
+            if let Job::Local(name, _) = job {
+                add(name, 1);
+            }
+        }
+        self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
+        if let Some(tell) = tell {
+            // Nobody waits any more when this fails.
+            let _ = tell.send(tally);
+        }
+        drop(delivery);
+        jobs.into_iter().for_each(Job::turn_away);
     }
 }
 
@@ -197,23 +273,10 @@ impl Panicked {
     }
 }
 
-async fn run_to_end(mut life: Life) -> Result<(), Panicked> {
-    let end = poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task))) {
-        Ok(poll) => poll.map(Ok),
-        Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
-    })
-    .await;
-    // actix polls a context once more when it is dropped alive, and then a handler may panic again.
-    match catch_unwind(AssertUnwindSafe(|| drop(life))) {
-        Ok(()) => end,
-        Err(payload) => end.and(Err(Panicked::new(payload))),
-    }
-}
-
 /// Lives in the actor's context and calls its handlers for what is in the inbox.
 struct Driver<A: Actor> {
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Calls<A>)]>,
+    table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     work: Rc<RefCell<Work>>,
 }
@@ -276,8 +339,8 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
-                Some((name, calls)) => {
-                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits })
+                Some(Row { name, calls, begun }) => {
+                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits, begun })
                 }
                 None => while run.next().is_some() {},
             }
@@ -293,18 +356,18 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
-            Job::Local(call) => {
+            Job::Local(_, call) => {
                 work.handled += 1;
                 call(actor, context);
             }
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                if let Some((name, calls)) = self.table.get(slot)
+                if let Some(Row { name, calls, begun }) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let arrived = Arrived::alone(slot, &payload, inbound);
-                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits });
+                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits, begun });
                 }
             }
         }

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use actix::Actor;
+use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
+use crate::drain::Tally;
 use crate::inbound::Inbound;
 
 /// A call of a handler, with its message inside.
@@ -19,17 +21,17 @@ pub(crate) enum Job<A: Actor> {
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
     Alone(usize, Inbound),
-    /// A message from this process, as a call of its handler.
-    Local(LocalCall<A>),
+    /// A message from this process, as a call of its handler, with the name of its type.
+    Local(&'static str, LocalCall<A>),
 }
 
 impl<A: Actor> Job<A> {
     /// Drops it unhandled, and tells its callers that they may go elsewhere.
-    fn turn_away(self) {
+    pub(crate) fn turn_away(self) {
         match self {
             Self::Alone(_, inbound) => inbound.turn_away(),
             // These tell it when they are dropped.
-            Self::Delivery(_) | Self::Local(_) => {}
+            Self::Delivery(_) | Self::Local(..) => {}
         }
     }
 }
@@ -39,6 +41,8 @@ pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
+    /// Whether somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
+    is_abandoning: AtomicBool,
 }
 
 struct State<A: Actor> {
@@ -46,6 +50,7 @@ struct State<A: Actor> {
     waker: Option<Waker>,
     /// Whether it waits to be called.
     is_asleep: bool,
+    abandoning: Option<oneshot::Sender<Tally>>,
 }
 
 /// What an inbox has for the actor.
@@ -74,8 +79,14 @@ impl<A: Actor> State<A> {
 impl<A: Actor> Inbox<A> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { jobs: VecDeque::new(), waker: None, is_asleep: false }),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                waker: None,
+                is_asleep: false,
+                abandoning: None,
+            }),
             closed: AtomicBool::new(false),
+            is_abandoning: AtomicBool::new(false),
         }
     }
 
@@ -116,11 +127,46 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Drops what waits, when no actor will take it any more.
+    /// Asks whoever runs the actor to drop what waits, and to tell what that was. Nothing new is taken.
+    pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<Tally>) {
+        let mut state = self.lock();
+        self.closed.store(true, Ordering::Release);
+        state.abandoning = Some(tell);
+        self.is_abandoning.store(true, Ordering::Release);
+        state.is_asleep = true;
+        state.wake();
+    }
+
+    /// Whether all that waits is to be dropped.
+    pub(crate) fn is_abandoning(&self) -> bool {
+        self.is_abandoning.load(Ordering::Acquire)
+    }
+
+    /// As [`Inbox::is_abandoning`]; if not, `waker` will be called when it is, or when something comes.
+    pub(crate) fn poll_abandoning(&self, waker: &Waker) -> Poll<()> {
+        let mut state = self.lock();
+        if state.abandoning.is_some() {
+            return Poll::Ready(());
+        }
+        state.waker = Some(waker.clone());
+        state.is_asleep = true;
+        Poll::Pending
+    }
+
+    /// What waits, with whom to tell what it was.
+    pub(crate) fn take_abandoned(&self) -> (VecDeque<Job<A>>, Option<oneshot::Sender<Tally>>) {
+        let mut state = self.lock();
+        self.is_abandoning.store(false, Ordering::Release);
+        (std::mem::take(&mut state.jobs), state.abandoning.take())
+    }
+
+    /// Turns away what waits, when no actor will take it any more.
     pub(crate) fn abandon(&self) {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
+            // Nobody is there to tell what it is.
+            state.abandoning = None;
             std::mem::take(&mut state.jobs)
         };
         // Outside the lock: what the callers are told may run code of theirs.

@@ -21,6 +21,7 @@ pub mod delivery;
 pub mod describe;
 pub mod dial;
 pub mod discovery;
+pub mod drain;
 pub mod due;
 mod encoded;
 pub mod ending;

@@ -283,9 +283,9 @@ where
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
     actix::spawn(async move {
-        endpoint::run(listener, served, peers, closing).await;
+        let abandoned = endpoint::run(listener, served, peers, closing).await;
         // Nobody asks when the whole node leaves at once.
-        let _ = tell_closed.send(());
+        let _ = tell_closed.send(abandoned);
     });
     node.router()
         .send(Enlist { service: Arc::clone(&service), bound, close, closed })

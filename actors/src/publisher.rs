@@ -169,12 +169,12 @@ impl Publisher {
         topics
     }
 
-    /// Publishes nothing more and ends all subscriptions.
+    /// Publishes nothing more. Subscriptions end when they have had what was published.
     pub fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
             state.closed = true;
-            state.readers.close()
+            state.readers.wake_all()
         };
         woken.into_iter().for_each(Waker::wake);
     }
@@ -205,7 +205,7 @@ impl Feed {
         let mut woken = Vec::new();
         let mut state = self.publisher.lock();
         let frames = state.readers.read(self.id, task.waker(), &mut woken);
-        let is_over = !state.readers.has(self.id);
+        let is_over = state.closed;
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         match frames {
@@ -469,6 +469,7 @@ mod tests {
         assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
         assert!(matches!(publisher.publish("\0", &1u32), Err(PublishFault::Topic(_))));
         publisher.close();
+        assert_eq!(items(&feed).len(), 2, "what was published before is still had");
         assert_eq!(now(feed.next()), Some(None));
         assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Closed));
         drop(feed);

@@ -85,11 +85,6 @@ impl Shelf {
 }
 
 impl Readers {
-    /// Whether the subscriber is still one.
-    pub(crate) fn has(&self, id: u64) -> bool {
-        self.readers.contains_key(&id)
-    }
-
     /// How many subscribe.
     pub(crate) fn len(&self) -> usize {
         self.readers.len()
@@ -161,15 +156,10 @@ impl Readers {
         std::mem::take(&mut self.waiting)
     }
 
-    /// All are gone, and all who wait are to be woken.
-    pub(crate) fn close(&mut self) -> Vec<Waker> {
-        let version = self.version + 1;
-        let readers = std::mem::replace(self, Self { version, ..Self::default() });
-        readers
-            .waiting
-            .into_iter()
-            .chain(readers.readers.into_values().filter_map(|reader| reader.waker))
-            .collect()
+    /// All who wait are to be woken, for items or for room.
+    pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
+        let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
+        std::mem::take(&mut self.waiting).into_iter().chain(asleep).collect()
     }
 
     /// Changes whenever [`Readers::takers`] may say something else.

@@ -1,6 +1,7 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use meshzero_proto::catalogue::Catalogue;
@@ -9,8 +10,11 @@ use meshzero_proto::hello::Welcome;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
+use tokio::sync::oneshot;
 
-use crate::delivery::Delivery;
+use crate::answers::Answers;
+use crate::delivery::{self, Delivery};
+use crate::drain::Tally;
 use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
 use crate::home::Home;
@@ -31,6 +35,9 @@ pub trait Entry: Send + Sync {
 
     /// Takes no more messages; those that were taken are still handled.
     fn close(&self);
+
+    /// As [`Entry::close`], and turns away what no handler has begun. Tells what was unfinished, as far as that is known.
+    fn abandon(&self, tell: oneshot::Sender<Tally>);
 
     /// Whether the actor still takes messages.
     fn is_alive(&self) -> bool;
@@ -127,6 +134,7 @@ pub struct Service {
     pub(crate) links: Links,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
+    turned_away: AtomicU64,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
@@ -169,6 +177,7 @@ impl Service {
             ending: Ending::default(),
             links: Links::default(),
             end: OnceLock::new(),
+            turned_away: AtomicU64::new(0),
             carrying,
             home,
         }
@@ -211,11 +220,12 @@ impl Service {
     }
 
     /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
+    /// For messages that were accepted: they also get places while the service drains.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn places(&self, wanted: usize) -> Option<Taken> {
-        self.places.take(wanted).await
+        self.places.take_accepted(wanted).await
     }
 
     /// A place among the unfinished messages, if one is free and nobody waits for it.
@@ -256,16 +266,51 @@ impl Service {
         self.entry.deliver_alone(slot, inbound);
     }
 
-    /// Waits until every message that was taken is finished. Those that wait for a place wait behind this.
+    /// Accepts no more messages; what was accepted is still handled.
+    pub fn drain(&self) {
+        self.places.drain();
+    }
+
+    /// Whether new messages are refused because the service is about to close, or has.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.places.is_draining()
+    }
+
+    /// Waits until every message that was accepted is finished. To be called when [`Service::drain`] has been.
     ///
     /// # Cancel safety
-    /// Dropping the future lets the others go on.
+    /// Loses nothing.
     pub async fn drained(&self) {
         self.places.all_free().await;
     }
 
-    /// Takes no more messages and publishes nothing more.
+    /// Refuses what a connection brought while the service drains.
+    #[cold]
+    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
+        self.turned_away.fetch_add(messages as u64, Ordering::Relaxed);
+        tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        delivery::refuse_all(frames, answers);
+    }
+
+    /// How many messages came over connections while the service drained, and were refused or, if nobody waits for an
+    /// answer, dropped.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as
+    /// that is known.
+    pub(crate) async fn abandon(&self) -> Tally {
+        let (tell, told) = oneshot::channel();
+        self.entry.abandon(tell);
+        // An actor that has ended has nothing left.
+        told.await.unwrap_or_default()
+    }
+
+    /// Takes no more messages and publishes nothing more; subscribers still get what was published.
     pub fn close(&self) {
+        self.places.drain();
         self.entry.close();
         self.publisher.close();
         self.places.close();
@@ -298,6 +343,6 @@ impl Service {
 
     /// Whether it still takes messages.
     pub fn is_alive(&self) -> bool {
-        !self.ending.has_come() && self.entry.is_alive()
+        !self.is_draining() && self.entry.is_alive()
     }
 }

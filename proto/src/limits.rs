@@ -55,6 +55,10 @@ pub struct Limits {
     pub instances: usize,
     /// Instances that are kept of one remote node; those beyond are not seen. Default 64.
     pub instances_per_node: usize,
+    /// How long a service that closes may take to finish what it has accepted, answers and news on their way out included.
+    /// Default 5 s. What is not finished then is abandoned, and named. A program that ends without closing its mesh waits
+    /// 0.8 s at most.
+    pub drain: Duration,
     /// Deadline of a request that names none. Default 5 s.
     pub request_timeout: Duration,
     /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s, a second at least; a peer
@@ -85,6 +89,7 @@ impl Default for Limits {
             topics: 1_024,
             instances: 4_096,
             instances_per_node: 64,
+            drain: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_millis(2_500),
         }
