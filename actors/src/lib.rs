@@ -26,6 +26,7 @@ pub mod due;
 mod encoded;
 pub mod ending;
 pub mod endpoint;
+mod enduring;
 pub mod feed;
 pub mod foreign;
 pub mod handler;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr};
+use actix::Addr;
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::drain::Abandoned;
 use crate::ending::Ending;
+use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::own::Own;
@@ -115,7 +116,7 @@ impl Node {
                 Arc::clone(&ending),
             );
             let decode_limits = DecodeLimits::typed(&carrying.limits);
-            let router = router.start();
+            let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
             Ok(Arc::new(Self {
                 config,

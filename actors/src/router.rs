@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture, Supervised};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
@@ -99,6 +99,8 @@ impl Router {
 impl Actor for Router {
     type Context = Context<Self>;
 }
+
+impl Supervised for Router {}
 
 /// A service of this node takes messages from now on.
 #[derive(Message)]

@@ -125,6 +125,11 @@ impl Finding {
         self.changed_at = Some(now);
     }
 
+    /// Lists are to be checked again when something happens, whatever was planned.
+    pub(super) fn check_again(&mut self) {
+        self.checking = false;
+    }
+
     /// Spread out, so that nodes which started together do not ask together for ever.
     fn plan_look_around(&mut self, now: Instant, pause: Duration) {
         self.look_around = Some((now + pause.mul_f32(0.75 + 0.5 * fastrand::f32()), pause));
@@ -161,6 +166,7 @@ impl Discovery {
 
     /// What has to be done from time to time for those who wait.
     pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+        self.answer_lists(ctx);
         let now = Instant::now();
         let sought = &mut self.finding.sought;
         sought.retain(|_, sought| now.duration_since(sought.wished) < SEEK);
