@@ -248,6 +248,7 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
             "subscriptions" => limits.subscriptions = number,
             "topics" => limits.topics = number,
             "instances" => limits.instances = number,
+            "instances_per_source" => limits.instances_per_source = number,
             "instances_per_node" => limits.instances_per_node = number,
             "drain_ms" => limits.drain = millis,
             "request_timeout_ms" => limits.request_timeout = millis,

@@ -51,8 +51,12 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
     pub topics: usize,
-    /// Instances that a node keeps in its directory. Default 4,096.
+    /// Instances that a node keeps in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may remember
+    /// four times as many. Those that were only heard of make way for others; those that proved themselves do not.
     pub instances: usize,
+    /// Instances that one source may have told of without their being proved: a host that replied to a question, or a peer.
+    /// Default 1,024. Whoever sends by multicast cannot be told from others, so all together have half of `instances`.
+    pub instances_per_source: usize,
     /// Instances that are kept of one remote node; those beyond are not seen. Default 64.
     pub instances_per_node: usize,
     /// How long a service that closes may take to finish what it has accepted, answers and news on their way out included.
@@ -88,6 +92,7 @@ impl Default for Limits {
             subscriptions: 1_024,
             topics: 1_024,
             instances: 4_096,
+            instances_per_source: 1_024,
             instances_per_node: 64,
             drain: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),

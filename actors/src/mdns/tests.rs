@@ -102,7 +102,7 @@ async fn recover_from(harm: impl Fn(&Harm)) {
         loop {
             tokio::select! {
                 _ = again.tick() => query.ask(),
-                adverts = query.heard() => if adverts.contains(&service) { return },
+                adverts = query.heard() => if adverts.iter().any(|(_, advert)| *advert == service) { return },
             }
         }
     };
@@ -215,7 +215,7 @@ async fn a_direct_question_is_answered() {
             tokio::select! {
                 _ = again.tick() => query.ask(),
                 adverts = query.heard() => {
-                    if let Some(found) = adverts.into_iter().find(|advert| advert.instance == service.instance) {
+                    if let Some(found) = adverts.into_iter().map(|(_, advert)| advert).find(|advert| advert.instance == service.instance) {
                         return found;
                     }
                 }
