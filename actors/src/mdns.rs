@@ -44,6 +44,8 @@ pub enum Heard {
     Up(Advert),
     /// A service said goodbye, or its records ran out.
     Down(InstanceId),
+    /// For a while nobody listened: what was announced meanwhile has to be asked for.
+    Missed,
 }
 
 /// Multicast DNS for one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
@@ -294,6 +296,9 @@ impl Announcer {
         let shared = Arc::clone(&self.shared);
         let mut listening = Listening { shared, daemon: self.daemon, loss: Loss::Died };
         let drain = move || {
+            if listening.daemon > 1 && heard.blocking_send(Heard::Missed).is_err() {
+                return;
+            }
             loop {
                 match drain(&events, &heard, &daemon, &listening.shared) {
                     Drained::Again if !listening.shared.wishes().closing => {}

@@ -164,6 +164,13 @@ impl Discovery {
         changes
     }
 
+    /// Nobody listened to announcements for a while: whoever looks or waits asks instead.
+    pub(super) fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
+        if self.presence.is_looking() || self.is_seeking() || !self.watchers.is_empty() {
+            self.ask_around(Urgency::All, ctx);
+        }
+    }
+
     /// What has to be done from time to time for those who wait.
     pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.answer_lists(ctx);

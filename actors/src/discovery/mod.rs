@@ -220,6 +220,10 @@ impl Handler<Batch> for Discovery {
                 Heard::Up(advert) if advert.leaving => self.hear_goodbye(advert.instance),
                 Heard::Up(advert) => self.hear_from_mdns(advert),
                 Heard::Down(instance) => self.hear_goodbye(instance),
+                Heard::Missed => {
+                    self.ask_what_was_missed(ctx);
+                    Changes::default()
+                }
             });
         }
         self.apply(changes, None, ctx);

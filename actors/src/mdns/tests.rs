@@ -29,6 +29,7 @@ async fn next_about(heard: &mut mpsc::Receiver<Heard>, instance: InstanceId) -> 
     let wanted = |heard: &Heard| match heard {
         Heard::Up(advert) => advert.instance == instance,
         Heard::Down(gone) => *gone == instance,
+        Heard::Missed => false,
     };
     let search = async {
         loop {
@@ -160,7 +161,7 @@ async fn a_service_is_heard_changed_and_withdrawn() {
     loop {
         match next_about(&mut news, service.instance).await {
             Heard::Up(advert) if !advert.leaving => {}
-            Heard::Up(_) | Heard::Down(_) => break,
+            Heard::Up(_) | Heard::Down(_) | Heard::Missed => break,
         }
     }
     teller.close().await;
@@ -191,7 +192,7 @@ async fn closing_says_goodbye_for_all() {
                 Heard::Down(id) if ours(id) => {
                     down.insert(id);
                 }
-                Heard::Up(_) | Heard::Down(_) => {}
+                Heard::Up(_) | Heard::Down(_) | Heard::Missed => {}
             }
             if up.len() == 2
                 && let Some(teller) = teller.take()
