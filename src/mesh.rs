@@ -61,7 +61,8 @@ impl Mesh {
         self.node.carrying().meter.traffic()
     }
 
-    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one.
+    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too
+    /// many, see [`Advertise::restart`].
     ///
     /// ```no_run
     /// # use actix::prelude::*;
