@@ -17,11 +17,14 @@ pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);
 ///
 /// ```
 /// # use meshzero_actors::drain::Abandoned;
-/// # use meshzero_proto::name::ServiceName;
-/// # let service = ServiceName::new("robot/arm").expect("a name");
-/// # let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
-/// # let abandoned = Abandoned { service, messages, others: 1, connections: 0 };
-/// assert_eq!(abandoned.to_string(), "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");
+/// fn report(abandoned: &Abandoned) {
+///     // "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)"
+///     eprintln!("not finished in time: {abandoned}");
+///     if abandoned.messages.contains_key("Stop") {
+///         eprintln!("stop {} by hand", abandoned.service);
+///     }
+/// }
+/// # let _ = report;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,6 +124,9 @@ mod tests {
         assert_eq!(one.to_string(), "arm: 1 connection that did not take all");
         let both = Abandoned { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
         assert_eq!(both.to_string(), "arm: 1 message (1 Move) and 2 connections that did not take all");
+        let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
+        let several = Abandoned { messages, others: 1, ..nothing.clone() };
+        assert_eq!(several.to_string(), "arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");
         let unknown = Abandoned { others: 3, ..nothing };
         assert_eq!(unknown.to_string(), "arm: 3 messages (3 of another kind)");
     }
