@@ -12,6 +12,7 @@ use meshzero_actors::handler::Registration;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, Declared, Offer, Only, Source};
 use meshzero_actors::place::Place;
+use meshzero_actors::restart::Restart;
 use meshzero_proto::codec::{TypeInfo, Wire, type_info};
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 
@@ -74,6 +75,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
             arbiter: None,
             only: Only::OneOfMany,
             topics: Vec::new(),
+            restart: Restart::default(),
         });
         Self { node, offer }
     }
@@ -281,6 +283,30 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     pub fn on(self, arbiter: &ArbiterHandle) -> Self {
         self.change(|offer| {
             offer.arbiter = Some(arbiter.clone());
+            Ok(())
+        })
+    }
+
+    /// Says what becomes of the service when its actor panics: by default it is made anew ten times within a minute, and
+    /// one panic more ends the service, see [`Service::ended`]. An actor that runs already is not made anew.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Camera;
+    /// # impl Actor for Camera { type Context = Context<Self>; }
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+    /// use std::time::Duration;
+    ///
+    /// use meshzero::Restart;
+    ///
+    /// let restart = Restart::Limited { restarts: 3, within: Duration::from_secs(3_600) };
+    /// let camera = mesh.advertise("camera", || Camera).restart(restart).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restart(self, restart: Restart) -> Self {
+        self.change(|offer| {
+            offer.restart = restart;
             Ok(())
         })
     }

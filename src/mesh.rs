@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
+use meshzero_actors::drain::Abandoned;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
 use meshzero_actors::traffic::Traffic;
@@ -59,7 +61,8 @@ impl Mesh {
         self.node.carrying().meter.traffic()
     }
 
-    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one.
+    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too
+    /// many, see [`Advertise::restart`].
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -186,26 +189,39 @@ impl Mesh {
         Watch::new(Arc::clone(&self.node), Filter::Prefix(prefix.as_ref().to_owned()))
     }
 
-    /// Withdraws all services of this program and leaves.
+    /// Withdraws all services of this program, finishes what they have accepted, and leaves.
     ///
-    /// Waits until the messages that were accepted are handled, half a second at most, and goodbye has been said, another
-    /// half second at most. Afterwards nothing can be advertised and nobody new is found, while the connections of a
-    /// [`ServiceRef`](crate::ServiceRef) or a [`Subscription`](crate::Subscription) may last until it is dropped. A second
-    /// call returns at once.
+    /// At first goodbye is said, and new messages are refused as *draining*, so that callers go elsewhere. Then this waits
+    /// until all messages that were accepted are handled, their replies have left, and subscribers have what was published:
+    /// [`Limits::drain`](crate::Limits::drain) at most, 5 s by default. Handlers may call others meanwhile. Last all
+    /// connections end, which takes another half second at most. Afterwards nothing can be advertised and nobody is found.
+    ///
+    /// Returns what was not finished in time, for each service that left something. A second call returns at once, and
+    /// nothing.
     ///
     /// # Cancel safety
-    /// Not cancel-safe: once it was polled the services are withdrawn, but the mesh may be left without a goodbye.
+    /// Dropping the future does not stop the leaving; what was not finished is then told to `tracing` only.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
     /// let mesh = meshzero::Mesh::join().await?;
     /// // ...
-    /// mesh.close().await;
+    /// for abandoned in mesh.close().await {
+    ///     eprintln!("not finished in time: {abandoned}");
+    /// }
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn close(&self) {
-        self.node.leave().await;
+    pub async fn close(&self) -> Vec<Abandoned> {
+        self.node.leave(self.node.limits().drain).await
+    }
+
+    /// As [`Mesh::close`], with another time for what is to be finished than the limits say.
+    ///
+    /// # Cancel safety
+    /// As [`Mesh::close`].
+    pub async fn close_within(&self, drain: Duration) -> Vec<Abandoned> {
+        self.node.leave(drain).await
     }
 }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context};
 use meshzero_actors::counts::RequestCounts;
 use meshzero_actors::discovery::{Announce, Withdraw};
+use meshzero_actors::drain::Abandoned;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
 use meshzero_actors::publisher::{self, NewsTotals};
 use meshzero_actors::router::Delist;
+use meshzero_actors::service::ServiceEnd;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
@@ -87,9 +89,10 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// As [`Service::close`], also for a name that was announced later.
     pub(crate) async fn withdraw(&self) {
         let instance = self.offered.instance.id;
+        self.offered.service.drain();
         // A mesh that was left has closed all its services.
-        let _ = self.node.router().send(Delist(instance)).await;
         let _ = self.node.discovery().send(Withdraw(instance)).await;
+        let _ = self.node.router().send(Delist { instance, end: ServiceEnd::Closed }).await;
     }
 
     /// The actor's address. After a panic the mesh has made a new actor with a new address.
@@ -176,15 +179,53 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.service.request_counts()
     }
 
-    /// Withdraws the service.
+    /// Withdraws the service, and finishes what it has accepted.
     ///
-    /// Waits until the messages that were accepted are handled, half a second at most. Its address is free then.
+    /// At first goodbye is said, and new messages are refused as *draining*. Then this waits until all messages that were
+    /// accepted are handled, their replies have left, and subscribers have what was published:
+    /// [`Limits::drain`](crate::Limits::drain) at most. Its address is free then. Returns what was not finished in time, if
+    /// anything was left.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the closing.
-    pub async fn close(self) {
+    pub async fn close(self) -> Option<Abandoned> {
         // A mesh that was left has closed all its services.
-        let _ = self.node.router().send(Delist(self.offered.instance.id)).await;
+        let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
+        self.node.router().send(delist).await.unwrap_or(None)
+    }
+
+    /// How often the actor was made anew after a panic; 0 for an actor that the program runs.
+    pub fn restarts(&self) -> u64 {
+        self.offered.service.restarts()
+    }
+
+    /// Waits until the service has ended, whoever ended it, and says why. That it panicked too often is known here only:
+    /// others see it withdrawn.
+    ///
+    /// # Cancel safety
+    /// Loses nothing; it can be asked again.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # struct Camera;
+    /// # impl Actor for Camera { type Context = Context<Self>; }
+    /// # async fn run(camera: meshzero::Service<Camera>) {
+    /// use meshzero::ServiceEnd;
+    ///
+    /// match camera.ended().await {
+    ///     ServiceEnd::GaveUp { panic, .. } => eprintln!("the camera needs a person: {panic}"),
+    ///     end => println!("the camera is no longer offered: {end}"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn ended(&self) -> ServiceEnd {
+        let service = &self.offered.service;
+        tokio::select! {
+            () = service.closed() => {}
+            // A thread that ends with its node may not have come to close the service.
+            () = self.node.ending().come() => {}
+        }
+        service.end().cloned().unwrap_or(ServiceEnd::Closed)
     }
 }
 

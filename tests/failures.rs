@@ -206,7 +206,7 @@ async fn a_factory_that_panics_at_once_is_an_error() {
     let pair = Pair::join().await;
     let factory = || -> Worker { panic!("the motor does not answer") };
     let error = pair.here.advertise("worker", factory).await.expect_err("no actor");
-    assert!(matches!(error, AdvertiseError::Offer(OfferError::FactoryPanicked)), "{error:?}");
+    assert!(matches!(error, AdvertiseError::Offer(OfferError::FactoryPanicked { .. })), "{error:?}");
 }
 
 #[actix::test]

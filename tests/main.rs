@@ -5,6 +5,7 @@
 mod calls;
 mod deadlines;
 mod describe;
+mod draining;
 mod evolution;
 mod examples;
 mod failures;
@@ -15,4 +16,5 @@ mod news;
 mod pair;
 mod pressure;
 mod retries;
+mod supervision;
 mod zero;

@@ -1,6 +1,7 @@
 //! Deadlines of callers on any thread and any executor, rung by one task on the node's thread.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -43,7 +44,7 @@ impl Alarms {
                 () = due => {
                     let mut due = Vec::new();
                     self.lock().expire(Instant::now(), |_, waker, _| due.push(waker.clone()));
-                    due.into_iter().for_each(Waker::wake);
+                    due.into_iter().for_each(wake);
                 }
             }
         }
@@ -51,6 +52,13 @@ impl Alarms {
 
     fn lock(&self) -> MutexGuard<'_, Calls<Waker>> {
         self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes a caller of any executor: should that panic, the others are still woken.
+fn wake(waker: Waker) {
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        tracing::error!("the waker of a caller panicked");
     }
 }
 

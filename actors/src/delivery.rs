@@ -129,6 +129,15 @@ impl Delivery {
         self.left
     }
 
+    /// Counts the messages that are left by the numbers of their handlers.
+    pub(crate) fn count(&self, mut count: impl FnMut(usize)) {
+        let frames = Frames::new(&self.frames[self.at..]);
+        frames
+            .filter(|(header, _)| is_message(header))
+            .take(self.left)
+            .for_each(|(header, _)| count(header.slot.into()));
+    }
+
     /// The last tell for which `find` has something, with how many messages come after it. `find` is given the number of
     /// the handler, the message and its encoding.
     pub(crate) fn last_tell<T>(

@@ -1,7 +1,9 @@
 //! The endpoint of one service: it accepts connections, checks whom they want, and starts their sessions.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +15,20 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::dial;
+use crate::drain::{self, Abandoned, LAST_ANSWERS};
 use crate::links::{Connections, Links};
+use crate::route::nameless;
 use crate::service::Service;
 use crate::{session, socket};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// How long accepted work may take to finish when the endpoint closes.
-const DRAIN: Duration = Duration::from_millis(500);
+/// The longest time for draining: later is beyond what a clock may be able to tell.
+const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// A node wants to tell this one about the mesh.
 #[derive(Debug, Message)]
@@ -36,19 +40,29 @@ pub struct PeerArrived {
     pub hello: Hello,
 }
 
-/// Serves `service` on `listener` until `closing` is told or dropped, then lets accepted work finish for a moment.
-/// Connections of peers go to `peers`.
+/// Serves `service` on `listener` until `closing` is told, then lets accepted work finish for as long as that says, or as
+/// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
+/// was not finished. Connections of peers go to `peers`.
 pub(crate) async fn run(
     listener: TcpListener,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
-    closing: oneshot::Receiver<()>,
-) {
+    closing: oneshot::Receiver<Duration>,
+) -> Option<Abandoned> {
     let guests = Rc::new(Guests::new(&service));
     let mut sessions = JoinSet::new();
-    let accept = async {
-        loop {
-            match listener.accept().await {
+    let mut work = pin!(async {
+        let within = closing.await.unwrap_or(service.limits().drain);
+        let deadline = Instant::now() + within.min(LONGEST_DRAIN);
+        let left = drain::finish(&service, deadline).await;
+        // What was answered or published is still on its way out.
+        (deadline.max(Instant::now() + LAST_ANSWERS), left)
+    });
+    let mut ended = None;
+    // Links may go on over new connections to the end.
+    while ended.is_none() || guests.served() > 0 {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
                     let visit = visit(stream, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
                     sessions.spawn_local(visit);
@@ -57,28 +71,40 @@ pub(crate) async fn run(
                     tracing::warn!(%error, "cannot accept a connection; trying again");
                     time::sleep(ACCEPT_AGAIN).await;
                 }
+            },
+            Some(_) = sessions.join_next() => {}
+            done = &mut work, if ended.is_none() => {
+                service.close();
+                ended = Some(done);
             }
-            while sessions.try_join_next().is_some() {}
+            () = until(ended.as_ref()) => break,
         }
-    };
-    tokio::select! {
-        () = accept => {}
-        // Told or dropped, both mean the end.
-        _ = closing => {}
     }
-    drop(listener);
-    if time::timeout(DRAIN, service.drained()).await.is_err() {
-        tracing::warn!(service = ?service.identity.name, unfinished = service.unfinished(), "closed with work left");
+    let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();
+    let connections = guests.served();
+    if unfinished == 0 && connections == 0 {
+        return None;
     }
-    service.close();
-    // What has been answered is on its way out once the sessions had a turn.
-    let _ = time::timeout(DRAIN, async { while sessions.join_next().await.is_some() {} }).await;
+    let others = unfinished.saturating_sub(messages.values().sum());
+    let shown = service.identity.name.clone().or_else(|| listener.local_addr().ok().map(nameless))?;
+    let abandoned = Abandoned { service: shown, messages, others, connections };
+    tracing::warn!(%abandoned, "closed with work left");
+    Some(abandoned)
+}
+
+/// Waits until a service that has ended should wait for nobody any more.
+async fn until<T>(ended: Option<&(Instant, T)>) {
+    match ended {
+        Some((deadline, _)) => time::sleep_until(*deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The connections of one endpoint, counted.
 struct Guests {
     handshakes: Semaphore,
-    counts: std::cell::RefCell<HashMap<IpAddr, usize>>,
+    served: Cell<usize>,
+    counts: RefCell<HashMap<IpAddr, usize>>,
     limit: usize,
     limit_per_address: usize,
 }
@@ -87,10 +113,28 @@ impl Guests {
     fn new(service: &Service) -> Self {
         Self {
             handshakes: Semaphore::new(service.limits().handshakes),
+            served: Cell::new(0),
             counts: Default::default(),
             limit: service.limits().connections,
             limit_per_address: service.limits().connections_per_address,
         }
+    }
+
+    /// How many links there are.
+    fn served(&self) -> usize {
+        self.served.get()
+    }
+
+    /// Counts a link, until what is returned is dropped.
+    fn serve(&self) -> impl Drop {
+        struct Served<'a>(&'a Cell<usize>);
+        impl Drop for Served<'_> {
+            fn drop(&mut self) {
+                self.0.update(|served| served - 1);
+            }
+        }
+        self.served.update(|served| served + 1);
+        Served(&self.served)
     }
 
     /// A place for a connection from `address`, if there is one.
@@ -165,6 +209,7 @@ async fn visit(
             }
         }
         Welcomed::Client(hello, connections) => {
+            let _served = guests.serve();
             if let Err(error) = session::serve(stream, &hello, service, connections).await {
                 tracing::debug!(%from, %error, "a link ended");
             }

@@ -17,6 +17,7 @@ use meshzero_proto::refusal::Refusal;
 use tokio::sync::oneshot;
 
 use crate::delivery::{Arrived, Kept, Place};
+use crate::drain::Begun;
 use crate::due::Due;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::{Inbox, Job, Ticket};
@@ -72,6 +73,8 @@ pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>)>;
 pub(crate) struct Known<'a> {
     pub(crate) name: &'a TypeName,
     pub(crate) limits: &'a DecodeLimits,
+    /// Cloned for each message that its handler ends later.
+    pub(crate) begun: &'a Begun,
 }
 
 /// JSON schemas that the user's types bring along, with documentation and constraints.
@@ -231,12 +234,12 @@ where
                 due.send(&result);
             }
         }
-        Handled::Future(future) => answer_later(due, place, future),
+        Handled::Future(future) => answer_later(due, place, known.begun.clone(), future),
         Handled::ActorFuture(future) => {
-            let (reply, place) = (due.and_then(Due::later), place.keep());
+            let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
-                drop(place);
+                drop(unfinished);
             });
             context.spawn(answered);
         }
@@ -248,23 +251,28 @@ where
             }
             Err(oneshot::error::TryRecvError::Closed) => drop(due),
             Err(oneshot::error::TryRecvError::Empty) => {
-                let (reply, place) = (due.and_then(Due::later), place.keep());
+                let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
                 actix::spawn(async move {
                     if let Ok(result) = told.await {
                         answer(reply, &result);
                     }
-                    drop(place);
+                    drop(unfinished);
                 });
             }
         },
     }
 }
 
-fn answer_later<R: codec::Wire>(due: Option<Due<'_>>, place: Place<'_>, future: ResponseFuture<R>) {
-    let (reply, place) = (due.and_then(Due::later), place.keep());
+fn answer_later<R: codec::Wire>(
+    due: Option<Due<'_>>,
+    place: Place<'_>,
+    begun: Begun,
+    future: ResponseFuture<R>,
+) {
+    let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), begun));
     actix::spawn(async move {
         answer(reply, &future.await);
-        drop(place);
+        drop(unfinished);
     });
 }
 
@@ -323,11 +331,16 @@ where
         Err(error) => return undecodable(&error, due, known),
     };
     match due {
-        Some(due) => enter(addr, message, due.later(), place.keep().map(Kept::from)),
+        Some(due) => {
+            let unfinished = (place.keep().map(Kept::from), known.begun.clone());
+            enter(addr, message, due.later(), unfinished);
+        }
         None => match place {
             // Given back with that of the last tell that arrived with it, which the actor handles later.
             Place::Shared(..) => addr.do_send(message),
-            Place::Own(place) => enter(addr, message, None, Some(Kept::from(place))),
+            Place::Own(place) => {
+                enter(addr, message, None, (Some(Kept::from(place)), known.begun.clone()));
+            }
         },
     }
 }
@@ -339,11 +352,11 @@ where
     M: NetMessage,
 {
     let message: M = codec::decode(payload, encoding, limits).ok()?;
-    Some(Box::new(|addr, places| enter(addr, message, None, places)))
+    Some(Box::new(|addr, places| enter(addr, message, None, (places, Begun::default()))))
 }
 
-/// Sends a message through the mailbox, and sees to its reply and its places when it has been handled.
-fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, places: Option<Kept>)
+/// Sends a message through the mailbox, and sees to its reply when it has been handled; until then it is unfinished.
+fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, unfinished: (Option<Kept>, Begun))
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
@@ -356,7 +369,7 @@ where
         Poll::Ready(result) => finish(reply, result),
         Poll::Pending => drop(actix::spawn(async move {
             finish(reply, request.await);
-            drop(places);
+            drop(unfinished);
         })),
     }
 }
@@ -405,7 +418,7 @@ where
             }
             drop(place);
         };
-        self.inbox.push(Job::Local(Box::new(job)))
+        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
     }
 
     fn withdraw(&self, ticket: Ticket) -> bool {

@@ -1,10 +1,12 @@
 //! An actor that the mesh runs: made by a factory, fed from its inbox in its own context, made anew after a panic.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
@@ -13,14 +15,17 @@ use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
+use tokio::sync::oneshot;
 
 use crate::delivery::{Arrived, Delivery};
+use crate::drain::{Begun, Tally};
 use crate::due::Batch;
 use crate::handler::{Calls, Known, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
+use crate::restart::{Restart, Restarts};
 use crate::run::Run;
-use crate::service::Entry;
+use crate::service::{Entry, ServiceEnd};
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
@@ -36,10 +41,11 @@ pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
 pub struct Hosted<A: Actor> {
     inbox: Arc<Inbox<A>>,
     addr: Arc<Mutex<Addr<A>>>,
+    restarted: Arc<AtomicU64>,
 }
 
 impl<A: Actor<Context = Context<A>>> Hosted<A> {
-    /// Makes the actor on the current arbiter. `stopped` runs there when the actor has stopped itself for good.
+    /// Makes the actor on the current arbiter. `ended` runs there when it will not be made again, and is told why.
     ///
     /// # Errors
     /// [`Panicked`]: the factory did.
@@ -48,22 +54,37 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         handlers: &[Registration<A>],
         limits: DecodeLimits,
         mailbox: usize,
-        stopped: impl FnOnce() + 'static,
+        restart: Restart,
+        ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, Panicked> {
         let inbox = Arc::new(Inbox::new());
-        let table = handlers.iter().map(|handler| (handler.name.clone(), handler.calls)).collect();
-        let work = Rc::default();
-        let mut host = Host { factory, inbox: Arc::clone(&inbox), table, limits, mailbox, work };
-        let (addr, first) = catch_unwind(AssertUnwindSafe(|| host.make())).map_err(|_| Panicked)?;
+        let table = handlers.iter().map(|handler| Row {
+            name: handler.name.clone(),
+            calls: handler.calls,
+            begun: Begun::default(),
+        });
+        let table = table.collect();
+        let restarted = Arc::new(AtomicU64::new(0));
+        let mut host = Host {
+            factory,
+            inbox: Arc::clone(&inbox),
+            table,
+            limits,
+            mailbox,
+            restarts: Restarts::new(restart),
+            restarted: Arc::clone(&restarted),
+            work: Rc::default(),
+        };
+        let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as somebody has its address.
         let shared = Arc::downgrade(&addr);
         actix::spawn(async move {
-            host.keep(first, &shared).await;
+            let end = host.keep(first, &shared).await;
             host.inbox.abandon();
-            stopped();
+            ended(end);
         });
-        Ok(Self { inbox, addr })
+        Ok(Self { inbox, addr, restarted })
     }
 
     pub(crate) fn inbox(&self) -> &Arc<Inbox<A>> {
@@ -89,9 +110,24 @@ impl<A: Actor> Entry for Hosted<A> {
         self.inbox.close();
     }
 
+    fn abandon(&self, tell: oneshot::Sender<Tally>) {
+        self.inbox.ask_to_abandon(tell);
+    }
+
     fn is_alive(&self) -> bool {
         !self.inbox.is_closed()
     }
+
+    fn restarts(&self) -> u64 {
+        self.restarted.load(Ordering::Relaxed)
+    }
+}
+
+/// One message type of the actor.
+struct Row<A: Actor> {
+    name: TypeName,
+    calls: Calls<A>,
+    begun: Begun,
 }
 
 type Life = Pin<Box<dyn Future<Output = ()>>>;
@@ -99,16 +135,19 @@ type Life = Pin<Box<dyn Future<Output = ()>>>;
 struct Host<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Calls<A>)]>,
+    table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     mailbox: usize,
+    restarts: Restarts,
+    /// How often the actor was made anew.
+    restarted: Arc<AtomicU64>,
     work: Rc<RefCell<Work>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Host<A> {
     /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
-    fn make(&mut self) -> (Addr<A>, Life) {
-        let actor = (self.factory)();
+    fn make(&mut self) -> Result<(Addr<A>, Life), Panicked> {
+        let actor = catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?;
         let mut context = Context::new();
         context.set_mailbox_capacity(self.mailbox);
         context.spawn(Driver {
@@ -118,33 +157,40 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             work: Rc::clone(&self.work),
         });
         let addr = context.address();
-        (addr, Box::pin(context.into_future(actor)))
+        Ok((addr, Box::pin(context.into_future(actor))))
     }
 
-    /// Runs one actor after the other until one ends without a panic.
-    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) {
-        let mut life = Some(first);
+    /// Runs one actor after the other until one ends without a panic, or too many have panicked.
+    async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
+        let actor = std::any::type_name::<A>();
+        let mut life = Ok(first);
         let mut pause = Duration::ZERO;
         loop {
             let before = self.work.borrow().handled;
-            let actor = std::any::type_name::<A>();
-            match life.take() {
-                Some(life) => match run_to_end(life).await {
-                    Ok(()) => return,
-                    Err(Panicked) => tracing::error!(actor, "an actor panicked and is made anew"),
-                },
-                None => tracing::error!(actor, "the factory of an actor panicked"),
+            let ended = match life {
+                Ok(life) => self.run_to_end(life).await,
+                Err(panicked) => Err(panicked),
+            };
+            let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
+            let restarts = self.restarted.load(Ordering::Relaxed);
+            if !self.restarts.allow(Instant::now()) {
+                tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
+                return ServiceEnd::GaveUp { restarts, panic };
             }
+            tracing::error!(actor, panic, restarts, "an actor panicked and is made anew");
             if self.work.borrow().handled > before {
                 pause = Duration::ZERO;
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.abandon(),
+            }
             pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             if self.inbox.is_closed() {
-                return;
+                return ServiceEnd::Closed;
             }
-            let made = catch_unwind(AssertUnwindSafe(|| self.make()));
-            life = made.ok().map(|(addr, life)| {
+            self.restarted.store(restarts + 1, Ordering::Relaxed);
+            life = self.make().map(|(addr, life)| {
                 if let Some(shared) = shared.upgrade() {
                     *shared.lock().unwrap_or_else(PoisonError::into_inner) = addr;
                 }
@@ -152,28 +198,85 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             });
         }
     }
+
+    async fn run_to_end(&self, mut life: Life) -> Result<(), Panicked> {
+        let end = poll_fn(|task| {
+            let polled = catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task)));
+            if self.inbox.is_abandoning() {
+                self.abandon();
+            }
+            match polled {
+                Ok(poll) => poll.map(Ok),
+                Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+            }
+        })
+        .await;
+        // actix polls a context once more when it is dropped alive, and then a handler may panic again.
+        match catch_unwind(AssertUnwindSafe(|| drop(life))) {
+            Ok(()) => end,
+            Err(payload) => end.and(Err(Panicked::new(payload))),
+        }
+    }
+
+    /// Turns away what no handler has begun, and tells how much of it there was and what is under way.
+    #[cold]
+    fn abandon(&self) {
+        let (jobs, tell) = self.inbox.take_abandoned();
+        let delivery = self.work.borrow_mut().delivery.take();
+        let mut tally = Tally::new();
+        let mut add = |name: &str, count: usize| {
+            if count > 0 {
+                *tally.entry(name.to_owned()).or_default() += count;
+            }
+        };
+        let mut add_slot = |slot: usize| self.table.get(slot).into_iter().for_each(|row| add(&row.name, 1));
+        for job in &jobs {
+            match job {
+                Job::Delivery(delivery) => delivery.count(&mut add_slot),
+                Job::Alone(slot, _) => add_slot(*slot),
+                Job::Local(..) | Job::Withdrawn => {}
+            }
+        }
+        if let Some(delivery) = &delivery {
+            delivery.count(&mut add_slot);
+        }
+        for job in &jobs {
+            if let Job::Local(name, _) = job {
+                add(name, 1);
+            }
+        }
+        self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
+        if let Some(tell) = tell {
+            // Nobody waits any more when this fails.
+            let _ = tell.send(tally);
+        }
+        drop(delivery);
+        jobs.into_iter().for_each(Job::turn_away);
+    }
 }
 
-/// An actor's life, or its making, ended in a panic.
-pub(crate) struct Panicked;
+/// An actor's life, or its making, ended in a panic, and this is what that said.
+#[derive(Debug)]
+pub(crate) struct Panicked(pub(crate) String);
 
-async fn run_to_end(mut life: Life) -> Result<(), Panicked> {
-    let end = poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| life.as_mut().poll(task))) {
-        Ok(poll) => poll.map(Ok),
-        Err(_) => Poll::Ready(Err(Panicked)),
-    })
-    .await;
-    // actix polls a context once more when it is dropped alive, and then a handler may panic again.
-    match catch_unwind(AssertUnwindSafe(|| drop(life))) {
-        Ok(()) => end,
-        Err(_) => Err(Panicked),
+/// The longest text of a panic that is kept, in characters: it may repeat what a stranger sent.
+const LONGEST_TEXT: usize = 512;
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "(not a text)",
+        };
+        Self(text.chars().take(LONGEST_TEXT).collect())
     }
 }
 
 /// Lives in the actor's context and calls its handlers for what is in the inbox.
 struct Driver<A: Actor> {
     inbox: Arc<Inbox<A>>,
-    table: Arc<[(TypeName, Calls<A>)]>,
+    table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     work: Rc<RefCell<Work>>,
 }
@@ -236,8 +339,8 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
-                Some((name, calls)) => {
-                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits })
+                Some(Row { name, calls, begun }) => {
+                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits, begun })
                 }
                 None => while run.next().is_some() {},
             }
@@ -253,18 +356,19 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
-            Job::Local(call) => {
+            Job::Local(_, call) => {
                 work.handled += 1;
                 call(actor, context);
             }
+            Job::Withdrawn => {}
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                if let Some((name, calls)) = self.table.get(slot)
+                if let Some(Row { name, calls, begun }) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let arrived = Arrived::alone(slot, &payload, inbound);
-                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits });
+                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits, begun });
                 }
             }
         }

@@ -40,6 +40,15 @@ impl Inbound {
     }
 }
 
+impl Inbound {
+    /// Drops the message because nobody will handle it, and tells the caller that it may send it elsewhere.
+    pub(crate) fn turn_away(self) {
+        if let Some(reply) = self.reply {
+            reply.refuse(Refusal::Draining);
+        }
+    }
+}
+
 /// What a request ends in.
 #[derive(Debug)]
 pub enum Outcome {

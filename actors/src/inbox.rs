@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use actix::Actor;
+use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
+use crate::drain::Tally;
 use crate::inbound::Inbound;
 
 /// A call of a handler, with its message inside.
@@ -19,8 +21,21 @@ pub(crate) enum Job<A: Actor> {
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
     Alone(usize, Inbound),
-    /// A message from this process, as a call of its handler.
-    Local(LocalCall<A>),
+    /// A message from this process, as a call of its handler, with the name of its type.
+    Local(&'static str, LocalCall<A>),
+    /// What was one of this process until its caller gave up.
+    Withdrawn,
+}
+
+impl<A: Actor> Job<A> {
+    /// Drops it unhandled, and tells its callers that they may go elsewhere.
+    pub(crate) fn turn_away(self) {
+        match self {
+            Self::Alone(_, inbound) => inbound.turn_away(),
+            // These tell it when they are dropped.
+            Self::Delivery(_) | Self::Local(..) | Self::Withdrawn => {}
+        }
+    }
 }
 
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.
@@ -28,6 +43,8 @@ pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
+    /// Whether somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
+    is_abandoning: AtomicBool,
 }
 
 /// Names a job that was pushed: how many were pushed before it.
@@ -41,6 +58,7 @@ struct State<A: Actor> {
     waker: Option<Waker>,
     /// Whether it waits to be called.
     is_asleep: bool,
+    abandoning: Option<oneshot::Sender<Tally>>,
 }
 
 /// What an inbox has for the actor.
@@ -69,18 +87,25 @@ impl<A: Actor> State<A> {
 impl<A: Actor> Inbox<A> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State { jobs: VecDeque::new(), taken: 0, waker: None, is_asleep: false }),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                taken: 0,
+                waker: None,
+                is_asleep: false,
+                abandoning: None,
+            }),
             closed: AtomicBool::new(false),
+            is_abandoning: AtomicBool::new(false),
         }
     }
 
-    /// Adds a message; a closed inbox drops it, and with it the way back, which tells the caller.
+    /// Adds a message; a closed inbox turns it away.
     pub(crate) fn push(&self, job: Job<A>) -> Ticket {
         let mut state = self.lock();
         let ticket = Ticket(state.taken + state.jobs.len() as u64);
         if self.is_closed() {
             drop(state);
-            drop(job);
+            job.turn_away();
             return ticket;
         }
         state.jobs.push_back(job);
@@ -94,7 +119,7 @@ impl<A: Actor> Inbox<A> {
         let at = ticket.checked_sub(state.taken).and_then(|at| usize::try_from(at).ok());
         let Some(job) = at.and_then(|at| state.jobs.get_mut(at)) else { return false };
         // Something has to be in its place, so that those behind it are found.
-        let withdrawn = std::mem::replace(job, Job::Local(Box::new(|_, _| {})));
+        let withdrawn = std::mem::replace(job, Job::Withdrawn);
         // Outside the lock: dropping a message may run code of its user.
         drop(state);
         drop(withdrawn);
@@ -128,16 +153,52 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Drops what waits, when no actor will take it any more.
+    /// Asks whoever runs the actor to drop what waits, and to tell what that was. Nothing new is taken.
+    pub(crate) fn ask_to_abandon(&self, tell: oneshot::Sender<Tally>) {
+        let mut state = self.lock();
+        self.closed.store(true, Ordering::Release);
+        state.abandoning = Some(tell);
+        self.is_abandoning.store(true, Ordering::Release);
+        state.is_asleep = true;
+        state.wake();
+    }
+
+    /// Whether all that waits is to be dropped.
+    pub(crate) fn is_abandoning(&self) -> bool {
+        self.is_abandoning.load(Ordering::Acquire)
+    }
+
+    /// As [`Inbox::is_abandoning`]; if not, `waker` will be called when it is, or when something comes.
+    pub(crate) fn poll_abandoning(&self, waker: &Waker) -> Poll<()> {
+        let mut state = self.lock();
+        if state.abandoning.is_some() {
+            return Poll::Ready(());
+        }
+        state.waker = Some(waker.clone());
+        state.is_asleep = true;
+        Poll::Pending
+    }
+
+    /// What waits, with whom to tell what it was.
+    pub(crate) fn take_abandoned(&self) -> (VecDeque<Job<A>>, Option<oneshot::Sender<Tally>>) {
+        let mut state = self.lock();
+        self.is_abandoning.store(false, Ordering::Release);
+        state.taken += state.jobs.len() as u64;
+        (std::mem::take(&mut state.jobs), state.abandoning.take())
+    }
+
+    /// Turns away what waits, when no actor will take it any more.
     pub(crate) fn abandon(&self) {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
             state.taken += state.jobs.len() as u64;
+            // Nobody is there to tell what it is.
+            state.abandoning = None;
             std::mem::take(&mut state.jobs)
         };
         // Outside the lock: what the callers are told may run code of theirs.
-        drop(jobs);
+        jobs.into_iter().for_each(Job::turn_away);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -165,7 +226,7 @@ mod tests {
     fn job() -> (Job<Nobody>, Arc<()>) {
         let held = Arc::new(());
         let in_job = Arc::clone(&held);
-        (Job::Local(Box::new(move |_, _| drop(in_job))), held)
+        (Job::Local("job", Box::new(move |_, _| drop(in_job))), held)
     }
 
     #[test]

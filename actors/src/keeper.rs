@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::Addr;
-use meshzero_proto::directory::{DirectoryEvent, Instance};
+use meshzero_proto::directory::{DirectoryEvent, Instance, Why};
 use meshzero_proto::hello::{Hello, Welcome};
 use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
@@ -73,11 +73,12 @@ impl Keeper {
                 }
                 DirectoryEvent::Down { instance, why } => {
                     if let Some(told) = listed.remove(&instance.id) {
-                        // Who is still connected stays so; nobody is dialled any more.
+                        // Who is still connected stays so, and gets its replies; nobody is dialled any more.
                         let _ = told.send(None);
                     }
                     if let Some(route) = self.route.upgrade() {
-                        if instance.local {
+                        // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
+                        if instance.local || matches!(why, Why::Withdrawn | Why::Refused) {
                             route.remove(instance.id);
                         }
                         route.note_trouble(format!("the last one known is gone: {why}"));

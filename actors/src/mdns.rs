@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mdns_sd::{
-    DaemonStatus, Error, IfKind, IfPredicate, Receiver, ResolvedService, ServiceDaemon, ServiceEvent,
-    ServiceInfo,
+    Error, IfKind, IfPredicate, Metrics, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo,
 };
 use meshzero_proto::advert::{Advert, InvalidAdvert};
 use meshzero_proto::id::InstanceId;
@@ -31,8 +32,8 @@ const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
 const REVIVE_FIRST: Duration = Duration::from_millis(50);
 const REVIVE_LAST: Duration = Duration::from_secs(5);
-/// How often a quiet daemon is asked whether it lives.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// How often a daemon is asked whether it lives, and how much it remembers.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// The largest datagram over loopback, where nothing is cut into pieces: RFC 6762 §17.
 const LOOPBACK_DATAGRAM: usize = 8_952;
 
@@ -43,6 +44,8 @@ pub enum Heard {
     Up(Advert),
     /// A service said goodbye, or its records ran out.
     Down(InstanceId),
+    /// For a while nobody listened: what was announced meanwhile has to be asked for.
+    Missed,
 }
 
 /// Multicast DNS for one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
@@ -54,8 +57,14 @@ pub struct Mdns {
 #[derive(Debug)]
 struct Shared {
     interfaces: Interfaces,
+    /// How many records of others the daemon may remember.
+    most_records: i64,
     wishes: Mutex<Wishes>,
     changed: Condvar,
+    /// How many daemons were replaced.
+    replaced: AtomicU64,
+    #[cfg(test)]
+    harm: tests::Harm,
 }
 
 /// What is to be true, and where it is not yet.
@@ -64,23 +73,59 @@ struct Wishes {
     announced: BTreeMap<InstanceId, Advert>,
     /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
-    /// The daemon died: everything has to be announced to a new one.
-    dead: bool,
+    /// The last daemon that is not listened to any more, by its number, and why: everything has to be announced to
+    /// a new one.
+    ended: Option<(u64, Loss)>,
     closing: bool,
     closed: Option<oneshot::Sender<()>>,
 }
 
+/// Why a daemon has to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Loss {
+    #[error("its thread, or the one that listens to it, has ended")]
+    Died,
+    #[error("it remembers more than it should")]
+    Overfull,
+}
+
+/// Tells when the thread that listens to a daemon ends, in whatever way.
+struct Listening {
+    shared: Arc<Shared>,
+    daemon: u64,
+    loss: Loss,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.shared.wishes().ended = Some((self.daemon, self.loss));
+        self.shared.changed.notify_one();
+    }
+}
+
 impl Mdns {
-    /// Starts to listen. What is heard goes to `heard`; while that is full, the listening thread waits.
+    /// Starts to listen. What is heard goes to `heard`; while that is full, the listening thread waits. The daemon forgets
+    /// all that it has heard when that is more than `most_records` DNS records, of which a service has four or more.
     ///
     /// Where multicast does not work the threads keep trying, with a growing pause, until this is closed or dropped.
     ///
     /// # Errors
     /// What the system says when it gives no thread.
-    pub fn start(interfaces: Interfaces, heard: mpsc::Sender<Heard>) -> std::io::Result<Self> {
-        let wishes = Mutex::new(Wishes::default());
-        let shared = Arc::new(Shared { interfaces, wishes, changed: Condvar::new() });
-        let announcer = Announcer { shared: shared.clone(), heard, registered: BTreeMap::new() };
+    pub fn start(
+        interfaces: Interfaces,
+        most_records: usize,
+        heard: mpsc::Sender<Heard>,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            interfaces,
+            most_records: i64::try_from(most_records).unwrap_or(i64::MAX),
+            wishes: Mutex::default(),
+            changed: Condvar::new(),
+            replaced: AtomicU64::new(0),
+            #[cfg(test)]
+            harm: tests::Harm::default(),
+        });
+        let announcer = Announcer { shared: shared.clone(), heard, daemon: 0, registered: BTreeMap::new() };
         thread::Builder::new().name("meshzero-mdns".into()).spawn(move || announcer.run())?;
         Ok(Self { shared })
     }
@@ -101,6 +146,11 @@ impl Mdns {
             wishes.mark(instance);
             self.shared.changed.notify_one();
         }
+    }
+
+    /// How many daemons were replaced, because they died or remembered too much.
+    pub fn replaced(&self) -> u64 {
+        self.shared.replaced.load(Ordering::Relaxed)
     }
 
     /// Says goodbye for all services, and waits until that is said or 300 ms have passed.
@@ -144,6 +194,8 @@ impl Wishes {
 struct Announcer {
     shared: Arc<Shared>,
     heard: mpsc::Sender<Heard>,
+    /// The number of the present daemon.
+    daemon: u64,
     /// What the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
 }
@@ -152,8 +204,16 @@ struct Announcer {
 enum Work {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
-    Revive,
+    Replace(Loss),
     Close(Option<oneshot::Sender<()>>),
+}
+
+/// How the life of a daemon ended.
+enum Ended {
+    /// The node left, and somebody may wait to be told.
+    Left(Option<oneshot::Sender<()>>),
+    /// It has to be replaced.
+    Lost(Loss),
 }
 
 impl Announcer {
@@ -161,17 +221,31 @@ impl Announcer {
         let mut pause = REVIVE_FIRST;
         loop {
             let started = Instant::now();
-            match self.live() {
-                Ok(closed) => {
+            self.daemon += 1;
+            let loss = match catch_unwind(AssertUnwindSafe(|| self.live())) {
+                Ok(Ok(Ended::Left(closed))) => {
                     // Nobody waits for it when the node was dropped rather than closed.
                     if let Some(closed) = closed {
                         closed.send(()).ok();
                     }
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "multicast DNS stopped; starting it again"),
-            }
-            if started.elapsed() > REVIVE_LAST {
+                Ok(Ok(Ended::Lost(loss))) => {
+                    tracing::warn!(%loss, "multicast DNS is started again");
+                    loss
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "multicast DNS stopped; starting it again");
+                    Loss::Died
+                }
+                Err(_) => {
+                    tracing::error!("announcing by multicast DNS panicked; starting it again");
+                    Loss::Died
+                }
+            };
+            self.shared.replaced.fetch_add(1, Ordering::Relaxed);
+            // Who fills it must not thereby silence this node.
+            if started.elapsed() > REVIVE_LAST || loss == Loss::Overfull {
                 pause = REVIVE_FIRST;
             }
             if self.pause(pause) {
@@ -183,13 +257,17 @@ impl Announcer {
     }
 
     /// One daemon's life. Ends well when the node leaves.
-    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Error> {
+    fn live(&mut self) -> Result<Ended, Error> {
         let daemon = self.start_daemon()?;
+        #[cfg(test)]
+        self.shared.harm.expose(&daemon);
         let served = self.listen(&daemon).and_then(|()| self.serve(&daemon));
-        if served.is_err()
-            && let Err(error) = daemon.shutdown()
-        {
-            tracing::debug!(%error, "the old daemon had ended by itself");
+        if !matches!(served, Ok(Ended::Left(_))) {
+            // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
+            match patiently(|| daemon.shutdown()) {
+                Ok(done) => drop(done.recv_timeout(GOODBYE)),
+                Err(error) => tracing::debug!(%error, "the old daemon had ended by itself"),
+            }
         }
         served
     }
@@ -214,9 +292,22 @@ impl Announcer {
     /// processes that start together spend most of their time on that. Who wants to know asks by [`crate::query`].
     fn listen(&self, daemon: &ServiceDaemon) -> Result<(), Error> {
         let mut events = patiently(|| daemon.browse_cache(SERVICE_TYPE))?;
-        let (daemon, shared, heard) = (daemon.clone(), self.shared.clone(), self.heard.clone());
+        let (daemon, heard) = (daemon.clone(), self.heard.clone());
+        let shared = Arc::clone(&self.shared);
+        let mut listening = Listening { shared, daemon: self.daemon, loss: Loss::Died };
         let drain = move || {
-            while drain(&events, &heard, &daemon) && !shared.wishes().closing {
+            if listening.daemon > 1 && heard.blocking_send(Heard::Missed).is_err() {
+                return;
+            }
+            loop {
+                match drain(&events, &heard, &daemon, &listening.shared) {
+                    Drained::Again if !listening.shared.wishes().closing => {}
+                    Drained::Again | Drained::Over => break,
+                    Drained::Overfull => {
+                        listening.loss = Loss::Overfull;
+                        break;
+                    }
+                }
                 // The subscription was closed because too much arrived at once, or because the daemon is gone.
                 match patiently(|| daemon.browse_cache(SERVICE_TYPE)) {
                     Ok(again) => events = again,
@@ -226,20 +317,18 @@ impl Announcer {
                     }
                 }
             }
-            shared.wishes().dead = true;
-            shared.changed.notify_one();
         };
         let started = thread::Builder::new().name("meshzero-heard".into()).spawn(drain);
         started.map(drop).map_err(|error| Error::Msg(error.to_string()))
     }
 
     /// Makes wishes true until the node leaves.
-    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Option<oneshot::Sender<()>>, Error> {
+    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Ended, Error> {
         loop {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
                 Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
-                Work::Revive => return Err(Error::DaemonShutdown),
+                Work::Replace(loss) => return Ok(Ended::Lost(loss)),
                 Work::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
@@ -248,7 +337,7 @@ impl Announcer {
                     if done.recv_timeout(GOODBYE).is_err() {
                         tracing::warn!("multicast DNS did not confirm its goodbye");
                     }
-                    return Ok(closed);
+                    return Ok(Ended::Left(closed));
                 }
             }
         }
@@ -283,8 +372,10 @@ impl Announcer {
             if wishes.closing {
                 return Work::Close(wishes.closed.take());
             }
-            if std::mem::take(&mut wishes.dead) {
-                return Work::Revive;
+            if let Some((daemon, loss)) = wishes.ended.take()
+                && daemon == self.daemon
+            {
+                return Work::Replace(loss);
             }
             while let Some(instance) = wishes.dirty.pop_front() {
                 match wishes.announced.get(&instance) {
@@ -311,22 +402,48 @@ impl Announcer {
     fn announce_everything_again(&mut self) {
         self.registered.clear();
         let mut wishes = self.shared.wishes();
-        wishes.dead = false;
         wishes.dirty = wishes.announced.keys().copied().collect();
     }
 }
 
-/// Passes events on until the subscription ends; says whether it is worth subscribing again.
-fn drain(events: &Receiver<ServiceEvent>, heard: &mpsc::Sender<Heard>, daemon: &ServiceDaemon) -> bool {
+/// How passing on events ended.
+enum Drained {
+    /// The subscription ended, and it is worth trying again.
+    Again,
+    /// Nobody wants to hear more, or nobody will tell.
+    Over,
+    /// The daemon remembers too much.
+    Overfull,
+}
+
+/// Passes events on until the subscription ends.
+fn drain(
+    events: &Receiver<ServiceEvent>,
+    heard: &mpsc::Sender<Heard>,
+    daemon: &ServiceDaemon,
+    shared: &Shared,
+) -> Drained {
+    let mut looked = Instant::now();
     loop {
-        let Ok(event) = events.recv_timeout(LOOK_AFTER) else {
+        let event = events.recv_timeout(LOOK_AFTER);
+        #[cfg(test)]
+        shared.harm.stumble();
+        if looked.elapsed() >= LOOK_AFTER {
+            looked = Instant::now();
+            // A subscription that the daemon was asked for just as it ended waits in its queue for ever.
+            match daemon.get_metrics() {
+                Ok(metrics) => match metrics.recv_timeout(GOODBYE) {
+                    Ok(metrics) if records(&metrics) > shared.most_records => return Drained::Overfull,
+                    // One that is busy answers next time.
+                    Ok(_) | Err(_) => {}
+                },
+                Err(Error::Again) => {}
+                Err(_) => return Drained::Over,
+            }
+        }
+        let Ok(event) = event else {
             if events.is_disconnected() {
                 break;
-            }
-            // A subscription that the daemon was asked for just as it ended waits in its queue for ever.
-            let status = daemon.status().map(|status| status.recv_timeout(GOODBYE));
-            if matches!(status, Err(_) | Ok(Ok(DaemonStatus::Shutdown))) {
-                return false;
             }
             continue;
         };
@@ -344,10 +461,15 @@ fn drain(events: &Receiver<ServiceEvent>, heard: &mpsc::Sender<Heard>, daemon: &
         if let Some(news) = news
             && heard.blocking_send(news).is_err()
         {
-            return false;
+            return Drained::Over;
         }
     }
-    !heard.is_closed()
+    if heard.is_closed() { Drained::Over } else { Drained::Again }
+}
+
+/// How many records of others a daemon remembers.
+fn records(metrics: &Metrics) -> i64 {
+    metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
 }
 
 /// Repeats a command while the daemon's queue is full.

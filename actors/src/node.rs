@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr};
+use actix::Addr;
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
@@ -15,7 +15,9 @@ use crate::alarms::Alarms;
 use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
+use crate::drain::Abandoned;
 use crate::ending::Ending;
+use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::own::Own;
@@ -24,6 +26,9 @@ use crate::traffic::Carrying;
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
+
+/// How long accepted work may take to finish then.
+const DRAIN_NOW: Duration = Duration::from_millis(400);
 
 /// How often it looks whether the goodbye has been said.
 const GLANCE: Duration = Duration::from_millis(1);
@@ -111,7 +116,7 @@ impl Node {
                 Arc::clone(&ending),
             );
             let decode_limits = DecodeLimits::typed(&carrying.limits);
-            let router = router.start();
+            let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
             Ok(Arc::new(Self {
                 config,
@@ -191,17 +196,18 @@ impl Node {
         Hello { instance, purpose, ..hello(&self.config, self.id) }
     }
 
-    /// Withdraws all services, ends all links and subscriptions, says goodbye and ends the node's own thread. Works on any
-    /// executor; a second call does nothing.
+    /// Withdraws all services, lets accepted work finish for as long as `drain`, then ends all links and subscriptions, and
+    /// the node's own thread. Returns what was not finished. Works on any executor; a second call does nothing.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the leaving.
-    pub async fn leave(&self) {
+    pub async fn leave(&self, drain: Duration) -> Vec<Abandoned> {
         let (tell, told) = oneshot::channel();
-        if self.begin_to_leave(tell).is_some() {
-            // A thread that ends takes the word with it.
-            let _ = told.await;
+        if self.begin_to_leave(drain, tell).is_none() {
+            return Vec::new();
         }
+        // A thread that ends takes the word with it.
+        told.await.unwrap_or_default()
     }
 
     /// As [`Node::leave`], for a thread that ends: begins to leave and waits for it as long as a program may take to end,
@@ -209,7 +215,7 @@ impl Node {
     pub fn leave_now(&self) {
         let (tell, mut told) = oneshot::channel();
         // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
-        if self.begin_to_leave(tell) == Some(Whose::Own) && !self.home.is_here() {
+        if self.begin_to_leave(DRAIN_NOW, tell) == Some(Whose::Own) && !self.home.is_here() {
             let patience = Instant::now() + GOODBYE;
             while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
                 std::thread::sleep(GLANCE);
@@ -218,20 +224,31 @@ impl Node {
     }
 
     /// Leaves on the node's thread, and says on whose; `None` if that has begun already, or cannot any more.
-    fn begin_to_leave(&self, tell: oneshot::Sender<()>) -> Option<Whose> {
+    fn begin_to_leave(&self, drain: Duration, tell: oneshot::Sender<Vec<Abandoned>>) -> Option<Whose> {
         let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let whose = if matches!(lodging, Lodging::Owner(_)) { Whose::Own } else { Whose::Users };
-        self.ending.tell();
         let (router, discovery) = (self.router.clone(), self.discovery.clone());
+        let ending = Last(Arc::clone(&self.ending));
         let leaving = self.home.spawn(move || async move {
             // An actor that is gone has left already.
-            let _ = router.send(Close).await;
+            let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
+            // Not before: what is being finished may need to call others.
+            drop(ending);
             let _ = discovery.send(Leave).await;
             // Who does not wait any more is not told.
-            let _ = tell.send(());
+            let _ = tell.send(abandoned);
             drop(lodging);
         });
         leaving.ok().map(|()| whose)
+    }
+}
+
+/// Tells the end when it is dropped, be it that the thread ends which was to do that.
+struct Last(Arc<Ending>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.tell();
     }
 }
 

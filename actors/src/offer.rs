@@ -18,18 +18,16 @@ use crate::endpoint;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::home::{Gone, Home};
-use crate::hosted::{Factory, Hosted};
+use crate::hosted::{Factory, Hosted, Panicked};
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
 use crate::publisher::Publisher;
+use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
-use crate::service::{Entrance, Entry, Identity, MessageInfo, Service};
+use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
-
-/// How often an actor that the user runs is looked at: actix tells nobody when an actor stops.
-const LOOK_AFTER: Duration = Duration::from_millis(250);
 
 /// What makes the actor.
 pub enum Source<A: Actor> {
@@ -65,6 +63,8 @@ pub struct Offer<A: Actor> {
     pub only: Only,
     /// Topics that are known beforehand.
     pub topics: Vec<Declared>,
+    /// What becomes of it when its actor panics; an actor that the user runs ends the service.
+    pub restart: Restart,
 }
 
 /// Whether there may be other instances of a service.
@@ -116,8 +116,11 @@ pub enum OfferError {
     #[error("more topics than the {0} that a service may retain or describe")]
     TooManyTopics(usize),
     /// The factory panicked.
-    #[error("the factory of the actor panicked")]
-    FactoryPanicked,
+    #[error("the factory of the actor panicked: {panic}")]
+    FactoryPanicked {
+        /// What the panic said.
+        panic: String,
+    },
     /// No identity could be made.
     #[error(transparent)]
     Random(#[from] StartError),
@@ -149,7 +152,7 @@ struct Withdrawal {
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        self.router.do_send(Delist(self.instance));
+        self.router.do_send(Delist { instance: self.instance, end: ServiceEnd::Closed });
     }
 }
 
@@ -239,13 +242,14 @@ where
     }
     let id = InstanceId::from_random(random()?);
     let router = node.router().clone();
-    let withdraw = move || router.do_send(Delist(id));
+    let withdraw = move |end| router.do_send(Delist { instance: id, end });
     let (host, entry, doors) = match offer.source {
         Source::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let bounds = *node.decode_limits();
-            let hosted = Hosted::start(factory, &offer.handlers, bounds, limits.mailbox, withdraw)
-                .map_err(|_| OfferError::FactoryPanicked)?;
+            let (mailbox, restart) = (limits.mailbox, offer.restart);
+            let hosted = Hosted::start(factory, &offer.handlers, bounds, mailbox, restart, withdraw)
+                .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
             let hosted = Arc::new(hosted);
             let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
             (Host::Hosted(Arc::clone(&hosted)), hosted as Arc<dyn Entry>, doors)
@@ -253,7 +257,8 @@ where
         Source::Addr(addr) => {
             let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
             let foreign = Arc::new(Foreign::new(addr, &offer.handlers, *node.decode_limits()));
-            look_after(Arc::downgrade(&foreign), withdraw);
+            let stopped = move || withdraw(ServiceEnd::Stopped);
+            actix::spawn(Foreign::look_after(Arc::downgrade(&foreign), stopped));
             (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)
         }
     };
@@ -278,9 +283,9 @@ where
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
     actix::spawn(async move {
-        endpoint::run(listener, served, peers, closing).await;
+        let abandoned = endpoint::run(listener, served, peers, closing).await;
         // Nobody asks when the whole node leaves at once.
-        let _ = tell_closed.send(());
+        let _ = tell_closed.send(abandoned);
     });
     node.router()
         .send(Enlist { service: Arc::clone(&service), bound, close, closed })
@@ -301,24 +306,4 @@ where
     let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
-}
-
-/// Withdraws the service of an actor that has stopped.
-fn look_after<A>(foreign: std::sync::Weak<Foreign<A>>, withdraw: impl FnOnce() + 'static)
-where
-    A: Actor<Context = Context<A>>,
-{
-    actix::spawn(async move {
-        while let Some(foreign) = foreign.upgrade() {
-            if !foreign.is_alive() {
-                tracing::warn!(
-                    actor = std::any::type_name::<A>(),
-                    "an advertised actor has stopped: withdrawn"
-                );
-                return withdraw();
-            }
-            drop(foreign);
-            tokio::time::sleep(LOOK_AFTER).await;
-        }
-    });
 }

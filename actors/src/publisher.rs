@@ -237,13 +237,12 @@ impl Publisher {
         topics
     }
 
-    /// Publishes nothing more and ends all subscriptions.
+    /// Publishes nothing more. Subscriptions end when they have had what was published.
     pub fn close(&self) {
         let woken = {
             let mut state = self.shared.lock();
             state.closed = true;
-            state.look = None;
-            state.readers.close()
+            state.readers.wake_all()
         };
         woken.into_iter().for_each(Waker::wake);
     }
@@ -295,11 +294,15 @@ impl Feed {
     fn poll_next(&self, task: &mut Context<'_>, until: &mut Until) -> Poll<Option<Vec<Bytes>>> {
         loop {
             let mut woken = Vec::new();
-            let reading = self.publisher.lock().readers.read(self.id, task.waker(), &mut woken);
+            let mut state = self.publisher.lock();
+            let reading = state.readers.read(self.id, task.waker(), &mut woken);
+            let is_over = state.closed;
+            drop(state);
             woken.into_iter().for_each(Waker::wake);
             match reading {
                 Reading::Frames(frames) => return Poll::Ready(Some(frames)),
                 Reading::Over => return Poll::Ready(None),
+                Reading::Nothing(None) if is_over => return Poll::Ready(None),
                 Reading::Nothing(None) => return Poll::Pending,
                 Reading::Nothing(Some(due)) => {
                     if until.as_ref().is_none_or(|(set, _)| *set != due) {

@@ -4,7 +4,7 @@ pub mod reply;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use meshzero_proto::advert::Advert;
@@ -90,22 +90,25 @@ impl Query {
         }
     }
 
-    /// The adverts in the next replies.
+    /// The adverts in the next replies, each with the host that replied.
     ///
     /// Waits until at least one arrives.
     ///
     /// # Cancel safety
     /// Nothing is lost by dropping the future.
-    pub async fn heard(&mut self) -> Vec<Advert> {
+    pub async fn heard(&mut self) -> Vec<(IpAddr, Advert)> {
         poll_fn(|cx| self.poll_heard(cx)).await
     }
 
-    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Advert>> {
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Vec<(IpAddr, Advert)>> {
         let mut adverts = Vec::new();
         for _ in 0..BATCH {
             match self.poll_datagram(cx) {
                 Poll::Ready((from, length)) => match self.replies.add(from, &self.buffer[..length]) {
-                    Ok(more) => adverts.extend(more),
+                    Ok(more) => {
+                        let host = from.ip().to_canonical();
+                        adverts.extend(more.into_iter().map(|advert| (host, advert)));
+                    }
                     Err(problem) => tracing::debug!(%from, %problem, "not a reply"),
                 },
                 Poll::Pending if adverts.is_empty() => return Poll::Pending,

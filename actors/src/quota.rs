@@ -14,6 +14,8 @@ pub struct Quota {
     all: usize,
     free: AtomicUsize,
     closed: AtomicBool,
+    /// Nobody new gets places; one more than those who wait is counted, so that nobody passes by them.
+    draining: AtomicBool,
     /// How many wait: nobody may overtake them, and they are told of places that are given back.
     waiting: AtomicUsize,
     /// Held by whoever waits at the front, so that those who wait are served in order.
@@ -35,6 +37,7 @@ impl Quota {
             all,
             free: AtomicUsize::new(all),
             closed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             front: tokio::sync::Mutex::default(),
             freed: Notify::new(),
@@ -66,20 +69,51 @@ impl Quota {
         {
             return Some(taken);
         }
+        if self.is_draining() {
+            return None;
+        }
+        self.take_accepted(wanted).await
+    }
+
+    /// As [`Quota::take`], for what was accepted before [`Quota::drain`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn take_accepted(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+        if self.waiting.load(Ordering::SeqCst) == 0
+            && let Some(taken) = self.take_up_to(wanted)
+        {
+            return Some(taken);
+        }
         let _waiting = Waiting::new(self);
         let _front = self.front.lock().await;
         self.until(|| self.take_up_to(wanted)).await
     }
 
-    /// Waits until all places are free, behind those who waited before and in front of those who come later, or until there
-    /// will be no more.
+    /// Gives no more places to those who come from now on. Those who wait still get theirs.
+    pub fn drain(&self) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
+            // Never taken back: from here on everybody asks in the slow way, and is told of places that are given back.
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether nobody new gets places.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Waits until all places are free and nobody waits for one, or until there will be no more. To be called when
+    /// [`Quota::drain`] has been.
     ///
     /// # Cancel safety
     /// Loses nothing.
     pub async fn all_free(&self) {
-        let _waiting = Waiting::new(self);
-        let _front = self.front.lock().await;
-        let is_free = || (self.free.load(Ordering::SeqCst) >= self.all).then_some(());
+        let is_free = || {
+            let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
+            (free >= self.all && waiting <= 1).then_some(())
+        };
         // Closed, there is nothing to wait for.
         let _ = self.until(is_free).await;
     }
@@ -170,6 +204,9 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.quota.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.quota.is_draining() {
+            self.quota.freed.notify_waiters();
+        }
     }
 }
 
@@ -192,8 +229,35 @@ mod tests {
         drop((one, rest));
         assert_eq!(quota.taken(), 2);
         drop(taken);
-        quota.all_free().await;
         assert_eq!(quota.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn draining_serves_who_waits_and_turns_away_who_comes() {
+        let quota = Quota::new(1);
+        let taken = quota.try_take().expect("it is free");
+        let waits = tokio::spawn({
+            let quota = Arc::clone(&quota);
+            async move { quota.take(1).await }
+        });
+        tokio::task::yield_now().await;
+        quota.drain();
+        quota.drain();
+        let drained = tokio::spawn({
+            let quota = Arc::clone(&quota);
+            async move { quota.all_free().await }
+        });
+        assert!(quota.try_take().is_none() && quota.take(1).await.is_none());
+        drop(taken);
+        let waited = waits.await.expect("no panic").expect("it came before");
+        tokio::task::yield_now().await;
+        assert!(!drained.is_finished(), "one is taken");
+        assert!(quota.try_take().is_none() && quota.take(1).await.is_none());
+        drop(waited);
+        let late = quota.take_accepted(1).await.expect("free");
+        drop(late);
+        drained.await.expect("no panic");
+        assert!(quota.try_take().is_none() && quota.take(1).await.is_none(), "still");
     }
 
     #[tokio::test]
@@ -229,6 +293,8 @@ mod tests {
         let _taken = quota.try_take().expect("it is free");
         let (one, all) = (Arc::clone(&quota), Arc::clone(&quota));
         let one = tokio::spawn(async move { one.take(1).await.is_none() });
+        tokio::task::yield_now().await;
+        quota.drain();
         let all = tokio::spawn(async move { all.all_free().await });
         tokio::task::yield_now().await;
         quota.close();

@@ -173,14 +173,10 @@ impl Readers {
         std::mem::take(&mut self.waiting)
     }
 
-    /// All are gone, and all who wait are to be woken.
-    pub(crate) fn close(&mut self) -> Vec<Waker> {
-        self.missed = self.missed();
-        self.version += 1;
-        self.insisting = 0;
-        self.shelves.clear();
-        let readers = std::mem::take(&mut self.readers).into_values();
-        self.waiting.drain(..).chain(readers.filter_map(|reader| reader.waker)).collect()
+    /// All who wait are to be woken, for items or for room.
+    pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
+        let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
+        std::mem::take(&mut self.waiting).into_iter().chain(asleep).collect()
     }
 
     /// Divides the bytes that there are for all.

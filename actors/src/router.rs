@@ -4,20 +4,26 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture, Supervised};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{self, Instant};
 
 use crate::discovery::{Discovery, Seek, Watch, Withdraw};
+use crate::drain::Abandoned;
 use crate::ending::Ending;
 use crate::keeper::Keeper;
 use crate::own::Own;
 use crate::route::{Route, Target};
-use crate::service::Service;
+use crate::service::{Service, ServiceEnd};
 use crate::traffic::Carrying;
+
+/// How much longer than the work of an endpoint its closing may take.
+const CLOSING: Duration = Duration::from_millis(300);
 
 /// One per node.
 pub struct Router {
@@ -27,16 +33,23 @@ pub struct Router {
     own: Arc<Own>,
     ending: Arc<Ending>,
     offered: HashMap<InstanceId, Offered>,
+    /// Those that are being closed.
+    closing: HashMap<InstanceId, Closing>,
+    /// The node leaves: nothing is offered any more.
+    is_closing: bool,
     routes: HashMap<Target, Weak<Route>>,
 }
 
 struct Offered {
     service: Arc<Service>,
     /// Told when the endpoint is to close.
-    close: oneshot::Sender<()>,
+    close: oneshot::Sender<Duration>,
     /// Ends when the endpoint has closed.
-    closed: oneshot::Receiver<()>,
+    closed: oneshot::Receiver<Option<Abandoned>>,
 }
+
+/// Holds what was abandoned, and not more than nothing, when the endpoint has closed.
+type Closing = watch::Receiver<Option<Option<Abandoned>>>;
 
 impl Router {
     /// A router without services and routes. `hello` is what the node's links say first, `own` the table that it keeps of
@@ -49,13 +62,45 @@ impl Router {
         ending: Arc<Ending>,
     ) -> Self {
         let hello = Hello { purpose: Purpose::Requests, ..hello };
-        Self { hello, discovery, carrying, own, ending, offered: HashMap::new(), routes: HashMap::new() }
+        Self {
+            hello,
+            discovery,
+            carrying,
+            own,
+            ending,
+            offered: HashMap::new(),
+            closing: HashMap::new(),
+            is_closing: false,
+            routes: HashMap::new(),
+        }
+    }
+
+    /// Begins to close a service, if it is offered, within what the limits say or less. Also one that is being closed
+    /// already can be waited for.
+    fn begin_to_close(
+        &mut self,
+        instance: InstanceId,
+        end: ServiceEnd,
+        within: Option<Duration>,
+    ) -> Option<Closing> {
+        self.own.remove(instance);
+        self.closing.retain(|_, closing| closing.borrow().is_none());
+        if let Some(offered) = self.offered.remove(&instance) {
+            offered.service.note_end(end);
+            let (tell, told) = watch::channel(None);
+            let discovery = self.discovery.clone();
+            actix::spawn(async move { tell.send_replace(Some(close(offered, &discovery, within).await)) });
+            self.closing.insert(instance, told);
+        }
+        self.closing.get(&instance).cloned()
     }
 }
 
 impl Actor for Router {
     type Context = Context<Self>;
 }
+
+impl Supervised for Router {}
 
 /// A service of this node takes messages from now on.
 #[derive(Message)]
@@ -65,74 +110,102 @@ pub struct Enlist {
     pub service: Arc<Service>,
     /// Where its endpoint listens.
     pub bound: SocketAddr,
-    /// Told, or dropped, when the endpoint is to close.
-    pub close: oneshot::Sender<()>,
-    /// Told, or dropped, when it has closed.
-    pub closed: oneshot::Receiver<()>,
+    /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
+    pub close: oneshot::Sender<Duration>,
+    /// Told, or dropped, when it has closed, with what it had not finished.
+    pub closed: oneshot::Receiver<Option<Abandoned>>,
 }
 
 impl Handler<Enlist> for Router {
     type Result = ();
 
     fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
+        let instance = service.identity.instance;
         self.own.add(&service, bound);
-        self.offered.insert(service.identity.instance, Offered { service, close, closed });
+        self.offered.insert(instance, Offered { service, close, closed });
+        if self.is_closing {
+            self.begin_to_close(instance, ServiceEnd::Closed, Some(Duration::ZERO));
+        }
     }
 }
 
-/// A service of this node is withdrawn. The reply comes when its endpoint has closed.
+/// A service of this node is withdrawn. The reply comes when its endpoint has closed, and says what it had not finished.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub struct Delist(pub InstanceId);
+#[rtype(result = "Option<Abandoned>")]
+pub struct Delist {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Why, if the program is the first to say so.
+    pub end: ServiceEnd,
+}
 
 impl Handler<Delist> for Router {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<Option<Abandoned>>;
 
-    fn handle(&mut self, Delist(instance): Delist, _: &mut Context<Self>) -> ResponseFuture<()> {
-        self.own.remove(instance);
-        let offered = self.offered.remove(&instance);
-        let discovery = self.discovery.clone();
-        Box::pin(async move {
-            if let Some(offered) = offered {
-                close(offered, &discovery).await;
-            }
-        })
+    fn handle(&mut self, Delist { instance, end }: Delist, _: &mut Context<Self>) -> Self::Result {
+        let closing = self.begin_to_close(instance, end, None);
+        Box::pin(async move { closed(closing?).await })
     }
 }
 
-/// Withdraws all services of this node. The reply comes when their endpoints have closed.
+/// Withdraws all services of this node. The reply comes when their endpoints have closed, also of those that were
+/// withdrawn before, and says what they had not finished.
 #[derive(Message)]
-#[rtype(result = "()")]
-pub struct Close;
+#[rtype(result = "Vec<Abandoned>")]
+pub struct Close {
+    /// How long accepted work may take to finish.
+    pub within: Duration,
+}
 
 impl Handler<Close> for Router {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<Vec<Abandoned>>;
 
-    fn handle(&mut self, Close: Close, _: &mut Context<Self>) -> ResponseFuture<()> {
-        self.offered.keys().for_each(|instance| self.own.remove(*instance));
-        let all: Vec<_> = self.offered.drain().map(|(_, offered)| offered).collect();
-        let discovery = self.discovery.clone();
+    fn handle(&mut self, Close { within }: Close, _: &mut Context<Self>) -> Self::Result {
+        self.is_closing = true;
+        for instance in self.offered.keys().copied().collect::<Vec<_>>() {
+            self.begin_to_close(instance, ServiceEnd::Closed, Some(within));
+        }
+        let closing: Vec<_> = self.closing.values().cloned().collect();
+        let deadline = Instant::now().checked_add(within.saturating_add(CLOSING));
         Box::pin(async move {
-            let mut closing = tokio::task::JoinSet::new();
-            for offered in all {
-                let discovery = discovery.clone();
-                closing.spawn_local(async move { close(offered, &discovery).await });
+            let mut abandoned = Vec::new();
+            for closing in closing {
+                let closed = closed(closing);
+                let closed = match deadline {
+                    // One that was withdrawn before may take longer than this may.
+                    Some(deadline) => time::timeout_at(deadline, closed).await.unwrap_or(None),
+                    None => closed.await,
+                };
+                abandoned.extend(closed);
             }
-            closing.join_all().await;
+            abandoned
         })
     }
 }
 
-/// The endpoint closes before the goodbye, so that whoever checks the goodbye finds nobody there.
-async fn close(offered: Offered, discovery: &Addr<Discovery>) {
-    let instance = offered.service.identity.instance;
-    drop(offered.close);
-    // Told or dropped, both mean that it has closed.
-    let _ = offered.closed.await;
-    if offered.service.identity.name.is_some() {
+/// Waits until an endpoint has closed.
+async fn closed(mut closing: Closing) -> Option<Abandoned> {
+    let closed = closing.wait_for(Option::is_some).await;
+    // Where the thread of the endpoint has ended nobody knows.
+    closed.ok().and_then(|abandoned| abandoned.clone().flatten())
+}
+
+/// New messages are refused before the goodbye is said, so that whoever checks the goodbye is told as well, and accepted
+/// ones are finished after it, while new callers already go elsewhere.
+async fn close(offered: Offered, discovery: &Addr<Discovery>, within: Option<Duration>) -> Option<Abandoned> {
+    let Offered { service, close, closed } = offered;
+    service.drain();
+    if service.identity.name.is_some() {
         // Without a discovery actor nothing is announced any more.
-        let _ = discovery.send(Withdraw(instance)).await;
+        let _ = discovery.send(Withdraw(service.identity.instance)).await;
     }
+    match within {
+        // An endpoint that has ended needs not be told.
+        Some(within) => drop(close.send(within)),
+        None => drop(close),
+    }
+    // Told or dropped, both mean that it has closed.
+    closed.await.ok().flatten()
 }
 
 /// Asks for the route to a target, which is kept connected as long as somebody holds it.

@@ -1,6 +1,8 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
@@ -8,9 +10,12 @@ use meshzero_proto::hello::Welcome;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{MeshName, ServiceName, TypeName};
+use tokio::sync::oneshot;
 
+use crate::answers::Answers;
 use crate::counts::{RequestCounters, RequestCounts};
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
+use crate::drain::Tally;
 use crate::ending::Ending;
 use crate::handler::{AnyDoor, Documented, Door};
 use crate::home::Home;
@@ -32,8 +37,50 @@ pub trait Entry: Send + Sync {
     /// Takes no more messages; those that were taken are still handled.
     fn close(&self);
 
+    /// As [`Entry::close`], and turns away what no handler has begun. Tells what was unfinished, as far as that is known.
+    fn abandon(&self, tell: oneshot::Sender<Tally>);
+
     /// Whether the actor still takes messages.
     fn is_alive(&self) -> bool;
+
+    /// How often the actor was made anew after a panic.
+    fn restarts(&self) -> u64;
+}
+
+/// Why a service is no longer offered.
+///
+/// ```
+/// # use meshzero_actors::service::ServiceEnd;
+/// let end = ServiceEnd::GaveUp { restarts: 10, panic: "the motor does not answer".to_owned() };
+/// assert_eq!(end.to_string(), "its actor panicked again after 10 restarts: the motor does not answer");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServiceEnd {
+    /// This program closed it, dropped it, or left the mesh.
+    Closed,
+    /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
+    Stopped,
+    /// Its actor panicked more often than its [`Restart`](crate::restart::Restart) allows.
+    GaveUp {
+        /// How often it had been made anew.
+        restarts: u64,
+        /// What the last panic said.
+        panic: String,
+    },
+}
+
+impl fmt::Display for ServiceEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("it was closed"),
+            Self::Stopped => f.write_str("its actor has stopped"),
+            Self::GaveUp { restarts: 0, panic } => write!(f, "its actor panicked: {panic}"),
+            Self::GaveUp { restarts, panic } => {
+                write!(f, "its actor panicked again after {restarts} restarts: {panic}")
+            }
+        }
+    }
 }
 
 /// A message type that a service handles, as `describe` tells it.
@@ -88,6 +135,9 @@ pub struct Service {
     pub(crate) links: Links,
     /// What became of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
+    /// Set when it begins to end.
+    end: OnceLock<ServiceEnd>,
+    turned_away: AtomicU64,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
@@ -130,6 +180,8 @@ impl Service {
             ending: Ending::default(),
             links: Links::default(),
             counters: Arc::default(),
+            end: OnceLock::new(),
+            turned_away: AtomicU64::new(0),
             carrying,
             home,
         }
@@ -172,11 +224,12 @@ impl Service {
     }
 
     /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
+    /// For messages that were accepted: they also get places while the service drains.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn places(&self, wanted: usize) -> Option<Taken> {
-        self.places.take(wanted).await
+        self.places.take_accepted(wanted).await
     }
 
     /// A place among the unfinished messages, if one is free and nobody waits for it.
@@ -222,16 +275,51 @@ impl Service {
         self.entry.deliver_alone(slot, inbound);
     }
 
-    /// Waits until every message that was taken is finished. Those that wait for a place wait behind this.
+    /// Accepts no more messages; what was accepted is still handled.
+    pub fn drain(&self) {
+        self.places.drain();
+    }
+
+    /// Whether new messages are refused because the service is about to close, or has.
+    #[inline]
+    pub fn is_draining(&self) -> bool {
+        self.places.is_draining()
+    }
+
+    /// Waits until every message that was accepted is finished. To be called when [`Service::drain`] has been.
     ///
     /// # Cancel safety
-    /// Dropping the future lets the others go on.
+    /// Loses nothing.
     pub async fn drained(&self) {
         self.places.all_free().await;
     }
 
-    /// Takes no more messages and publishes nothing more.
+    /// Refuses what a connection brought while the service drains.
+    #[cold]
+    pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
+        self.turned_away.fetch_add(messages as u64, Ordering::Relaxed);
+        tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        delivery::refuse_all(frames, answers);
+    }
+
+    /// How many messages came over connections while the service drained, and were refused or, if nobody waits for an
+    /// answer, dropped.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as
+    /// that is known.
+    pub(crate) async fn abandon(&self) -> Tally {
+        let (tell, told) = oneshot::channel();
+        self.entry.abandon(tell);
+        // An actor that has ended has nothing left.
+        told.await.unwrap_or_default()
+    }
+
+    /// Takes no more messages and publishes nothing more; subscribers still get what was published.
     pub fn close(&self) {
+        self.places.drain();
         self.entry.close();
         self.publisher.close();
         self.places.close();
@@ -246,8 +334,24 @@ impl Service {
         self.ending.come().await;
     }
 
+    /// Notes why it ends; the first reason counts.
+    pub(crate) fn note_end(&self, end: ServiceEnd) {
+        // A later reason is a consequence of the first.
+        let _ = self.end.set(end);
+    }
+
+    /// Why it has ended, or is about to; `None` as long as it is offered.
+    pub fn end(&self) -> Option<&ServiceEnd> {
+        self.end.get()
+    }
+
+    /// How often its actor was made anew after a panic.
+    pub fn restarts(&self) -> u64 {
+        self.entry.restarts()
+    }
+
     /// Whether it still takes messages.
     pub fn is_alive(&self) -> bool {
-        !self.ending.has_come() && self.entry.is_alive()
+        !self.is_draining() && self.entry.is_alive()
     }
 }

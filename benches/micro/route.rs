@@ -66,6 +66,6 @@ impl Connected {
 impl Drop for Caller {
     fn drop(&mut self) {
         let node = Arc::clone(&self.node);
-        self.rig.run(async move { node.leave().await });
+        self.rig.run(async move { node.leave(std::time::Duration::ZERO).await });
     }
 }

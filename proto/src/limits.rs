@@ -62,10 +62,18 @@ pub struct Limits {
     pub news_patience: Duration,
     /// Topics of one service whose last item is retained, or that are described. Default 1,024.
     pub topics: usize,
-    /// Instances that a node keeps in its directory. Default 4,096.
+    /// Instances that a node keeps in its directory. Default 4,096; each costs about 1 KiB, and the mDNS daemon may remember
+    /// four times as many. Those that were only heard of make way for others; those that proved themselves do not.
     pub instances: usize,
+    /// Instances that one source may have told of without their being proved: a host that replied to a question, or a peer.
+    /// Default 1,024. Whoever sends by multicast cannot be told from others, so all together have half of `instances`.
+    pub instances_per_source: usize,
     /// Instances that are kept of one remote node; those beyond are not seen. Default 64.
     pub instances_per_node: usize,
+    /// How long a service that closes may take to finish what it has accepted, answers and news on their way out included.
+    /// Default 5 s. What is not finished then is abandoned, and named. A program that ends without closing its mesh waits
+    /// 0.8 s at most.
+    pub drain: Duration,
     /// Deadline of a request that names none. Default 5 s.
     pub request_timeout: Duration,
     /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s, a second at least; a peer
@@ -99,7 +107,9 @@ impl Default for Limits {
             news_patience: Duration::from_secs(5),
             topics: 1_024,
             instances: 4_096,
+            instances_per_source: 1_024,
             instances_per_node: 64,
+            drain: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_millis(2_500),
         }

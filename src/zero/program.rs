@@ -1,6 +1,7 @@
 //! The one node that all verbs of a program share: joined by the first of them, left at the program's end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::desk;
 use super::error::ZeroError;
@@ -11,6 +12,9 @@ use crate::mesh::Mesh;
 
 /// The only global: the verbs have no object to hang it on.
 static NODE: Mutex<Option<Arc<Node>>> = Mutex::new(None);
+
+/// How long replies and news that were sent may take to leave when the program does.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Says how this program takes part in the mesh, before any other verb does it without being told: under another mesh
 /// name, on some interfaces only, or with static peers. Without it the environment decides, see [`Join`].
@@ -44,7 +48,8 @@ pub fn close() {
     let node = slot().take();
     if let Some(node) = node {
         node.refuse_everybody();
-        block_on(node.mesh.close());
+        // What waited has been refused, and whoever took a message does not come to reply any more.
+        block_on(node.mesh.close_within(DRAIN));
     }
 }
 

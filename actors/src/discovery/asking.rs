@@ -1,6 +1,7 @@
 //! Asking the network: the rounds of the one-shot question, while somebody looks for what is not known.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ impl Default for Asking {
 /// Replies to the question.
 #[derive(Message)]
 #[rtype(result = "Wanted")]
-struct Replied(Vec<Advert>);
+struct Replied(Vec<(IpAddr, Advert)>);
 
 /// Whether the rounds should go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
@@ -95,8 +96,8 @@ impl Handler<Replied> for Discovery {
     fn handle(&mut self, Replied(adverts): Replied, ctx: &mut Self::Context) -> Wanted {
         let now = Instant::now();
         let mut changes = Changes::default();
-        for advert in adverts {
-            changes.append(self.hear(advert, Source::Reply, now));
+        for (host, advert) in adverts {
+            changes.append(self.hear(advert, Source::Reply(host), now));
         }
         self.apply(changes, None, ctx);
         if self.is_seeking() { Wanted::Yes } else { Wanted::No }

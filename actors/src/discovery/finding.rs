@@ -125,6 +125,11 @@ impl Finding {
         self.changed_at = Some(now);
     }
 
+    /// Lists are to be checked again when something happens, whatever was planned.
+    pub(super) fn check_again(&mut self) {
+        self.checking = false;
+    }
+
     /// Spread out, so that nodes which started together do not ask together for ever.
     fn plan_look_around(&mut self, now: Instant, pause: Duration) {
         self.look_around = Some((now + pause.mul_f32(0.75 + 0.5 * fastrand::f32()), pause));
@@ -159,8 +164,16 @@ impl Discovery {
         changes
     }
 
+    /// Nobody listened to announcements for a while: whoever looks or waits asks instead.
+    pub(super) fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
+        if self.presence.is_looking() || self.is_seeking() || !self.watchers.is_empty() {
+            self.ask_around(Urgency::All, ctx);
+        }
+    }
+
     /// What has to be done from time to time for those who wait.
     pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
+        self.answer_lists(ctx);
         let now = Instant::now();
         let sought = &mut self.finding.sought;
         sought.retain(|_, sought| now.duration_since(sought.wished) < SEEK);

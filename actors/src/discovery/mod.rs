@@ -31,10 +31,12 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance, Source};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::enduring;
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
 pub use finding::{Ask, List, Report, Seek};
@@ -91,12 +93,12 @@ impl Discovery {
     /// Outside of an actix `System` or a `LocalSet`.
     pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
         let (heard, news) = mpsc::channel(NEWS);
-        let mdns = Mdns::start(config.interfaces.clone(), heard)?;
+        let mdns = Mdns::start(config.interfaces.clone(), most_records(&config.limits), heard)?;
         let config = config.clone();
-        Ok(Self::create(|ctx| {
+        Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             actix_rt::spawn(pass_on(news, ctx.address()));
-            Self {
+            let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_addresses: own_addresses(&config.interfaces),
                 addresses_read: Instant::now(),
@@ -110,7 +112,9 @@ impl Discovery {
                 static_peers: StaticPeers::default(),
                 config,
                 node,
-            }
+            };
+            discovery.connect_static_peers(ctx);
+            discovery
         }))
     }
 
@@ -191,7 +195,13 @@ impl Actor for Discovery {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK, Self::tick);
-        self.connect_static_peers(ctx);
+    }
+}
+
+impl Supervised for Discovery {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // The timer that was to check them is gone.
+        self.finding.check_again();
     }
 }
 
@@ -210,16 +220,28 @@ impl Handler<Batch> for Discovery {
                 Heard::Up(advert) if advert.leaving => self.hear_goodbye(advert.instance),
                 Heard::Up(advert) => self.hear_from_mdns(advert),
                 Heard::Down(instance) => self.hear_goodbye(instance),
+                Heard::Missed => {
+                    self.ask_what_was_missed(ctx);
+                    Changes::default()
+                }
             });
         }
         self.apply(changes, None, ctx);
     }
 }
 
+/// How many DNS records the mDNS daemon may remember: four times as many as the directory's instances have, because some
+/// are of other meshes, and a host may have several addresses.
+fn most_records(limits: &Limits) -> usize {
+    limits.instances.saturating_mul(16)
+}
+
 async fn pass_on(mut news: mpsc::Receiver<Heard>, discovery: Addr<Discovery>) {
     let mut batch = Vec::new();
     while news.recv_many(&mut batch, NEWS_AT_ONCE).await > 0 {
-        if discovery.send(Batch(std::mem::take(&mut batch))).await.is_err() {
+        let passed = discovery.send(Batch(std::mem::take(&mut batch))).await;
+        // It fails as well when handling it panicked, and then the next may do better.
+        if passed.is_err() && !discovery.connected() {
             return;
         }
     }

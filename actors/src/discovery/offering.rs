@@ -29,7 +29,7 @@ pub(super) struct Offering {
 #[rtype(result = "()")]
 pub struct Announce(pub Advert);
 
-/// Takes a service of this node out of the mesh. Close its endpoint first: peers that hear the goodbye ask it.
+/// Takes a service of this node out of the mesh. Let it drain first: peers that hear the goodbye ask its endpoint.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Withdraw(pub InstanceId);

@@ -15,6 +15,7 @@ use meshzero_proto::addresses::order;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -31,6 +32,9 @@ const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
 /// How long a goodbye is left alone when a link to its node stands: the link itself is about to tell more.
 const LINK_TELLS: Duration = Duration::from_millis(30);
+/// How many nodes are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
+/// have their turn when the actor looks after its nodes again.
+const MOST_DIALS: usize = 256;
 /// How many endpoints of one node are asked before it is given up.
 const ENDPOINTS: usize = 4;
 /// The pause before a node is dialled again that did not answer, or whose connections do not last.
@@ -46,6 +50,8 @@ pub(super) struct Presence {
     nodes: HashMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
     slots: Rc<Semaphore>,
+    /// Cloned for each node that is being dialled.
+    dials: Rc<()>,
 }
 
 #[derive(Default)]
@@ -102,7 +108,13 @@ struct Undialled {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { looking: None, nodes: HashMap::new(), asked: HashSet::new(), slots: slots() }
+        Self {
+            looking: None,
+            nodes: HashMap::new(),
+            asked: HashSet::new(),
+            slots: slots(),
+            dials: Rc::default(),
+        }
     }
 }
 
@@ -227,6 +239,10 @@ impl Discovery {
         if !self.presence.is_looking() || node == self.node || self.links.reach(node) {
             return;
         }
+        let dial = Rc::clone(&self.presence.dials);
+        if Rc::strong_count(&dial) > MOST_DIALS + 1 {
+            return;
+        }
         let tended = self.presence.nodes.entry(node).or_default();
         if tended.dialling.is_some()
             || tended.not_before.is_some_and(|not_before| Instant::now() < not_before)
@@ -243,7 +259,15 @@ impl Discovery {
         }
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
-        actix_rt::spawn(connect(ctx.address(), node, endpoints, hello, need, slots, pause));
+        let connecting = connect(ctx.address(), node, endpoints, hello, need, slots, pause);
+        actix_rt::spawn(async move {
+            let connected = connecting.await;
+            drop(dial);
+            match connected {
+                Connected::Link(discovery, stream, linked) => carry(&discovery, stream, linked).await,
+                Connected::No => {}
+            }
+        });
     }
 
     /// Asks the endpoint of an instance whether it is what was said about it.
@@ -342,7 +366,15 @@ impl Handler<Failed> for Discovery {
     }
 }
 
-/// Connects to any endpoint of a node, and carries the link until it ends.
+/// What came of dialling a node.
+enum Connected {
+    /// A link that is to be carried to its end.
+    Link(Addr<Discovery>, TcpStream, Linked),
+    /// None, and the actor knows.
+    No,
+}
+
+/// Connects to any endpoint of a node.
 async fn connect(
     discovery: Addr<Discovery>,
     node: NodeId,
@@ -351,7 +383,7 @@ async fn connect(
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
     pause: Duration,
-) {
+) -> Connected {
     if !pause.is_zero() {
         time::sleep(pause).await;
     }
@@ -377,9 +409,12 @@ async fn connect(
         Ok((instance, Dialled { stream, address, .. })) => {
             let way = Way::Dialled { instance, address };
             let from = address.ip().to_canonical();
-            carry(&discovery, stream, Linked { node, from, way, hand_on: false }).await;
+            Connected::Link(discovery, stream, Linked { node, from, way, hand_on: false })
         }
-        // When the actor is gone nobody wants to know.
-        Err(verdict) => drop(discovery.send(Undialled { node, verdict }).await),
+        Err(verdict) => {
+            // When the actor is gone nobody wants to know.
+            discovery.send(Undialled { node, verdict }).await.ok();
+            Connected::No
+        }
     }
 }

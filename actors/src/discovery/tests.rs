@@ -147,7 +147,7 @@ impl Ghost {
     fn start() -> Self {
         // Deep enough for the echo of all that these tests announce.
         let (heard, _news) = mpsc::channel(10_000);
-        let mdns = Mdns::start(Interfaces::loopback(), heard).expect("threads");
+        let mdns = Mdns::start(Interfaces::loopback(), usize::MAX, heard).expect("threads");
         Self { node: NodeId::from_random(random()), mdns, _news }
     }
 
@@ -390,4 +390,38 @@ async fn a_static_peer_may_come_later_and_come_back() {
         assert_eq!(down(&mut watcher).await.0, name(service));
     }
     here.leave().await;
+}
+
+/// Panics where it is handled.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Stumble;
+
+impl Handler<Stumble> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Stumble: Stumble, _: &mut Self::Context) {
+        panic!("a fault of its own");
+    }
+}
+
+#[actix::test]
+async fn a_panic_costs_discovery_one_message_and_nothing_else() {
+    let mesh = own_mesh();
+    let (here, there) = (Node::start(&mesh), Node::start(&mesh));
+    let mut watcher = here.watch(Filter::everything()).await;
+    let _before = there.offer("before").await;
+    assert_eq!(up(&mut watcher).await.service, name("before"));
+    for node in [&here, &there] {
+        node.discovery.send(Stumble).await.expect_err("it panics");
+    }
+    let after = there.offer("after").await;
+    assert_eq!(up(&mut watcher).await.service, name("after"));
+    assert_eq!(here.list().await.len(), 2, "what was known is known still");
+    let instance = after.instance;
+    drop(after);
+    there.discovery.send(Withdraw(instance)).await.expect("the actor lives");
+    assert_eq!(down(&mut watcher).await.0, name("after"));
+    here.leave().await;
+    there.leave().await;
 }

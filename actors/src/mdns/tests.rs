@@ -1,3 +1,5 @@
+use std::sync::atomic::AtomicBool;
+
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
@@ -27,6 +29,7 @@ async fn next_about(heard: &mut mpsc::Receiver<Heard>, instance: InstanceId) -> 
     let wanted = |heard: &Heard| match heard {
         Heard::Up(advert) => advert.instance == instance,
         Heard::Down(gone) => *gone == instance,
+        Heard::Missed => false,
     };
     let search = async {
         loop {
@@ -41,8 +44,109 @@ async fn next_about(heard: &mut mpsc::Receiver<Heard>, instance: InstanceId) -> 
 }
 
 fn start() -> (Mdns, mpsc::Receiver<Heard>) {
+    start_with(usize::MAX)
+}
+
+fn start_with(most_records: usize) -> (Mdns, mpsc::Receiver<Heard>) {
     let (heard, news) = mpsc::channel(64);
-    (Mdns::start(Interfaces::loopback(), heard).expect("threads"), news)
+    (Mdns::start(Interfaces::loopback(), most_records, heard).expect("threads"), news)
+}
+
+/// What tests do to the threads behind an [`Mdns`].
+#[derive(Default)]
+pub(super) struct Harm {
+    daemon: Mutex<Option<ServiceDaemon>>,
+    stumbles: AtomicBool,
+}
+
+impl std::fmt::Debug for Harm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Harm")
+    }
+}
+
+impl Harm {
+    pub(super) fn expose(&self, daemon: &ServiceDaemon) {
+        *self.daemon.lock().expect("no panic") = Some(daemon.clone());
+    }
+
+    /// Panics in the listening thread, if that is wanted.
+    pub(super) fn stumble(&self) {
+        assert!(!self.stumbles.swap(false, Ordering::Relaxed), "the listening thread stumbles");
+    }
+
+    /// Ends the daemon behind the back of those who use it.
+    fn kill(&self) {
+        let daemon = self.daemon.lock().expect("no panic").take().expect("it runs");
+        patiently(|| daemon.shutdown()).expect("it lives").recv().expect("it ends");
+    }
+}
+
+/// Does harm to `teller` and `listener`, which know each other, and checks that they recover by themselves.
+async fn recover_from(harm: impl Fn(&Harm)) {
+    let ((teller, _own_news), (listener, mut news)) = (start(), start());
+    let service = advert([127, 0, 0, 1]);
+    teller.announce(service.clone());
+    assert_eq!(next_about(&mut news, service.instance).await, Heard::Up(service.clone()));
+    for mdns in [&teller, &listener] {
+        harm(&mdns.shared.harm);
+        let patience = Instant::now() + PATIENCE;
+        while mdns.replaced() == 0 {
+            assert!(Instant::now() < patience, "it is replaced in time");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    // Announced again: somebody who comes only now can ask for it, and somebody new is heard.
+    let mut query = crate::query::Query::open(&Interfaces::loopback()).expect("a socket on loopback");
+    let mut again = tokio::time::interval(Duration::from_millis(50));
+    let search = async {
+        loop {
+            tokio::select! {
+                _ = again.tick() => query.ask(),
+                adverts = query.heard() => if adverts.iter().any(|(_, advert)| *advert == service) { return },
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("an answer in time");
+    let another = advert([127, 0, 0, 1]);
+    teller.announce(another.clone());
+    assert_eq!(next_about(&mut news, another.instance).await, Heard::Up(another));
+    teller.close().await;
+    listener.close().await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_dies_is_replaced_and_knows_all_again() {
+    recover_from(Harm::kill).await;
+}
+
+#[tokio::test]
+async fn a_listening_thread_that_panics_is_replaced() {
+    recover_from(|harm| harm.stumbles.store(true, Ordering::Relaxed)).await;
+}
+
+#[tokio::test]
+async fn a_daemon_that_remembers_too_much_is_replaced() {
+    let ((teller, _own_news), (listener, mut news)) = (start(), start_with(64));
+    let crowd: Vec<_> = (0..40).map(|_| advert([127, 0, 0, 1])).collect();
+    for service in &crowd {
+        teller.announce(service.clone());
+    }
+    let replaced = async {
+        while listener.replaced() == 0 {
+            // Whoever listens takes what comes.
+            let _ = tokio::time::timeout(Duration::from_millis(5), news.recv()).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, replaced).await.expect("it is replaced in time");
+    for service in &crowd {
+        teller.withdraw(service.instance);
+    }
+    let late = advert([127, 0, 0, 1]);
+    teller.announce(late.clone());
+    assert_eq!(next_about(&mut news, late.instance).await, Heard::Up(late));
+    teller.close().await;
+    listener.close().await;
 }
 
 #[tokio::test]
@@ -57,7 +161,7 @@ async fn a_service_is_heard_changed_and_withdrawn() {
     loop {
         match next_about(&mut news, service.instance).await {
             Heard::Up(advert) if !advert.leaving => {}
-            Heard::Up(_) | Heard::Down(_) => break,
+            Heard::Up(_) | Heard::Down(_) | Heard::Missed => break,
         }
     }
     teller.close().await;
@@ -88,7 +192,7 @@ async fn closing_says_goodbye_for_all() {
                 Heard::Down(id) if ours(id) => {
                     down.insert(id);
                 }
-                Heard::Up(_) | Heard::Down(_) => {}
+                Heard::Up(_) | Heard::Down(_) | Heard::Missed => {}
             }
             if up.len() == 2
                 && let Some(teller) = teller.take()
@@ -112,7 +216,7 @@ async fn a_direct_question_is_answered() {
             tokio::select! {
                 _ = again.tick() => query.ask(),
                 adverts = query.heard() => {
-                    if let Some(found) = adverts.into_iter().find(|advert| advert.instance == service.instance) {
+                    if let Some(found) = adverts.into_iter().map(|(_, advert)| advert).find(|advert| advert.instance == service.instance) {
                         return found;
                     }
                 }

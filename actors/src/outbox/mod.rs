@@ -235,11 +235,12 @@ impl Outbox {
     pub async fn finished(&self) {
         loop {
             let drained = self.drained.notified();
-            let state = self.lock();
-            if state.closed && state.flow.waiting() == 0 {
-                return;
+            {
+                let state = self.lock();
+                if state.closed && state.flow.waiting() == 0 {
+                    return;
+                }
             }
-            drop(state);
             drained.await;
         }
     }

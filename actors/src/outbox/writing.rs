@@ -30,8 +30,17 @@ impl Outbox {
                 let socket: &TcpStream = socket.as_ref().as_ref();
                 return socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
             }
+            if self.is_cut_off() {
+                return Ok(());
+            }
             self.filled.notified().await;
         }
+    }
+
+    /// Whether the outbox is closed without a connection: nothing of what is there can leave any more.
+    fn is_cut_off(&self) -> bool {
+        let state = self.lock();
+        state.closed && state.socket.is_none()
     }
 
     /// Lets go of the connection. What is appended waits for the next one.

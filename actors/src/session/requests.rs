@@ -83,7 +83,9 @@ impl Requests {
                 self.look_at(header, payload, at)?;
             }
         }
-        if messages > 0 {
+        if messages > 0 && self.service.is_draining() {
+            self.service.turn_away(&frames, &self.answers, messages);
+        } else if messages > 0 {
             self.arrived = Some(Arrived { frames, messages, has_requests, at, room: None });
         }
         Ok(())

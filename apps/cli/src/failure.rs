@@ -17,7 +17,10 @@ Exit codes:
   3    no reply in time, or the connection was lost: the message may have been handled
   4    the service refused, and said why
   5    this machine: an address in use, an interface that is missing, a file that cannot be written
-  130  interrupted by Ctrl-C before it was done (143: terminated)";
+  130  interrupted by Ctrl-C before it was done (143: terminated)
+
+On Ctrl-C, and when it is terminated, it says goodbye, finishes the messages that it has accepted, for 5 s at most, and
+names those that it did not on standard error. A second time ends it at once, with 130 or 143.";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -59,7 +59,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         () = out.closed(), if !itself => Err(Failure::OutputClosed),
         result = cli.command.run(&session, Cli::shown) => result,
     };
-    session.leave().await;
+    // What was accepted is finished, unless somebody insists.
+    let insisted = tokio::select! {
+        () = session.leave() => None,
+        signal = stop.signal() => Some(signal),
+    };
+    if let Some(signal) = insisted {
+        return Err(Failure::Stopped(signal));
+    }
     let endless = session.is_endless();
     drop((session, out));
     let written = match &result {

@@ -1,7 +1,6 @@
 //! What the commands share: the mesh, joined when it is first needed and left at the end, and the output.
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use meshzero::{Join, Mesh};
 use tokio::sync::OnceCell;
@@ -9,10 +8,7 @@ use tracing::Level;
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::Output;
-
-/// The longest that leaving may take; the goodbye itself is quicker.
-const LEAVE: Duration = Duration::from_millis(800);
+use crate::output::{Output, abandon};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -65,12 +61,12 @@ impl Session {
         self.endless.get()
     }
 
-    /// Says goodbye.
+    /// Says goodbye, finishes what services of this program have accepted, and tells what they did not.
     pub(crate) async fn leave(&self) {
-        if let Some(mesh) = self.mesh.get()
-            && tokio::time::timeout(LEAVE, mesh.close()).await.is_err()
-        {
-            tracing::warn!("leaving took too long");
+        if let Some(mesh) = self.mesh.get() {
+            for abandoned in mesh.close().await {
+                abandon(&abandoned, self.out.format());
+            }
         }
     }
 }

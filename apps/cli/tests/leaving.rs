@@ -2,9 +2,13 @@
 
 #![cfg(unix)]
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
+
+use meshzero_testing::Process;
 
 use crate::support::{Room, SOON};
 
@@ -36,6 +40,111 @@ fn a_signal_ends_what_runs_until_then_well() {
     assert_eq!(service.wait(AT_ONCE).code(), Some(0));
     watch.interrupt();
     assert_eq!(watch.wait(AT_ONCE).code(), Some(0));
+}
+
+#[test]
+fn a_signal_during_work_lets_the_work_be_finished() {
+    let room = Room::new();
+    for end in [Process::interrupt, Process::terminate] {
+        let gate = Gate::new();
+        let (mut service, address) = room.advertise(&["worker", "--exec", &gate.command()]);
+        let mut caller = room.start(&["send", &address, "hello", "--wait", "1m"]);
+        gate.begun();
+        end(&service);
+        // It no longer takes new work, and says so.
+        room.refused_as_closing(&address);
+        assert!(service.is_running() && caller.is_running());
+        gate.open();
+        assert_eq!(caller.succeed(SOON).trim(), "done");
+        assert_eq!(service.wait(AT_ONCE).code(), Some(0));
+        assert_eq!(service.stderr(), "");
+    }
+}
+
+#[test]
+fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
+    let room = Room::new();
+    for (more, said) in [
+        (&[][..], "not finished in time: worker: 1 message (1 Value)"),
+        (&["--json"], r#"{"abandoned":"worker","connections":0,"messages":{"Value":1},"others":0}"#),
+    ] {
+        let gate = Gate::new();
+        let command = gate.command();
+        let mut arguments = vec!["advertise", "worker", "--exec", &command, "--limit", "1h"];
+        arguments.extend(more);
+        let mut mz = room.mz(&arguments);
+        let mut service = Process::start(mz.env("MESHZERO_LIMITS", "drain_ms=200"));
+        service.expect_line("127.0.0.1:", SOON);
+        let mut caller = room.start(&["send", "worker", "hello", "--wait", "1m"]);
+        gate.begun();
+        service.terminate();
+        service.expect_error_line(said, AT_ONCE);
+        assert_eq!(service.wait(AT_ONCE).code(), Some(0));
+        // It may have been handled.
+        assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
+    }
+
+    let gate = Gate::new();
+    let mut mz = room.mz(&["advertise", "worker", "--exec", &gate.command(), "--limit", "1h"]);
+    let mut service = Process::start(mz.env("MESHZERO_LIMITS", "drain_ms=3600000"));
+    let line = service.expect_line(" is at ", SOON);
+    let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+    let mut caller = room.start(&["send", "worker", "hello", "--wait", "1m"]);
+    gate.begun();
+    service.terminate();
+    room.refused_as_closing(address);
+    service.interrupt();
+    assert_eq!(service.wait(AT_ONCE).code(), Some(130));
+    assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
+}
+
+/// A program for `--exec` that begins, and ends when the test says so.
+struct Gate {
+    folder: PathBuf,
+}
+
+impl Gate {
+    fn new() -> Self {
+        let unique = RandomState::new().build_hasher().finish();
+        let folder = std::env::temp_dir().join(format!("meshzero-gate-{unique:016x}"));
+        std::fs::create_dir(&folder).expect("there is room for a folder");
+        Self { folder }
+    }
+
+    fn command(&self) -> String {
+        let folder = self.folder.display();
+        // It does not outlive the test either.
+        format!(
+            "sh -c 'touch {folder}/begun; while [ -d {folder} -a ! -e {folder}/open ]; do sleep 0.01; done; echo done'"
+        )
+    }
+
+    /// Waits until the program has begun.
+    fn begun(&self) {
+        let begun = self.folder.join("begun");
+        meshzero_testing::eventually(SOON, "the program has begun", || begun.exists().then_some(()));
+    }
+
+    fn open(&self) {
+        std::fs::write(self.folder.join("open"), "").expect("there is room for a file");
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // What is left in the folder for temporary files harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Room {
+    /// Waits until the service at `address` turns callers away because it is closing.
+    fn refused_as_closing(&self, address: &str) {
+        meshzero_testing::eventually(SOON, "new callers are turned away", || {
+            let ran = self.run(&["send", address, "hello", "--wait", "300ms"]);
+            (ran.code == Some(1) && ran.stderr.contains("it is closing")).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::room::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
@@ -30,6 +31,8 @@ pub(super) enum Standing {
 pub(super) struct Entry {
     pub(super) instance: Instance,
     pub(super) standing: Standing,
+    /// Who told of it first.
+    pub(super) origin: Origin,
     /// Addresses that a hint named for a verified instance, not tried yet.
     pub(super) claimed: Vec<SocketAddr>,
     pub(super) by_mdns: bool,
@@ -54,6 +57,7 @@ impl Entry {
                 local: source == Source::Local,
             },
             standing: if proved { Standing::Verified } else { Standing::Heard },
+            origin: Origin::from(source),
             claimed: Vec::new(),
             by_mdns: false,
             told_by: Vec::new(),
@@ -68,6 +72,12 @@ impl Entry {
 
     pub(super) fn is_shown(&self) -> bool {
         !matches!(self.standing, Standing::Doubted { .. })
+    }
+
+    /// Its place among those that only others speak for, if it is one of them.
+    pub(super) fn claim(&self) -> Option<Claim> {
+        let is_claim = self.standing != Standing::Verified && !self.instance.local;
+        is_claim.then_some((self.is_shown(), self.heard_at, self.instance.id))
     }
 
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
@@ -167,7 +177,7 @@ impl Entry {
         match source {
             Source::Local => {}
             Source::Mdns => self.by_mdns = true,
-            Source::Reply => {
+            Source::Reply(_) => {
                 self.by_mdns = true;
                 self.replied_at = Some(now);
             }

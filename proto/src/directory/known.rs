@@ -141,6 +141,12 @@ impl Directory {
         self.names.iter().filter(|(_, ids)| shown(ids)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// How many instances made way for others because there was no room, and how many were not taken in because nothing made
+    /// way for them, since the beginning.
+    pub fn crowded_out(&self) -> (u64, u64) {
+        (self.displaced, self.refused)
+    }
+
     /// Other meshes that were heard on the same network, at most 16.
     pub fn other_meshes(&self) -> &[MeshName] {
         &self.other_meshes

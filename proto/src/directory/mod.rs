@@ -26,6 +26,7 @@ use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};
 use entry::{Entry, Standing};
+use room::{Claims, Origin};
 
 /// For how long a direct reply or a handshake is taken as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
@@ -44,9 +45,13 @@ pub struct Directory {
     node: NodeId,
     capacity: usize,
     per_node: usize,
+    per_source: usize,
     entries: HashMap<InstanceId, Entry>,
     names: BTreeMap<ServiceName, Vec<InstanceId>>,
     nodes: HashMap<NodeId, Vec<InstanceId>>,
+    claims: Claims,
+    displaced: u64,
+    refused: u64,
     other_meshes: Vec<MeshName>,
 }
 
@@ -58,9 +63,13 @@ impl Directory {
             node,
             capacity: limits.instances,
             per_node: limits.instances_per_node,
+            per_source: limits.instances_per_source,
             entries: HashMap::new(),
             names: BTreeMap::new(),
             nodes: HashMap::new(),
+            claims: Claims::default(),
+            displaced: 0,
+            refused: 0,
             other_meshes: Vec::new(),
         }
     }
@@ -79,11 +88,13 @@ impl Directory {
         if advert.leaving {
             return self.hear_goodbye(advert.instance, source, now);
         }
-        if let Some(entry) = self.entries.get_mut(&advert.instance) {
-            return entry.hear(advert, source, now);
+        if self.entries.contains_key(&advert.instance) {
+            let heard = self.change(advert.instance, |entry| entry.hear(advert, source, now));
+            return heard.unwrap_or_default();
         }
         let mut changes = Changes::default();
-        if !local && !self.make_room(advert.node, &mut changes) {
+        if !local && !self.make_room(advert.node, Origin::from(source), &mut changes) {
+            self.refused += 1;
             return changes;
         }
         let entry = Entry::new(advert, source, now);
@@ -94,23 +105,25 @@ impl Directory {
 
     /// The endpoint at `address` proved, by its handshake, to be `instance`.
     pub fn verified(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
-        self.entries.get_mut(&instance).map(|entry| entry.verified(address, now)).unwrap_or_default()
+        self.change(instance, |entry| entry.verified(address, now)).unwrap_or_default()
     }
 
     /// `instance` is known to be gone. A remote one is remembered for a while, so that old records do not show it
     /// again without proof.
     pub fn gone(&mut self, instance: InstanceId, why: Why, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        let Some(entry) = self.entries.get_mut(&instance) else { return changes };
-        if entry.is_shown() {
-            changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
-        }
-        entry.standing = Standing::Doubted { asked: now };
-        if why != Why::Unreachable {
-            entry.by_mdns = false;
-            entry.told_by.clear();
-        }
-        if entry.instance.local {
+        let is_local = self.change(instance, |entry| {
+            if entry.is_shown() {
+                changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
+            }
+            entry.standing = Standing::Doubted { asked: now };
+            if why != Why::Unreachable {
+                entry.by_mdns = false;
+                entry.told_by.clear();
+            }
+            entry.instance.local
+        });
+        if is_local == Some(true) {
             self.remove(instance);
         }
         changes
@@ -172,7 +185,7 @@ impl Directory {
             }
             Source::Peer(peer) | Source::Caller(peer) => entry.told_by.retain(|told| *told != peer),
             Source::Mdns => entry.by_mdns = false,
-            Source::Reply => {}
+            Source::Reply(_) => {}
             Source::Local => return self.gone(instance, Why::Withdrawn, now),
         }
         if entry.is_shown() {

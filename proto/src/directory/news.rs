@@ -1,6 +1,6 @@
 //! What is said about services: instances, where an advert was heard, and what a piece of news changed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
@@ -122,8 +122,8 @@ pub enum Source {
     Local,
     /// A multicast announcement, or what the mDNS cache remembers of one.
     Mdns,
-    /// A direct reply to a question that this node asked just now.
-    Reply,
+    /// A direct reply, from this host, to a question that this node asked just now.
+    Reply(IpAddr),
     /// A node that this one dialled told it. What it tells of its own services is proved by the handshake.
     Peer(NodeId),
     /// A node that dialled this one told it, and has proved nothing.

@@ -1,44 +1,120 @@
 //! Room in the directory: its bounds, and who makes way for whom.
 
-use super::entry::{Entry, Standing};
-use super::{Changes, Directory, DirectoryEvent, Instance, Why};
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::entry::Entry;
+use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
 use crate::id::{InstanceId, NodeId};
+
+/// Who was the first to tell of an instance, as far as senders can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    /// This node.
+    Own,
+    /// Somebody by multicast.
+    Multicast,
+    /// A host that replied to a question. Its address cannot be chosen freely where replies come back to it.
+    Host(IpAddr),
+    /// A peer.
+    Peer(NodeId),
+}
+
+impl From<Source> for Origin {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Local => Self::Own,
+            Source::Mdns => Self::Multicast,
+            Source::Reply(host) => Self::Host(host),
+            Source::Peer(peer) | Source::Caller(peer) => Self::Peer(peer),
+        }
+    }
+}
+
+/// The place of an instance among those that only others speak for: the first is the first to make way. Those that were
+/// found dead come first, and then those that were not heard of for longest.
+pub(super) type Claim = (bool, Instant, InstanceId);
+
+/// The instances that only others speak for. A flood of them has to be cheap, so nothing is searched.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    all: BTreeSet<Claim>,
+    by_origin: HashMap<Origin, BTreeSet<Claim>>,
+}
+
+impl Claims {
+    fn of(&self, origin: Origin) -> usize {
+        self.by_origin.get(&origin).map_or(0, BTreeSet::len)
+    }
+
+    fn change(&mut self, origin: Origin, before: Option<Claim>, after: Option<Claim>) {
+        if before == after {
+            return;
+        }
+        let of_origin = self.by_origin.entry(origin).or_default();
+        if let Some(before) = before {
+            self.all.remove(&before);
+            of_origin.remove(&before);
+        }
+        if let Some(after) = after {
+            self.all.insert(after);
+            of_origin.insert(after);
+        }
+        if of_origin.is_empty() {
+            self.by_origin.remove(&origin);
+        }
+    }
+}
 
 /// Room for what is new.
 impl Directory {
-    /// Makes room for an instance of `node`, at the cost of the oldest instance that was found dead or is unproved.
-    pub(super) fn make_room(&mut self, node: NodeId, changes: &mut Changes) -> bool {
+    /// Makes room for an instance of `node` that `origin` tells of, at the cost of the oldest instance that was found dead
+    /// or is unproved: of the same node or the same origin, if that has as many as it may have, else of all.
+    pub(super) fn make_room(&mut self, node: NodeId, origin: Origin, changes: &mut Changes) -> bool {
         let of_node = self.nodes.get(&node).map_or(0, Vec::len);
         if of_node >= self.per_node {
-            let victim = self.weakest(self.nodes.get(&node).into_iter().flatten());
-            return self.displace(victim, changes);
+            let of_node = self.nodes.get(&node).into_iter().flatten();
+            let claims = of_node.filter_map(|id| self.entries.get(id)?.claim());
+            return self.displace(claims.min(), changes);
+        }
+        let most = match origin {
+            Origin::Multicast => self.capacity / 2,
+            Origin::Own | Origin::Host(_) | Origin::Peer(_) => self.per_source,
+        };
+        if self.claims.of(origin) >= most {
+            let first = self.claims.by_origin.get(&origin).and_then(BTreeSet::first).copied();
+            return self.displace(first, changes);
         }
         if self.entries.len() >= self.capacity {
-            let victim = self.weakest(self.entries.keys());
-            return self.displace(victim, changes);
+            return self.displace(self.claims.all.first().copied(), changes);
         }
         true
     }
 
-    fn weakest<'a>(&self, ids: impl Iterator<Item = &'a InstanceId>) -> Option<InstanceId> {
-        ids.filter_map(|id| self.entries.get(id))
-            .filter(|entry| entry.standing != Standing::Verified && !entry.instance.local)
-            .min_by_key(|entry| (entry.is_shown(), entry.heard_at))
-            .map(|entry| entry.instance.id)
-    }
-
-    fn displace(&mut self, victim: Option<InstanceId>, changes: &mut Changes) -> bool {
-        let Some(entry) = victim.and_then(|id| self.remove(id)) else { return false };
+    fn displace(&mut self, victim: Option<Claim>, changes: &mut Changes) -> bool {
+        let Some(entry) = victim.and_then(|(_, _, id)| self.remove(id)) else { return false };
+        self.displaced += 1;
         if entry.is_shown() {
             changes.events.push(DirectoryEvent::Down { instance: entry.instance, why: Why::Displaced });
         }
         true
     }
 
+    /// Lets `change` change an instance, and gives what comes of it; `None` if it is not known.
+    pub(super) fn change<T>(&mut self, id: InstanceId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&id)?;
+        let before = entry.claim();
+        let changed = change(entry);
+        self.claims.change(entry.origin, before, entry.claim());
+        Some(changed)
+    }
+
     pub(super) fn insert(&mut self, entry: Entry) {
         let Instance { id, node, service, .. } = &entry.instance;
         self.names.entry(service.clone()).or_default().push(*id);
         self.nodes.entry(*node).or_default().push(*id);
+        self.claims.change(entry.origin, None, entry.claim());
         self.entries.insert(*id, entry);
     }
 
@@ -56,6 +132,7 @@ impl Directory {
                 self.nodes.remove(&entry.instance.node);
             }
         }
+        self.claims.change(entry.origin, entry.claim(), None);
         Some(entry)
     }
 }

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -8,6 +8,8 @@ struct World {
     directory: Directory,
     now: Instant,
 }
+
+const REPLY: Source = Source::Reply(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)));
 
 fn node(n: u8) -> NodeId {
     NodeId::from_random([n; 16])
@@ -60,7 +62,7 @@ fn ups(changes: &Changes) -> usize {
 fn what_is_heard_is_up_once() {
     let mut world = world();
     assert_eq!(ups(&world.hear(advert(1, 1, "arm"), Source::Mdns)), 1);
-    assert_eq!(world.hear(advert(1, 1, "arm"), Source::Reply), Changes::default());
+    assert_eq!(world.hear(advert(1, 1, "arm"), REPLY), Changes::default());
     assert_eq!(world.directory.get("arm").len(), 1);
     assert!(world.directory.get("ar").is_empty());
 }
@@ -164,7 +166,7 @@ fn a_flood_does_not_push_out_what_is_verified() {
         world.now += Duration::from_millis(1);
         world.hear(advert(1_000 + n, 2 + (n % 200) as u8, "forged"), Source::Mdns);
     }
-    assert_eq!(world.directory.all().len(), 100);
+    assert_eq!(world.directory.all().len(), 52, "half of all, and two that are proved");
     for n in 0..100 {
         world.hear(advert(10_000 + n, 1, "forged"), Source::Mdns);
     }
@@ -173,12 +175,51 @@ fn a_flood_does_not_push_out_what_is_verified() {
 }
 
 #[test]
+fn no_source_takes_the_room_of_others() {
+    let limits = Limits { instances: 1_000, instances_per_source: 100, ..Limits::default() };
+    let mut world = World::new(&limits);
+    let peer = Source::Peer(node(1));
+    world.hear(advert(1, 1, "own of the peer"), peer);
+    for n in 2..=11 {
+        world.hear(advert(n, 2, "honest"), REPLY);
+    }
+    world.hear(advert(12, 3, "proved"), Source::Mdns);
+    world.directory.verified(id(12), port(12), world.now);
+    let forged = |n: u32| {
+        let mut random = [0; 16];
+        random[..4].copy_from_slice(&n.to_le_bytes());
+        random[15] = 1;
+        let instance = InstanceId::from_random(random);
+        Advert { instance, node: NodeId::from_random(random), ..advert(0, 0, "forged") }
+    };
+    for n in 0..100_000 {
+        world.now += Duration::from_micros(10);
+        world.hear(forged(n), if n % 2 == 0 { Source::Mdns } else { peer });
+    }
+    let count = |name: &str| world.directory.get(name).len();
+    assert_eq!((count("own of the peer"), count("honest"), count("proved")), (1, 10, 1));
+    assert_eq!(count("forged"), 500 + 100, "half of all by multicast, and as many as one source may tell of");
+    assert_eq!(world.directory.crowded_out(), (100_000 - 600, 0));
+}
+
+#[test]
+fn what_a_source_told_and_was_proved_does_not_count() {
+    let limits = Limits { instances: 1_000, instances_per_source: 10, ..Limits::default() };
+    let mut world = World::new(&limits);
+    for n in 0..200u16 {
+        world.hear(advert(n, n as u8 + 1, "handed on"), Source::Caller(node(250)));
+        world.directory.verified(id(n), port(n), world.now);
+    }
+    assert_eq!(world.directory.all().len(), 200);
+}
+
+#[test]
 fn every_displaced_instance_is_reported_down() {
     let limits = Limits { instances: 10, ..Limits::default() };
     let mut world = World::new(&limits);
     let (mut up, mut down) = (0, 0);
     for n in 0..50 {
-        let changes = world.hear(advert(n, n as u8 + 1, "x"), Source::Mdns);
+        let changes = world.hear(advert(n, n as u8 + 1, "x"), Source::Peer(node(100 + n as u8)));
         up += ups(&changes);
         down += changes.events.len() - ups(&changes);
     }
@@ -216,7 +257,7 @@ fn what_only_a_lost_peer_told_is_gone() {
 #[test]
 fn signs_of_life_grow_old() {
     let mut world = world();
-    world.hear(advert(1, 1, "a"), Source::Reply);
+    world.hear(advert(1, 1, "a"), REPLY);
     world.hear(advert(2, 1, "b"), Source::Mdns);
     let fresh = |world: &World, n| world.directory.is_fresh(id(n), world.now);
     assert!(fresh(&world, 1) && !fresh(&world, 2));
@@ -262,8 +303,7 @@ fn a_slow_reader_misses_only_what_cancelled_out() {
 fn nobody_else_says_goodbye_for_this_nodes_own_services() {
     let mut world = world();
     world.hear(advert(1, 0, "own"), Source::Local);
-    for source in
-        [Source::Mdns, Source::Reply, Source::Peer(node(0)), Source::Peer(node(1)), Source::Caller(node(0))]
+    for source in [Source::Mdns, REPLY, Source::Peer(node(0)), Source::Peer(node(1)), Source::Caller(node(0))]
     {
         let changes = world.directory.unheard(id(1), source, world.now);
         assert_eq!(changes, Changes::default(), "{source:?}");

@@ -10,7 +10,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use super::advertise::Advertised;
 use crate::failure::Failure;
-use crate::output::{FAINT, Format};
+use crate::output::{FAINT, Format, abandon};
 use crate::parse;
 use crate::session::Session;
 use crate::stdin;
@@ -90,7 +90,9 @@ impl Publish {
             Some(data) => self.repeatedly(&publisher, &self.value(data)).await?,
         };
         // Closing waits until subscribers have what was published.
-        service.close().await;
+        if let Some(abandoned) = service.close().await {
+            abandon(&abandoned, session.out.format());
+        }
         match session.out.format() {
             Format::Json => session.out.object(&Published { event: "published", published }).await,
             Format::People => session.out.line(format!("{FAINT}published {published}{FAINT:#}")).await,

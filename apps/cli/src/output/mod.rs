@@ -12,6 +12,7 @@ use std::thread;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use meshzero::Abandoned;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -123,6 +124,24 @@ pub(crate) fn report(failure: &Failure, format: Format) {
         }
     };
     // There is nowhere else to say it.
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Says on standard error what a service of this program did not finish.
+pub(crate) fn abandon(abandoned: &Abandoned, format: Format) {
+    let line = match format {
+        Format::People => {
+            format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string()))
+        }
+        Format::Json => {
+            let Abandoned { service, messages, others, connections, .. } = abandoned;
+            let object = serde_json::json!({
+                "abandoned": service, "messages": messages, "others": others, "connections": connections,
+            });
+            escape::json(&object.to_string())
+        }
+    };
+    // As above.
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 

@@ -1,0 +1,118 @@
+//! An actor of the node itself: a panic costs it the message that caused it, and neither its state nor its address.
+//!
+//! Services have a factory and begin anew. What discovery and the router know is worth more than a clean start: it is
+//! plain data that no other thread sees, and whoever reads it expects that a part may be missing.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Supervised};
+
+use crate::hosted::Panicked;
+
+/// The pause after a panic, so that one that comes back at once leaves the thread to others.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Starts the actor that `make` makes on the current arbiter. It ends when it stops itself or nobody has its address.
+///
+/// After a panic its futures and timers are gone: `Supervised::restarting` and `Actor::started` are called again.
+pub(crate) fn start<A>(make: impl FnOnce(&mut Context<A>) -> A) -> Addr<A>
+where
+    A: Actor<Context = Context<A>> + Supervised,
+{
+    let mut context = Context::new();
+    let actor = make(&mut context);
+    let addr = context.address();
+    let mut life = context.into_future(actor);
+    actix::spawn(async move {
+        loop {
+            let lived =
+                poll_fn(|task| match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut life).poll(task))) {
+                    Ok(poll) => poll.map(Ok),
+                    Err(payload) => Poll::Ready(Err(Panicked::new(payload))),
+                });
+            let Err(Panicked(panic)) = lived.await else { return };
+            let actor = std::any::type_name::<A>();
+            tracing::error!(actor, panic, "an actor of the mesh panicked and goes on with the next message");
+            tokio::time::sleep(PAUSE).await;
+            match catch_unwind(AssertUnwindSafe(|| life.restart())) {
+                Ok(true) => {}
+                // Nobody has its address any more, or it cannot even begin again.
+                Ok(false) | Err(_) => return,
+            }
+        }
+    });
+    addr
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Handler, Message, ResponseActFuture, WrapFuture};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counting {
+        count: u32,
+        started: u32,
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "(u32, u32)")]
+    enum Count {
+        On,
+        Panic,
+        PanicLater,
+        PanicInTheFuture,
+    }
+
+    impl Actor for Counting {
+        type Context = Context<Self>;
+
+        fn started(&mut self, _: &mut Context<Self>) {
+            self.started += 1;
+        }
+    }
+
+    impl Supervised for Counting {}
+
+    impl Handler<Count> for Counting {
+        type Result = ResponseActFuture<Self, (u32, u32)>;
+
+        fn handle(&mut self, count: Count, context: &mut Context<Self>) -> Self::Result {
+            self.count += 1;
+            match count {
+                Count::On => {}
+                Count::Panic => panic!("at once"),
+                Count::PanicLater => {
+                    context.run_later(Duration::ZERO, |_, _| panic!("later"));
+                }
+                Count::PanicInTheFuture => {
+                    return Box::pin(async { panic!("in the future") }.into_actor(self));
+                }
+            }
+            let counts = (self.count, self.started);
+            Box::pin(async move { counts }.into_actor(self))
+        }
+    }
+
+    #[actix::test]
+    async fn it_outlives_panics_with_its_state_and_address() {
+        let addr = start(|_| Counting::default());
+        assert_eq!(addr.send(Count::On).await, Ok((1, 1)));
+        addr.send(Count::Panic).await.expect_err("it panics");
+        assert_eq!(addr.send(Count::On).await, Ok((3, 2)));
+        addr.send(Count::PanicInTheFuture).await.expect_err("it panics");
+        assert_eq!(addr.send(Count::On).await, Ok((5, 3)));
+        assert_eq!(addr.send(Count::PanicLater).await, Ok((6, 3)));
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
+        while addr.send(Count::On).await.is_ok_and(|(_, started)| started == 3) {
+            assert!(tokio::time::Instant::now() < patience, "it has not panicked");
+            tokio::task::yield_now().await;
+        }
+        assert!(addr.connected());
+    }
+}

@@ -1,0 +1,105 @@
+//! How often an actor is made anew after a panic: the policy, and the count that keeps it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What becomes of a service whose actor panics.
+///
+/// It is the *intensity* and the *period* of Erlang/OTP's supervisors ("Supervisor Behaviour", OTP Design Principles): a
+/// fault that passes costs one actor, and one that comes back with every start ends in a service that is gone, so that
+/// callers go elsewhere, instead of one that is there and never works.
+///
+/// ```
+/// # use meshzero_actors::restart::Restart;
+/// use std::time::Duration;
+///
+/// assert_eq!(Restart::default(), Restart::Limited { restarts: 10, within: Duration::from_secs(60) });
+/// let patient = Restart::Limited { restarts: 100, within: Duration::from_secs(3_600) };
+/// # let _ = patient;
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// The first panic ends the service.
+    Never,
+    /// The actor is made anew so many times within any period as long as this; one panic more ends the service.
+    Limited {
+        /// How many times. Costs 16 bytes each, of those that have happened.
+        restarts: u32,
+        /// The period.
+        within: Duration,
+    },
+    /// The actor is made anew whatever happens, after a pause of up to 5 s if it handled nothing in between.
+    Always,
+}
+
+impl Default for Restart {
+    /// Ten times within a minute.
+    fn default() -> Self {
+        Self::Limited { restarts: 10, within: Duration::from_secs(60) }
+    }
+}
+
+/// The restarts of one actor, as far as the policy has to remember them.
+#[derive(Debug)]
+pub(crate) struct Restarts {
+    policy: Restart,
+    recent: VecDeque<Instant>,
+}
+
+impl Restarts {
+    pub(crate) fn new(policy: Restart) -> Self {
+        Self { policy, recent: VecDeque::new() }
+    }
+
+    /// Whether the actor may be made anew at `now`. If so, that counts.
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
+        match self.policy {
+            Restart::Never => false,
+            Restart::Always => true,
+            Restart::Limited { restarts, within } => {
+                let is_old = |at: &Instant| now.saturating_duration_since(*at) >= within;
+                while self.recent.front().is_some_and(is_old) {
+                    self.recent.pop_front();
+                }
+                if self.recent.len() >= restarts as usize {
+                    return false;
+                }
+                self.recent.push_back(now);
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_within_so_long_and_no_more() {
+        let (within, mut now) = (Duration::from_secs(60), Instant::now());
+        let mut restarts = Restarts::new(Restart::Limited { restarts: 3, within });
+        for _ in 0..3 {
+            assert!(restarts.allow(now));
+            now += Duration::from_secs(10);
+        }
+        assert!(!restarts.allow(now), "a fourth within half a minute");
+        now += Duration::from_secs(30);
+        assert!(restarts.allow(now), "the first was a minute ago");
+        assert!(!restarts.allow(now + Duration::from_secs(9)));
+        for _ in 0..100 {
+            now += Duration::from_secs(20);
+            assert!(restarts.allow(now), "three a minute may go on for ever");
+        }
+    }
+
+    #[test]
+    fn never_and_always_mean_it() {
+        let now = Instant::now();
+        assert!(!Restarts::new(Restart::Never).allow(now));
+        assert!(!Restarts::new(Restart::Limited { restarts: 0, within: Duration::MAX }).allow(now));
+        let mut always = Restarts::new(Restart::Always);
+        assert!((0..10_000).all(|_| always.allow(now)));
+        assert!(always.recent.is_empty());
+    }
+}

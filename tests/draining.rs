@@ -1,0 +1,251 @@
+//! Closing: what was accepted is finished, what comes later goes elsewhere, and what is left undone is named.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero::{CallError, Limits, Mesh, Refusal, Service, ServiceEnd, ServiceRef, WatchEvent};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::pair::{PATIENCE, Pair, until};
+
+/// Is replied to when the test says so.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+struct Later(u32);
+
+/// As [`Later`], and the actor does nothing else meanwhile.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+struct Alone(u32);
+
+struct Worker {
+    gate: Arc<Semaphore>,
+}
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+}
+
+async fn pass(gate: Arc<Semaphore>, number: u32) -> u32 {
+    gate.acquire().await.expect("it is never closed").forget();
+    number
+}
+
+impl Handler<Later> for Worker {
+    type Result = ResponseFuture<u32>;
+    fn handle(&mut self, Later(number): Later, _: &mut Context<Self>) -> ResponseFuture<u32> {
+        Box::pin(pass(Arc::clone(&self.gate), number))
+    }
+}
+
+impl Handler<Alone> for Worker {
+    type Result = AtomicResponse<Self, u32>;
+    fn handle(&mut self, Alone(number): Alone, _: &mut Context<Self>) -> AtomicResponse<Self, u32> {
+        AtomicResponse::new(Box::pin(pass(Arc::clone(&self.gate), number).into_actor(self)))
+    }
+}
+
+struct Rig {
+    pair: Pair,
+    gate: Arc<Semaphore>,
+    service: Service<Worker>,
+    worker: ServiceRef,
+}
+
+impl Rig {
+    async fn start(drain: Duration) -> Self {
+        let mut limits = Limits::default();
+        limits.drain = drain;
+        let pair = Pair::join_with(limits).await;
+        let gate = Arc::new(Semaphore::new(0));
+        let shared = Arc::clone(&gate);
+        let factory = move || Worker { gate: Arc::clone(&shared) };
+        let advertise = pair.here.advertise("worker", factory).handles::<Later>().handles::<Alone>();
+        let service = advertise.await.expect("advertised");
+        let worker = pair.reach(&service).await;
+        Self { pair, gate, service, worker }
+    }
+
+    async fn unfinished(&self, count: usize) {
+        until("the messages are accepted", || self.service.unfinished() == count).await;
+    }
+}
+
+fn is_draining(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { why: Refusal::Draining, .. })
+}
+
+#[actix::test]
+async fn what_was_accepted_is_finished_while_others_are_refused() {
+    let rig = Rig::start(PATIENCE).await;
+    let mut watch = rig.pair.there.watch("worker");
+    watch.next().await.expect("it is there");
+    let accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let (address, closing) = (rig.service.address(), actix::spawn(rig.service.close()));
+    // The goodbye comes first.
+    let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("it is said at once");
+    assert!(matches!(down, Some(WatchEvent::Down { .. })), "{down:?}");
+    let refused = Instant::now();
+    let error = rig.worker.send(Later(2)).timeout(PATIENCE).await.expect_err("it drains");
+    assert!(is_draining(&error) && error.is_safe_to_repeat(), "{error:?}");
+    assert!(refused.elapsed() < PATIENCE / 2, "it waits for nothing");
+    let third = Mesh::join().mesh(rig.pair.here.name().as_str()).interfaces("lo").await.expect("joined");
+    let within = Duration::from_millis(300);
+    let error = third.discover(address.to_string()).within(within).await.expect_err("it drains");
+    assert!(error.to_string().contains("it is closing"), "{error}");
+    assert!(!closing.is_finished() && !accepted.is_finished());
+    rig.gate.add_permits(1);
+    assert_eq!(accepted.await.expect("no panic").expect("a reply"), 1);
+    assert_eq!(closing.await.expect("no panic"), None);
+    assert_eq!(rig.gate.available_permits(), 0, "nothing else was handled");
+}
+
+#[actix::test]
+async fn callers_of_a_name_go_to_another_instance_while_one_drains() {
+    let rig = Rig::start(PATIENCE).await;
+    let by_name = rig.pair.there.discover("worker").within(PATIENCE).await.expect("found");
+    let accepted = actix::spawn(by_name.send(Later(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let (open, shared) = (Arc::new(Semaphore::new(0)), Arc::clone(&rig.gate));
+    let other_gate = Arc::clone(&open);
+    let other = rig.pair.here.advertise("worker", move || Worker { gate: Arc::clone(&other_gate) });
+    let other = other.handles::<Later>().await.expect("advertised");
+    until("both are connected", || by_name.instances().len() == 2).await;
+    let closing = actix::spawn(rig.service.close());
+    until("one is left", || by_name.instances().len() == 1).await;
+    open.add_permits(20);
+    for number in 0..20 {
+        assert_eq!(by_name.send(Later(number)).timeout(PATIENCE).await.expect("the other replies"), number);
+    }
+    shared.add_permits(1);
+    assert_eq!(accepted.await.expect("no panic").expect("a reply"), 1);
+    assert_eq!(closing.await.expect("no panic"), None);
+    drop(other);
+}
+
+#[actix::test]
+async fn what_is_not_finished_in_time_is_named_and_its_callers_are_told() {
+    let rig = Rig::start(Duration::from_millis(200)).await;
+    let call = |message| actix::spawn(rig.worker.send(message).timeout(PATIENCE).into_future());
+    let begun = [call(Later(1)), call(Later(2))];
+    rig.unfinished(2).await;
+    let alone = actix::spawn(rig.worker.send(Alone(3)).timeout(PATIENCE).into_future());
+    rig.unfinished(3).await;
+    let waiting = [call(Later(4)), call(Later(5)), call(Later(6))];
+    rig.unfinished(6).await;
+    let abandoned = rig.service.close().await.expect("it is not finished");
+    assert_eq!(abandoned.service.as_str(), "worker");
+    assert_eq!(abandoned.messages, [("Alone".to_owned(), 1), ("Later".to_owned(), 5)].into());
+    assert_eq!((abandoned.others, abandoned.unfinished()), (0, 6), "{abandoned}");
+    for call in waiting {
+        let error = call.await.expect("no panic").expect_err("it was not handled");
+        assert!(is_draining(&error), "{error:?}");
+    }
+    for call in begun.into_iter().chain([alone]) {
+        let error = call.await.expect("no panic").expect_err("it was not finished");
+        assert!(matches!(error, CallError::Unknown { .. }), "{error:?}");
+    }
+}
+
+#[actix::test]
+async fn leaving_names_what_every_service_abandoned_also_of_those_dropped_before() {
+    let rig = Rig::start(Duration::from_millis(300)).await;
+    let _accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let gate = Arc::clone(&rig.gate);
+    let other = rig.pair.here.advertise("other", move || Worker { gate: Arc::clone(&gate) });
+    let other = other.handles::<Later>().await.expect("advertised");
+    drop(rig.service);
+    let here = rig.pair.here.discover("other").within(PATIENCE).await.expect("it is here");
+    let _local = actix::spawn(here.send(Later(2)).timeout(PATIENCE).into_future());
+    until("it is accepted", || other.unfinished() == 1).await;
+    let mut abandoned = rig.pair.here.close().await;
+    abandoned.sort_by(|one, other| one.service.cmp(&other.service));
+    let said: Vec<_> = abandoned.iter().map(ToString::to_string).collect();
+    assert_eq!(said, ["other: 1 message (1 of another kind)", "worker: 1 message (1 Later)"]);
+    assert_eq!(other.ended().await, ServiceEnd::Closed);
+    assert!(rig.pair.here.close().await.is_empty(), "it is told once");
+}
+
+#[actix::test]
+async fn what_is_being_finished_may_call_others() {
+    #[derive(Message, Serialize, Deserialize)]
+    #[rtype(result = "u32")]
+    struct Ask;
+
+    struct Asking {
+        gate: Arc<Semaphore>,
+        worker: ServiceRef,
+    }
+
+    impl Actor for Asking {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Ask> for Asking {
+        type Result = ResponseFuture<u32>;
+        fn handle(&mut self, Ask: Ask, _: &mut Context<Self>) -> ResponseFuture<u32> {
+            let (gate, worker) = (Arc::clone(&self.gate), self.worker.clone());
+            Box::pin(async move {
+                let number = pass(gate, 20).await;
+                number + worker.send(Later(1)).timeout(PATIENCE).await.expect("others are there")
+            })
+        }
+    }
+
+    let rig = Rig::start(PATIENCE).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let (worker, shared) = (rig.worker.clone(), Arc::clone(&gate));
+    let asking = move || Asking { gate: Arc::clone(&shared), worker: worker.clone() };
+    let asking = rig.pair.there.advertise("asking", asking).handles::<Ask>().await.expect("advertised");
+    let found = rig.pair.here.discover("asking").within(PATIENCE).await.expect("found");
+    let mut watch = rig.pair.here.watch("asking");
+    watch.next().await.expect("it is there");
+    let asked = actix::spawn(found.send(Ask).timeout(PATIENCE).into_future());
+    until("it is accepted", || asking.unfinished() == 1).await;
+    let there = rig.pair.there.clone();
+    let leaving = actix::spawn(async move { there.close().await });
+    let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("it says goodbye at once");
+    assert!(matches!(down, Some(WatchEvent::Down { .. })), "{down:?}");
+    gate.add_permits(1);
+    rig.gate.add_permits(1);
+    assert_eq!(asked.await.expect("no panic").expect("a reply"), 21);
+    assert!(leaving.await.expect("no panic").is_empty());
+}
+
+#[actix::test]
+async fn subscribers_get_all_that_was_published_before_the_close() {
+    let pair = Pair::join().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let service = pair.here.advertise("news", move || Worker { gate: Arc::clone(&gate) }).await;
+    let service = service.expect("advertised");
+    let mut there = pair.reach(&service).await.subscribe::<u32>("").await.expect("confirmed");
+    let here = pair.here.discover("news").within(PATIENCE).await.expect("it is here");
+    let mut here = here.subscribe::<u32>("").await.expect("confirmed");
+    for number in 0..1_000u32 {
+        service.publish("number", &number).expect("published");
+    }
+    let closing = actix::spawn(service.close());
+    for news in [&mut there, &mut here] {
+        for number in 0..1_000u32 {
+            let item = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time").expect("goes on");
+            assert_eq!(item.expect("nothing was missed").item, number);
+        }
+    }
+    assert_eq!(closing.await.expect("no panic"), None);
+}
+
+#[actix::test]
+async fn a_stranger_who_says_nothing_holds_nothing_up() {
+    let rig = Rig::start(PATIENCE).await;
+    let silent: Vec<_> = (0..3)
+        .map(|_| std::net::TcpStream::connect(rig.service.address()).expect("the endpoint listens"))
+        .collect();
+    let begun = Instant::now();
+    assert_eq!(rig.service.close().await, None);
+    assert!(begun.elapsed() < Limits::default().handshake, "{:?}", begun.elapsed());
+    drop(silent);
+}
