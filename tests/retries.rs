@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{CallError, Mesh, Refusal, Service, ServiceRef};
+use meshzero::{CallError, Mesh, Refusal, Restart, Service, ServiceRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -42,6 +42,7 @@ impl Worker {
     async fn offer(&self, mesh: &Mesh) -> Service<Self> {
         let worker = self.clone();
         let offer = mesh.advertise("worker", move || worker.clone());
+        let offer = offer.restart(Restart::Always);
         offer.handles::<Work>().handles::<Hold>().await.expect("advertised")
     }
 

@@ -384,6 +384,7 @@ fn subscribers_and_topics_are_bounded_and_closing_ends_them() {
     assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
     assert!(matches!(publisher.publish("\0", &1u32), Err(PublishFault::Topic(_))));
     publisher.close();
+    assert_eq!(items(&feed).len(), 2, "what was published before is still had");
     assert_eq!(now(feed.next()), Some(None));
     assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Closed));
     drop(feed);

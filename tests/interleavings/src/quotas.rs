@@ -36,28 +36,27 @@ pub fn no_more_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {
     );
 }
 
-/// Who waits until all is free, or for more, hears of it, and of the end.
-pub fn who_waits_until_all_is_free_or_for_more_hears_of_it_and_of_the_end() {
+/// Whoever drains hears when all is free, and who waits gets a place or hears of the end.
+pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
     shuttle::check_random(
         || {
             let quota = Quota::new(1);
             let taken = quota.try_take().expect("it is free");
-            let all = {
+            let before = {
                 let quota = Arc::clone(&quota);
-                thread::spawn(move || future::block_on(quota.all_free()))
-            };
-            let more = {
-                let quota = Arc::clone(&quota);
-                thread::spawn(move || future::block_on(quota.take(1)).is_some())
+                // Before the draining or after it: it gets a place or is turned away.
+                thread::spawn(move || drop(future::block_on(quota.take(1))))
             };
             let giving = thread::spawn(move || drop(taken));
-            all.join().expect("no panic");
+            quota.drain();
+            future::block_on(quota.all_free());
+            before.join().expect("no panic");
             giving.join().expect("no panic");
-            assert!(more.join().expect("no panic"));
-            let last = quota.try_take().expect("all is free");
+            assert!(quota.try_take().is_none() && future::block_on(quota.take(1)).is_none());
+            let last = future::block_on(quota.take_accepted(1)).expect("it was accepted before");
             let waiting = {
                 let quota = Arc::clone(&quota);
-                thread::spawn(move || future::block_on(quota.take(1)).is_none())
+                thread::spawn(move || future::block_on(quota.take_accepted(1)).is_none())
             };
             quota.close();
             assert!(waiting.join().expect("no panic"));
