@@ -4,8 +4,6 @@
 //! it ([`Outflow`], [`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
 //! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
 
-#[cfg(test)]
-mod histories;
 mod outflow;
 mod outgoing;
 mod received;
@@ -15,3 +13,6 @@ pub use self::outflow::Outflow;
 pub use self::outgoing::{Outgoing, Piece, SLICES};
 pub use self::received::{Received, TELL_BYTES};
 pub use self::sent::{NotThere, Sent};
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 
 /// The unit of time of the histories.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,0 +1,47 @@
+//! What travels for news, and what is kept of them beside a naive model.
+
+mod model;
+
+use std::time::Duration;
+
+use super::*;
+use crate::codec::Encoding;
+use crate::frame::Frames;
+
+#[test]
+fn items_and_gaps_travel() {
+    let topic = Topic::new("pose/left").expect("a topic");
+    let mut bytes = Vec::new();
+    let writing = begin_item(&mut bytes, &topic);
+    bytes.push(1);
+    assert_eq!((writing.end(&mut bytes, Err("no")), bytes.len()), (Err("no"), 0));
+    let writing = begin_item(&mut bytes, &topic);
+    bytes.extend_from_slice(b"item");
+    writing.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is written");
+    bytes.extend(gap(1 << 40, GapReason::Superseded));
+    let frames: Vec<_> = Frames::new(&bytes).collect();
+    assert_eq!((frames[0].0.kind, frames[0].0.flags), (Kind::News, frame::BINCODE));
+    assert_eq!(read_item(frames[0].1), Some((&b"pose/left"[..], &b"item"[..])));
+    assert_eq!(frames[1].0.kind, Kind::Gap);
+    assert_eq!(read_gap(frames[1].1), Some((1 << 40, GapReason::Superseded)));
+}
+
+#[test]
+fn what_a_subscriber_asks_for_travels_and_may_say_less_or_more() {
+    let prefix = Topic::new("pose").expect("a topic");
+    let policy = Policy { every: Some(Duration::from_millis(20)), bytes: 1 << 40, ..Policy::last(3) };
+    let asked = Subscribe { prefix: prefix.clone(), fingerprint: None, policy };
+    assert_eq!(Subscribe::from_bytes(&asked.to_bytes()), Ok(asked));
+    let other = rmp_serde::to_vec_named(&serde_json::json!({
+        "prefix": "pose", "fingerprint": null, "policy": { "items": 7, "colour": "red" }, "more": [1],
+    }));
+    let policy = Policy { items: 7, ..Policy::default() };
+    let asked = Subscribe { prefix, fingerprint: None, policy };
+    assert_eq!(Subscribe::from_bytes(&other.expect("it is written")), Ok(asked));
+}
+
+#[test]
+fn nonsense_is_no_item_and_no_gap() {
+    assert_eq!((read_item(b""), read_item(b"\x05four")), (None, None));
+    assert_eq!(read_gap(b"12345678"), None);
+}
