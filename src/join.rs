@@ -27,7 +27,7 @@ use crate::mesh::Mesh;
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
 /// In `MESHZERO_LIMITS` a limit goes by the name of its field, a time by that and `_ms`: `handshake_ms`,
-/// `request_timeout_ms`, `keep_alive_ms`.
+/// `request_timeout_ms`, `keep_alive_ms`, `news_patience_ms`.
 ///
 /// # Errors
 /// [`JoinError`]: a setting, from here or from the environment, that cannot be used, or a system that gives no thread, no

@@ -12,13 +12,14 @@ use super::listener::{Listener, Subject};
 use super::program;
 use super::wait::Wait;
 use crate::block_on::block_on;
+use crate::error::PublishError;
 use crate::value::Value;
 
 /// How long the first wait allows the publishers to confirm the subscription, even if it is to wait less.
 const CONFIRM: Duration = Duration::from_millis(500);
 
-/// Sends news to everybody who listens to this address of ours, and does not wait for them. The same address may take
-/// messages.
+/// Sends news to everybody who listens to this address of ours, and does not wait for them, but for a listener that insists on
+/// it with [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may take messages.
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Publish`] if the
@@ -39,7 +40,11 @@ pub fn send_news_to(
     data: impl Serialize,
 ) -> Result<(), ZeroError> {
     let endpoint = program::node()?.endpoint_at(address.into_address()?)?;
-    endpoint.service.publish(topic, &Value::of(&data)?)?;
+    let (topic, item) = (topic.as_ref(), Value::of(&data)?);
+    match endpoint.service.publish(topic, &item) {
+        Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, &item))?,
+        published => published?,
+    }
     Ok(())
 }
 
