@@ -19,8 +19,12 @@ use crate::readers::{Readers, Reading, Slow};
 use crate::topics::{Known, Topics};
 
 /// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
-/// subscribers, or with one who has stopped, nobody else would ever have it.
-const TURN: u64 = 256;
+/// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
+/// that otherwise what leaves together is not divided.
+const TURN: u64 = 4_096;
+
+/// As how many of them a large one counts.
+const LARGE_TURN: u64 = 64;
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -360,7 +364,7 @@ impl State {
         slow: Slow,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
-        let Self { readers, topics, encoded, published, closed, .. } = self;
+        let Self { readers, topics, encoded, published, turn, closed, .. } = self;
         if *closed {
             return Err(PublishFault::Closed);
         }
@@ -402,6 +406,7 @@ impl State {
             known.last = encoded.retain(info);
         }
         (known.item, known.is_large) = (Some(info), encoded.is_large());
+        *turn = turn.saturating_sub(if known.is_large { LARGE_TURN } else { 0 });
         readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
         *published += 1;
         Ok(Published::Now)
