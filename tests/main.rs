@@ -7,6 +7,7 @@ mod describe;
 mod evolution;
 mod examples;
 mod failures;
+mod faults;
 mod flow;
 mod instances;
 mod leaving;
