@@ -43,12 +43,12 @@ async fn talk(sender: &mut Sender) {
 }
 
 /// Does something at each byte and in both directions, many at a time, each behind a proxy of its own.
-async fn at_each<F: Future<Output = ()>>(
+async fn at_each<F>(
     rig: &Arc<Rig>,
     bytes: impl Iterator<Item = u64> + Clone,
     mut experiment: impl FnMut(u64, Way, u64, FaultProxy) -> F,
 ) where
-    F: 'static,
+    F: Future<Output = ()> + 'static,
 {
     let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
     let mut experiments = Vec::new();

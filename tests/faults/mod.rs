@@ -2,5 +2,11 @@
 //! promises.
 
 mod bytes;
+#[cfg(target_os = "linux")]
+mod hosts;
+#[cfg(target_os = "linux")]
+mod machines;
 mod rig;
+#[cfg(target_os = "linux")]
+mod scene;
 mod streams;

@@ -124,6 +124,11 @@ impl Promises {
         }
     }
 
+    /// Takes note of every line that is a record, and passes over all others.
+    pub fn note_lines(&mut self, text: &str) {
+        text.lines().filter_map(|line| line.parse().ok()).for_each(|record| self.note(record));
+    }
+
     /// The number of the item that a stream of news comes to next, if that is known.
     #[must_use]
     pub fn next_item(&self, stream: u64) -> Option<u64> {
