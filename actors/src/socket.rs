@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
-const PROBES: u32 = 3;
+pub(crate) const PROBES: u32 = 3;
 
 /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
 /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for

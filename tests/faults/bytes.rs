@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero::{Blob, SubscribeError};
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Tells, Then, Way};
+use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Then, Way};
 use tokio::sync::Semaphore;
 
 use super::rig::{Item, Rig, Sender, heard};
@@ -83,7 +83,7 @@ async fn a_link_that_is_cut_at_any_byte_of_its_first_connection_loses_doubles_an
     })
     .await;
     until("all are handled", || rig.service.unfinished() == 0).await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.begun, tally.executed), (24 * 2 * 400, 24 * 2 * 400), "{tally:?}");
 }
 
@@ -108,7 +108,7 @@ async fn a_link_that_is_cut_again_at_any_byte_while_it_goes_on_loses_nothing_eit
     })
     .await;
     until("all are handled", || rig.service.unfinished() == 0).await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.begun, tally.executed), (33 * 2 * 400, 33 * 2 * 400), "{tally:?}");
 }
 
@@ -145,7 +145,7 @@ async fn a_subscription_that_is_cut_at_any_byte_misses_and_repeats_nothing() {
         }
     })
     .await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.items, tally.missed, tally.lost), (all * ITEMS, 0, 0), "{tally:?}");
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Lan, Process, Tells, binary, require};
+use meshzero_testing::{Lan, Links, Process, binary, require};
 
 use super::scene::Scene;
 use crate::pair::PATIENCE;
@@ -26,7 +26,7 @@ fn a_cable_that_is_out_for_a_moment_costs_nothing_but_the_moment() {
         lan.host(host).heal();
         scene.replies(50, PATIENCE);
     }
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -55,7 +55,7 @@ fn a_cable_that_is_out_for_a_minute_is_noticed_within_ten_seconds_and_heals_by_i
     scene.replies(50, PATIENCE);
     let took = healed.elapsed();
     assert!(took < Duration::from_secs(25), "it took {took:?} to heal");
-    let tally = scene.settle(Tells::SomeLost);
+    let tally = scene.settle(Links::Ended);
     assert!(tally.not_sent > 0, "{tally:?}");
 }
 
@@ -70,7 +70,7 @@ fn a_host_that_gets_another_address_is_followed_and_nothing_is_lost() {
     let begun = Instant::now();
     scene.replies(100, PATIENCE);
     eprintln!("calls were answered again after {:?}", begun.elapsed());
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -85,7 +85,7 @@ fn a_caller_that_gets_another_address_goes_on_and_loses_nothing() {
     let begun = Instant::now();
     scene.replies(100, PATIENCE);
     eprintln!("calls were answered again after {:?}", begun.elapsed());
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -107,7 +107,7 @@ fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
     ]))
     .wait(PATIENCE);
     assert!(list.code().is_some(), "it ends, whether or not it finds anybody");
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -125,7 +125,7 @@ fn where_a_third_of_all_packets_is_lost_services_are_found_and_the_promises_hold
     for host in lan.hosts() {
         host.loss_of_all(0.0);
     }
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert!(tally.replies > 20, "{tally:?}");
 }
 
@@ -141,6 +141,6 @@ fn a_host_whose_answers_are_all_lost_is_left_and_found_again() {
     scene.callers[0].expect_line("lost", PATIENCE);
     lan.host(1).loss_of_all(0.0);
     scene.replies(50, PATIENCE);
-    let tally = scene.settle(Tells::SomeLost);
+    let tally = scene.settle(Links::Ended);
     assert!(tally.unknown > 0, "{tally:?}");
 }

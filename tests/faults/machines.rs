@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Tells, eventually};
+use meshzero_testing::{Links, eventually};
 
 use super::scene::{Here, Scene};
 use crate::pair::PATIENCE;
@@ -17,7 +17,7 @@ fn a_process_that_is_stopped_for_a_while_is_busy_and_not_dead() {
         thread::sleep(Duration::from_secs(stopped));
         scene.servers[0].resume();
         scene.replies(more, PATIENCE);
-        let tally = scene.settle(Tells::AllExecuted);
+        let tally = scene.settle(Links::Lasted);
         assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{stopped} s: {tally:?}");
     }
 }
@@ -29,7 +29,7 @@ fn a_caller_that_is_stopped_for_a_while_goes_on_and_is_told_exactly_what_it_miss
     thread::sleep(Duration::from_secs(20));
     scene.callers[0].resume();
     scene.replies(50, PATIENCE);
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 
@@ -43,7 +43,7 @@ fn a_process_that_is_killed_is_noticed_at_once_and_the_next_one_is_used_as_soon_
     assert!(noticed < Duration::from_secs(2), "it was noticed after {noticed:?}");
     scene.serve(Here, &["publish=2"]);
     scene.replies(100, PATIENCE);
-    let tally = scene.settle(Tells::SomeLost);
+    let tally = scene.settle(Links::Ended);
     assert_eq!(tally.not_sent, 0, "what was not sent waits for the next one: {tally:?}");
 }
 
@@ -56,7 +56,7 @@ fn a_process_that_is_killed_while_it_drains_leaves_nobody_waiting() {
         scene.servers[0].kill();
         scene.serve(Here, &[]);
         scene.replies(100, PATIENCE);
-        scene.settle(Tells::SomeLost);
+        scene.settle(Links::Ended);
     }
 }
 
@@ -86,7 +86,7 @@ fn a_service_without_descriptors_for_more_connections_serves_those_it_has_and_th
     drop(strangers);
     scene.call_at(Here, &address, &["every=5"]);
     scene.replies(100, PATIENCE);
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent), (0, 0), "{tally:?}");
 }
 
@@ -117,7 +117,7 @@ fn a_wall_clock_that_jumps_by_a_day_changes_nothing() {
         scene.call(&clock, &["every=10", "allowed=20000"]);
     }
     eventually(PATIENCE, "all call", || (scene.tally().replies > 800).then_some(()));
-    let tally = scene.settle(Tells::AllExecuted);
+    let tally = scene.settle(Links::Lasted);
     assert_eq!((tally.unknown, tally.not_sent, tally.lost), (0, 0, 0), "{tally:?}");
 }
 

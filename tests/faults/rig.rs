@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use meshzero::{Blob, CallError, Limits, Mesh, News, NewsError, Service, ServiceRef};
-use meshzero_testing::{FaultProxy, Kind, Outcome, Promises, Record, Tally, Tells};
+use meshzero_testing::{FaultProxy, Kind, Links, Outcome, Promises, Record, Tally};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -36,8 +36,8 @@ impl Account {
 
     /// The last word.
     #[track_caller]
-    pub fn settle(&self, tells: Tells) -> Tally {
-        self.promises(|promises| promises.verdict(tells)).unwrap_or_else(|broken| panic!("{broken}"))
+    pub fn settle(&self, links: Links) -> Tally {
+        self.promises(|promises| promises.verdict(links)).unwrap_or_else(|broken| panic!("{broken}"))
     }
 }
 

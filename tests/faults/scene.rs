@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use meshzero_testing::{Host, Process, Promises, Tally, Tells, eventually, example};
+use meshzero_testing::{Host, Links, Process, Promises, Tally, eventually, example};
 
 use super::rig::GRACE;
 use crate::pair::PATIENCE;
@@ -98,7 +98,7 @@ impl Scene {
 
     /// Ends all callers, which wait for their calls to end, and then the servers; then says how it went.
     #[track_caller]
-    pub fn settle(&mut self, tells: Tells) -> Tally {
+    pub fn settle(&mut self, links: Links) -> Tally {
         for caller in &mut self.callers {
             caller.close_stdin();
         }
@@ -106,9 +106,9 @@ impl Scene {
             caller.expect_line("finished", PATIENCE * 2);
             caller.wait(PATIENCE);
         }
-        // Tells may be on their way still; a service that closes handles what it has taken.
+        // Links may be on their way still; a service that closes handles what it has taken.
         let told = |tally: Tally| tally.executed >= tally.replies + tally.told;
-        if tells == Tells::AllExecuted {
+        if links == Links::Lasted {
             eventually(PATIENCE, "all that was told is handled", || told(self.tally()).then_some(()));
         }
         for server in &mut self.servers {
@@ -120,7 +120,7 @@ impl Scene {
         let account = self.account();
         let tally = account.tally();
         eprintln!("{tally:?}");
-        account.verdict(tells).unwrap_or_else(|broken| panic!("{broken}"))
+        account.verdict(links).unwrap_or_else(|broken| panic!("{broken}"))
     }
 
     fn account(&self) -> Promises {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use meshzero::{Blob, CallError, Limits, Uncertain};
-use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Outcome, Record, Tells, Then, Way};
+use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Outcome, Record, Then, Way};
 
 use super::rig::{Item, Numbered, Rig, Sender, heard};
 use crate::pair::{PATIENCE, until};
@@ -73,7 +73,7 @@ async fn a_flood_over_connections_that_are_cut_all_the_time_arrives_once_and_in_
     }
     drop(cutting);
     until("all are handled", || rig.account.promises(|promises| promises.tally().executed) == 10_000).await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!(
         (tally.begun, tally.executed, tally.unknown, tally.not_sent),
         (10_000, 10_000, 0, 0),
@@ -113,7 +113,7 @@ async fn news_over_connections_that_are_cut_all_the_time_arrive_once_and_in_orde
         reader.await.expect("all arrived");
     }
     drop(cutting);
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.items, tally.missed, tally.lost), (4 * ITEMS, 0, 0), "{tally:?}");
 }
 
@@ -130,7 +130,7 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
         sender.call(Blob::from(vec![length as u8 + 3; length])).await;
     }
     sender.finish().await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.executed), (5, 5), "{tally:?}");
     assert!(proxy.connections() > 18, "{} connections", proxy.connections());
 }
@@ -172,7 +172,7 @@ async fn when_nothing_passes_either_way_until_all_buffers_are_full_everything_wa
     telling.await.expect("no panic");
     publishing.await.expect("no panic");
     until("all are handled", || rig.service.unfinished() == 0).await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.executed, tally.items, tally.missed, tally.unknown), (600, 300, 0, 0), "{tally:?}");
 }
 
@@ -193,7 +193,7 @@ async fn on_a_line_that_is_slow_late_and_uneven_everything_arrives_in_order() {
     flood(&mut sender, 400, &mut dice, 20_000).await;
     assert!(begun.elapsed() > Duration::from_millis(40));
     until("all are handled", || rig.account.promises(|promises| promises.tally().executed) == 400).await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.begun, tally.unknown, tally.not_sent), (400, 0, 0), "{tally:?}");
 }
 
@@ -213,7 +213,7 @@ async fn a_connection_that_falls_silent_ends_no_later_than_the_deadlines_and_oth
         }
     }
     other.finish().await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert!(tally.unknown > 0 && tally.replies >= 60, "{tally:?}");
 }
 
@@ -234,7 +234,7 @@ async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_s
     sender.call(Blob::default()).await;
     proxy.accept();
     sender.finish().await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!(tally.replies, 3, "{tally:?}");
 }
 
@@ -269,6 +269,6 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
     proxy.release(Way::Down);
     sender.call(Blob::default()).await;
     sender.finish().await;
-    let tally = rig.account.settle(Tells::AllExecuted);
+    let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.unknown, tally.executed), (2, 1, 3), "{tally:?}");
 }

@@ -1,7 +1,7 @@
 //! Keeps one link: hands replies to their callers, watches deadlines and the other end, and lets the link go on over another
 //! connection when one is lost.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
@@ -126,7 +126,7 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
 impl Watching {
     /// Waits until the other host has vanished. Whoever waits for something asks for a sign of life, which a process that is
     /// busy or stopped may owe; but then its system still takes connections.
-    async fn vanished(link: &Link, patience: Duration) {
+    async fn vanished(link: &Link, own: Option<IpAddr>, patience: Duration) {
         let mut heard = u64::MAX;
         let mut has_asked = false;
         loop {
@@ -140,7 +140,9 @@ impl Watching {
                     link.outbox.ping();
                     (received, true)
                 }
-                (true, true) if redial::is_host_there(link.address(), patience).await => (received, true),
+                (true, true) if redial::is_host_there(own, link.address(), patience).await => {
+                    (received, true)
+                }
                 (true, true) => return,
             };
         }
@@ -150,7 +152,7 @@ impl Watching {
 impl Way for Watching {
     async fn watch(&mut self) {
         tokio::select! {
-            () = Self::vanished(&self.link, self.patience) => {}
+            () = Self::vanished(&self.link, self.redial.own(), self.patience) => {}
             () = self.redial.watch() => {}
         }
     }

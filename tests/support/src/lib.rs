@@ -20,6 +20,6 @@ pub use avahi::Avahi;
 pub use faketime::WallClock;
 pub use netns::{Host, Lan};
 pub use process::{Process, binary, example};
-pub use promises::{Broken, Kind, Outcome, Promises, Record, Tally, Tells};
+pub use promises::{Broken, Kind, Links, Outcome, Promises, Record, Tally};
 pub use proxy::{Cut, Fault, FaultProxy, Faults, Then, Way};
 pub use wait::eventually;

@@ -193,7 +193,8 @@ impl Host {
     pub fn renumber(&self, number: u8) {
         let cable = self.cables.first().expect("a host with nothing but loopback has no other address");
         let old = self.address.octets()[3];
-        for (verb, number) in [("add", number), ("del", old)] {
+        // In this order: what is added beside an address of the same network goes with that one.
+        for (verb, number) in [("del", old), ("add", number)] {
             let v4 = format!("10.77.0.{number}/24");
             let v6 = format!("fd77::{number:x}/64");
             run(self.namespace.ip().args(["addr", verb, &v4, "dev", cable.interface]));

@@ -24,7 +24,7 @@ const SHOWN: usize = 20;
 ///
 /// ```
 /// # use std::time::Duration;
-/// use meshzero_testing::{Kind, Outcome, Promises, Record, Tells};
+/// use meshzero_testing::{Kind, Outcome, Promises, Record, Links};
 ///
 /// let mut promises = Promises::new(Duration::from_secs(1));
 /// let allowed = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const SHOWN: usize = 20;
 /// promises.note(Record::Executed { by: 7, sender: 1, number: 0 });
 /// promises.note(Record::Executed { by: 7, sender: 1, number: 0 });
 /// promises.note(Record::Ended { sender: 1, number: 0, outcome: Outcome::Reply, took: Duration::ZERO });
-/// let broken = promises.verdict(Tells::AllExecuted).expect_err("it was executed twice");
+/// let broken = promises.verdict(Links::Lasted).expect_err("it was executed twice");
 /// assert!(broken.to_string().contains("twice"), "{broken}");
 /// ```
 #[derive(Debug, Default)]
@@ -40,19 +40,21 @@ pub struct Promises {
     /// What a deadline may be late by on a busy machine.
     grace: Duration,
     senders: BTreeMap<u64, Sender>,
-    /// The last number that each incarnation of a service has executed, for each sender.
+    /// The highest number that each incarnation of a service has executed, for each sender.
     executed: HashMap<(u64, u64), u64>,
     streams: BTreeMap<u64, Stream>,
     broken: Broken,
 }
 
-/// What becomes of messages that nobody waits for.
+/// What the links have gone through, on which some promises depend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tells {
-    /// All that were told must have been executed: both processes lived.
-    AllExecuted,
-    /// Some may be lost: a process died.
-    SomeLost,
+pub enum Links {
+    /// All lasted, over however many connections: what was told was executed, and everything in the order in which it was
+    /// sent.
+    Lasted,
+    /// Some ended, because a process died or the network was gone for too long: tells may be lost, and of messages that wait
+    /// side by side for another link nobody knows which is first. One that had ended before another began still is.
+    Ended,
 }
 
 /// How the messages ended.
@@ -62,7 +64,7 @@ pub struct Tally {
     pub begun: u64,
     /// Calls with their reply.
     pub replies: u64,
-    /// Tells that set out.
+    /// Links that set out.
     pub told: u64,
     /// Messages that certainly were not executed.
     pub not_sent: u64,
@@ -106,12 +108,11 @@ impl Promises {
             Record::Executed { by, sender, number } => {
                 let executed = self.senders.entry(sender).or_default().execute(number);
                 self.broken.check(executed, || format!("message {number} of {sender}"));
-                let before = self.executed.insert((by, sender), number);
-                let in_order = match before {
-                    Some(before) if before >= number => Err(format!("executed after {before}")),
-                    _ => Ok(()),
-                };
-                self.broken.check(in_order, || format!("message {number} of {sender}"));
+                let latest = self.executed.entry((by, sender)).or_default();
+                if *latest > number {
+                    self.senders.entry(sender).or_default().overtaken(number, *latest);
+                }
+                *latest = number.max(*latest);
             }
             Record::Died { sender } => self.senders.entry(sender).or_default().die(),
             Record::Subscribed { stream, by, next } => self.stream(stream).subscribe(by, next),
@@ -160,10 +161,10 @@ impl Promises {
     ///
     /// # Errors
     /// What was broken.
-    pub fn verdict(&self, tells: Tells) -> Result<Tally, Broken> {
+    pub fn verdict(&self, links: Links) -> Result<Tally, Broken> {
         let mut broken = self.broken.clone();
         for (name, sender) in &self.senders {
-            sender.judge(tells, |number, why| broken.add(format!("message {number} of {name}: {why}")));
+            sender.judge(links, |number, why| broken.add(format!("message {number} of {name}: {why}")));
         }
         if broken == Broken::default() { Ok(self.tally()) } else { Err(broken) }
     }

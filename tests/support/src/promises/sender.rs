@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Kind, Outcome, Tally, Tells};
+use super::{Kind, Links, Outcome, Tally};
 
 /// Numbers beyond this are nobody's: a test that sent so many would not end.
 const MOST: u64 = 1 << 26;
+
+/// Messages out of order that are kept.
+const MOST_OVERTAKEN: usize = 10_000;
 
 /// The messages of one sender: a few bytes each, because a soak sends millions.
 #[derive(Debug, Default)]
@@ -15,6 +18,10 @@ pub(super) struct Sender {
     /// Those that have not ended, with the time allowed.
     open: HashMap<u64, Duration>,
     has_died: bool,
+    /// Counts what the sender has said.
+    said: u32,
+    /// Messages that were executed after a later one: each with the latest of those.
+    overtaken: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -22,11 +29,16 @@ struct Message {
     kind: Option<Kind>,
     outcome: Option<Outcome>,
     executed: u8,
+    /// What the sender had said before it began this one, and before that ended.
+    begun_at: u32,
+    ended_at: u32,
 }
 
 impl Sender {
     pub(super) fn begin(&mut self, number: u64, kind: Kind, allowed: Duration) -> Result<(), String> {
+        let at = self.say();
         let message = self.message(number)?;
+        message.begun_at = at;
         if message.kind.replace(kind).is_some() {
             return Err("begun twice".to_owned());
         }
@@ -41,7 +53,9 @@ impl Sender {
         took: Duration,
         grace: Duration,
     ) -> Result<(), String> {
+        let at = self.say();
         let message = self.message(number)?;
+        message.ended_at = at;
         if let Some(before) = message.outcome.replace(outcome) {
             return Err(format!("ended twice, in {before:?} and in {outcome:?}"));
         }
@@ -66,6 +80,12 @@ impl Sender {
         self.open.clear();
     }
 
+    pub(super) fn overtaken(&mut self, number: u64, by: u64) {
+        if self.overtaken.len() < MOST_OVERTAKEN {
+            self.overtaken.push((number, by));
+        }
+    }
+
     pub(super) fn open(&self) -> usize {
         self.open.len()
     }
@@ -85,9 +105,14 @@ impl Sender {
     }
 
     /// What can be said of each message only when all is over.
-    pub(super) fn judge(&self, tells: Tells, mut broken: impl FnMut(usize, &str)) {
+    pub(super) fn judge(&self, links: Links, mut broken: impl FnMut(usize, &str)) {
+        for (number, by) in &self.overtaken {
+            if links == Links::Lasted || self.had_ended(*number, *by) {
+                broken(*number as usize, &format!("executed after {by}"));
+            }
+        }
         for (number, message) in self.messages.iter().enumerate() {
-            let Message { kind, outcome, executed } = *message;
+            let Message { kind, outcome, executed, .. } = *message;
             match (kind, outcome) {
                 (None, _) if executed > 0 => broken(number, "executed, and never begun"),
                 (None, _) => {}
@@ -101,12 +126,24 @@ impl Sender {
                 (_, Some(Outcome::NotSent)) if executed > 0 => {
                     broken(number, "executed, and said not to be sent")
                 }
-                (_, Some(Outcome::Told)) if executed == 0 && tells == Tells::AllExecuted => {
+                (_, Some(Outcome::Told)) if executed == 0 && links == Links::Lasted => {
                     broken(number, "told, and never executed, although nobody died");
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether a message had ended for its sender before another began.
+    fn had_ended(&self, number: u64, before: u64) -> bool {
+        let at = |number: u64| self.messages.get(usize::try_from(number).ok()?);
+        let (Some(first), Some(second)) = (at(number), at(before)) else { return false };
+        first.outcome.is_some() && first.ended_at < second.begun_at
+    }
+
+    fn say(&mut self) -> u32 {
+        self.said = self.said.saturating_add(1);
+        self.said
     }
 
     fn message(&mut self, number: u64) -> Result<&mut Message, String> {

@@ -20,15 +20,15 @@ fn item(number: u64) -> Record {
     Record::Item { stream: 4, by: 9, number, skipped: 0 }
 }
 
-fn judge(records: &[Record], tells: Tells) -> Result<Tally, Broken> {
+fn judge(records: &[Record], links: Links) -> Result<Tally, Broken> {
     let mut promises = Promises::new(ALLOWED);
     records.iter().for_each(|record| promises.note(*record));
-    promises.verdict(tells)
+    promises.verdict(links)
 }
 
 #[track_caller]
 fn is_broken(records: &[Record], said: &str) {
-    let broken = judge(records, Tells::AllExecuted).expect_err("a promise was broken");
+    let broken = judge(records, Links::Lasted).expect_err("a promise was broken");
     assert!(broken.count() == 1 && broken.to_string().contains(said), "{broken}");
 }
 
@@ -42,7 +42,7 @@ fn what_keeps_them_is_counted_in_whatever_order_it_is_told() {
     records.extend(call);
     records.extend(told);
     records.extend(news);
-    let tally = judge(&records, Tells::AllExecuted).expect("all is well");
+    let tally = judge(&records, Links::Lasted).expect("all is well");
     let expected = Tally {
         begun: 3,
         replies: 1,
@@ -78,6 +78,10 @@ fn each_promise_is_seen_to_be_broken() {
     let mut disorder = vec![call, ended(0, Outcome::Unknown), executed(1), executed(0)];
     disorder.extend(second);
     is_broken(&disorder, "executed after 1");
+    disorder.swap(1, 4);
+    judge(&disorder, Links::Ended).expect("both waited at the same time");
+    disorder.swap(1, 4);
+    judge(&disorder, Links::Ended).expect_err("one had ended before the other began");
     is_broken(&[item(1), item(3)], "where 2 was due");
     is_broken(&[item(3), item(3)], "where 4 was due");
     is_broken(&[item(3), Record::Missed { stream: 4, count: 2 }, item(5)], "where 6 was due");
@@ -91,10 +95,10 @@ fn executed_elsewhere(number: u64) -> Record {
 #[test]
 fn the_dead_owe_nothing() {
     let told = [begun(0, Kind::Tell), ended(0, Outcome::Told), begun(1, Kind::Call)];
-    judge(&told, Tells::SomeLost).expect_err("the call never ended");
+    judge(&told, Links::Ended).expect_err("the call never ended");
     let mut records = told.to_vec();
     records.push(Record::Died { sender: 1 });
-    judge(&records, Tells::SomeLost).expect("it died");
+    judge(&records, Links::Ended).expect("it died");
 }
 
 #[test]

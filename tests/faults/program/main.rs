@@ -3,6 +3,8 @@
 
 #![allow(clippy::print_stdout, reason = "it is heard by its lines")]
 
+mod log;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error;
@@ -27,6 +29,7 @@ const LAST: Duration = Duration::from_secs(60);
 
 #[actix::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    log::begin();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [role, mesh, name, number, options @ ..] = &arguments[..] else { return Err(USAGE.into()) };
     let options = Options(options.iter().filter_map(|option| option.split_once('=')).collect());
