@@ -108,10 +108,10 @@ impl fmt::Display for Record {
         match *self {
             Self::Begun { sender, number, kind, allowed } => {
                 let kind = if kind == Kind::Call { "call" } else { "tell" };
-                write!(f, "begun {sender} {number} {kind} {}", allowed.as_millis())
+                write!(f, "begun {sender} {number} {kind} {}", allowed.as_micros())
             }
             Self::Ended { sender, number, outcome, took } => {
-                write!(f, "ended {sender} {number} {} {}", outcome.word(), took.as_millis())
+                write!(f, "ended {sender} {number} {} {}", outcome.word(), took.as_micros())
             }
             Self::Executed { by, sender, number } => write!(f, "executed {by} {sender} {number}"),
             Self::Died { sender } => write!(f, "died {sender}"),
@@ -143,12 +143,12 @@ fn parse(line: &str) -> Option<Record> {
                 "tell" => Kind::Tell,
                 _ => return None,
             };
-            Record::Begun { sender, number, kind, allowed: millis(words.next()?)? }
+            Record::Begun { sender, number, kind, allowed: micros(words.next()?)? }
         }
         "ended" => {
             let (sender, number) = (number()?, number()?);
             let outcome = Outcome::of(words.next()?)?;
-            Record::Ended { sender, number, outcome, took: millis(words.next()?)? }
+            Record::Ended { sender, number, outcome, took: micros(words.next()?)? }
         }
         "executed" => Record::Executed { by: number()?, sender: number()?, number: number()? },
         "died" => Record::Died { sender: number()? },
@@ -160,8 +160,8 @@ fn parse(line: &str) -> Option<Record> {
     })
 }
 
-fn millis(word: &str) -> Option<Duration> {
-    word.parse().ok().map(Duration::from_millis)
+fn micros(word: &str) -> Option<Duration> {
+    word.parse().ok().map(Duration::from_micros)
 }
 
 impl Outcome {
