@@ -9,4 +9,6 @@ mod machines;
 mod rig;
 #[cfg(target_os = "linux")]
 mod scene;
+#[cfg(target_os = "linux")]
+mod soak;
 mod streams;

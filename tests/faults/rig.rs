@@ -78,9 +78,9 @@ impl Handler<Numbered> for Worker {
 }
 
 /// Offers a worker on `mesh`.
-pub async fn offer(mesh: &Mesh, by: u64, account: &Account) -> Service<Worker> {
+pub async fn offer(mesh: &Mesh, by: u64, name: &str, account: &Account) -> Service<Worker> {
     let account = account.clone();
-    let service = mesh.advertise("worker", move || Worker { by, account: account.clone() });
+    let service = mesh.advertise(name, move || Worker { by, account: account.clone() });
     service.handles::<Numbered>().await.expect("advertised")
 }
 
@@ -98,7 +98,7 @@ impl Rig {
 
     pub async fn with(limits: Limits) -> Self {
         let (pair, account) = (Pair::join_with(limits).await, Account::new());
-        let service = offer(&pair.here, 1, &account).await;
+        let service = offer(&pair.here, 1, "worker", &account).await;
         Self { pair, service, account }
     }
 
@@ -111,7 +111,7 @@ impl Rig {
     pub async fn sender(&self, name: u64, proxy: &FaultProxy) -> Sender {
         let found = self.pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
         let worker = found.expect("the service answers through the proxy");
-        Sender { name, worker, account: self.account.clone(), next: 0, allowed: PATIENCE, open: Vec::new() }
+        Sender::new(name, worker, &self.account)
     }
 }
 
@@ -128,6 +128,11 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Somebody who calls `worker`.
+    pub fn new(name: u64, worker: ServiceRef, account: &Account) -> Self {
+        Self { name, worker, account: account.clone(), next: 0, allowed: PATIENCE, open: Vec::new() }
+    }
+
     /// Sends a call, and leaves waiting for its reply to a task.
     pub async fn call(&mut self, padding: Blob) {
         let (sender, number, allowed, begun) = self.begin(Kind::Call);

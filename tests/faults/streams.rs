@@ -1,12 +1,13 @@
 //! Long streams on bad networks: cut in the middle of large messages, held up until every buffer is full, slow and late.
 
+use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
 use meshzero::{Blob, CallError, Limits, Uncertain};
 use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Links, Outcome, Record, Then, Way};
 
-use super::rig::{Item, Numbered, Rig, Sender, heard};
-use crate::pair::{PATIENCE, until};
+use super::rig::{Account, Item, Numbered, Rig, Sender, heard, offer};
+use crate::pair::{PATIENCE, Pair, until};
 
 fn large_limits() -> Limits {
     let mut limits = Limits::default();
@@ -271,4 +272,66 @@ async fn a_network_that_is_gone_for_longer_than_links_wait_ends_what_is_under_wa
     sender.finish().await;
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.unknown, tally.executed), (2, 1, 3), "{tally:?}");
+}
+
+#[actix::test]
+async fn a_subscriber_on_a_line_that_is_too_slow_is_told_exactly_what_it_missed() {
+    const ITEMS: u64 = 4_000;
+    let rig = Rig::new().await;
+    let proxy = rig.proxy();
+    let worker = rig.sender(0, &proxy).await.worker;
+    let narrow = Fault { bytes_per_second: Some(500_000), ..Fault::default() };
+    proxy.all(Faults { down: narrow, ..Faults::default() });
+    let mut subscriptions = vec![
+        worker.subscribe::<Item>("").keep(8).await.expect("confirmed"),
+        worker.subscribe::<Item>("").latest().await.expect("confirmed"),
+    ];
+    for number in 0..ITEMS {
+        let item = Item { number, padding: vec![1; 1_000].into() };
+        rig.service.publish("line", &item).expect("published");
+        if number % 100 == 99 {
+            actix::clock::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    for (stream, news) in (0..).zip(&mut subscriptions) {
+        rig.account.note(Record::Subscribed { stream, by: 1, next: 0 });
+        while rig.account.promises(|promises| promises.next_item(stream)) < Some(ITEMS) {
+            let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
+            rig.account.note(heard(stream, 1, &next.expect("it goes on")));
+        }
+    }
+    let tally = rig.account.settle(Links::Lasted);
+    assert_eq!((tally.items + tally.missed, tally.lost), (2 * ITEMS, 0), "{tally:?}");
+    assert!(tally.missed > 0, "{tally:?}");
+}
+
+#[actix::test]
+async fn two_nodes_that_dial_each_other_at_the_same_time_both_reach_the_other() {
+    for _ in 0..20 {
+        let pair = Pair::join().await;
+        let account = Account::new();
+        let (here, there) =
+            tokio::join!(offer(&pair.here, 1, "here", &account), offer(&pair.there, 2, "there", &account));
+        let (to_there, to_here) = tokio::join!(
+            pair.here.discover("there").within(PATIENCE).into_future(),
+            pair.there.discover("here").within(PATIENCE).into_future(),
+        );
+        let mut senders = [
+            Sender::new(1, to_there.expect("it is there"), &account),
+            Sender::new(2, to_here.expect("it is here"), &account),
+        ];
+        for _ in 0..20 {
+            for sender in &mut senders {
+                sender.call(Blob::default()).await;
+                sender.tell(Blob::default()).await;
+            }
+        }
+        for sender in &mut senders {
+            sender.finish().await;
+        }
+        until("all are handled", || account.promises(|promises| promises.tally().executed) == 80).await;
+        let tally = account.settle(Links::Lasted);
+        assert_eq!((tally.replies, tally.told), (40, 40), "{tally:?}");
+        drop((here, there));
+    }
 }
