@@ -38,6 +38,15 @@ pub fn prepare_peer(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying to
+/// deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind all
+/// that was sent since over another connection.
+pub(crate) fn abandon(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "what was sent on a connection that was lost may still arrive");
+    }
+}
+
 /// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back
 /// (RFC 6762 §6.7), and the group it asks.
 ///
