@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Hello, Rejection, Resume, Welcome};
+use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -68,9 +68,10 @@ impl Redial {
         self.address
     }
 
-    /// The address of this host that it comes from.
-    pub(crate) fn own(&self) -> Option<IpAddr> {
-        self.own
+    /// How to find out about the connection of the moment.
+    pub(crate) fn doubt(&self) -> Doubt {
+        let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
+        Doubt { own: self.own, address: self.address, hello }
     }
 
     /// Takes note of the addresses that discovery knows.
@@ -95,22 +96,38 @@ impl Redial {
     }
 }
 
-/// Whether a connection to `address` comes about within `patience`: the other host is there, however busy the process is. It
-/// must come from the address that the one in doubt comes from, because if this host has that no more, nothing will.
-pub(crate) async fn is_host_there(own: Option<IpAddr>, address: SocketAddr, patience: Duration) -> bool {
-    matches!(time::timeout(patience, connect(own, address)).await, Ok(Ok(_)))
+/// A connection on which nothing arrives any more, although it should, and how to find out why.
+pub(crate) struct Doubt {
+    /// The address of this host that it comes from.
+    own: Option<IpAddr>,
+    address: SocketAddr,
+    hello: Hello,
 }
 
-async fn connect(own: Option<IpAddr>, address: SocketAddr) -> io::Result<TcpStream> {
-    let Some(own) = own else { return TcpStream::connect(address).await };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // An address that belongs to one interface needs that as well, and the other end's has it.
-    let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
-    socket.bind(match own {
-        IpAddr::V4(own) => (own, 0).into(),
-        IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
-    })?;
-    socket.connect(address).await
+impl Doubt {
+    /// Whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
+    /// come from the same address, because if this host has that no more, nothing will arrive there.
+    pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
+        matches!(time::timeout(patience, self.connect()).await, Ok(Ok(_)))
+    }
+
+    /// Whether the endpoint answers on another connection within `patience`: the process is not stopped either.
+    pub(crate) async fn does_endpoint_answer(&self, patience: Duration) -> bool {
+        dial::dial(&[self.address], &self.hello, patience).await.is_ok()
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let Self { own, address, .. } = *self;
+        let Some(own) = own else { return TcpStream::connect(address).await };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // An address that belongs to one interface needs that as well, and the other end's has it.
+        let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        socket.bind(match own {
+            IpAddr::V4(own) => (own, 0).into(),
+            IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
+        })?;
+        socket.connect(address).await
+    }
 }
 
 fn own_address(stream: &TcpStream) -> Option<IpAddr> {
