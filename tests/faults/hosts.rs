@@ -97,7 +97,7 @@ fn where_multicast_ends_after_discovery_what_was_found_goes_on() {
     let lan = Lan::new(3);
     let mut scene = Scene::begin(lan.host(0), lan.host(1), 20, 5_000);
     lan.block_multicast();
-    scene.replies(400, PATIENCE);
+    scene.replies(100, PATIENCE);
     let list = Process::start(lan.host(1).command(binary("mz")).args([
         "list",
         "--wait",

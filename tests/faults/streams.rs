@@ -199,23 +199,48 @@ async fn on_a_line_that_is_slow_late_and_uneven_everything_arrives_in_order() {
 }
 
 #[actix::test]
-async fn a_connection_that_falls_silent_ends_no_later_than_the_deadlines_and_others_are_served() {
-    let rig = Rig::new().await;
+async fn a_connection_that_something_keeps_alive_and_carries_nothing_is_replaced_and_others_are_served() {
+    let mut limits = Limits::default();
+    limits.keep_alive = Duration::from_secs(1);
+    let rig = Rig::with(limits).await;
     let (proxy, clean) = (rig.proxy(), rig.proxy());
     proxy.next(Faults { down: Fault::after(400, Then::Swallow), ..Faults::default() });
     let mut sender = rig.sender(0, &proxy).await;
     let mut other = rig.sender(1, &clean).await;
-    sender.allowed = Duration::from_millis(500);
-    for number in 0..60 {
+    for _ in 0..60 {
         sender.call(Blob::from(vec![1; 10])).await;
+        sender.tell(Blob::from(vec![1; 10])).await;
         other.call(Blob::from(vec![1; 10])).await;
-        if number % 20 == 19 {
-            sender.finish().await;
-        }
     }
+    let begun = Instant::now();
     other.finish().await;
+    assert_eq!(proxy.connections(), 1, "others do not wait for it");
+    sender.finish().await;
+    eprintln!("it took {:?}", begun.elapsed());
+    until("all are handled", || rig.account.promises(|promises| promises.tally().executed) == 180).await;
     let tally = rig.account.settle(Links::Lasted);
-    assert!(tally.unknown > 0 && tally.replies >= 60, "{tally:?}");
+    assert_eq!((tally.replies, tally.unknown, tally.executed), (120, 0, 180), "{tally:?}");
+    assert!(proxy.connections() > 2, "some ask, and one carries on");
+}
+
+#[actix::test]
+async fn a_call_on_a_line_that_answers_nothing_ends_at_its_deadline() {
+    let rig = Rig::new().await;
+    let proxy = rig.proxy();
+    let mut sender = rig.sender(0, &proxy).await;
+    proxy.stall(Way::Down);
+    sender.allowed = Duration::from_millis(500);
+    for _ in 0..20 {
+        sender.call(Blob::from(vec![1; 10])).await;
+    }
+    sender.finish().await;
+    proxy.release(Way::Down);
+    sender.allowed = PATIENCE;
+    sender.call(Blob::default()).await;
+    sender.finish().await;
+    until("what was sent is handled", || rig.service.unfinished() == 0).await;
+    let tally = rig.account.settle(Links::Lasted);
+    assert_eq!((tally.replies, tally.unknown + tally.not_sent), (1, 20), "{tally:?}");
 }
 
 #[actix::test]
@@ -235,7 +260,7 @@ async fn while_the_port_refuses_the_process_is_taken_for_gone_and_what_was_not_s
     sender.call(Blob::default()).await;
     proxy.accept();
     sender.finish().await;
-    let tally = rig.account.settle(Links::Lasted);
+    let tally = rig.account.settle(Links::Ended);
     assert_eq!(tally.replies, 3, "{tally:?}");
 }
 

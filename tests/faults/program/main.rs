@@ -14,7 +14,9 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscription};
+use meshzero::{
+    Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscribe, SubscribeError, Subscription,
+};
 use meshzero_testing::{Kind, Outcome, Record};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -135,6 +137,7 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
     let caller = Rc::new(Caller {
         service,
         sender,
+        next: Cell::new(0),
         allowed: Duration::from_millis(options.get("allowed").unwrap_or(5_000)),
         most: options.get("most").unwrap_or(200),
         places: Semaphore::new(OPEN),
@@ -144,9 +147,10 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
         () = caller.send(every) => {}
         () = end_of_input() => {}
     }
-    // Every call ends by its deadline.
+    // Every call ends by its deadline, and the last one is executed after all that was told.
     let all_places = OPEN.try_into().unwrap_or(u32::MAX);
     let all = actix::clock::timeout(LAST, caller.places.acquire_many(all_places)).await;
+    caller.call(caller.message(0)).await;
     println!("{}", if all.is_ok() { "finished" } else { "calls are still open" });
     Ok(())
 }
@@ -154,6 +158,8 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
 struct Caller {
     service: ServiceRef,
     sender: u64,
+    /// The number of the message that comes next.
+    next: Cell<u64>,
     allowed: Duration,
     /// The longest padding.
     most: usize,
@@ -164,12 +170,12 @@ impl Caller {
     /// Sends numbered messages for ever, a third of them tells.
     async fn send(self: &Rc<Self>, every: Duration) {
         let mut dice = fastrand::Rng::with_seed(self.sender);
-        for number in 0.. {
+        loop {
             let length =
                 if dice.u8(..32) == 0 { dice.usize(..=self.most) } else { dice.usize(..=64.min(self.most)) };
-            let message = Numbered { sender: self.sender, number, padding: vec![1; length].into() };
             let Ok(place) = self.places.acquire().await else { return };
             place.forget();
+            let message = self.message(length);
             let (this, is_tell) = (Rc::clone(self), dice.u8(..3) == 0);
             // In a task of its own, because whoever drops this one must not leave a message without its outcome.
             let ended = actix::spawn(async move {
@@ -187,6 +193,12 @@ impl Caller {
             tokio::task::yield_now().await;
             actix::clock::sleep(every).await;
         }
+    }
+
+    /// The next message.
+    fn message(&self, length: usize) -> Numbered {
+        let number = self.next.replace(self.next.get() + 1);
+        Numbered { sender: self.sender, number, padding: vec![1; length].into() }
     }
 
     async fn call(&self, message: Numbered) {
@@ -228,15 +240,27 @@ fn outcome(error: &CallError) -> Outcome {
 
 /// Listens with one subscription of each kind; their numbers count from `streams`.
 async fn listen(service: &ServiceRef, streams: u64) -> Result<(), Box<dyn Error>> {
+    let subscribe = || service.subscribe::<Item>("item");
     let subscriptions = [
-        service.subscribe::<Item>("item").await?,
-        service.subscribe::<Item>("item").keep(16).await?,
-        service.subscribe::<Item>("item").latest().await?,
+        confirmed(subscribe).await?,
+        confirmed(|| subscribe().keep(16)).await?,
+        confirmed(|| subscribe().latest()).await?,
     ];
     for (stream, news) in (streams..).zip(subscriptions) {
         actix::spawn(hear(stream, news));
     }
     Ok(())
+}
+
+/// Subscribes again where no publisher has confirmed it, as may be on a bad line.
+async fn confirmed(subscribe: impl Fn() -> Subscribe<Item>) -> Result<Subscription<Item>, SubscribeError> {
+    for _ in 0..10 {
+        match subscribe().await {
+            Err(SubscribeError::Unconfirmed { error, .. }) => eprintln!("{error}"),
+            subscribed => return subscribed,
+        }
+    }
+    subscribe().await
 }
 
 async fn hear(stream: u64, mut news: Subscription<Item>) {

@@ -176,15 +176,6 @@ impl Host {
         self.lose(&[], probability);
     }
 
-    /// Loses what arrives from a TCP port, besides all that is lost already, until [`loss`](Self::loss) is set anew.
-    #[track_caller]
-    pub fn lose_from_port(&self, port: u16) {
-        for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            let rule = ["-w", "-A", "INPUT", "-p", "tcp", "--sport", &port.to_string(), "-j", "DROP"];
-            run(self.command(tables).args(rule));
-        }
-    }
-
     /// Gives the first interface the address with this last number in place of the one it has, in both families.
     ///
     /// # Panics
