@@ -9,6 +9,7 @@ mod draining;
 mod evolution;
 mod examples;
 mod failures;
+mod faults;
 mod flow;
 mod instances;
 mod leaving;

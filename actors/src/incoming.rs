@@ -16,6 +16,7 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::task;
 
 use crate::outbox::Outbox;
+use crate::socket;
 use crate::traffic::{Carrying, Meter};
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
@@ -80,9 +81,11 @@ impl Incoming {
         }
     }
 
-    /// Lets go of the connection. What has arrived stays, and nothing arrives until there is another.
+    /// Lets go of the connection, which was lost. What has arrived stays, and nothing arrives until there is another.
     pub fn detach(&mut self) {
-        self.reader = None;
+        if let Some(reader) = self.reader.take() {
+            socket::abandon(reader.as_ref());
+        }
     }
 
     /// Goes on with what another connection brings.

@@ -13,6 +13,7 @@ use tokio::time::{self, Instant};
 
 use crate::carry::Way;
 use crate::service::Service;
+use crate::socket;
 
 /// The links of one service.
 #[derive(Debug, Default)]
@@ -115,7 +116,9 @@ impl Connections {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
-        let window = self.service.limits().reconnect;
+        // The client's time begins when it has noticed, which may take as long as it takes to find out a silent host.
+        let limits = self.service.limits();
+        let window = limits.reconnect + limits.keep_alive * (socket::PROBES + 1);
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),

@@ -1,13 +1,14 @@
 //! Dialling an endpoint again, to go on with a link whose connection was lost.
 
+use std::io;
 use std::io::ErrorKind::ConnectionRefused;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Hello, Rejection, Resume, Welcome};
+use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
@@ -33,6 +34,8 @@ pub(crate) struct Redial {
     addresses: Vec<SocketAddr>,
     /// The one that the connection leads to.
     address: SocketAddr,
+    /// The one of this host that the connection comes from.
+    own: Option<IpAddr>,
     window: Duration,
     keep_alive: Duration,
 }
@@ -52,6 +55,7 @@ impl Redial {
             listed,
             addresses: vec![dialled.address],
             address: dialled.address,
+            own: own_address(&dialled.stream),
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
         };
@@ -62,6 +66,12 @@ impl Redial {
     /// The address that the connection of the moment leads to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How to find out about the connection of the moment.
+    pub(crate) fn doubt(&self) -> Doubt {
+        let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
+        Doubt { own: self.own, address: self.address, hello }
     }
 
     /// Takes note of the addresses that discovery knows.
@@ -86,9 +96,42 @@ impl Redial {
     }
 }
 
-/// Whether a connection to `address` comes about within `patience`: the other host is there, however busy the process is.
-pub(crate) async fn is_host_there(address: SocketAddr, patience: Duration) -> bool {
-    matches!(time::timeout(patience, TcpStream::connect(address)).await, Ok(Ok(_)))
+/// A connection on which nothing arrives any more, although it should, and how to find out why.
+pub(crate) struct Doubt {
+    /// The address of this host that it comes from.
+    own: Option<IpAddr>,
+    address: SocketAddr,
+    hello: Hello,
+}
+
+impl Doubt {
+    /// Whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
+    /// come from the same address, because if this host has that no more, nothing will arrive there.
+    pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
+        matches!(time::timeout(patience, self.connect()).await, Ok(Ok(_)))
+    }
+
+    /// Whether the endpoint answers on another connection within `patience`: the process is not stopped either.
+    pub(crate) async fn does_endpoint_answer(&self, patience: Duration) -> bool {
+        dial::dial(&[self.address], &self.hello, patience).await.is_ok()
+    }
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let Self { own, address, .. } = *self;
+        let Some(own) = own else { return TcpStream::connect(address).await };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // An address that belongs to one interface needs that as well, and the other end's has it.
+        let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        socket.bind(match own {
+            IpAddr::V4(own) => (own, 0).into(),
+            IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
+        })?;
+        socket.connect(address).await
+    }
+}
+
+fn own_address(stream: &TcpStream) -> Option<IpAddr> {
+    stream.local_addr().ok().map(|address| address.ip())
 }
 
 impl Way for Redial {
@@ -119,6 +162,7 @@ impl Way for Redial {
                         tracing::debug!(%error, "a dead host will be noticed late");
                     }
                     self.address = address;
+                    self.own = own_address(&stream);
                     return Ok((stream, welcome.received));
                 }
                 Ok(_) => return Err("it has begun another link".to_owned()),

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
-const PROBES: u32 = 3;
+pub(crate) const PROBES: u32 = 3;
 
 /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
 /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
@@ -36,6 +36,15 @@ pub fn prepare_peer(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     SockRef::from(stream).set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
     Ok(())
+}
+
+/// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying to
+/// deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind all
+/// that was sent since over another connection.
+pub(crate) fn abandon(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "what was sent on a connection that was lost may still arrive");
+    }
 }
 
 /// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back

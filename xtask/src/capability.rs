@@ -17,6 +17,8 @@ pub(crate) enum Capability {
     Avahi,
     /// python-zeroconf, inside such a network.
     Zeroconf,
+    /// libfaketime, which moves the wall clock of a program.
+    Faketime,
     /// cargo-nextest, which runs each test in a process of its own and ends those that hang.
     Nextest,
 }
@@ -31,15 +33,21 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
     ("avahi-daemon", "avahi-daemon", Capability::Avahi),
     ("avahi-browse", "avahi-utils", Capability::Avahi),
     ("python3", "python3", Capability::Zeroconf),
+    ("faketime", "faketime", Capability::Faketime),
 ];
 
 impl Capability {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Netns, Self::Avahi, Self::Zeroconf, Self::Faketime, Self::Nextest];
+
     /// The name by which tests know it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Netns => "netns",
             Self::Avahi => "avahi",
             Self::Zeroconf => "zeroconf",
+            Self::Faketime => "faketime",
             Self::Nextest => "nextest",
         }
     }
@@ -67,6 +75,7 @@ impl Capability {
                 let import = read(Command::new(python_in(venv)).args(["-c", "import zeroconf"]));
                 import.map(drop).map_err(|failure| self.skip(failure.0))
             }
+            Self::Faketime => needs(Self::Faketime),
         }
     }
 

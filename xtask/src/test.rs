@@ -101,7 +101,7 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
         report.skip(skip);
     }
     let mut present = Vec::new();
-    for capability in [Capability::Netns, Capability::Avahi, Capability::Zeroconf, Capability::Nextest] {
+    for capability in Capability::ALL {
         match capability.probe(sandbox, &venv) {
             Ok(()) => present.push(capability),
             Err(skip) => report.skip(skip),

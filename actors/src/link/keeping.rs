@@ -19,7 +19,7 @@ use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
 use crate::payload::Payload;
-use crate::redial::{self, Redial};
+use crate::redial::{Doubt, Redial};
 
 /// One link's task.
 pub(super) struct Keeping {
@@ -39,7 +39,12 @@ struct Watching {
     redial: Redial,
     /// Silence, while something is expected, after which the other host is looked for.
     patience: Duration,
+    /// The byte after which the link was silent when it was last given another connection for that.
+    settled: Option<u64>,
 }
+
+/// So many times the other host is found to be there before the endpoint is asked.
+const SILENCES: u32 = 2;
 
 /// What an endpoint may do wrong.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +58,7 @@ enum Wrong {
 impl Keeping {
     pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
         let reading = Reading { link: Arc::clone(&link), incoming };
-        Self { reading, watching: Watching { link, redial, patience } }
+        Self { reading, watching: Watching { link, redial, patience, settled: None } }
     }
 
     pub(super) async fn run(mut self) {
@@ -124,33 +129,49 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
 }
 
 impl Watching {
-    /// Waits until the other host has vanished. Whoever waits for something asks for a sign of life, which a process that is
-    /// busy or stopped may owe; but then its system still takes connections.
-    async fn vanished(link: &Link, patience: Duration) {
+    /// Waits until the connection is good for nothing any more. Whoever waits for something asks for a sign of life, which a
+    /// process that is busy or stopped may owe; but then its system still takes connections. Where the endpoint answers on
+    /// another connection while this one has been silent for long, something in between has lost this one, or the service has
+    /// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
+    /// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
+    async fn useless(link: &Link, doubt: &Doubt, patience: Duration, settled: Option<u64>) -> Option<u64> {
         let mut heard = u64::MAX;
         let mut has_asked = false;
+        let mut has_answered = false;
+        let mut silences = 0;
         loop {
             time::sleep(patience).await;
             let received = link.received.load(Ordering::Relaxed);
             let is_silent = received == heard;
             let expects = link.in_flight() > 0 || link.outbox.is_owed_word();
-            (heard, has_asked) = match (expects, is_silent && has_asked) {
-                (false, _) => (received, false),
-                (true, false) => {
+            heard = received;
+            if !(expects && is_silent && has_asked) {
+                has_asked = expects;
+                (silences, has_answered) = (0, false);
+                if expects {
                     link.outbox.ping();
-                    (received, true)
                 }
-                (true, true) if redial::is_host_there(link.address(), patience).await => (received, true),
-                (true, true) => return,
-            };
+                continue;
+            }
+            if !doubt.is_host_there(patience).await {
+                return None;
+            }
+            // A process that goes on after a while answers everywhere, and has its chance to do so here.
+            if has_answered {
+                return Some(received);
+            }
+            silences += 1;
+            let asks = silences >= SILENCES && settled != Some(received);
+            has_answered = asks && doubt.does_endpoint_answer(patience).await;
         }
     }
 }
 
 impl Way for Watching {
     async fn watch(&mut self) {
+        let doubt = self.redial.doubt();
         tokio::select! {
-            () = Self::vanished(&self.link, self.patience) => {}
+            silent = Self::useless(&self.link, &doubt, self.patience, self.settled) => self.settled = silent,
             () = self.redial.watch() => {}
         }
     }

@@ -7,6 +7,7 @@ mod bench_input;
 mod bench_page;
 mod demo;
 mod discover;
+mod faults;
 mod generated;
 mod hosts;
 mod interop;

@@ -167,11 +167,41 @@ impl Host {
     /// Loses arriving UDP datagrams at random, with this probability from 0 (none) to 1 (all).
     #[track_caller]
     pub fn loss(&self, probability: f64) {
+        self.lose(&["-p", "udp"], probability);
+    }
+
+    /// Loses arriving packets of all kinds at random, with this probability from 0 (none) to 1 (all).
+    #[track_caller]
+    pub fn loss_of_all(&self, probability: f64) {
+        self.lose(&[], probability);
+    }
+
+    /// Gives the first interface the address with this last number in place of the one it has, in both families.
+    ///
+    /// # Panics
+    /// On a host with nothing but loopback.
+    #[track_caller]
+    pub fn renumber(&self, number: u8) {
+        let cable = self.cables.first().expect("a host with nothing but loopback has no other address");
+        let old = self.address.octets()[3];
+        // In this order: what is added beside an address of the same network goes with that one.
+        for (verb, number) in [("del", old), ("add", number)] {
+            let v4 = format!("10.77.0.{number}/24");
+            let v6 = format!("fd77::{number:x}/64");
+            run(self.namespace.ip().args(["addr", verb, &v4, "dev", cable.interface]));
+            run(self.namespace.ip().args(["addr", verb, &v6, "dev", cable.interface]));
+        }
+        // The one that belongs to the cable would still lead here.
+        run(self.namespace.ip().args(["-6", "addr", "flush", "dev", cable.interface, "scope", "link"]));
+    }
+
+    #[track_caller]
+    fn lose(&self, what: &[&str], probability: f64) {
         assert!((0.0..=1.0).contains(&probability), "{probability} is no probability");
         for tables in ["iptables-legacy", "ip6tables-legacy"] {
             run(self.command(tables).args(["-w", "-F", "INPUT"]));
             for cable in self.cables.iter().filter(|_| probability > 0.0) {
-                let rule = ["-w", "-A", "INPUT", "-i", cable.interface, "-p", "udp", "-j", "DROP"];
+                let rule = [&["-w", "-A", "INPUT", "-i", cable.interface], what, &["-j", "DROP"]].concat();
                 let chance =
                     ["-m", "statistic", "--mode", "random", "--probability", &probability.to_string()];
                 run(self.command(tables).args(rule).args(chance));

@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::thread;
 
-use crate::{avahi, netns, zeroconf};
+use crate::{avahi, faketime as clock, netns, zeroconf};
 
 /// Whether networks of namespaces can be made here ([`Lan`](crate::Lan)). A test that gets `false` returns.
 ///
@@ -50,6 +50,17 @@ pub fn avahi() -> bool {
 #[track_caller]
 pub fn zeroconf() -> bool {
     decide("zeroconf", netns::available().and_then(|()| zeroconf::available()))
+}
+
+/// Whether programs can be given a wall clock that a test moves ([`WallClock`](crate::WallClock)). A test that gets
+/// `false` returns.
+///
+/// # Panics
+/// When they cannot, although `MESHZERO_TEST_REQUIRE` names `faketime`.
+#[must_use]
+#[track_caller]
+pub fn faketime() -> bool {
+    decide("faketime", clock::available())
 }
 
 #[track_caller]

@@ -1,0 +1,14 @@
+//! Faults: what a network and its machines do, done on purpose, while somebody outside checks whether the mesh keeps its
+//! promises.
+
+mod bytes;
+#[cfg(target_os = "linux")]
+mod hosts;
+#[cfg(target_os = "linux")]
+mod machines;
+mod rig;
+#[cfg(target_os = "linux")]
+mod scene;
+#[cfg(target_os = "linux")]
+mod soak;
+mod streams;

@@ -1,0 +1,288 @@
+//! A program of its own for the tests of faults and the soak: it serves, or calls and listens, and says on standard output
+//! all that an account of the promises needs. It ends when its standard input does.
+
+#![allow(clippy::print_stdout, reason = "it is heard by its lines")]
+
+mod log;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt::Display;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero::{
+    Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscribe, SubscribeError, Subscription,
+};
+use meshzero_testing::{Kind, Outcome, Record};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+const USAGE: &str = "serve MESH NAME BY [at=] [panics=] [publish=MS] | call MESH TARGET SENDER [every=MS] [allowed=MS] [most=BYTES] [listen=]";
+
+/// Calls of one caller that are open at a time.
+const OPEN: usize = 64;
+
+/// A program that has been told to end does so within this time.
+const LAST: Duration = Duration::from_secs(60);
+
+#[actix::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    log::begin();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [role, mesh, name, number, options @ ..] = &arguments[..] else { return Err(USAGE.into()) };
+    let options = Options(options.iter().filter_map(|option| option.split_once('=')).collect());
+    let mesh = Mesh::join().mesh(mesh).await?;
+    let number = number.parse()?;
+    match role.as_str() {
+        "serve" => serve(&mesh, name, number, &options).await?,
+        "call" => call(&mesh, name, number, &options).await?,
+        _ => return Err(USAGE.into()),
+    }
+    mesh.close().await;
+    println!("closed");
+    Ok(())
+}
+
+struct Options<'a>(HashMap<&'a str, &'a str>);
+
+impl Options<'_> {
+    fn get<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.0.get(name)?.parse().ok()
+    }
+}
+
+/// A message with a number, and as many bytes beside it as the caller likes.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u64")]
+struct Numbered {
+    sender: u64,
+    number: u64,
+    padding: Blob,
+}
+
+/// A numbered item of news.
+#[derive(Serialize, Deserialize)]
+struct Item {
+    by: u64,
+    number: u64,
+    padding: Blob,
+}
+
+struct Worker {
+    by: u64,
+    /// Every so many-th message makes it panic.
+    panics: Option<u64>,
+    executed: Rc<Cell<u64>>,
+}
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Numbered> for Worker {
+    type Result = u64;
+
+    fn handle(&mut self, message: Numbered, _: &mut Context<Self>) -> u64 {
+        let Numbered { sender, number, .. } = message;
+        println!("{}", Record::Executed { by: self.by, sender, number });
+        self.executed.set(self.executed.get() + 1);
+        let panics = self.panics.is_some_and(|every| self.executed.get().is_multiple_of(every));
+        assert!(!panics, "on purpose");
+        number
+    }
+}
+
+async fn serve(mesh: &Mesh, name: &str, by: u64, options: &Options<'_>) -> Result<(), Box<dyn Error>> {
+    let panics = options.get("panics");
+    let factory = move || Worker { by, panics, executed: Rc::default() };
+    let mut advertise = mesh.advertise(name, factory).handles::<Numbered>();
+    if let Some(at) = options.get::<String>("at") {
+        advertise = advertise.at(at);
+    }
+    let service = advertise.await?;
+    println!("at {}", service.address());
+    if let Some(every) = options.get("publish") {
+        actix::spawn(publish(service.publisher(), by, Duration::from_millis(every)));
+    }
+    end_of_input().await;
+    service.close().await;
+    Ok(())
+}
+
+/// Publishes numbered items, most of them small, until the service is closed.
+async fn publish(publisher: Publisher, by: u64, every: Duration) {
+    let mut dice = fastrand::Rng::with_seed(by);
+    let mut number = 0;
+    loop {
+        let length = if dice.u8(..64) == 0 { dice.usize(..100_000) } else { dice.usize(..300) };
+        let item = Item { by, number, padding: vec![1; length].into() };
+        if publisher.publish("item", &item).is_err() {
+            return;
+        }
+        number += 1;
+        actix::clock::sleep(every).await;
+    }
+}
+
+async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> Result<(), Box<dyn Error>> {
+    let service = mesh.discover(target).within(Duration::from_secs(60)).await?;
+    println!("found");
+    if let Some(streams) = options.get("listen") {
+        listen(&service, streams).await?;
+    }
+    let caller = Rc::new(Caller {
+        service,
+        sender,
+        next: Cell::new(0),
+        allowed: Duration::from_millis(options.get("allowed").unwrap_or(5_000)),
+        most: options.get("most").unwrap_or(200),
+        places: Semaphore::new(OPEN),
+    });
+    let every = Duration::from_millis(options.get("every").unwrap_or(10));
+    tokio::select! {
+        () = caller.send(every) => {}
+        () = end_of_input() => {}
+    }
+    // Every call ends by its deadline, and the last one is executed after all that was told.
+    let all_places = OPEN.try_into().unwrap_or(u32::MAX);
+    let all = actix::clock::timeout(LAST, caller.places.acquire_many(all_places)).await;
+    caller.call(caller.message(0)).await;
+    println!("{}", if all.is_ok() { "finished" } else { "calls are still open" });
+    Ok(())
+}
+
+struct Caller {
+    service: ServiceRef,
+    sender: u64,
+    /// The number of the message that comes next.
+    next: Cell<u64>,
+    allowed: Duration,
+    /// The longest padding.
+    most: usize,
+    places: Semaphore,
+}
+
+impl Caller {
+    /// Sends numbered messages for ever, a third of them tells.
+    async fn send(self: &Rc<Self>, every: Duration) {
+        let mut dice = fastrand::Rng::with_seed(self.sender);
+        loop {
+            let length =
+                if dice.u8(..32) == 0 { dice.usize(..=self.most) } else { dice.usize(..=64.min(self.most)) };
+            let Ok(place) = self.places.acquire().await else { return };
+            place.forget();
+            let message = self.message(length);
+            let (this, is_tell) = (Rc::clone(self), dice.u8(..3) == 0);
+            // In a task of its own, because whoever drops this one must not leave a message without its outcome.
+            let ended = actix::spawn(async move {
+                if is_tell {
+                    this.tell(message).await
+                } else {
+                    this.call(message).await
+                }
+                this.places.add_permits(1);
+            });
+            if is_tell && ended.await.is_err() {
+                return;
+            }
+            // A call has been polled once when this task has its turn again.
+            tokio::task::yield_now().await;
+            actix::clock::sleep(every).await;
+        }
+    }
+
+    /// The next message.
+    fn message(&self, length: usize) -> Numbered {
+        let number = self.next.replace(self.next.get() + 1);
+        Numbered { sender: self.sender, number, padding: vec![1; length].into() }
+    }
+
+    async fn call(&self, message: Numbered) {
+        let number = message.number;
+        let begun = self.begin(number, Kind::Call);
+        let outcome = match self.service.send(message).timeout(self.allowed).await {
+            Ok(reply) if reply == number => Outcome::Reply,
+            Ok(_) => Outcome::WrongReply,
+            Err(error) => outcome(&error),
+        };
+        self.end(number, outcome, begun);
+    }
+
+    async fn tell(&self, message: Numbered) {
+        let number = message.number;
+        let begun = self.begin(number, Kind::Tell);
+        let told = self.service.tell(message).timeout(self.allowed).await;
+        self.end(number, told.map_or_else(|error| outcome(&error), |()| Outcome::Told), begun);
+    }
+
+    fn begin(&self, number: u64, kind: Kind) -> Instant {
+        println!("{}", Record::Begun { sender: self.sender, number, kind, allowed: self.allowed });
+        Instant::now()
+    }
+
+    fn end(&self, number: u64, outcome: Outcome, begun: Instant) {
+        println!("{}", Record::Ended { sender: self.sender, number, outcome, took: begun.elapsed() });
+    }
+}
+
+fn outcome(error: &CallError) -> Outcome {
+    eprintln!("{error}");
+    match error {
+        error if error.is_safe_to_repeat() => Outcome::NotSent,
+        CallError::Unknown { .. } => Outcome::Unknown,
+        _ => Outcome::Failed,
+    }
+}
+
+/// Listens with one subscription of each kind; their numbers count from `streams`.
+async fn listen(service: &ServiceRef, streams: u64) -> Result<(), Box<dyn Error>> {
+    let subscribe = || service.subscribe::<Item>("item");
+    let subscriptions = [
+        confirmed(subscribe).await?,
+        confirmed(|| subscribe().keep(16)).await?,
+        confirmed(|| subscribe().latest()).await?,
+    ];
+    for (stream, news) in (streams..).zip(subscriptions) {
+        actix::spawn(hear(stream, news));
+    }
+    Ok(())
+}
+
+/// Subscribes again where no publisher has confirmed it, as may be on a bad line.
+async fn confirmed(subscribe: impl Fn() -> Subscribe<Item>) -> Result<Subscription<Item>, SubscribeError> {
+    for _ in 0..10 {
+        match subscribe().await {
+            Err(SubscribeError::Unconfirmed { error, .. }) => eprintln!("{error}"),
+            subscribed => return subscribed,
+        }
+    }
+    subscribe().await
+}
+
+async fn hear(stream: u64, mut news: Subscription<Item>) {
+    while let Some(next) = news.next().await {
+        match next {
+            Ok(news) => {
+                let Item { by, number, .. } = news.item;
+                say(Record::Item { stream, by, number, skipped: news.skipped });
+            }
+            Err(NewsError::Missed { count, .. }) => say(Record::Missed { stream, count }),
+            Err(NewsError::Lost { .. }) => say(Record::Lost { stream }),
+            Err(other) => say(format!("news that were not expected: {other}")),
+        }
+    }
+}
+
+fn say(what: impl Display) {
+    println!("{what}");
+}
+
+async fn end_of_input() {
+    let input = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    // An input that cannot be read has ended as well.
+    drop(input.await);
+}

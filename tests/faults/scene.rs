@@ -1,0 +1,133 @@
+//! Programs that serve, call and listen, and what comes of it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use meshzero_testing::{Host, Links, Process, Promises, Tally, eventually, example};
+
+use super::rig::GRACE;
+use crate::pair::PATIENCE;
+
+/// Where a program runs.
+pub trait Place {
+    /// `program`, to be started there.
+    fn command(&self, program: std::path::PathBuf) -> Command;
+}
+
+impl Place for &Host {
+    fn command(&self, program: std::path::PathBuf) -> Command {
+        Host::command(self, program)
+    }
+}
+
+/// This machine, of which only loopback is used.
+pub struct Here;
+
+impl Place for Here {
+    fn command(&self, program: std::path::PathBuf) -> Command {
+        let mut command = Command::new(program);
+        command.env("MESHZERO_INTERFACES", "lo");
+        command
+    }
+}
+
+/// A mesh with a worker and somebody who calls it and listens to its news.
+pub struct Scene {
+    mesh: String,
+    /// All that have ever served.
+    pub servers: Vec<Process>,
+    pub callers: Vec<Process>,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let mesh = format!("test-{:032x}", fastrand::u128(..));
+        Self { mesh, servers: Vec::new(), callers: Vec::new() }
+    }
+
+    /// A worker on its host, and one on another that calls it `every` so many milliseconds and allows each call
+    /// `allowed` milliseconds.
+    pub fn begin(server: impl Place, caller: impl Place, every: u64, allowed: u64) -> Self {
+        let mut scene = Self::new();
+        scene.serve(server, &[&format!("publish={every}")]);
+        scene.call(caller, &[&format!("every={every}"), &format!("allowed={allowed}"), "listen=100"]);
+        scene
+    }
+
+    /// Its name.
+    pub fn mesh(&self) -> &str {
+        &self.mesh
+    }
+
+    /// A worker, and the address it listens at.
+    pub fn serve(&mut self, place: impl Place, options: &[&str]) -> String {
+        let by = (self.servers.len() + 1).to_string();
+        let arguments = [&["serve", &self.mesh, "worker", &by], options].concat();
+        let mut server = Process::start(place.command(example("fault_program")).args(arguments));
+        let line = server.expect_line("at ", PATIENCE);
+        self.servers.push(server);
+        line.trim_start_matches("at ").to_owned()
+    }
+
+    /// A caller, once it has found the worker and had its first reply.
+    pub fn call(&mut self, place: impl Place, options: &[&str]) {
+        self.call_at(place, "worker", options);
+    }
+
+    /// As [`Scene::call`], of the worker at an address.
+    pub fn call_at(&mut self, place: impl Place, target: &str, options: &[&str]) {
+        let sender = (self.callers.len() + 1).to_string();
+        let arguments = [&["call", &self.mesh, target, &sender], options].concat();
+        let mut caller = Process::start(place.command(example("fault_program")).args(arguments));
+        caller.expect_line("found", PATIENCE);
+        caller.expect_line(" reply ", PATIENCE);
+        self.callers.push(caller);
+    }
+
+    /// How it stands: what has been said so far.
+    pub fn tally(&self) -> Tally {
+        self.account().tally()
+    }
+
+    /// Waits until so many more calls have had their reply.
+    #[track_caller]
+    pub fn replies(&self, more: u64, within: Duration) {
+        let before = self.tally().replies;
+        eventually(within, "calls are answered", || (self.tally().replies >= before + more).then_some(()));
+    }
+
+    /// Ends all callers, which wait for their calls to end, and then the servers; then says how it went.
+    #[track_caller]
+    pub fn settle(&mut self, links: Links) -> Tally {
+        for caller in &mut self.callers {
+            caller.close_stdin();
+        }
+        for caller in &mut self.callers {
+            caller.expect_line("finished", PATIENCE * 2);
+            caller.wait(PATIENCE);
+        }
+        // Links may be on their way still; a service that closes handles what it has taken.
+        let told = |tally: Tally| tally.executed >= tally.replies + tally.told;
+        if links == Links::Lasted {
+            eventually(PATIENCE, "all that was told is handled", || told(self.tally()).then_some(()));
+        }
+        for server in &mut self.servers {
+            if server.is_running() {
+                server.close_stdin();
+                server.wait(PATIENCE);
+            }
+        }
+        let account = self.account();
+        let tally = account.tally();
+        eprintln!("{tally:?}");
+        account.verdict(links).unwrap_or_else(|broken| panic!("{broken}"))
+    }
+
+    fn account(&self) -> Promises {
+        let mut promises = Promises::new(GRACE);
+        for process in self.servers.iter().chain(&self.callers) {
+            promises.note_lines(&process.stdout());
+        }
+        promises
+    }
+}

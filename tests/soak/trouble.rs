@@ -1,0 +1,149 @@
+//! Random faults, one after the other and some at the same time, all of which follow from a seed.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use meshzero_testing::{Cut, Fault, Faults, Then, Way};
+
+use crate::crew::Crew;
+
+/// Guests at a time.
+const GUESTS: usize = 4;
+
+/// What goes wrong, and when it is put right.
+pub struct Trouble {
+    dice: fastrand::Rng,
+    next: Instant,
+    repairs: Vec<(Instant, Repair)>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Repair {
+    Release(Way),
+    QuickAgain,
+    ResumeSteady,
+    ResumeVolatile,
+    BeginVolatile,
+}
+
+impl Trouble {
+    pub fn new(seed: u64, now: Instant) -> Self {
+        let next = now + Duration::from_secs(1);
+        Self { dice: fastrand::Rng::with_seed(seed), next, repairs: Vec::new(), counts: BTreeMap::new() }
+    }
+
+    /// What went wrong, and how often.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// Puts right what is due, and makes something go wrong if that is due.
+    pub fn go_on(&mut self, crew: &mut Crew, now: Instant) {
+        let due: Vec<Repair> =
+            self.repairs.extract_if(.., |(at, _)| *at <= now).map(|(_, repair)| repair).collect();
+        due.into_iter().for_each(|repair| put_right(crew, repair));
+        if self.next <= now {
+            self.next = now + Duration::from_millis(self.dice.u64(100..2_500));
+            let what = self.strike(crew, now);
+            *self.counts.entry(what).or_default() += 1;
+        }
+    }
+
+    /// Puts everything right.
+    pub fn end(&mut self, crew: &mut Crew) {
+        self.repairs.drain(..).for_each(|(_, repair)| put_right(crew, repair));
+    }
+
+    fn strike(&mut self, crew: &mut Crew, now: Instant) -> &'static str {
+        let how = if self.dice.bool() { Cut::Reset } else { Cut::Close };
+        let way = if self.dice.bool() { Way::Up } else { Way::Down };
+        match self.dice.u8(..13) {
+            0 | 1 => {
+                crew.proxy.cut(how);
+                "connections cut"
+            }
+            2 => {
+                let fault = Fault::after(self.dice.u64(..100_000), Then::Cut(how));
+                crew.proxy.next(if way == Way::Up {
+                    Faults { up: fault, ..Faults::default() }
+                } else {
+                    Faults { down: fault, ..Faults::default() }
+                });
+                crew.proxy.cut(how);
+                "connections cut, and the next after some bytes"
+            }
+            3 => {
+                crew.proxy.stall(way);
+                self.repair(now, 3_000, Repair::Release(way));
+                "connections held up one way"
+            }
+            4 => {
+                let slow = Fault {
+                    delay: Duration::from_millis(self.dice.u64(..30)),
+                    jitter: Duration::from_millis(self.dice.u64(..30)),
+                    bytes_per_second: Some(self.dice.u64(500_000..5_000_000)),
+                    ..Fault::default()
+                };
+                crew.proxy.all(Faults::both(slow));
+                crew.proxy.cut(how);
+                self.repair(now, 10_000, Repair::QuickAgain);
+                "connections cut, and slow for some time"
+            }
+            5 => {
+                crew.steady.signal("STOP");
+                self.repair(now, 3_000, Repair::ResumeSteady);
+                "steady service stopped"
+            }
+            6 if self.volatile_is_well(crew) => {
+                if let Some(volatile) = &crew.volatile {
+                    volatile.signal("STOP");
+                }
+                self.repair(now, 4_000, Repair::ResumeVolatile);
+                "volatile service stopped"
+            }
+            7 | 8 if self.volatile_is_well(crew) => {
+                crew.end_volatile(false);
+                self.repair(now, 4_000, Repair::BeginVolatile);
+                "volatile service killed"
+            }
+            9 if self.volatile_is_well(crew) => {
+                crew.end_volatile(true);
+                self.repair(now, 4_000, Repair::BeginVolatile);
+                "volatile service withdrawn"
+            }
+            10 | 11 if crew.guests.len() < GUESTS => {
+                crew.invite();
+                "guest comes"
+            }
+            _ => {
+                crew.throw_out();
+                "guest is killed"
+            }
+        }
+    }
+
+    /// Whether the volatile service runs: nothing else is the matter with it.
+    fn volatile_is_well(&self, crew: &Crew) -> bool {
+        let matters = |repair: &Repair| matches!(repair, Repair::ResumeVolatile | Repair::BeginVolatile);
+        crew.volatile.is_some() && !self.repairs.iter().any(|(_, repair)| matters(repair))
+    }
+
+    fn repair(&mut self, now: Instant, within: u64, repair: Repair) {
+        self.repairs.retain(|(_, other)| *other != repair);
+        self.repairs.push((now + Duration::from_millis(self.dice.u64(50..within)), repair));
+    }
+}
+
+fn put_right(crew: &mut Crew, repair: Repair) {
+    match repair {
+        Repair::Release(way) => crew.proxy.release(way),
+        Repair::QuickAgain => {
+            crew.proxy.all(Faults::default());
+            crew.proxy.cut(Cut::Reset);
+        }
+        Repair::ResumeSteady => crew.steady.signal("CONT"),
+        Repair::ResumeVolatile => crew.volatile.iter().for_each(|volatile| volatile.signal("CONT")),
+        Repair::BeginVolatile => crew.begin_volatile(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether a subscriber got every item in order, or was told how many it missed.
+
+use super::Tally;
+
+/// The news that one subscriber hears.
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    place: Option<Place>,
+    /// Items that it was told are missing, since the last that came.
+    gap: u64,
+    /// Whether its publisher was gone meanwhile: then nobody counts what was published.
+    was_lost: bool,
+    items: u64,
+    missed: u64,
+    lost: u64,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    by: u64,
+    next: u64,
+}
+
+impl Stream {
+    pub(super) fn subscribe(&mut self, by: u64, next: u64) {
+        self.place = Some(Place { by, next });
+        self.gap = 0;
+        self.was_lost = false;
+    }
+
+    pub(super) fn item(&mut self, by: u64, number: u64, skipped: u64) -> Result<(), String> {
+        self.items += 1;
+        self.missed += skipped;
+        let gap = std::mem::take(&mut self.gap) + skipped;
+        let was_lost = std::mem::take(&mut self.was_lost);
+        let before = self.place.replace(Place { by, next: number + 1 });
+        let Some(Place { next, .. }) = before.filter(|place| place.by == by) else { return Ok(()) };
+        let expected = next + gap;
+        if was_lost && number >= expected || number == expected {
+            return Ok(());
+        }
+        let told = if gap == 0 { String::new() } else { format!(" after {gap} missing ones") };
+        Err(format!("item {number} of {by} came where {expected} was due{told}"))
+    }
+
+    pub(super) fn miss(&mut self, count: u64) {
+        self.missed += count;
+        self.gap += count;
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.lost += 1;
+        self.was_lost = true;
+    }
+
+    pub(super) fn next(&self) -> Option<u64> {
+        self.place.map(|place| place.next + self.gap)
+    }
+
+    pub(super) fn count(&self, tally: &mut Tally) {
+        tally.items += self.items;
+        tally.missed += self.missed;
+        tally.lost += self.lost;
+    }
+}

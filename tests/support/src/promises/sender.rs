@@ -1,0 +1,156 @@
+//! What became of the messages of one sender.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Kind, Links, Outcome, Tally};
+
+/// Numbers beyond this are nobody's: a test that sent so many would not end.
+const MOST: u64 = 1 << 26;
+
+/// Messages out of order that are kept.
+const MOST_OVERTAKEN: usize = 10_000;
+
+/// The messages of one sender: a few bytes each, because a soak sends millions.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    messages: Vec<Message>,
+    /// Those that have not ended, with the time allowed.
+    open: HashMap<u64, Duration>,
+    has_died: bool,
+    /// Counts what the sender has said.
+    said: u32,
+    /// Messages that were executed after a later one: each with the latest of those.
+    overtaken: Vec<(u64, u64)>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Message {
+    kind: Option<Kind>,
+    outcome: Option<Outcome>,
+    executed: u8,
+    /// What the sender had said before it began this one, and before that ended.
+    begun_at: u32,
+    ended_at: u32,
+}
+
+impl Sender {
+    pub(super) fn begin(&mut self, number: u64, kind: Kind, allowed: Duration) -> Result<(), String> {
+        let at = self.say();
+        let message = self.message(number)?;
+        message.begun_at = at;
+        if message.kind.replace(kind).is_some() {
+            return Err("begun twice".to_owned());
+        }
+        self.open.insert(number, allowed);
+        Ok(())
+    }
+
+    pub(super) fn end(
+        &mut self,
+        number: u64,
+        outcome: Outcome,
+        took: Duration,
+        grace: Duration,
+    ) -> Result<(), String> {
+        let at = self.say();
+        let message = self.message(number)?;
+        message.ended_at = at;
+        if let Some(before) = message.outcome.replace(outcome) {
+            return Err(format!("ended twice, in {before:?} and in {outcome:?}"));
+        }
+        if outcome == Outcome::WrongReply {
+            return Err("the reply belongs to another message".to_owned());
+        }
+        let allowed = self.open.remove(&number).ok_or("ended without having begun")?;
+        if took > allowed + grace {
+            return Err(format!("ended in {outcome:?} after {took:?}, and {allowed:?} were allowed"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&mut self, number: u64) -> Result<(), String> {
+        let message = self.message(number)?;
+        message.executed = message.executed.saturating_add(1);
+        if message.executed > 1 { Err("executed twice".to_owned()) } else { Ok(()) }
+    }
+
+    pub(super) fn die(&mut self) {
+        self.has_died = true;
+        self.open.clear();
+    }
+
+    pub(super) fn overtaken(&mut self, number: u64, by: u64) {
+        if self.overtaken.len() < MOST_OVERTAKEN {
+            self.overtaken.push((number, by));
+        }
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn count(&self, tally: &mut Tally) {
+        for message in &self.messages {
+            tally.begun += u64::from(message.kind.is_some());
+            tally.executed += u64::from(message.executed > 0);
+            match message.outcome {
+                Some(Outcome::Reply) => tally.replies += 1,
+                Some(Outcome::Told) => tally.told += 1,
+                Some(Outcome::NotSent) => tally.not_sent += 1,
+                Some(Outcome::Unknown) => tally.unknown += 1,
+                Some(Outcome::Failed | Outcome::WrongReply) | None => {}
+            }
+        }
+    }
+
+    /// What can be said of each message only when all is over.
+    pub(super) fn judge(&self, links: Links, mut broken: impl FnMut(usize, &str)) {
+        for (number, by) in &self.overtaken {
+            if links == Links::Lasted || self.had_ended(*number, *by) {
+                broken(*number as usize, &format!("executed after {by}"));
+            }
+        }
+        for (number, message) in self.messages.iter().enumerate() {
+            let Message { kind, outcome, executed, .. } = *message;
+            match (kind, outcome) {
+                (None, _) if executed > 0 => broken(number, "executed, and never begun"),
+                (None, _) => {}
+                (Some(_), None) if self.has_died => {}
+                (Some(_), None) => broken(number, "never ended"),
+                (Some(Kind::Tell), Some(Outcome::Reply)) => broken(number, "a tell has no reply"),
+                (Some(Kind::Call), Some(Outcome::Told)) => broken(number, "a call ended without its reply"),
+                (_, Some(Outcome::Reply)) if executed == 0 => {
+                    broken(number, "acknowledged, and never executed");
+                }
+                (_, Some(Outcome::NotSent)) if executed > 0 => {
+                    broken(number, "executed, and said not to be sent")
+                }
+                (_, Some(Outcome::Told)) if executed == 0 && links == Links::Lasted => {
+                    broken(number, "told, and never executed, although nobody died");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a message had ended for its sender before another began.
+    fn had_ended(&self, number: u64, before: u64) -> bool {
+        let at = |number: u64| self.messages.get(usize::try_from(number).ok()?);
+        let (Some(first), Some(second)) = (at(number), at(before)) else { return false };
+        first.outcome.is_some() && first.ended_at < second.begun_at
+    }
+
+    fn say(&mut self) -> u32 {
+        self.said = self.said.saturating_add(1);
+        self.said
+    }
+
+    fn message(&mut self, number: u64) -> Result<&mut Message, String> {
+        let index = usize::try_from(number).ok().filter(|_| number < MOST).ok_or("a number out of bounds")?;
+        if self.messages.len() <= index {
+            self.messages.resize(index + 1, Message::default());
+        }
+        Ok(&mut self.messages[index])
+    }
+}

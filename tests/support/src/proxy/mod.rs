@@ -1,0 +1,388 @@
+//! A TCP proxy on loopback that does to connections what bad networks do.
+//!
+//! What it does to a connection is settled when that comes: after how many bytes, each way, it is cut, falls silent or
+//! is damaged, and how slow it is. Besides, all connections can be cut or held up at any moment, and new ones refused.
+
+mod faults;
+mod lane;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc as blocking;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time;
+
+pub use self::faults::{Cut, Fault, Faults, Then};
+use self::lane::{Ended, Lane};
+
+/// Connections at a time; more wait to be accepted.
+const CONNECTIONS: usize = 256;
+
+/// How long the other ends of a connection that was closed may take to close it too.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long the proxy's own thread may take to do what a test asks.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From whoever connected to the target.
+    Up,
+    /// From the target back.
+    Down,
+}
+
+/// A proxy in front of one listener. Dropping it cuts all its connections and ends it.
+///
+/// ```
+/// # use std::io::{Read, Write};
+/// # use std::net::{TcpListener, TcpStream};
+/// use meshzero_testing::{Cut, Fault, FaultProxy, Faults, Then};
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let proxy = FaultProxy::before(listener.local_addr()?);
+/// proxy.next(Faults { up: Fault::after(5, Then::Cut(Cut::Close)), ..Faults::default() });
+/// TcpStream::connect(proxy.address())?.write_all(b"hello, world")?;
+/// let mut arrived = String::new();
+/// listener.accept()?.0.read_to_string(&mut arrived)?;
+/// assert_eq!(arrived, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct FaultProxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    live: watch::Sender<Live>,
+    orders: Option<mpsc::Sender<(Order, blocking::Sender<io::Result<()>>)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the connections and the handle have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    plan: Mutex<Plan>,
+    connections: AtomicU64,
+    carried: [AtomicU64; 2],
+}
+
+/// What will be done to the connections to come.
+#[derive(Debug, Default)]
+struct Plan {
+    next: VecDeque<Faults>,
+    all: Faults,
+    seed: u64,
+}
+
+/// What is done to the connections that there are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Live {
+    /// How many times all were cut, and how the last time.
+    cuts: (u64, Cut),
+    stalled: [bool; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Refuse,
+    Accept,
+}
+
+impl FaultProxy {
+    /// A proxy on a free port of loopback that leads to `target` and does nothing else yet.
+    ///
+    /// # Panics
+    /// When there is no port or no thread for it.
+    #[must_use]
+    #[track_caller]
+    pub fn before(target: SocketAddr) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (live, live_told) = watch::channel(Live::default());
+        let (orders, given) = mpsc::channel(8);
+        let (tell, told) = blocking::channel();
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let proxy = Proxy { target, shared: Arc::clone(&shared), live: live_told, places };
+        let thread = thread::Builder::new()
+            .name("fault-proxy".to_owned())
+            .spawn(move || proxy.run(given, &tell))
+            .expect("the system has a thread for the proxy");
+        let address = told.recv_timeout(PATIENCE).expect("the proxy starts").expect("there is a free port");
+        Self { address, shared, live, orders: Some(orders), thread: Some(thread) }
+    }
+
+    /// The same dice every time: jitter follows from `seed`.
+    pub fn seed(&self, seed: u64) {
+        self.plan().seed = seed;
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What is done to every connection from now on for which [`next`](Self::next) has said nothing else.
+    pub fn all(&self, faults: Faults) {
+        self.plan().all = faults;
+    }
+
+    /// What is done to one connection: to the next if it is the first call, to the second if it is the second.
+    pub fn next(&self, faults: Faults) {
+        self.plan().next.push_back(faults);
+    }
+
+    /// Cuts all connections that there are.
+    pub fn cut(&self, how: Cut) {
+        self.live.send_modify(|live| live.cuts = (live.cuts.0 + 1, how));
+    }
+
+    /// Forwards nothing more that way, on any connection, until it is [released](Self::release).
+    pub fn stall(&self, way: Way) {
+        self.live.send_modify(|live| live.stalled[way as usize] = true);
+    }
+
+    /// Forwards again.
+    pub fn release(&self, way: Way) {
+        self.live.send_modify(|live| live.stalled[way as usize] = false);
+    }
+
+    /// Refuses new connections, as the system does where nobody listens.
+    ///
+    /// # Panics
+    /// When the proxy does not answer.
+    #[track_caller]
+    pub fn refuse(&self) {
+        self.order(Order::Refuse);
+    }
+
+    /// Accepts new connections again, at the same address.
+    ///
+    /// # Panics
+    /// When somebody else has taken the port meanwhile.
+    #[track_caller]
+    pub fn accept(&self) {
+        self.order(Order::Accept);
+    }
+
+    /// How many connections there have been.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes all connections together have forwarded that way.
+    #[must_use]
+    pub fn carried(&self, way: Way) -> u64 {
+        self.shared.carried[way as usize].load(Ordering::Relaxed)
+    }
+
+    #[track_caller]
+    fn order(&self, order: Order) {
+        let (tell, told) = blocking::channel();
+        let orders = self.orders.as_ref().expect("it is there until it is dropped");
+        orders.try_send((order, tell)).expect("the proxy takes orders");
+        let done = told.recv_timeout(PATIENCE).expect("the proxy answers");
+        done.unwrap_or_else(|error| panic!("cannot do {order:?} at {}: {error}", self.address));
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.shared.plan()
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            eprintln!("the proxy at {} has panicked", self.address);
+        }
+    }
+}
+
+impl Shared {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is done to a connection that has just come, and the seed of its dice.
+    fn begin(&self) -> (Faults, u64) {
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        let mut plan = self.plan();
+        let faults = plan.next.pop_front().unwrap_or_else(|| plan.all.clone());
+        (faults, plan.seed.wrapping_add(number))
+    }
+}
+
+/// The proxy's own side, on its thread.
+struct Proxy {
+    target: SocketAddr,
+    shared: Arc<Shared>,
+    live: watch::Receiver<Live>,
+    places: Arc<Semaphore>,
+}
+
+impl Proxy {
+    fn run(
+        self,
+        orders: mpsc::Receiver<(Order, blocking::Sender<io::Result<()>>)>,
+        tell: &blocking::Sender<io::Result<SocketAddr>>,
+    ) {
+        let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        runtime.block_on(async {
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into());
+            match listener.and_then(|listener| Ok((listener.local_addr()?, listener))) {
+                Ok((address, listener)) => {
+                    // Nobody waits for it any more if it took too long.
+                    drop(tell.send(Ok(address)));
+                    self.serve(address, listener, orders).await;
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+    }
+
+    /// Serves until there will be no more orders.
+    async fn serve(
+        &self,
+        address: SocketAddr,
+        listener: TcpListener,
+        mut orders: mpsc::Receiver<(Order, blocking::Sender<io::Result<()>>)>,
+    ) {
+        let mut listener = Some(listener);
+        loop {
+            tokio::select! {
+                accepted = accept(listener.as_ref()) => match accepted {
+                    Ok(stream) => self.welcome(stream).await,
+                    Err(error) => {
+                        eprintln!("the proxy at {address}: {error}");
+                        time::sleep(Duration::from_millis(10)).await;
+                    }
+                },
+                order = orders.recv() => {
+                    let Some((order, told)) = order else { return };
+                    listener = None;
+                    let done = match order {
+                        Order::Refuse => Ok(()),
+                        Order::Accept => listen(address).map(|bound| listener = Some(bound)),
+                    };
+                    drop(told.send(done));
+                }
+            }
+        }
+    }
+
+    async fn welcome(&self, client: TcpStream) {
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+        let (faults, seed) = self.shared.begin();
+        let (target, shared, live) = (self.target, Arc::clone(&self.shared), self.live.clone());
+        tokio::spawn(async move {
+            match TcpStream::connect(target).await {
+                Ok(server) => carry(client, server, faults, seed, &shared, live).await,
+                // As the other end did.
+                Err(_) => reset(&client),
+            }
+            drop(place);
+        });
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
+    }
+}
+
+/// Carries one connection until it has ended or is cut.
+async fn carry(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    faults: Faults,
+    seed: u64,
+    shared: &Shared,
+    live: watch::Receiver<Live>,
+) {
+    for stream in [&client, &server] {
+        // Only a matter of speed.
+        drop(stream.set_nodelay(true));
+    }
+    let cut = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let [carried_up, carried_down] = &shared.carried;
+        let mut up = Lane::new(faults.up, Way::Up, seed, carried_up, live.clone());
+        let mut down = Lane::new(faults.down, Way::Down, !seed, carried_down, live.clone());
+        let both = async {
+            let (up, down) = (up.run(from_client, to_server), down.run(from_server, to_client));
+            tokio::pin!(up, down);
+            tokio::select! {
+                ended = &mut up => if let Ended::Over = ended { down.await } else { ended },
+                ended = &mut down => if let Ended::Over = ended { up.await } else { ended },
+            }
+        };
+        tokio::select! {
+            cut = cut_by_hand(live) => Some(cut),
+            ended = both => match ended {
+                Ended::Over => None,
+                Ended::Cut(cut) => Some(cut),
+            },
+        }
+    };
+    match cut {
+        None => {}
+        Some(Cut::Reset) => [&client, &server].into_iter().for_each(reset),
+        Some(Cut::Close) => {
+            let closing = async { tokio::join!(close(client), close(server)) };
+            // Who does not close in time is cut off.
+            drop(time::timeout(LAST_WORDS, closing).await);
+        }
+    }
+}
+
+async fn cut_by_hand(mut live: watch::Receiver<Live>) -> Cut {
+    let before = live.borrow().cuts.0;
+    match live.wait_for(|live| live.cuts.0 > before).await {
+        Ok(live) => live.cuts.1,
+        Err(_) => Cut::Reset,
+    }
+}
+
+/// Sees to it that dropping the connection resets it.
+fn reset(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        eprintln!("a connection is closed and not reset: {error}");
+    }
+}
+
+/// Ends a connection in order: whatever still arrives is read, or the system would reset it.
+async fn close(mut stream: TcpStream) {
+    let mut rest = [0; 16 << 10];
+    // It may be closed already.
+    if stream.shutdown().await.is_ok() {
+        while stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
