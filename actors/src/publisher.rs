@@ -299,8 +299,11 @@ impl Feed {
         loop {
             let mut woken = Vec::new();
             let mut state = self.publisher.lock();
-            let reading = state.readers.read(self.id, task.waker(), &mut woken);
             let is_over = state.closed;
+            if is_over {
+                state.readers.release_all(self.id);
+            }
+            let reading = state.readers.read(self.id, task.waker(), &mut woken);
             drop(state);
             woken.into_iter().for_each(Waker::wake);
             match reading {

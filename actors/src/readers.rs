@@ -325,6 +325,13 @@ impl Readers {
         }
     }
 
+    /// Nothing is held back any more for a subscriber that asked for a rate: nothing will be published.
+    pub(crate) fn release_all(&mut self, id: u64) {
+        if let Some(Reader { backlog: Backlog::Queue(queue), .. }) = self.readers.get_mut(&id) {
+            queue.release_all();
+        }
+    }
+
     /// Takes what comes next for one subscriber. If that is nothing, `waker` is called when it is something.
     pub(crate) fn read(&mut self, id: u64, waker: &Waker, woken: &mut Vec<Waker>) -> Reading {
         let Some(reader) = self.readers.get_mut(&id) else { return Reading::Over };

@@ -223,6 +223,18 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
 }
 
 #[test]
+fn what_a_rate_has_held_back_comes_before_the_end() {
+    let publisher = publisher(100, 8, 8);
+    let every = Some(Duration::from_secs(3_600));
+    let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
+    (0..4u32).for_each(|item| publish(&publisher, "a", &item));
+    assert_eq!(told(&rated), ["a 0"]);
+    publisher.close();
+    assert_eq!(told(&rated), ["-2 Rate", "a 3"]);
+    assert_eq!(now(rated.next()), Some(None));
+}
+
+#[test]
 fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
     let publisher = publisher(100, 8, 8);
     let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });

@@ -116,6 +116,13 @@ impl Queue {
         }
     }
 
+    /// Gives all items that are held back their places, because nothing comes after them.
+    pub fn release_all(&mut self) {
+        while let Some((topic, held)) = self.pace.as_mut().and_then(Pace::forget_first) {
+            held.into_iter().for_each(|item| self.place(topic.clone(), item));
+        }
+    }
+
     /// When [`Queue::release`] is to be called next.
     pub fn next_due(&self) -> Option<Instant> {
         self.pace.as_ref()?.next()
@@ -327,6 +334,19 @@ mod tests {
         assert_eq!(queue.next_due(), Some(at(20)), "periods follow each other though one was taken late");
         queue.release(at(100));
         assert_eq!(queue.next_due(), None, "a topic that is silent is forgotten");
+    }
+
+    #[test]
+    fn what_is_held_back_comes_at_once_where_nothing_comes_after_it() {
+        let start = Instant::now();
+        let mut queue = Queue::new(&Policy { every: Some(SECOND), ..Policy::default() });
+        for (name, bytes) in [("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("b", b"5")] {
+            queue.push_at(&topic(name), Bytes::from_static(bytes), start);
+        }
+        queue.release_all();
+        let expected = [item(b"1"), item(b"4"), Next::Gap(1, GapReason::Rate), item(b"3"), item(b"5")];
+        assert_eq!(drain(&mut queue), expected);
+        assert_eq!((queue.len(), queue.next_due()), (0, None));
     }
 
     #[test]
