@@ -48,12 +48,15 @@
 //! | call an actor | [`ServiceRef::send`], [`Request`], [`CallError`] |
 //! | publish news, and listen to them | [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
 //! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
+//! | see what was refused, dropped, retried, restarted and resumed | [`Mesh::stats`], [`ServiceRef::ask_stats`], [`Stats`] |
 //! | write a program without async or actors | [`zero`] |
 //!
 //! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. What happens
 //! out of sight, such as a connection that is refused, is told to [`tracing`](https://docs.rs/tracing).
 //!
 //! # Features
+//!
+//! `prometheus`, off by default: what a program has counted as text for Prometheus.
 //!
 //! `schemars`, off by default: `Advertise::handles_documented` describes messages with the JSON schemas that schemars
 //! derives, and with their documentation.
@@ -68,6 +71,8 @@ mod error;
 mod join;
 mod listening;
 mod mesh;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod recipient;
 mod request;
 mod service;
@@ -89,7 +94,6 @@ pub use join::Join;
 pub use listening::SubscriptionGuard;
 pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
-pub use meshzero_actors::counts::{CallCounts, RequestCounts};
 pub use meshzero_actors::drain::Abandoned;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
@@ -97,10 +101,12 @@ pub use meshzero_actors::interfaces::InterfacesError;
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
-pub use meshzero_actors::publisher::NewsTotals;
 pub use meshzero_actors::restart::Restart;
 pub use meshzero_actors::service::ServiceEnd;
-pub use meshzero_actors::traffic::Traffic;
+pub use meshzero_actors::stats::{
+    CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
+    ServiceStats, Stats, Traffic,
+};
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::drain::Abandoned;
+use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
-use meshzero_actors::traffic::Traffic;
+use meshzero_actors::stats::{Stats, Traffic};
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
@@ -59,6 +60,27 @@ impl Mesh {
     /// ```
     pub fn traffic(&self) -> Traffic {
         self.node.carrying().meter.traffic()
+    }
+
+    /// What this program has counted since it joined: of each link, each service, and for all of it. Waits for the node's
+    /// actors, which takes no longer than a message to any actor.
+    ///
+    /// # Errors
+    /// [`Gone`]: it has left the mesh.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does no harm.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::Gone> {
+    /// for service in mesh.stats().await?.services {
+    ///     println!("{}: {} messages, {} unfinished", service.service, service.messages, service.unfinished);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn stats(&self) -> Result<Stats, Gone> {
+        self.node.stats().await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

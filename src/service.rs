@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
-use meshzero_actors::counts::RequestCounts;
 use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::drain::Abandoned;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
-use meshzero_actors::publisher::{self, NewsTotals};
+use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
 use meshzero_actors::service::ServiceEnd;
+use meshzero_actors::stats::{NewsTotals, ServiceStats};
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
@@ -164,19 +164,23 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.service.unfinished()
     }
 
-    /// How many requests of other programs were not handled, because their time was over while they waited, or their callers
-    /// gave up.
+    /// What the service has counted: messages that came over links and those of them that were not handled, connections,
+    /// news, and how each link is now.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
     /// # struct Weather;
     /// # impl Actor for Weather { type Context = Context<Self>; }
     /// # fn run(weather: meshzero::Service<Weather>) {
-    /// println!("{} requests came to nothing", weather.request_counts().expired);
+    /// let stats = weather.stats();
+    /// println!("{} of {} messages came to nothing in time", stats.requests.expired, stats.messages);
+    /// for link in stats.links {
+    ///     println!("{} of {} bytes wait for {}", link.waiting, link.written + link.waiting, link.address);
+    /// }
     /// # }
     /// ```
-    pub fn request_counts(&self) -> RequestCounts {
-        self.offered.service.request_counts()
+    pub fn stats(&self) -> ServiceStats {
+        self.offered.service.stats()
     }
 
     /// Withdraws the service, and finishes what it has accepted.

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use actix::Recipient;
 use meshzero_actors::NetMessage;
-use meshzero_actors::call;
+use meshzero_actors::ask;
 use meshzero_actors::caller::{Caller, Fault, deadline_in};
-use meshzero_actors::counts::CallCounts;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
+use meshzero_actors::stats::{RouteStats, Stats};
 use meshzero_actors::tell::{self, Untold};
 use meshzero_proto::codec::Wire;
 use meshzero_proto::description::Description;
@@ -135,7 +135,7 @@ impl ServiceRef {
     }
 
     /// Sends a message without a reply and without an answer to the question whether it could be sent. If not, because as
-    /// many are under way as may be or nobody is connected, the message is dropped, counted by [`ServiceRef::counts`], and
+    /// many are under way as may be or nobody is connected, the message is dropped, counted by [`ServiceRef::stats`], and
     /// logged as a warning. Nothing is queued beyond the bounds, unlike with actix.
     pub fn do_send<M: NetMessage>(&self, message: M) {
         if let Err(error) = self.try_send(message) {
@@ -144,17 +144,18 @@ impl ServiceRef {
         }
     }
 
-    /// How many calls to this service, from all of this program, were tried again, how often instances were set aside, and how
-    /// many messages [`ServiceRef::do_send`] has dropped.
+    /// What all of this program has counted of this service: how many calls were tried again, how often instances were set
+    /// aside, how many messages [`ServiceRef::do_send`] has dropped, and how each link is now. What the service's own program
+    /// has counted tells [`ServiceRef::ask_stats`].
     ///
     /// ```no_run
     /// # fn run(arm: meshzero::ServiceRef) {
-    /// let counts = arm.counts();
-    /// println!("{} retries, {} messages dropped", counts.retries, counts.dropped);
+    /// let calls = arm.stats().calls;
+    /// println!("{} retries, {} messages dropped", calls.retries, calls.dropped);
     /// # }
     /// ```
-    pub fn counts(&self) -> CallCounts {
-        self.caller.route.counts()
+    pub fn stats(&self) -> RouteStats {
+        self.caller.route.stats()
     }
 
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
@@ -245,7 +246,35 @@ impl ServiceRef {
         let this = self.clone();
         async move {
             let timeout = this.caller.node.limits().request_timeout;
-            call::describe(&this.caller, deadline_in(timeout))
+            ask::description(&this.caller, deadline_in(timeout))
+                .await
+                .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
+        }
+    }
+
+    /// Asks the program of one instance what it has counted, as [`Mesh::stats`](crate::Mesh::stats) there.
+    ///
+    /// Waits for an instance and its answer, together as long as the mesh's limits allow a request.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future asks no more.
+    ///
+    /// ```no_run
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// for service in arm.ask_stats().await?.services {
+    ///     println!("{} was restarted {} times", service.service, service.restarts);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn ask_stats(&self) -> impl Future<Output = Result<Stats, CallError>> + Send + use<> {
+        let this = self.clone();
+        async move {
+            let timeout = this.caller.node.limits().request_timeout;
+            ask::stats(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
         }

@@ -163,7 +163,7 @@ async fn a_request_whose_time_is_over_while_it_waits_is_not_sent_and_not_handled
         clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
     }
     assert_eq!(office.clerk.noted(), [2, 2], "what was late was never handled");
-    assert!(office.service.request_counts().expired >= 2);
+    assert!(office.service.stats().requests.expired >= 2);
 }
 
 #[actix::test]
@@ -198,7 +198,7 @@ async fn a_request_that_has_begun_is_not_said_to_be_unhandled() {
         office.open_gate();
         until("it runs to its end", || office.clerk.noted().contains(&number)).await;
     }
-    assert_eq!(office.service.request_counts().expired, 0);
+    assert_eq!(office.service.stats().requests.expired, 0);
 }
 
 #[actix::test]
@@ -222,7 +222,7 @@ async fn the_shortest_time_is_kept_first() {
         assert!(since.elapsed() >= Duration::from_millis(millis - 60), "{error} too soon");
     }
     let ended = || {
-        let counts = office.service.request_counts();
+        let counts = office.service.stats().requests;
         counts.expired + counts.cancelled
     };
     until("the service knows as well", || ended() == 3).await;
@@ -246,7 +246,7 @@ async fn a_dropped_request_that_waits_is_not_handled() {
         clerk.send(Note(2)).timeout(PATIENCE).await.expect("a reply");
     }
     assert_eq!(office.clerk.noted(), [2, 2], "what was dropped was never handled");
-    assert_eq!(office.service.request_counts().cancelled, 1, "the other one is of this program");
+    assert_eq!(office.service.stats().requests.cancelled, 1, "the other one is of this program");
 }
 
 #[actix::test]

@@ -17,5 +17,6 @@ mod news;
 mod pair;
 mod pressure;
 mod retries;
+mod stats;
 mod supervision;
 mod zero;

@@ -149,22 +149,22 @@ async fn senders_that_do_not_wait_are_told_or_what_they_send_is_dropped_and_coun
         Err(TrySendError::Full(Lift(message))) => assert_eq!(message.len(), 32 << 10),
         other => panic!("{other:?}"),
     }
-    assert_eq!(near.counts().dropped, 0, "who is told can do something about it");
+    assert_eq!(near.stats().calls.dropped, 0, "who is told can do something about it");
     (0..5).for_each(|_| near.do_send(load()));
-    assert_eq!((near.counts().dropped, service.unfinished()), (5, MAILBOX));
+    assert_eq!((near.stats().calls.dropped, service.unfinished()), (5, MAILBOX));
 
     // Between two processes there is room in the connection as well, and not without end.
     let far = pair.reach(&service).await;
     let mut sent = 0u64;
     let filled = async {
-        while far.counts().dropped < 10 {
+        while far.stats().calls.dropped < 10 {
             far.do_send(load());
             sent += 1;
             actix::clock::sleep(Duration::from_millis(1)).await;
         }
     };
     actix::clock::timeout(PATIENCE, filled).await.expect("some are dropped");
-    let accepted = (sent - far.counts().dropped) as usize;
+    let accepted = (sent - far.stats().calls.dropped) as usize;
     crane.run();
     until("what was accepted is lifted", || crane.lifted() == MAILBOX + accepted).await;
     // The buffers of the system's sockets hold most of it.

@@ -110,10 +110,10 @@ async fn what_may_have_been_handled_is_tried_again_only_if_it_is_idempotent() {
     worker.panic_times(1);
     let error = far.send(Work).timeout(PATIENCE).await.expect_err("it panicked");
     assert!(matches!(error, CallError::Refused { why: Refusal::Panicked, tries: 1, .. }), "{error}");
-    assert_eq!((worker.handled(), far.counts().retries), (1, 0));
+    assert_eq!((worker.handled(), far.stats().calls.retries), (1, 0));
     worker.panic_times(2);
     let reply = far.send(Work).idempotent().timeout(PATIENCE).await.expect("it is tried again");
-    assert_eq!((reply, worker.handled(), far.counts().retries), (Ok(1), 4, 2));
+    assert_eq!((reply, worker.handled(), far.stats().calls.retries), (Ok(1), 4, 2));
     // What its handler always panics of is not sent for ever.
     worker.panic_times(1_000);
     let error = far.send(Work).idempotent().timeout(PATIENCE).await.expect_err("it always panics");
@@ -154,7 +154,7 @@ async fn what_a_service_that_closes_has_not_handled_is_handled_by_another() {
         assert_eq!(call.await.expect("no panic").expect("the other replies"), Ok(2));
     }
     assert_eq!((closing.handled(), staying.handled()), (0, 20));
-    assert_eq!(worker.counts().retries, 20);
+    assert_eq!(worker.stats().calls.retries, 20);
     // Its handler had begun, and nobody knows how far it came.
     let error = held.await.expect("no panic").expect_err("it never ends");
     assert!(!error.is_safe_to_repeat(), "{error}");
@@ -190,7 +190,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     let held = actix::spawn(held.send(Hold).timeout(PATIENCE));
     until("the worker is held up", || first.unfinished() == 1).await;
     let fail = async {
-        while worker.counts().set_aside == 0 {
+        while worker.stats().calls.set_aside == 0 {
             // A reply of the other one is no success of this one.
             let _ = worker.send(Work).timeout(Duration::from_millis(200)).await;
         }
@@ -208,7 +208,7 @@ async fn an_instance_that_keeps_failing_is_set_aside_and_tried_again_later() {
     ill.gate.add_permits(1);
     held.await.expect("no panic").expect("a reply");
     until_both_answer(&worker).await;
-    assert!(worker.counts().probes >= 1);
+    assert!(worker.stats().calls.probes >= 1);
 }
 
 #[actix::test]
@@ -223,7 +223,7 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
     for _ in 0..100 {
         worker.send(Work).timeout(PATIENCE).await.expect("a reply, if not the best").unwrap_or_default();
     }
-    assert!(ill.handled() > 5 && worker.counts().set_aside == 0);
+    assert!(ill.handled() > 5 && worker.stats().calls.set_aside == 0);
     ill.refuses.store(false, Ordering::SeqCst);
     ill.panic_times(5);
     let mut panicked = 0;
@@ -233,9 +233,9 @@ async fn an_instance_whose_handler_panics_is_set_aside_and_one_that_answers_with
             break;
         }
     }
-    assert_eq!((panicked, worker.counts().set_aside), (5, 1));
+    assert_eq!((panicked, worker.stats().calls.set_aside), (5, 1));
     until_both_answer(&worker).await;
-    assert_eq!(worker.counts().probes, 1);
+    assert_eq!(worker.stats().calls.probes, 1);
 }
 
 #[actix::test]
@@ -249,5 +249,5 @@ async fn the_only_instance_is_never_set_aside() {
         far.send(Work).timeout(PATIENCE).await.expect_err("it panics");
     }
     assert_eq!(far.send(Work).timeout(PATIENCE).await.expect("a reply"), Ok(1));
-    assert_eq!(far.counts().set_aside, 0);
+    assert_eq!(far.stats().calls.set_aside, 0);
 }

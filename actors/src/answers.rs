@@ -33,7 +33,7 @@ impl Answers {
     /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled.
     pub(crate) fn cancel(&self, id: u64) {
         if self.owed.forget(id) {
-            self.counters.cancelled();
+            self.counters.cancelled.count();
         }
     }
 
@@ -41,24 +41,19 @@ impl Answers {
     #[cold]
     pub(crate) fn expire(&self, id: u64) {
         if self.owed.forget(id) {
-            self.refuse_expired(id);
+            self.refuse(id, &Refusal::Expired);
         }
     }
 
     /// Refuses those whose deadlines have passed at `now` before their handlers began; says when the next is due.
     pub(crate) fn expire_until(&self, now: u64) -> Option<u64> {
-        self.owed.expire(now, |id| self.refuse_expired(id))
+        self.owed.expire(now, |id| self.refuse(id, &Refusal::Expired))
     }
 
     /// Refuses those whose handlers have not begun: the service closes, and they never will.
     pub(crate) fn turn_away(&self) {
         // Every deadline has passed by the end of time, and what has none is due then.
         let _ = self.owed.expire(NEVER, |id| self.refuse(id, &Refusal::Draining));
-    }
-
-    fn refuse_expired(&self, id: u64) {
-        self.counters.expired();
-        self.refuse(id, &Refusal::Expired);
     }
 
     /// Refuses the request `id`, whether or not it is owed.
@@ -104,6 +99,8 @@ impl Answers {
 
     /// Appends the reason why the request `id` has no reply.
     pub(crate) fn write_refusal(&self, out: &mut Vec<u8>, id: u64, why: &Refusal) {
+        self.counters.refused(why);
+        tracing::debug!(id, %why, "a request is refused");
         frame::write(out, Header::new(Kind::Refusal, id), &why.to_bytes());
     }
 }

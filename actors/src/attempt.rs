@@ -221,7 +221,7 @@ pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticke
     if !inlet.withdraw(ticket) {
         return Fault::TimedOut;
     }
-    service.counters.expired();
+    service.counters.refused(&Refusal::Expired);
     Fault::Refused(Refusal::Expired)
 }
 

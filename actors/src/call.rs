@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::codec::DecodeError;
-use meshzero_proto::description::Description;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
@@ -17,11 +15,9 @@ use tokio::sync::oneshot;
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
 use crate::caller::{Caller, Failed, Fault, conclude, deadline_in};
-use crate::describe;
 use crate::handler::{Door, Entering};
-use crate::inbound::Outcome;
 use crate::inbox::Ticket;
-use crate::link::{Ended, Reply, Unsent};
+use crate::link::Reply;
 use crate::message::NetMessage;
 use crate::outward::{Deadline, Outward};
 use crate::quota::Taken;
@@ -252,33 +248,5 @@ impl<M: NetMessage> Future for Call<M> {
             this.state = State::Ended;
             return Poll::Ready(result);
         }
-    }
-}
-
-/// Asks an instance behind `route` what it handles and publishes.
-///
-/// # Errors
-/// [`Fault`].
-///
-/// # Cancel safety
-/// Dropping the future asks no more.
-pub async fn describe(caller: &Caller, deadline: Option<Instant>) -> Result<Description, Fault> {
-    let mut alarm = caller.node.alarms().at(deadline);
-    let member = attempt::instance(caller, &mut alarm).await?;
-    let link = match member {
-        Member::Local(service, _) => return Ok(describe::describe(&service)),
-        Member::Remote(link, _) => link,
-    };
-    let asked = link.describe(deadline, &attempt::waker().await).map_err(|unsent| match unsent {
-        Unsent::Encode(error) => Fault::Encode(error),
-        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
-        Unsent::Full | Unsent::NoHandler => Fault::NotSent("the connection had no room".to_owned()),
-    })?;
-    match asked.ended().await {
-        Ended::Answered(Outcome::Reply(_, bytes)) => Description::from_bytes(&bytes)
-            .map_err(|problem| Fault::Decode(DecodeError { path: String::new(), problem })),
-        Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
-        Ended::TimedOut | Ended::Withdrawn => Err(Fault::TimedOut),
-        Ended::Lost(_) => Err(Fault::Lost),
     }
 }

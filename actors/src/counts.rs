@@ -1,97 +1,117 @@
-//! What became of messages that were not simply handled, counted where it happens.
+//! What became of messages and connections, counted where it happens, on any thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Requests of a service that were not handled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RequestCounts {
-    /// Their deadline passed while they waited. Their callers were told that they were not handled.
-    pub expired: u64,
-    /// Their callers gave up, or dropped the call, before there was a reply. Those that waited were not handled.
-    pub cancelled: u64,
+use meshzero_proto::refusal::Refusal;
+
+use crate::stats::{CallCounts, ConnectionCounts, RequestCounts};
+
+/// Counts up.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub(crate) fn count(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Counts [`RequestCounts`].
 #[derive(Debug, Default)]
 pub struct RequestCounters {
-    expired: AtomicU64,
-    cancelled: AtomicU64,
+    expired: Counter,
+    pub(crate) cancelled: Counter,
+    busy: Counter,
+    pub(crate) no_handler: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) draining: Counter,
+    panicked: Counter,
+    bad_reply: Counter,
 }
 
 impl RequestCounters {
-    pub(crate) fn expired(&self) {
-        self.expired.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn cancelled(&self) {
-        self.cancelled.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request that was refused.
+    #[cold]
+    pub(crate) fn refused(&self, why: &Refusal) {
+        match why {
+            Refusal::Expired => self.expired.count(),
+            Refusal::Busy => self.busy.count(),
+            Refusal::NoHandler { .. } => self.no_handler.count(),
+            Refusal::Undecodable { .. } => self.undecodable.count(),
+            Refusal::Draining => self.draining.count(),
+            Refusal::BadReply { .. } | Refusal::ReplyTooLarge { .. } => self.bad_reply.count(),
+            // `Unanswered` is one of the kind, and nobody refuses in other ways yet.
+            _ => self.panicked.count(),
+        }
     }
 
     /// How many so far.
     pub fn counts(&self) -> RequestCounts {
         RequestCounts {
-            expired: self.expired.load(Ordering::Relaxed),
-            cancelled: self.cancelled.load(Ordering::Relaxed),
+            expired: self.expired.get(),
+            cancelled: self.cancelled.get(),
+            busy: self.busy.get(),
+            no_handler: self.no_handler.get(),
+            undecodable: self.undecodable.get(),
+            draining: self.draining.get(),
+            panicked: self.panicked.get(),
+            bad_reply: self.bad_reply.get(),
         }
     }
-}
-
-/// What became of messages to a service that were not simply sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallCounts {
-    /// Calls were tried again so often.
-    pub retries: u64,
-    /// Calls that would have been tried again, but for the budget of retries.
-    pub over_budget: u64,
-    /// Instances were set aside so often, because they had failed several times in a row.
-    pub set_aside: u64,
-    /// Calls that have found out whether an instance that was set aside works again.
-    pub probes: u64,
-    /// Messages that `do_send` has given up, because they could not be sent at once.
-    pub dropped: u64,
 }
 
 /// Counts [`CallCounts`].
 #[derive(Debug, Default)]
 pub(crate) struct CallCounters {
-    retries: AtomicU64,
-    over_budget: AtomicU64,
-    set_aside: AtomicU64,
-    probes: AtomicU64,
-    dropped: AtomicU64,
+    pub(crate) retries: Counter,
+    pub(crate) over_budget: Counter,
+    pub(crate) set_aside: Counter,
+    pub(crate) probes: Counter,
+    pub(crate) dropped: Counter,
 }
 
 impl CallCounters {
-    pub(crate) fn retries(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn over_budget(&self) {
-        self.over_budget.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_aside(&self) {
-        self.set_aside.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn probes(&self) {
-        self.probes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn dropped(&self) {
-        self.dropped.fetch_add(1, Ordering::Relaxed);
-    }
-
     pub(crate) fn counts(&self) -> CallCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CallCounts {
-            retries: read(&self.retries),
-            over_budget: read(&self.over_budget),
-            set_aside: read(&self.set_aside),
-            probes: read(&self.probes),
-            dropped: read(&self.dropped),
+            retries: self.retries.get(),
+            over_budget: self.over_budget.get(),
+            set_aside: self.set_aside.get(),
+            probes: self.probes.get(),
+            dropped: self.dropped.get(),
+        }
+    }
+}
+
+/// Counts [`ConnectionCounts`], but for those that are open.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionCounters {
+    pub(crate) begun: Counter,
+    pub(crate) resumed: Counter,
+    pub(crate) given_up: Counter,
+    pub(crate) rejected: Counter,
+    pub(crate) speechless: Counter,
+}
+
+impl ConnectionCounters {
+    pub(crate) fn counts(&self, open: usize) -> ConnectionCounts {
+        ConnectionCounts {
+            open: open as u64,
+            begun: self.begun.get(),
+            resumed: self.resumed.get(),
+            given_up: self.given_up.get(),
+            rejected: self.rejected.get(),
+            speechless: self.speechless.get(),
         }
     }
 }

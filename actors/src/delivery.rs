@@ -175,13 +175,16 @@ impl Drop for Delivery {
     }
 }
 
-/// Refuses the requests in `frames` that are owed an answer: they have not been handled.
-pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) {
+/// Refuses the requests in `frames` that are owed an answer, and says how many there were: they have not been handled.
+pub(crate) fn refuse_all(frames: &[u8], answers: &Answers) -> usize {
+    let mut refused = 0;
     for (header, _) in Frames::new(frames) {
         if header.kind == Kind::Request && answers.owed.forget(header.id) {
             answers.refuse(header.id, &Refusal::Draining);
+            refused += 1;
         }
     }
+    refused
 }
 
 /// One message on its way into its handler, still encoded.

@@ -22,6 +22,7 @@ use crate::drain::{self, Abandoned, LAST_ANSWERS};
 use crate::links::{Connections, Links};
 use crate::route::nameless;
 use crate::service::Service;
+use crate::stats::Carries;
 use crate::{session, socket};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
@@ -190,16 +191,23 @@ async fn visit(
     let place = enter(&guests, &service, from.ip().to_canonical()).await;
     let greeted = {
         let Ok(_handshake) = guests.handshakes.try_acquire() else {
+            service.connections.speechless.count();
             tracing::warn!(%from, "closed a connection: too many are shaking hands");
             return;
         };
-        let greeting = greet(&mut stream, &service, place.is_some());
+        let greeting = greet(&mut stream, from, &service, place.is_some());
         time::timeout(service.limits().handshake, greeting).await
     };
     let welcomed = match greeted {
         Ok(Ok(welcomed)) => welcomed,
-        Ok(Err(error)) => return tracing::debug!(%from, %error, "a connection that never said hello"),
-        Err(_) => return tracing::debug!(%from, "a connection that did not say hello in time"),
+        Ok(Err(error)) => {
+            service.connections.speechless.count();
+            return tracing::debug!(%from, %error, "a connection that never said hello");
+        }
+        Err(_) => {
+            service.connections.speechless.count();
+            return tracing::debug!(%from, "a connection that did not say hello in time");
+        }
     };
     match welcomed {
         Welcomed::Nobody => {}
@@ -210,12 +218,15 @@ async fn visit(
         }
         Welcomed::Client(hello, connections) => {
             let _served = guests.serve();
-            if let Err(error) = session::serve(stream, &hello, service, connections).await {
+            if let Err(error) = session::serve(stream, &hello, Arc::clone(&service), connections).await {
+                if error.is_given_up() {
+                    service.connections.given_up.count();
+                }
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
         Welcomed::Back(node, resume) => {
-            if service.links.go_on(node, resume, stream).is_err() {
+            if service.links.go_on(node, resume, stream, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }
         }
@@ -238,6 +249,7 @@ enum Welcomed {
 /// Shakes hands.
 async fn greet(
     stream: &mut TcpStream,
+    from: SocketAddr,
     service: &Arc<Service>,
     has_place: bool,
 ) -> Result<Welcomed, GreetError> {
@@ -261,11 +273,16 @@ async fn greet(
         None
     };
     let (answer, welcomed) = match (rejection, hello.purpose) {
-        (Some(rejection), _) => (Answer::Rejected(rejection), Welcomed::Nobody),
+        (Some(rejection), _) => {
+            service.connections.rejected.count();
+            tracing::debug!(%from, ?rejection, "turned a connection away");
+            (Answer::Rejected(rejection), Welcomed::Nobody)
+        }
         (None, Purpose::Probe) => (Answer::Welcome(service.welcome()), Welcomed::Nobody),
         (None, Purpose::Peer { .. }) => (Answer::Welcome(service.welcome()), Welcomed::Peer(hello)),
-        (None, Purpose::Requests | Purpose::News) => {
-            let connections = Links::begin(service, hello.node)?;
+        (None, purpose @ (Purpose::Requests | Purpose::News)) => {
+            let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
+            let connections = Links::begin(service, hello.node, from, carries)?;
             let welcome = Welcome { link: Some(connections.link()), ..service.welcome() };
             (Answer::Welcome(welcome), Welcomed::Client(hello, connections))
         }

@@ -5,14 +5,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Context};
-use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
 use tokio::sync::{Notify, oneshot};
 
 use crate::delivery::{Arrived, Delivery};
 use crate::drain::{Begun, Tally};
 use crate::due::Batch;
-use crate::handler::{Hold, Known, Post, Registration};
+use crate::handler::{Decoding, Hold, Known, Post, Registration};
 use crate::inbound::Inbound;
 use crate::service::Entry;
 
@@ -20,7 +19,7 @@ use crate::service::Entry;
 pub struct Foreign<A: Actor> {
     addr: Addr<A>,
     table: Box<[Way<A>]>,
-    limits: DecodeLimits,
+    decoding: Decoding,
     closed: AtomicBool,
     /// Told when a message found the actor gone.
     found_gone: Notify,
@@ -38,7 +37,7 @@ struct Way<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Foreign<A> {
-    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], limits: DecodeLimits) -> Self {
+    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], decoding: Decoding) -> Self {
         let table = handlers.iter().map(|handler| Way {
             name: handler.name.clone(),
             begun: Begun::default(),
@@ -46,7 +45,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
             hold: handler.hold,
         });
         let table = table.collect();
-        Self { addr, table, limits, closed: AtomicBool::new(false), found_gone: Notify::new() }
+        Self { addr, table, decoding, closed: AtomicBool::new(false), found_gone: Notify::new() }
     }
 
     /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
@@ -90,7 +89,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         // A mailbox is first in, first out: when the last tell has been handled, so have those before it. It is decoded
         // first, so that there is one, and only then are the others sent without hearing of them again.
         let mut last = delivery.last_tell(|slot, payload, encoding| {
-            self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.limits))
+            self.table.get(slot).and_then(|way| (way.hold)(payload, encoding, &self.decoding.limits))
         });
         let answers = Arc::clone(delivery.answers());
         let mut frames = Vec::new();
@@ -101,7 +100,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
                 held(&self.addr, arrived.place.keep_all(after));
             } else if let Some(Way { name, begun, post, .. }) = self.table.get(arrived.slot) {
-                post(&self.addr, arrived, &Known { name, limits: &self.limits, begun });
+                post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
             }
         }
     }
@@ -115,7 +114,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         {
             let payload = std::mem::take(&mut inbound.payload);
             let arrived = Arrived::alone(slot, &payload, inbound);
-            post(&self.addr, arrived, &Known { name, limits: &self.limits, begun });
+            post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
         }
     }
 

@@ -16,6 +16,7 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::oneshot;
 
+use crate::counts::RequestCounters;
 use crate::delivery::{Arrived, Kept, Place};
 use crate::drain::Begun;
 use crate::due::Due;
@@ -69,10 +70,19 @@ pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
 /// A decoded message, see [`Hold`].
 pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>)>;
 
+/// How the messages of a service are decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoding {
+    /// What it may cost.
+    pub(crate) limits: DecodeLimits,
+    /// Counts those that do not decode.
+    pub(crate) counters: Arc<RequestCounters>,
+}
+
 /// What is known of a message before it is decoded.
 pub(crate) struct Known<'a> {
     pub(crate) name: &'a TypeName,
-    pub(crate) limits: &'a DecodeLimits,
+    pub(crate) decoding: &'a Decoding,
     /// Cloned for each message that its handler ends later.
     pub(crate) begun: &'a Begun,
 }
@@ -192,7 +202,10 @@ fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
     let problem = error.to_string();
     match due {
         Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
-        None => tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode"),
+        None => {
+            known.decoding.counters.undecodable.count();
+            tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
+        }
     }
 }
 
@@ -224,7 +237,7 @@ where
     M: NetMessage,
 {
     let Arrived { payload, encoding, due, place, source, .. } = arrived;
-    let message: M = match codec::decode_part(source, payload, encoding, known.limits) {
+    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => return undecodable(&error, due, known),
     };
@@ -326,7 +339,7 @@ where
     M: NetMessage,
 {
     let Arrived { payload, encoding, due, place, source, .. } = arrived;
-    let message: M = match codec::decode_part(source, payload, encoding, known.limits) {
+    let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => return undecodable(&error, due, known),
     };

@@ -83,7 +83,7 @@ impl Route {
     pub(crate) fn failed(&self, instance: InstanceId) {
         self.health.change(|outliers| {
             if outliers.failed(instance, Instant::now(), fastrand::f64()) {
-                self.health.counters.set_aside();
+                self.health.counters.set_aside.count();
                 tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is set aside");
                 self.sort(outliers);
             }
@@ -95,7 +95,8 @@ impl Route {
         let calls = self.calls();
         let may = self.health.lock().budget.withdraw(calls, Instant::now());
         if !may {
-            self.health.counters.over_budget();
+            self.health.counters.over_budget.count();
+            tracing::debug!(route = %self.target(), "a call is not tried again: too many are");
         }
         may
     }
@@ -135,7 +136,7 @@ impl Probe {
     /// Tells what was found.
     pub(crate) fn end(mut self, finding: Finding) {
         self.is_over = true;
-        self.route.health.counters.probes();
+        self.route.health.counters.probes.count();
         self.route.probed(self.instance, finding);
     }
 }

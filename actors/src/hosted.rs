@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 
 use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context};
-use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
 use crate::delivery::{Arrived, Delivery};
 use crate::drain::{Begun, Tally};
 use crate::due::Batch;
-use crate::handler::{Calls, Known, Registration};
+use crate::handler::{Calls, Decoding, Known, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
 use crate::restart::{Restart, Restarts};
@@ -52,7 +51,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
     pub(crate) fn start(
         factory: Factory<A>,
         handlers: &[Registration<A>],
-        limits: DecodeLimits,
+        decoding: Decoding,
         mailbox: usize,
         restart: Restart,
         ended: impl FnOnce(ServiceEnd) + 'static,
@@ -69,7 +68,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
             factory,
             inbox: Arc::clone(&inbox),
             table,
-            limits,
+            decoding,
             mailbox,
             restarts: Restarts::new(restart),
             restarted: Arc::clone(&restarted),
@@ -136,7 +135,7 @@ struct Host<A: Actor> {
     factory: Factory<A>,
     inbox: Arc<Inbox<A>>,
     table: Arc<[Row<A>]>,
-    limits: DecodeLimits,
+    decoding: Decoding,
     mailbox: usize,
     restarts: Restarts,
     /// How often the actor was made anew.
@@ -153,7 +152,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
         context.spawn(Driver {
             inbox: Arc::clone(&self.inbox),
             table: Arc::clone(&self.table),
-            limits: self.limits,
+            decoding: self.decoding.clone(),
             work: Rc::clone(&self.work),
         });
         let addr = context.address();
@@ -277,7 +276,7 @@ impl Panicked {
 struct Driver<A: Actor> {
     inbox: Arc<Inbox<A>>,
     table: Arc<[Row<A>]>,
-    limits: DecodeLimits,
+    decoding: Decoding,
     work: Rc<RefCell<Work>>,
 }
 
@@ -340,7 +339,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
                 Some(Row { name, calls, begun }) => {
-                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits, begun })
+                    (calls.run)(actor, context, &mut run, &Known { name, decoding: &self.decoding, begun })
                 }
                 None => while run.next().is_some() {},
             }
@@ -368,7 +367,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let arrived = Arrived::alone(slot, &payload, inbound);
-                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits, begun });
+                    (calls.alone)(actor, context, arrived, &Known { name, decoding: &self.decoding, begun });
                 }
             }
         }

@@ -12,12 +12,13 @@ pub mod alarms;
 mod allocator;
 pub mod answers;
 pub mod arrivals;
+pub mod ask;
 mod attempt;
 pub mod call;
 pub mod caller;
 mod carry;
 pub mod config;
-pub mod counts;
+mod counts;
 pub mod delivery;
 pub mod describe;
 pub mod dial;
@@ -67,11 +68,11 @@ pub mod service;
 mod session;
 mod shelf;
 pub mod socket;
+pub mod stats;
 pub mod subscriber;
 mod sync;
 pub mod tell;
 mod topics;
-
 pub mod traffic;
 mod tries;
 

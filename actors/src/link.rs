@@ -27,6 +27,7 @@ use crate::outward::{Deadline, Outward};
 use crate::passages::{self, Passages};
 use crate::redial::Redial;
 use crate::socket;
+use crate::stats::{Carries, LinkStats};
 use crate::traffic::Carrying;
 
 mod keeping;
@@ -70,6 +71,15 @@ impl Waiting {
         self.ended = Some(ended());
         Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
     }
+}
+
+/// What an endpoint tells about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// What it handles and publishes.
+    Description,
+    /// What its node has counted.
+    Stats,
 }
 
 /// What a call ended in.
@@ -186,6 +196,11 @@ impl Link {
         self.ending.come().await;
     }
 
+    /// How it is now.
+    pub fn stats(&self) -> LinkStats {
+        self.outbox.stats(LinkStats::new(self.welcome.node, self.address(), Carries::Requests))
+    }
+
     /// How many calls wait for their replies.
     pub fn in_flight(&self) -> usize {
         self.lock().len()
@@ -257,14 +272,23 @@ impl Link {
         })
     }
 
-    /// Asks the endpoint for its description, which comes as a reply of JSON.
+    /// Asks the endpoint about itself, which comes as a reply of JSON.
     ///
     /// # Errors
     /// [`Unsent`].
-    pub fn describe(self: &Arc<Self>, deadline: Option<Instant>, caller: &Waker) -> Result<Reply, Unsent> {
+    pub fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        deadline: Option<Instant>,
+        caller: &Waker,
+    ) -> Result<Reply, Unsent> {
+        let kind = match question {
+            Question::Description => Kind::Describe,
+            Question::Stats => Kind::Stats,
+        };
         self.begin(deadline, caller, |link, id, pace| {
             Ok(link.outbox.push(Room::Any, pace, |out| {
-                frame::write(out, Header::new(Kind::Describe, id.to_wire()), b"");
+                frame::write(out, Header::new(kind, id.to_wire()), b"");
                 Ok(())
             })?)
         })

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshzero_proto::hello::{self, Answer, Resume, Welcome};
@@ -12,8 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::carry::Way;
+use crate::outbox::Outbox;
 use crate::service::Service;
 use crate::socket;
+use crate::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
 #[derive(Debug, Default)]
@@ -24,6 +27,11 @@ pub(crate) struct Links {
 #[derive(Debug)]
 struct Kept {
     node: NodeId,
+    /// Where its client came from last.
+    from: SocketAddr,
+    carries: Carries,
+    /// What is on its way to the client, once there can be anything.
+    outbox: Option<Arc<Outbox>>,
     arrivals: mpsc::Sender<Arrival>,
     /// Since when it has had no connection.
     waits_since: Option<Instant>,
@@ -33,6 +41,7 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct Arrival {
     stream: TcpStream,
+    from: SocketAddr,
     received: u64,
 }
 
@@ -46,17 +55,23 @@ pub(crate) struct Connections {
 }
 
 impl Links {
-    /// Begins a link of `node`.
+    /// Begins a link of `node`, which comes from an address and is for something.
     ///
     /// # Errors
     /// The system has no randomness.
-    pub(crate) fn begin(service: &Arc<Service>, node: NodeId) -> Result<Connections, getrandom::Error> {
+    pub(crate) fn begin(
+        service: &Arc<Service>,
+        node: NodeId,
+        from: SocketAddr,
+        carries: Carries,
+    ) -> Result<Connections, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         let link = LinkId::from_random(bytes);
         let (sender, arrivals) = mpsc::channel(1);
-        let kept = Kept { node, arrivals: sender, waits_since: None };
+        let kept = Kept { node, from, carries, outbox: None, arrivals: sender, waits_since: None };
         service.links.lock().insert(link, kept);
+        service.connections.begun.count();
         Ok(Connections { link, service: Arc::clone(service), arrivals, arrived: None })
     }
 
@@ -69,15 +84,35 @@ impl Links {
     ///
     /// # Errors
     /// Gives the connection back if there is no such link of `node`.
-    pub(crate) fn go_on(&self, node: NodeId, resume: Resume, stream: TcpStream) -> Result<(), TcpStream> {
+    pub(crate) fn go_on(
+        &self,
+        node: NodeId,
+        resume: Resume,
+        stream: TcpStream,
+        from: SocketAddr,
+    ) -> Result<(), TcpStream> {
         let kept = self.lock();
         let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else { return Err(stream) };
-        let arrival = Arrival { stream, received: resume.received };
+        let arrival = Arrival { stream, from, received: resume.received };
         // One that comes while another has not even been looked at is dropped, and its client tries again.
         match kept.arrivals.try_send(arrival) {
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.stream),
         }
+    }
+
+    /// How many there are.
+    pub(crate) fn open(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// How they are now, those with most bytes waiting, as many as are listed.
+    pub(crate) fn stats(&self) -> Vec<LinkStats> {
+        let kept = self.lock();
+        let links = kept.values().filter_map(|kept| {
+            Some(kept.outbox.as_ref()?.stats(LinkStats::new(kept.node, kept.from, kept.carries)))
+        });
+        stats::listed(links.collect())
     }
 
     /// Gives up the link that has been without a connection for the longest time, to make room for another.
@@ -101,11 +136,28 @@ impl Connections {
         self.link
     }
 
+    /// Notes what is on its way to the client.
+    pub(crate) fn carry(&self, outbox: &Arc<Outbox>) {
+        if let Some(kept) = self.service.links.lock().get_mut(&self.link) {
+            kept.outbox = Some(Arc::clone(outbox));
+        }
+    }
+
+    /// Notes where the client comes from now.
+    fn note_back(&self, from: SocketAddr) {
+        if let Some(kept) = self.service.links.lock().get_mut(&self.link) {
+            kept.from = from;
+            kept.waits_since = None;
+        }
+        self.service.connections.resumed.count();
+        tracing::debug!(%from, "a client has come back to its link");
+    }
+
     /// Notes since when the link has been without a connection; false if it has been given up.
-    fn note(&self, waits_since: Option<Instant>) -> bool {
+    fn note_lost(&self, since: Instant) -> bool {
         match self.service.links.lock().entry(self.link) {
             Entry::Occupied(mut kept) => {
-                kept.get_mut().waits_since = waits_since;
+                kept.get_mut().waits_since = Some(since);
                 true
             }
             Entry::Vacant(_) => false,
@@ -139,7 +191,7 @@ impl Way for Connections {
     }
 
     async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
-        if !self.note(Some(Instant::now())) {
+        if !self.note_lost(Instant::now()) {
             return Err("others needed its place".to_owned());
         }
         loop {
@@ -152,7 +204,7 @@ impl Way for Connections {
             let handshake = self.service.limits().handshake;
             match time::timeout(handshake, arrival.stream.write_all(&answer)).await {
                 Ok(Ok(())) => {
-                    self.note(None);
+                    self.note_back(arrival.from);
                     return Ok((arrival.stream, arrival.received));
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
@@ -174,7 +226,8 @@ mod tests {
 
     fn kept(node: NodeId, waits_since: Option<Instant>) -> (Kept, mpsc::Receiver<Arrival>) {
         let (arrivals, arrived) = mpsc::channel(1);
-        (Kept { node, arrivals, waits_since }, arrived)
+        let from = ([127, 0, 0, 1], 9).into();
+        (Kept { node, from, carries: Carries::News, outbox: None, arrivals, waits_since }, arrived)
     }
 
     fn link(byte: u8) -> LinkId {
@@ -198,13 +251,14 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
+        let from = stream.local_addr().expect("it is bound");
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7 };
-        let stream = links.go_on(other, resume, stream).expect_err("it is not its link");
+        let stream = links.go_on(other, resume, stream, from).expect_err("it is not its link");
         let stream =
-            links.go_on(node, Resume { link: link(2), ..resume }, stream).expect_err("there is none");
-        links.go_on(node, resume, stream).expect("it is its link");
+            links.go_on(node, Resume { link: link(2), ..resume }, stream, from).expect_err("there is none");
+        links.go_on(node, resume, stream, from).expect("it is its link");
         assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
     }
 }

@@ -22,6 +22,7 @@ use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::own::Own;
 use crate::router::{Close, Router};
+use crate::stats::{AskStats, Stats};
 use crate::traffic::Carrying;
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
@@ -189,6 +190,14 @@ impl Node {
     /// The moment in which the node leaves.
     pub fn ending(&self) -> &Arc<Ending> {
         &self.ending
+    }
+
+    /// What it has counted.
+    ///
+    /// # Errors
+    /// [`Gone`]: the node has left, and its thread has ended.
+    pub async fn stats(&self) -> Result<Stats, Gone> {
+        self.router.send(AskStats).await.map_err(|_| Gone)
     }
 
     /// What this node says first on a connection for `purpose`.

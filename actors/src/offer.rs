@@ -13,10 +13,11 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
+use crate::counts::RequestCounters;
 use crate::discovery::{Announce, Discovery, List};
 use crate::endpoint;
 use crate::foreign::Foreign;
-use crate::handler::Registration;
+use crate::handler::{Decoding, Registration};
 use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
 use crate::node::{Node, StartError, random};
@@ -243,12 +244,13 @@ where
     let id = InstanceId::from_random(random()?);
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });
+    let counters = Arc::<RequestCounters>::default();
+    let decoding = Decoding { limits: *node.decode_limits(), counters: Arc::clone(&counters) };
     let (host, entry, doors) = match offer.source {
         Source::Factory(prepare) => {
             let factory = prepare(publisher.clone());
-            let bounds = *node.decode_limits();
             let (mailbox, restart) = (limits.mailbox, offer.restart);
-            let hosted = Hosted::start(factory, &offer.handlers, bounds, mailbox, restart, withdraw)
+            let hosted = Hosted::start(factory, &offer.handlers, decoding, mailbox, restart, withdraw)
                 .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
             let hosted = Arc::new(hosted);
             let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
@@ -256,7 +258,7 @@ where
         }
         Source::Addr(addr) => {
             let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, *node.decode_limits()));
+            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding));
             let stopped = move || withdraw(ServiceEnd::Stopped);
             actix::spawn(Foreign::look_after(Arc::downgrade(&foreign), stopped));
             (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)
@@ -277,7 +279,7 @@ where
         publisher,
         messages.collect(),
         catalogue,
-        Entrance { entry, doors, home },
+        Entrance { entry, doors, home, counters, node_stats: node.router().clone().recipient().downgrade() },
     ));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();

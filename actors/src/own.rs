@@ -9,6 +9,7 @@ use meshzero_proto::id::InstanceId;
 
 use crate::interfaces::Interfaces;
 use crate::service::Service;
+use crate::stats::ServiceStats;
 
 /// The services of one node.
 #[derive(Default)]
@@ -43,6 +44,23 @@ impl Own {
     /// How many of them are announced.
     pub fn listed(&self) -> usize {
         self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
+    }
+
+    /// What each has counted, in the order of their names. One without a name is called by its address.
+    pub(crate) fn stats(&self) -> Vec<ServiceStats> {
+        let services = self.services.load();
+        let mut stats: Vec<_> = services
+            .iter()
+            .map(|(service, bound)| {
+                let stats = service.stats();
+                match stats.service.is_empty() {
+                    true => ServiceStats { service: bound.to_string(), ..stats },
+                    false => stats,
+                }
+            })
+            .collect();
+        stats.sort_by(|one, other| one.service.cmp(&other.service));
+        stats
     }
 
     pub(crate) fn add(&self, service: &Arc<Service>, bound: SocketAddr) {

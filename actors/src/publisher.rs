@@ -11,11 +11,12 @@ use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::news::{Log, Missed, Subscribe};
+use meshzero_proto::news::{Log, Subscribe};
 
 use crate::alarms::{Alarm, Alarms};
 use crate::encoded::{Encoded, write_item};
 use crate::readers::{Readers, Reading, Slow};
+use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
 
 /// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
@@ -60,24 +61,6 @@ enum Published {
 
 /// An alarm for an instant, where one is needed.
 type Until = Option<(Instant, Alarm)>;
-
-/// What became of the news of one service since it was advertised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct NewsTotals {
-    /// Items that were published.
-    pub published: u64,
-    /// Items that were not, with [`PublishFault::Full`].
-    pub refused: u64,
-    /// Items that were handed to the connections of subscribers, each as often as there were subscribers.
-    pub delivered: u64,
-    /// Items that subscribers have missed, by the reason, each as often as there were subscribers.
-    pub missed: Missed,
-    /// How many times a subscriber was waited for in vain, see [`Limits::news_patience`].
-    pub given_up: u64,
-    /// How many subscribe at the moment.
-    pub subscribers: usize,
-}
 
 /// A topic as `describe` tells it.
 #[derive(Debug, Clone)]

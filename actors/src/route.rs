@@ -11,10 +11,10 @@ use meshzero_proto::name::ServiceName;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::watch;
 
-use crate::counts::CallCounts;
 use crate::health::{Health, Probe};
 use crate::link::Link;
 use crate::service::Service;
+use crate::stats::{self, RouteStats};
 
 /// What a route leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -139,14 +139,23 @@ impl Route {
         self.members.load().all.iter().filter(|member| member.is_alive()).cloned().collect()
     }
 
-    /// How many messages were tried again, or not sent, and how often instances were set aside.
-    pub fn counts(&self) -> CallCounts {
-        self.health.counters.counts()
+    /// What was counted of the calls that take it.
+    pub fn stats(&self) -> RouteStats {
+        let members = self.members.load();
+        let links = members.all.iter().filter_map(|member| match member {
+            Member::Local(..) => None,
+            Member::Remote(link, _) => Some(link.stats()),
+        });
+        RouteStats {
+            service: self.target.to_string(),
+            calls: self.health.counters.counts(),
+            links: stats::listed(links.collect()),
+        }
     }
 
     /// Counts a message that was given up because it could not be sent at once.
     pub fn count_dropped(&self) {
-        self.health.counters.dropped();
+        self.health.counters.dropped.count();
     }
 
     /// The instance for the next message, see [`Route::with_pick`].

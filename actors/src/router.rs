@@ -13,13 +13,14 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
-use crate::discovery::{Discovery, Seek, Watch, Withdraw};
+use crate::discovery::{AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
 use crate::drain::Abandoned;
 use crate::ending::Ending;
 use crate::keeper::Keeper;
 use crate::own::Own;
 use crate::route::{Route, Target};
 use crate::service::{Service, ServiceEnd};
+use crate::stats::{AskStats, DiscoveryStats, Stats};
 use crate::traffic::Carrying;
 
 /// How much longer than the work of an endpoint its closing may take.
@@ -206,6 +207,30 @@ async fn close(offered: Offered, discovery: &Addr<Discovery>, within: Option<Dur
     }
     // Told or dropped, both mean that it has closed.
     closed.await.ok().flatten()
+}
+
+impl Handler<AskStats> for Router {
+    type Result = ResponseFuture<Stats>;
+
+    fn handle(&mut self, AskStats: AskStats, _: &mut Context<Self>) -> Self::Result {
+        let routes = self.routes.values().filter_map(Weak::upgrade).map(|route| route.stats());
+        let mut routes: Vec<_> = routes.collect();
+        routes.sort_by(|one, other| one.service.cmp(&other.service));
+        let stats = Stats {
+            mesh: self.hello.mesh.clone(),
+            node: self.hello.node,
+            traffic: self.carrying.meter.traffic(),
+            discovery: DiscoveryStats::default(),
+            services: self.own.stats(),
+            routes,
+        };
+        let discovery = self.discovery.send(AskDiscoveryStats);
+        Box::pin(async move {
+            // It is gone when the node has left, and then there is nothing to discover.
+            let discovery = discovery.await.unwrap_or_default();
+            Stats { discovery, ..stats }
+        })
+    }
 }
 
 /// Asks for the route to a target, which is kept connected as long as somebody holds it.

@@ -1,9 +1,9 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use actix::WeakRecipient;
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::hello::Welcome;
@@ -13,7 +13,7 @@ use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 use tokio::sync::oneshot;
 
 use crate::answers::Answers;
-use crate::counts::{RequestCounters, RequestCounts};
+use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
 use crate::drain::Tally;
 use crate::ending::Ending;
@@ -24,6 +24,7 @@ use crate::links::Links;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
 use crate::quota::{Quota, Taken};
+use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
 
 /// The way into an actor of any type.
@@ -117,6 +118,10 @@ pub(crate) struct Entrance {
     pub(crate) doors: Vec<AnyDoor>,
     /// The thread that its entry and its connections are on.
     pub(crate) home: Home,
+    /// Counts what is not handled.
+    pub(crate) counters: Arc<RequestCounters>,
+    /// Who knows what the whole node has counted.
+    pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
 /// One service that this node offers.
@@ -137,11 +142,16 @@ pub struct Service {
     pub(crate) counters: Arc<RequestCounters>,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
-    turned_away: AtomicU64,
+    /// Messages that came over links and were handed to the actor.
+    messages_in: Counter,
+    /// What became of connections to its endpoint.
+    pub(crate) connections: ConnectionCounters,
     /// What its connections have in common with others of the node.
     pub(crate) carrying: Carrying,
     /// The thread that its actor's entrance and its connections are on.
     pub(crate) home: Home,
+    /// Who knows what the whole node has counted; not kept from ending by its services.
+    pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
 /// The entrance for callers in this process to the handler of one message type.
@@ -161,7 +171,7 @@ impl Service {
         catalogue: Catalogue,
         entrance: Entrance,
     ) -> Self {
-        let Entrance { entry, doors, home } = entrance;
+        let Entrance { entry, doors, home, counters, node_stats } = entrance;
         let doors = doors.into_iter().zip(&messages).map(|(door, info)| NamedDoor {
             door,
             name: info.name.clone(),
@@ -179,11 +189,13 @@ impl Service {
             places,
             ending: Ending::default(),
             links: Links::default(),
-            counters: Arc::default(),
+            counters,
             end: OnceLock::new(),
-            turned_away: AtomicU64::new(0),
+            messages_in: Counter::default(),
+            connections: ConnectionCounters::default(),
             carrying,
             home,
+            node_stats,
         }
     }
 
@@ -238,9 +250,18 @@ impl Service {
         self.places.try_take()
     }
 
-    /// How many requests it has not handled, and why.
-    pub fn request_counts(&self) -> RequestCounts {
-        self.counters.counts()
+    /// What it has counted.
+    pub fn stats(&self) -> ServiceStats {
+        ServiceStats {
+            service: self.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            messages: self.messages_in.get(),
+            unfinished: self.unfinished() as u64,
+            restarts: self.restarts(),
+            requests: self.counters.counts(),
+            news: self.publisher.totals(),
+            connections: self.connections.counts(self.links.open()),
+            links: self.links.stats(),
+        }
     }
 
     /// How many messages are unfinished.
@@ -267,6 +288,7 @@ impl Service {
 
     /// Hands over what one connection brought. To be called on the service's thread.
     pub(crate) fn deliver(&self, delivery: Delivery) {
+        self.messages_in.add(delivery.left());
         self.entry.deliver(delivery);
     }
 
@@ -297,15 +319,10 @@ impl Service {
     /// Refuses what a connection brought while the service drains.
     #[cold]
     pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
-        self.turned_away.fetch_add(messages as u64, Ordering::Relaxed);
         tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
-        delivery::refuse_all(frames, answers);
-    }
-
-    /// How many messages came over connections while the service drained, and were refused or, if nobody waits for an
-    /// answer, dropped.
-    pub fn turned_away(&self) -> u64 {
-        self.turned_away.load(Ordering::Relaxed)
+        let refused = delivery::refuse_all(frames, answers);
+        // Nobody waits for an answer to the others, and they are dropped.
+        self.counters.draining.add(messages - refused);
     }
 
     /// Takes no more messages and turns away what no handler has begun. Returns what was unfinished by type, as far as

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use meshzero_proto::limits::Limits;
 
+use crate::stats::Traffic;
+
 /// What the message connections of a node have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Carrying {
@@ -15,20 +17,6 @@ pub struct Carrying {
     pub spin: Duration,
     /// Counts what is carried.
     pub meter: Arc<Meter>,
-}
-
-/// What the message connections of a node have carried since it joined: requests, replies and news, not discovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Traffic {
-    /// Bytes that have arrived.
-    pub bytes_read: u64,
-    /// Bytes that the system has taken.
-    pub bytes_written: u64,
-    /// System calls that brought bytes.
-    pub reads: u64,
-    /// System calls that took bytes.
-    pub writes: u64,
 }
 
 /// The counters of one node.

@@ -107,7 +107,7 @@ impl<'a> Tries<'a> {
         if tried == Tried::Unknown || self.last.as_ref().is_none_or(Fault::is_unhandled) {
             self.last = Some(fault);
         }
-        route.health.counters.retries();
+        route.health.counters.retries.count();
         if !pause.is_zero() {
             tokio::select! {
                 () = node.alarms().at(Some(at)) => {}

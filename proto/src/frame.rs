@@ -86,6 +86,8 @@ pub enum Kind {
     Bye = 15,
     /// A message that its sender has withdrawn before it left. It means nothing.
     Void = 16,
+    /// Asks for what the endpoint's node has counted, which comes as a reply in JSON.
+    Stats = 17,
 }
 
 impl Kind {
@@ -108,6 +110,7 @@ impl Kind {
             14 => Self::Ack,
             15 => Self::Bye,
             16 => Self::Void,
+            17 => Self::Stats,
             _ => return None,
         })
     }
@@ -123,7 +126,7 @@ impl Kind {
     fn has_id(self) -> bool {
         match self {
             Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
-            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
+            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack | Self::Stats => true,
             Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
             // A withdrawn message has an id if it had one, which is a part of what means nothing.
             Self::Ping | Self::Bye | Self::Void => false,

@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::enduring;
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
+use crate::stats::DiscoveryStats;
 pub use finding::{Ask, List, Report, Seek};
 pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved};
@@ -202,6 +203,25 @@ impl Supervised for Discovery {
     fn restarting(&mut self, _: &mut Self::Context) {
         // The timer that was to check them is gone.
         self.finding.check_again();
+    }
+}
+
+/// Asks for what is known of the mesh, in numbers.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "DiscoveryStats")]
+pub struct AskDiscoveryStats;
+
+impl Handler<AskDiscoveryStats> for Discovery {
+    type Result = MessageResult<AskDiscoveryStats>;
+
+    fn handle(&mut self, _: AskDiscoveryStats, _: &mut Self::Context) -> Self::Result {
+        let (displaced, refused) = self.directory.crowded_out();
+        MessageResult(DiscoveryStats {
+            instances: self.directory.shown() as u64,
+            displaced,
+            refused,
+            mdns_restarts: self.mdns.as_ref().map_or(0, Mdns::replaced),
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::stats::LinkStats;
 use crate::traffic::{Carrying, Meter};
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
@@ -52,6 +53,8 @@ struct State {
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     closed: bool,
+    /// How often it went on over another connection.
+    resumed: u64,
 }
 
 /// What room a frame needs.
@@ -111,6 +114,7 @@ impl Outbox {
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             closed: false,
+            resumed: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -253,6 +257,19 @@ impl Outbox {
     /// Bytes that the other end is known to have.
     pub fn acknowledged(&self) -> u64 {
         self.lock().flow.acknowledged()
+    }
+
+    /// Adds what is known here to what is known of the link.
+    pub fn stats(&self, link: LinkStats) -> LinkStats {
+        let state = self.lock();
+        LinkStats {
+            attached: state.socket.is_some(),
+            resumed: state.resumed,
+            written: state.flow.handed(),
+            acknowledged: state.flow.acknowledged(),
+            waiting: state.flow.waiting(),
+            ..link
+        }
     }
 
     /// Whether the other end has not acknowledged all that was sent, besides what keeps the link going.

@@ -66,6 +66,7 @@ impl Outbox {
                 if !state.flow.is_taken() {
                     state.flow.go_back(from)?;
                     state.socket = Some(socket);
+                    state.resumed += 1;
                     break;
                 }
             }

@@ -249,7 +249,10 @@ fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
     publish(&publisher, "a", &4u32);
     assert_eq!((told(&insists), told(&quick)), (vec!["a 4".to_owned()], vec!["a 4".to_owned()]));
     let totals = publisher.totals();
-    assert_eq!((totals.published, totals.refused, totals.missed), (4, 1, Missed::default()));
+    assert_eq!(
+        (totals.published, totals.refused, totals.missed),
+        (4, 1, meshzero_proto::news::Missed::default())
+    );
 }
 
 #[tokio::test]

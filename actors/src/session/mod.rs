@@ -40,6 +40,13 @@ pub(crate) enum SessionError {
     TooManySubscribers,
 }
 
+impl SessionError {
+    /// Whether the link was given up, and did not just end with the last bytes unwritten.
+    pub(crate) fn is_given_up(&self) -> bool {
+        !matches!(self, Self::Io(_))
+    }
+}
+
 /// Serves a link, which begins on a connection that has shaken hands, until either end ends it.
 pub(crate) async fn serve(
     stream: TcpStream,
@@ -50,6 +57,7 @@ pub(crate) async fn serve(
     let (reader, writer) = stream.into_split();
     let carrying = service.carrying.clone();
     let outbox = Arc::new(Outbox::new(writer, &carrying));
+    connections.carry(&outbox);
     let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
     let carried = match hello.purpose {
         Purpose::Requests => {

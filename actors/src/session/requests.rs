@@ -7,6 +7,7 @@ use bytes::Bytes;
 use meshzero_proto::frame::{Contents, Frames, Header, Kind};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::refusal::Refusal;
+use tokio::task::JoinHandle;
 
 use super::{SessionError, tell};
 use crate::answers::Answers;
@@ -18,6 +19,7 @@ use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::quota::{Quota, Taken};
 use crate::service::Service;
+use crate::stats::AskStats;
 
 /// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
 /// of messages is bounded for the whole service; this bounds the memory of large ones.
@@ -35,6 +37,8 @@ pub(super) struct Requests {
     arrived: Option<Arrived>,
     /// Whether the client has said that it sends no more.
     is_over: bool,
+    /// Puts together what the node has counted.
+    reporting: Option<JoinHandle<()>>,
 }
 
 /// Messages for the service.
@@ -67,6 +71,7 @@ impl Requests {
             ahead: Quota::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
+            reporting: None,
         }
     }
 
@@ -109,6 +114,7 @@ impl Requests {
             }
             Kind::Tell => {
                 if let Some(message) = self.unknown(header) {
+                    self.service.counters.no_handler.count();
                     tracing::warn!(%message, "dropped a message that nothing handles");
                 }
             }
@@ -117,12 +123,33 @@ impl Requests {
                 let description = describe::describe(&self.service).to_bytes();
                 tell(&self.outbox, Kind::Reply, header.id, &description);
             }
+            Kind::Stats => self.report(header.id),
             kind if kind.is_upkeep() => {
                 self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
             }
             other => return Err(SessionError::OutOfPlace(other)),
         }
         Ok(())
+    }
+
+    /// Answers with what the node has counted, when that has been put together: for one question at a time.
+    fn report(&mut self, id: u64) {
+        if self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished()) {
+            return self.answers.refuse(id, &Refusal::Busy);
+        }
+        let (node, answers, outbox) =
+            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
+        self.reporting = Some(actix::spawn(async move {
+            let stats = match node.upgrade() {
+                Some(node) => node.send(AskStats).await.ok(),
+                None => None,
+            };
+            match stats {
+                Some(stats) => tell(&outbox, Kind::Reply, id, &stats.to_bytes()),
+                // The node has left.
+                None => answers.refuse(id, &Refusal::Draining),
+            }
+        }));
     }
 
     fn has_slot(&self, slot: u16) -> bool {

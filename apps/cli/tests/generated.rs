@@ -2,7 +2,7 @@
 
 use crate::support::{Ran, bare, json};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "demo",
     "advertise",
     "discover",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 11] = [
     "publish",
     "listen",
     "describe",
+    "stats",
     "bench",
     "completions",
     "man",

@@ -14,4 +14,5 @@ mod interop;
 mod leaving;
 mod news;
 mod send;
+mod stats;
 mod support;

@@ -135,6 +135,11 @@ impl Directory {
         worth
     }
 
+    /// How many instances are known.
+    pub fn shown(&self) -> usize {
+        self.entries.keys().filter(|id| self.is_shown(**id)).count()
+    }
+
     /// The names of services that are known, ordered.
     pub fn service_names(&self) -> Vec<ServiceName> {
         let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));

@@ -4,6 +4,8 @@ use std::fmt;
 use std::mem;
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a subscriber did not get an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -68,7 +70,8 @@ impl fmt::Display for GapReason {
 }
 
 /// Items that were not delivered, by the reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Missed {
     /// For [`GapReason::Overflow`].
@@ -82,6 +85,16 @@ pub struct Missed {
 }
 
 impl Missed {
+    /// All of them, each with its reason.
+    pub fn by_reason(&self) -> [(GapReason, u64); 4] {
+        [
+            (GapReason::Overflow, self.overflow),
+            (GapReason::Superseded, self.superseded),
+            (GapReason::Rate, self.rate),
+            (GapReason::Patience, self.patience),
+        ]
+    }
+
     /// For all reasons together.
     pub fn total(&self) -> u64 {
         self.overflow + self.superseded + self.rate + self.patience

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use meshzero::Instance;
+use meshzero::{Instance, Mesh};
 use serde::Serialize;
 use tokio::time;
 
@@ -36,23 +36,33 @@ pub(crate) struct Discover {
 
 impl Discover {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mesh = session.mesh().await?;
-        let started = Instant::now();
-        let service = mesh.discover(&self.name).within(self.wait).await?;
-        let ms = started.elapsed().as_secs_f64() * 1_000.0;
-        if self.name.is_name() {
-            time::sleep(OTHERS).await;
-        }
-        let mut instances = service.instances();
-        instances.sort_by_key(Instance::address);
-        if instances.is_empty() {
-            return Err(Failure::Nobody(format!("{} was there, and is gone again", self.name)));
-        }
+        let (instances, took) = find(session.mesh().await?, &self.name, self.wait).await?;
+        let ms = took.as_secs_f64() * 1_000.0;
         for instance in &instances {
             session.out.show(&Found { listed: Listed::new(instance), ms }).await?;
         }
         Ok(())
     }
+}
+
+/// The instances of a service, one at least, by their addresses, and how long it took to find the first.
+pub(crate) async fn find(
+    mesh: &Mesh,
+    name: &Target,
+    wait: Duration,
+) -> Result<(Vec<Instance>, Duration), Failure> {
+    let started = Instant::now();
+    let service = mesh.discover(name).within(wait).await?;
+    let took = started.elapsed();
+    if name.is_name() {
+        time::sleep(OTHERS).await;
+    }
+    let mut instances = service.instances();
+    instances.sort_by_key(Instance::address);
+    if instances.is_empty() {
+        return Err(Failure::Nobody(format!("{name} was there, and is gone again")));
+    }
+    Ok((instances, took))
 }
 
 /// An instance of a service, for programs.

@@ -12,6 +12,7 @@ mod listen;
 mod man;
 mod publish;
 mod send;
+mod stats;
 
 use clap::Subcommand;
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Publish(publish::Publish),
     Listen(listen::Listen),
     Describe(describe::Describe),
+    Stats(stats::Stats),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Man(man::Man),
@@ -49,6 +51,7 @@ impl Command {
             Self::Publish(publish) => publish.run(session).await,
             Self::Listen(listen) => listen.run(session).await,
             Self::Describe(describe) => describe.run(session).await,
+            Self::Stats(stats) => stats.run(session).await,
             Self::Bench(bench) => bench.run(session).await,
             Self::Completions(completions) => completions.run(session, shown()).await,
             Self::Man(man) => man.run(session, shown()).await,

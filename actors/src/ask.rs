@@ -1,0 +1,77 @@
+//! What one instance says about itself and its node when it is asked.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use meshzero_proto::codec::DecodeError;
+use meshzero_proto::description::Description;
+
+use crate::attempt;
+use crate::caller::{Caller, Fault};
+use crate::describe;
+use crate::inbound::Outcome;
+use crate::link::{Ended, Question, Unsent};
+use crate::payload::Payload;
+use crate::route::Member;
+use crate::service::Service;
+use crate::stats::Stats;
+
+/// Asks one instance for its description.
+///
+/// # Errors
+/// [`Fault`].
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<Description, Fault> {
+    match ask(caller, deadline, Question::Description).await? {
+        Told::Here(service) => Ok(describe::describe(&service)),
+        Told::There(bytes) => Description::from_bytes(&bytes).map_err(undecodable),
+    }
+}
+
+/// Asks the node of one instance for what it has counted.
+///
+/// # Errors
+/// [`Fault`].
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, Fault> {
+    match ask(caller, deadline, Question::Stats).await? {
+        Told::Here(_) => caller.node.stats().await.map_err(|gone| Fault::NotSent(gone.to_string())),
+        Told::There(bytes) => Stats::from_bytes(&bytes).map_err(undecodable),
+    }
+}
+
+/// Who answers.
+enum Told {
+    /// A service of this process, which can be looked at.
+    Here(Arc<Service>),
+    /// The endpoint of another, in JSON.
+    There(Payload),
+}
+
+async fn ask(caller: &Caller, deadline: Option<Instant>, question: Question) -> Result<Told, Fault> {
+    let mut alarm = caller.node.alarms().at(deadline);
+    let member = attempt::instance(caller, &mut alarm).await?;
+    let link = match member {
+        Member::Local(service, _) => return Ok(Told::Here(service)),
+        Member::Remote(link, _) => link,
+    };
+    let asked = link.ask(question, deadline, &attempt::waker().await).map_err(|unsent| match unsent {
+        Unsent::Encode(error) => Fault::Encode(error),
+        Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
+        Unsent::Full | Unsent::NoHandler => Fault::NotSent("the connection had no room".to_owned()),
+    })?;
+    match asked.ended().await {
+        Ended::Answered(Outcome::Reply(_, bytes)) => Ok(Told::There(bytes)),
+        Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
+        Ended::TimedOut | Ended::Withdrawn => Err(Fault::TimedOut),
+        Ended::Lost(_) => Err(Fault::Lost),
+    }
+}
+
+fn undecodable(problem: String) -> Fault {
+    Fault::Decode(DecodeError { path: String::new(), problem })
+}

@@ -1,0 +1,224 @@
+//! Statistics as text for Prometheus, in the format of OpenMetrics 1.0.
+
+use std::fmt;
+
+use meshzero_actors::stats::{Carries, LinkStats, RouteStats, ServiceStats, Stats};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+/// What nodes have counted, as text for Prometheus in the format of
+/// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/), to be served as
+/// `application/openmetrics-text; version=1.0.0; charset=utf-8`. All names begin with `meshzero_`; every sample has the labels
+/// `mesh` and `node`.
+///
+/// ```no_run
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::Gone> {
+/// let text = meshzero::prometheus::text([mesh.stats().await?]);
+/// assert!(text.ends_with("# EOF\n"));
+/// # Ok(())
+/// # }
+/// ```
+pub fn text(nodes: impl IntoIterator<Item = Stats>) -> String {
+    let mut registry = Registry::with_prefix("meshzero");
+    registry.register_collector(Box::new(Nodes(nodes.into_iter().collect())));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).expect("a string takes all that is written");
+    text
+}
+
+#[derive(Debug)]
+struct Nodes(Vec<Stats>);
+
+/// One sample's labels and value.
+type Sample = (Vec<(&'static str, String)>, u64);
+
+/// What goes up only, and what also goes down.
+use MetricType::{Counter, Gauge};
+
+impl Collector for Nodes {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut families = Families { nodes: &self.0, encoder };
+        families.of_nodes()?;
+        families.of_services()?;
+        families.of_routes()?;
+        families.of_links()
+    }
+}
+
+struct Families<'n, 'e> {
+    nodes: &'n [Stats],
+    encoder: DescriptorEncoder<'e>,
+}
+
+impl Families<'_, '_> {
+    fn of_nodes(&mut self) -> fmt::Result {
+        self.node("read_bytes", "Bytes that message connections have brought", Counter, |n| {
+            n.traffic.bytes_read
+        })?;
+        self.node("written_bytes", "Bytes that message connections have taken", Counter, |n| {
+            n.traffic.bytes_written
+        })?;
+        self.node("reads", "System calls that brought bytes", Counter, |n| n.traffic.reads)?;
+        self.node("writes", "System calls that took bytes", Counter, |n| n.traffic.writes)?;
+        self.node("instances", "Instances of services that are known", Gauge, |n| n.discovery.instances)?;
+        self.node("instances_displaced", "Instances that made way for others", Counter, |n| {
+            n.discovery.displaced
+        })?;
+        self.node("instances_refused", "Instances for which nothing made way", Counter, |n| {
+            n.discovery.refused
+        })?;
+        self.node("mdns_restarts", "How often multicast DNS was started again", Counter, |n| {
+            n.discovery.mdns_restarts
+        })
+    }
+
+    fn of_services(&mut self) -> fmt::Result {
+        self.service("messages", "Messages that arrived over links", Counter, |s| s.messages)?;
+        self.service("unfinished", "Messages that are unfinished", Gauge, |s| s.unfinished)?;
+        self.service("restarts", "How often the actor was made anew", Counter, |s| s.restarts)?;
+        self.reasons("unanswered", "Messages that were not handled or have no reply", |s| {
+            s.requests.by_reason().into()
+        })?;
+        self.service("published", "Items that were published", Counter, |s| s.news.published)?;
+        self.service("published_refused", "Items for which there was no room", Counter, |s| s.news.refused)?;
+        self.service("delivered", "Items that were handed to subscribers", Counter, |s| s.news.delivered)?;
+        self.reasons("missed", "Items that subscribers missed", |s| {
+            s.news.missed.by_reason().map(|(reason, count)| (reason.as_str(), count)).into()
+        })?;
+        self.service("waited_in_vain", "How often a subscriber was waited for in vain", Counter, |s| {
+            s.news.given_up
+        })?;
+        self.service("subscribers", "Subscribers", Gauge, |s| s.news.subscribers as u64)?;
+        self.service("links", "Links that are open", Gauge, |s| s.connections.open)?;
+        self.service("links_begun", "Links that were begun", Counter, |s| s.connections.begun)?;
+        self.service("links_resumed", "How often links went on", Counter, |s| s.connections.resumed)?;
+        self.service("links_given_up", "Links that were given up", Counter, |s| s.connections.given_up)?;
+        self.service("connections_rejected", "Connections that were turned away", Counter, |s| {
+            s.connections.rejected
+        })?;
+        self.service("connections_speechless", "Connections that never said hello", Counter, |s| {
+            s.connections.speechless
+        })
+    }
+
+    fn of_routes(&mut self) -> fmt::Result {
+        self.route("retries", "Calls that were tried again", |r| r.calls.retries)?;
+        self.route("retries_over_budget", "Calls that the budget did not let try again", |r| {
+            r.calls.over_budget
+        })?;
+        self.route("set_aside", "Instances that were set aside", |r| r.calls.set_aside)?;
+        self.route("probes", "Calls that tried an instance that was set aside", |r| r.calls.probes)?;
+        self.route("dropped", "Messages that could not be sent at once", |r| r.calls.dropped)
+    }
+
+    fn of_links(&mut self) -> fmt::Result {
+        self.link("attached", "Whether there is a connection", Gauge, |l| l.attached.into())?;
+        self.link("resumed", "How often it went on over another connection", Counter, |l| l.resumed)?;
+        self.link("written_bytes", "Bytes that were written", Counter, |l| l.written)?;
+        self.link("acknowledged_bytes", "Bytes that were acknowledged", Counter, |l| l.acknowledged)?;
+        self.link("waiting_bytes", "Bytes that wait to be written", Gauge, |l| l.waiting)
+    }
+
+    fn node(&mut self, name: &str, help: &str, kind: MetricType, value: fn(&Stats) -> u64) -> fmt::Result {
+        let samples = self.nodes.iter().map(|node| (labels(node), value(node))).collect();
+        self.family(name, help, kind, samples)
+    }
+
+    fn service(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        value: fn(&ServiceStats) -> u64,
+    ) -> fmt::Result {
+        let samples = services(self.nodes).map(|(labels, service)| (labels, value(service))).collect();
+        self.family(&format!("service_{name}"), help, kind, samples)
+    }
+
+    fn reasons(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: fn(&ServiceStats) -> Vec<(&'static str, u64)>,
+    ) -> fmt::Result {
+        let samples = services(self.nodes).flat_map(|(labels, service)| {
+            values(service).into_iter().map(move |(reason, value)| {
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.to_owned()));
+                (labels, value)
+            })
+        });
+        let samples = samples.collect();
+        self.family(&format!("service_{name}"), help, Counter, samples)
+    }
+
+    fn route(&mut self, name: &str, help: &str, value: fn(&RouteStats) -> u64) -> fmt::Result {
+        let samples = routes(self.nodes).map(|(labels, route)| (labels, value(route))).collect();
+        self.family(&format!("route_{name}"), help, Counter, samples)
+    }
+
+    fn link(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        value: fn(&LinkStats) -> u64,
+    ) -> fmt::Result {
+        let of = |mut labels: Vec<(&'static str, String)>, side: &str, link: &LinkStats| {
+            let carries = match link.carries {
+                Carries::News => "news",
+                _ => "requests",
+            };
+            labels.extend([
+                ("side", side.to_owned()),
+                ("peer", link.node.to_string()),
+                ("address", link.address.to_string()),
+                ("carries", carries.to_owned()),
+            ]);
+            (labels, value(link))
+        };
+        let mut samples: Vec<Sample> = Vec::new();
+        for (labels, service) in services(self.nodes) {
+            samples.extend(service.links.iter().map(|link| of(labels.clone(), "endpoint", link)));
+        }
+        for (labels, route) in routes(self.nodes) {
+            samples.extend(route.links.iter().map(|link| of(labels.clone(), "caller", link)));
+        }
+        self.family(&format!("link_{name}"), help, kind, samples)
+    }
+
+    fn family(&mut self, name: &str, help: &str, kind: MetricType, samples: Vec<Sample>) -> fmt::Result {
+        if samples.is_empty() {
+            return Ok(());
+        }
+        let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in &samples {
+            let mut sample = family.encode_family(labels)?;
+            match kind {
+                Gauge => sample.encode_gauge(value)?,
+                _ => sample.encode_counter::<NoLabelSet, _, u64>(value, None)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn labels(node: &Stats) -> Vec<(&'static str, String)> {
+    vec![("mesh", node.mesh.to_string()), ("node", node.node.to_string())]
+}
+
+fn named(node: &Stats, service: &str) -> Vec<(&'static str, String)> {
+    let mut labels = labels(node);
+    labels.push(("service", service.to_owned()));
+    labels
+}
+
+fn services(nodes: &[Stats]) -> impl Iterator<Item = (Vec<(&'static str, String)>, &ServiceStats)> {
+    nodes.iter().flat_map(|node| node.services.iter().map(|service| (named(node, &service.service), service)))
+}
+
+fn routes(nodes: &[Stats]) -> impl Iterator<Item = (Vec<(&'static str, String)>, &RouteStats)> {
+    nodes.iter().flat_map(|node| node.routes.iter().map(|route| (named(node, &route.service), route)))
+}

@@ -1,0 +1,116 @@
+//! Statistics: what was not simply sent and handled is counted, and whoever asks is told.
+
+use actix::prelude::*;
+use meshzero::{Carries, ServiceRef, Value, prometheus};
+use meshzero_testing::{Cut, FaultProxy};
+use serde::{Deserialize, Serialize};
+
+use crate::pair::{PATIENCE, Pair};
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "u32")]
+struct Square(u32);
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Stumble;
+
+struct Calculator;
+
+impl Actor for Calculator {
+    type Context = Context<Self>;
+}
+
+impl Handler<Square> for Calculator {
+    type Result = u32;
+
+    fn handle(&mut self, Square(number): Square, _: &mut Context<Self>) -> u32 {
+        number * number
+    }
+}
+
+impl Handler<Stumble> for Calculator {
+    type Result = ();
+
+    fn handle(&mut self, _: Stumble, _: &mut Context<Self>) {
+        panic!("it stumbles on purpose");
+    }
+}
+
+async fn offer(pair: &Pair, name: &str) -> meshzero::Service<Calculator> {
+    let offer = pair.here.advertise(name, || Calculator);
+    offer.handles::<Square>().handles::<Stumble>().await.expect("advertised")
+}
+
+async fn call(calculator: &ServiceRef, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        assert_eq!(calculator.send(Square(number)).await.expect("a reply"), number * number);
+    }
+}
+
+#[actix::test]
+async fn a_service_counts_what_it_did_not_answer_and_whoever_asks_is_told() {
+    let pair = Pair::join().await;
+    let service = offer(&pair, "calculator \"1\"").await;
+    let calculator = pair.reach(&service).await;
+    call(&calculator, 0..5).await;
+    calculator.send(Stumble).await.expect_err("the handler panics");
+    call(&calculator, 0..1).await;
+    let nonsense = Value::from("no number");
+    calculator.send(nonsense).named("Square").await.expect_err("it does not decode");
+    service.publish("sum", &1).expect("published");
+
+    let stats = service.stats();
+    assert_eq!((stats.messages, stats.unfinished, stats.restarts), (8, 0, 1));
+    assert_eq!((stats.requests.panicked, stats.requests.undecodable, stats.requests.expired), (1, 1, 0));
+    assert_eq!((stats.news.published, stats.news.subscribers), (1, 0));
+    assert_eq!((stats.connections.open, stats.connections.resumed, stats.connections.given_up), (1, 0, 0));
+    let [link] = stats.links.as_slice() else { panic!("one link: {:?}", stats.links) };
+    assert_eq!((link.node, link.carries, link.attached), (pair.there.node(), Carries::Requests, true));
+
+    let near = pair.here.stats().await.expect("it has not left");
+    let mut far = calculator.ask_stats().await.expect("it answers");
+    assert_eq!((far.node, near.node), (pair.here.node(), pair.here.node()));
+    // Asking is counted as well.
+    far.traffic = near.traffic;
+    far.services[0].links = near.services[0].links.clone();
+    assert_eq!(far, near);
+
+    let caller = pair.there.stats().await.expect("it has not left");
+    let [route] = caller.routes.as_slice() else { panic!("one route: {:?}", caller.routes) };
+    assert_eq!((&*route.service, route.calls.retries), (calculator.name(), 0));
+    assert_eq!(route.links.len(), 1);
+    assert!(route.links[0].written > 0 && route.links[0].waiting == 0);
+
+    let text = prometheus::text([near, caller]);
+    let labels =
+        format!(r#"mesh="{}",node="{}",service="calculator \"1\"""#, pair.here.name(), pair.here.node());
+    for line in [
+        format!("meshzero_service_messages_total{{{labels}}} 8"),
+        format!("meshzero_service_unanswered_total{{{labels},reason=\"panicked\"}} 1"),
+        format!("meshzero_service_links{{{labels}}} 1"),
+        "# TYPE meshzero_service_links gauge".to_owned(),
+        "# TYPE meshzero_route_retries counter".to_owned(),
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+}
+
+#[actix::test]
+async fn a_link_that_goes_on_is_counted_at_both_ends() {
+    let pair = Pair::join().await;
+    let service = offer(&pair, "calculator").await;
+    let proxy = FaultProxy::before(service.address());
+    let found = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
+    let calculator = found.expect("it answers through the proxy");
+    for round in 1..=3 {
+        call(&calculator, 0..10).await;
+        proxy.cut(Cut::Reset);
+        call(&calculator, 0..10).await;
+        let stats = service.stats();
+        let (far, near) = (&stats.links[0], &calculator.stats().links[0]);
+        assert_eq!((stats.connections.resumed, far.resumed, near.resumed), (round, round, round));
+    }
+    assert_eq!(service.stats().connections.begun, 1, "it is still the same link");
+}
