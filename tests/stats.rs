@@ -5,7 +5,7 @@ use meshzero::{Carries, ServiceRef, Value, prometheus};
 use meshzero_testing::{Cut, FaultProxy};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::{PATIENCE, Pair, until};
 
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "u32")]
@@ -113,4 +113,17 @@ async fn a_link_that_goes_on_is_counted_at_both_ends() {
         assert_eq!((stats.connections.resumed, far.resumed, near.resumed), (round, round, round));
     }
     assert_eq!(service.stats().connections.begun, 1, "it is still the same link");
+}
+
+#[actix::test]
+async fn nothing_is_kept_for_a_program_that_has_let_go_of_a_service() {
+    let pair = Pair::join().await;
+    let service = offer(&pair, "calculator").await;
+    for _ in 0..5 {
+        let calculator = pair.reach(&service).await;
+        call(&calculator, 0..1).await;
+    }
+    until("its links have ended", || service.stats().connections.open == 0).await;
+    let connections = service.stats().connections;
+    assert_eq!((connections.begun, connections.given_up), (5, 0));
 }

@@ -300,6 +300,14 @@ impl Route {
     }
 }
 
+impl Drop for Route {
+    /// Nobody holds it any more: says goodbye now, because the program may be about to end, and the endpoints would wait for
+    /// their links to go on.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
     all.iter().filter(|member| !outliers.is_aside(member.instance().id)).cloned().collect()
 }
