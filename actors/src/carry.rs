@@ -14,6 +14,10 @@ pub(crate) trait Conversation {
     /// What the other end may do wrong.
     type Error: From<NotThere>;
 
+    /// Whether the last word is the other end's. Who closes a connection on which something has arrived unread throws away
+    /// what the other end has not read yet.
+    const LINGERS: bool;
+
     /// Where bytes arrive.
     fn incoming(&mut self) -> &mut Incoming;
 
@@ -82,18 +86,22 @@ pub(crate) async fn carry<C: Conversation>(
     way: &mut impl Way,
 ) -> Carried<C::Error> {
     loop {
-        let lost = tokio::select! {
-            biased;
-            () = way.watch() => None,
-            ended = conversation.run() => match ended {
-                Ok(()) => return Carried::Over,
-                Err(Stop::Lost(error)) => Some(error),
-                Err(Stop::Broken(error)) => return Carried::Broken(error),
-            },
-            written = outbox.keep_writing() => match written {
-                Ok(()) => return Carried::Over,
-                Err(error) => Some(error),
-            },
+        let mut has_said_all = false;
+        let lost = loop {
+            tokio::select! {
+                biased;
+                () = way.watch() => break None,
+                ended = conversation.run() => match ended {
+                    Ok(()) => return Carried::Over,
+                    Err(Stop::Lost(error)) => break Some(error),
+                    Err(Stop::Broken(error)) => return Carried::Broken(error),
+                },
+                written = outbox.keep_writing(), if !has_said_all => match written {
+                    Ok(()) if C::LINGERS => has_said_all = true,
+                    Ok(()) => return Carried::Over,
+                    Err(error) => break Some(error),
+                },
+            }
         };
         outbox.detach();
         conversation.incoming().detach();

@@ -233,6 +233,7 @@ impl Passing<'_> {
 
 impl Conversation for Passing<'_> {
     type Error = Wrong;
+    const LINGERS: bool = false;
 
     fn incoming(&mut self) -> &mut Incoming {
         &mut self.incoming

@@ -79,6 +79,7 @@ impl Keeping {
 
 impl Conversation for Reading {
     type Error = Wrong;
+    const LINGERS: bool = true;
 
     fn incoming(&mut self) -> &mut Incoming {
         &mut self.incoming

@@ -56,6 +56,7 @@ impl News {
 
 impl Conversation for News {
     type Error = SessionError;
+    const LINGERS: bool = false;
 
     fn incoming(&mut self) -> &mut Incoming {
         &mut self.incoming

@@ -198,6 +198,7 @@ impl Requests {
 
 impl Conversation for Requests {
     type Error = SessionError;
+    const LINGERS: bool = false;
 
     fn incoming(&mut self) -> &mut Incoming {
         &mut self.incoming
