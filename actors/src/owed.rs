@@ -1,7 +1,8 @@
 //! The requests of one connection that were taken and have neither been answered nor cancelled.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Places that are made at a time: most callers have few requests under way.
 const CHUNK: usize = 64;

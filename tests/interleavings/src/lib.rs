@@ -9,8 +9,12 @@ mod sync {
     pub(crate) use shuttle::sync::{Arc, atomic};
 }
 
+#[path = "../../../actors/src/owed.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
+mod owed;
 #[path = "../../../actors/src/quota.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
 mod quota;
 
+pub mod answers;
 pub mod quotas;

@@ -1,6 +1,16 @@
 //! Every check under a few thousand interleavings. A failure prints a schedule that `shuttle::replay` follows again.
 
-use meshzero_interleavings::quotas;
+use meshzero_interleavings::{answers, quotas};
+
+#[test]
+fn a_request_begins_or_is_refused_and_never_both() {
+    answers::a_request_begins_or_is_refused_and_never_both();
+}
+
+#[test]
+fn a_place_that_is_used_again_answers_only_the_later_request() {
+    answers::a_place_that_is_used_again_answers_only_the_later_request();
+}
 
 #[test]
 fn no_more_of_a_quota_is_taken_than_there_is_and_nobody_waits_for_what_is_free() {

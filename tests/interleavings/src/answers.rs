@@ -1,0 +1,88 @@
+//! What is owed an answer: a request begins or is refused, and never both; it is answered once.
+
+use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use shuttle::sync::{Arc, Mutex};
+use shuttle::thread;
+
+use crate::owed::{NEVER, Owed};
+
+/// Interleavings of each test.
+const HISTORIES: usize = 2_000;
+
+/// Requests that are owed at the same time.
+const REQUESTS: u64 = 3;
+
+/// While a handler takes them up and answers, their deadlines pass and their caller cancels them: each either begins or is
+/// refused, and there is one answer at most.
+pub fn a_request_begins_or_is_refused_and_never_both() {
+    shuttle::check_random(
+        || {
+            let owed = Arc::new(Owed::new(64));
+            for id in 0..REQUESTS {
+                assert!(owed.owe(id, 10 * id));
+            }
+            let (begun, expired) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+            let (answered, cancelled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let handler = {
+                let (owed, begun, answered) = (Arc::clone(&owed), Arc::clone(&begun), Arc::clone(&answered));
+                thread::spawn(move || {
+                    for id in (0..REQUESTS).filter(|id| owed.begin(*id)) {
+                        begun.lock().expect("no panic").push(id);
+                        answered.fetch_add(usize::from(owed.forget(id)), Ordering::SeqCst);
+                    }
+                })
+            };
+            let caller = {
+                let (owed, cancelled) = (Arc::clone(&owed), Arc::clone(&cancelled));
+                thread::spawn(move || {
+                    for id in 0..REQUESTS {
+                        let forgot = owed.forget(id);
+                        assert!(forgot || !owed.is_owed(id), "what is owed can be cancelled at any time");
+                        cancelled.fetch_add(usize::from(forgot), Ordering::SeqCst);
+                    }
+                })
+            };
+            // The connection's own task, which is the one that takes requests as well.
+            for now in [5, 15, 25] {
+                owed.expire(now, |id| expired.lock().expect("no panic").push(id));
+            }
+            handler.join().expect("no panic");
+            caller.join().expect("no panic");
+            let (begun, expired) = (begun.lock().expect("no panic"), expired.lock().expect("no panic"));
+            assert!(
+                begun.iter().all(|id| !expired.contains(id)),
+                "{begun:?} began, {expired:?} were refused"
+            );
+            let ended = answered.load(Ordering::SeqCst) + cancelled.load(Ordering::SeqCst) + expired.len();
+            assert_eq!(ended as u64, REQUESTS, "each has one end");
+        },
+        HISTORIES,
+    );
+}
+
+/// A caller that uses a place again has no answer to the request before, whoever is about to give it.
+pub fn a_place_that_is_used_again_answers_only_the_later_request() {
+    shuttle::check_random(
+        || {
+            let owed = Arc::new(Owed::new(64));
+            let (earlier, later) = (7, 1 << 32 | 7);
+            assert!(owed.owe(earlier, NEVER) && owed.begin(earlier));
+            let answered = Arc::new(AtomicU64::new(0));
+            let handler = {
+                let (owed, answered) = (Arc::clone(&owed), Arc::clone(&answered));
+                thread::spawn(move || {
+                    if owed.forget(earlier) {
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            };
+            // The later one says that the earlier is not wanted any more.
+            assert!(owed.owe(later, NEVER));
+            assert!(owed.begin(later) && owed.is_owed(later), "whatever became of the other");
+            handler.join().expect("no panic");
+            assert!(!owed.forget(earlier) && owed.forget(later) && !owed.forget(later));
+            assert!(answered.load(Ordering::SeqCst) <= 1);
+        },
+        HISTORIES,
+    );
+}
