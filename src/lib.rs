@@ -48,6 +48,7 @@
 //! | call an actor | [`ServiceRef::send`], [`Request`], [`CallError`] |
 //! | publish news, and listen to them | [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
 //! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
+//! | see which call caused which, through several programs | [`trace`] |
 //! | write a program without async or actors | [`zero`] |
 //!
 //! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. What happens
@@ -74,6 +75,7 @@ mod service;
 mod service_ref;
 mod subscribe;
 mod subscription;
+pub mod trace;
 pub mod value;
 mod watch;
 pub mod zero;

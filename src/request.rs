@@ -12,6 +12,7 @@ use meshzero_actors::caller::{Caller, Fault};
 use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::name::{InvalidName, TypeName};
+use meshzero_proto::trace::TraceContext;
 
 use crate::error::CallError;
 
@@ -97,6 +98,25 @@ impl<M: NetMessage> Request<M> {
         self
     }
 
+    /// Calls for this context instead of the [current](crate::trace::current) one. The call is a span below it, and what the
+    /// handler sends in turn is below that; see [`trace`](crate::trace).
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "f32")]
+    /// # struct Move(f32);
+    /// # async fn run(arm: meshzero::ServiceRef, traceparent: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let position = arm.send(Move(0.5)).trace(traceparent.parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.call.set_trace(context);
+        self
+    }
+
     /// Sends the message under the name that the service registered with
     /// [`handles_as`](crate::Advertise::handles_as). A [`Value`](crate::Value) can be sent to any handler in this way.
     ///
@@ -162,6 +182,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// say.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.tell.set_timeout(timeout);
+        self
+    }
+
+    /// Tells for this context instead of the [current](crate::trace::current) one, as [`Request::trace`] does.
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.tell.set_trace(context);
         self
     }
 

@@ -18,4 +18,5 @@ mod pair;
 mod pressure;
 mod retries;
 mod supervision;
+mod trace;
 mod zero;

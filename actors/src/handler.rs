@@ -14,6 +14,7 @@ use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::delivery::{Arrived, Kept, Place};
@@ -24,6 +25,7 @@ use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::quota::Taken;
 use crate::run::Run;
+use crate::trace;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -117,6 +119,8 @@ pub struct Entering<M: NetMessage> {
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// The tell's place among the service's unfinished messages. A caller that waits holds its own.
     pub place: Option<Taken>,
+    /// The trace that it is part of.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
@@ -155,9 +159,9 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             reply: codec::type_info::<M::Result>(),
             documented: None,
             calls: Calls {
-                run: |actor, context, run, _| {
+                run: |actor, context, run, known| {
                     while !context.waiting()
-                        && let Some(arrived) = run.next()
+                        && let Some(arrived) = run.next(known)
                     {
                         call_encoded(actor, context, arrived);
                     }
@@ -211,7 +215,7 @@ where
     M: NetMessage,
 {
     while !context.waiting()
-        && let Some(arrived) = run.next()
+        && let Some(arrived) = run.next(known)
     {
         call::<A, M>(actor, context, arrived, known);
     }
@@ -236,6 +240,7 @@ where
         }
         Handled::Future(future) => answer_later(due, place, known.begun.clone(), future),
         Handled::ActorFuture(future) => {
+            let future = trace::keep_with_actor(future);
             let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
@@ -270,6 +275,7 @@ fn answer_later<R: codec::Wire>(
     future: ResponseFuture<R>,
 ) {
     let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), begun));
+    let future = trace::keep(future);
     actix::spawn(async move {
         answer(reply, &future.await);
         drop(unfinished);
@@ -400,6 +406,39 @@ where
     Box::new(Door::<M>::Inbox(Box::new(InboxInlet { inbox: Arc::clone(inbox) })))
 }
 
+/// Calls the handler for a message of this process that is part of a trace, which its futures are as well.
+#[cold]
+fn call_traced<A, M>(
+    actor: &mut A,
+    context: &mut A::Context,
+    message: M,
+    reply: Option<oneshot::Sender<M::Result>>,
+) where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    // A caller that has given up misses nothing.
+    let answer = |result| drop(reply.map(|reply| reply.send(result)));
+    match dispatch(actor, context, message) {
+        Handled::Now(result) => answer(result),
+        Handled::Future(future) => {
+            let future = trace::keep(future);
+            actix::spawn(async move { answer(future.await) });
+        }
+        Handled::ActorFuture(future) => {
+            let future = trace::keep_with_actor(future);
+            context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
+        }
+        Handled::Told(told) => {
+            actix::spawn(async move {
+                if let Ok(result) = told.await {
+                    answer(result);
+                }
+            });
+        }
+    }
+}
+
 struct InboxInlet<A: Actor> {
     inbox: Arc<Inbox<A>>,
 }
@@ -410,15 +449,20 @@ where
     M: NetMessage,
 {
     fn enter(&self, message: M, entering: Entering<M>) -> Ticket {
-        let Entering { reply, place } = entering;
+        let Entering { reply, place, trace } = entering;
+        let is_traced = trace.is_some();
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
             if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                <A as Handler<M>>::handle(actor, message, context).handle(context, reply);
+                match is_traced {
+                    false => <A as Handler<M>>::handle(actor, message, context).handle(context, reply),
+                    true => call_traced(actor, context, message, reply),
+                }
             }
             drop(place);
         };
-        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
+        let message = codec::type_info::<M>().name();
+        self.inbox.push(Job::Local { message, call: Box::new(job), trace })
     }
 
     fn withdraw(&self, ticket: Ticket) -> bool {

@@ -26,6 +26,7 @@ use crate::inbox::{Inbox, Job, Next};
 use crate::restart::{Restart, Restarts};
 use crate::run::Run;
 use crate::service::{Entry, ServiceEnd};
+use crate::trace::Handling;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
@@ -51,6 +52,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
     /// [`Panicked`]: the factory did.
     pub(crate) fn start(
         factory: Factory<A>,
+        service: String,
         handlers: &[Registration<A>],
         limits: DecodeLimits,
         mailbox: usize,
@@ -74,6 +76,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
             restarts: Restarts::new(restart),
             restarted: Arc::clone(&restarted),
             work: Rc::default(),
+            service: service.into(),
         };
         let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
@@ -142,6 +145,7 @@ struct Host<A: Actor> {
     /// How often the actor was made anew.
     restarted: Arc<AtomicU64>,
     work: Rc<RefCell<Work>>,
+    service: Arc<str>,
 }
 
 impl<A: Actor<Context = Context<A>>> Host<A> {
@@ -155,6 +159,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             table: Arc::clone(&self.table),
             limits: self.limits,
             work: Rc::clone(&self.work),
+            service: Arc::clone(&self.service),
         });
         let addr = context.address();
         Ok((addr, Box::pin(context.into_future(actor))))
@@ -234,15 +239,15 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             match job {
                 Job::Delivery(delivery) => delivery.count(&mut add_slot),
                 Job::Alone(slot, _) => add_slot(*slot),
-                Job::Local(..) | Job::Withdrawn => {}
+                Job::Local { .. } | Job::Withdrawn => {}
             }
         }
         if let Some(delivery) = &delivery {
             delivery.count(&mut add_slot);
         }
         for job in &jobs {
-            if let Job::Local(name, _) = job {
-                add(name, 1);
+            if let Job::Local { message, .. } = job {
+                add(message, 1);
             }
         }
         self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
@@ -279,6 +284,8 @@ struct Driver<A: Actor> {
     table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     work: Rc<RefCell<Work>>,
+    /// The name of the service.
+    service: Arc<str>,
 }
 
 /// What is being worked on. It outlives the actor: after a panic the next one goes on with the rest.
@@ -333,16 +340,14 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
         let Work { delivery: Some(delivery), handled, answers } = work else { return };
         let batch = Batch::new(delivery.answers(), answers);
-        let mut run = Run::new(delivery, batch, handled, turn);
+        let mut run = Run::new(&self.service, delivery, batch, handled, turn);
         while !context.waiting()
             && let Some(slot) = run.slot()
         {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
-                Some(Row { name, calls, begun }) => {
-                    (calls.run)(actor, context, &mut run, &Known { name, limits: &self.limits, begun })
-                }
-                None => while run.next().is_some() {},
+                Some(row) => (row.calls.run)(actor, context, &mut run, &self.known(row)),
+                None => run.skip(),
             }
         }
         drop(run);
@@ -352,23 +357,30 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         }
     }
 
+    fn known<'a>(&'a self, row: &'a Row<A>) -> Known<'a> {
+        Known { name: &row.name, limits: &self.limits, begun: &row.begun }
+    }
+
     /// Handles what came alone, or makes ready what came together.
     fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
-            Job::Local(_, call) => {
+            Job::Local { message, call, trace } => {
                 work.handled += 1;
+                let _handling = trace.map(|context| Handling::begin(*context, &self.service, message));
                 call(actor, context);
             }
             Job::Withdrawn => {}
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                if let Some(Row { name, calls, begun }) = self.table.get(slot)
+                if let Some(row) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
+                    let trace = inbound.trace.take();
+                    let _handling = trace.map(|context| Handling::begin(*context, &self.service, &row.name));
                     let arrived = Arrived::alone(slot, &payload, inbound);
-                    (calls.alone)(actor, context, arrived, &Known { name, limits: &self.limits, begun });
+                    (row.calls.alone)(actor, context, arrived, &self.known(row));
                 }
             }
         }

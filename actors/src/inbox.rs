@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use actix::Actor;
+use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
@@ -21,8 +22,15 @@ pub(crate) enum Job<A: Actor> {
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
     Alone(usize, Inbound),
-    /// A message from this process, as a call of its handler, with the name of its type.
-    Local(&'static str, LocalCall<A>),
+    /// A message from this process.
+    Local {
+        /// The name of its type.
+        message: &'static str,
+        /// A call of its handler.
+        call: LocalCall<A>,
+        /// The trace that it is part of.
+        trace: Option<Box<TraceContext>>,
+    },
     /// What was one of this process until its caller gave up.
     Withdrawn,
 }
@@ -33,7 +41,7 @@ impl<A: Actor> Job<A> {
         match self {
             Self::Alone(_, inbound) => inbound.turn_away(),
             // These tell it when they are dropped.
-            Self::Delivery(_) | Self::Local(..) | Self::Withdrawn => {}
+            Self::Delivery(_) | Self::Local { .. } | Self::Withdrawn => {}
         }
     }
 }
@@ -226,7 +234,7 @@ mod tests {
     fn job() -> (Job<Nobody>, Arc<()>) {
         let held = Arc::new(());
         let in_job = Arc::clone(&held);
-        (Job::Local("job", Box::new(move |_, _| drop(in_job))), held)
+        (Job::Local { message: "job", call: Box::new(move |_, _| drop(in_job)), trace: None }, held)
     }
 
     #[test]

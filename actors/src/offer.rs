@@ -248,7 +248,8 @@ where
             let factory = prepare(publisher.clone());
             let bounds = *node.decode_limits();
             let (mailbox, restart) = (limits.mailbox, offer.restart);
-            let hosted = Hosted::start(factory, &offer.handlers, bounds, mailbox, restart, withdraw)
+            let called = offer.name.as_ref().map_or_else(|| address.to_string(), ServiceName::to_string);
+            let hosted = Hosted::start(factory, called, &offer.handlers, bounds, mailbox, restart, withdraw)
                 .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
             let hosted = Arc::new(hosted);
             let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
