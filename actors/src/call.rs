@@ -249,7 +249,9 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
-                        Ok(reply)
+                        this.state = State::Ended;
+                        trace::end(&mut this.trace, None, "replied");
+                        return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
                         this.caller.route.failed(*instance);
@@ -273,7 +275,7 @@ impl<M: NetMessage> Future for Call<M> {
                 State::New | State::Ended => panic!("a call was polled after it had ended"),
             };
             this.state = State::Ended;
-            trace::end(&mut this.trace, &result, "replied");
+            trace::end(&mut this.trace, result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
     }

@@ -100,7 +100,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         self.state = State::Ended;
-        trace::end(&mut self.trace, &result, "told");
+        trace::end(&mut self.trace, result.as_ref().err(), "told");
         result
     }
 

@@ -235,11 +235,11 @@ impl Drop for Outgoing {
     }
 }
 
-/// Records what came of a message, if it was part of a trace: its `success`, or why it has none.
+/// Records what came of a message, if it was part of a trace: that it was a `success`, or why not.
 #[inline(always)]
-pub(crate) fn end<T>(outgoing: &mut Option<Box<Outgoing>>, result: &Result<T, Fault>, success: &'static str) {
+pub(crate) fn end(outgoing: &mut Option<Box<Outgoing>>, fault: Option<&Fault>, success: &'static str) {
     if let Some(outgoing) = outgoing {
-        ended(outgoing, result.as_ref().err(), success);
+        ended(outgoing, fault, success);
     }
 }
 
