@@ -89,7 +89,7 @@
 //! and its ids are bytes as those of OpenTelemetry are. So a trace can come from a web server, and go on to a database:
 //!
 //! ```
-//! use meshzero::trace::{self, TraceContext};
+//! use meshzero::trace;
 //!
 //! let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 //! let context = header.parse().unwrap_or_else(|_| trace::begin());

@@ -186,10 +186,8 @@ async fn call_here<M: NetMessage>(
     let reply = match service.door::<M>(order.name) {
         Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let ticket = inlet.enter(
-                message,
-                Entering { reply: Some(tell), place: None, trace: order.trace.map(Box::new) },
-            );
+            let entering = Entering { reply: Some(tell), place: None };
+            let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             let reply = tokio::select! {
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
@@ -221,6 +219,20 @@ async fn call_here<M: NetMessage>(
         }
     };
     Ok(reply?)
+}
+
+/// Puts a message into the inbox of an actor of this process.
+#[inline(always)]
+pub(crate) fn enter<M: NetMessage>(
+    inlet: &dyn Inlet<M>,
+    message: M,
+    entering: Entering<M>,
+    trace: Option<&TraceContext>,
+) -> Ticket {
+    match trace {
+        None => inlet.enter(message, entering),
+        Some(trace) => inlet.enter_traced(message, entering, *trace),
+    }
 }
 
 /// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.

@@ -157,8 +157,9 @@ impl<M: NetMessage> Call<M> {
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
-                    let trace = trace.as_deref().map(|trace| Box::new(*trace.context()));
-                    let ticket = inlet.enter(message, Entering { reply: Some(tell), place: None, trace });
+                    let trace = trace.as_deref().map(Outgoing::context);
+                    let entering = Entering { reply: Some(tell), place: None };
+                    let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();

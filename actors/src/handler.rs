@@ -25,7 +25,7 @@ use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::quota::Taken;
 use crate::run::Run;
-use crate::trace;
+use crate::trace::{self, Handling};
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -109,6 +109,9 @@ pub trait Inlet<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
     fn enter(&self, message: M, entering: Entering<M>) -> Ticket;
 
+    /// As [`Inlet::enter`], with a message that is part of a trace.
+    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket;
+
     /// Takes it out again, if it still waits; false if its handler has begun.
     fn withdraw(&self, ticket: Ticket) -> bool;
 }
@@ -119,8 +122,6 @@ pub struct Entering<M: NetMessage> {
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// The tell's place among the service's unfinished messages. A caller that waits holds its own.
     pub place: Option<Taken>,
-    /// The trace that it is part of.
-    pub trace: Option<Box<TraceContext>>,
 }
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
@@ -407,7 +408,6 @@ where
 }
 
 /// Calls the handler for a message of this process that is part of a trace, which its futures are as well.
-#[cold]
 fn call_traced<A, M>(
     actor: &mut A,
     context: &mut A::Context,
@@ -449,20 +449,29 @@ where
     M: NetMessage,
 {
     fn enter(&self, message: M, entering: Entering<M>) -> Ticket {
-        let Entering { reply, place, trace } = entering;
-        let is_traced = trace.is_some();
+        let Entering { reply, place } = entering;
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
             if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                match is_traced {
-                    false => <A as Handler<M>>::handle(actor, message, context).handle(context, reply),
-                    true => call_traced(actor, context, message, reply),
-                }
+                <A as Handler<M>>::handle(actor, message, context).handle(context, reply);
             }
             drop(place);
         };
-        let message = codec::type_info::<M>().name();
-        self.inbox.push(Job::Local { message, call: Box::new(job), trace })
+        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
+    }
+
+    #[cold]
+    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket {
+        let Entering { reply, place } = entering;
+        let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
+        let job = move |actor: &mut A, context: &mut A::Context| {
+            let _handling = Handling::begin(trace, inbox.service(), name);
+            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
+                call_traced(actor, context, message, reply);
+            }
+            drop(place);
+        };
+        self.inbox.push(Job::Local(name, Box::new(job)))
     }
 
     fn withdraw(&self, ticket: Ticket) -> bool {

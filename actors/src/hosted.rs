@@ -59,7 +59,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         restart: Restart,
         ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, Panicked> {
-        let inbox = Arc::new(Inbox::new());
+        let inbox = Arc::new(Inbox::new(service));
         let table = handlers.iter().map(|handler| Row {
             name: handler.name.clone(),
             calls: handler.calls,
@@ -76,7 +76,6 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
             restarts: Restarts::new(restart),
             restarted: Arc::clone(&restarted),
             work: Rc::default(),
-            service: service.into(),
         };
         let (addr, first) = host.make()?;
         let addr = Arc::new(Mutex::new(addr));
@@ -145,7 +144,6 @@ struct Host<A: Actor> {
     /// How often the actor was made anew.
     restarted: Arc<AtomicU64>,
     work: Rc<RefCell<Work>>,
-    service: Arc<str>,
 }
 
 impl<A: Actor<Context = Context<A>>> Host<A> {
@@ -159,7 +157,6 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             table: Arc::clone(&self.table),
             limits: self.limits,
             work: Rc::clone(&self.work),
-            service: Arc::clone(&self.service),
         });
         let addr = context.address();
         Ok((addr, Box::pin(context.into_future(actor))))
@@ -239,15 +236,15 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             match job {
                 Job::Delivery(delivery) => delivery.count(&mut add_slot),
                 Job::Alone(slot, _) => add_slot(*slot),
-                Job::Local { .. } | Job::Withdrawn => {}
+                Job::Local(..) | Job::Withdrawn => {}
             }
         }
         if let Some(delivery) = &delivery {
             delivery.count(&mut add_slot);
         }
         for job in &jobs {
-            if let Job::Local { message, .. } = job {
-                add(message, 1);
+            if let Job::Local(name, _) = job {
+                add(name, 1);
             }
         }
         self.table.iter().for_each(|row| add(&row.name, row.begun.count()));
@@ -284,8 +281,6 @@ struct Driver<A: Actor> {
     table: Arc<[Row<A>]>,
     limits: DecodeLimits,
     work: Rc<RefCell<Work>>,
-    /// The name of the service.
-    service: Arc<str>,
 }
 
 /// What is being worked on. It outlives the actor: after a panic the next one goes on with the rest.
@@ -340,7 +335,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
         let Work { delivery: Some(delivery), handled, answers } = work else { return };
         let batch = Batch::new(delivery.answers(), answers);
-        let mut run = Run::new(&self.service, delivery, batch, handled, turn);
+        let mut run = Run::new(self.inbox.service(), delivery, batch, handled, turn);
         while !context.waiting()
             && let Some(slot) = run.slot()
         {
@@ -365,9 +360,8 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn take_up(&self, job: Job<A>, work: &mut Work, actor: &mut A, context: &mut A::Context) {
         match job {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
-            Job::Local { message, call, trace } => {
+            Job::Local(_, call) => {
                 work.handled += 1;
-                let _handling = trace.map(|context| Handling::begin(*context, &self.service, message));
                 call(actor, context);
             }
             Job::Withdrawn => {}
@@ -378,7 +372,8 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let trace = inbound.trace.take();
-                    let _handling = trace.map(|context| Handling::begin(*context, &self.service, &row.name));
+                    let _handling =
+                        trace.map(|context| Handling::begin(*context, self.inbox.service(), &row.name));
                     let arrived = Arrived::alone(slot, &payload, inbound);
                     (row.calls.alone)(actor, context, arrived, &self.known(row));
                 }

@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use actix::Actor;
-use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
@@ -22,15 +21,8 @@ pub(crate) enum Job<A: Actor> {
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
     Alone(usize, Inbound),
-    /// A message from this process.
-    Local {
-        /// The name of its type.
-        message: &'static str,
-        /// A call of its handler.
-        call: LocalCall<A>,
-        /// The trace that it is part of.
-        trace: Option<Box<TraceContext>>,
-    },
+    /// A message from this process, as a call of its handler, with the name of its type.
+    Local(&'static str, LocalCall<A>),
     /// What was one of this process until its caller gave up.
     Withdrawn,
 }
@@ -41,13 +33,15 @@ impl<A: Actor> Job<A> {
         match self {
             Self::Alone(_, inbound) => inbound.turn_away(),
             // These tell it when they are dropped.
-            Self::Delivery(_) | Self::Local { .. } | Self::Withdrawn => {}
+            Self::Delivery(_) | Self::Local(..) | Self::Withdrawn => {}
         }
     }
 }
 
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.
 pub(crate) struct Inbox<A: Actor> {
+    /// The name of the service, or its address.
+    service: String,
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
@@ -93,8 +87,9 @@ impl<A: Actor> State<A> {
 }
 
 impl<A: Actor> Inbox<A> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(service: String) -> Self {
         Self {
+            service,
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 taken: 0,
@@ -105,6 +100,11 @@ impl<A: Actor> Inbox<A> {
             closed: AtomicBool::new(false),
             is_abandoning: AtomicBool::new(false),
         }
+    }
+
+    /// What to call the service whose messages these are.
+    pub(crate) fn service(&self) -> &str {
+        &self.service
     }
 
     /// Adds a message; a closed inbox turns it away.
@@ -234,12 +234,12 @@ mod tests {
     fn job() -> (Job<Nobody>, Arc<()>) {
         let held = Arc::new(());
         let in_job = Arc::clone(&held);
-        (Job::Local { message: "job", call: Box::new(move |_, _| drop(in_job)), trace: None }, held)
+        (Job::Local("job", Box::new(move |_, _| drop(in_job))), held)
     }
 
     #[test]
     fn what_waits_can_be_withdrawn_and_what_was_taken_cannot() {
-        let inbox = Inbox::<Nobody>::new();
+        let inbox = Inbox::<Nobody>::new("nobody".to_owned());
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
         let (tickets, held): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|(job, held)| (inbox.push(job), held)).unzip();

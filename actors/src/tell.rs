@@ -121,8 +121,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    let trace = trace.map(|trace| Box::new(*trace));
-                    inlet.enter(message, Entering { reply: None, place: Some(place), trace });
+                    let entering = Entering { reply: None, place: Some(place) };
+                    attempt::enter(inlet.as_ref(), message, entering, trace);
                     return Begun::Told;
                 }
                 Begun::NotYet
@@ -272,7 +272,12 @@ fn tell_here<M: NetMessage>(
 ) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
-            inlet.enter(message, Entering { reply: None, place: Some(place), trace: trace.map(Box::new) });
+            attempt::enter(
+                inlet.as_ref(),
+                message,
+                Entering { reply: None, place: Some(place) },
+                trace.as_ref(),
+            );
             Ok(())
         }
         Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
@@ -26,6 +27,10 @@ thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
 
+/// Whether any thread of this process has ever worked for a trace. The others need not look which it is: a thread-local of
+/// another crate is a call.
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
 /// What spans and events of traces are recorded under.
 const TARGET: &str = "meshzero::trace";
 
@@ -41,8 +46,12 @@ pub fn begin() -> TraceContext {
 }
 
 /// What the running code works for: the message that this thread handles, or what [`in_scope`] or [`carry`] say.
-#[inline]
+#[inline(always)]
 pub fn current() -> Option<TraceContext> {
+    // Relaxed, because a thread that works for a trace has said so itself.
+    if !IS_USED.load(Ordering::Relaxed) {
+        return None;
+    }
     CURRENT.get()
 }
 
@@ -91,6 +100,7 @@ struct Scope {
 
 impl Scope {
     fn enter(context: TraceContext) -> Self {
+        IS_USED.store(true, Ordering::Relaxed);
         Self { before: CURRENT.replace(Some(context)), _here: PhantomData }
     }
 }
