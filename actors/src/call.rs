@@ -38,7 +38,6 @@ use crate::trace::{self, Outgoing};
 /// Dropping the future cancels the call: a message that still waits is not handled.
 pub struct Call<M: NetMessage> {
     caller: Arc<Caller>,
-    name: Option<TypeName>,
     timeout: Duration,
     repeats: Repeats,
     /// How often it was tried, once it has failed.
@@ -46,8 +45,24 @@ pub struct Call<M: NetMessage> {
     /// Kept while it may have to be sent again.
     message: Option<M>,
     state: State<M::Result>,
+    /// What most calls do not have.
+    extras: Option<Box<Extras>>,
+}
+
+/// What most calls do not have, kept apart so that those have little to move.
+#[derive(Default)]
+struct Extras {
+    /// The name that the message travels under, if that is not the type's own.
+    name: Option<TypeName>,
     /// The trace that it is part of.
-    trace: Option<Box<Outgoing>>,
+    trace: Option<Outgoing>,
+}
+
+impl Extras {
+    #[cold]
+    fn traced<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Box<Self> {
+        Box::new(Self { name: None, trace: Some(Outgoing::begin::<M>(parent, caller)) })
+    }
 }
 
 enum State<R> {
@@ -76,9 +91,9 @@ impl<M: NetMessage> Call<M> {
     /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
-        let trace = trace::outgoing::<M>(&caller);
+        let extras = trace::current().map(|parent| Extras::traced::<M>(parent, &caller));
         let (repeats, message) = (Repeats::default(), Some(message));
-        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New, trace }
+        Self { caller, timeout, repeats, tries: 0, message, state: State::New, extras }
     }
 
     /// Who calls.
@@ -98,23 +113,39 @@ impl<M: NetMessage> Call<M> {
 
     /// Changes the name that the message travels under. Without effect after the first poll.
     pub fn set_name(&mut self, name: TypeName) {
-        if let Some(trace) = &mut self.trace {
+        let extras = self.extras.get_or_insert_default();
+        if let Some(trace) = &mut extras.trace {
             trace.name(&name);
         }
-        self.name = Some(name);
+        extras.name = Some(name);
     }
 
     /// Changes what it is called for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        let trace = self.trace.insert(Outgoing::begin::<M>(parent, &self.caller));
-        if let Some(name) = &self.name {
+        let Extras { name, trace } = &mut **self.extras.get_or_insert_default();
+        let trace = trace.insert(Outgoing::begin::<M>(parent, &self.caller));
+        if let Some(name) = name {
             trace.name(name);
         }
     }
 
     /// The trace that it is part of, and the span in it that the call is.
     pub fn trace(&self) -> Option<TraceContext> {
-        self.trace.as_deref().map(|trace| *trace.context())
+        Some(*self.extras.as_ref()?.trace.as_ref()?.context())
+    }
+
+    /// The name that the message travels under, if that is not the type's own.
+    fn name(&self) -> Option<&TypeName> {
+        self.extras.as_ref()?.name.as_ref()
+    }
+
+    /// Notes how it ended.
+    #[inline(always)]
+    fn end(&mut self, fault: Option<&Fault>) {
+        self.state = State::Ended;
+        if let Some(Extras { trace: Some(trace), .. }) = self.extras.as_deref_mut() {
+            trace.conclude(fault, "replied");
+        }
     }
 
     /// Says that handling the message twice does no harm. Without effect after the first poll.
@@ -130,8 +161,12 @@ impl<M: NetMessage> Call<M> {
     /// Lets the message set out, if that can be done at once, and says whether it has.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
-        let Self { caller, name, timeout, message, state, trace, .. } = self;
-        let (name, timeout) = (name.as_ref(), *timeout);
+        let Self { caller, timeout, message, state, extras, .. } = self;
+        let (name, trace) = match extras {
+            None => (None, None),
+            Some(extras) => (extras.name.as_ref(), extras.trace.as_ref().map(Outgoing::context)),
+        };
+        let timeout = *timeout;
         if caller.route.health.has_aside() {
             // This may be the one that finds out whether an instance works again.
             return false;
@@ -140,7 +175,6 @@ impl<M: NetMessage> Call<M> {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
                 let within = deadline.map(|at| Deadline { at, within: timeout });
-                let trace = trace.as_deref().map(Outgoing::context);
                 // Why not is said with all that there is to say, where there is time for it.
                 if let Some(message) = &*message
                     && let Ok(reply) =
@@ -157,7 +191,6 @@ impl<M: NetMessage> Call<M> {
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
-                    let trace = trace.as_deref().map(Outgoing::context);
                     let entering = Entering { reply: Some(tell), place: None };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
@@ -175,7 +208,7 @@ impl<M: NetMessage> Call<M> {
     #[inline(never)]
     fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
         if let Some(message) = self.message.take() {
-            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
+            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name().cloned(), self.repeats);
             let trace = self.trace();
             self.state = State::Waiting(Box::pin(async move {
                 let order = Order { name: name.as_ref(), deadline, repeats, trace };
@@ -207,7 +240,7 @@ impl<M: NetMessage> Call<M> {
     #[cold]
     fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
         match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
+            Some(Member::Local(service, _)) => match service.door::<M>(self.name()) {
                 Some(Door::Inbox(inlet)) => attempt::late(&service, inlet.as_ref(), ticket),
                 _ => Fault::TimedOut,
             },
@@ -250,8 +283,7 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
-                        this.state = State::Ended;
-                        trace::end(&mut this.trace, None, "replied");
+                        this.end(None);
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
@@ -275,8 +307,7 @@ impl<M: NetMessage> Future for Call<M> {
                 }),
                 State::New | State::Ended => panic!("a call was polled after it had ended"),
             };
-            this.state = State::Ended;
-            trace::end(&mut this.trace, result.as_ref().err(), "replied");
+            this.end(result.as_ref().err());
             return Poll::Ready(result);
         }
     }

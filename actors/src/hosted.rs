@@ -105,7 +105,7 @@ impl<A: Actor> Entry for Hosted<A> {
     }
 
     fn deliver_alone(&self, slot: usize, inbound: Inbound) {
-        self.inbox.push(Job::Alone(slot, inbound));
+        self.inbox.push(Job::Alone(slot, Box::new(inbound)));
     }
 
     fn close(&self) {
@@ -374,7 +374,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                     let trace = inbound.trace.take();
                     let _handling =
                         trace.map(|context| Handling::begin(*context, self.inbox.service(), &row.name));
-                    let arrived = Arrived::alone(slot, &payload, inbound);
+                    let arrived = Arrived::alone(slot, &payload, *inbound);
                     (row.calls.alone)(actor, context, arrived, &self.known(row));
                 }
             }

@@ -20,7 +20,8 @@ pub(crate) enum Job<A: Actor> {
     /// Messages that one connection brought.
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
-    Alone(usize, Inbound),
+    /// In a box, because it is rare and large, and all jobs are moved.
+    Alone(usize, Box<Inbound>),
     /// A message from this process, as a call of its handler, with the name of its type.
     Local(&'static str, LocalCall<A>),
     /// What was one of this process until its caller gave up.

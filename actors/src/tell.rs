@@ -67,7 +67,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Changes what it is told for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.trace = Some(Outgoing::begin::<M>(parent, self.caller));
+        self.trace = Some(Box::new(Outgoing::begin::<M>(parent, self.caller)));
     }
 
     /// Goes on with a message that has not simply set out.

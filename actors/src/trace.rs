@@ -201,7 +201,7 @@ struct Record {
 /// The span of a message that is sent now, if what runs here is part of a trace.
 #[inline(always)]
 pub(crate) fn outgoing<M: NetMessage>(caller: &Caller) -> Option<Box<Outgoing>> {
-    current().map(|parent| Outgoing::begin::<M>(parent, caller))
+    current().map(|parent| Box::new(Outgoing::begin::<M>(parent, caller)))
 }
 
 impl Outgoing {
@@ -212,20 +212,29 @@ impl Outgoing {
 
     /// The span of a message that is sent for `parent`.
     #[cold]
-    pub(crate) fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Box<Self> {
+    pub(crate) fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Self {
         let record = tracing::enabled!(target: TARGET, tracing::Level::DEBUG).then(|| Record {
             parent_id: parent.span_id(),
             service: caller.route.target().to_string(),
             message_type: codec::type_info::<M>().name().to_owned(),
             began: Instant::now(),
         });
-        Box::new(Self { context: parent.with_span(span_id()), record })
+        Self { context: parent.with_span(span_id()), record }
     }
 
     /// Notes under which name the message travels.
     pub(crate) fn name(&mut self, message: &str) {
         if let Some(record) = &mut self.record {
             message.clone_into(&mut record.message_type);
+        }
+    }
+
+    /// Records what came of it: that it was a `success`, or why not.
+    #[cold]
+    pub(crate) fn conclude(&mut self, fault: Option<&Fault>, success: &'static str) {
+        match fault {
+            None => self.end(success),
+            Some(fault) => self.end(format_args!("failed: {fault:?}")),
         }
     }
 
@@ -249,14 +258,6 @@ impl Drop for Outgoing {
 #[inline(always)]
 pub(crate) fn end(outgoing: &mut Option<Box<Outgoing>>, fault: Option<&Fault>, success: &'static str) {
     if let Some(outgoing) = outgoing {
-        ended(outgoing, fault, success);
-    }
-}
-
-#[cold]
-fn ended(outgoing: &mut Outgoing, fault: Option<&Fault>, success: &'static str) {
-    match fault {
-        None => outgoing.end(success),
-        Some(fault) => outgoing.end(format_args!("failed: {fault:?}")),
+        outgoing.conclude(fault, success);
     }
 }
