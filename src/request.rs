@@ -65,6 +65,8 @@ pub struct Request<M: NetMessage> {
 }
 
 impl<M: NetMessage> Request<M> {
+    // Always: a call is made where it will be, and not moved there.
+    #[inline(always)]
     pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
         Self { call: Call::new(caller, message), invalid: None }
     }
@@ -174,6 +176,7 @@ pub struct Tell<'a, M: NetMessage> {
 }
 
 impl<'a, M: NetMessage> Tell<'a, M> {
+    #[inline(always)]
     pub(crate) fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         Self { tell: tell::Tell::new(caller, message) }
     }

@@ -38,6 +38,7 @@ use crate::trace::{self, Outgoing};
 /// Dropping the future cancels the call: a message that still waits is not handled.
 pub struct Call<M: NetMessage> {
     caller: Arc<Caller>,
+    name: Option<TypeName>,
     timeout: Duration,
     repeats: Repeats,
     /// How often it was tried, once it has failed.
@@ -45,24 +46,8 @@ pub struct Call<M: NetMessage> {
     /// Kept while it may have to be sent again.
     message: Option<M>,
     state: State<M::Result>,
-    /// What most calls do not have.
-    extras: Option<Box<Extras>>,
-}
-
-/// What most calls do not have, kept apart so that those have little to move.
-#[derive(Default)]
-struct Extras {
-    /// The name that the message travels under, if that is not the type's own.
-    name: Option<TypeName>,
     /// The trace that it is part of.
-    trace: Option<Outgoing>,
-}
-
-impl Extras {
-    #[cold]
-    fn traced<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Box<Self> {
-        Box::new(Self { name: None, trace: Some(Outgoing::begin::<M>(parent, caller)) })
-    }
+    trace: Option<Box<Outgoing>>,
 }
 
 enum State<R> {
@@ -89,11 +74,12 @@ impl<M: NetMessage> Unpin for Call<M> {}
 
 impl<M: NetMessage> Call<M> {
     /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
+    #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
-        let extras = trace::current().map(|parent| Extras::traced::<M>(parent, &caller));
+        let trace = trace::outgoing::<M>(&caller);
         let (repeats, message) = (Repeats::default(), Some(message));
-        Self { caller, timeout, repeats, tries: 0, message, state: State::New, extras }
+        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New, trace }
     }
 
     /// Who calls.
@@ -113,39 +99,23 @@ impl<M: NetMessage> Call<M> {
 
     /// Changes the name that the message travels under. Without effect after the first poll.
     pub fn set_name(&mut self, name: TypeName) {
-        let extras = self.extras.get_or_insert_default();
-        if let Some(trace) = &mut extras.trace {
+        if let Some(trace) = &mut self.trace {
             trace.name(&name);
         }
-        extras.name = Some(name);
+        self.name = Some(name);
     }
 
     /// Changes what it is called for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        let Extras { name, trace } = &mut **self.extras.get_or_insert_default();
-        let trace = trace.insert(Outgoing::begin::<M>(parent, &self.caller));
-        if let Some(name) = name {
+        let trace = self.trace.insert(Outgoing::boxed::<M>(parent, &self.caller));
+        if let Some(name) = &self.name {
             trace.name(name);
         }
     }
 
     /// The trace that it is part of, and the span in it that the call is.
     pub fn trace(&self) -> Option<TraceContext> {
-        Some(*self.extras.as_ref()?.trace.as_ref()?.context())
-    }
-
-    /// The name that the message travels under, if that is not the type's own.
-    fn name(&self) -> Option<&TypeName> {
-        self.extras.as_ref()?.name.as_ref()
-    }
-
-    /// Notes how it ended.
-    #[inline(always)]
-    fn end(&mut self, fault: Option<&Fault>) {
-        self.state = State::Ended;
-        if let Some(Extras { trace: Some(trace), .. }) = self.extras.as_deref_mut() {
-            trace.conclude(fault, "replied");
-        }
+        self.trace.as_deref().map(|trace| *trace.context())
     }
 
     /// Says that handling the message twice does no harm. Without effect after the first poll.
@@ -161,12 +131,8 @@ impl<M: NetMessage> Call<M> {
     /// Lets the message set out, if that can be done at once, and says whether it has.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
-        let Self { caller, timeout, message, state, extras, .. } = self;
-        let (name, trace) = match extras {
-            None => (None, None),
-            Some(extras) => (extras.name.as_ref(), extras.trace.as_ref().map(Outgoing::context)),
-        };
-        let timeout = *timeout;
+        let Self { caller, name, timeout, message, state, trace, .. } = self;
+        let (name, timeout) = (name.as_ref(), *timeout);
         if caller.route.health.has_aside() {
             // This may be the one that finds out whether an instance works again.
             return false;
@@ -175,6 +141,7 @@ impl<M: NetMessage> Call<M> {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
                 let within = deadline.map(|at| Deadline { at, within: timeout });
+                let trace = trace.as_deref().map(Outgoing::context);
                 // Why not is said with all that there is to say, where there is time for it.
                 if let Some(message) = &*message
                     && let Ok(reply) =
@@ -191,6 +158,7 @@ impl<M: NetMessage> Call<M> {
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
+                    let trace = trace.as_deref().map(Outgoing::context);
                     let entering = Entering { reply: Some(tell), place: None };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
@@ -208,7 +176,7 @@ impl<M: NetMessage> Call<M> {
     #[inline(never)]
     fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
         if let Some(message) = self.message.take() {
-            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name().cloned(), self.repeats);
+            let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
             let trace = self.trace();
             self.state = State::Waiting(Box::pin(async move {
                 let order = Order { name: name.as_ref(), deadline, repeats, trace };
@@ -240,7 +208,7 @@ impl<M: NetMessage> Call<M> {
     #[cold]
     fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
         match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => match service.door::<M>(self.name()) {
+            Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
                 Some(Door::Inbox(inlet)) => attempt::late(&service, inlet.as_ref(), ticket),
                 _ => Fault::TimedOut,
             },
@@ -283,7 +251,8 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
-                        this.end(None);
+                        this.state = State::Ended;
+                        trace::end(&mut this.trace, None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
@@ -307,7 +276,8 @@ impl<M: NetMessage> Future for Call<M> {
                 }),
                 State::New | State::Ended => panic!("a call was polled after it had ended"),
             };
-            this.end(result.as_ref().err());
+            this.state = State::Ended;
+            trace::end(&mut this.trace, result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
     }

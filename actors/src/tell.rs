@@ -44,6 +44,7 @@ impl<M: NetMessage> Unpin for Tell<'_, M> {}
 
 impl<'a, M: NetMessage> Tell<'a, M> {
     /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
+    #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
         let trace = trace::outgoing::<M>(caller);
@@ -67,7 +68,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Changes what it is told for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.trace = Some(Box::new(Outgoing::begin::<M>(parent, self.caller)));
+        self.trace = Some(Outgoing::boxed::<M>(parent, self.caller));
     }
 
     /// Goes on with a message that has not simply set out.

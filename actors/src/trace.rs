@@ -201,7 +201,7 @@ struct Record {
 /// The span of a message that is sent now, if what runs here is part of a trace.
 #[inline(always)]
 pub(crate) fn outgoing<M: NetMessage>(caller: &Caller) -> Option<Box<Outgoing>> {
-    current().map(|parent| Box::new(Outgoing::begin::<M>(parent, caller)))
+    current().map(|parent| Outgoing::boxed::<M>(parent, caller))
 }
 
 impl Outgoing {
@@ -210,8 +210,14 @@ impl Outgoing {
         &self.context
     }
 
-    /// The span of a message that is sent for `parent`.
+    /// As [`Outgoing::begin`], out of the way of messages without a trace.
     #[cold]
+    #[inline(never)]
+    pub(crate) fn boxed<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Box<Self> {
+        Box::new(Self::begin::<M>(parent, caller))
+    }
+
+    /// The span of a message that is sent for `parent`.
     pub(crate) fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Self {
         let record = tracing::enabled!(target: TARGET, tracing::Level::DEBUG).then(|| Record {
             parent_id: parent.span_id(),
@@ -231,6 +237,7 @@ impl Outgoing {
 
     /// Records what came of it: that it was a `success`, or why not.
     #[cold]
+    #[inline(never)]
     pub(crate) fn conclude(&mut self, fault: Option<&Fault>, success: &'static str) {
         match fault {
             None => self.end(success),
