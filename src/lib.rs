@@ -49,6 +49,7 @@
 //! | publish news, and listen to them | [`Service::publish`], [`Publisher`], [`ServiceRef::subscribe`], [`Subscription`] |
 //! | send and receive without Rust types | [`Value`], [`Advertise::handles_values`], [`Request::named`] |
 //! | see what was refused, dropped, retried, restarted and resumed | [`Mesh::stats`], [`ServiceRef::ask_stats`], [`Stats`] |
+//! | see which call caused which, through several programs | [`trace`] |
 //! | write a program without async or actors | [`zero`] |
 //!
 //! Everything works under `#[actix::main]`, under `#[tokio::main]`, and in a plain `fn main` with [`block_on`]. What happens
@@ -79,6 +80,7 @@ mod service;
 mod service_ref;
 mod subscribe;
 mod subscription;
+pub mod trace;
 pub mod value;
 mod watch;
 pub mod zero;

@@ -12,6 +12,7 @@ use meshzero_actors::caller::{Caller, Fault};
 use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::name::{InvalidName, TypeName};
+use meshzero_proto::trace::TraceContext;
 
 use crate::error::CallError;
 
@@ -64,6 +65,8 @@ pub struct Request<M: NetMessage> {
 }
 
 impl<M: NetMessage> Request<M> {
+    // Always: a call is made where it will be, and not moved there.
+    #[inline(always)]
     pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
         Self { call: Call::new(caller, message), invalid: None }
     }
@@ -94,6 +97,25 @@ impl<M: NetMessage> Request<M> {
     /// ```
     pub fn idempotent(mut self) -> Self {
         self.call.set_idempotent();
+        self
+    }
+
+    /// Calls for this context instead of the [current](crate::trace::current) one. The call is a span below it, and what the
+    /// handler sends in turn is below that; see [`trace`](crate::trace).
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "f32")]
+    /// # struct Move(f32);
+    /// # async fn run(arm: meshzero::ServiceRef, traceparent: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// let position = arm.send(Move(0.5)).trace(traceparent.parse()?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.call.set_trace(context);
         self
     }
 
@@ -154,6 +176,7 @@ pub struct Tell<'a, M: NetMessage> {
 }
 
 impl<'a, M: NetMessage> Tell<'a, M> {
+    #[inline(always)]
     pub(crate) fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         Self { tell: tell::Tell::new(caller, message) }
     }
@@ -162,6 +185,12 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// say.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.tell.set_timeout(timeout);
+        self
+    }
+
+    /// Tells for this context instead of the [current](crate::trace::current) one, as [`Request::trace`] does.
+    pub fn trace(mut self, context: TraceContext) -> Self {
+        self.tell.set_trace(context);
         self
     }
 

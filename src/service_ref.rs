@@ -70,6 +70,7 @@ impl ServiceRef {
     }
 
     /// Sends a message and waits for its reply, when awaited. See [`Request`] for time-outs, cancelling and errors.
+    #[inline]
     pub fn send<M: NetMessage>(&self, message: M) -> Request<M> {
         Request::new(Arc::clone(&self.caller), message)
     }
@@ -100,6 +101,7 @@ impl ServiceRef {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn tell<M: NetMessage>(&self, message: M) -> Tell<'_, M> {
         Tell::new(&self.caller, message)
     }

@@ -19,4 +19,5 @@ mod pressure;
 mod retries;
 mod stats;
 mod supervision;
+mod trace;
 mod zero;

@@ -12,6 +12,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::Repeats;
+use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
@@ -33,6 +34,7 @@ pub(crate) struct Order<'a> {
     pub(crate) name: Option<&'a TypeName>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) repeats: Repeats,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
@@ -116,7 +118,8 @@ async fn call_there<M: NetMessage>(
 ) -> Tried<M> {
     let caller = waker().await;
     let deadline = order.deadline;
-    let outward = |message| Outward { message, name: order.name, deadline: deadline.map(Deadline::at) };
+    let (name, trace) = (order.name, order.trace.as_ref());
+    let outward = |message| Outward { message, name, deadline: deadline.map(Deadline::at), trace };
     let mut set_out = link.try_call(outward(&message), &caller);
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
@@ -133,7 +136,7 @@ async fn call_there<M: NetMessage>(
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         },
-        Err(unsent) => why::<M>(unsent, link, order.name),
+        Err(unsent) => why::<M>(unsent, link, name),
     };
     Err(Unanswered { fault, message: Some(message) })
 }
@@ -183,7 +186,8 @@ async fn call_here<M: NetMessage>(
     let reply = match service.door::<M>(order.name) {
         Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let ticket = inlet.enter(message, Entering { reply: Some(tell), place: None });
+            let entering = Entering { reply: Some(tell), place: None };
+            let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             let reply = tokio::select! {
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
@@ -202,7 +206,8 @@ async fn call_here<M: NetMessage>(
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
-            enter_encoded(service, order.name, &message, Some((reply, order.deadline)), place)?;
+            let wanted = Wanted { reply, deadline: order.deadline };
+            enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
             let reply = tokio::select! {
                 outcome = told => match outcome {
                     Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
@@ -216,6 +221,20 @@ async fn call_here<M: NetMessage>(
     Ok(reply?)
 }
 
+/// Puts a message into the inbox of an actor of this process.
+#[inline(always)]
+pub(crate) fn enter<M: NetMessage>(
+    inlet: &dyn Inlet<M>,
+    message: M,
+    entering: Entering<M>,
+    trace: Option<&TraceContext>,
+) -> Ticket {
+    match trace {
+        None => inlet.enter(message, entering),
+        Some(trace) => inlet.enter_traced(message, entering, *trace),
+    }
+}
+
 /// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.
 pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticket: Ticket) -> Fault {
     if !inlet.withdraw(ticket) {
@@ -225,12 +244,19 @@ pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticke
     Fault::Refused(Refusal::Expired)
 }
 
+/// A reply that is wanted.
+pub(crate) struct Wanted {
+    reply: ReplyTo,
+    deadline: Option<Instant>,
+}
+
 /// Hands a message to a service of this process that knows it as another Rust type: encoded, without a socket.
 pub(crate) fn enter_encoded<M: NetMessage>(
     service: &Arc<Service>,
     name: Option<&TypeName>,
     message: &M,
-    reply: Option<(ReplyTo, Option<Instant>)>,
+    trace: Option<TraceContext>,
+    wanted: Option<Wanted>,
     place: Taken,
 ) -> Result<(), Fault> {
     let name = called::<M>(name);
@@ -238,9 +264,19 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let mut bytes = Vec::new();
     codec::encode(message, Encoding::MessagePack, service.limits().message_bytes, &mut bytes)
         .map_err(Fault::Encode)?;
-    let (reply, deadline) = reply.map_or((None, None), |(reply, deadline)| (Some(reply), deadline));
+    let (reply, deadline) = match wanted {
+        Some(Wanted { reply, deadline }) => (Some(reply), deadline),
+        None => (None, None),
+    };
     let payload = Bytes::from(bytes);
-    let inbound = Inbound { payload, encoding: Encoding::MessagePack, reply, deadline, place };
+    let inbound = Inbound {
+        payload,
+        encoding: Encoding::MessagePack,
+        reply,
+        deadline,
+        place,
+        trace: trace.map(Box::new),
+    };
     let there = Arc::clone(service);
     service
         .home

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use meshzero_proto::codec::Encoding;
 use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::{TRACE_BYTES, TraceContext};
 
 use crate::answers::Answers;
 use crate::due::Due;
 use crate::inbound::Inbound;
 use crate::quota::Taken;
+use crate::trace;
 
 /// Bytes of a request before its message: the time that remains for it.
 const WITHIN_BYTES: usize = 4;
@@ -37,7 +39,8 @@ pub(crate) fn is_message(header: &Header) -> bool {
     matches!(header.kind, Kind::Request | Kind::Tell)
 }
 
-/// Divides the payload of a request: the time that remains for it, and the message. `None` if it is too short.
+/// Divides the payload of a request, without its trace: the time that remains for it, and the message. `None` if it is too
+/// short.
 pub(crate) fn request(payload: &[u8]) -> Option<(Option<Duration>, &[u8])> {
     let (within, message) = payload.split_first_chunk::<WITHIN_BYTES>()?;
     let within = u32::from_le_bytes(*within);
@@ -71,17 +74,20 @@ impl Delivery {
     }
 
     /// The next message that should be handled, if it is one for the handler `of`, or for any. Those that nobody waits for
-    /// any more are passed over, and those whose time has run out are refused. An answer is appended to `out`.
+    /// any more are passed over, and those whose time has run out are refused. An answer is appended to `out`. `trace` is told
+    /// of which trace it is a part, if it is.
     #[inline(always)]
     pub(crate) fn next<'a>(
         &'a mut self,
         of: Option<usize>,
         now: Instant,
         out: &'a mut Vec<u8>,
+        trace: impl FnOnce(TraceContext),
     ) -> Option<Arrived<'a>> {
         loop {
+            let begin = self.at;
             let mut frames = Frames::new(&self.frames[self.at..]);
-            let (header, payload) = frames.next()?;
+            let (header, mut payload) = frames.next()?;
             let slot = usize::from(header.slot);
             let end = self.frames.len() - frames.left();
             if is_message(&header) {
@@ -91,6 +97,11 @@ impl Delivery {
                 self.left -= 1;
             }
             self.at = end;
+            let is_traced = header.flags & frame::TRACED != 0;
+            if is_traced {
+                // The session lets none in that is too short.
+                payload = payload.get(TRACE_BYTES..).unwrap_or_default();
+            }
             let (length, due, deadline) = match header.kind {
                 Kind::Tell => (payload.len(), None, None),
                 Kind::Request => match self.wanted(header.id, payload, now) {
@@ -99,6 +110,9 @@ impl Delivery {
                 },
                 _ => continue,
             };
+            if is_traced && let Some(context) = self.trace_at(begin) {
+                trace(context);
+            }
             let preferred = frame::encoding(header.flags, frame::REPLY_BINCODE);
             return Some(Arrived {
                 slot,
@@ -111,6 +125,13 @@ impl Delivery {
                 source: &self.frames,
             });
         }
+    }
+
+    /// The trace that the message which begins at `at` is a part of.
+    #[cold]
+    fn trace_at(&self, at: usize) -> Option<TraceContext> {
+        let (header, payload) = Frames::new(&self.frames[at..]).next()?;
+        frame::divide(header.flags, payload)?.0
     }
 
     /// Divides the payload of a request that is about to be handled, if it is still wanted.
@@ -149,7 +170,8 @@ impl Delivery {
         messages.iter().rev().enumerate().filter(|(_, (header, _))| header.kind == Kind::Tell).find_map(
             |(after, (header, payload))| {
                 let encoding = frame::encoding(header.flags, frame::BINCODE);
-                Some((after, find(usize::from(header.slot), payload, encoding)?))
+                let (_, message) = frame::divide(header.flags, payload)?;
+                Some((after, find(usize::from(header.slot), message, encoding)?))
             },
         )
     }
@@ -259,7 +281,8 @@ impl<'a> Arrived<'a> {
         Self { slot, payload, encoding, due, deadline, place: Place::Own(place), after: 0, source: payload }
     }
 
-    /// The message to be kept, whatever becomes of those that arrived with it.
+    /// The message to be kept, whatever becomes of those that arrived with it, as a part of the trace that this thread works
+    /// for.
     pub(crate) fn into_inbound(self) -> Option<Inbound> {
         Some(Inbound {
             payload: self.source.slice_ref(self.payload),
@@ -267,6 +290,7 @@ impl<'a> Arrived<'a> {
             reply: self.due.and_then(Due::later),
             deadline: self.deadline,
             place: self.place.keep()?,
+            trace: trace::current().map(Box::new),
         })
     }
 }

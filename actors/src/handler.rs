@@ -14,6 +14,7 @@ use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::counts::RequestCounters;
@@ -25,6 +26,7 @@ use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::quota::Taken;
 use crate::run::Run;
+use crate::trace::{self, Handling};
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -117,6 +119,9 @@ pub trait Inlet<M: NetMessage>: Send + Sync {
     /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
     fn enter(&self, message: M, entering: Entering<M>) -> Ticket;
 
+    /// As [`Inlet::enter`], with a message that is part of a trace.
+    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket;
+
     /// Takes it out again, if it still waits; false if its handler has begun.
     fn withdraw(&self, ticket: Ticket) -> bool;
 }
@@ -165,9 +170,9 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             reply: codec::type_info::<M::Result>(),
             documented: None,
             calls: Calls {
-                run: |actor, context, run, _| {
+                run: |actor, context, run, known| {
                     while !context.waiting()
-                        && let Some(arrived) = run.next()
+                        && let Some(arrived) = run.next(known)
                     {
                         call_encoded(actor, context, arrived);
                     }
@@ -224,7 +229,7 @@ where
     M: NetMessage,
 {
     while !context.waiting()
-        && let Some(arrived) = run.next()
+        && let Some(arrived) = run.next(known)
     {
         call::<A, M>(actor, context, arrived, known);
     }
@@ -249,6 +254,7 @@ where
         }
         Handled::Future(future) => answer_later(due, place, known.begun.clone(), future),
         Handled::ActorFuture(future) => {
+            let future = trace::keep_with_actor(future);
             let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), known.begun.clone()));
             let answered = future.map(move |result, _: &mut A, _: &mut A::Context| {
                 answer(reply, &result);
@@ -283,6 +289,7 @@ fn answer_later<R: codec::Wire>(
     future: ResponseFuture<R>,
 ) {
     let (reply, unfinished) = (due.and_then(Due::later), (place.keep(), begun));
+    let future = trace::keep(future);
     actix::spawn(async move {
         answer(reply, &future.await);
         drop(unfinished);
@@ -413,6 +420,38 @@ where
     Box::new(Door::<M>::Inbox(Box::new(InboxInlet { inbox: Arc::clone(inbox) })))
 }
 
+/// Calls the handler for a message of this process that is part of a trace, which its futures are as well.
+fn call_traced<A, M>(
+    actor: &mut A,
+    context: &mut A::Context,
+    message: M,
+    reply: Option<oneshot::Sender<M::Result>>,
+) where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: NetMessage,
+{
+    // A caller that has given up misses nothing.
+    let answer = |result| drop(reply.map(|reply| reply.send(result)));
+    match dispatch(actor, context, message) {
+        Handled::Now(result) => answer(result),
+        Handled::Future(future) => {
+            let future = trace::keep(future);
+            actix::spawn(async move { answer(future.await) });
+        }
+        Handled::ActorFuture(future) => {
+            let future = trace::keep_with_actor(future);
+            context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
+        }
+        Handled::Told(told) => {
+            actix::spawn(async move {
+                if let Ok(result) = told.await {
+                    answer(result);
+                }
+            });
+        }
+    }
+}
+
 struct InboxInlet<A: Actor> {
     inbox: Arc<Inbox<A>>,
 }
@@ -432,6 +471,20 @@ where
             drop(place);
         };
         self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
+    }
+
+    #[cold]
+    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket {
+        let Entering { reply, place } = entering;
+        let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
+        let job = move |actor: &mut A, context: &mut A::Context| {
+            let _handling = Handling::begin(trace, inbox.service(), name);
+            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
+                call_traced(actor, context, message, reply);
+            }
+            drop(place);
+        };
+        self.inbox.push(Job::Local(name, Box::new(job)))
     }
 
     fn withdraw(&self, ticket: Ticket) -> bool {

@@ -25,6 +25,7 @@ use crate::inbox::{Inbox, Job, Next};
 use crate::restart::{Restart, Restarts};
 use crate::run::Run;
 use crate::service::{Entry, ServiceEnd};
+use crate::trace::Handling;
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
@@ -50,13 +51,14 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
     /// [`Panicked`]: the factory did.
     pub(crate) fn start(
         factory: Factory<A>,
+        service: String,
         handlers: &[Registration<A>],
         decoding: Decoding,
         mailbox: usize,
         restart: Restart,
         ended: impl FnOnce(ServiceEnd) + 'static,
     ) -> Result<Self, Panicked> {
-        let inbox = Arc::new(Inbox::new());
+        let inbox = Arc::new(Inbox::new(service));
         let table = handlers.iter().map(|handler| Row {
             name: handler.name.clone(),
             calls: handler.calls,
@@ -102,7 +104,7 @@ impl<A: Actor> Entry for Hosted<A> {
     }
 
     fn deliver_alone(&self, slot: usize, inbound: Inbound) {
-        self.inbox.push(Job::Alone(slot, inbound));
+        self.inbox.push(Job::Alone(slot, Box::new(inbound)));
     }
 
     fn close(&self) {
@@ -332,16 +334,14 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
     fn go_on(&self, work: &mut Work, turn: u64, actor: &mut A, context: &mut A::Context) {
         let Work { delivery: Some(delivery), handled, answers } = work else { return };
         let batch = Batch::new(delivery.answers(), answers);
-        let mut run = Run::new(delivery, batch, handled, turn);
+        let mut run = Run::new(self.inbox.service(), delivery, batch, handled, turn);
         while !context.waiting()
             && let Some(slot) = run.slot()
         {
             // The session leaves unknown slots to nobody, but a table is looked up with care all the same.
             match self.table.get(slot) {
-                Some(Row { name, calls, begun }) => {
-                    (calls.run)(actor, context, &mut run, &Known { name, decoding: &self.decoding, begun })
-                }
-                None => while run.next().is_some() {},
+                Some(row) => (row.calls.run)(actor, context, &mut run, &self.known(row)),
+                None => run.skip(),
             }
         }
         drop(run);
@@ -349,6 +349,10 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
         if delivery.left() == 0 {
             work.delivery = None;
         }
+    }
+
+    fn known<'a>(&'a self, row: &'a Row<A>) -> Known<'a> {
+        Known { name: &row.name, decoding: &self.decoding, begun: &row.begun }
     }
 
     /// Handles what came alone, or makes ready what came together.
@@ -362,12 +366,15 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
             Job::Withdrawn => {}
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
-                if let Some(Row { name, calls, begun }) = self.table.get(slot)
+                if let Some(row) = self.table.get(slot)
                     && inbound.is_due(Instant::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
-                    let arrived = Arrived::alone(slot, &payload, inbound);
-                    (calls.alone)(actor, context, arrived, &Known { name, decoding: &self.decoding, begun });
+                    let trace = inbound.trace.take();
+                    let _handling =
+                        trace.map(|context| Handling::begin(*context, self.inbox.service(), &row.name));
+                    let arrived = Arrived::alone(slot, &payload, *inbound);
+                    (row.calls.alone)(actor, context, arrived, &self.known(row));
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::TraceContext;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -25,6 +26,8 @@ pub struct Inbound {
     pub deadline: Option<Instant>,
     /// One place among the service's unfinished messages, given back when it is finished.
     pub place: Taken,
+    /// The trace that it is part of.
+    pub trace: Option<Box<TraceContext>>,
 }
 
 impl Inbound {

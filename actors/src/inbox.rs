@@ -20,7 +20,8 @@ pub(crate) enum Job<A: Actor> {
     /// Messages that one connection brought.
     Delivery(Delivery),
     /// A message from this process that had to be encoded, for the handler with this number.
-    Alone(usize, Inbound),
+    /// In a box, because it is rare and large, and all jobs are moved.
+    Alone(usize, Box<Inbound>),
     /// A message from this process, as a call of its handler, with the name of its type.
     Local(&'static str, LocalCall<A>),
     /// What was one of this process until its caller gave up.
@@ -40,6 +41,8 @@ impl<A: Actor> Job<A> {
 
 /// The queue. Its length is bounded by the service's permits, one of which comes with every message.
 pub(crate) struct Inbox<A: Actor> {
+    /// The name of the service, or its address.
+    service: String,
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
@@ -85,8 +88,9 @@ impl<A: Actor> State<A> {
 }
 
 impl<A: Actor> Inbox<A> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(service: String) -> Self {
         Self {
+            service,
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 taken: 0,
@@ -97,6 +101,11 @@ impl<A: Actor> Inbox<A> {
             closed: AtomicBool::new(false),
             is_abandoning: AtomicBool::new(false),
         }
+    }
+
+    /// What to call the service whose messages these are.
+    pub(crate) fn service(&self) -> &str {
+        &self.service
     }
 
     /// Adds a message; a closed inbox turns it away.
@@ -231,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_waits_can_be_withdrawn_and_what_was_taken_cannot() {
-        let inbox = Inbox::<Nobody>::new();
+        let inbox = Inbox::<Nobody>::new("nobody".to_owned());
         let jobs: Vec<_> = (0..4).map(|_| job()).collect();
         let (tickets, held): (Vec<_>, Vec<_>) =
             jobs.into_iter().map(|(job, held)| (inbox.push(job), held)).unzip();

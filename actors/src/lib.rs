@@ -73,6 +73,7 @@ pub mod subscriber;
 mod sync;
 pub mod tell;
 mod topics;
+pub mod trace;
 pub mod traffic;
 mod tries;
 

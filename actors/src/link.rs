@@ -381,6 +381,9 @@ impl Link {
             id: id.to_wire(),
         };
         let writing = Writing::new(out, header);
+        if let Some(context) = message.trace {
+            writing.trace(out, *context);
+        }
         let within = message.deadline.map_or(0, Deadline::to_wire);
         out.extend_from_slice(&within.to_le_bytes());
         let encoded = self.encode(message.message, passage, out);
@@ -396,6 +399,9 @@ impl Link {
     ) -> Result<(), EncodeError> {
         let header = Header { slot: passage.slot, ..Header::new(Kind::Tell, 0) };
         let writing = Writing::new(out, header);
+        if let Some(context) = message.trace {
+            writing.trace(out, *context);
+        }
         let encoded = self.encode(message.message, passage, out);
         writing.end(out, encoded)
     }

@@ -250,7 +250,8 @@ where
         Source::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let (mailbox, restart) = (limits.mailbox, offer.restart);
-            let hosted = Hosted::start(factory, &offer.handlers, decoding, mailbox, restart, withdraw)
+            let called = offer.name.as_ref().map_or_else(|| address.to_string(), ServiceName::to_string);
+            let hosted = Hosted::start(factory, called, &offer.handlers, decoding, mailbox, restart, withdraw)
                 .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
             let hosted = Arc::new(hosted);
             let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();

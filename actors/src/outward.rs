@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use meshzero_proto::name::TypeName;
+use meshzero_proto::trace::TraceContext;
 
 /// Of the time that a caller allows, so much at most is kept for the way back.
 const LONGEST_WAY_BACK: Duration = Duration::from_millis(50);
@@ -15,6 +16,8 @@ pub struct Outward<'a, M> {
     pub name: Option<&'a TypeName>,
     /// When it is no use handling it any more.
     pub deadline: Option<Deadline>,
+    /// The trace that it is part of.
+    pub trace: Option<&'a TraceContext>,
 }
 
 /// A point in time, and how far off it is.

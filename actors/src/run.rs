@@ -4,9 +4,13 @@ use std::time::Instant;
 
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
+use crate::handler::Known;
+use crate::trace::Handling;
 
 /// The messages of a delivery, as runs of the same type, as many as there are turns for.
 pub(crate) struct Run<'a> {
+    /// The name of the service.
+    service: &'a str,
     delivery: &'a mut Delivery,
     batch: Batch<'a>,
     /// Messages that have been taken up, and as many as may be.
@@ -15,11 +19,29 @@ pub(crate) struct Run<'a> {
     slot: usize,
     now: Instant,
     is_first: bool,
+    /// The message that is being handled, if it is part of a trace.
+    handling: Option<Handling>,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(delivery: &'a mut Delivery, batch: Batch<'a>, handled: &'a mut u64, turn: u64) -> Self {
-        Self { delivery, batch, handled, turn, slot: 0, now: Instant::now(), is_first: true }
+    pub(crate) fn new(
+        service: &'a str,
+        delivery: &'a mut Delivery,
+        batch: Batch<'a>,
+        handled: &'a mut u64,
+        turn: u64,
+    ) -> Self {
+        Self {
+            service,
+            delivery,
+            batch,
+            handled,
+            turn,
+            slot: 0,
+            now: Instant::now(),
+            is_first: true,
+            handling: None,
+        }
     }
 
     /// Goes on to the next run: the number of its handler; `None` when the turn is over, or nothing is left.
@@ -28,9 +50,12 @@ impl<'a> Run<'a> {
         Some(self.slot)
     }
 
-    /// The next message of this run.
+    /// The next message of this run, which is being handled from now on, until this is called again.
     #[inline(always)]
-    pub(crate) fn next(&mut self) -> Option<Arrived<'_>> {
+    pub(crate) fn next(&mut self, known: &Known<'_>) -> Option<Arrived<'_>> {
+        if self.handling.is_some() {
+            self.leave();
+        }
         if *self.handled >= self.turn {
             return None;
         }
@@ -38,8 +63,28 @@ impl<'a> Run<'a> {
         if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
             self.now = Instant::now();
         }
-        let arrived = self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now))?;
+        let (service, handling) = (self.service, &mut self.handling);
+        let out = self.batch.frames(self.now);
+        let arrived = self.delivery.next(Some(self.slot), self.now, out, |context| {
+            *handling = Some(Handling::begin(context, service, known.name));
+        })?;
         *self.handled += 1;
         Some(arrived)
+    }
+
+    /// Passes over the messages of this run.
+    #[cold]
+    pub(crate) fn skip(&mut self) {
+        while *self.handled < self.turn
+            && self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now), |_| {}).is_some()
+        {
+            *self.handled += 1;
+        }
+    }
+
+    /// Nothing is being handled any more.
+    #[cold]
+    fn leave(&mut self) {
+        self.handling = None;
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use meshzero_proto::trace::TraceContext;
+
 use crate::attempt;
 use crate::caller::{Caller, Fault, deadline_in};
 use crate::handler::{Door, Entering};
@@ -15,6 +17,7 @@ use crate::outward::Outward;
 use crate::quota::Taken;
 use crate::route::Member;
 use crate::service::Service;
+use crate::trace::{self, Outgoing};
 
 /// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
 /// next, or in the inbox of a service of this process. Nothing happens before the first poll.
@@ -25,6 +28,8 @@ pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     timeout: Duration,
     state: State<M>,
+    /// The trace that it is part of.
+    trace: Option<Box<Outgoing>>,
 }
 
 enum State<M: NetMessage> {
@@ -38,10 +43,12 @@ enum State<M: NetMessage> {
 impl<M: NetMessage> Unpin for Tell<'_, M> {}
 
 impl<'a, M: NetMessage> Tell<'a, M> {
-    /// Tells under the type's own name, until the time-out that the limits say.
+    /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
+    #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
         let timeout = caller.node.limits().request_timeout;
-        Self { caller, timeout, state: State::New(Some(message)) }
+        let trace = trace::outgoing::<M>(caller);
+        Self { caller, timeout, state: State::New(Some(message)), trace }
     }
 
     /// Who tells.
@@ -59,6 +66,11 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         self.timeout = timeout;
     }
 
+    /// Changes what it is told for. Without effect after the first poll.
+    pub fn set_trace(&mut self, parent: TraceContext) {
+        self.trace = Some(Outgoing::boxed::<M>(parent, self.caller));
+    }
+
     /// Goes on with a message that has not simply set out.
     #[inline(never)]
     fn go_on(&mut self, begun: Option<Begun>, task: &mut Context<'_>) -> Poll<Result<(), Fault>> {
@@ -71,27 +83,34 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             (State::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
-                self.state = State::Waiting(Box::pin(async move { tell(&caller, message, deadline).await }));
+                let trace = self.trace.as_deref().map(|trace| *trace.context());
+                self.state =
+                    State::Waiting(Box::pin(async move { tell(&caller, message, deadline, trace).await }));
             }
             (State::Told, _) => {
-                self.state = State::Ended;
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.end(Ok(())));
             }
             (State::Waiting(_), _) => {}
             (State::Ended, _) => panic!("a tell was polled after it had ended"),
         }
         let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
         let result = std::task::ready!(waiting.as_mut().poll(task));
+        Poll::Ready(self.end(result))
+    }
+
+    #[inline(always)]
+    fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         self.state = State::Ended;
-        Poll::Ready(result)
+        trace::end(&mut self.trace, result.as_ref().err(), "told");
+        result
     }
 
     /// Lets the message set out, if that can be done at once.
     #[inline(always)]
-    fn begin(message: &mut Option<M>, member: Option<&Member>) -> Begun {
+    fn begin(message: &mut Option<M>, member: Option<&Member>, trace: Option<&TraceContext>) -> Begun {
         match (member, &message) {
             (Some(Member::Remote(link, _)), Some(message)) => {
-                match link.tell_ahead(Outward { message, name: None, deadline: None }) {
+                match link.tell_ahead(Outward { message, name: None, deadline: None, trace }) {
                     Ok(placed) if placed.wrote_batch => Begun::Busy,
                     Ok(_) => Begun::Told,
                     // Said with all that there is to say where there is time for it.
@@ -103,7 +122,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    inlet.enter(message, Entering { reply: None, place: Some(place) });
+                    let entering = Entering { reply: None, place: Some(place) };
+                    attempt::enter(inlet.as_ref(), message, entering, trace);
                     return Begun::Told;
                 }
                 Begun::NotYet
@@ -130,18 +150,25 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let begun = match &mut this.state {
-            State::New(message) => Some(this.caller.route.with_pick(|member| Self::begin(message, member))),
+            State::New(message) => {
+                let trace = this.trace.as_deref().map(Outgoing::context);
+                Some(this.caller.route.with_pick(|member| Self::begin(message, member, trace)))
+            }
             _ => None,
         };
         if let Some(Begun::Told) = begun {
-            this.state = State::Ended;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(this.end(Ok(())));
         }
         this.go_on(begun, task)
     }
 }
 
-async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Instant>) -> Result<(), Fault> {
+async fn tell<M: NetMessage>(
+    caller: &Caller,
+    message: M,
+    deadline: Option<Instant>,
+    trace: Option<TraceContext>,
+) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
     loop {
         let member = attempt::instance(caller, &mut alarm).await?;
@@ -152,7 +179,8 @@ async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Insta
                     () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(turn) = turn else { continue };
-                let outward = Outward { message: &message, name: None, deadline: None };
+                let outward =
+                    Outward { message: &message, name: None, deadline: None, trace: trace.as_ref() };
                 match link.tell(turn, outward) {
                     Ok(_) => return Ok(()),
                     Err(Unsent::Closed) => {}
@@ -168,7 +196,7 @@ async fn tell<M: NetMessage>(caller: &Caller, message: M, deadline: Option<Insta
                 };
                 // Without a place the service has closed meanwhile.
                 let Some(place) = place else { continue };
-                return match tell_here(&service, message, place) {
+                return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
                     Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
@@ -195,10 +223,34 @@ pub enum Untold<M> {
 /// # Errors
 /// [`Untold`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
+    let mut outgoing = trace::outgoing::<M>(caller);
+    let told = try_tell_for(caller, message, outgoing.as_deref().map(Outgoing::context));
+    if let Some(outgoing) = &mut outgoing {
+        record(outgoing, &told);
+    }
+    told
+}
+
+#[cold]
+fn record<M>(outgoing: &mut Outgoing, told: &Result<(), Untold<M>>) {
+    match told {
+        Ok(()) => outgoing.end("told"),
+        Err(Untold::Full(_)) => outgoing.end("failed: no room"),
+        Err(Untold::Nobody(_)) => outgoing.end("failed: no instance is connected"),
+        Err(Untold::Fault(fault)) => outgoing.end(format_args!("failed: {fault:?}")),
+    }
+}
+
+#[inline]
+fn try_tell_for<M: NetMessage>(
+    caller: &Caller,
+    message: M,
+    trace: Option<&TraceContext>,
+) -> Result<(), Untold<M>> {
     match caller.route.pick() {
         None => Err(Untold::Nobody(message)),
         Some(Member::Remote(link, _)) => {
-            let outward = Outward { message: &message, name: None, deadline: None };
+            let outward = Outward { message: &message, name: None, deadline: None, trace };
             match link.try_tell(outward) {
                 Ok(_) => Ok(()),
                 Err(Unsent::Closed) => Err(Untold::Nobody(message)),
@@ -207,22 +259,32 @@ pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold
             }
         }
         Some(Member::Local(service, _)) => match service.try_place() {
-            Some(place) => tell_here(&service, message, place),
+            Some(place) => tell_here(&service, message, place, trace.copied()),
             None => Err(Untold::Full(message)),
         },
     }
 }
 
-fn tell_here<M: NetMessage>(service: &Arc<Service>, message: M, place: Taken) -> Result<(), Untold<M>> {
+fn tell_here<M: NetMessage>(
+    service: &Arc<Service>,
+    message: M,
+    place: Taken,
+    trace: Option<TraceContext>,
+) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
-            inlet.enter(message, Entering { reply: None, place: Some(place) });
+            attempt::enter(
+                inlet.as_ref(),
+                message,
+                Entering { reply: None, place: Some(place) },
+                trace.as_ref(),
+            );
             Ok(())
         }
         Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
             actix::prelude::SendError::Full(message) => Untold::Full(message),
             actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
         }),
-        None => attempt::enter_encoded(service, None, &message, None, place).map_err(Untold::Fault),
+        None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(Untold::Fault),
     }
 }

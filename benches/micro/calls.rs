@@ -1,4 +1,5 @@
-//! Calls of an actor, each awaited before the next: in this process beside actix alone, over loopback beside bare TCP.
+//! Calls of an actor, each awaited before the next: in this process beside actix alone, over loopback beside bare TCP. And
+//! tells, as fast as they are taken.
 //!
 //! Both ends of every connection are on one thread, so that no figure depends on which cores are free.
 
@@ -34,6 +35,16 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     group.bench_function("meshzero", |bencher| {
         let ends = ends.get_or_insert_with(Ends::new);
         ends.meshzero(bencher, &ends.far);
+    });
+    group.finish();
+    let mut group = criterion.benchmark_group("tell");
+    group.bench_function("in_process", |bencher| {
+        let ends = ends.get_or_insert_with(Ends::new);
+        ends.tell(bencher, &ends.near);
+    });
+    group.bench_function("over_loopback", |bencher| {
+        let ends = ends.get_or_insert_with(Ends::new);
+        ends.tell(bencher, &ends.far);
     });
     group.finish();
 }
@@ -74,6 +85,21 @@ impl Ends {
         bencher.iter_custom(|calls| {
             let service = service.clone();
             self.rig.run(time(calls, async move || service.send(Echo(POSE)).await.expect("answered")))
+        });
+    }
+
+    fn tell(&self, bencher: &mut Bencher<'_>, service: &ServiceRef) {
+        bencher.iter_custom(|tells| {
+            let service = service.clone();
+            self.rig.run(async move {
+                let started = Instant::now();
+                for _ in 0..tells {
+                    service.tell(Echo(POSE)).await.expect("sent");
+                }
+                // Whoever has the answer to this knows that all before it was handled.
+                service.send(Echo(POSE)).await.expect("answered");
+                started.elapsed()
+            })
         });
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0–3 | length | bytes that follow this field |
 //! | 4 | kind | [`Kind`] |
-//! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`] |
+//! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] |
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
 //! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
 
@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::codec::{self, Encoding};
+use crate::trace::TraceContext;
 
 /// Length of a header without an id, in bytes.
 pub const HEADER_BYTES: usize = 8;
@@ -28,7 +29,10 @@ const LENGTH_BYTES: usize = 4;
 /// Where in a frame its kind is.
 pub const KIND_AT: usize = LENGTH_BYTES;
 
-/// What a payload may hold beyond the message that it carries: a topic of 128 bytes, a deadline.
+/// Where in a frame its flags are.
+const FLAGS_AT: usize = KIND_AT + 1;
+
+/// What a payload may hold beyond the message that it carries: a topic of 128 bytes, or a trace and a deadline.
 pub const OVERHEAD_BYTES: usize = 256;
 
 /// Flag: the payload is bincode; otherwise it is MessagePack with field names.
@@ -36,6 +40,10 @@ pub const BINCODE: u8 = 1;
 
 /// Flag of a request: the reply may be bincode, because both ends have the same fingerprint of it.
 pub const REPLY_BINCODE: u8 = 2;
+
+/// Flag of a request and of a tell: the payload begins with the [`TraceContext`] that the message is part of, before all
+/// else that it has.
+pub const TRACED: u8 = 4;
 
 /// The flags of a frame whose payload has this encoding.
 pub fn flags(encoding: Encoding) -> u8 {
@@ -50,15 +58,26 @@ pub fn encoding(flags: u8, flag: u8) -> Encoding {
     if flags & flag == 0 { Encoding::MessagePack } else { Encoding::Bincode }
 }
 
+/// Divides the payload of a request or a tell: the trace that it is part of, if it has one, and all else. `None` if it is too
+/// short for what its flags say.
+pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])> {
+    if flags & TRACED == 0 {
+        return Some((None, payload));
+    }
+    let (trace, rest) = payload.split_first_chunk()?;
+    Some((TraceContext::from_bytes(trace), rest))
+}
+
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
     /// Endpoint to client, once after the handshake: the message types it handles, in MessagePack.
     Catalogue = 1,
-    /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message.
+    /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message. May be
+    /// [`TRACED`].
     Request = 2,
-    /// A message that wants no reply.
+    /// A message that wants no reply. May be [`TRACED`].
     Tell = 3,
     /// The reply to the request `id` is no longer wanted.
     Cancel = 4,
@@ -145,7 +164,7 @@ impl Kind {
 pub struct Header {
     /// What the frame is for.
     pub kind: Kind,
-    /// [`BINCODE`] and [`REPLY_BINCODE`]; other bits are zero and ignored.
+    /// [`BINCODE`], [`REPLY_BINCODE`] and [`TRACED`]; other bits are zero and ignored.
     pub flags: u8,
     /// The message type, where the kind has one.
     pub slot: u16,
@@ -257,6 +276,13 @@ impl Writing {
         writing
     }
 
+    /// Says of which trace the message is a part. To be called before anything else of the payload is appended.
+    #[cold]
+    pub fn trace(&self, out: &mut Vec<u8>, context: TraceContext) {
+        out[self.start + FLAGS_AT] |= TRACED;
+        out.extend_from_slice(&context.to_bytes());
+    }
+
     /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
     ///
     /// # Errors
@@ -266,7 +292,7 @@ impl Writing {
         match encoded {
             Ok(encoding) => {
                 let Self { start, beside } = self;
-                out[start + LENGTH_BYTES + 1] |= flags(encoding);
+                out[start + FLAGS_AT] |= flags(encoding);
                 let length = out.len() - start - LENGTH_BYTES + (codec::beside_len() - beside);
                 let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
                 out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
@@ -331,6 +357,8 @@ pub struct Contents {
     pub highest_slot: u16,
     /// How many of them keep the link itself going, see [`Kind::is_upkeep`].
     pub upkeep: usize,
+    /// The flags that any of them has.
+    pub flags: u8,
 }
 
 /// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
@@ -343,11 +371,12 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
     let next = loop {
         let next = self::whole(rest, limit)?;
         let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
-        if let [_, _, _, _, kind, _, low, high, ..] = frame {
+        if let [_, _, _, _, kind, flags, low, high, ..] = frame {
             contents.frames += 1;
             contents.tells += usize::from(*kind == Kind::Tell as u8);
             contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
             contents.upkeep += usize::from(*kind >= Kind::Ping as u8);
+            contents.flags |= flags;
         }
         rest = behind;
     };
@@ -446,13 +475,34 @@ mod tests {
             let known = end - cut.whole >= LENGTH_BYTES;
             assert_eq!(cut.next.is_some(), known, "at {end}");
         }
-        let contents = Contents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0 };
+        let contents = Contents { frames: 3, tells: 1, highest_slot: 9, upkeep: 0, flags: BINCODE };
         assert_eq!(cut(&bytes, LIMIT), Ok(Cut { whole: three, contents, next: None }));
         let mut frames = Frames::new(&bytes);
         assert_eq!(frames.next(), Some((header(), &b"first"[..])));
         assert_eq!(frames.next(), Some((tell, &b""[..])));
         assert_eq!((frames.left(), frames.next()), (one, Some((header(), &b"third"[..]))));
         assert_eq!((frames.left(), frames.next()), (0, None));
+    }
+
+    #[test]
+    fn a_traced_message_is_divided_and_one_too_short_is_not() {
+        let context: TraceContext =
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().expect("well-formed");
+        let mut bytes = Vec::new();
+        let writing = Writing::new(&mut bytes, header());
+        writing.trace(&mut bytes, context);
+        bytes.extend_from_slice(b"rest");
+        writing.end::<()>(&mut bytes, Ok(Encoding::Bincode)).expect("it is whole");
+        let contents = cut(&bytes, LIMIT).expect("well-formed").contents;
+        assert_eq!((contents.flags, contents.tells), (BINCODE | TRACED, 0));
+        let (read, payload) = Frames::new(&bytes).next().expect("one frame");
+        assert_eq!(read, Header { flags: BINCODE | TRACED, ..header() });
+        assert_eq!(divide(read.flags, payload), Some((Some(context), &b"rest"[..])));
+        assert_eq!(divide(BINCODE, payload), Some((None, payload)));
+        assert_eq!(divide(TRACED, &[0; 26]), Some((None, &[0][..])), "zeros are no context");
+        for short in 0..25 {
+            assert_eq!(divide(TRACED, &payload[..short]), None);
+        }
     }
 
     #[test]

@@ -24,3 +24,4 @@ pub mod peer;
 pub mod refusal;
 pub mod retry;
 pub mod stream;
+pub mod trace;

@@ -5,11 +5,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use meshzero::trace::{self, TraceContext};
 use meshzero::zero::{self, FOREVER, ZeroError};
-use meshzero::{AdvertiseError, CallError, DiscoverError, OfferError, PlaceError, Refusal, Value};
+use meshzero::{AdvertiseError, CallError, DiscoverError, OfferError, PlaceError, Refusal, Value, block_on};
 use serde::{Deserialize, Serialize};
 
 use super::{PATIENCE, done, join, joined, meanwhile, unique};
+use crate::trace::stations::Station;
 
 type Reply<T> = Result<T, ZeroError>;
 
@@ -325,4 +327,19 @@ async fn the_verbs_work_inside_tokio() {
     zero::send_reply_to(arm, message).expect("replied");
     assert_eq!(done(sender).expect("a reply"), 1);
     assert_eq!(zero::wait_for_news_from::<Value>(arm, "", 0).expect("subscribed"), None);
+}
+
+#[test]
+fn a_message_is_sent_for_what_runs() {
+    let name = unique("station");
+    let (_other, service) = block_on(async move {
+        let other = join().await.expect("another node");
+        let service = Station::default().offer(&other, &name).await;
+        (other, service)
+    });
+    let context = trace::begin();
+    let call = || zero::send_message_to::<String>(service.address(), "anything", PATIENCE).expect("answered");
+    let seen: TraceContext = trace::in_scope(context, call).parse().expect("a traceparent");
+    assert_eq!(seen.trace_id(), context.trace_id());
+    assert_eq!(call(), "");
 }

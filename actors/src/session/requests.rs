@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::frame::{Contents, Frames, Header, Kind};
+use meshzero_proto::frame::{self, Contents, Frames, Header, Kind};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::refusal::Refusal;
 use tokio::task::JoinHandle;
@@ -80,7 +80,8 @@ impl Requests {
     fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
         let at = Instant::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
-        if contents.tells != contents.frames || !self.has_slot(contents.highest_slot) {
+        let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
+        if !are_tells || !self.has_slot(contents.highest_slot) {
             messages = 0;
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
@@ -99,9 +100,8 @@ impl Requests {
     fn look_at(&mut self, header: Header, payload: &[u8], at: Instant) -> Result<(), SessionError> {
         match header.kind {
             Kind::Request => {
-                let Some((within, _)) = delivery::request(payload) else {
-                    let problem = "it ends before its message begins".to_owned();
-                    return Err(SessionError::Invalid { kind: Kind::Request, problem });
+                let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
+                    return Err(too_short(Kind::Request));
                 };
                 if !expiry::owe(&self.answers, header.id, at, within) {
                     self.answers.refuse(header.id, &Refusal::Busy);
@@ -113,6 +113,9 @@ impl Requests {
                 }
             }
             Kind::Tell => {
+                if untraced(header, payload).is_none() {
+                    return Err(too_short(Kind::Tell));
+                }
                 if let Some(message) = self.unknown(header) {
                     self.service.counters.no_handler.count();
                     tracing::warn!(%message, "dropped a message that nothing handles");
@@ -222,6 +225,15 @@ impl Conversation for Requests {
             self.look_through(frames, contents).map_err(Stop::Broken)?;
         }
     }
+}
+
+/// The payload of a message without its trace; `None` if it is too short for one.
+fn untraced(header: Header, payload: &[u8]) -> Option<&[u8]> {
+    frame::divide(header.flags, payload).map(|(_, rest)| rest)
+}
+
+fn too_short(kind: Kind) -> SessionError {
+    SessionError::Invalid { kind, problem: "it ends before its message begins".to_owned() }
 }
 
 /// Where the first `messages` messages in `frames` end.

@@ -60,6 +60,7 @@ fn options_that_cannot_be_read_say_what_to_write() {
     room.run(&["advertise", "a", "--echo", "--reply", "b"]).failed(2, &["cannot be used with"]);
     room.run(&["no-such-command"]).failed(2, &["no-such-command"]);
     room.run(&["send", "robot"]).failed(2, &["MESSAGE"]);
+    room.run(&["send", "robot", "1", "--trace=00-12"]).failed(2, &["--trace", "trace id", "32"]);
 }
 
 #[test]

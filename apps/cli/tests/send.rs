@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use meshzero_testing::Process;
 
-use crate::support::{Room, SOON, bare};
+use crate::support::{Room, SOON, bare, json};
 
 /// An arm with typed messages, as the demo has it.
 fn arm(room: &Room) -> Process {
@@ -23,6 +23,27 @@ fn a_typed_message_is_sent_as_json() {
     // It is the only type that the arm handles.
     let reply = room.run(&["send", "robot/arm", message, "--json"]).object();
     assert_eq!(reply["reply"]["Ok"]["elbow"], 60.0);
+}
+
+#[test]
+fn a_message_is_sent_as_part_of_a_trace_that_is_told() {
+    let room = Room::new();
+    let _arm = arm(&room);
+    let message = r#"{"joint": "Elbow", "degrees": 30}"#;
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("--trace=00-{trace_id}-00f067aa0ba902b7-01");
+    let mut send = room.start(&["send", "robot/arm", "Move", message, &parent, "--json", "-vv"]);
+    let reply = json(&send.succeed(SOON));
+    assert_eq!(reply["reply"]["Ok"]["elbow"], 30.0);
+    let told = send.stderr();
+    let told: Vec<_> = told.lines().filter(|line| line.contains(trace_id)).collect();
+    assert_eq!(json(told[0])["trace_id"], trace_id);
+    assert!(told.iter().any(|line| line.contains("call") && line.contains("outcome=replied")), "{told:?}");
+    let mut send = room.start(&["send", "robot/arm", "Move", message, "--trace"]);
+    send.succeed(SOON);
+    let told = send.stderr();
+    let trace_id = told.trim_end().strip_prefix("trace ").expect(&told);
+    assert!(trace_id.len() == 32 && trace_id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{told}");
 }
 
 #[test]

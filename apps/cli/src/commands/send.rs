@@ -5,12 +5,13 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use meshzero::{CallError, Refusal, ServiceRef, TypeName, Value};
+use meshzero::trace::{self, TraceContext};
+use meshzero::{CallError, Refusal, Request, ServiceRef, TypeName, Value};
 use serde::Serialize;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::output::text;
+use crate::output::{self, text};
 use crate::parse;
 use crate::session::Session;
 use crate::target::Target;
@@ -31,7 +32,8 @@ Examples:
   mz send greeter world
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}'
   mz send 192.168.1.7:9000 '[1, 2, 3]' --wait 500ms --json
-  mz send printer - < letter.txt"
+  mz send printer - < letter.txt
+  mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}' --trace"
 )]
 pub(crate) struct Send {
     /// The service's name, or its ip:port
@@ -48,16 +50,23 @@ pub(crate) struct Send {
     /// How long to wait for the service and its reply together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
+    /// Sends the message as part of a trace, which standard error names: a new one, or that of a W3C traceparent
+    #[arg(long, value_name = "TRACEPARENT", num_args = 0..=1, require_equals = true)]
+    trace: Option<Option<TraceContext>>,
 }
 
 impl Send {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let message = self.message()?;
+        let context = self.trace.map(|given| given.unwrap_or_else(trace::begin));
+        if let Some(context) = &context {
+            output::trace(context, session.out.format());
+        }
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;
         let service = mesh.discover(&self.name).within(self.wait).await?;
         let started = Instant::now();
-        let reply = self.call(&service, message, deadline).await?;
+        let reply = self.call(&service, message, context, deadline).await?;
         let ms = started.elapsed().as_secs_f64() * 1_000.0;
         session.out.show(&Replied { service: self.name.to_string(), reply, ms }).await
     }
@@ -67,15 +76,27 @@ impl Send {
         Ok(if self.text { Value::from(message) } else { Value::from_text_or_json(&message) })
     }
 
-    async fn call(&self, service: &ServiceRef, message: Value, deadline: Instant) -> Result<Value, Failure> {
-        let left = || deadline.saturating_duration_since(Instant::now());
+    async fn call(
+        &self,
+        service: &ServiceRef,
+        message: Value,
+        context: Option<TraceContext>,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let request = |message| -> Request<Value> {
+            let request = service.send(message).timeout(deadline.saturating_duration_since(Instant::now()));
+            match context {
+                Some(context) => request.trace(context),
+                None => request,
+            }
+        };
         if let Some(message_type) = &self.message_type {
-            return Ok(service.send(message).named(message_type).timeout(left()).await?);
+            return Ok(request(message).named(message_type).await?);
         }
-        match service.send(message.clone()).timeout(left()).await {
+        match request(message.clone()).await {
             Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => {
                 match handles.as_slice() {
-                    [only] => Ok(service.send(message).named(only).timeout(left()).await?),
+                    [only] => Ok(request(message).named(only).await?),
                     several => Err(self.which(several)),
                 }
             }

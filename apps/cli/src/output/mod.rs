@@ -13,6 +13,7 @@ use std::thread;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use meshzero::Abandoned;
+use meshzero::trace::TraceContext;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -143,6 +144,19 @@ pub(crate) fn abandon(abandoned: &Abandoned, format: Format) {
     };
     // As above.
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Says on standard error which trace a message is part of.
+pub(crate) fn trace(context: &TraceContext, format: Format) {
+    let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());
+    match format {
+        Format::People => remark(&format!("trace {trace_id}")),
+        Format::Json => {
+            let object = serde_json::json!({ "trace_id": trace_id, "traceparent": traceparent });
+            // As above.
+            let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));
+        }
+    }
 }
 
 /// Says something on standard error that is beside the output proper.

@@ -1,0 +1,41 @@
+//! Messages that say that they belong to a trace, and are too short for one. For these the tests speak the protocol.
+
+use meshzero::{NodeId, trace};
+use meshzero_proto::frame::{self, Header, Kind, TRACED};
+use meshzero_proto::hello::{self, Hello, Purpose};
+use meshzero_proto::name::MeshName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::stations::Here;
+use super::{span_below, station};
+use crate::pair::{PATIENCE, Pair};
+
+#[actix::test]
+async fn a_forged_trace_costs_its_connection_and_nothing_else() {
+    let pair = Pair::join().await;
+    let (_, service, there) = station(&pair).await;
+    for (kind, bytes) in [(Kind::Tell, 0), (Kind::Tell, 24), (Kind::Request, 0), (Kind::Request, 28)] {
+        let mut stranger = TcpStream::connect(service.address()).await.expect("it listens");
+        let hello = Hello {
+            mesh: MeshName::new(pair.here.name()).expect("a name"),
+            node: NodeId::from_random([7; 16]),
+            instance: None,
+            purpose: Purpose::Requests,
+            message_bytes: 1 << 20,
+            resume: None,
+        };
+        let mut sent = hello::encode_hello(&hello);
+        let header = Header { flags: TRACED, ..Header::new(kind, 0) };
+        frame::write(&mut sent, header, &vec![1; bytes]);
+        stranger.write_all(&sent).await.expect("sent");
+        let mut received = Vec::new();
+        // Ends with the connection, in whichever way that ends.
+        let read = timeout(PATIENCE, stranger.read_to_end(&mut received)).await;
+        drop(read.expect("the connection ends"));
+        assert!(received.starts_with(&hello::MAGIC), "it was let in");
+    }
+    let root = trace::begin();
+    span_below(root, &there.send(Here).trace(root).await.expect("others are served"));
+}
