@@ -164,6 +164,7 @@ impl Discovery {
             purpose,
             message_bytes,
             resume: None,
+            pieces: true,
         }
     }
 
