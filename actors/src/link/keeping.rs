@@ -7,14 +7,15 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use meshzero_proto::calls::CallId;
-use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::calls::{CallId, Calls};
+use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::NotThere;
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::{Ended, Link};
+use super::{Ended, Link, Waiting};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
@@ -53,6 +54,8 @@ enum Wrong {
     Incoming(#[from] IncomingError),
     #[error(transparent)]
     NotThere(#[from] NotThere),
+    #[error(transparent)]
+    Pieces(#[from] PiecesError),
 }
 
 impl Keeping {
@@ -96,20 +99,47 @@ impl Conversation for Reading {
                 }
             }
             let mut calls = link.lock();
+            let mut wrong = None;
             for (header, payload) in Frames::new(&frames) {
-                let Some(outcome) = outcome(header, payload, &frames) else { continue };
+                let outcome = match header.kind {
+                    Kind::Piece => match piece(&mut calls, header, payload, incoming.limit()) {
+                        Ok(outcome) => outcome,
+                        Err(error) => {
+                            wrong = Some(error);
+                            break;
+                        }
+                    },
+                    _ => outcome(header, payload, &frames),
+                };
+                let Some(outcome) = outcome else { continue };
                 if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
                     callers.extend(waiting.end(|| Ended::Answered(outcome)));
                 }
             }
             drop(calls);
             callers.drain(..).for_each(Waker::wake);
+            if let Some(error) = wrong {
+                return Err(Stop::Broken(error.into()));
+            }
             link.received.store(incoming.received().bytes(), Ordering::Relaxed);
             if is_over {
                 return Ok(());
             }
         }
     }
+}
+
+/// What a call ends in, if a piece of its reply is the last. Nobody misses those of calls that are not open.
+#[cold]
+fn piece(
+    calls: &mut Calls<Waiting>,
+    header: Header,
+    piece: &[u8],
+    limit: usize,
+) -> Result<Option<Outcome>, PiecesError> {
+    let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
+    let reply = waiting.piece(header, piece, limit)?;
+    Ok(reply.and_then(|Frame { header, payload }| outcome(header, &payload, &payload)))
 }
 
 /// What a call ends in, if the frame says that.

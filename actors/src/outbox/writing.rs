@@ -47,7 +47,7 @@ impl Outbox {
     pub fn detach(&self) {
         let mut state = self.lock();
         state.socket = None;
-        state.is_blocked = false;
+        (state.is_blocked, state.is_kept_short) = (false, false);
     }
 
     /// Goes on over another connection, from the byte numbered `from`, which the other end wants next.
@@ -66,6 +66,7 @@ impl Outbox {
                 if !state.flow.is_taken() {
                     state.flow.go_back(from)?;
                     state.socket = Some(socket);
+                    state.keep_kernel_short();
                     break;
                 }
             }
