@@ -74,18 +74,32 @@ impl Waiting {
         Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
     }
 
-    /// Takes a piece of the reply, which may have `limit` bytes; gives the reply when that is whole.
+    /// Takes a piece of the reply; gives the reply when that is whole.
     #[cold]
-    fn piece(&mut self, header: Header, piece: &[u8], limit: usize) -> Result<Option<Frame>, PiecesError> {
+    fn piece(
+        &mut self,
+        header: Header,
+        piece: &[u8],
+        expected: Expected,
+    ) -> Result<Option<Frame>, PiecesError> {
         if self.ended.is_some() {
             return Ok(None);
         }
-        self.pieces.get_or_insert_default().add(piece, limit)?;
+        self.pieces.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
         if header.flags & frame::LAST == 0 {
             return Ok(None);
         }
         self.pieces.take().map(|pieces| pieces.reply(header.id)).transpose()
     }
+}
+
+/// How long a reply in pieces becomes.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    /// As long as the one before.
+    guess: usize,
+    /// At most so long.
+    limit: usize,
 }
 
 /// What a call ended in.

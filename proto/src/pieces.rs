@@ -4,6 +4,12 @@ use bytes::Bytes;
 
 use crate::frame::{self, Frame, FrameError, Frames};
 
+/// Whoever has sent less of a frame than this has no more memory reserved for it.
+const FIRST_BYTES: usize = 32 << 10;
+
+/// At most so much is reserved because another frame was as long.
+const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
+
 /// What has arrived of a frame that travels in pieces, see [`Kind::Piece`](frame::Kind::Piece). It grows with what arrives, and nothing is
 /// reserved for what only might.
 #[derive(Debug, Default)]
@@ -27,17 +33,20 @@ pub enum PiecesError {
 }
 
 impl Pieces {
-    /// Adds a piece. All together may have `limit` bytes.
+    /// Adds a piece. All together may have `limit` bytes, and are maybe as many as `guess`: once some have arrived, so many are
+    /// reserved, or each long frame would move in memory several times.
     ///
     /// # Errors
     /// [`PiecesError::TooLong`]; nothing was added.
-    pub fn add(&mut self, piece: &[u8], limit: usize) -> Result<(), PiecesError> {
+    pub fn add(&mut self, piece: &[u8], guess: usize, limit: usize) -> Result<(), PiecesError> {
         let Self(bytes) = self;
         let room = limit.checked_sub(bytes.len()).filter(|room| *room >= piece.len());
         let room = room.ok_or(PiecesError::TooLong { limit })?;
         if bytes.capacity() - bytes.len() < piece.len() {
-            // Twice as much each time, and never more than may come.
-            bytes.reserve_exact(piece.len().max(bytes.len()).min(room));
+            let guess = if bytes.len() < FIRST_BYTES { 0 } else { guess.min(MOST_GUESSED) };
+            // Otherwise twice as much each time, and never more than may come.
+            let more = piece.len().max(bytes.len()).max(guess.saturating_sub(bytes.len()));
+            bytes.reserve_exact(more.min(room));
         }
         bytes.extend_from_slice(piece);
         Ok(())
@@ -77,7 +86,7 @@ mod tests {
 
     fn joined(bytes: &[u8], piece: usize) -> Result<Frame, PiecesError> {
         let mut pieces = Pieces::default();
-        bytes.chunks(piece).try_for_each(|piece| pieces.add(piece, bytes.len()))?;
+        bytes.chunks(piece).try_for_each(|piece| pieces.add(piece, 0, bytes.len()))?;
         pieces.reply(7)
     }
 
@@ -111,10 +120,23 @@ mod tests {
         const LIMIT: usize = 1_000;
         let mut pieces = Pieces::default();
         for _ in 0..10 {
-            pieces.add(&[1; 99], LIMIT).expect("room");
+            pieces.add(&[1; 99], LIMIT, LIMIT).expect("room");
         }
         assert!(pieces.0.capacity() <= LIMIT, "{}", pieces.0.capacity());
-        assert_eq!(pieces.add(&[1; 11], LIMIT), Err(PiecesError::TooLong { limit: LIMIT }));
-        pieces.add(&[1; 10], LIMIT).expect("room");
+        assert_eq!(pieces.add(&[1; 11], LIMIT, LIMIT), Err(PiecesError::TooLong { limit: LIMIT }));
+        pieces.add(&[1; 10], LIMIT, LIMIT).expect("room");
+    }
+
+    #[test]
+    fn as_much_as_another_had_is_reserved_once_some_has_arrived() {
+        let mut pieces = Pieces::default();
+        let mut reserved = |bytes: usize, guess| {
+            pieces.add(&vec![1; bytes], guess, usize::MAX).expect("room");
+            pieces.0.capacity()
+        };
+        assert!(reserved(10, usize::MAX) < 100, "for a few bytes nothing");
+        assert!(reserved(FIRST_BYTES, usize::MAX) < FIRST_BYTES + 100);
+        assert_eq!(reserved(1, 100_000), 100_000);
+        assert_eq!(reserved(100_000, usize::MAX), MOST_GUESSED, "whatever the other had");
     }
 }

@@ -15,7 +15,7 @@ use meshzero_proto::stream::NotThere;
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::{Ended, Link, Waiting};
+use super::{Ended, Expected, Link, Waiting};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
@@ -32,6 +32,8 @@ pub(super) struct Keeping {
 struct Reading {
     link: Arc<Link>,
     incoming: Incoming,
+    /// Bytes that the last reply in pieces may have had.
+    last_length: usize,
 }
 
 /// Where connections come from, and whether the one of the moment is good for anything.
@@ -60,7 +62,7 @@ enum Wrong {
 
 impl Keeping {
     pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
-        let reading = Reading { link: Arc::clone(&link), incoming };
+        let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
         Self { reading, watching: Watching { link, redial, patience, settled: None } }
     }
 
@@ -88,7 +90,7 @@ impl Conversation for Reading {
     }
 
     async fn run(&mut self) -> Result<(), Stop<Wrong>> {
-        let Self { link, incoming } = self;
+        let Self { link, incoming, last_length } = self;
         let mut callers = Vec::new();
         loop {
             let (frames, contents) = incoming.batch(&link.outbox).await?;
@@ -102,7 +104,7 @@ impl Conversation for Reading {
             let mut wrong = None;
             for (header, payload) in Frames::new(&frames) {
                 let outcome = match header.kind {
-                    Kind::Piece => match piece(&mut calls, header, payload, incoming.limit()) {
+                    Kind::Piece => match piece(&mut calls, header, payload, incoming.limit(), last_length) {
                         Ok(outcome) => outcome,
                         Err(error) => {
                             wrong = Some(error);
@@ -136,10 +138,13 @@ fn piece(
     header: Header,
     piece: &[u8],
     limit: usize,
+    last_length: &mut usize,
 ) -> Result<Option<Outcome>, PiecesError> {
     let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
-    let reply = waiting.piece(header, piece, limit)?;
-    Ok(reply.and_then(|Frame { header, payload }| outcome(header, &payload, &payload)))
+    let expected = Expected { guess: *last_length, limit };
+    let Some(Frame { header, payload }) = waiting.piece(header, piece, expected)? else { return Ok(None) };
+    *last_length = payload.len() + frame::OVERHEAD_BYTES;
+    Ok(outcome(header, &payload, &payload))
 }
 
 /// What a call ends in, if the frame says that.

@@ -278,7 +278,7 @@ impl History {
         }
         assert!(frame.payload.len() <= PIECE, "a piece of {} bytes", frame.payload.len());
         let pieces = self.pieces.entry(id.to_wire()).or_default();
-        pieces.add(&frame.payload, LONGEST_REPLY).expect("no reply is longer");
+        pieces.add(&frame.payload, 0, LONGEST_REPLY).expect("no reply is longer");
         if frame.header.flags & LAST != 0 {
             let pieces = self.pieces.remove(&id.to_wire()).expect("it is there");
             self.answered(&pieces.reply(id.to_wire()).expect("each piece came once, in order"));
