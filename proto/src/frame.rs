@@ -10,8 +10,8 @@
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
 //! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
 //!
-//! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`Kind::Piece`], whose payloads are, one after the other, its frame. Other
-//! frames may come between them, also pieces of other replies.
+//! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`Kind::Piece`], whose payloads are,
+//! one after the other, its frame. Other frames may come between them, also pieces of other replies.
 
 use std::convert::Infallible;
 

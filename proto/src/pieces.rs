@@ -10,8 +10,8 @@ const FIRST_BYTES: usize = 32 << 10;
 /// At most so much is reserved because another frame was as long.
 const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
 
-/// What has arrived of a frame that travels in pieces, see [`Kind::Piece`](frame::Kind::Piece). It grows with what arrives, and nothing is
-/// reserved for what only might.
+/// What has arrived of a frame that travels in pieces, see [`Kind::Piece`](frame::Kind::Piece). It grows with what arrives,
+/// because nobody says how much will.
 #[derive(Debug, Default)]
 pub struct Pieces(Vec<u8>);
 

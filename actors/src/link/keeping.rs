@@ -227,3 +227,57 @@ impl Link {
         self.is_attached.store(true, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1_000;
+
+    /// Calls of which one waits, and its name.
+    fn one_call() -> (Calls<Waiting>, CallId) {
+        let mut calls = Calls::new(8);
+        let waiting = Waiting { caller: Waker::noop().clone(), ended: None, pieces: None };
+        let id = calls.open(waiting, None).ok().expect("room");
+        (calls, id)
+    }
+
+    fn arrive(
+        calls: &mut Calls<Waiting>,
+        id: CallId,
+        bytes: &[u8],
+        flags: u8,
+    ) -> Result<Option<Outcome>, PiecesError> {
+        let header = Header { flags, ..Header::new(Kind::Piece, id.to_wire()) };
+        piece(calls, header, bytes, LIMIT, &mut 0)
+    }
+
+    #[test]
+    fn pieces_become_the_reply_to_a_call_that_is_open_and_are_nothing_otherwise() {
+        let (mut calls, id) = one_call();
+        let mut frame = Vec::new();
+        frame::write(&mut frame, Header::new(Kind::Reply, id.to_wire()), b"a reply");
+        let (first, last) = frame.split_at(9);
+        assert!(matches!(arrive(&mut calls, id, first, 0), Ok(None)));
+        let nobody = CallId::from_wire(id.to_wire() | 1 << 32);
+        assert!(matches!(arrive(&mut calls, nobody, last, frame::LAST), Ok(None)), "it is not open");
+        let reply = arrive(&mut calls, id, last, frame::LAST).expect("well-formed");
+        assert!(matches!(reply, Some(Outcome::Reply(_, payload)) if payload[..] == *b"a reply"));
+        assert!(calls.get(id).is_some_and(|waiting| waiting.pieces.is_none()), "nothing is left of it");
+        calls.get(id).and_then(|waiting| waiting.end(|| Ended::TimedOut));
+        assert!(matches!(arrive(&mut calls, id, &[0; 2 * LIMIT], 0), Ok(None)), "it has ended");
+    }
+
+    #[test]
+    fn pieces_without_an_end_and_pieces_of_something_else_are_errors() {
+        let (mut calls, id) = one_call();
+        assert!(matches!(arrive(&mut calls, id, &[0; LIMIT], 0), Ok(None)));
+        let error = arrive(&mut calls, id, &[0], 0).expect_err("too long");
+        assert_eq!(error, PiecesError::TooLong { limit: LIMIT });
+        let (mut calls, id) = one_call();
+        let mut cancel = Vec::new();
+        frame::write(&mut cancel, Header::new(Kind::Cancel, id.to_wire()), b"");
+        let error = arrive(&mut calls, id, &cancel, frame::LAST).expect_err("it is no reply");
+        assert_eq!(error, PiecesError::NotTheReply);
+    }
+}

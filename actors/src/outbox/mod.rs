@@ -53,7 +53,7 @@ struct State {
     socket: Option<Arc<OwnedWriteHalf>>,
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
-    /// Whether the connection's system has been told to keep little, see [`socket::keep_little_unsent`](crate::socket::keep_little_unsent).
+    /// Whether the system has been told to keep little for this connection, because long replies leave on it.
     is_kept_short: bool,
     closed: bool,
 }

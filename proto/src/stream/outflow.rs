@@ -132,7 +132,8 @@ impl Outflow {
         }
     }
 
-    /// Lets a long frame, the reply to the request `id`, leave in pieces, between which other frames may leave. Its bytes are not copied.
+    /// Lets a long frame, the reply to the request `id`, leave in pieces, between which other frames may leave. Its bytes are
+    /// not copied.
     pub fn bulk(&mut self, id: u64, frame: impl IntoIterator<Item = Bytes>) {
         self.bulk.push(id, frame.into_iter().collect());
     }

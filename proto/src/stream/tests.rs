@@ -129,6 +129,9 @@ impl Side {
     }
 }
 
+/// Which call waits at the service, until when, and how much it wants.
+type Asked = (u64, Instant, u16);
+
 struct History {
     caller: Side,
     service: Side,
@@ -140,8 +143,8 @@ struct History {
     outcomes: BTreeMap<u64, Outcome>,
     /// What has arrived of replies in pieces.
     pieces: BTreeMap<u64, Pieces>,
-    /// What waits at the service: the call if there is one, its deadline and how much it wants; and its number.
-    waiting: VecDeque<(Option<(u64, Instant, u16)>, u64)>,
+    /// What waits at the service: the call if there is one, and its number.
+    waiting: VecDeque<(Option<Asked>, u64)>,
     /// What has been handled, in order.
     handled: Vec<u64>,
     has_died: bool,
