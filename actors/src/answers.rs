@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::stream::PIECE_BYTES;
 use serde::Serialize;
 
 use crate::counts::RequestCounters;
 use crate::expiry::Expiry;
-use crate::outbox::{Outbox, Pace, Room};
+use crate::outbox::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
 
 /// What one connection owes its caller. Shared by whoever may answer, on any thread.
@@ -20,6 +22,8 @@ pub struct Answers {
     pub(crate) expiry: Expiry,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
+    /// The frame of a longer reply leaves in pieces.
+    pub(crate) longest: usize,
     outbox: Arc<Outbox>,
 }
 
@@ -27,14 +31,22 @@ impl Answers {
     /// Answers of at most `max_bytes` each go out through `outbox`; at most `limit` may be owed at a time. What is not
     /// answered is counted by `counters`.
     pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize, counters: Arc<RequestCounters>) -> Self {
-        Self { owed: Owed::new(limit), expiry: Expiry::default(), counters, max_bytes, outbox }
+        let (owed, expiry) = (Owed::new(limit), Expiry::default());
+        Self { owed, expiry, counters, max_bytes, longest: usize::MAX, outbox }
     }
 
-    /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled.
+    /// Lets long replies leave in pieces: the caller has said that it takes them.
+    pub(crate) fn in_pieces(self) -> Self {
+        Self { longest: PIECE_BYTES, ..self }
+    }
+
+    /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled, and what has not left
+    /// of a long reply stays here.
     pub(crate) fn cancel(&self, id: u64) {
         if self.owed.forget(id) {
             self.counters.cancelled.count();
         }
+        self.outbox.revoke(id);
     }
 
     /// Refuses the request `id`, whose deadline has passed before it was handled, if it is still owed.
@@ -64,7 +76,8 @@ impl Answers {
     /// Answers the request `id`, if that is still owed.
     pub(crate) fn answer<R: Serialize>(&self, id: u64, preferred: Encoding, reply: &R) {
         if self.owed.is_owed(id) {
-            self.push(|answers, out| answers.write_reply(out, id, preferred, reply));
+            let longest = self.longest;
+            self.outbox.push_reply(Reply { id, longest }, |out| self.write_reply(out, id, preferred, reply));
             self.owed.forget(id);
         }
     }
@@ -72,6 +85,15 @@ impl Answers {
     /// Lets frames that were written elsewhere leave at once, and leaves `frames` empty.
     pub(crate) fn push_frames(&self, frames: &mut Vec<u8>) {
         self.outbox.push_frames(frames);
+    }
+
+    /// Lets the long reply to the request `id`, which was written to the end of `out` from `start` on, leave in pieces.
+    #[cold]
+    pub(crate) fn set_aside(&self, id: u64, out: &mut Vec<u8>, start: usize) {
+        let mut whole = Bytes::from(std::mem::take(out));
+        let frame = whole.split_off(start);
+        out.extend_from_slice(&whole);
+        self.outbox.push_long(id, frame);
     }
 
     fn push(&self, write: impl FnOnce(&Self, &mut Vec<u8>)) {

@@ -205,6 +205,7 @@ mod tests {
             purpose: Purpose::Probe,
             message_bytes: 1,
             resume: None,
+            pieces: true,
         }
     }
 

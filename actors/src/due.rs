@@ -78,6 +78,9 @@ impl<'a> Due<'a> {
                 let mut guard = Unsent { answers, id, start: out.len(), out, sent: false };
                 answers.write_reply(guard.out, id, preferred, reply);
                 guard.sent = true;
+                if guard.out.len() - guard.start > answers.longest {
+                    answers.set_aside(id, guard.out, guard.start);
+                }
                 answers.owed.forget(id);
             }
             Some(Way::Own(reply_to)) => reply_to.send(reply),

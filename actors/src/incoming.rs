@@ -93,6 +93,11 @@ impl Incoming {
         self.reader = Some(reader);
     }
 
+    /// Bytes that a frame may have besides its header.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// How much of the stream has arrived.
     pub fn received(&mut self) -> &mut Received {
         &mut self.received

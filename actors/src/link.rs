@@ -14,6 +14,7 @@ use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::frame::{self, Frame, Header, Kind, Writing};
 use meshzero_proto::hello::Welcome;
 use meshzero_proto::id::InstanceId;
+use meshzero_proto::pieces::{Pieces, PiecesError};
 use tokio::sync::Notify;
 use tokio::time;
 
@@ -60,6 +61,8 @@ pub struct Link {
 struct Waiting {
     caller: Waker,
     ended: Option<Ended>,
+    /// What has arrived of a reply that comes in pieces.
+    pieces: Option<Box<Pieces>>,
 }
 
 impl Waiting {
@@ -71,6 +74,33 @@ impl Waiting {
         self.ended = Some(ended());
         Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
     }
+
+    /// Takes a piece of the reply; gives the reply when that is whole.
+    #[cold]
+    fn piece(
+        &mut self,
+        header: Header,
+        piece: &[u8],
+        expected: Expected,
+    ) -> Result<Option<Frame>, PiecesError> {
+        if self.ended.is_some() {
+            return Ok(None);
+        }
+        self.pieces.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
+        if header.flags & frame::LAST == 0 {
+            return Ok(None);
+        }
+        self.pieces.take().map(|pieces| pieces.reply(header.id)).transpose()
+    }
+}
+
+/// How long a reply in pieces becomes.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    /// As long as the one before.
+    guess: usize,
+    /// At most so long.
+    limit: usize,
 }
 
 /// What an endpoint tells about itself.
@@ -352,7 +382,7 @@ impl Link {
             return Err(Unsent::Closed);
         }
         let before = calls.poll_timeout();
-        let waiting = Waiting { caller: caller.clone(), ended: None };
+        let waiting = Waiting { caller: caller.clone(), ended: None, pieces: None };
         let id = calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
         // A call that is alone has nothing to gain from waiting for others.
         let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };

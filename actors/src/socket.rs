@@ -38,6 +38,21 @@ pub fn prepare_peer(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes that the system keeps of what it has not sent. Half of them are written at a time, or a little more.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+const UNSENT_BYTES: u32 = 128 << 10;
+
+/// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
+/// megabytes. Where the system knows nothing of this, it stays as it is.
+pub(crate) fn keep_little_unsent(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "short replies may wait behind what the system keeps of long ones");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    let _ = stream;
+}
+
 /// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying to
 /// deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind all
 /// that was sent since over another connection.

@@ -6,9 +6,12 @@
 //! |---|---|---|
 //! | 0–3 | length | bytes that follow this field |
 //! | 4 | kind | [`Kind`] |
-//! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] |
+//! | 5 | flags | [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`], [`LAST`] |
 //! | 6–7 | slot | the number of a message type in the endpoint's catalogue |
 //! | 8–15 | id | of kinds that belong to a request or a subscription: which one |
+//!
+//! A reply longer than [`PIECE_BYTES`](crate::stream::PIECE_BYTES) travels as a series of [`Kind::Piece`], whose payloads are,
+//! one after the other, its frame. Other frames may come between them, also pieces of other replies.
 
 use std::convert::Infallible;
 
@@ -44,6 +47,9 @@ pub const REPLY_BINCODE: u8 = 2;
 /// Flag of a request and of a tell: the payload begins with the [`TraceContext`] that the message is part of, before all
 /// else that it has.
 pub const TRACED: u8 = 4;
+
+/// Flag of a piece: no other follows, and the frame is whole.
+pub const LAST: u8 = 8;
 
 /// The flags of a frame whose payload has this encoding.
 pub fn flags(encoding: Encoding) -> u8 {
@@ -107,6 +113,8 @@ pub enum Kind {
     Void = 16,
     /// Asks for what the endpoint's node has counted, which comes as a reply in JSON.
     Stats = 17,
+    /// A part of the reply to the request `id`: bytes of its frame, which follow those of the piece before. See [`LAST`].
+    Piece = 18,
 }
 
 impl Kind {
@@ -130,6 +138,7 @@ impl Kind {
             15 => Self::Bye,
             16 => Self::Void,
             17 => Self::Stats,
+            18 => Self::Piece,
             _ => return None,
         })
     }
@@ -145,7 +154,8 @@ impl Kind {
     fn has_id(self) -> bool {
         match self {
             Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
-            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack | Self::Stats => true,
+            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
+            Self::Stats | Self::Piece => true,
             Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
             // A withdrawn message has an id if it had one, which is a part of what means nothing.
             Self::Ping | Self::Bye | Self::Void => false,
@@ -164,7 +174,7 @@ impl Kind {
 pub struct Header {
     /// What the frame is for.
     pub kind: Kind,
-    /// [`BINCODE`], [`REPLY_BINCODE`] and [`TRACED`]; other bits are zero and ignored.
+    /// [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] and [`LAST`]; other bits are zero and ignored.
     pub flags: u8,
     /// The message type, where the kind has one.
     pub slot: u16,
@@ -318,6 +328,15 @@ pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     }
 }
 
+/// Appends the header of a frame whose payload of `length` bytes is not a part of `out`.
+pub(crate) fn announce(out: &mut Vec<u8>, header: Header, length: usize) {
+    let start = out.len();
+    write(out, header, b"");
+    let announced = out.len() - start - LENGTH_BYTES + length;
+    let announced = u32::try_from(announced).expect("messages are bounded far below 4 GiB");
+    out[start..start + LENGTH_BYTES].copy_from_slice(&announced.to_le_bytes());
+}
+
 /// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed.
 ///
 /// `limit` bounds the payload in bytes. A length over it is an error before any memory is spent on it.
@@ -375,7 +394,7 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
             contents.frames += 1;
             contents.tells += usize::from(*kind == Kind::Tell as u8);
             contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
-            contents.upkeep += usize::from(*kind >= Kind::Ping as u8);
+            contents.upkeep += usize::from((Kind::Ping as u8..=Kind::Void as u8).contains(kind));
             contents.flags |= flags;
         }
         rest = behind;

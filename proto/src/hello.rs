@@ -48,6 +48,9 @@ pub struct Hello {
     /// The link that goes on over this connection; `None` begins one.
     #[serde(default)]
     pub resume: Option<Resume>,
+    /// Whether the client takes long replies in [pieces](crate::pieces).
+    #[serde(default)]
+    pub pieces: bool,
 }
 
 /// A link that goes on over another connection.
@@ -233,6 +236,7 @@ mod tests {
             purpose: Purpose::Peer { hand_on: true },
             message_bytes: u32::MAX,
             resume: Some(Resume { link: LinkId::from_random([0xff; 16]), received: u64::MAX }),
+            pieces: true,
         }
     }
 

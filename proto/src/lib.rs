@@ -21,6 +21,7 @@ pub mod name;
 pub mod news;
 pub mod outlier;
 pub mod peer;
+pub mod pieces;
 pub mod refusal;
 pub mod retry;
 pub mod stream;

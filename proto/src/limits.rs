@@ -17,7 +17,8 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// Longest encoded message, reply or news item, in bytes. Default 1 MiB, at most 64 MiB.
-    /// A connection may hold this much per direction before the message is complete.
+    /// A connection may hold this much per direction before the message is complete, and each call of a caller as much of its
+    /// reply, if that is longer than 64 KiB.
     pub message_bytes: usize,
     /// Memory that decoding one message may ask for, as a multiple of `message_bytes`. Default 16.
     pub decoded_factor: usize,

@@ -6,6 +6,7 @@ mod bytes;
 mod hosts;
 #[cfg(target_os = "linux")]
 mod machines;
+mod pieces;
 mod rig;
 #[cfg(target_os = "linux")]
 mod scene;

@@ -165,6 +165,7 @@ impl Discovery {
             purpose,
             message_bytes,
             resume: None,
+            pieces: true,
         }
     }
 

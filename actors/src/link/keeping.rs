@@ -7,14 +7,15 @@ use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use meshzero_proto::calls::CallId;
-use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::calls::{CallId, Calls};
+use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
+use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::NotThere;
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::{Ended, Link};
+use super::{Ended, Expected, Link, Waiting};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
@@ -31,6 +32,8 @@ pub(super) struct Keeping {
 struct Reading {
     link: Arc<Link>,
     incoming: Incoming,
+    /// Bytes that the last reply in pieces may have had.
+    last_length: usize,
 }
 
 /// Where connections come from, and whether the one of the moment is good for anything.
@@ -53,11 +56,13 @@ enum Wrong {
     Incoming(#[from] IncomingError),
     #[error(transparent)]
     NotThere(#[from] NotThere),
+    #[error(transparent)]
+    Pieces(#[from] PiecesError),
 }
 
 impl Keeping {
     pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
-        let reading = Reading { link: Arc::clone(&link), incoming };
+        let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
         Self { reading, watching: Watching { link, redial, patience, settled: None } }
     }
 
@@ -86,7 +91,7 @@ impl Conversation for Reading {
     }
 
     async fn run(&mut self) -> Result<(), Stop<Wrong>> {
-        let Self { link, incoming } = self;
+        let Self { link, incoming, last_length } = self;
         let mut callers = Vec::new();
         loop {
             let (frames, contents) = incoming.batch(&link.outbox).await?;
@@ -97,20 +102,50 @@ impl Conversation for Reading {
                 }
             }
             let mut calls = link.lock();
+            let mut wrong = None;
             for (header, payload) in Frames::new(&frames) {
-                let Some(outcome) = outcome(header, payload, &frames) else { continue };
+                let outcome = match header.kind {
+                    Kind::Piece => match piece(&mut calls, header, payload, incoming.limit(), last_length) {
+                        Ok(outcome) => outcome,
+                        Err(error) => {
+                            wrong = Some(error);
+                            break;
+                        }
+                    },
+                    _ => outcome(header, payload, &frames),
+                };
+                let Some(outcome) = outcome else { continue };
                 if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
                     callers.extend(waiting.end(|| Ended::Answered(outcome)));
                 }
             }
             drop(calls);
             callers.drain(..).for_each(Waker::wake);
+            if let Some(error) = wrong {
+                return Err(Stop::Broken(error.into()));
+            }
             link.received.store(incoming.received().bytes(), Ordering::Relaxed);
             if is_over {
                 return Ok(());
             }
         }
     }
+}
+
+/// What a call ends in, if a piece of its reply is the last. Nobody misses those of calls that are not open.
+#[cold]
+fn piece(
+    calls: &mut Calls<Waiting>,
+    header: Header,
+    piece: &[u8],
+    limit: usize,
+    last_length: &mut usize,
+) -> Result<Option<Outcome>, PiecesError> {
+    let Some(waiting) = calls.get(CallId::from_wire(header.id)) else { return Ok(None) };
+    let expected = Expected { guess: *last_length, limit };
+    let Some(Frame { header, payload }) = waiting.piece(header, piece, expected)? else { return Ok(None) };
+    *last_length = payload.len() + frame::OVERHEAD_BYTES;
+    Ok(outcome(header, &payload, &payload))
 }
 
 /// What a call ends in, if the frame says that.
@@ -191,5 +226,59 @@ impl Link {
     fn moved(&self, address: SocketAddr) {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         self.is_attached.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1_000;
+
+    /// Calls of which one waits, and its name.
+    fn one_call() -> (Calls<Waiting>, CallId) {
+        let mut calls = Calls::new(8);
+        let waiting = Waiting { caller: Waker::noop().clone(), ended: None, pieces: None };
+        let id = calls.open(waiting, None).ok().expect("room");
+        (calls, id)
+    }
+
+    fn arrive(
+        calls: &mut Calls<Waiting>,
+        id: CallId,
+        bytes: &[u8],
+        flags: u8,
+    ) -> Result<Option<Outcome>, PiecesError> {
+        let header = Header { flags, ..Header::new(Kind::Piece, id.to_wire()) };
+        piece(calls, header, bytes, LIMIT, &mut 0)
+    }
+
+    #[test]
+    fn pieces_become_the_reply_to_a_call_that_is_open_and_are_nothing_otherwise() {
+        let (mut calls, id) = one_call();
+        let mut frame = Vec::new();
+        frame::write(&mut frame, Header::new(Kind::Reply, id.to_wire()), b"a reply");
+        let (first, last) = frame.split_at(9);
+        assert!(matches!(arrive(&mut calls, id, first, 0), Ok(None)));
+        let nobody = CallId::from_wire(id.to_wire() | 1 << 32);
+        assert!(matches!(arrive(&mut calls, nobody, last, frame::LAST), Ok(None)), "it is not open");
+        let reply = arrive(&mut calls, id, last, frame::LAST).expect("well-formed");
+        assert!(matches!(reply, Some(Outcome::Reply(_, payload)) if payload[..] == *b"a reply"));
+        assert!(calls.get(id).is_some_and(|waiting| waiting.pieces.is_none()), "nothing is left of it");
+        calls.get(id).and_then(|waiting| waiting.end(|| Ended::TimedOut));
+        assert!(matches!(arrive(&mut calls, id, &[0; 2 * LIMIT], 0), Ok(None)), "it has ended");
+    }
+
+    #[test]
+    fn pieces_without_an_end_and_pieces_of_something_else_are_errors() {
+        let (mut calls, id) = one_call();
+        assert!(matches!(arrive(&mut calls, id, &[0; LIMIT], 0), Ok(None)));
+        let error = arrive(&mut calls, id, &[0], 0).expect_err("too long");
+        assert_eq!(error, PiecesError::TooLong { limit: LIMIT });
+        let (mut calls, id) = one_call();
+        let mut cancel = Vec::new();
+        frame::write(&mut cancel, Header::new(Kind::Cancel, id.to_wire()), b"");
+        let error = arrive(&mut calls, id, &cancel, frame::LAST).expect_err("it is no reply");
+        assert_eq!(error, PiecesError::NotTheReply);
     }
 }

@@ -4,8 +4,10 @@
 //! does, the batch fills, and leaves whole when the write has ended. What has been written is kept until the other end has
 //! acknowledged it, so that it can be written again when the connection is replaced.
 
+mod long;
 mod writing;
 
+use std::convert::Infallible;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +54,8 @@ struct State {
     socket: Option<Arc<OwnedWriteHalf>>,
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
+    /// Whether the system has been told to keep little for this connection, because long replies leave on it.
+    is_kept_short: bool,
     closed: bool,
     /// How often it went on over another connection.
     resumed: u64,
@@ -75,6 +79,15 @@ pub enum Pace {
     AtOnce,
     /// By the connection's own task, with whatever has been appended until then.
     Gathered,
+}
+
+/// What is to be known of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// The request that it answers.
+    pub id: u64,
+    /// A frame of more bytes leaves in pieces.
+    pub longest: usize,
 }
 
 /// Where a frame was appended.
@@ -113,6 +126,7 @@ impl Outbox {
             flow: Outflow::new(carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES)),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
+            is_kept_short: false,
             closed: false,
             resumed: 0,
         };
@@ -144,7 +158,16 @@ impl Outbox {
             Room::Limit => Some(self.limit),
             Room::Ahead => Some(self.ahead()),
         };
-        self.append(limit, pace, frame)
+        self.append(limit, pace, None, frame)
+    }
+
+    /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
+    pub fn push_reply(&self, reply: Reply, frame: impl FnOnce(&mut Vec<u8>)) {
+        // On a closed connection nobody waits for the answer.
+        let _ = self.append::<Infallible>(None, Pace::Gathered, Some(reply), |out| {
+            frame(out);
+            Ok(())
+        });
     }
 
     /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
@@ -225,6 +248,7 @@ impl Outbox {
         let mut state = self.lock();
         if !state.closed {
             state.closed = true;
+            state.flow.append_bulk();
             state.flow.keep_up(Kind::Bye, 0);
             self.go_on(state, Pace::AtOnce, true);
         }
@@ -318,6 +342,7 @@ impl Outbox {
         &self,
         limit: Option<usize>,
         pace: Pace,
+        reply: Option<Reply>,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
         let mut state = self.lock();
@@ -334,6 +359,12 @@ impl Outbox {
         let blobs = codec::beside(whole.buffer, frame).map_err(PushError::Frame)?;
         whole.end();
         let length = state.flow.batch().len();
+        if let Some(Reply { id, longest }) = reply
+            && length - before + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>() > longest
+        {
+            self.set_aside(state, id, before, blobs);
+            return Ok(Placed { end: begin, length: 0, wrote_batch: false });
+        }
         let mut is_full = length >= FLUSH_BYTES;
         state.flow.appended(length - before);
         if !blobs.is_empty() {

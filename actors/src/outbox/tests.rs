@@ -4,8 +4,11 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Header};
+use meshzero_proto::codec::{Blob, Encoding};
+use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Header, Writing};
 use meshzero_proto::limits::Limits;
+use meshzero_proto::pieces::Pieces;
+use meshzero_proto::stream::PIECE_BYTES;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -291,4 +294,72 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     let request = Kind::Request;
     assert_eq!(kinds, [(request, 1), (request, 2), (Kind::Void, 0), (request, 4)]);
     writer.abort();
+}
+
+/// What a handler may reply to the request `id`: a frame with so many bytes.
+fn reply(id: u64, count: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame::write(&mut frame, Header::new(Kind::Reply, id), &vec![id as u8; count]);
+    frame
+}
+
+/// The replies in what has arrived, in the order in which they became whole.
+fn replies(bytes: &[u8]) -> Vec<u64> {
+    let mut long = std::collections::BTreeMap::<u64, Pieces>::new();
+    let mut whole = Vec::new();
+    for (header, payload) in Frames::new(bytes) {
+        let id = header.id;
+        match header.kind {
+            Kind::Piece => {
+                assert!(payload.len() <= PIECE_BYTES, "{} bytes", payload.len());
+                long.entry(id).or_default().add(payload, 0, usize::MAX).expect("room");
+                if header.flags & frame::LAST != 0 {
+                    let reply = long.remove(&id).expect("it has begun").reply(id).expect("it is whole");
+                    assert!(reply.payload.iter().all(|byte| *byte == id as u8), "other bytes");
+                    whole.push(id);
+                }
+            }
+            Kind::Reply => whole.push(id),
+            _ => {}
+        }
+    }
+    whole
+}
+
+#[tokio::test]
+async fn short_replies_overtake_long_ones_also_over_another_connection() {
+    const LONG: usize = 3 << 20;
+    let (outbox, mut far) = outbox(1 << 20).await;
+    let longest = PIECE_BYTES;
+    let blob = Blob::from(vec![1; LONG]);
+    outbox.push_reply(Reply { id: 1, longest }, |out| {
+        let writing = Writing::new(out, Header::new(Kind::Reply, 1));
+        codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
+        // The length of the blob, whose bytes are then all the same.
+        out.iter_mut().skip(16).for_each(|byte| *byte = 1);
+        writing.end::<Infallible>(out, Ok(Encoding::Bincode)).expect("it is whole");
+    });
+    outbox.push_long(2, reply(2, LONG).into());
+    outbox.push_long(3, reply(3, LONG).into());
+    let writer = writing(&outbox);
+    let mut bytes = read(&mut far, 1 << 20).await;
+    outbox.push_reply(Reply { id: 4, longest }, |out| out.extend(reply(4, 10)));
+    outbox.revoke(3);
+    writer.abort();
+    outbox.detach();
+    let (writer, mut far) = connection().await;
+    outbox.attach(writer, bytes.len() as u64).await.expect("it is there");
+    let writer = writing(&outbox);
+    let end = loop {
+        bytes.extend(read(&mut far, 100_000).await);
+        outbox.acknowledge(bytes.len() as u64).expect("it has left");
+        if bytes.len() > 5 << 20 {
+            outbox.close();
+            break all(far).await;
+        }
+    };
+    writer.await.expect("no panic").expect("written");
+    bytes.extend(end);
+    assert_eq!(replies(&bytes), [4, 1, 2]);
+    assert!(outbox.handed() < 3 * LONG as u64, "what was revoked did not leave");
 }

@@ -47,7 +47,7 @@ impl Outbox {
     pub fn detach(&self) {
         let mut state = self.lock();
         state.socket = None;
-        state.is_blocked = false;
+        (state.is_blocked, state.is_kept_short) = (false, false);
     }
 
     /// Goes on over another connection, from the byte numbered `from`, which the other end wants next.
@@ -67,6 +67,7 @@ impl Outbox {
                     state.flow.go_back(from)?;
                     state.socket = Some(socket);
                     state.resumed += 1;
+                    state.keep_kernel_short();
                     break;
                 }
             }

@@ -61,7 +61,10 @@ impl Requests {
     ) -> Self {
         let max_reply = service.limits().message_bytes.min(hello.message_bytes as usize);
         let (in_flight, counters) = (service.limits().requests_in_flight, Arc::clone(&service.counters));
-        let answers = Answers::new(Arc::clone(outbox), in_flight, max_reply, counters);
+        let mut answers = Answers::new(Arc::clone(outbox), in_flight, max_reply, counters);
+        if hello.pieces {
+            answers = answers.in_pieces();
+        }
         tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
         Self {
             service,

@@ -4,11 +4,13 @@
 //! it ([`Outflow`], [`Sent`]); on the next connection the reading end names the byte it wants next, and the stream goes on there. So
 //! between two processes that live nothing is lost, doubled or reordered, wherever a connection is cut.
 
+mod bulk;
 mod outflow;
 mod outgoing;
 mod received;
 mod sent;
 
+pub use self::bulk::PIECE_BYTES;
 pub use self::outflow::Outflow;
 pub use self::outgoing::{Outgoing, Piece, SLICES};
 pub use self::received::{Received, TELL_BYTES};

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::bulk::Bulk;
 use super::{NotThere, Outgoing, Sent};
 use crate::codec::Beside;
 use crate::frame::{self, Header, Kind};
@@ -13,6 +14,8 @@ use crate::frame::{self, Header, Kind};
 #[derive(Debug)]
 pub struct Outflow {
     filling: Outgoing,
+    /// Long frames of which not all has been appended.
+    bulk: Bulk,
     /// What is being written. Whoever writes has taken it.
     leaving: Option<Outgoing>,
     sent: Sent,
@@ -38,6 +41,7 @@ impl Outflow {
     pub fn new(window: usize) -> Self {
         Self {
             filling: Outgoing::default(),
+            bulk: Bulk::default(),
             leaving: Some(Outgoing::default()),
             sent: Sent::default(),
             placed: 0,
@@ -49,16 +53,22 @@ impl Outflow {
         }
     }
 
+    /// Lets long frames leave in pieces of at most so many bytes.
+    #[cfg(test)]
+    pub(super) fn in_pieces_of(self, bytes: usize) -> Self {
+        Self { bulk: Bulk::in_pieces_of(bytes), ..self }
+    }
+
     /// Bytes appended since the beginning.
     #[inline(always)]
     pub fn placed(&self) -> u64 {
         self.placed
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes that wait to be written, those of long frames included.
     #[inline(always)]
     pub fn waiting(&self) -> u64 {
-        self.placed - self.written
+        self.placed - self.written + self.bulk.bytes()
     }
 
     /// The most that was ever written: what lies beyond, the other end cannot have.
@@ -79,7 +89,7 @@ impl Outflow {
     /// Whether the other end has not acknowledged all that was appended, besides what keeps the link going.
     pub fn is_owed_word(&self) -> bool {
         let content = if self.upkeep.end == self.placed { self.upkeep.start } else { self.placed };
-        self.sent.acknowledged() < content
+        self.sent.acknowledged() < content || !self.bulk.is_empty()
     }
 
     /// The batch, to append whole frames to. [`Outflow::appended`] is to be told of them.
@@ -122,6 +132,48 @@ impl Outflow {
         }
     }
 
+    /// Lets a long frame, the reply to the request `id`, leave in pieces, between which other frames may leave. Its bytes are
+    /// not copied.
+    pub fn bulk(&mut self, id: u64, frame: impl IntoIterator<Item = Bytes>) {
+        self.bulk.push(id, frame.into_iter().collect());
+    }
+
+    /// Whether there are long frames of which not all has been appended.
+    #[inline(always)]
+    pub fn has_bulk(&self) -> bool {
+        !self.bulk.is_empty()
+    }
+
+    /// Lets nothing more leave of the long replies to the request `id`. Of what has been appended nobody can make anything.
+    pub fn revoke(&mut self, id: u64) {
+        self.bulk.remove(id);
+    }
+
+    /// Appends all that is left of long frames, because nothing but an end follows.
+    pub fn append_bulk(&mut self) {
+        while let Some((header, length, piece)) = self.bulk.next() {
+            self.append_piece(header, length, piece);
+        }
+    }
+
+    /// Appends as much of long frames as is to leave in one go with what has been appended.
+    #[cold]
+    fn append_pieces(&mut self) {
+        while self.filling.len() < self.bulk.burst_bytes()
+            && let Some((header, length, piece)) = self.bulk.next()
+        {
+            self.append_piece(header, length, piece);
+        }
+    }
+
+    fn append_piece(&mut self, header: Header, length: usize, piece: Vec<Bytes>) {
+        let batch = self.filling.batch();
+        let before = batch.len();
+        frame::announce(batch, header, length);
+        self.placed += (batch.len() - before) as u64;
+        piece.into_iter().for_each(|bytes| self.share(bytes));
+    }
+
     /// Makes nothing of a frame that has not begun to leave, and says whether it could.
     pub fn withdraw(&mut self, frame: Range<u64>) -> bool {
         let filling = self.placed - self.filling.len() as u64;
@@ -159,9 +211,12 @@ impl Outflow {
         }
         let leaving = self.leaving.as_mut()?;
         if leaving.is_empty() {
-            std::mem::swap(leaving, &mut self.filling);
+            if !self.bulk.is_empty() {
+                self.append_pieces();
+            }
+            std::mem::swap(self.leaving.as_mut()?, &mut self.filling);
         }
-        if leaving.is_empty() { None } else { self.leaving.take() }
+        self.leaving.take_if(|leaving| !leaving.is_empty())
     }
 
     /// Brings back what was taken, of which `wrote` bytes have left, and says whether there is more to write.
@@ -170,7 +225,11 @@ impl Outflow {
         self.written += wrote as u64;
         self.handed = self.handed.max(self.written);
         let is_left_over = !leaving.is_empty();
-        let more = is_left_over || !self.filling.is_empty();
+        let has_bulk = !self.bulk.is_empty();
+        if has_bulk {
+            self.bulk.adapt(wrote, is_left_over);
+        }
+        let more = is_left_over || has_bulk || !self.filling.is_empty();
         if !more {
             // The same memory again for the next batch.
             std::mem::swap(&mut leaving, &mut self.filling);

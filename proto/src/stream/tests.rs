@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::{Outflow, Received, SLICES};
 use crate::calls::{CallId, Calls, Fate};
-use crate::frame::{self, Frame, Header, Kind};
+use crate::frame::{self, Frame, Header, Kind, LAST};
+use crate::pieces::Pieces;
 
 /// Bytes that may be written and not acknowledged; small, so that histories reach it.
 const WINDOW: usize = 96;
@@ -18,16 +19,22 @@ const WINDOW: usize = 96;
 /// Bytes after which an end says how much has arrived.
 const TELL: usize = WINDOW / 2;
 
-/// The longest frame of a history, in bytes.
+/// The longest frame of a history in one piece, in bytes.
 const LONGEST: usize = 200;
+
+/// Replies leave in pieces of so many bytes, if they are longer.
+const PIECE: usize = 24;
+
+/// The longest reply of a history, in bytes.
+const LONGEST_REPLY: usize = 600;
 
 /// Something that happens.
 #[derive(Debug, Clone)]
 enum Event {
     /// The caller sends a message without a reply, with so many bytes more than it needs, in the batch or beside it.
     Tell { more: u8, beside: bool },
-    /// The caller calls, for so many milliseconds at most.
-    Call { within: u8 },
+    /// The caller calls, for so many milliseconds at most, and wants a reply with so many bytes more than it needs.
+    Call { within: u8, more: u16 },
     /// The caller no longer wants the reply to one of its calls.
     Cancel { which: u8 },
     /// One end's system takes so many bytes.
@@ -77,7 +84,7 @@ struct Side {
 impl Side {
     fn new() -> Self {
         Self {
-            flow: Outflow::new(WINDOW),
+            flow: Outflow::new(WINDOW).in_pieces_of(PIECE),
             received: Received::every(TELL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),
@@ -122,6 +129,9 @@ impl Side {
     }
 }
 
+/// Which call waits at the service, until when, and how much it wants.
+type Asked = (u64, Instant, u16);
+
 struct History {
     caller: Side,
     service: Side,
@@ -131,8 +141,10 @@ struct History {
     calls: Calls<u64>,
     open: BTreeMap<u64, CallId>,
     outcomes: BTreeMap<u64, Outcome>,
-    /// What waits at the service: the call if there is one, its deadline and its number.
-    waiting: VecDeque<(Option<(u64, Instant)>, u64)>,
+    /// What has arrived of replies in pieces.
+    pieces: BTreeMap<u64, Pieces>,
+    /// What waits at the service: the call if there is one, and its number.
+    waiting: VecDeque<(Option<Asked>, u64)>,
     /// What has been handled, in order.
     handled: Vec<u64>,
     has_died: bool,
@@ -149,6 +161,7 @@ impl History {
             calls: Calls::new(16),
             open: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            pieces: BTreeMap::new(),
             waiting: VecDeque::new(),
             handled: Vec::new(),
             has_died: false,
@@ -165,7 +178,7 @@ impl History {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Tell { more, beside } => self.tell(usize::from(more), beside),
-            Event::Call { within } => self.call(Duration::from_millis(u64::from(within) + 1)),
+            Event::Call { within, more } => self.call(Duration::from_millis(u64::from(within) + 1), more),
             Event::Cancel { which } => self.cancel(usize::from(which)),
             Event::Write { by, bytes } if self.is_attached => self.side(by).write(usize::from(bytes)),
             Event::Arrive { at, bytes } => self.arrive(at, usize::from(bytes)),
@@ -197,12 +210,12 @@ impl History {
         }
     }
 
-    fn call(&mut self, within: Duration) {
+    fn call(&mut self, within: Duration, more: u16) {
         let number = self.next + 1;
         let Ok(id) = self.calls.open(number, Some(self.now + within)) else { return };
         self.number();
         let within = u32::try_from(within.as_millis()).expect("a byte");
-        let payload = [&within.to_le_bytes()[..], &number.to_le_bytes()].concat();
+        let payload = [&within.to_le_bytes()[..], &more.to_le_bytes(), &number.to_le_bytes()].concat();
         let begin = self.caller.flow.placed();
         self.caller.push(Header::new(Kind::Request, id.to_wire()), &payload);
         self.calls.placed(id, begin..self.caller.flow.placed());
@@ -227,6 +240,7 @@ impl History {
     fn end(&mut self, number: u64, outcome: Outcome) {
         if let Some(id) = self.open.remove(&number) {
             self.calls.close(id);
+            self.pieces.remove(&id.to_wire());
         }
         assert_eq!(self.outcomes.insert(number, outcome), None, "a call ends once");
     }
@@ -247,14 +261,30 @@ impl History {
 
     fn answered(&mut self, frame: &Frame) {
         let id = CallId::from_wire(frame.header.id);
+        if frame.header.kind == Kind::Piece {
+            return self.piece(id, frame);
+        }
         let Some(number) = self.calls.close(id) else { return };
         match frame.header.kind {
             Kind::Reply => {
-                assert_eq!(frame.payload[..], number.to_le_bytes(), "the reply to another call");
+                assert_eq!(frame.payload[..], reply(number, frame.payload.len() - 8), "another reply");
                 self.end(number, Outcome::Reply);
             }
             Kind::Refusal => self.end(number, Outcome::Expired),
             other => panic!("{other:?} came instead of an answer"),
+        }
+    }
+
+    fn piece(&mut self, id: CallId, frame: &Frame) {
+        if self.calls.get(id).is_none() {
+            return;
+        }
+        assert!(frame.payload.len() <= PIECE, "a piece of {} bytes", frame.payload.len());
+        let pieces = self.pieces.entry(id.to_wire()).or_default();
+        pieces.add(&frame.payload, 0, LONGEST_REPLY).expect("no reply is longer");
+        if frame.header.flags & LAST != 0 {
+            let pieces = self.pieces.remove(&id.to_wire()).expect("it is there");
+            self.answered(&pieces.reply(id.to_wire()).expect("each piece came once, in order"));
         }
     }
 
@@ -265,9 +295,14 @@ impl History {
             Kind::Request => {
                 let (within, rest) = frame.payload.split_first_chunk().expect("four bytes");
                 let within = Duration::from_millis(u32::from_le_bytes(*within).into());
-                self.waiting.push_back((Some((frame.header.id, self.now + within)), number(rest)));
+                let (more, rest) = rest.split_first_chunk().expect("two bytes");
+                let call = (frame.header.id, self.now + within, u16::from_le_bytes(*more));
+                self.waiting.push_back((Some(call), number(rest)));
             }
-            Kind::Cancel => self.waiting.retain(|(call, _)| call.is_none_or(|(id, _)| id != frame.header.id)),
+            Kind::Cancel => {
+                self.waiting.retain(|(call, _)| call.is_none_or(|(id, ..)| id != frame.header.id));
+                self.service.flow.revoke(frame.header.id);
+            }
             Kind::Void => {}
             other => panic!("{other:?} came instead of a message"),
         }
@@ -277,12 +312,22 @@ impl History {
         let Some((call, number)) = self.waiting.pop_front() else { return };
         match call {
             None => self.handled.push(number),
-            Some((id, deadline)) if deadline <= self.now => {
+            Some((id, deadline, _)) if deadline <= self.now => {
                 self.service.push(Header::new(Kind::Refusal, id), b"");
             }
-            Some((id, _)) => {
+            Some((id, _, more)) => {
                 self.handled.push(number);
-                self.service.push(Header::new(Kind::Reply, id), &number.to_le_bytes());
+                let (header, reply) = (Header::new(Kind::Reply, id), reply(number, usize::from(more) % 500));
+                let mut frame = Vec::new();
+                frame::write(&mut frame, header, &reply);
+                if frame.len() > PIECE {
+                    // As a payload that lies beside the batch.
+                    let mut frame = Bytes::from(frame);
+                    let head = frame.split_to(20);
+                    self.service.flow.bulk(id, [head, frame]);
+                } else {
+                    self.service.push(header, &reply);
+                }
             }
         }
     }
@@ -328,6 +373,7 @@ impl History {
         (self.caller, self.service) = (Side::new(), Side::new());
         self.calls = Calls::new(16);
         self.waiting.clear();
+        self.pieces.clear();
         (self.is_attached, self.has_died) = (true, true);
     }
 
@@ -349,6 +395,7 @@ impl History {
             let has_content = self.caller.flow.is_owed_word() || self.service.flow.is_owed_word();
             let waits = self.caller.flow.waiting() + self.service.flow.waiting() > 0;
             if !has_content && !waits && self.waiting.is_empty() {
+                assert!(self.open.is_empty(), "while both live, every reply arrives");
                 return self.wait(Duration::from_secs(10));
             }
         }
@@ -373,6 +420,12 @@ impl History {
     }
 }
 
+/// What a call is answered with.
+fn reply(number: u64, more: usize) -> Vec<u8> {
+    let padding = (0..more).map(|at| (number as usize + at) as u8);
+    number.to_le_bytes().into_iter().chain(padding).collect()
+}
+
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Caller), Just(End::Service)]
 }
@@ -380,7 +433,7 @@ fn end() -> impl Strategy<Value = End> {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (any::<u8>(), any::<bool>()).prop_map(|(more, beside)| Event::Tell { more, beside }),
-        4 => any::<u8>().prop_map(|within| Event::Call { within }),
+        4 => (any::<u8>(), prop_oneof![Just(0), 0..500u16]).prop_map(|(within, more)| Event::Call { within, more }),
         1 => any::<u8>().prop_map(|which| Event::Cancel { which }),
         8 => (end(), any::<u8>()).prop_map(|(by, bytes)| Event::Write { by, bytes }),
         8 => (end(), any::<u8>()).prop_map(|(at, bytes)| Event::Arrive { at, bytes }),
@@ -403,4 +456,63 @@ proptest! {
         history.settle();
         history.check();
     }
+}
+
+#[test]
+fn short_frames_leave_between_the_pieces_of_long_ones_which_take_turns() {
+    let mut side = Side::new();
+    for id in [1, 2] {
+        side.flow.bulk(id, [Bytes::from(vec![id as u8; 10 * PIECE])]);
+    }
+    side.flow.bulk(3, [Bytes::from(vec![3; 5]), Bytes::from(vec![4; PIECE])]);
+    assert_eq!((side.flow.placed(), side.flow.waiting()), (0, 21 * PIECE as u64 + 5));
+    while side.flow.waiting() > 0 {
+        // A line that hardly ever takes all of it.
+        side.write(2 * PIECE);
+        if side.flow.has_bulk() {
+            let before = side.flow.placed() - side.flow.handed();
+            assert!(before <= 2 * (PIECE + 16) as u64, "{before} bytes leave before a short frame");
+            side.push(Header::new(Kind::Reply, 100), b"");
+        }
+        let handed = side.flow.handed();
+        side.flow.acknowledge(handed).expect("it has left");
+    }
+    let bytes = side.wire.make_contiguous();
+    let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, payload)| (header, payload.len())).collect();
+    let pieces: Vec<_> = frames.iter().filter(|(header, _)| header.kind == Kind::Piece).collect();
+    let order: Vec<_> = pieces.iter().map(|(header, _)| header.id).take(6).collect();
+    assert_eq!(order, [1, 2, 3, 1, 2, 3]);
+    let last: Vec<_> = pieces.iter().filter(|(header, _)| header.flags == LAST).collect();
+    assert_eq!(
+        last.iter().map(|(header, length)| (header.id, *length)).collect::<Vec<_>>(),
+        [(3, 5), (1, PIECE), (2, PIECE)]
+    );
+    let (first, end) = (frames.iter().position(|(header, _)| header.id == 100), frames.len());
+    assert!(first.is_some_and(|first| first < end / 2), "a short frame has overtaken a long one");
+}
+
+#[test]
+fn what_is_revoked_does_not_leave_and_what_is_left_comes_before_the_end() {
+    let mut side = Side::new();
+    for id in [1, 2] {
+        side.flow.bulk(id, [Bytes::from(vec![id as u8; 3 * PIECE])]);
+    }
+    side.write(LONGEST);
+    side.flow.revoke(1);
+    side.flow.revoke(7);
+    assert!(side.flow.has_bulk());
+    side.flow.append_bulk();
+    side.flow.keep_up(Kind::Bye, 0);
+    assert!(!side.flow.has_bulk());
+    while side.flow.waiting() > 0 {
+        side.write(LONGEST);
+        let handed = side.flow.handed();
+        side.flow.acknowledge(handed).expect("it has left");
+    }
+    let bytes = side.wire.make_contiguous();
+    let frames: Vec<_> = frame::Frames::new(bytes).map(|(header, _)| (header.kind, header.id)).collect();
+    assert_eq!(
+        frames,
+        [(Kind::Piece, 1), (Kind::Piece, 2), (Kind::Piece, 2), (Kind::Piece, 2), (Kind::Bye, 0)]
+    );
 }

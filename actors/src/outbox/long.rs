@@ -1,0 +1,78 @@
+//! Long replies: they leave in pieces, so that short ones do not wait behind them.
+
+use std::sync::MutexGuard;
+
+use bytes::Bytes;
+use meshzero_proto::codec::Beside;
+use tokio::net::TcpStream;
+
+use super::{Outbox, Pace, State};
+use crate::socket;
+
+impl Outbox {
+    /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
+    /// drops it.
+    pub fn push_long(&self, id: u64, frame: Bytes) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.flow.bulk(id, [frame]);
+            self.begin_bulk(state);
+        }
+    }
+
+    /// Lets nothing more leave of a long reply to the request `id`: nobody wants it.
+    pub fn revoke(&self, id: u64) {
+        let mut state = self.lock();
+        if state.flow.has_bulk() {
+            state.flow.revoke(id);
+            let is_over = state.flow.waiting() == 0;
+            drop(state);
+            if is_over {
+                self.drained.notify_waiters();
+            }
+        }
+    }
+
+    /// Moves what has been written to the batch behind its first `before` bytes, and the blobs that belong between it, to where
+    /// long replies wait.
+    #[cold]
+    pub(super) fn set_aside(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        id: u64,
+        before: usize,
+        blobs: Vec<Beside>,
+    ) {
+        let batch = state.flow.batch();
+        let frame = if before == 0 { std::mem::take(batch) } else { batch.split_off(before) };
+        let mut rest = Bytes::from(frame);
+        let mut rope = Vec::with_capacity(2 * blobs.len() + 1);
+        let mut from = before;
+        for Beside { at, bytes } in blobs {
+            rope.extend([rest.split_to(at - from), bytes]);
+            from = at;
+        }
+        rope.push(rest);
+        state.flow.bulk(id, rope.into_iter().filter(|bytes| !bytes.is_empty()));
+        self.begin_bulk(state);
+    }
+
+    fn begin_bulk(&self, mut state: MutexGuard<'_, State>) {
+        state.keep_kernel_short();
+        self.go_on(state, Pace::AtOnce, true);
+    }
+}
+
+impl State {
+    /// Sees to it that little waits in the system, where nothing can leave before it, if long replies wait here.
+    pub(super) fn keep_kernel_short(&mut self) {
+        if self.flow.has_bulk()
+            && !self.is_kept_short
+            && let Some(writer) = &self.socket
+        {
+            self.is_kept_short = true;
+            let stream: &TcpStream = writer.as_ref().as_ref();
+            socket::keep_little_unsent(stream);
+        }
+    }
+}

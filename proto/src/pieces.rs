@@ -1,0 +1,142 @@
+//! The pieces of one long frame, as they arrive.
+
+use bytes::Bytes;
+
+use crate::frame::{self, Frame, FrameError, Frames};
+
+/// Whoever has sent less of a frame than this has no more memory reserved for it.
+const FIRST_BYTES: usize = 32 << 10;
+
+/// At most so much is reserved because another frame was as long.
+const MOST_GUESSED: usize = (1 << 20) + frame::OVERHEAD_BYTES;
+
+/// What has arrived of a frame that travels in pieces, see [`Kind::Piece`](frame::Kind::Piece). It grows with what arrives,
+/// because nobody says how much will.
+#[derive(Debug, Default)]
+pub struct Pieces(Vec<u8>);
+
+/// Why pieces are not those of a frame. The connection cannot go on after any of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PiecesError {
+    /// They are more than a frame may have.
+    #[error("more than {limit} bytes of one frame came in pieces")]
+    TooLong {
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// Together they are not a frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Together they are less or more than one frame, or one of another kind or request.
+    #[error("pieces that together are not the reply that they should be")]
+    NotTheReply,
+}
+
+impl Pieces {
+    /// Adds a piece. All together may have `limit` bytes, and are maybe as many as `guess`: once some have arrived, so many are
+    /// reserved, or each long frame would move in memory several times.
+    ///
+    /// # Errors
+    /// [`PiecesError::TooLong`]; nothing was added.
+    pub fn add(&mut self, piece: &[u8], guess: usize, limit: usize) -> Result<(), PiecesError> {
+        let Self(bytes) = self;
+        let room = limit.checked_sub(bytes.len()).filter(|room| *room >= piece.len());
+        let room = room.ok_or(PiecesError::TooLong { limit })?;
+        if bytes.capacity() - bytes.len() < piece.len() {
+            let guess = if bytes.len() < FIRST_BYTES { 0 } else { guess.min(MOST_GUESSED) };
+            // Otherwise twice as much each time, and never more than may come.
+            let more = piece.len().max(bytes.len()).max(guess.saturating_sub(bytes.len()));
+            bytes.reserve_exact(more.min(room));
+        }
+        bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The reply to the request `id`, when the last piece has been added.
+    ///
+    /// # Errors
+    /// [`PiecesError`].
+    pub fn reply(self, id: u64) -> Result<Frame, PiecesError> {
+        let bytes = Bytes::from(self.0);
+        let whole = frame::cut(&bytes, bytes.len())?.whole;
+        let mut frames = Frames::new(&bytes);
+        match frames.next() {
+            Some((header, payload)) if frames.left() == 0 && whole == bytes.len() => {
+                if header.kind != frame::Kind::Reply || header.id != id {
+                    return Err(PiecesError::NotTheReply);
+                }
+                let payload = bytes.slice_ref(payload);
+                Ok(Frame { header, payload })
+            }
+            _ => Err(PiecesError::NotTheReply),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Header, Kind};
+
+    fn reply(id: u64, payload: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        frame::write(&mut frame, Header::new(Kind::Reply, id), payload);
+        frame
+    }
+
+    fn joined(bytes: &[u8], piece: usize) -> Result<Frame, PiecesError> {
+        let mut pieces = Pieces::default();
+        bytes.chunks(piece).try_for_each(|piece| pieces.add(piece, 0, bytes.len()))?;
+        pieces.reply(7)
+    }
+
+    #[test]
+    fn pieces_of_any_length_become_the_frame() {
+        let frame = reply(7, b"a reply");
+        for piece in 1..=frame.len() {
+            let joined = joined(&frame, piece).expect("it is whole");
+            assert_eq!((joined.header.id, &joined.payload[..]), (7, &b"a reply"[..]));
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_reply_is_an_error() {
+        let frame = reply(7, b"a reply");
+        let two = [&frame[..], &frame].concat();
+        let cancel = {
+            let mut cancel = Vec::new();
+            frame::write(&mut cancel, Header::new(Kind::Cancel, 7), b"");
+            cancel
+        };
+        for wrong in [&two[..], &frame[..20], &frame[..3], b"", &reply(8, b"a reply"), &cancel] {
+            assert!(joined(wrong, 5).is_err(), "{wrong:?}");
+        }
+        let nonsense = [0xff; 20];
+        assert!(matches!(joined(&nonsense, 5), Err(PiecesError::Frame(_))));
+    }
+
+    #[test]
+    fn no_more_is_kept_or_reserved_than_a_frame_may_have() {
+        const LIMIT: usize = 1_000;
+        let mut pieces = Pieces::default();
+        for _ in 0..10 {
+            pieces.add(&[1; 99], LIMIT, LIMIT).expect("room");
+        }
+        assert!(pieces.0.capacity() <= LIMIT, "{}", pieces.0.capacity());
+        assert_eq!(pieces.add(&[1; 11], LIMIT, LIMIT), Err(PiecesError::TooLong { limit: LIMIT }));
+        pieces.add(&[1; 10], LIMIT, LIMIT).expect("room");
+    }
+
+    #[test]
+    fn as_much_as_another_had_is_reserved_once_some_has_arrived() {
+        let mut pieces = Pieces::default();
+        let mut reserved = |bytes: usize, guess| {
+            pieces.add(&vec![1; bytes], guess, usize::MAX).expect("room");
+            pieces.0.capacity()
+        };
+        assert!(reserved(10, usize::MAX) < 100, "for a few bytes nothing");
+        assert!(reserved(FIRST_BYTES, usize::MAX) < FIRST_BYTES + 100);
+        assert_eq!(reserved(1, 100_000), 100_000);
+        assert_eq!(reserved(100_000, usize::MAX), MOST_GUESSED, "whatever the other had");
+    }
+}
