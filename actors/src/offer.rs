@@ -251,8 +251,9 @@ where
             let factory = prepare(publisher.clone());
             let (mailbox, restart) = (limits.mailbox, offer.restart);
             let called = offer.name.as_ref().map_or_else(|| address.to_string(), ServiceName::to_string);
-            let hosted = Hosted::start(factory, called, &offer.handlers, decoding, mailbox, restart, withdraw)
-                .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
+            let hosted =
+                Hosted::start(factory, called, &offer.handlers, decoding, mailbox, restart, withdraw)
+                    .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
             let hosted = Arc::new(hosted);
             let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
             (Host::Hosted(Arc::clone(&hosted)), hosted as Arc<dyn Entry>, doors)
