@@ -11,15 +11,15 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::NodeId;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use crate::connection::Connection;
 use crate::dial;
 use crate::drain::{self, Abandoned, LAST_ANSWERS};
 use crate::links::{Connections, Links};
+use crate::network::Listener;
 use crate::route::nameless;
 use crate::service::Service;
 use crate::{session, socket};
@@ -35,7 +35,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 #[rtype(result = "()")]
 pub struct PeerArrived {
     /// The connection, after the handshake.
-    pub stream: TcpStream,
+    pub connection: Connection,
     /// Who it is.
     pub hello: Hello,
 }
@@ -44,7 +44,7 @@ pub struct PeerArrived {
 /// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
 /// was not finished. Connections of peers go to `peers`.
 pub(crate) async fn run(
-    listener: TcpListener,
+    mut listener: Listener,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
     closing: oneshot::Receiver<Duration>,
@@ -63,8 +63,8 @@ pub(crate) async fn run(
     while ended.is_none() || guests.served() > 0 {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => {
-                    let visit = visit(stream, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
+                Ok((connection, from)) => {
+                    let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
                     sessions.spawn_local(visit);
                 }
                 Err(error) => {
@@ -181,7 +181,7 @@ async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Optio
 
 /// One connection from its first byte to its last.
 async fn visit(
-    mut stream: TcpStream,
+    mut connection: Connection,
     from: SocketAddr,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
@@ -193,7 +193,7 @@ async fn visit(
             tracing::warn!(%from, "closed a connection: too many are shaking hands");
             return;
         };
-        let greeting = greet(&mut stream, &service, place.is_some());
+        let greeting = greet(&mut connection, &service, place.is_some());
         time::timeout(service.limits().handshake, greeting).await
     };
     let welcomed = match greeted {
@@ -204,18 +204,18 @@ async fn visit(
     match welcomed {
         Welcomed::Nobody => {}
         Welcomed::Peer(hello) => {
-            if peers.try_send(PeerArrived { stream, hello }).is_err() {
+            if peers.try_send(PeerArrived { connection, hello }).is_err() {
                 tracing::warn!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
         Welcomed::Client(hello, connections) => {
             let _served = guests.serve();
-            if let Err(error) = session::serve(stream, &hello, service, connections).await {
+            if let Err(error) = session::serve(connection, &hello, service, connections).await {
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
         Welcomed::Back(node, resume) => {
-            if service.links.go_on(node, resume, stream).is_err() {
+            if service.links.go_on(node, resume, connection).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }
         }
@@ -237,12 +237,12 @@ enum Welcomed {
 
 /// Shakes hands.
 async fn greet(
-    stream: &mut TcpStream,
+    connection: &mut Connection,
     service: &Arc<Service>,
     has_place: bool,
 ) -> Result<Welcomed, GreetError> {
-    socket::prepare(stream, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
-    let hello = dial::read_greeting(stream, hello::parse_hello).await?;
+    socket::prepare(connection, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
+    let hello = dial::read_greeting(&mut connection.reader, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
@@ -270,7 +270,7 @@ async fn greet(
             (Answer::Welcome(welcome), Welcomed::Client(hello, connections))
         }
     };
-    stream.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
+    connection.writer.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
     Ok(welcomed)
 }
 

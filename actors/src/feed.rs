@@ -20,6 +20,8 @@ use tokio::time;
 
 use crate::arrivals::Sink;
 use crate::carry::{Carried, Conversation, Stop, carry, keep_up};
+use crate::clock;
+use crate::connection::Connection;
 use crate::dial;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
@@ -138,11 +140,12 @@ impl Remote {
         subscribe: &Subscribe,
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
-        let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
+        let dialled = dial::dial(&carrying.network, &instance.addresses, hello, PATIENCE).await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
-        socket::prepare(&dialled.stream, carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
-        let (reader, writer) = dialled.stream.into_split();
+        socket::prepare(&dialled.connection, carrying.limits.keep_alive)
+            .map_err(|error| ended(error.into()))?;
+        let Connection { reader, writer } = dialled.connection;
         let outbox = Outbox::new(writer, carrying);
         let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
         let asked = outbox.push::<Infallible>(Room::Any, Pace::AtOnce, |out| {
@@ -223,9 +226,9 @@ impl Passing<'_> {
     /// Tells the publisher now and then how much has been passed on.
     fn tell(&mut self) {
         if let Some(told) = &mut self.told
-            && told.elapsed() >= SIGN_OF_LIFE
+            && clock::now() - *told >= SIGN_OF_LIFE
         {
-            *told = Instant::now();
+            *told = clock::now();
             self.outbox.tell_received(self.incoming.received().tell_now());
         }
     }

@@ -178,7 +178,7 @@ impl Keeper {
         hello: &Hello,
         listed: Option<watch::Receiver<Option<Instance>>>,
     ) -> Option<Arc<Link>> {
-        let dialled = dial::dial(addresses, hello, PATIENCE).await;
+        let dialled = dial::dial(&self.carrying.network, addresses, hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.discovery.do_send(Proved { instance, address: dialled.address });

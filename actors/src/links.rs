@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshzero_proto::hello::{self, Answer, Resume, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::carry::Way;
+use crate::connection::Connection;
 use crate::service::Service;
 use crate::socket;
 
@@ -32,7 +31,7 @@ struct Kept {
 /// A client that wants to go on with a link.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    stream: TcpStream,
+    connection: Connection,
     received: u64,
 }
 
@@ -51,9 +50,7 @@ impl Links {
     /// # Errors
     /// The system has no randomness.
     pub(crate) fn begin(service: &Arc<Service>, node: NodeId) -> Result<Connections, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        let link = LinkId::from_random(bytes);
+        let link = LinkId::from_random(service.carrying.network.random()?);
         let (sender, arrivals) = mpsc::channel(1);
         let kept = Kept { node, arrivals: sender, waits_since: None };
         service.links.lock().insert(link, kept);
@@ -69,14 +66,21 @@ impl Links {
     ///
     /// # Errors
     /// Gives the connection back if there is no such link of `node`.
-    pub(crate) fn go_on(&self, node: NodeId, resume: Resume, stream: TcpStream) -> Result<(), TcpStream> {
+    pub(crate) fn go_on(
+        &self,
+        node: NodeId,
+        resume: Resume,
+        connection: Connection,
+    ) -> Result<(), Connection> {
         let kept = self.lock();
-        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else { return Err(stream) };
-        let arrival = Arrival { stream, received: resume.received };
+        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else {
+            return Err(connection);
+        };
+        let arrival = Arrival { connection, received: resume.received };
         // One that comes while another has not even been looked at is dropped, and its client tries again.
         match kept.arrivals.try_send(arrival) {
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.stream),
+            Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.connection),
         }
     }
 
@@ -138,22 +142,22 @@ impl Way for Connections {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+    async fn next(&mut self, has: u64) -> Result<(Connection, u64), String> {
         if !self.note(Some(Instant::now())) {
             return Err("others needed its place".to_owned());
         }
         loop {
-            let mut arrival = self.arrive().await?;
+            let Arrival { connection, received } = self.arrive().await?;
             let answer = hello::encode_answer(&Answer::Welcome(Welcome {
                 link: Some(self.link),
-                received,
+                received: has,
                 ..self.service.welcome()
             }));
             let handshake = self.service.limits().handshake;
-            match time::timeout(handshake, arrival.stream.write_all(&answer)).await {
+            match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
                     self.note(None);
-                    return Ok((arrival.stream, arrival.received));
+                    return Ok((connection, received));
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),
@@ -196,7 +200,8 @@ mod tests {
     #[tokio::test]
     async fn only_the_node_that_began_a_link_comes_back_to_it() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await;
+        let stream = Connection::from(stream.expect("it listens"));
         let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);

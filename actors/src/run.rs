@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::clock;
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 
@@ -19,7 +20,7 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn new(delivery: &'a mut Delivery, batch: Batch<'a>, handled: &'a mut u64, turn: u64) -> Self {
-        Self { delivery, batch, handled, turn, slot: 0, now: Instant::now(), is_first: true }
+        Self { delivery, batch, handled, turn, slot: 0, now: clock::now(), is_first: true }
     }
 
     /// Goes on to the next run: the number of its handler; `None` when the turn is over, or nothing is left.
@@ -36,7 +37,7 @@ impl<'a> Run<'a> {
         }
         // Requests have deadlines, and each handler may have taken a while.
         if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
-            self.now = Instant::now();
+            self.now = clock::now();
         }
         let arrived = self.delivery.next(Some(self.slot), self.now, self.batch.frames(self.now))?;
         *self.handled += 1;

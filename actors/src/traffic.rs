@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use meshzero_proto::limits::Limits;
 
+use crate::network::Network;
+
 /// What the message connections of a node have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Carrying {
@@ -13,6 +15,8 @@ pub struct Carrying {
     pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
+    /// Where they come from.
+    pub network: Network,
     /// Counts what is carried.
     pub meter: Arc<Meter>,
 }

@@ -11,15 +11,16 @@ use meshzero_proto::calls::CallId;
 use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::NotThere;
-use tokio::net::TcpStream;
 use tokio::time;
 
 use super::{Ended, Link};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
+use crate::connection::Connection;
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
 use crate::payload::Payload;
 use crate::redial::{Doubt, Redial};
+use crate::traffic::Carrying;
 
 /// One link's task.
 pub(super) struct Keeping {
@@ -56,8 +57,9 @@ enum Wrong {
 }
 
 impl Keeping {
-    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, carrying: &Carrying) -> Self {
         let reading = Reading { link: Arc::clone(&link), incoming };
+        let patience = carrying.limits.keep_alive;
         Self { reading, watching: Watching { link, redial, patience, settled: None } }
     }
 
@@ -176,7 +178,7 @@ impl Way for Watching {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
         let next = self.redial.next(received).await?;

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use meshzero_proto::codec;
 use meshzero_proto::frame::{Kind, Whole};
 use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::connection::Writer;
 use crate::traffic::{Carrying, Meter};
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
@@ -48,7 +48,7 @@ pub struct Outbox {
 struct State {
     flow: Outflow,
     /// The connection, if there is one.
-    socket: Option<Arc<OwnedWriteHalf>>,
+    socket: Option<Arc<Writer>>,
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     closed: bool,
@@ -105,7 +105,7 @@ pub enum PushError<E> {
 
 impl Outbox {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit.
-    pub fn new(socket: OwnedWriteHalf, carrying: &Carrying) -> Self {
+    pub fn new(socket: Writer, carrying: &Carrying) -> Self {
         let state = State {
             flow: Outflow::new(carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES)),
             socket: Some(Arc::new(socket)),

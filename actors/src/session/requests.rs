@@ -11,6 +11,7 @@ use meshzero_proto::refusal::Refusal;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
+use crate::clock;
 use crate::delivery::{self, Delivery};
 use crate::describe;
 use crate::expiry;
@@ -73,7 +74,7 @@ impl Requests {
     /// Does what can be done without the service, and finds the messages for it. A request that was cancelled in the same
     /// breath is not handled.
     fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
-        let at = Instant::now();
+        let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
         if contents.tells != contents.frames || !self.has_slot(contents.highest_slot) {
             messages = 0;
