@@ -42,6 +42,7 @@ impl Alarms {
                 }
             };
             tokio::select! {
+                biased;
                 () = self.earlier.notified() => {}
                 () = due => {
                     let mut due = Vec::new();

@@ -120,6 +120,7 @@ async fn call_there<M: NetMessage>(
     let mut set_out = link.try_call(outward(&message), &caller);
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
+            biased;
             room = link.room() => room,
             () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
@@ -171,6 +172,7 @@ async fn call_here<M: NetMessage>(
     let place = match service.try_place() {
         Some(place) => Some(place),
         None => tokio::select! {
+            biased;
             place = service.place() => place,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
@@ -185,6 +187,7 @@ async fn call_here<M: NetMessage>(
             let (tell, told) = oneshot::channel();
             let ticket = inlet.enter(message, Entering { reply: Some(tell), place: None });
             let reply = tokio::select! {
+                biased;
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
             };
@@ -193,6 +196,7 @@ async fn call_here<M: NetMessage>(
         }
         Some(Door::Mailbox(recipient)) => {
             let reply = tokio::select! {
+                biased;
                 reply = recipient.send(message) => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(Fault::TimedOut),
             };
@@ -204,6 +208,7 @@ async fn call_here<M: NetMessage>(
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
             enter_encoded(service, order.name, &message, Some((reply, order.deadline)), place)?;
             let reply = tokio::select! {
+                biased;
                 outcome = told => match outcome {
                     Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
                     Err(_) => Err(Fault::Refused(Refusal::Panicked)),

@@ -119,8 +119,7 @@ async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Res
             return Err(told);
         }
         tokio::select! {
-            () = time::sleep_until(next_at), if !exhausted => {}
-            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
+            biased;
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(dialled)) => return Ok(dialled),
                 Ok(Err(error)) => {
@@ -134,6 +133,8 @@ async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Res
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
+            () = time::sleep_until(next_at), if !exhausted => {}
+            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
         }
     }
 }

@@ -62,6 +62,14 @@ pub(crate) async fn run(
     // Links may go on over new connections to the end.
     while ended.is_none() || guests.served() > 0 {
         tokio::select! {
+            biased;
+            // Those who come one after the other do not keep it from what else there is.
+            () = until(ended.as_ref()) => break,
+            Some(_) = sessions.join_next() => {}
+            done = &mut work, if ended.is_none() => {
+                service.close();
+                ended = Some(done);
+            }
             accepted = listener.accept() => match accepted {
                 Ok((connection, from)) => {
                     let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
@@ -72,12 +80,6 @@ pub(crate) async fn run(
                     time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            Some(_) = sessions.join_next() => {}
-            done = &mut work, if ended.is_none() => {
-                service.close();
-                ended = Some(done);
-            }
-            () = until(ended.as_ref()) => break,
         }
     }
     let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();

@@ -183,6 +183,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
                 pause = Duration::ZERO;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.abandon(),
             }

@@ -50,6 +50,7 @@ impl Keeper {
     /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
     pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
         tokio::select! {
+            biased;
             () = keeping => {}
             () = self.ending.come() => if let Some(route) = self.route.upgrade() {
                 route.close();
@@ -92,6 +93,7 @@ impl Keeper {
     async fn next(&self, events: &mut Watcher) -> Option<DirectoryEvent> {
         loop {
             tokio::select! {
+                biased;
                 event = events.recv() => return event,
                 () = time::sleep(GLANCE) => {
                     self.route.upgrade()?;
@@ -122,6 +124,7 @@ impl Keeper {
                 return;
             }
             tokio::select! {
+                biased;
                 () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
@@ -214,6 +217,7 @@ impl Keeper {
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
         loop {
             tokio::select! {
+                biased;
                 () = link.closed() => {
                     let route = self.route.upgrade()?;
                     route.remove(id);

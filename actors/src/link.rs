@@ -392,6 +392,7 @@ impl Link {
         loop {
             let next = self.lock().poll_timeout();
             tokio::select! {
+                biased;
                 () = self.earlier.notified() => {}
                 () = until(next) => {
                     let mut expired = Vec::new();

@@ -160,6 +160,7 @@ impl Way for Redial {
                 return Err(error.to_string());
             }
             tokio::select! {
+                biased;
                 () = time::sleep_until(again) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = self.told() => pause = FIRST_PAUSE,
             }

@@ -155,6 +155,7 @@ impl Follower {
         }
         let Ok(events) = self.node.discovery.send(Watch { filter }).await else { return };
         tokio::select! {
+            biased;
             () = self.hear(events, &mut followed) => {}
             () = sink.closed() => {}
         }
@@ -206,6 +207,7 @@ impl Follower {
                 return;
             }
             tokio::select! {
+                biased;
                 () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
@@ -216,8 +218,9 @@ impl Follower {
 /// Runs a part of a subscription until it is done or the node leaves.
 async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
     tokio::select! {
-        () = part => {}
+        biased;
         () = ending.come() => {}
+        () = part => {}
     }
 }
 

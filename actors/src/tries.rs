@@ -111,6 +111,7 @@ impl<'a> Tries<'a> {
         route.health.counters.retries();
         if !pause.is_zero() {
             tokio::select! {
+                biased;
                 () = node.alarms().at(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
                 () = node.ending().come() => {}

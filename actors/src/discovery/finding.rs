@@ -106,6 +106,7 @@ impl<A: Actor> MessageResponse<A, List> for Later {
         let Some(mut answer) = answer else { return };
         actix_rt::spawn(async move {
             tokio::select! {
+                biased;
                 // Whoever asked has gone when it cannot be sent; a node that leaves knows of nothing.
                 found = self.0 => drop(answer.send(found.unwrap_or_default())),
                 () = answer.closed() => {}

@@ -21,7 +21,7 @@ use crate::traffic::Carrying;
 const WRITE: Duration = Duration::from_secs(10);
 
 /// Names one link among those of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LinkId(pub(super) u64);
 
 /// How a link came about.
@@ -108,8 +108,10 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
     let Connection { reader, writer } = connection;
     // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
     let ended = tokio::select! {
-        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
+        biased;
+        // A peer that never pauses does not keep it from being told.
         ended = write(writer, out) => ended,
+        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
     };
     let ending = match &ended {
         Err(LinkError::Io(error) | LinkError::Incoming(IncomingError::Io(error))) if is_silence(error) => {

@@ -1,6 +1,6 @@
 //! Links to other nodes: which are wanted, and what is told over them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ const TELLINGS: usize = 64;
 
 /// The links that stand.
 pub(super) struct Links {
-    links: HashMap<LinkId, Link>,
+    links: BTreeMap<LinkId, Link>,
     next: u64,
     /// Instances that a link which hands on told of: links that hand on nothing else are told of these.
     handed_on: HashSet<InstanceId>,
@@ -46,7 +46,7 @@ struct Link {
 impl Default for Links {
     fn default() -> Self {
         let (guard, guarded) = mpsc::channel(1);
-        Self { links: HashMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
+        Self { links: BTreeMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
     }
 }
 

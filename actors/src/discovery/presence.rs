@@ -5,7 +5,7 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ const CONFIRMED: Duration = Duration::from_millis(500);
 /// Who is being connected to and asked.
 pub(super) struct Presence {
     looking: Option<Instant>,
-    nodes: HashMap<NodeId, Tended>,
+    nodes: BTreeMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
@@ -112,7 +112,7 @@ impl Default for Presence {
     fn default() -> Self {
         Self {
             looking: None,
-            nodes: HashMap::new(),
+            nodes: BTreeMap::new(),
             asked: HashSet::new(),
             slots: slots(),
             dials: Rc::default(),

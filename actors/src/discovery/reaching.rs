@@ -96,6 +96,7 @@ pub(super) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output 
     let permit = slots.acquire().await;
     let mut attempt = std::pin::pin!(attempt);
     tokio::select! {
+        biased;
         outcome = &mut attempt => return outcome,
         () = time::sleep(SLOT_TIME) => {}
     }

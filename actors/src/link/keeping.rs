@@ -66,8 +66,10 @@ impl Keeping {
     pub(super) async fn run(mut self) {
         let link = Arc::clone(&self.reading.link);
         let carried = tokio::select! {
-            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
+            biased;
+            // However much arrives.
             () = link.watch_deadlines() => Carried::Over,
+            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
         };
         let address = link.address();
         match carried {
@@ -173,6 +175,7 @@ impl Way for Watching {
     async fn watch(&mut self) {
         let doubt = self.redial.doubt();
         tokio::select! {
+            biased;
             silent = Self::useless(&self.link, &doubt, self.patience, self.settled) => self.settled = silent,
             () = self.redial.watch() => {}
         }
