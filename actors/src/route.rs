@@ -261,6 +261,12 @@ impl Route {
         self.change(|members| members.retain(|other| other.instance().id != instance));
     }
 
+    /// Takes a link away, and no other that leads to the same instance by now.
+    pub(crate) fn remove_link(&self, link: &Arc<Link>) {
+        let is_it = |member: &Member| matches!(member, Member::Remote(other, _) if Arc::ptr_eq(other, link));
+        self.change(|members| members.retain(|member| !is_it(member)));
+    }
+
     /// Leads nowhere from now on.
     pub(crate) fn close(&self) {
         self.note_trouble("the mesh has been left".to_owned());

@@ -250,14 +250,16 @@ impl Followed {
         (tell, told): (watch::Sender<Option<Instance>>, Listed),
         feed: Option<Feed>,
     ) {
+        self.listed.retain(|_, told| !told.is_closed());
         self.listed.insert(id, tell);
         let ending = Arc::clone(&follower.node.ending);
         actix::spawn(until(ending, follower.clone().keep(feed, told)));
     }
 
-    /// Not asked again once its feed has ended; a feed that works goes on.
+    /// Not asked again once its feed has ended; a feed that works goes on, and is the only one should the publisher be listed
+    /// again before.
     fn remove(&mut self, instance: InstanceId) {
-        if let Some(told) = self.listed.remove(&instance) {
+        if let Some(told) = self.listed.get(&instance) {
             // A publisher's keeper that has ended needs no telling.
             let _ = told.send(None);
         }
