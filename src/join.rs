@@ -172,7 +172,7 @@ impl Join {
             }
         };
         check_limits(&limits)?;
-        Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin })
+        Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, ..Config::default() })
     }
 }
 

@@ -247,6 +247,14 @@ impl Mesh {
     }
 }
 
+/// For programs that make the node by themselves, on a network or a clock of their own. Users join.
+#[doc(hidden)]
+impl From<Arc<Node>> for Mesh {
+    fn from(node: Arc<Node>) -> Self {
+        Self { node }
+    }
+}
+
 impl fmt::Debug for Mesh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mesh").field("name", self.name()).field("node", &self.node()).finish()

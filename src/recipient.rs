@@ -12,7 +12,7 @@ pub(crate) fn forwarding<M: NetMessage>(
     send: impl Fn(M) -> Request<M> + Send + 'static,
     home: &Home,
 ) -> Recipient<M> {
-    Forward::start_in_arbiter(home.arbiter(), |_| Forward { send: Box::new(send) }).recipient()
+    home.start_actor(|| Forward { send: Box::new(send) }).recipient()
 }
 
 struct Forward<M: NetMessage> {

@@ -225,6 +225,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     pub async fn ended(&self) -> ServiceEnd {
         let service = &self.offered.service;
         tokio::select! {
+            biased;
             () = service.closed() => {}
             // A thread that ends with its node may not have come to close the service.
             () = self.node.ending().come() => {}

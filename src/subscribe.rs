@@ -259,6 +259,7 @@ impl<T: Wire> Subscribe<T> {
                 let name = route.target().to_string();
                 let alarm = self.node.alarms().at(deadline_in(PATIENCE));
                 tokio::select! {
+                    biased;
                     _ = route.ready() => {}
                     () = alarm => return Err(SubscribeError::Nobody { service: name }),
                 }
@@ -307,9 +308,10 @@ impl<T: Wire> SubscribeTo<T> {
         let (guard, mut dropped) = oneshot::channel();
         node.home().spawn(move || async move {
             tokio::select! {
-                () = forward(&mut subscription, &recipient) => {}
+                biased;
                 // Only ever dropped, never told.
                 _ = &mut dropped => {}
+                () = forward(&mut subscription, &recipient) => {}
             }
         })?;
         Ok(SubscriptionGuard::new(guard))

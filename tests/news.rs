@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{GapReason, Limits, News, NewsError, PublishError, Service, Subscription, Value};
+use meshzero::{Blob, GapReason, Limits, News, NewsError, PublishError, Service, Subscription, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -59,6 +59,27 @@ async fn every_subscriber_gets_every_item_of_its_prefix_in_order() {
             let news = actix::clock::timeout(PATIENCE, subscription.next()).await.expect("in time");
             let news = news.expect("goes on").expect("an item");
             assert_eq!((news.topic.as_str(), &news.item), (topic.as_str(), pose), "prefix {prefix:?}");
+        }
+    }
+}
+
+#[actix::test]
+async fn large_blobs_reach_subscribers_in_the_same_process() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("camera", || Quiet).await.expect("advertised");
+    let camera = pair.here.discover("camera").await.expect("it is here");
+    let mut subscriptions = [
+        camera.subscribe::<(u32, Blob, Blob)>("picture").await.expect("confirmed"),
+        camera.subscribe::<(u32, Blob, Blob)>("picture").latest().await.expect("confirmed"),
+        pair.reach(&service).await.subscribe::<(u32, Blob, Blob)>("picture").await.expect("confirmed"),
+    ];
+    for (number, length) in [0, 100, 16 << 10, 400 << 10, 100].into_iter().enumerate() {
+        let [first, second] = [1, 2].map(|byte| Blob::from(vec![byte; length]));
+        let picture = (number as u32, first, second);
+        service.publish("picture", &picture).expect("published");
+        for subscription in &mut subscriptions {
+            let news = actix::clock::timeout(PATIENCE, subscription.next()).await.expect("in time");
+            assert_eq!(news.expect("goes on").expect("an item").item, picture);
         }
     }
 }

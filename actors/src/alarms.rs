@@ -11,6 +11,8 @@ use meshzero_proto::calls::{CallId, Calls};
 use tokio::sync::Notify;
 use tokio::time;
 
+use crate::clock;
+
 /// The alarms of one node.
 pub struct Alarms {
     set: Mutex<Calls<Waker>>,
@@ -40,10 +42,11 @@ impl Alarms {
                 }
             };
             tokio::select! {
+                biased;
                 () = self.earlier.notified() => {}
                 () = due => {
                     let mut due = Vec::new();
-                    self.lock().expire(Instant::now(), |_, waker, _| due.push(waker.clone()));
+                    self.lock().expire(clock::now(), |_, waker, _| due.push(waker.clone()));
                     due.into_iter().for_each(wake);
                 }
             }
@@ -76,7 +79,7 @@ impl Future for Alarm {
         let this = self.get_mut();
         let Some(instant) = this.instant else { return Poll::Pending };
         // At first there is no need to know the time: an alarm that is due already rings at once.
-        if this.set.is_some() && instant <= Instant::now() {
+        if this.set.is_some() && instant <= clock::now() {
             return Poll::Ready(());
         }
         let mut alarms = this.alarms.lock();

@@ -123,6 +123,7 @@ async fn call_there<M: NetMessage>(
     let mut set_out = link.try_call(outward(&message), &caller);
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
+            biased;
             room = link.room() => room,
             () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
@@ -174,6 +175,7 @@ async fn call_here<M: NetMessage>(
     let place = match service.try_place() {
         Some(place) => Some(place),
         None => tokio::select! {
+            biased;
             place = service.place() => place,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
@@ -189,6 +191,7 @@ async fn call_here<M: NetMessage>(
             let entering = Entering { reply: Some(tell), place: None };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             let reply = tokio::select! {
+                biased;
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
             };
@@ -197,6 +200,7 @@ async fn call_here<M: NetMessage>(
         }
         Some(Door::Mailbox(recipient)) => {
             let reply = tokio::select! {
+                biased;
                 reply = recipient.send(message) => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(Fault::TimedOut),
             };
@@ -209,6 +213,7 @@ async fn call_here<M: NetMessage>(
             let wanted = Wanted { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
             let reply = tokio::select! {
+                biased;
                 outcome = told => match outcome {
                     Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
                     Err(_) => Err(Fault::Refused(Refusal::Panicked)),

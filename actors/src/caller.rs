@@ -8,6 +8,7 @@ use meshzero_proto::codec::{DecodeError, DecodeLimits, EncodeError};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::Tried;
 
+use crate::clock;
 use crate::inbound::Outcome;
 use crate::link::Ended;
 use crate::message::NetMessage;
@@ -77,7 +78,7 @@ pub struct Caller {
 
 /// The deadline of a call that may take `timeout` from now; none where it would lie beyond what a clock can tell.
 pub fn deadline_in(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
+    clock::now().checked_add(timeout)
 }
 
 /// The reply that a call ended in, or why there is none.

@@ -4,8 +4,8 @@ use std::io;
 
 use meshzero_proto::frame::{Header, Kind};
 use meshzero_proto::stream::NotThere;
-use tokio::net::TcpStream;
 
+use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::Outbox;
 
@@ -41,7 +41,7 @@ pub(crate) trait Way {
     ///
     /// # Errors
     /// Why the link is given up.
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String>;
+    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String>;
 }
 
 /// Why handling what arrives has come to a stop.
@@ -120,11 +120,10 @@ pub(crate) async fn carry<C: Conversation>(
             },
             () = outbox.finished() => return Carried::Over,
         };
-        let (stream, from) = match next {
+        let (Connection { reader, writer }, from) = match next {
             Ok(next) => next,
             Err(why) => return Carried::Lost(why),
         };
-        let (reader, writer) = stream.into_split();
         if let Err(error) = outbox.attach(writer, from).await {
             return Carried::Broken(error.into());
         }

@@ -7,6 +7,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
 use crate::interfaces::Interfaces;
+use crate::network::Network;
 
 /// How a node takes part.
 #[derive(Debug, Clone, Default)]
@@ -23,4 +24,6 @@ pub struct Config {
     pub limits: Limits,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
+    /// Where its connections come from.
+    pub network: Network,
 }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
+
+use crate::connection::Connection;
+use crate::network::Network;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -60,7 +62,7 @@ pub enum DialError {
 #[derive(Debug)]
 pub struct Dialled {
     /// The connection; nothing after the handshake has been read from it.
-    pub stream: TcpStream,
+    pub connection: Connection,
     /// Whom it leads to.
     pub welcome: Welcome,
     /// The address that answered.
@@ -78,8 +80,13 @@ pub struct Dialled {
 ///
 /// # Cancel safety
 /// Dropping the future closes all attempts.
-pub async fn dial(addresses: &[SocketAddr], hello: &Hello, timeout: Duration) -> Result<Dialled, DialError> {
-    time::timeout(timeout, race(addresses, hello))
+pub async fn dial(
+    network: &Network,
+    addresses: &[SocketAddr],
+    hello: &Hello,
+    timeout: Duration,
+) -> Result<Dialled, DialError> {
+    time::timeout(timeout, race(network, addresses, hello))
         .await
         .unwrap_or(Err(DialError::TimedOut { after: timeout }))
 }
@@ -89,7 +96,7 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
+async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
@@ -102,7 +109,7 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
         while !exhausted && next_at <= Instant::now() {
             match waiting.next() {
                 Some(address) => {
-                    attempts.spawn(shake_hands(address, hello.clone()));
+                    attempts.spawn(shake_hands(network.clone(), address, hello.clone()));
                     next_at = Instant::now() + NEXT_ADDRESS;
                 }
                 None => exhausted = true,
@@ -112,8 +119,7 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
             return Err(told);
         }
         tokio::select! {
-            () = time::sleep_until(next_at), if !exhausted => {}
-            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
+            biased;
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(dialled)) => return Ok(dialled),
                 Ok(Err(error)) => {
@@ -127,6 +133,8 @@ async fn race(addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialEr
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
+            () = time::sleep_until(next_at), if !exhausted => {}
+            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
         }
     }
 }
@@ -144,17 +152,17 @@ fn weight(error: &DialError) -> u8 {
     }
 }
 
-async fn shake_hands(address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
+async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error };
-    let mut stream = TcpStream::connect(address).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    stream.write_all(&hello).await.map_err(unreachable)?;
-    let answer = read_greeting(&mut stream, hello::parse_answer).await.map_err(|error| match error {
-        GreetingError::Io(error) => DialError::Unreachable { address, error },
-        GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
-    })?;
+    let mut connection = network.connect(address).await.map_err(unreachable)?;
+    connection.writer.write_all(&hello).await.map_err(unreachable)?;
+    let answer =
+        read_greeting(&mut connection.reader, hello::parse_answer).await.map_err(|error| match error {
+            GreetingError::Io(error) => DialError::Unreachable { address, error },
+            GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
+        })?;
     match answer {
-        Answer::Welcome(welcome) => Ok(Dialled { stream, welcome, address }),
+        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
         Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
     }
 }
@@ -170,7 +178,7 @@ pub(crate) enum GreetingError {
 
 /// Reads one hello or answer and not a byte more, so that the frames behind it stay in the socket.
 pub(crate) async fn read_greeting<T>(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
 ) -> Result<T, GreetingError> {
     let mut bytes = [0; hello::MAX_HELLO_BYTES];
@@ -213,7 +221,9 @@ mod tests {
     async fn when_all_addresses_refuse_nothing_is_waited_for() {
         let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
         let begun = Instant::now();
-        dial(&[refusing, refusing], &hello(), Duration::from_secs(60)).await.expect_err("nobody answers");
+        dial(&Network::System, &[refusing, refusing], &hello(), Duration::from_secs(60))
+            .await
+            .expect_err("nobody answers");
         assert!(begun.elapsed() < AFTER_REFUSAL, "{:?}", begun.elapsed());
     }
 
@@ -222,7 +232,9 @@ mod tests {
         let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
         let addresses = [silent.local_addr().expect("bound"), refusing];
-        let error = dial(&addresses, &hello(), Duration::from_secs(60)).await.expect_err("nobody answers");
+        let error = dial(&Network::System, &addresses, &hello(), Duration::from_secs(60))
+            .await
+            .expect_err("nobody answers");
         assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
     }
 }

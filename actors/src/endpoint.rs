@@ -11,15 +11,15 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::NodeId;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use crate::connection::Connection;
 use crate::dial;
 use crate::drain::{self, Abandoned, LAST_ANSWERS};
 use crate::links::{Connections, Links};
+use crate::network::Listener;
 use crate::route::nameless;
 use crate::service::Service;
 use crate::stats::Carries;
@@ -36,7 +36,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
 #[rtype(result = "()")]
 pub struct PeerArrived {
     /// The connection, after the handshake.
-    pub stream: TcpStream,
+    pub connection: Connection,
     /// Who it is.
     pub hello: Hello,
 }
@@ -45,7 +45,7 @@ pub struct PeerArrived {
 /// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
 /// was not finished. Connections of peers go to `peers`.
 pub(crate) async fn run(
-    listener: TcpListener,
+    mut listener: Listener,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
     closing: oneshot::Receiver<Duration>,
@@ -63,9 +63,17 @@ pub(crate) async fn run(
     // Links may go on over new connections to the end.
     while ended.is_none() || guests.served() > 0 {
         tokio::select! {
+            biased;
+            // Those who come one after the other do not keep it from what else there is.
+            () = until(ended.as_ref()) => break,
+            Some(_) = sessions.join_next() => {}
+            done = &mut work, if ended.is_none() => {
+                service.close();
+                ended = Some(done);
+            }
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => {
-                    let visit = visit(stream, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
+                Ok((connection, from)) => {
+                    let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
                     sessions.spawn_local(visit);
                 }
                 Err(error) => {
@@ -73,12 +81,6 @@ pub(crate) async fn run(
                     time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            Some(_) = sessions.join_next() => {}
-            done = &mut work, if ended.is_none() => {
-                service.close();
-                ended = Some(done);
-            }
-            () = until(ended.as_ref()) => break,
         }
     }
     let (messages, unfinished) = ended.and_then(|(_, left)| left).unwrap_or_default();
@@ -182,7 +184,7 @@ async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Optio
 
 /// One connection from its first byte to its last.
 async fn visit(
-    mut stream: TcpStream,
+    mut connection: Connection,
     from: SocketAddr,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
@@ -195,7 +197,7 @@ async fn visit(
             tracing::warn!(%from, "closed a connection: too many are shaking hands");
             return;
         };
-        let greeting = greet(&mut stream, from, &service, place.is_some());
+        let greeting = greet(&mut connection, from, &service, place.is_some());
         time::timeout(service.limits().handshake, greeting).await
     };
     let welcomed = match greeted {
@@ -212,13 +214,13 @@ async fn visit(
     match welcomed {
         Welcomed::Nobody => {}
         Welcomed::Peer(hello) => {
-            if peers.try_send(PeerArrived { stream, hello }).is_err() {
+            if peers.try_send(PeerArrived { connection, hello }).is_err() {
                 tracing::warn!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
         Welcomed::Client(hello, connections) => {
             let _served = guests.serve();
-            if let Err(error) = session::serve(stream, &hello, Arc::clone(&service), connections).await {
+            if let Err(error) = session::serve(connection, &hello, Arc::clone(&service), connections).await {
                 if error.is_given_up() {
                     service.connections.given_up.count();
                 }
@@ -226,7 +228,7 @@ async fn visit(
             }
         }
         Welcomed::Back(node, resume) => {
-            if service.links.go_on(node, resume, stream, from).is_err() {
+            if service.links.go_on(node, resume, connection, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
             }
         }
@@ -248,13 +250,13 @@ enum Welcomed {
 
 /// Shakes hands.
 async fn greet(
-    stream: &mut TcpStream,
+    connection: &mut Connection,
     from: SocketAddr,
     service: &Arc<Service>,
     has_place: bool,
 ) -> Result<Welcomed, GreetError> {
-    socket::prepare(stream, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
-    let hello = dial::read_greeting(stream, hello::parse_hello).await?;
+    socket::prepare(connection, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
+    let hello = dial::read_greeting(&mut connection.reader, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
@@ -287,7 +289,7 @@ async fn greet(
             (Answer::Welcome(welcome), Welcomed::Client(hello, connections))
         }
     };
-    stream.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
+    connection.writer.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
     Ok(welcomed)
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use crate::answers::Answers;
+use crate::clock;
 use crate::owed::NEVER;
 
 /// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
@@ -27,7 +28,7 @@ pub(crate) struct Expiry {
 
 impl Default for Expiry {
     fn default() -> Self {
-        Self { epoch: Instant::now(), next: AtomicU64::new(NEVER), sooner: Arc::default() }
+        Self { epoch: clock::now(), next: AtomicU64::new(NEVER), sooner: Arc::default() }
     }
 }
 
@@ -77,14 +78,14 @@ fn look_sooner(answers: &Arc<Answers>, deadline: u64) {
 async fn look(answers: Weak<Answers>, sooner: Arc<Notify>) {
     while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
         // Not so long that those who have hung up cost memory until their deadlines.
-        let latest = Instant::now() + LONGEST_TICK;
+        let latest = clock::now() + LONGEST_TICK;
         tokio::select! {
             biased;
             () = sooner.notified() => continue,
             () = time::sleep_until(next.min(latest).into()) => {}
         }
         let Some(answers) = answers.upgrade() else { return };
-        let now = answers.expiry.millis(Instant::now());
+        let now = answers.expiry.millis(clock::now());
         let next = answers.expire_until(now).map_or(NEVER, |next| next.max(now + TICK));
         answers.expiry.next.store(next, Ordering::Relaxed);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::frame::{self, Frames, Header};
 use meshzero_proto::hello::Hello;
@@ -20,6 +20,8 @@ use tokio::time;
 
 use crate::arrivals::Sink;
 use crate::carry::{Carried, Conversation, Stop, carry, keep_up};
+use crate::clock;
+use crate::connection::Connection;
 use crate::dial;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
@@ -103,6 +105,7 @@ impl Feed {
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
     pub async fn run(self, from: &ServiceName, sink: &Sink) {
         tokio::select! {
+            biased;
             () = self.pass_on(from, sink) => {}
             () = sink.closed() => {}
         }
@@ -117,7 +120,7 @@ impl Feed {
                 let progress = Arc::clone(&passed_on);
                 feed.watch(move || progress.load(Ordering::Relaxed));
                 while let Some(frames) = feed.next().await {
-                    for mut frames in frames {
+                    for mut frames in whole(frames) {
                         if sink.send(from, &mut frames).await.is_err() {
                             return;
                         }
@@ -130,6 +133,25 @@ impl Feed {
     }
 }
 
+/// Frames as the log keeps them, of which a large one may be in pieces, as whole frames: only a connection puts the pieces of one
+/// together by itself.
+fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut kept = kept.into_iter();
+    std::iter::from_fn(move || {
+        let first = kept.next()?;
+        let length = frame::length(&first).unwrap_or_default();
+        if length <= first.len() {
+            return Some(first);
+        }
+        let mut frame = BytesMut::with_capacity(length);
+        frame.extend_from_slice(&first);
+        while frame.len() < length {
+            frame.extend_from_slice(&kept.next()?);
+        }
+        Some(frame.freeze())
+    })
+}
+
 impl Remote {
     async fn open(
         instance: &Instance,
@@ -138,11 +160,12 @@ impl Remote {
         subscribe: &Subscribe,
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
-        let dialled = dial::dial(&instance.addresses, hello, PATIENCE).await?;
+        let dialled = dial::dial(&carrying.network, &instance.addresses, hello, PATIENCE).await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
-        socket::prepare(&dialled.stream, carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
-        let (reader, writer) = dialled.stream.into_split();
+        socket::prepare(&dialled.connection, carrying.limits.keep_alive)
+            .map_err(|error| ended(error.into()))?;
+        let Connection { reader, writer } = dialled.connection;
         let outbox = Outbox::new(writer, carrying);
         let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
         let asked = outbox.push::<Infallible>(Room::Any, Pace::AtOnce, |out| {
@@ -154,6 +177,7 @@ impl Remote {
         }
         loop {
             let next = tokio::select! {
+                biased;
                 next = incoming.next() => next.map_err(ended)?,
                 written = outbox.keep_writing() => return Err(written.map_or_else(|error| ended(error.into()), |()| FeedError::Ended(None))),
             };
@@ -178,7 +202,7 @@ impl Remote {
             sink,
             arrived: Bytes::new(),
             is_over: false,
-            told: is_waited_for.then(Instant::now),
+            told: is_waited_for.then(clock::now),
         };
         match carry(&mut passing, &outbox.0, &mut redial).await {
             Carried::Over => {}
@@ -223,9 +247,9 @@ impl Passing<'_> {
     /// Tells the publisher now and then how much has been passed on.
     fn tell(&mut self) {
         if let Some(told) = &mut self.told
-            && told.elapsed() >= SIGN_OF_LIFE
+            && clock::now() - *told >= SIGN_OF_LIFE
         {
-            *told = Instant::now();
+            *told = clock::now();
             self.outbox.tell_received(self.incoming.received().tell_now());
         }
     }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_proto::name::TypeName;
 use tokio::sync::{Notify, oneshot};
 
+use crate::clock;
 use crate::delivery::{Arrived, Delivery};
 use crate::drain::{Begun, Tally};
 use crate::due::Batch;
@@ -94,7 +95,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         let answers = Arc::clone(delivery.answers());
         let mut frames = Vec::new();
         let mut batch = Batch::new(&answers, &mut frames);
-        let now = Instant::now();
+        let now = clock::now();
         // A trace ends here: there is no place for it in an actor's own mailbox.
         while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
             let after = arrived.after;
@@ -111,7 +112,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
             return inbound.turn_away();
         }
         if let Some(Way { name, begun, post, .. }) = self.table.get(slot)
-            && inbound.is_due(Instant::now())
+            && inbound.is_due(clock::now())
         {
             let payload = std::mem::take(&mut inbound.payload);
             let arrived = Arrived::alone(slot, &payload, inbound);

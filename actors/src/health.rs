@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::{Finding, Outliers, Rules};
 use meshzero_proto::retry::Budget;
 
+use crate::clock;
 use crate::counts::CallCounters;
 use crate::route::Route;
 
@@ -82,7 +82,7 @@ impl Route {
     #[cold]
     pub(crate) fn failed(&self, instance: InstanceId) {
         self.health.change(|outliers| {
-            if outliers.failed(instance, Instant::now(), fastrand::f64()) {
+            if outliers.failed(instance, clock::now(), fastrand::f64()) {
                 self.health.counters.set_aside.count();
                 tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is set aside");
                 self.sort(outliers);
@@ -93,7 +93,7 @@ impl Route {
     /// Takes one more try from the budget, if it has one.
     pub(crate) fn may_retry(&self) -> bool {
         let calls = self.calls();
-        let may = self.health.lock().budget.withdraw(calls, Instant::now());
+        let may = self.health.lock().budget.withdraw(calls, clock::now());
         if !may {
             self.health.counters.over_budget.count();
             tracing::debug!(route = %self.target(), "a call is not tried again: too many are");
@@ -103,7 +103,7 @@ impl Route {
 
     fn probed(&self, instance: InstanceId, finding: Finding) {
         self.health.change(|outliers| {
-            if outliers.probed(instance, finding, Instant::now(), fastrand::f64()) {
+            if outliers.probed(instance, finding, clock::now(), fastrand::f64()) {
                 tracing::info!(route = %self.target(), %instance, "an instance works again");
                 self.sort(outliers);
             }
@@ -124,7 +124,7 @@ impl Probe {
         if !route.health.has_aside() {
             return None;
         }
-        let instance = route.health.change(|outliers| outliers.probe(Instant::now()))?;
+        let instance = route.health.change(|outliers| outliers.probe(clock::now()))?;
         Some(Self { route: Arc::clone(route), instance, is_over: false })
     }
 

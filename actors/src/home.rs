@@ -1,17 +1,33 @@
-//! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought.
+//! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought, or a `LocalSet`.
 
 use std::future::Future;
 use std::thread::{self, ThreadId};
 
-use actix::{Arbiter, ArbiterHandle, System};
-use tokio::sync::oneshot;
+use actix::dev::channel;
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, System};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task;
+
+/// Messages that may wait for an actor without their senders waiting, as actix has it.
+const ACTOR_MAILBOX: usize = 16;
 
 /// Where a node's actors and connections run. Cheap to clone, usable from any thread.
 #[derive(Debug, Clone)]
 pub struct Home {
-    arbiter: ArbiterHandle,
+    way: Way,
     thread: ThreadId,
 }
+
+/// The way to a thread.
+#[derive(Debug, Clone)]
+enum Way {
+    Arbiter(ArbiterHandle),
+    /// To the `LocalSet` where somebody takes up what comes. No more waits there than those wait for who sent it.
+    Local(mpsc::UnboundedSender<Task>),
+}
+
+/// What is to be done on a thread.
+type Task = Box<dyn FnOnce() + Send>;
 
 /// The node's thread has ended, or could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +42,7 @@ impl Home {
     /// [`Gone`] when the new thread could not be started.
     pub fn find_or_start() -> Result<(Self, Lodging), Gone> {
         match Arbiter::try_current() {
-            Some(arbiter) => Ok((Self { arbiter, thread: thread::current().id() }, Lodging::Guest)),
+            Some(arbiter) => Ok((Self::at(arbiter, thread::current().id()), Lodging::Guest)),
             None => Self::start(),
         }
     }
@@ -51,7 +67,25 @@ impl Home {
             .map_err(|_| Gone)?;
         let (system, arbiter) = told.recv().map_err(|_| Gone)?;
         let thread = thread.thread().id();
-        Ok((Self { arbiter, thread }, Lodging::Owner(system)))
+        Ok((Self::at(arbiter, thread), Lodging::Owner(system)))
+    }
+
+    /// The `LocalSet` that this is called in, for as long as that lives: for runtimes that are not actix's.
+    ///
+    /// # Panics
+    /// Outside of a `LocalSet`.
+    pub fn local() -> (Self, Lodging) {
+        let (sender, mut tasks) = mpsc::unbounded_channel::<Task>();
+        task::spawn_local(async move {
+            while let Some(task) = tasks.recv().await {
+                task();
+            }
+        });
+        (Self { way: Way::Local(sender), thread: thread::current().id() }, Lodging::Guest)
+    }
+
+    fn at(arbiter: ArbiterHandle, thread: ThreadId) -> Self {
+        Self { way: Way::Arbiter(arbiter), thread }
     }
 
     /// The thread of an arbiter that the user runs.
@@ -68,7 +102,7 @@ impl Home {
             return Err(Gone);
         }
         let thread = told.await.map_err(|_| Gone)?;
-        Ok(Self { arbiter, thread })
+        Ok(Self::at(arbiter, thread))
     }
 
     /// Runs `task` on the node's thread.
@@ -76,7 +110,11 @@ impl Home {
     /// # Errors
     /// [`Gone`] when the thread has ended; the task is dropped.
     pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Gone> {
-        if self.arbiter.spawn_fn(task) { Ok(()) } else { Err(Gone) }
+        let is_taken = match &self.way {
+            Way::Arbiter(arbiter) => arbiter.spawn_fn(task),
+            Way::Local(tasks) => tasks.send(Box::new(task)).is_ok(),
+        };
+        if is_taken { Ok(()) } else { Err(Gone) }
     }
 
     /// Runs the future that `start` makes on the node's thread. The future itself need not be `Send`.
@@ -114,9 +152,17 @@ impl Home {
         thread::current().id() == self.thread
     }
 
-    /// The arbiter, for actors that are started on the node's thread.
-    pub fn arbiter(&self) -> &ArbiterHandle {
-        &self.arbiter
+    /// Starts an actor on the node's thread, which `make` makes there. Once the thread has ended its address leads nowhere.
+    pub fn start_actor<A: Actor<Context = Context<A>>>(
+        &self,
+        make: impl FnOnce() -> A + Send + 'static,
+    ) -> Addr<A> {
+        let (sender, receiver) = channel::channel(ACTOR_MAILBOX);
+        // Then the receiver is dropped, and whoever sends finds out.
+        let _ = self.run(move || {
+            Context::with_receiver(receiver).run(make());
+        });
+        Addr::new(sender)
     }
 }
 

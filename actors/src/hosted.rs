@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::fut::ActorFuture;
 use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::delivery::{Arrived, Delivery};
 use crate::drain::{Begun, Tally};
 use crate::due::Batch;
@@ -174,7 +175,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             };
             let Err(Panicked(panic)) = ended else { return ServiceEnd::Stopped };
             let restarts = self.restarted.load(Ordering::Relaxed);
-            if !self.restarts.allow(Instant::now()) {
+            if !self.restarts.allow(clock::now()) {
                 tracing::error!(actor, panic, restarts, "an actor panicked too often: its service ends");
                 return ServiceEnd::GaveUp { restarts, panic };
             }
@@ -183,6 +184,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
                 pause = Duration::ZERO;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.abandon(),
             }
@@ -367,7 +369,7 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
                 if let Some(row) = self.table.get(slot)
-                    && inbound.is_due(Instant::now())
+                    && inbound.is_due(clock::now())
                 {
                     let payload = std::mem::take(&mut inbound.payload);
                     let trace = inbound.trace.take();

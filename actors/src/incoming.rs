@@ -12,11 +12,10 @@ use meshzero_proto::stream::Received;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::task;
 
+use crate::connection::Reader;
 use crate::outbox::Outbox;
-use crate::socket;
 use crate::traffic::{Carrying, Meter};
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
@@ -38,7 +37,7 @@ const SPIN_TRIES: usize = 4;
 #[derive(Debug)]
 pub struct Incoming {
     /// `None` while there is no connection.
-    reader: Option<OwnedReadHalf>,
+    reader: Option<Reader>,
     received: Received,
     buffer: BytesMut,
     /// The memory that was read into before, to be used again once what arrived there has been handled.
@@ -66,7 +65,7 @@ pub enum IncomingError {
 
 impl Incoming {
     /// Reads frames whose message has at most `message_bytes`.
-    pub fn new(reader: OwnedReadHalf, message_bytes: usize, carrying: &Carrying) -> Self {
+    pub fn new(reader: Reader, message_bytes: usize, carrying: &Carrying) -> Self {
         Self {
             reader: Some(reader),
             received: Received::default(),
@@ -84,12 +83,12 @@ impl Incoming {
     /// Lets go of the connection, which was lost. What has arrived stays, and nothing arrives until there is another.
     pub fn detach(&mut self) {
         if let Some(reader) = self.reader.take() {
-            socket::abandon(reader.as_ref());
+            reader.abandon();
         }
     }
 
     /// Goes on with what another connection brings.
-    pub fn attach(&mut self, reader: OwnedReadHalf) {
+    pub fn attach(&mut self, reader: Reader) {
         self.reader = Some(reader);
     }
 
@@ -210,7 +209,7 @@ impl Incoming {
     /// Asks the system again and again for bytes, with turns for all others on the thread in between; `None` when the time
     /// for that is over. Past tokio, which would only know of bytes once the thread has asked the system for events.
     async fn spin(&mut self) -> Option<io::Result<usize>> {
-        let reader = self.reader.as_ref()?;
+        let Some(Reader::System(reader)) = &self.reader else { return None };
         let begun = Instant::now();
         self.spun.resize(MOST_READ_BYTES, 0);
         while begun.elapsed() < self.spin {

@@ -50,6 +50,7 @@ impl Keeper {
     /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
     pub(crate) async fn until_left(self, keeping: impl Future<Output = ()>) {
         tokio::select! {
+            biased;
             () = keeping => {}
             () = self.ending.come() => if let Some(route) = self.route.upgrade() {
                 route.close();
@@ -66,19 +67,26 @@ impl Keeper {
                     let id = instance.id;
                     let known = listed.get(&id).is_some_and(|told| told.send(Some(instance.clone())).is_ok());
                     if !known {
+                        listed.retain(|_, told| !told.is_closed());
                         let (tell, told) = watch::channel(Some(instance));
                         listed.insert(id, tell);
                         actix::spawn(self.clone().until_left(self.clone().keep_instance(told)));
                     }
                 }
                 DirectoryEvent::Down { instance, why } => {
-                    if let Some(told) = listed.remove(&instance.id) {
-                        // Who is still connected stays so, and gets its replies; nobody is dialled any more.
+                    // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
+                    let drains = instance.local || matches!(why, Why::Withdrawn | Why::Refused);
+                    if let Some(told) = listed.get(&instance.id) {
+                        // Who is still connected stays so, and gets its replies; nobody is dialled any more. A link that
+                        // waits for its next connection is the one to use if the instance is back before it has ended: a
+                        // second one beside it would overtake what waits there.
                         let _ = told.send(None);
                     }
+                    if drains {
+                        listed.remove(&instance.id);
+                    }
                     if let Some(route) = self.route.upgrade() {
-                        // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
-                        if instance.local || matches!(why, Why::Withdrawn | Why::Refused) {
+                        if drains {
                             route.remove(instance.id);
                         }
                         route.note_trouble(format!("the last one known is gone: {why}"));
@@ -92,6 +100,7 @@ impl Keeper {
     async fn next(&self, events: &mut Watcher) -> Option<DirectoryEvent> {
         loop {
             tokio::select! {
+                biased;
                 event = events.recv() => return event,
                 () = time::sleep(GLANCE) => {
                     self.route.upgrade()?;
@@ -122,6 +131,7 @@ impl Keeper {
                 return;
             }
             tokio::select! {
+                biased;
                 () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
@@ -178,7 +188,7 @@ impl Keeper {
         hello: &Hello,
         listed: Option<watch::Receiver<Option<Instance>>>,
     ) -> Option<Arc<Link>> {
-        let dialled = dial::dial(addresses, hello, PATIENCE).await;
+        let dialled = dial::dial(&self.carrying.network, addresses, hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.discovery.do_send(Proved { instance, address: dialled.address });
@@ -209,14 +219,14 @@ impl Keeper {
 
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
     async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<Held> {
-        let id = instance.id;
         let since = Instant::now();
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
         loop {
             tokio::select! {
+                biased;
                 () = link.closed() => {
                     let route = self.route.upgrade()?;
-                    route.remove(id);
+                    route.remove_link(&link);
                     route.note_trouble("the connection was lost".to_owned());
                     return Some(if since.elapsed() > LONGEST_PAUSE { Held::Long } else { Held::Shortly });
                 }

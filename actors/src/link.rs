@@ -18,6 +18,8 @@ use meshzero_proto::pieces::{Pieces, PiecesError};
 use tokio::sync::Notify;
 use tokio::time;
 
+use crate::clock;
+use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::ending::Ending;
 use crate::inbound::Outcome;
@@ -171,9 +173,9 @@ impl Link {
         carrying: &Carrying,
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
-        let Dialled { stream, welcome, address } = dialled;
-        socket::prepare(&stream, limits.keep_alive).map_err(IncomingError::Io)?;
-        let (reader, writer) = stream.into_split();
+        let Dialled { connection, welcome, address } = dialled;
+        socket::prepare(&connection, limits.keep_alive).map_err(IncomingError::Io)?;
+        let Connection { reader, writer } = connection;
         let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
         let catalogue = match incoming.next().await? {
             Some(Frame { header: Header { kind: Kind::Catalogue, .. }, payload }) => {
@@ -199,7 +201,7 @@ impl Link {
             closing: AtomicBool::new(false),
             ending: Ending::default(),
         });
-        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, limits.keep_alive).run());
+        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, carrying).run());
         Ok(link)
     }
 
@@ -450,10 +452,11 @@ impl Link {
         loop {
             let next = self.lock().poll_timeout();
             tokio::select! {
+                biased;
                 () = self.earlier.notified() => {}
                 () = until(next) => {
                     let mut expired = Vec::new();
-                    self.lock().expire(Instant::now(), |id, waiting, request| {
+                    self.lock().expire(clock::now(), |id, waiting, request| {
                         let is_withdrawn = self.outbox.withdraw(request);
                         let ended = || if is_withdrawn { Ended::Withdrawn } else { Ended::TimedOut };
                         expired.extend(waiting.end(ended).map(|caller| ((!is_withdrawn).then_some(id), caller)));

@@ -7,12 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshzero_proto::hello::{self, Answer, Resume, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::carry::Way;
+use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::service::Service;
 use crate::socket;
@@ -40,7 +39,7 @@ struct Kept {
 /// A client that wants to go on with a link.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    stream: TcpStream,
+    connection: Connection,
     from: SocketAddr,
     received: u64,
 }
@@ -65,9 +64,7 @@ impl Links {
         from: SocketAddr,
         carries: Carries,
     ) -> Result<Connections, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        let link = LinkId::from_random(bytes);
+        let link = LinkId::from_random(service.carrying.network.random()?);
         let (sender, arrivals) = mpsc::channel(1);
         let kept = Kept { node, from, carries, outbox: None, arrivals: sender, waits_since: None };
         service.links.lock().insert(link, kept);
@@ -88,16 +85,18 @@ impl Links {
         &self,
         node: NodeId,
         resume: Resume,
-        stream: TcpStream,
+        connection: Connection,
         from: SocketAddr,
-    ) -> Result<(), TcpStream> {
+    ) -> Result<(), Connection> {
         let kept = self.lock();
-        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else { return Err(stream) };
-        let arrival = Arrival { stream, from, received: resume.received };
+        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else {
+            return Err(connection);
+        };
+        let arrival = Arrival { connection, from, received: resume.received };
         // One that comes while another has not even been looked at is dropped, and its client tries again.
         match kept.arrivals.try_send(arrival) {
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
-            Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.stream),
+            Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.connection),
         }
     }
 
@@ -190,22 +189,22 @@ impl Way for Connections {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+    async fn next(&mut self, has: u64) -> Result<(Connection, u64), String> {
         if !self.note_lost(Instant::now()) {
             return Err("others needed its place".to_owned());
         }
         loop {
-            let mut arrival = self.arrive().await?;
+            let Arrival { connection, from, received } = self.arrive().await?;
             let answer = hello::encode_answer(&Answer::Welcome(Welcome {
                 link: Some(self.link),
-                received,
+                received: has,
                 ..self.service.welcome()
             }));
             let handshake = self.service.limits().handshake;
-            match time::timeout(handshake, arrival.stream.write_all(&answer)).await {
+            match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
-                    self.note_back(arrival.from);
-                    return Ok((arrival.stream, arrival.received));
+                    self.note_back(from);
+                    return Ok((connection, received));
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),
@@ -249,9 +248,11 @@ mod tests {
     #[tokio::test]
     async fn only_the_node_that_began_a_link_comes_back_to_it() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
-        let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await;
+        let stream = stream.expect("it listens");
         let from = stream.local_addr().expect("it is bound");
+        let stream = Connection::from(stream);
+        let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);
         let resume = Resume { link: link(1), received: 7 };

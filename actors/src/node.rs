@@ -20,6 +20,7 @@ use crate::ending::Ending;
 use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
+use crate::network::Network;
 use crate::own::Own;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
@@ -84,15 +85,27 @@ impl Node {
         Self::start_in(config, Home::start).await
     }
 
+    /// Joins a mesh on the `LocalSet` that this is polled in, whoever's runtime that is. It does not outlive that.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// Outside of a `LocalSet`.
+    pub async fn start_local(config: Config) -> Result<Arc<Self>, StartError> {
+        Self::start_in(config, || Ok(Home::local())).await
+    }
+
     async fn start_in(
         config: Config,
         home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         config.interfaces.check()?;
         allocator::keep_large_blocks();
-        let id = NodeId::from_random(random()?);
+        let id = NodeId::from_random(random(&config.network)?);
         let limits = Arc::new(config.limits.clone());
-        let carrying = Carrying { limits, spin: config.spin, meter: Arc::default() };
+        let carrying =
+            Carrying { limits, spin: config.spin, network: config.network.clone(), meter: Arc::default() };
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
         let own = Arc::new(Own::default());
@@ -279,10 +292,8 @@ impl Drop for Node {
 ///
 /// # Errors
 /// [`StartError::Random`].
-pub fn random() -> Result<[u8; 16], StartError> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(StartError::Random)?;
-    Ok(bytes)
+pub fn random(network: &Network) -> Result<[u8; 16], StartError> {
+    network.random().map_err(StartError::Random)
 }
 
 fn hello(config: &Config, node: NodeId) -> Hello {

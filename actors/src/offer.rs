@@ -232,7 +232,7 @@ where
         return Err(OfferError::TooManyServices(most));
     }
     let Listening { listener, bound, address } =
-        offer.place.listen(&config.interfaces, config.ports.as_ref()).await?;
+        offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
     let publisher = Publisher::new(&limits, node.alarms());
     if offer.topics.len() > limits.topics {
@@ -241,7 +241,7 @@ where
     for Declared { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
     }
-    let id = InstanceId::from_random(random()?);
+    let id = InstanceId::from_random(random(&config.network)?);
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });
     let counters = Arc::<RequestCounters>::default();

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::TraceContext;
 
+use crate::clock;
+
 /// Of the time that a caller allows, so much at most is kept for the way back.
 const LONGEST_WAY_BACK: Duration = Duration::from_millis(50);
 
@@ -32,7 +34,7 @@ pub struct Deadline {
 impl Deadline {
     /// The deadline `at`, as seen from now.
     pub fn at(at: Instant) -> Self {
-        Self { at, within: at.saturating_duration_since(Instant::now()) }
+        Self { at, within: at.saturating_duration_since(clock::now()) }
     }
 
     /// As it travels, in milliseconds: at least one. It is a tenth sooner than its caller's, [`LONGEST_WAY_BACK`] at most, so

@@ -6,13 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::lookup_host;
 
 use crate::interfaces::{Interfaces, InterfacesError, Pattern};
-
-/// Connections that the system holds until they are accepted.
-const BACKLOG: i32 = 1_024;
+use crate::network::{Listener, Network};
 
 /// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
 ///
@@ -156,6 +153,7 @@ impl Place {
     /// [`PlaceError`].
     pub async fn listen(
         &self,
+        network: &Network,
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
     ) -> Result<Listening, PlaceError> {
@@ -167,7 +165,7 @@ impl Place {
         };
         let mut in_use = None;
         for port in candidates {
-            match listen_at(&ips, port) {
+            match listen_at(network, &ips, port) {
                 Ok(listener) => return Listening::new(listener, interfaces),
                 Err(PlaceError::InUse { address }) => in_use = Some(address),
                 Err(error) => return Err(error),
@@ -208,11 +206,11 @@ fn everywhere(interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
     Ok(vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()])
 }
 
-fn listen_at(ips: &[IpAddr], port: u16) -> Result<TcpListener, PlaceError> {
+fn listen_at(network: &Network, ips: &[IpAddr], port: u16) -> Result<Listener, PlaceError> {
     let mut refused = None;
     for ip in ips {
         let address = SocketAddr::new(*ip, port);
-        match open(address) {
+        match network.listen(address) {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(PlaceError::InUse { address });
@@ -224,26 +222,11 @@ fn listen_at(ips: &[IpAddr], port: u16) -> Result<TcpListener, PlaceError> {
     Err(refused.unwrap_or_else(|| PlaceError::Unreadable { text: port.to_string() }))
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() && address.ip().is_unspecified() {
-        // One socket for both families.
-        socket.set_only_v6(false)?;
-    }
-    // A restarted program gets its port back at once. On Windows the option means something else.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// A listener, and the address to show to people.
 #[derive(Debug)]
 pub struct Listening {
     /// The listener.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// What it is bound to; the IP address may be unspecified.
     pub bound: SocketAddr,
     /// Where others can reach it.
@@ -251,7 +234,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    fn new(listener: TcpListener, interfaces: &Interfaces) -> Result<Self, PlaceError> {
+    fn new(listener: Listener, interfaces: &Interfaces) -> Result<Self, PlaceError> {
         let bound = listener.local_addr().map_err(|error| PlaceError::Refused {
             address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             error,
@@ -297,12 +280,15 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error_and_a_range_finds_the_next() {
         let interfaces = Interfaces::loopback();
-        let first = Place::default().listen(&interfaces, None).await.expect("a free port");
+        let first = Place::default().listen(&Network::System, &interfaces, None).await.expect("a free port");
         let port = first.bound.port();
         let again: Place = port.to_string().parse().expect("a port");
-        let error = again.listen(&interfaces, None).await.expect_err("taken");
+        let error = again.listen(&Network::System, &interfaces, None).await.expect_err("taken");
         assert!(matches!(error, PlaceError::InUse { .. }), "{error}");
-        let error = Place::default().listen(&interfaces, Some(&(port..=port))).await.expect_err("taken");
+        let error = Place::default()
+            .listen(&Network::System, &interfaces, Some(&(port..=port)))
+            .await
+            .expect_err("taken");
         assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
     }
 }

@@ -14,6 +14,7 @@ use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::{Log, Subscribe};
 
 use crate::alarms::{Alarm, Alarms};
+use crate::clock;
 use crate::encoded::{Encoded, write_item};
 use crate::readers::{Readers, Reading, Slow};
 use crate::stats::NewsTotals;
@@ -367,7 +368,7 @@ impl State {
         };
         let info = known.find_takers::<T>(readers);
         if !readers.has_room(&known.takers, slow)
-            && let Some(until) = readers.wait_for(&known.takers, slow, Instant::now())
+            && let Some(until) = readers.wait_for(&known.takers, slow, clock::now())
         {
             return Ok(Published::Later(until));
         }

@@ -11,6 +11,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Log, Missed, Next, Read, Subscribe};
 
+use crate::clock;
 use crate::encoded::FrameRef;
 use crate::shelf::{Backlog, Kept, Shelf};
 
@@ -303,7 +304,7 @@ impl Readers {
     /// Hands an item to all at a shelf who have queues.
     fn push(&mut self, shelf: usize, topic: &Topic, frame: &Bytes, woken: &mut Vec<Waker>) {
         let shelf = &self.shelves[shelf];
-        let now = shelf.policy.every.map(|_| Instant::now());
+        let now = shelf.policy.every.map(|_| clock::now());
         for id in &shelf.readers {
             let Some(Reader { backlog: Backlog::Queue(queue), waker, .. }) = self.readers.get_mut(id) else {
                 continue;
@@ -356,7 +357,7 @@ impl Readers {
             }
             (Backlog::Queue(queue), _) => {
                 if shelf.policy.every.is_some() {
-                    queue.release(Instant::now());
+                    queue.release(clock::now());
                 }
                 let mut frames = Vec::new();
                 let mut bytes = 0;

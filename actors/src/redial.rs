@@ -1,19 +1,19 @@
 //! Dialling an endpoint again, to go on with a link whose connection was lost.
 
-use std::io;
 use std::io::ErrorKind::ConnectionRefused;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
-use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 use crate::carry::Way;
+use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
+use crate::network::Network;
 use crate::socket;
 use crate::traffic::Carrying;
 
@@ -38,6 +38,7 @@ pub(crate) struct Redial {
     own: Option<IpAddr>,
     window: Duration,
     keep_alive: Duration,
+    network: Network,
 }
 
 impl Redial {
@@ -55,9 +56,10 @@ impl Redial {
             listed,
             addresses: vec![dialled.address],
             address: dialled.address,
-            own: own_address(&dialled.stream),
+            own: dialled.connection.local_ip(),
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
+            network: carrying.network.clone(),
         };
         redial.update();
         redial
@@ -71,7 +73,7 @@ impl Redial {
     /// How to find out about the connection of the moment.
     pub(crate) fn doubt(&self) -> Doubt {
         let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
-        Doubt { own: self.own, address: self.address, hello }
+        Doubt { own: self.own, address: self.address, hello, network: self.network.clone() }
     }
 
     /// Takes note of the addresses that discovery knows.
@@ -102,36 +104,21 @@ pub(crate) struct Doubt {
     own: Option<IpAddr>,
     address: SocketAddr,
     hello: Hello,
+    network: Network,
 }
 
 impl Doubt {
     /// Whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
     /// come from the same address, because if this host has that no more, nothing will arrive there.
     pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
-        matches!(time::timeout(patience, self.connect()).await, Ok(Ok(_)))
+        let connecting = self.network.connect_from(self.own, self.address);
+        matches!(time::timeout(patience, connecting).await, Ok(Ok(_)))
     }
 
     /// Whether the endpoint answers on another connection within `patience`: the process is not stopped either.
     pub(crate) async fn does_endpoint_answer(&self, patience: Duration) -> bool {
-        dial::dial(&[self.address], &self.hello, patience).await.is_ok()
+        dial::dial(&self.network, &[self.address], &self.hello, patience).await.is_ok()
     }
-
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let Self { own, address, .. } = *self;
-        let Some(own) = own else { return TcpStream::connect(address).await };
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // An address that belongs to one interface needs that as well, and the other end's has it.
-        let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
-        socket.bind(match own {
-            IpAddr::V4(own) => (own, 0).into(),
-            IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
-        })?;
-        socket.connect(address).await
-    }
-}
-
-fn own_address(stream: &TcpStream) -> Option<IpAddr> {
-    stream.local_addr().ok().map(|address| address.ip())
 }
 
 impl Way for Redial {
@@ -147,7 +134,7 @@ impl Way for Redial {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
         let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
         let hello = Hello { resume: Some(Resume { link, received }), ..self.hello.clone() };
         let until = Instant::now() + self.window;
@@ -155,15 +142,15 @@ impl Way for Redial {
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let error = match dial::dial(&self.addresses, &hello, patience).await {
+            let error = match dial::dial(&self.network, &self.addresses, &hello, patience).await {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
-                    let Dialled { stream, welcome, address } = dialled;
-                    if let Err(error) = socket::prepare(&stream, self.keep_alive) {
+                    let Dialled { connection, welcome, address } = dialled;
+                    if let Err(error) = socket::prepare(&connection, self.keep_alive) {
                         tracing::debug!(%error, "a dead host will be noticed late");
                     }
                     self.address = address;
-                    self.own = own_address(&stream);
-                    return Ok((stream, welcome.received));
+                    self.own = connection.local_ip();
+                    return Ok((connection, welcome.received));
                 }
                 Ok(_) => return Err("it has begun another link".to_owned()),
                 Err(error) => error,
@@ -173,6 +160,7 @@ impl Way for Redial {
                 return Err(error.to_string());
             }
             tokio::select! {
+                biased;
                 () = time::sleep_until(again) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = self.told() => pause = FIRST_PAUSE,
             }

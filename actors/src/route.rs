@@ -9,7 +9,7 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::outlier::Outliers;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::health::{Health, Probe};
 use crate::link::Link;
@@ -87,7 +87,8 @@ impl Member {
 pub struct Route {
     target: Target,
     members: ArcSwap<Members>,
-    changed: watch::Sender<u64>,
+    /// Wakes all who wait, in the order in which they began to.
+    changed: Notify,
     /// Why the last attempt to connect failed, for those who ask why there is nobody.
     trouble: Mutex<Option<String>>,
     /// How the members do.
@@ -123,7 +124,7 @@ impl Route {
         Self {
             target,
             members: ArcSwap::default(),
-            changed: watch::Sender::new(0),
+            changed: Notify::new(),
             trouble: Mutex::default(),
             health: Health::default(),
         }
@@ -239,15 +240,13 @@ impl Route {
     }
 
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
-        let mut changed = self.changed.subscribe();
         loop {
-            changed.mark_unchanged();
+            // Hears of every change from here on.
+            let changed = self.changed.notified();
             if let Some(found) = look() {
                 return found;
             }
-            if changed.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            changed.await;
         }
     }
 
@@ -271,6 +270,12 @@ impl Route {
         self.change(|members| members.retain(|other| other.instance().id != instance));
     }
 
+    /// Takes a link away, and no other that leads to the same instance by now.
+    pub(crate) fn remove_link(&self, link: &Arc<Link>) {
+        let is_it = |member: &Member| matches!(member, Member::Remote(other, _) if Arc::ptr_eq(other, link));
+        self.change(|members| members.retain(|member| !is_it(member)));
+    }
+
     /// Leads nowhere from now on.
     pub(crate) fn close(&self) {
         self.note_trouble("the mesh has been left".to_owned());
@@ -290,7 +295,7 @@ impl Route {
             outliers.keep(&all.iter().map(|member| member.instance().id).collect::<Vec<_>>());
             self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
         });
-        self.changed.send_modify(|version| *version += 1);
+        self.changed.notify_waiters();
     }
 
     /// Sorts the members anew, when one was set aside or came back.

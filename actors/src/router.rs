@@ -1,7 +1,7 @@
 //! The router actor: which services this node offers, and which routes its callers use. It is the control plane:
 //! messages do not pass through it, they follow the routes that it keeps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub struct Router {
     carrying: Carrying,
     own: Arc<Own>,
     ending: Arc<Ending>,
-    offered: HashMap<InstanceId, Offered>,
+    offered: BTreeMap<InstanceId, Offered>,
     /// Those that are being closed.
-    closing: HashMap<InstanceId, Closing>,
+    closing: BTreeMap<InstanceId, Closing>,
     /// The node leaves: nothing is offered any more.
     is_closing: bool,
     routes: HashMap<Target, Weak<Route>>,
@@ -69,8 +69,8 @@ impl Router {
             carrying,
             own,
             ending,
-            offered: HashMap::new(),
-            closing: HashMap::new(),
+            offered: BTreeMap::new(),
+            closing: BTreeMap::new(),
             is_closing: false,
             routes: HashMap::new(),
         }

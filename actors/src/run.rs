@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::clock;
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::handler::Known;
@@ -38,7 +39,7 @@ impl<'a> Run<'a> {
             handled,
             turn,
             slot: 0,
-            now: Instant::now(),
+            now: clock::now(),
             is_first: true,
             handling: None,
         }
@@ -61,7 +62,7 @@ impl<'a> Run<'a> {
         }
         // Requests have deadlines, and each handler may have taken a while.
         if self.delivery.has_requests() && !std::mem::take(&mut self.is_first) {
-            self.now = Instant::now();
+            self.now = clock::now();
         }
         let (service, handling) = (self.service, &mut self.handling);
         let out = self.batch.frames(self.now);

@@ -5,12 +5,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::connection::{Connection, Reader, Writer};
 use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
 pub(crate) const PROBES: u32 = 3;
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: i32 = 1_024;
 
 /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
 /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
@@ -18,7 +22,18 @@ pub(crate) const PROBES: u32 = 3;
 ///
 /// # Errors
 /// What the system says to the options.
-pub fn prepare(stream: &TcpStream, idle: Duration) -> io::Result<()> {
+pub fn prepare(connection: &Connection, idle: Duration) -> io::Result<()> {
+    match (&connection.reader, &connection.writer) {
+        (Reader::System(reader), _) => keep_alive(reader.as_ref(), idle),
+        (Reader::Other(_), Writer::Other(writer)) => {
+            writer.keep_alive(idle * (PROBES + 1), false);
+            Ok(())
+        }
+        (Reader::Other(_), Writer::System(writer)) => keep_alive(writer.as_ref(), idle),
+    }
+}
+
+fn keep_alive(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
     SockRef::from(stream).set_tcp_keepalive(&keep_alive)
@@ -29,12 +44,18 @@ pub fn prepare(stream: &TcpStream, idle: Duration) -> io::Result<()> {
 ///
 /// # Errors
 /// What the system says to the options.
-pub fn prepare_peer(stream: &TcpStream, idle: Duration) -> io::Result<()> {
-    prepare(stream, idle)?;
+pub fn prepare_peer(connection: &Connection, idle: Duration) -> io::Result<()> {
+    prepare(connection, idle)?;
+    if let Writer::Other(writer) = &connection.writer {
+        writer.keep_alive(idle * (PROBES + 1), true);
+    }
     // While sent data waits for its acknowledgement nobody is asked: there the system's patience counts, which is a
     // quarter of an hour by itself.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    SockRef::from(stream).set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
+    if let Reader::System(reader) = &connection.reader {
+        let stream: &TcpStream = reader.as_ref();
+        SockRef::from(stream).set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
+    }
     Ok(())
 }
 
@@ -53,13 +74,35 @@ pub(crate) fn keep_little_unsent(stream: &TcpStream) {
     let _ = stream;
 }
 
-/// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying to
-/// deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind all
-/// that was sent since over another connection.
+/// Sees to it that closing a connection takes back what has not reached the other end, and resets it. Otherwise the system
+/// goes on trying to deliver it for minutes, and what a caller had given up is handled after all once the network is there
+/// again, behind all that was sent since over another connection.
 pub(crate) fn abandon(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
         tracing::debug!(%error, "what was sent on a connection that was lost may still arrive");
     }
+}
+
+/// Listens at an address, if it is all of IPv6 also at all of IPv4.
+///
+/// # Errors
+/// What the system says.
+///
+/// # Panics
+/// Outside of a tokio runtime.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // One socket for both families.
+        socket.set_only_v6(false)?;
+    }
+    // A restarted program gets its port back at once. On Windows the option means something else.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back

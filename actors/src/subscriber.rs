@@ -155,6 +155,7 @@ impl Follower {
         }
         let Ok(events) = self.node.discovery.send(Watch { filter }).await else { return };
         tokio::select! {
+            biased;
             () = self.hear(events, &mut followed) => {}
             () = sink.closed() => {}
         }
@@ -206,6 +207,7 @@ impl Follower {
                 return;
             }
             tokio::select! {
+                biased;
                 () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
                 changed = listed.changed() => if changed.is_err() { return },
             }
@@ -216,8 +218,9 @@ impl Follower {
 /// Runs a part of a subscription until it is done or the node leaves.
 async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
     tokio::select! {
-        () = part => {}
+        biased;
         () = ending.come() => {}
+        () = part => {}
     }
 }
 
@@ -247,14 +250,16 @@ impl Followed {
         (tell, told): (watch::Sender<Option<Instance>>, Listed),
         feed: Option<Feed>,
     ) {
+        self.listed.retain(|_, told| !told.is_closed());
         self.listed.insert(id, tell);
         let ending = Arc::clone(&follower.node.ending);
         actix::spawn(until(ending, follower.clone().keep(feed, told)));
     }
 
-    /// Not asked again once its feed has ended; a feed that works goes on.
+    /// Not asked again once its feed has ended; a feed that works goes on, and is the only one should the publisher be listed
+    /// again before.
     fn remove(&mut self, instance: InstanceId) {
-        if let Some(told) = self.listed.remove(&instance) {
+        if let Some(told) = self.listed.get(&instance) {
             // A publisher's keeper that has ended needs no telling.
             let _ = told.send(None);
         }

@@ -175,6 +175,7 @@ async fn tell<M: NetMessage>(
         match member {
             Member::Remote(link, _) => {
                 let turn = tokio::select! {
+                    biased;
                     turn = link.room_to_tell() => turn,
                     () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
                 };
@@ -189,6 +190,7 @@ async fn tell<M: NetMessage>(
             }
             Member::Local(service, _) => {
                 let place = tokio::select! {
+                    biased;
                     place = service.place() => place,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));

@@ -21,7 +21,7 @@ use tracing::span::EnteredSpan;
 
 use crate::caller::{Caller, Fault};
 use crate::message::NetMessage;
-use crate::node;
+use crate::network::Network;
 
 thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
@@ -38,7 +38,7 @@ const TARGET: &str = "meshzero::trace";
 pub fn begin() -> TraceContext {
     loop {
         // Ids must differ and need not be secret: without the system's randomness they are made up.
-        let bytes = node::random().unwrap_or_else(|_| fastrand::u128(..).to_be_bytes());
+        let bytes = Network::System.random().unwrap_or_else(|_| fastrand::u128(..).to_be_bytes());
         if let Some(trace_id) = TraceId::from_bytes(bytes) {
             return TraceContext::new(trace_id, span_id(), Sampling::Sampled);
         }

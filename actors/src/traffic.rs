@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use meshzero_proto::limits::Limits;
 
+use crate::network::Network;
 use crate::stats::Traffic;
 
 /// What the message connections of a node have in common.
@@ -15,6 +16,8 @@ pub struct Carrying {
     pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
+    /// Where they come from.
+    pub network: Network,
     /// Counts what is carried.
     pub meter: Arc<Meter>,
 }

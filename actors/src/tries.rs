@@ -10,6 +10,7 @@ use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
 use crate::caller::{Caller, Failed, Fault};
+use crate::clock;
 use crate::health::Probe;
 use crate::route::Chosen;
 
@@ -90,7 +91,7 @@ impl<'a> Tries<'a> {
         let tried = fault.tried();
         let next = retry::next(tried, self.repeats, self.count, others, fastrand::f64());
         let Next::Again { pause, cost } = next else { return Err(self.give_up(fault)) };
-        let (now, deadline) = (Instant::now(), self.deadline);
+        let (now, deadline) = (clock::now(), self.deadline);
         self.handover = (tried == Tried::Closing).then(|| {
             let handover = self.handover.unwrap_or(now + retry::HANDOVER);
             deadline.map_or(handover, |deadline| deadline.min(handover))
@@ -110,6 +111,7 @@ impl<'a> Tries<'a> {
         route.health.counters.retries.count();
         if !pause.is_zero() {
             tokio::select! {
+                biased;
                 () = node.alarms().at(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
                 () = node.ending().come() => {}

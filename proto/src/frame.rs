@@ -402,6 +402,12 @@ pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
     Ok(Cut { whole: bytes.len() - rest.len(), contents, next })
 }
 
+/// The length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few of them
+/// to know.
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    Some(LENGTH_BYTES + u32::from_le_bytes(*bytes.first_chunk()?) as usize)
+}
+
 /// The length of the frame that `bytes` begins with, its header included; `None` when that is not known yet.
 #[inline(always)]
 fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {

@@ -189,6 +189,7 @@ fn opening(node: &Arc<Node>, address: Address, prefix: &str) -> State {
     let home = node.mesh.node.home().clone();
     let begun = home.spawn(move || async move {
         let opened = tokio::select! {
+            biased;
             opened = open(&node, address, &prefix) => opened,
             () = tell.closed() => return,
         };

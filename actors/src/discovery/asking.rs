@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use super::Discovery;
+use crate::clock;
 use crate::interfaces::Interfaces;
 use crate::query::Query;
 
@@ -69,9 +70,12 @@ pub(super) enum Wanted {
 struct Done;
 
 impl Discovery {
-    /// Begins the rounds, or begins them again.
+    /// Begins the rounds, or begins them again, where anybody can hear the question.
     pub(super) fn ask_around(&mut self, urgency: Urgency, ctx: &mut Context<Self>) {
-        let now = Instant::now();
+        if !self.config.network.has_multicast() {
+            return;
+        }
+        let now = clock::now();
         let just_now = self.asking.begun.is_some_and(|begun| now.duration_since(begun) < SAME_QUESTION);
         // The rounds for one name serve everybody else as well.
         let same = self.asking.urgency.get() == Urgency::Name || self.asking.urgency.get() == urgency;
@@ -94,7 +98,7 @@ impl Handler<Replied> for Discovery {
     type Result = Wanted;
 
     fn handle(&mut self, Replied(adverts): Replied, ctx: &mut Self::Context) -> Wanted {
-        let now = Instant::now();
+        let now = clock::now();
         let mut changes = Changes::default();
         for (host, advert) in adverts {
             changes.append(self.hear(advert, Source::Reply(host), now));

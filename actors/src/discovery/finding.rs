@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 use super::Discovery;
 use super::asking::Urgency;
 
+use crate::clock;
+
 /// How long one wish to find a name lasts, unless it is repeated.
 const SEEK: Duration = Duration::from_secs(10);
 /// A name that is not found for so long may be known to peers of others only: the node begins to look.
@@ -104,6 +106,7 @@ impl<A: Actor> MessageResponse<A, List> for Later {
         let Some(mut answer) = answer else { return };
         actix_rt::spawn(async move {
             tokio::select! {
+                biased;
                 // Whoever asked has gone when it cannot be sent; a node that leaves knows of nothing.
                 found = self.0 => drop(answer.send(found.unwrap_or_default())),
                 () = answer.closed() => {}
@@ -151,12 +154,12 @@ impl Discovery {
     }
 
     pub(super) fn hear_from_mdns(&mut self, advert: Advert) -> Changes {
-        self.hear(advert, Source::Mdns, Instant::now())
+        self.hear(advert, Source::Mdns, clock::now())
     }
 
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
-        let now = Instant::now();
+        let now = clock::now();
         let changes = self.directory.unheard(instance, Source::Mdns, now);
         if !changes.doubts.is_empty() && !self.cares_about(instance) {
             return self.directory.gone(instance, Why::Withdrawn, now);
@@ -174,7 +177,7 @@ impl Discovery {
     /// What has to be done from time to time for those who wait.
     pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.answer_lists(ctx);
-        let now = Instant::now();
+        let now = clock::now();
         let sought = &mut self.finding.sought;
         sought.retain(|_, sought| now.duration_since(sought.wished) < SEEK);
         let long = sought.values().any(|sought| now.duration_since(sought.since) >= SEEK_FURTHER);
@@ -200,7 +203,7 @@ impl Discovery {
         if self.finding.lists.is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         for list in std::mem::take(&mut self.finding.lists) {
             let expired = list.deadline.is_some_and(|deadline| deadline <= now);
             match self.complete_list(&list, now) {
@@ -257,7 +260,7 @@ impl Handler<Seek> for Discovery {
         if !self.directory.get(&name).is_empty() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         self.finding.make_room();
         let sought = self.finding.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now });
         sought.wished = now;
@@ -274,7 +277,7 @@ impl Handler<List> for Discovery {
 
     fn handle(&mut self, List { filter, within }: List, ctx: &mut Self::Context) -> Later {
         let (answer, answered) = oneshot::channel();
-        let since = Instant::now();
+        let since = clock::now();
         match filter {
             Filter::Name(_) => {
                 self.ask_around(Urgency::Name, ctx);

@@ -8,13 +8,11 @@ use actix::prelude::*;
 use meshzero_proto::frame::Kind;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::time;
 
 use super::Discovery;
+use crate::connection::{Connection, Writer};
 use crate::incoming::{Incoming, IncomingError};
 use crate::socket;
 use crate::traffic::Carrying;
@@ -23,7 +21,7 @@ use crate::traffic::Carrying;
 const WRITE: Duration = Duration::from_secs(10);
 
 /// Names one link among those of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LinkId(pub(super) u64);
 
 /// How a link came about.
@@ -100,18 +98,20 @@ enum LinkError {
 }
 
 /// Carries one link to its end, if it is wanted.
-pub(super) async fn carry(discovery: &Addr<Discovery>, stream: TcpStream, linked: Linked) {
+pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, linked: Linked) {
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let Admitted { link, keep_alive, out, guard } = admitted;
-    if let Err(error) = socket::prepare_peer(&stream, keep_alive) {
+    if let Err(error) = socket::prepare_peer(&connection, keep_alive) {
         tracing::debug!(%node, %error, "a dead host will be noticed late");
     }
-    let (reader, writer) = stream.into_split();
+    let Connection { reader, writer } = connection;
     // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
     let ended = tokio::select! {
-        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
+        biased;
+        // A peer that never pauses does not keep it from being told.
         ended = write(writer, out) => ended,
+        ended = read(Incoming::new(reader, MAX_TOLD_BYTES, &Carrying::default()), link, discovery) => ended,
     };
     let ending = match &ended {
         Err(LinkError::Io(error) | LinkError::Incoming(IncomingError::Io(error))) if is_silence(error) => {
@@ -146,10 +146,10 @@ async fn read(mut incoming: Incoming, link: LinkId, discovery: &Addr<Discovery>)
     Ok(())
 }
 
-async fn write(mut writer: OwnedWriteHalf, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), LinkError> {
+async fn write(writer: Writer, mut out: mpsc::Receiver<Vec<u8>>) -> Result<(), LinkError> {
     while let Some(bytes) = out.recv().await {
         time::timeout(WRITE, writer.write_all(&bytes)).await.map_err(|_| LinkError::Stuck)??;
     }
-    writer.shutdown().await?;
+    writer.shutdown()?;
     Ok(())
 }

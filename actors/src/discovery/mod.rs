@@ -35,6 +35,7 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 
+use crate::clock;
 use crate::config::Config;
 use crate::enduring;
 use crate::interfaces::Interfaces;
@@ -94,7 +95,10 @@ impl Discovery {
     /// Outside of an actix `System` or a `LocalSet`.
     pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
         let (heard, news) = mpsc::channel(NEWS);
-        let mdns = Mdns::start(config.interfaces.clone(), most_records(&config.limits), heard)?;
+        let mdns = match config.network.has_multicast() {
+            true => Some(Mdns::start(config.interfaces.clone(), most_records(&config.limits), heard)?),
+            false => None,
+        };
         let config = config.clone();
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
@@ -102,8 +106,8 @@ impl Discovery {
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_addresses: own_addresses(&config.interfaces),
-                addresses_read: Instant::now(),
-                mdns: Some(mdns),
+                addresses_read: clock::now(),
+                mdns,
                 offering: Offering::default(),
                 watchers: Watchers::default(),
                 finding: Finding::default(),
@@ -129,7 +133,7 @@ impl Discovery {
     /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.
     fn apply(&mut self, changes: Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
         if !changes.events.is_empty() {
-            self.finding.changed(Instant::now());
+            self.finding.changed(clock::now());
             self.tell_peers(&changes.events, origin);
         }
         for event in changes.events {
@@ -176,7 +180,7 @@ impl Discovery {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
+        let now = clock::now();
         self.directory.expire(now);
         self.watchers.prune();
         self.look_after_nodes(ctx);

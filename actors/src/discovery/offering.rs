@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
@@ -10,6 +10,8 @@ use meshzero_proto::directory::{Source, Why};
 use meshzero_proto::id::InstanceId;
 
 use super::Discovery;
+
+use crate::clock;
 
 /// How long leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -48,7 +50,7 @@ impl Discovery {
     /// The addresses of this host changed: all services are to be found elsewhere.
     pub(super) fn offer_again(&mut self, ctx: &mut Context<Self>) {
         for advert in self.own_adverts() {
-            let changes = self.directory.hear(advert, Source::Local, Instant::now());
+            let changes = self.directory.hear(advert, Source::Local, clock::now());
             self.apply(changes, None, ctx);
         }
     }
@@ -81,7 +83,7 @@ impl Handler<Announce> for Discovery {
             mdns.announce(advert.clone());
         }
         self.offering.services.insert(advert.instance, advert);
-        let changes = self.directory.hear(concrete, Source::Local, Instant::now());
+        let changes = self.directory.hear(concrete, Source::Local, clock::now());
         self.apply(changes, None, ctx);
     }
 }
@@ -94,7 +96,7 @@ impl Handler<Withdraw> for Discovery {
         if let Some(mdns) = &self.mdns {
             mdns.withdraw(instance);
         }
-        let changes = self.directory.gone(instance, Why::Withdrawn, Instant::now());
+        let changes = self.directory.gone(instance, Why::Withdrawn, clock::now());
         self.apply(changes, None, ctx);
     }
 }
@@ -104,7 +106,7 @@ impl Handler<Leave> for Discovery {
 
     fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
         for instance in std::mem::take(&mut self.offering.services).into_keys() {
-            let changes = self.directory.gone(instance, Why::Withdrawn, Instant::now());
+            let changes = self.directory.gone(instance, Why::Withdrawn, clock::now());
             self.apply(changes, None, ctx);
         }
         let links = self.links.close();

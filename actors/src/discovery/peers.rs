@@ -1,6 +1,6 @@
 //! Links to other nodes: which are wanted, and what is told over them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
+use crate::clock;
 use crate::endpoint::PeerArrived;
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
@@ -24,7 +25,7 @@ const TELLINGS: usize = 64;
 
 /// The links that stand.
 pub(super) struct Links {
-    links: HashMap<LinkId, Link>,
+    links: BTreeMap<LinkId, Link>,
     next: u64,
     /// Instances that a link which hands on told of: links that hand on nothing else are told of these.
     handed_on: HashSet<InstanceId>,
@@ -45,7 +46,7 @@ struct Link {
 impl Default for Links {
     fn default() -> Self {
         let (guard, guarded) = mpsc::channel(1);
-        Self { links: HashMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
+        Self { links: BTreeMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
     }
 }
 
@@ -153,7 +154,7 @@ impl Discovery {
         };
         let translated = matches!(link.way, Way::Dialled { .. }) && hand_on;
         let same_host = from.is_loopback() || self.own_addresses.iter().any(|own| own.ip == from);
-        let now = Instant::now();
+        let now = clock::now();
         for mut advert in told.known {
             if !same_host {
                 // Its loopback is not this one.
@@ -198,15 +199,16 @@ impl Discovery {
 impl Handler<PeerArrived> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, PeerArrived { stream, hello }: PeerArrived, ctx: &mut Self::Context) {
+    fn handle(&mut self, PeerArrived { connection, hello }: PeerArrived, ctx: &mut Self::Context) {
         let Purpose::Peer { hand_on } = hello.purpose else { return };
-        let Ok(from) = stream.peer_addr() else {
+        let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
         };
         let from = from.ip().to_canonical();
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(&discovery, stream, Linked { node: hello.node, from, way: Way::Accepted, hand_on }).await;
+            carry(&discovery, connection, Linked { node: hello.node, from, way: Way::Accepted, hand_on })
+                .await;
         });
     }
 }
@@ -224,12 +226,12 @@ impl Handler<Linked> for Discovery {
         let (sender, out) = mpsc::channel(TELLINGS);
         self.links
             .links
-            .insert(id, Link { node, from, way, hand_on, since: Instant::now(), out: Some(sender) });
+            .insert(id, Link { node, from, way, hand_on, since: clock::now(), out: Some(sender) });
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);
         if let Way::Dialled { instance, address } = way {
-            let changes = self.directory.verified(instance, address, Instant::now());
+            let changes = self.directory.verified(instance, address, clock::now());
             self.apply(changes, Some(id), ctx);
         }
         let keep_alive = self.config.limits.keep_alive;
@@ -252,7 +254,7 @@ impl Handler<LinkEnded> for Discovery {
     fn handle(&mut self, LinkEnded { link, ending }: LinkEnded, ctx: &mut Self::Context) {
         let Some(Link { node, since, .. }) = self.links.links.remove(&link) else { return };
         if !self.links.reach(node) {
-            self.presence.unlinked(node, since.elapsed());
+            self.presence.unlinked(node, clock::now() - since);
             self.lost(node, ending, ctx);
         }
     }

@@ -5,7 +5,7 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use meshzero_proto::addresses::order;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -23,7 +22,10 @@ use super::Discovery;
 use super::asking::Urgency;
 use super::link::{Ending, Linked, Way, carry};
 use super::reaching::{Verdict, reach, slots, with_slot};
+use crate::clock;
+use crate::connection::Connection;
 use crate::dial::Dialled;
+use crate::network::Network;
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -47,7 +49,7 @@ const CONFIRMED: Duration = Duration::from_millis(500);
 /// Who is being connected to and asked.
 pub(super) struct Presence {
     looking: Option<Instant>,
-    nodes: HashMap<NodeId, Tended>,
+    nodes: BTreeMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
@@ -110,7 +112,7 @@ impl Default for Presence {
     fn default() -> Self {
         Self {
             looking: None,
-            nodes: HashMap::new(),
+            nodes: BTreeMap::new(),
             asked: HashSet::new(),
             slots: slots(),
             dials: Rc::default(),
@@ -155,7 +157,7 @@ impl Tended {
     fn wait(&mut self) {
         let pause = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_LAST);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(Instant::now() + pause.mul_f32(0.5 + fastrand::f32()));
+        self.not_before = Some(clock::now() + pause.mul_f32(0.5 + fastrand::f32()));
     }
 }
 
@@ -165,7 +167,7 @@ impl Discovery {
         if self.presence.is_looking() {
             return;
         }
-        self.presence.looking = Some(Instant::now());
+        self.presence.looking = Some(clock::now());
         self.ask_around(Urgency::All, ctx);
         for node in self.directory.nodes() {
             self.tend(node, ctx);
@@ -191,13 +193,13 @@ impl Discovery {
         for node in nodes {
             self.tend(node, ctx);
         }
-        for instance in self.directory.unproved(CONFIRMED, Instant::now()) {
+        for instance in self.directory.unproved(CONFIRMED, clock::now()) {
             let unconfirmed = !self.directory.is_told_by(instance.id, instance.node);
             if unconfirmed && self.links.reach(instance.node) {
                 self.ask(instance.id, ctx);
             }
         }
-        for instance in self.directory.worth_asking(Instant::now()) {
+        for instance in self.directory.worth_asking(clock::now()) {
             self.ask(instance, ctx);
         }
         let directory = &self.directory;
@@ -213,7 +215,7 @@ impl Discovery {
         if self.presence.is_looking() && self.directory.knows_node(node) {
             self.connect(node, Duration::ZERO, ctx);
         } else {
-            let changes = self.directory.peer_lost(node, Instant::now());
+            let changes = self.directory.peer_lost(node, clock::now());
             self.apply(changes, None, ctx);
         }
     }
@@ -229,7 +231,7 @@ impl Discovery {
             }
             Verdict::Alive | Verdict::Dead => Why::NodeDied,
         };
-        let now = Instant::now();
+        let now = clock::now();
         let mut changes = self.directory.node_gone(node, why, now);
         changes.append(self.directory.peer_lost(node, now));
         self.apply(changes, None, ctx);
@@ -244,8 +246,7 @@ impl Discovery {
             return;
         }
         let tended = self.presence.nodes.entry(node).or_default();
-        if tended.dialling.is_some()
-            || tended.not_before.is_some_and(|not_before| Instant::now() < not_before)
+        if tended.dialling.is_some() || tended.not_before.is_some_and(|not_before| clock::now() < not_before)
         {
             return;
         }
@@ -259,12 +260,16 @@ impl Discovery {
         }
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
-        let connecting = connect(ctx.address(), node, endpoints, hello, need, slots, pause);
+        let network = self.config.network.clone();
+        let connecting = connect(ctx.address(), network, node, endpoints, hello, need, slots);
         actix_rt::spawn(async move {
+            if !pause.is_zero() {
+                time::sleep(pause).await;
+            }
             let connected = connecting.await;
             drop(dial);
             match connected {
-                Connected::Link(discovery, stream, linked) => carry(&discovery, stream, linked).await,
+                Connected::Link(discovery, connection, linked) => carry(&discovery, connection, linked).await,
                 Connected::No => {}
             }
         });
@@ -279,8 +284,9 @@ impl Discovery {
         let addresses = order(&candidate.addresses, &self.own_addresses);
         let hello = self.hello(Some(instance), Purpose::Probe);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
+        let network = self.config.network.clone();
         actix_rt::spawn(async move {
-            let asked = with_slot(&slots, reach(&candidate, &addresses, &hello)).await;
+            let asked = with_slot(&slots, reach(&network, &candidate, &addresses, &hello)).await;
             let outcome = asked.map(|dialled| dialled.address);
             // When the actor is gone nobody wants to know.
             discovery.send(Asked { instance, outcome }).await.ok();
@@ -314,7 +320,7 @@ impl Discovery {
             Verdict::Unreachable if self.is_vouched_for(instance) => return,
             Verdict::Unreachable => Why::Unreachable,
         };
-        let changes = self.directory.gone(instance, why, Instant::now());
+        let changes = self.directory.gone(instance, why, clock::now());
         self.apply(changes, None, ctx);
     }
 }
@@ -326,7 +332,7 @@ impl Handler<Asked> for Discovery {
         self.presence.asked.remove(&instance);
         match outcome {
             Ok(address) => {
-                let changes = self.directory.verified(instance, address, Instant::now());
+                let changes = self.directory.verified(instance, address, clock::now());
                 self.apply(changes, None, ctx);
             }
             Err(verdict) => self.judge(instance, verdict, ctx),
@@ -353,7 +359,7 @@ impl Handler<Proved> for Discovery {
     type Result = ();
 
     fn handle(&mut self, Proved { instance, address }: Proved, ctx: &mut Self::Context) {
-        let changes = self.directory.verified(instance, address, Instant::now());
+        let changes = self.directory.verified(instance, address, clock::now());
         self.apply(changes, None, ctx);
     }
 }
@@ -369,7 +375,7 @@ impl Handler<Failed> for Discovery {
 /// What came of dialling a node.
 enum Connected {
     /// A link that is to be carried to its end.
-    Link(Addr<Discovery>, TcpStream, Linked),
+    Link(Addr<Discovery>, Connection, Linked),
     /// None, and the actor knows.
     No,
 }
@@ -377,16 +383,13 @@ enum Connected {
 /// Connects to any endpoint of a node.
 async fn connect(
     discovery: Addr<Discovery>,
+    network: Network,
     node: NodeId,
     endpoints: Vec<Instance>,
     hello: Hello,
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
-    pause: Duration,
 ) -> Connected {
-    if !pause.is_zero() {
-        time::sleep(pause).await;
-    }
     let attempt = async {
         if need.get() == Need::Met {
             return Err(None);
@@ -394,7 +397,7 @@ async fn connect(
         let mut worst = Verdict::Dead;
         for endpoint in &endpoints {
             let hello = Hello { instance: Some(endpoint.id), ..hello.clone() };
-            match reach(endpoint, &endpoint.addresses, &hello).await {
+            match reach(&network, endpoint, &endpoint.addresses, &hello).await {
                 Ok(dialled) => return Ok((endpoint.id, dialled)),
                 // The others share its host, or its listener.
                 Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),
@@ -406,10 +409,10 @@ async fn connect(
         Err(Some(worst))
     };
     match with_slot(&slots, attempt).await {
-        Ok((instance, Dialled { stream, address, .. })) => {
+        Ok((instance, Dialled { connection, address, .. })) => {
             let way = Way::Dialled { instance, address };
             let from = address.ip().to_canonical();
-            Connected::Link(discovery, stream, Linked { node, from, way, hand_on: false })
+            Connected::Link(discovery, connection, Linked { node, from, way, hand_on: false })
         }
         Err(verdict) => {
             // When the actor is gone nobody wants to know.

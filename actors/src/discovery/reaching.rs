@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time;
 
 use crate::dial::{DialError, Dialled, dial};
+use crate::network::Network;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
 const SLOTS: usize = 8;
@@ -52,13 +53,14 @@ impl From<&DialError> for Verdict {
 
 /// Dials one endpoint and checks that it is the one that was advertised.
 pub(super) async fn reach(
+    network: &Network,
     advertised: &Instance,
     addresses: &[SocketAddr],
     hello: &Hello,
 ) -> Result<Dialled, Verdict> {
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
-        match dial(addresses, hello, ANSWER).await {
+        match dial(network, addresses, hello, ANSWER).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);
@@ -94,6 +96,7 @@ pub(super) async fn with_slot<T>(slots: &Semaphore, attempt: impl Future<Output 
     let permit = slots.acquire().await;
     let mut attempt = std::pin::pin!(attempt);
     tokio::select! {
+        biased;
         outcome = &mut attempt => return outcome,
         () = time::sleep(SLOT_TIME) => {}
     }

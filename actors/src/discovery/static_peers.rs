@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::advert::MAX_ADDRESSES;
 use meshzero_proto::hello::{Hello, Purpose};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry};
+use crate::clock;
+use crate::connection::Connection;
 use crate::dial::dial;
+use crate::network::Network;
 
 /// How long a static peer may take to be resolved and to answer.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -47,7 +50,7 @@ impl Discovery {
         for peer in &self.config.peers {
             self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
             let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            actix_rt::spawn(keep_connected(peer.clone(), hello, ctx.address()));
+            actix_rt::spawn(keep_connected(self.config.network.clone(), peer.clone(), hello, ctx.address()));
         }
     }
 }
@@ -64,7 +67,7 @@ impl Handler<Standing> for Discovery {
 }
 
 /// Keeps one static peer connected for as long as the node lives.
-async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) {
+async fn keep_connected(network: Network, peer: String, hello: Hello, discovery: Addr<Discovery>) {
     let stands = async |trouble: Option<String>| {
         // When the actor is gone nobody wants to know.
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
@@ -72,19 +75,19 @@ async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) 
     let mut pause = RETRY_FIRST;
     let mut warned = String::new();
     while discovery.connected() {
-        match connect(&peer, &hello).await {
-            Ok((stream, linked)) if linked.node == hello.node => {
+        match connect(&network, &peer, &hello).await {
+            Ok((connection, linked)) if linked.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this very node");
-                drop(stream);
+                drop(connection);
                 stands(None).await;
                 pause = RETRY_LAST;
             }
-            Ok((stream, linked)) => {
-                let begun = Instant::now();
+            Ok((connection, linked)) => {
+                let begun = clock::now();
                 stands(None).await;
-                carry(&discovery, stream, linked).await;
+                carry(&discovery, connection, linked).await;
                 stands(Some("the connection has ended".to_owned())).await;
-                if begun.elapsed() > RETRY_LAST {
+                if clock::now() - begun > RETRY_LAST {
                     pause = RETRY_FIRST;
                 }
                 warned.clear();
@@ -103,15 +106,15 @@ async fn keep_connected(peer: String, hello: Hello, discovery: Addr<Discovery>) 
     }
 }
 
-async fn connect(peer: &str, hello: &Hello) -> Result<(TcpStream, Linked), String> {
+async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connection, Linked), String> {
     let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
     let addresses: Vec<SocketAddr> = match resolved {
         Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
         Ok(Err(error)) => return Err(format!("cannot be resolved: {error}")),
         Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
     };
-    let dialled = dial(&addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
+    let dialled = dial(network, &addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let from = dialled.address.ip().to_canonical();
-    Ok((dialled.stream, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
+    Ok((dialled.connection, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
 }

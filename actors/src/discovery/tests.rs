@@ -109,7 +109,7 @@ async fn endpoint(mesh: &MeshName, node: NodeId, discovery: Option<Addr<Discover
             let (stream, _) = listener.accept().await.expect("loopback accepts");
             if let Some((stream, hello)) = welcome(stream, &mesh, node, instance).await {
                 match &discovery {
-                    Some(discovery) => discovery.do_send(PeerArrived { stream, hello }),
+                    Some(discovery) => discovery.do_send(PeerArrived { connection: stream.into(), hello }),
                     None => held.push(stream),
                 }
             }
@@ -381,7 +381,7 @@ async fn a_static_peer_may_come_later_and_come_back() {
         drop(listener.accept().await.expect("loopback accepts"));
         let (stream, _) = listener.accept().await.expect("loopback accepts");
         let (stream, hello) = welcome(stream, &mesh, hub.id, offered.instance).await.expect("a peer");
-        hub.discovery.do_send(PeerArrived { stream, hello });
+        hub.discovery.do_send(PeerArrived { connection: stream.into(), hello });
         assert_eq!(up(&mut watcher).await.service, name(service));
         let missed = here.discovery.send(Ask).await.expect("the actor lives").peers;
         assert!(missed.len() == 1 && missed[0].starts_with("no host:x: "), "{missed:?}");

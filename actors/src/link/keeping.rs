@@ -12,15 +12,16 @@ use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::NotThere;
-use tokio::net::TcpStream;
 use tokio::time;
 
 use super::{Ended, Expected, Link, Waiting};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
+use crate::connection::Connection;
 use crate::inbound::Outcome;
 use crate::incoming::{Incoming, IncomingError};
 use crate::payload::Payload;
 use crate::redial::{Doubt, Redial};
+use crate::traffic::Carrying;
 
 /// One link's task.
 pub(super) struct Keeping {
@@ -61,16 +62,19 @@ enum Wrong {
 }
 
 impl Keeping {
-    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, patience: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, carrying: &Carrying) -> Self {
         let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
+        let patience = carrying.limits.keep_alive;
         Self { reading, watching: Watching { link, redial, patience, settled: None } }
     }
 
     pub(super) async fn run(mut self) {
         let link = Arc::clone(&self.reading.link);
         let carried = tokio::select! {
-            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
+            biased;
+            // However much arrives.
             () = link.watch_deadlines() => Carried::Over,
+            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
         };
         let address = link.address();
         match carried {
@@ -207,12 +211,13 @@ impl Way for Watching {
     async fn watch(&mut self) {
         let doubt = self.redial.doubt();
         tokio::select! {
+            biased;
             silent = Self::useless(&self.link, &doubt, self.patience, self.settled) => self.settled = silent,
             () = self.redial.watch() => {}
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(TcpStream, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
         let next = self.redial.next(received).await?;

@@ -4,10 +4,8 @@ use std::sync::MutexGuard;
 
 use bytes::Bytes;
 use meshzero_proto::codec::Beside;
-use tokio::net::TcpStream;
 
 use super::{Outbox, Pace, State};
-use crate::socket;
 
 impl Outbox {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection
@@ -71,8 +69,7 @@ impl State {
             && let Some(writer) = &self.socket
         {
             self.is_kept_short = true;
-            let stream: &TcpStream = writer.as_ref().as_ref();
-            socket::keep_little_unsent(stream);
+            writer.keep_little_unsent();
         }
     }
 }

@@ -16,9 +16,9 @@ use bytes::Bytes;
 use meshzero_proto::codec;
 use meshzero_proto::frame::{Kind, Whole};
 use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
+use crate::connection::Writer;
 use crate::stats::LinkStats;
 use crate::traffic::{Carrying, Meter};
 
@@ -51,7 +51,7 @@ pub struct Outbox {
 struct State {
     flow: Outflow,
     /// The connection, if there is one.
-    socket: Option<Arc<OwnedWriteHalf>>,
+    socket: Option<Arc<Writer>>,
     /// Whether the connection's task waits for the socket, and will look again.
     is_blocked: bool,
     /// Whether the system has been told to keep little for this connection, because long replies leave on it.
@@ -121,7 +121,7 @@ pub enum PushError<E> {
 
 impl Outbox {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit.
-    pub fn new(socket: OwnedWriteHalf, carrying: &Carrying) -> Self {
+    pub fn new(socket: Writer, carrying: &Carrying) -> Self {
         let state = State {
             flow: Outflow::new(carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES)),
             socket: Some(Arc::new(socket)),

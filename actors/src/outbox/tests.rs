@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::connection::Connection;
 
 fn bytes(count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
     move |out| {
@@ -22,12 +23,11 @@ fn bytes(count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
 }
 
 /// The writing end of a connection, and the other end.
-async fn connection() -> (OwnedWriteHalf, TcpStream) {
+async fn connection() -> (Writer, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let (reader, writer) = near.expect("connected").into_split();
-    drop(reader);
+    let Connection { writer, .. } = near.expect("connected").into();
     (writer, far.expect("accepted").0)
 }
 

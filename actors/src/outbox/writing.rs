@@ -4,10 +4,9 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, MutexGuard};
 
 use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::{Outbox, State};
+use crate::connection::Writer;
 
 impl Outbox {
     /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.
@@ -27,8 +26,7 @@ impl Outbox {
                 }
             }
             if let Some(socket) = self.finished_socket() {
-                let socket: &TcpStream = socket.as_ref().as_ref();
-                return socket2::SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+                return socket.shutdown();
             }
             if self.is_cut_off() {
                 return Ok(());
@@ -57,7 +55,7 @@ impl Outbox {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outbox without a connection.
-    pub async fn attach(&self, socket: OwnedWriteHalf, from: u64) -> Result<(), NotThere> {
+    pub async fn attach(&self, socket: Writer, from: u64) -> Result<(), NotThere> {
         let socket = Arc::new(socket);
         loop {
             let returned = self.drained.notified();
@@ -80,14 +78,14 @@ impl Outbox {
 
     /// What is to be written now, and where; `None` if there is nothing, or somebody writes and will say when that has ended,
     /// or nothing may be written.
-    fn take(&self) -> Option<(Outgoing, Arc<OwnedWriteHalf>)> {
+    fn take(&self) -> Option<(Outgoing, Arc<Writer>)> {
         let mut state = self.lock();
         let socket = state.socket.clone()?;
         Some((state.flow.take()?, socket))
     }
 
     /// The connection, when all has been written and nothing more will come.
-    fn finished_socket(&self) -> Option<Arc<OwnedWriteHalf>> {
+    fn finished_socket(&self) -> Option<Arc<Writer>> {
         let state = self.lock();
         if state.closed && state.flow.waiting() == 0 { state.socket.clone() } else { None }
     }
@@ -132,8 +130,7 @@ impl Outbox {
     }
 
     /// Hands to the system what it takes at once.
-    fn write(&self, socket: &OwnedWriteHalf, leaving: &Outgoing) -> io::Result<usize> {
-        let socket: &TcpStream = socket.as_ref();
+    fn write(&self, socket: &Writer, leaving: &Outgoing) -> io::Result<usize> {
         let wrote = match leaving.only_batch() {
             Some(batch) => socket.try_write(batch),
             None => {

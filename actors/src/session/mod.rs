@@ -9,11 +9,11 @@ use std::sync::Arc;
 use meshzero_proto::frame::{self, Header, Kind};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::stream::NotThere;
-use tokio::net::TcpStream;
 
 use self::news::News;
 use self::requests::Requests;
 use crate::carry::{Carried, carry};
+use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
 use crate::links::Connections;
 use crate::outbox::{Outbox, Pace, Room};
@@ -49,12 +49,12 @@ impl SessionError {
 
 /// Serves a link, which begins on a connection that has shaken hands, until either end ends it.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    connection: Connection,
     hello: &Hello,
     service: Arc<Service>,
     mut connections: Connections,
 ) -> Result<(), SessionError> {
-    let (reader, writer) = stream.into_split();
+    let Connection { reader, writer } = connection;
     let carrying = service.carrying.clone();
     let outbox = Arc::new(Outbox::new(writer, &carrying));
     connections.carry(&outbox);

@@ -65,6 +65,7 @@ impl Conversation for News {
     async fn run(&mut self) -> Result<(), Stop<SessionError>> {
         loop {
             let frame = tokio::select! {
+                biased;
                 frame = self.incoming.next() => frame?,
                 () = pump(self.feed.as_ref(), &self.outbox) => return Ok(()),
             };

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
+use crate::clock;
 use crate::delivery::{self, Delivery};
 use crate::describe;
 use crate::expiry;
@@ -81,7 +82,7 @@ impl Requests {
     /// Does what can be done without the service, and finds the messages for it. A request that was cancelled in the same
     /// breath is not handled.
     fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
-        let at = Instant::now();
+        let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
         if !are_tells || !self.has_slot(contents.highest_slot) {

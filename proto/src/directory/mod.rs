@@ -13,7 +13,7 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,9 @@ pub struct Directory {
     capacity: usize,
     per_node: usize,
     per_source: usize,
-    entries: HashMap<InstanceId, Entry>,
+    entries: BTreeMap<InstanceId, Entry>,
     names: BTreeMap<ServiceName, Vec<InstanceId>>,
-    nodes: HashMap<NodeId, Vec<InstanceId>>,
+    nodes: BTreeMap<NodeId, Vec<InstanceId>>,
     claims: Claims,
     displaced: u64,
     refused: u64,
@@ -64,9 +64,9 @@ impl Directory {
             capacity: limits.instances,
             per_node: limits.instances_per_node,
             per_source: limits.instances_per_source,
-            entries: HashMap::new(),
+            entries: BTreeMap::new(),
             names: BTreeMap::new(),
-            nodes: HashMap::new(),
+            nodes: BTreeMap::new(),
             claims: Claims::default(),
             displaced: 0,
             refused: 0,

@@ -1,0 +1,225 @@
+//! One connection, as its two halves: the system's, at the cost of a branch for each system call, or another network's.
+
+use std::fmt::Debug;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::socket;
+
+/// A connection between two nodes: bytes in order, both ways.
+#[derive(Debug)]
+pub struct Connection {
+    /// What arrives.
+    pub reader: Reader,
+    /// What leaves.
+    pub writer: Writer,
+}
+
+/// The half of a connection that bytes arrive on.
+#[derive(Debug)]
+pub enum Reader {
+    /// The system's.
+    System(OwnedReadHalf),
+    /// Another network's.
+    Other(Box<dyn ReadHalf>),
+}
+
+/// The half of a connection that bytes leave by. Dropping it tells the other end that no more come.
+#[derive(Debug)]
+pub enum Writer {
+    /// The system's.
+    System(OwnedWriteHalf),
+    /// Another network's.
+    Other(Box<dyn WriteHalf>),
+}
+
+/// What another network has for [`Reader`].
+pub trait ReadHalf: AsyncRead + Debug + Send + Unpin {
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// It is not known any more.
+    fn peer_addr(&self) -> io::Result<SocketAddr>;
+
+    /// The address of this end; `None` when it is not known any more.
+    fn local_ip(&self) -> Option<IpAddr>;
+
+    /// Takes back what has not reached the other end, which is told that the connection is lost. Nothing is written after this.
+    fn abandon(&self);
+}
+
+/// What another network has for [`Writer`]. Several may write, one after the other, and one waits until that is possible.
+pub trait WriteHalf: Debug + Send + Sync {
+    /// Takes as many of the bytes as there is room for at once, and says how many.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldBlock`] where there is room for none; any other when the connection is lost.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`WriteHalf::try_write`], of several slices one after the other.
+    ///
+    /// # Errors
+    /// As [`WriteHalf::try_write`].
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices.iter().find(|slice| !slice.is_empty()) {
+            Some(slice) => self.try_write(slice),
+            None => Ok(0),
+        }
+    }
+
+    /// Ready when there may be room, or the connection is lost; until then `task` is woken once there is.
+    fn poll_writable(&self, task: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tells the other end that no more bytes come. What was taken still arrives.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    fn shutdown(&self) -> io::Result<()>;
+
+    /// Gives the connection up when the other host has not answered for so long, although all that was sent has arrived; where
+    /// `also_unacknowledged`, whether or not it has.
+    fn keep_alive(&self, patience: Duration, also_unacknowledged: bool);
+}
+
+impl Connection {
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// What the system says, for instance when the other end has gone.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match &self.reader {
+            Reader::System(reader) => reader.peer_addr(),
+            Reader::Other(reader) => reader.peer_addr(),
+        }
+    }
+
+    /// The IP address of this end; `None` when the system does not know it any more.
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        match &self.reader {
+            Reader::System(reader) => reader.local_addr().ok().map(|address| address.ip()),
+            Reader::Other(reader) => reader.local_ip(),
+        }
+    }
+}
+
+impl From<TcpStream> for Connection {
+    fn from(stream: TcpStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self { reader: Reader::System(reader), writer: Writer::System(writer) }
+    }
+}
+
+impl Reader {
+    /// Sees to it that closing a connection takes back what has not reached the other end. Otherwise the system goes on trying
+    /// to deliver it for minutes, and what a caller had given up is handled after all once the network is there again, behind
+    /// all that was sent since over another connection.
+    pub fn abandon(&self) {
+        match self {
+            Self::System(reader) => socket::abandon(reader.as_ref()),
+            Self::Other(reader) => reader.abandon(),
+        }
+    }
+}
+
+impl AsyncRead for Reader {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::System(reader) => Pin::new(reader).poll_read(task, buffer),
+            Self::Other(reader) => Pin::new(reader).poll_read(task, buffer),
+        }
+    }
+}
+
+impl Writer {
+    /// Hands over as many of the bytes as are taken at once, and says how many.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldBlock`] where none are; any other when the connection is lost.
+    #[inline]
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::System(writer) => writer.try_write(bytes),
+            Self::Other(writer) => writer.try_write(bytes),
+        }
+    }
+
+    /// As [`Writer::try_write`], of several slices one after the other.
+    ///
+    /// # Errors
+    /// As [`Writer::try_write`].
+    #[inline]
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::System(writer) => writer.try_write_vectored(slices),
+            Self::Other(writer) => writer.try_write_vectored(slices),
+        }
+    }
+
+    /// Waits until bytes may be taken.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::System(writer) => writer.writable().await,
+            Self::Other(writer) => std::future::poll_fn(|task| writer.poll_writable(task)).await,
+        }
+    }
+
+    /// Waits until all bytes are taken.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    ///
+    /// # Cancel safety
+    /// Not cancel-safe: some of the bytes may have been taken.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.try_write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
+    /// megabytes. Other networks keep little anyway.
+    pub(crate) fn keep_little_unsent(&self) {
+        if let Self::System(writer) = self {
+            socket::keep_little_unsent(writer.as_ref());
+        }
+    }
+
+    /// Tells the other end that no more bytes come.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub fn shutdown(&self) -> io::Result<()> {
+        match self {
+            Self::System(writer) => {
+                let stream: &TcpStream = writer.as_ref();
+                SockRef::from(stream).shutdown(Shutdown::Write)
+            }
+            Self::Other(writer) => writer.shutdown(),
+        }
+    }
+}

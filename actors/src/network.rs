@@ -1,0 +1,167 @@
+//! The network that a node is on: the system's, or one that stands in for it, chosen when the node starts.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::connection::Connection;
+use crate::socket;
+
+/// Where a node's connections come from. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub enum Network {
+    /// The system's TCP, with mDNS beside it.
+    #[default]
+    System,
+    /// Another, such as a simulated one.
+    Other(Arc<dyn Transport>),
+}
+
+/// A network that stands in for the system's. It has no multicast: nodes on it find each other by static peers, or are called
+/// at their addresses.
+pub trait Transport: Debug + Send + Sync {
+    /// Connects to an address.
+    ///
+    /// The future fails as the system's `connect` does: [`io::ErrorKind::ConnectionRefused`] says that the host is there and
+    /// nobody listens.
+    fn connect(&self, address: SocketAddr) -> Eventually<'static, Connection>;
+
+    /// Listens at an address; its port may be 0 for any that is free. What comes of it knows the address of this host, where
+    /// `address` is unspecified.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AddrInUse`] when somebody else does; any other when this is no address of this host.
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>>;
+
+    /// Sixteen bytes for an identity, that nobody else has.
+    fn random(&self) -> [u8; 16];
+}
+
+/// What another network has for [`Listener`].
+pub trait Accept: Debug + Send {
+    /// Where it listens.
+    fn local_addr(&self) -> SocketAddr;
+
+    /// Waits for the next connection, and says where it comes from. Dropping the future loses none.
+    fn accept(&mut self) -> Eventually<'_, (Connection, SocketAddr)>;
+}
+
+/// What comes in time.
+pub type Eventually<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
+
+/// Where an endpoint takes connections. Dropping it closes it.
+#[derive(Debug)]
+pub enum Listener {
+    /// The system's.
+    System(TcpListener),
+    /// Another network's.
+    Other(Box<dyn Accept>),
+}
+
+impl Network {
+    /// Connects to an address.
+    ///
+    /// # Errors
+    /// What the network says.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up.
+    pub async fn connect(&self, address: SocketAddr) -> io::Result<Connection> {
+        match self {
+            Self::System => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(stream.into())
+            }
+            Self::Other(transport) => transport.connect(address).await,
+        }
+    }
+
+    /// As [`Network::connect`], from an address of this host: another network gives it only one.
+    ///
+    /// # Errors
+    /// As [`Network::connect`]; this host has that address no more.
+    ///
+    /// # Cancel safety
+    /// As [`Network::connect`].
+    pub async fn connect_from(&self, own: Option<IpAddr>, address: SocketAddr) -> io::Result<Connection> {
+        let (Self::System, Some(own)) = (self, own) else { return self.connect(address).await };
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // An address that belongs to one interface needs that as well, and the other end's has it.
+        let scope = if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 };
+        socket.bind(match own {
+            IpAddr::V4(own) => (own, 0).into(),
+            IpAddr::V6(own) => SocketAddrV6::new(own, 0, 0, scope).into(),
+        })?;
+        Ok(socket.connect(address).await?.into())
+    }
+
+    /// Listens at an address.
+    ///
+    /// # Errors
+    /// What the network says.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
+        match self {
+            Self::System => Ok(Listener::System(socket::listen(address)?)),
+            Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
+        }
+    }
+
+    /// Whether a question can be put to all who are there.
+    pub fn has_multicast(&self) -> bool {
+        matches!(self, Self::System)
+    }
+
+    /// Sixteen random bytes for an identity.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn random(&self) -> Result<[u8; 16], getrandom::Error> {
+        match self {
+            Self::System => {
+                let mut bytes = [0; 16];
+                getrandom::fill(&mut bytes)?;
+                Ok(bytes)
+            }
+            Self::Other(transport) => Ok(transport.random()),
+        }
+    }
+}
+
+impl Listener {
+    /// Where it listens; the IP address may be unspecified.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::System(listener) => listener.local_addr(),
+            Self::Other(listener) => Ok(listener.local_addr()),
+        }
+    }
+
+    /// Waits for the next connection, and says where it comes from.
+    ///
+    /// # Errors
+    /// What the network says, for instance when no file descriptor is left. The next may succeed.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn accept(&mut self) -> io::Result<(Connection, SocketAddr)> {
+        match self {
+            Self::System(listener) => {
+                let (stream, from) = listener.accept().await?;
+                Ok((stream.into(), from))
+            }
+            Self::Other(listener) => listener.accept().await,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The wires between simulated hosts: who is connected to whom, and what is done to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use fastrand::Rng;
+use meshzero_actors::connection::Connection;
+use meshzero_actors::network::{Accept, Eventually, Network, Transport};
+use turmoil::net::{TcpListener, TcpStream};
+
+use crate::connection::{End, connection};
+
+/// The wires of one simulation. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Wires(Arc<Shared>);
+
+/// Which ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// The one at the first host; the other hears of it.
+    First,
+    /// Both at once, with all that is under way between them.
+    Both,
+}
+
+/// What all hosts have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    dice: Mutex<Rng>,
+    ends: Mutex<BTreeMap<(SocketAddr, SocketAddr), Weak<End>>>,
+    /// Ends that have taken back what had not arrived: a host gives no port twice as soon as that.
+    abandoned: Mutex<BTreeSet<(SocketAddr, SocketAddr)>>,
+    now: Mutex<Duration>,
+    most_in_segment: usize,
+}
+
+impl Wires {
+    /// Wires that carry at most so many bytes in one piece.
+    pub fn new(seed: u64, most_in_segment: usize) -> Self {
+        let dice = Mutex::new(Rng::with_seed(seed));
+        Self(Arc::new(Shared {
+            dice,
+            ends: Mutex::default(),
+            abandoned: Mutex::default(),
+            now: Mutex::default(),
+            most_in_segment,
+        }))
+    }
+
+    /// The network as the host `ip` of turmoil's simulation sees it.
+    pub fn network(&self, ip: Ipv4Addr) -> Network {
+        Network::Other(Arc::new(Host { ip, shared: Arc::clone(&self.0) }))
+    }
+
+    /// Resets every connection between two hosts, as something between them does that has forgotten them. What has arrived
+    /// and was not read is lost.
+    pub fn reset(&self, first: Ipv4Addr, second: Ipv4Addr, ends: Ends) {
+        for end in self.0.living() {
+            let (local, remote) = (end.local.ip(), end.remote.ip());
+            let is_first = local == first && remote == second;
+            let is_second = local == second && remote == first;
+            if is_first || is_second && ends == Ends::Both {
+                end.fail(ErrorKind::ConnectionReset);
+            }
+        }
+    }
+
+    /// Ends what a host has to say, because its program dies at once: what was written before still arrives.
+    pub fn silence(&self, host: Ipv4Addr) {
+        self.0
+            .living()
+            .iter()
+            .filter(|end| end.local.ip() == host)
+            .for_each(|end| end.fail(ErrorKind::BrokenPipe));
+    }
+
+    /// Lets every host look after its connections, as its system does by itself. To be called some times in a second, with the
+    /// time since the beginning; `held_since` says since when nothing passes between two hosts, if that is so.
+    pub fn tend(&self, now: Duration, held_since: impl Fn(IpAddr, IpAddr) -> Option<Duration>) {
+        *lock(&self.0.now) = now;
+        let living = self.0.living();
+        let there: BTreeSet<_> = living.iter().map(|end| (end.local, end.remote)).collect();
+        for end in living {
+            let is_alone = !there.contains(&(end.remote, end.local));
+            end.tend(now, held_since(end.local.ip(), end.remote.ip()), is_alone);
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn keep(&self, end: &Arc<End>) {
+        let mut ends = lock(&self.ends);
+        ends.retain(|_, end| end.strong_count() > 0);
+        ends.insert((end.local, end.remote), Arc::downgrade(end));
+    }
+
+    /// Takes back what has not arrived from an end.
+    pub(crate) fn abandon(&self, end: &End) {
+        lock(&self.abandoned).insert((end.local, end.remote));
+    }
+
+    /// Whether nothing arrives at this end any more, because the other has taken it back.
+    pub(crate) fn is_abandoned_by_other(&self, end: &End) -> bool {
+        lock(&self.abandoned).contains(&(end.remote, end.local))
+    }
+
+    /// The ends that somebody holds, in the order of their addresses.
+    fn living(&self) -> Vec<Arc<End>> {
+        lock(&self.ends).values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// How many bytes fit into the next piece.
+    pub(crate) fn segment(&self) -> usize {
+        lock(&self.dice).usize(1..=self.most_in_segment)
+    }
+
+    /// When the wires were tended last.
+    pub(crate) fn now(&self) -> Duration {
+        *lock(&self.now)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One host's network.
+#[derive(Debug)]
+struct Host {
+    ip: Ipv4Addr,
+    shared: Arc<Shared>,
+}
+
+impl Transport for Host {
+    fn connect(&self, address: SocketAddr) -> Eventually<'static, Connection> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move { connection(TcpStream::connect(address).await?, &shared) })
+    }
+
+    fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>> {
+        if address.is_ipv6() {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        // It never waits.
+        let bound = pin!(TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())));
+        let listener = match bound.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(bound) => bound?,
+            Poll::Pending => return Err(ErrorKind::WouldBlock.into()),
+        };
+        let at = SocketAddr::new(self.ip.into(), listener.local_addr()?.port());
+        Ok(Box::new(Listening { listener, at, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        lock(&self.shared.dice).u128(..).to_ne_bytes()
+    }
+}
+
+struct Listening {
+    listener: TcpListener,
+    at: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listening").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl Accept for Listening {
+    fn local_addr(&self) -> SocketAddr {
+        self.at
+    }
+
+    fn accept(&mut self) -> Eventually<'_, (Connection, SocketAddr)> {
+        Box::pin(async move {
+            let (stream, from) = self.listener.accept().await?;
+            Ok((connection(stream, &self.shared)?, from))
+        })
+    }
+}
