@@ -1,7 +1,5 @@
 //! The endpoint of one service: it accepts connections, checks whom they want, and starts their sessions.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
@@ -11,13 +9,14 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::NodeId;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::dial;
 use crate::drain::{self, Abandoned, LAST_ANSWERS};
+use crate::guests::{Guests, Place};
 use crate::links::{Connections, Links};
 use crate::network::Listener;
 use crate::route::nameless;
@@ -50,7 +49,7 @@ pub(crate) async fn run(
     peers: Recipient<PeerArrived>,
     closing: oneshot::Receiver<Duration>,
 ) -> Option<Abandoned> {
-    let guests = Rc::new(Guests::new(&service));
+    let guests = Rc::new(Guests::new(service.limits()));
     let mut sessions = JoinSet::new();
     let mut work = pin!(async {
         let within = closing.await.unwrap_or(service.limits().drain);
@@ -103,74 +102,6 @@ async fn until<T>(ended: Option<&(Instant, T)>) {
     }
 }
 
-/// The connections of one endpoint, counted.
-struct Guests {
-    handshakes: Semaphore,
-    served: Cell<usize>,
-    counts: RefCell<HashMap<IpAddr, usize>>,
-    limit: usize,
-    limit_per_address: usize,
-}
-
-impl Guests {
-    fn new(service: &Service) -> Self {
-        Self {
-            handshakes: Semaphore::new(service.limits().handshakes),
-            served: Cell::new(0),
-            counts: Default::default(),
-            limit: service.limits().connections,
-            limit_per_address: service.limits().connections_per_address,
-        }
-    }
-
-    /// How many links there are.
-    fn served(&self) -> usize {
-        self.served.get()
-    }
-
-    /// Counts a link, until what is returned is dropped.
-    fn serve(&self) -> impl Drop {
-        struct Served<'a>(&'a Cell<usize>);
-        impl Drop for Served<'_> {
-            fn drop(&mut self) {
-                self.0.update(|served| served - 1);
-            }
-        }
-        self.served.update(|served| served + 1);
-        Served(&self.served)
-    }
-
-    /// A place for a connection from `address`, if there is one.
-    fn enter(self: &Rc<Self>, address: IpAddr) -> Option<Place> {
-        let mut counts = self.counts.borrow_mut();
-        let all: usize = counts.values().sum();
-        let own = counts.entry(address).or_default();
-        if all >= self.limit || (*own >= self.limit_per_address && !address.is_loopback()) {
-            return None;
-        }
-        *own += 1;
-        Some(Place { guests: Rc::clone(self), address })
-    }
-}
-
-/// One connection's place among the guests.
-struct Place {
-    guests: Rc<Guests>,
-    address: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.guests.counts.borrow_mut();
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// A place for a connection, if need be that of a link which waits for its client to come back.
 async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Option<Place> {
     let place = guests.enter(address);
@@ -192,13 +123,15 @@ async fn visit(
 ) {
     let place = enter(&guests, &service, from.ip().to_canonical()).await;
     let greeted = {
-        let Ok(_handshake) = guests.handshakes.try_acquire() else {
-            service.connections.speechless.count();
-            tracing::warn!(%from, "closed a connection: too many are shaking hands");
-            return;
-        };
+        let mut handshake = guests.shake_hands(from.ip().to_canonical());
         let greeting = greet(&mut connection, from, &service, place.is_some());
-        time::timeout(service.limits().handshake, greeting).await
+        tokio::select! {
+            greeted = time::timeout(service.limits().handshake, greeting) => greeted,
+            () = handshake.is_displaced() => {
+                service.connections.speechless.count();
+                return tracing::debug!(%from, "others needed its place to shake hands");
+            }
+        }
     };
     let welcomed = match greeted {
         Ok(Ok(welcomed)) => welcomed,
@@ -215,7 +148,7 @@ async fn visit(
         Welcomed::Nobody => {}
         Welcomed::Peer(hello) => {
             if peers.try_send(PeerArrived { connection, hello }).is_err() {
-                tracing::warn!(%from, "closed a peer's connection: too many arrive at once");
+                tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
         Welcomed::Client(hello, connections) => {

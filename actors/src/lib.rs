@@ -34,6 +34,7 @@ mod enduring;
 mod expiry;
 pub mod feed;
 pub mod foreign;
+mod guests;
 pub mod handler;
 mod health;
 pub mod home;

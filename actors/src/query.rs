@@ -1,20 +1,17 @@
 //! The one-shot question: asks every responder on the network directly, past mDNS's limit of one answer a second.
 
-pub mod reply;
-
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use meshzero_proto::advert::Advert;
-use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, TYPE};
+use meshzero_proto::query::{Replied, Replies, question};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use crate::interfaces::{Interface, Interfaces, InterfacesError};
 use crate::socket::question_socket;
-use reply::Replies;
 
 /// A datagram of mDNS is no longer than this.
 const DATAGRAM_BYTES: usize = 9_000;
@@ -105,9 +102,12 @@ impl Query {
         for _ in 0..BATCH {
             match self.poll_datagram(cx) {
                 Poll::Ready((from, length)) => match self.replies.add(from, &self.buffer[..length]) {
-                    Ok(more) => {
+                    Ok(Replied { adverts: more, invalid }) => {
                         let host = from.ip().to_canonical();
                         adverts.extend(more.into_iter().map(|advert| (host, advert)));
+                        for (label, problem) in invalid {
+                            tracing::debug!(%from, label, %problem, "a reply is no advert");
+                        }
                     }
                     Err(problem) => tracing::debug!(%from, %problem, "not a reply"),
                 },
@@ -152,13 +152,6 @@ fn asked(list: &[Interface]) -> impl Iterator<Item = &Interface> {
         .map(|(_, interface)| interface)
 }
 
-fn question() -> Vec<u8> {
-    let name = Name::new_unchecked("_meshzero._tcp.local");
-    let mut packet = Packet::new_query(0);
-    packet.questions.push(Question::new(name, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false));
-    packet.build_bytes_vec().expect("a question of three labels encodes")
-}
-
 #[cfg(test)]
 mod tests {
     use meshzero_proto::addresses::OwnAddress;
@@ -180,12 +173,5 @@ mod tests {
         ];
         let asked: Vec<_> = asked(&list).map(|i| i.address.ip.to_string()).collect();
         assert_eq!(asked, ["10.0.0.1", "fe80::2"]);
-    }
-
-    #[test]
-    fn the_question_is_for_our_service_type() {
-        let bytes = question();
-        let packet = Packet::parse(&bytes).expect("it parses");
-        assert_eq!(packet.questions[0].qname.to_string(), "_meshzero._tcp.local");
     }
 }

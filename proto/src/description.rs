@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::codec;
+
 /// What a service says of itself. It is plain data for serde, and written out it is text for people.
 ///
 /// ```
@@ -69,12 +71,12 @@ impl Description {
         serde_json::to_vec(self).expect("texts and schemas always encode")
     }
 
-    /// Reads what travelled.
+    /// Reads what travelled, within a memory that follows from its length.
     ///
     /// # Errors
     /// What does not decode, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        codec::decode_json(bytes)
     }
 }
 

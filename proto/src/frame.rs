@@ -118,8 +118,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of this number; `None` if this version knows none.
     #[inline(always)]
-    fn from_byte(byte: u8) -> Option<Self> {
+    pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Catalogue,
             2 => Self::Request,
@@ -316,6 +317,11 @@ impl Writing {
     }
 }
 
+/// The length of a frame whose payload has so many bytes.
+pub fn length_of(kind: Kind, payload: usize) -> usize {
+    kind.header_bytes() + payload
+}
+
 /// Appends a frame with the given payload.
 pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
     let writing = Writing::new(out, header);
@@ -414,15 +420,22 @@ fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
     let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
         return Ok(None);
     };
-    let least = match bytes.get(LENGTH_BYTES) {
-        Some(byte) => Kind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes(),
-        None => HEADER_BYTES,
+    let (least, most) = match bytes.get(LENGTH_BYTES) {
+        Some(byte) => {
+            let header = Kind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
+            (header, header)
+        }
+        // Whether it has an id is not known yet.
+        None => (HEADER_BYTES, HEADER_BYTES + ID_BYTES),
     };
-    match (LENGTH_BYTES + length).checked_sub(least) {
-        Some(payload) if payload <= limit => Ok(Some(LENGTH_BYTES + length)),
-        Some(_) => Err(FrameError::TooLong { announced: length, limit }),
-        None => Err(FrameError::TooShort(length)),
+    let frame = LENGTH_BYTES + length;
+    if frame < least {
+        return Err(FrameError::TooShort(length));
     }
+    if frame.saturating_sub(most) > limit {
+        return Err(FrameError::TooLong { announced: length, limit });
+    }
+    Ok(Some(frame))
 }
 
 /// The frames in bytes that [`cut`] found whole.
@@ -507,6 +520,19 @@ mod tests {
         assert_eq!(frames.next(), Some((tell, &b""[..])));
         assert_eq!((frames.left(), frames.next()), (one, Some((header(), &b"third"[..]))));
         assert_eq!((frames.left(), frames.next()), (0, None));
+    }
+
+    #[test]
+    fn the_longest_payload_is_taken_wherever_its_frame_is_cut() {
+        for kind in [Kind::Request, Kind::Tell] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, Header::new(kind, 0), &[0; LIMIT]);
+            for end in 0..bytes.len() {
+                assert_eq!(cut(&bytes[..end], LIMIT).map(|cut| cut.whole), Ok(0), "{kind:?} at {end}");
+            }
+            write(&mut bytes, Header::new(kind, 0), &[0; LIMIT + 1]);
+            assert!(matches!(cut(&bytes, LIMIT), Err(FrameError::TooLong { .. })));
+        }
     }
 
     #[test]

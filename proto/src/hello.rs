@@ -3,8 +3,10 @@
 //! The client sends a [`Hello`], the endpoint an [`Answer`]; each is the four bytes [`MAGIC`], two bytes of length
 //! (little-endian) and that many bytes of MessagePack with field names, so that later versions can add fields.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::own;
 use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
@@ -176,16 +178,16 @@ pub fn wanted(bytes: &[u8]) -> Result<usize, HelloError> {
 fn encode<T: Serialize>(body: &T) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&[0; 2]);
-    rmp_serde::encode::write_named(&mut bytes, body).expect("names and numbers always encode");
+    bytes.extend(own::to_bytes(body));
     let length = u16::try_from(bytes.len() - PREFIX_BYTES).expect("names are bounded");
     bytes[4..PREFIX_BYTES].copy_from_slice(&length.to_le_bytes());
     bytes
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(T, usize)>, HelloError> {
     let Some(end) = whole(bytes)? else { return Ok(None) };
     let Some(body) = bytes.get(PREFIX_BYTES..end) else { return Ok(None) };
-    let body = rmp_serde::from_slice(body).map_err(|error| HelloError::Invalid(error.to_string()))?;
+    let body = own::from_bytes(body).map_err(HelloError::Invalid)?;
     Ok(Some((body, end)))
 }
 

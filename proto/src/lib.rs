@@ -22,6 +22,7 @@ pub mod news;
 pub mod outlier;
 pub mod peer;
 pub mod pieces;
+pub mod query;
 pub mod refusal;
 pub mod retry;
 pub mod stream;

@@ -18,9 +18,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Longest encoded message, reply or news item, in bytes. Default 1 MiB, at most 64 MiB.
     /// A connection may hold this much per direction before the message is complete, and each call of a caller as much of its
-    /// reply, if that is longer than 64 KiB.
+    /// reply, if that is longer than 64 KiB; all connections of an endpoint together `connections` times as much. It is reserved
+    /// as it arrives.
     pub message_bytes: usize,
-    /// Memory that decoding one message may ask for, as a multiple of `message_bytes`. Default 16.
+    /// Memory that decoding one message may ask for, as a multiple of `message_bytes`. Default 16. While a list grows, up to
+    /// three times as much may be in use.
     pub decoded_factor: usize,
     /// Deepest nesting of a message. Default 64. Each level costs stack of the decoding thread.
     pub nesting: u32,
@@ -29,13 +31,15 @@ pub struct Limits {
     pub values: usize,
     /// Longest time from accepting a connection to a valid hello. Default 5 s.
     pub handshake: Duration,
-    /// Connections of one endpoint that are still shaking hands. Default 64.
+    /// Connections of one endpoint that are still shaking hands. Default 64. When there are more, the oldest of the address
+    /// that has most of them has to go. Each costs a file descriptor and 1 KiB.
     pub handshakes: usize,
     /// Connections of one endpoint. Default 1,024; each costs a file descriptor and about 20 KiB.
     pub connections: usize,
     /// Connections of one endpoint from one remote IP address other than loopback. Default 64.
     pub connections_per_address: usize,
-    /// Unfinished requests of one connection. Default 1,024.
+    /// Unfinished requests of one connection. Default 1,024. A client that does not read may so make the endpoint keep as many
+    /// replies, each of `message_bytes` at most.
     pub requests_in_flight: usize,
     /// Unfinished messages of one service, from all its callers together. Default 256.
     pub mailbox: usize,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::advert::Advert;
+use crate::codec::own;
 use crate::frame::{self, Header, Kind};
 use crate::id::InstanceId;
 
@@ -38,7 +39,7 @@ impl Told {
     /// # Errors
     /// [`UndecodableTold`]: the peer is broken or worse; the link should end.
     pub fn decode(payload: &[u8]) -> Result<Self, UndecodableTold> {
-        rmp_serde::from_slice(payload).map_err(|error| UndecodableTold(error.to_string()))
+        own::from_bytes(payload).map_err(UndecodableTold)
     }
 
     /// The frames that tell this, as many as it takes.
@@ -48,8 +49,7 @@ impl Told {
             self.known.chunks(ADVERTS_AT_ONCE).map(|known| Told { known: known.to_vec(), gone: Vec::new() });
         let gone = self.gone.chunks(GONE_AT_ONCE).map(|gone| Told { known: Vec::new(), gone: gone.to_vec() });
         for part in known.chain(gone) {
-            let payload = rmp_serde::to_vec_named(&part).expect("names, numbers and addresses always encode");
-            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &payload);
+            frame::write(&mut bytes, Header::new(Kind::Peer, 0), &own::to_bytes(&part));
         }
         bytes
     }

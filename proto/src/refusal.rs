@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::own;
+
+/// What is kept of a refusal that arrives: it is shown to people, and its sender chose how long it is.
+const MOST_NAMES: usize = 256;
+const MOST_TEXT_BYTES: usize = 1_024;
+
 /// Why a request was refused. The endpoint is alive and says so; the handler did not give a reply.
 ///
 /// ```
@@ -68,6 +74,12 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+fn cut(text: &mut String) {
+    let end = (0..=MOST_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+    text.shrink_to_fit();
+}
+
 impl Refusal {
     /// Whether it says that the message was not handled, so that it may be sent again.
     pub fn is_unhandled(&self) -> bool {
@@ -84,14 +96,36 @@ impl Refusal {
 
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        rmp_serde::to_vec_named(self).expect("texts and numbers always encode")
+        own::to_bytes(self)
     }
 
-    /// Reads what travelled; what a later version says is kept as text.
+    /// Reads what travelled; what a later version says is kept as text. Long lists and texts are cut.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        rmp_serde::from_slice(bytes).unwrap_or_else(|error| Self::BadReply {
+        let read = own::from_bytes(bytes).unwrap_or_else(|error| Self::BadReply {
             problem: format!("a refusal of another version ({error})"),
-        })
+        });
+        read.cut()
+    }
+
+    /// As much of it as is worth keeping.
+    fn cut(mut self) -> Self {
+        match &mut self {
+            Self::NoHandler { message, handles } => {
+                handles.truncate(MOST_NAMES);
+                handles.shrink_to_fit();
+                handles.iter_mut().chain([message]).for_each(cut);
+            }
+            Self::Undecodable { message, problem } => [message, problem].into_iter().for_each(cut),
+            Self::BadReply { problem } => cut(problem),
+            Self::ReplyTooLarge { .. }
+            | Self::Busy
+            | Self::Draining
+            | Self::Expired
+            | Self::Panicked
+            | Self::Unanswered
+            | Self::NotAllowed => {}
+        }
+        self
     }
 }
 
@@ -110,5 +144,17 @@ mod tests {
     #[test]
     fn garbage_is_still_a_refusal() {
         assert!(matches!(Refusal::from_bytes(b"\xc1"), Refusal::BadReply { .. }));
+    }
+
+    #[test]
+    fn endless_lists_and_texts_are_cut() {
+        let long =
+            Refusal::NoHandler { message: "ß".repeat(10_000), handles: vec!["é".repeat(1_000); 400] };
+        let Refusal::NoHandler { message, handles } = Refusal::from_bytes(&long.to_bytes()) else {
+            panic!("it is another refusal by now")
+        };
+        assert_eq!((message.len(), handles.len(), handles[0].len()), (1_024, MOST_NAMES, 1_024));
+        let text = Refusal::BadReply { problem: "x".repeat(1 << 20) };
+        assert!(Refusal::from_bytes(&text.to_bytes()).to_string().len() < 2_000);
     }
 }

@@ -273,6 +273,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> u64 {
+        self.lock().flow.waiting()
+    }
+
     /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
     pub fn handed(&self) -> u64 {
         self.lock().flow.handed()

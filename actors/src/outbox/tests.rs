@@ -296,6 +296,35 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     writer.abort();
 }
 
+#[tokio::test]
+async fn a_peer_that_asks_on_and_on_is_answered_once() {
+    let (outbox, far) = outbox(1 << 20).await;
+    // Until then nothing is written.
+    outbox.detach();
+    outbox.push(Room::Any, Pace::Gathered, bytes(3)).expect("room");
+    for received in 1..=1_000 {
+        outbox.tell_received(received);
+    }
+    outbox.push(Room::Any, Pace::Gathered, bytes(3)).expect("room");
+    outbox.tell_received(2_000);
+    outbox.ping();
+    outbox.ping();
+    let (ack, ping) = (frame::length_of(Kind::Ack, 0) as u64, frame::length_of(Kind::Ping, 0) as u64);
+    assert_eq!(outbox.waiting(), 3 + ack + 3 + ack + ping);
+    drop(far);
+    let (writer, far) = connection().await;
+    outbox.attach(writer, 0).await.expect("all is there");
+    let writer = writing(&outbox);
+    outbox.close();
+    writer.await.expect("no panic").expect("written");
+    drop(outbox);
+    let read = all(far).await;
+    let acks: Vec<u64> = [3, 6 + ack as usize]
+        .map(|at| Frames::new(&read[at..]).next().map_or(0, |(header, _)| header.id))
+        .into();
+    assert_eq!(acks, [1_000, 2_000]);
+}
+
 /// What a handler may reply to the request `id`: a frame with so many bytes.
 fn reply(id: u64, count: usize) -> Vec<u8> {
     let mut frame = Vec::new();

@@ -34,6 +34,8 @@ pub(crate) enum SessionError {
     OutOfPlace(Kind),
     #[error("a {kind:?} frame that does not decode: {problem}")]
     Invalid { kind: Kind, problem: String },
+    #[error("it asks on and on, and does not read the answers")]
+    DoesNotRead,
     #[error("it asked for a second subscription on one connection")]
     SecondSubscription,
     #[error("as many subscribe as may")]

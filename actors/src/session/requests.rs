@@ -26,6 +26,9 @@ use crate::stats::AskStats;
 /// of messages is bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
 
+/// So many answers that are not replies, in bytes, a client may still ask for while as much waits for it as may.
+const UNREAD_BYTES: usize = 256 << 10;
+
 /// A link for requests.
 pub(super) struct Requests {
     service: Arc<Service>,
@@ -38,6 +41,10 @@ pub(super) struct Requests {
     arrived: Option<Arrived>,
     /// Whether the client has said that it sends no more.
     is_over: bool,
+    /// Bytes of answers that nothing bounds but the client's reading them, since it read them last.
+    unread: usize,
+    /// Tells that nothing handles.
+    dropped: u64,
     /// Puts together what the node has counted.
     reporting: Option<JoinHandle<()>>,
 }
@@ -75,6 +82,8 @@ impl Requests {
             ahead: Quota::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
+            unread: 0,
+            dropped: 0,
             reporting: None,
         }
     }
@@ -108,12 +117,12 @@ impl Requests {
                     return Err(too_short(Kind::Request));
                 };
                 if !expiry::owe(&self.answers, header.id, at, within) {
-                    self.answers.refuse(header.id, &Refusal::Busy);
+                    self.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)
                 {
                     let handles = self.service.handles();
-                    self.answers.refuse(header.id, &Refusal::NoHandler { message, handles });
+                    self.refuse(header.id, Refusal::NoHandler { message, handles })?;
                 }
             }
             Kind::Tell => {
@@ -122,15 +131,23 @@ impl Requests {
                 }
                 if let Some(message) = self.unknown(header) {
                     self.service.counters.no_handler.count();
-                    tracing::warn!(%message, "dropped a message that nothing handles");
+                    self.dropped += 1;
+                    // Once: a log is no place for a stranger to write to as it likes.
+                    if self.dropped == 1 {
+                        tracing::warn!(%message, "dropped a message that nothing handles, the first of this link");
+                    }
                 }
             }
             Kind::Cancel => self.answers.cancel(header.id),
             Kind::Describe => {
-                let description = describe::describe(&self.service).to_bytes();
-                tell(&self.outbox, Kind::Reply, header.id, &description);
+                if self.reads() {
+                    let description = describe::describe(&self.service).to_bytes();
+                    tell(&self.outbox, Kind::Reply, header.id, &description);
+                } else {
+                    self.refuse(header.id, Refusal::Busy)?;
+                }
             }
-            Kind::Stats => self.report(header.id),
+            Kind::Stats => self.report(header.id)?,
             kind if kind.is_upkeep() => {
                 self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
             }
@@ -139,10 +156,33 @@ impl Requests {
         Ok(())
     }
 
+    /// Whether the client reads what it is answered, as far as can be seen.
+    fn reads(&mut self) -> bool {
+        let reads = self.outbox.waiting() < self.service.limits().send_queue_bytes as u64;
+        if reads {
+            self.unread = 0;
+        }
+        reads
+    }
+
+    /// Refuses a request that is not owed an answer. Of those there may be any number, so that a client which asks on and on
+    /// and does not read is given up.
+    #[cold]
+    fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), SessionError> {
+        let refusal = if self.reads() { refusal } else { Refusal::Busy };
+        if self.unread > UNREAD_BYTES {
+            return Err(SessionError::DoesNotRead);
+        }
+        self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
+        self.answers.refuse(id, &refusal);
+        Ok(())
+    }
+
     /// Answers with what the node has counted, when that has been put together: for one question at a time.
-    fn report(&mut self, id: u64) {
-        if self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished()) {
-            return self.answers.refuse(id, &Refusal::Busy);
+    fn report(&mut self, id: u64) -> Result<(), SessionError> {
+        let is_reporting = self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished());
+        if is_reporting || !self.reads() {
+            return self.refuse(id, Refusal::Busy);
         }
         let (node, answers, outbox) =
             (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
@@ -157,6 +197,7 @@ impl Requests {
                 None => answers.refuse(id, &Refusal::Draining),
             }
         }));
+        Ok(())
     }
 
     fn has_slot(&self, slot: u16) -> bool {

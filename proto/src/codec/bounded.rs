@@ -11,7 +11,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::budget::Budget;
+use super::budget::{Budget, LEAST_ENTRIES};
 use super::lenient::{EmptyForms, TextKey, UnitForms};
 
 /// Visitors of lists and maps, whose parts are charged one by one.
@@ -257,27 +257,29 @@ impl<'de, V: Visitor<'de>, const NAMED: bool, const PARTS: bool> Visitor<'de>
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_seq(BoundedAccess::<A, NAMED, PARTS> { inner, budget })
+        visitor.visit_seq(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: 1 })
     }
 
     #[inline(always)]
     fn visit_map<A: MapAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget })
+        visitor.visit_map(BoundedAccess::<A, NAMED, PARTS> { inner, budget, entries: LEAST_ENTRIES })
     }
 
     #[inline(always)]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         let Self { inner: visitor, budget, .. } = self;
         let _level = budget.nested()?;
-        visitor.visit_enum(BoundedAccess::<A, NAMED, FIELDS> { inner, budget })
+        visitor.visit_enum(BoundedAccess::<A, NAMED, FIELDS> { inner, budget, entries: 1 })
     }
 }
 
 struct BoundedAccess<'b, A, const NAMED: bool, const PARTS: bool> {
     inner: A,
     budget: &'b Budget,
+    /// Of a map: what the next entry costs, in entries.
+    entries: usize,
 }
 
 impl<'de, A: SeqAccess<'de>, const NAMED: bool, const PARTS: bool> SeqAccess<'de>
@@ -310,7 +312,7 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
     fn next_key_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
         let budget = self.budget;
         if PARTS && self.inner.size_hint() != Some(0) {
-            budget.element(size_of::<T::Value>())?;
+            budget.element(size_of::<T::Value>() * self.entries)?;
         }
         if NAMED && PARTS {
             self.inner.next_key_seed(BoundedSeed::<_, NAMED> { inner: TextKey(seed), budget })
@@ -323,7 +325,8 @@ impl<'de, A: MapAccess<'de>, const NAMED: bool, const PARTS: bool> MapAccess<'de
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
         let budget = self.budget;
         if PARTS {
-            budget.memory(size_of::<T::Value>())?;
+            budget.memory(size_of::<T::Value>() * self.entries)?;
+            self.entries = 1;
         }
         self.inner.next_value_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })
     }
@@ -342,7 +345,7 @@ impl<'de, 'b, A: EnumAccess<'de>, const NAMED: bool> EnumAccess<'de> for Bounded
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant), A::Error> {
         let budget = self.budget;
         let (variant, inner) = self.inner.variant_seed(BoundedSeed::<T, NAMED> { inner: seed, budget })?;
-        Ok((variant, BoundedAccess { inner, budget }))
+        Ok((variant, BoundedAccess { inner, budget, entries: 1 }))
     }
 }
 

@@ -53,9 +53,14 @@ impl Default for DecodeLimits {
 /// Options and newtypes that may surround one level of nesting: they are no level of JSON, but they take stack.
 const WRAPPERS_PER_LEVEL: u32 = 4;
 
+/// What the first entry of a map costs, in entries: a tree's node has room for so many, and a table begins with four.
+pub(super) const LEAST_ENTRIES: usize = 11;
+
 /// What one decoding may still cost.
 pub(super) struct Budget {
     bytes: Cell<usize>,
+    /// Elements that the input may still announce: each that is true takes a byte of it.
+    announced: Cell<usize>,
     values: Cell<usize>,
     nesting: Cell<u32>,
     wrappers: Cell<u32>,
@@ -68,6 +73,7 @@ impl Budget {
         let extra = input.saturating_mul(limits.values_per_byte);
         Self {
             bytes: Cell::new(limits.bytes),
+            announced: Cell::new(input),
             values: Cell::new(limits.values.saturating_add(extra)),
             nesting: Cell::new(limits.nesting),
             wrappers: Cell::new(limits.nesting.saturating_mul(WRAPPERS_PER_LEVEL)),
@@ -108,10 +114,16 @@ impl Budget {
         Level::take(&self.wrappers)
     }
 
-    /// The part of a length claimed by the input that may still come true.
+    /// The part of a length claimed by the input that may still come true, for which memory may be reserved. All such
+    /// parts together are no more elements than the input has bytes, however many lengths it forges.
     #[inline(always)]
     pub(super) fn believable(&self, claimed: Option<usize>) -> Option<usize> {
-        claimed.map(|claimed| claimed.min(self.values.get()).min(self.bytes.get()))
+        claimed.map(|claimed| {
+            let announced = self.announced.get();
+            let believed = claimed.min(announced).min(self.values.get());
+            self.announced.set(announced - believed);
+            believed
+        })
     }
 }
 

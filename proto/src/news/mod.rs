@@ -13,7 +13,7 @@ pub use self::log::{Cursor, Log, Read};
 pub use self::missed::{GapReason, Missed};
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
-use crate::codec::Fingerprint;
+use crate::codec::{Fingerprint, own};
 use crate::frame::{self, Header, Kind};
 use crate::name::Topic;
 
@@ -31,7 +31,7 @@ pub struct Subscribe {
 impl Subscribe {
     /// The MessagePack bytes that travel.
     pub fn to_bytes(&self) -> Vec<u8> {
-        rmp_serde::to_vec_named(self).expect("names and numbers always encode")
+        own::to_bytes(self)
     }
 
     /// Reads what travelled.
@@ -39,7 +39,7 @@ impl Subscribe {
     /// # Errors
     /// What does not decode, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        rmp_serde::from_slice(bytes).map_err(|error| error.to_string())
+        own::from_bytes(bytes)
     }
 }
 

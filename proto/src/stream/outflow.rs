@@ -27,6 +27,8 @@ pub struct Outflow {
     handed: u64,
     /// The bytes at the end that keep the link going and are nothing that anybody would miss.
     upkeep: Range<u64>,
+    /// The kind of the last frame among them.
+    upkeep_kind: Kind,
     /// Bytes that may be written and not acknowledged.
     window: u64,
     /// Where the last acknowledgement ends. What is before it may leave all the same: the other end may be waiting for it,
@@ -48,6 +50,7 @@ impl Outflow {
             written: 0,
             handed: 0,
             upkeep: 0..0,
+            upkeep_kind: Kind::Void,
             window: window.max(1) as u64,
             urgent: 0,
         }
@@ -116,10 +119,17 @@ impl Outflow {
         self.filling.put_between(blobs);
     }
 
-    /// Appends a frame that keeps the link going.
+    /// Appends a frame that keeps the link going. It takes the place of one of its kind that would leave right before it, so
+    /// that one answer waits for a peer that asks on and on.
     pub fn keep_up(&mut self, kind: Kind, id: u64) {
         let begin = self.placed;
         let batch = self.filling.batch();
+        let is_again = self.upkeep_kind == kind && self.upkeep.end == begin;
+        if is_again && let Some(last) = batch.len().checked_sub(frame::length_of(kind, 0)) {
+            batch.truncate(last);
+            return frame::write(batch, Header::new(kind, id), b"");
+        }
+        self.upkeep_kind = kind;
         let before = batch.len();
         frame::write(batch, Header::new(kind, id), b"");
         self.placed += (batch.len() - before) as u64;

@@ -1,18 +1,22 @@
-//! What a direct reply to a question says: from the bytes of DNS messages to adverts. Pure, and safe with any bytes.
+//! The one-shot question, and what direct replies to it say: from the bytes of DNS messages to adverts.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use meshzero_proto::advert::{Advert, InvalidAdvert, MAX_ADDRESSES};
 use simple_dns::rdata::RData;
-use simple_dns::{Name, Packet, ResourceRecord};
+use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, ResourceRecord, TYPE};
+
+use crate::advert::{Advert, InvalidAdvert, MAX_ADDRESSES};
 
 /// The longest reply that is looked at: RFC 6762 §17 allows no longer one.
 const MAX_REPLY_BYTES: usize = 9_000;
-/// How many responders are kept whose replies are incomplete, and how many names of each.
+/// How many responders are kept whose replies are incomplete, how many names of each, and how many bytes of all.
 const MAX_RESPONDERS: usize = 1_024;
 const MAX_NAMES: usize = 512;
-/// How many properties of one record are looked at, and how many bytes of each.
+const MAX_HELD_BYTES: usize = 1 << 20;
+/// What an entry of a map takes besides its texts, about.
+const ENTRY_BYTES: usize = 128;
+/// How many properties of one record are looked at.
 const MAX_PROPERTIES: usize = 16;
 
 const HEADER_BYTES: usize = 12;
@@ -32,20 +36,40 @@ pub enum ReplyError {
     Malformed(String),
 }
 
-/// Reads one reply that stands alone. Records of other services and those that are no adverts are skipped.
+/// The question for all services of the mesh's kind, as the datagram that travels.
+pub fn question() -> Vec<u8> {
+    let name = Name::new_unchecked("_meshzero._tcp.local");
+    let mut packet = Packet::new_query(0);
+    packet.questions.push(Question::new(name, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false));
+    packet.build_bytes_vec().expect("a question of three labels encodes")
+}
+
+/// What replies have said as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replied {
+    /// The services.
+    pub adverts: Vec<Advert>,
+    /// Labels of services of the mesh's kind that are no adverts, with what is wrong with them.
+    pub invalid: Vec<(String, InvalidAdvert)>,
+}
+
+/// Reads one reply that stands alone. Records of other services are skipped.
 ///
 /// # Errors
 /// [`ReplyError`]: these bytes are no DNS message.
-pub fn parse_reply(bytes: &[u8]) -> Result<Vec<Advert>, ReplyError> {
+pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
     let mut pieces = Pieces::default();
     pieces.add(bytes)?;
     Ok(pieces.take_whole(None))
 }
 
 /// Puts replies together. A responder with many services spreads their records over several datagrams.
+///
+/// What waits for the rest of its records has at most a megabyte, from all responders together.
 #[derive(Debug, Default)]
 pub struct Replies {
     incomplete: HashMap<SocketAddr, Pieces>,
+    held: usize,
 }
 
 impl Replies {
@@ -53,16 +77,22 @@ impl Replies {
     ///
     /// # Errors
     /// [`ReplyError`]: these bytes are no DNS message. What was known before stays.
-    pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<Vec<Advert>, ReplyError> {
-        if !self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS {
+    pub fn add(&mut self, from: SocketAddr, bytes: &[u8]) -> Result<Replied, ReplyError> {
+        let full = self.held >= MAX_HELD_BYTES
+            || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
+        if full {
             // Only whoever floods loses by this; others answer the next question again.
             self.incomplete.clear();
+            self.held = 0;
         }
         let pieces = self.incomplete.entry(from).or_default();
+        self.held -= pieces.held;
         let added = pieces.add(bytes);
         let whole = pieces.take_whole(Some(from.ip()));
         if pieces.is_empty() {
             self.incomplete.remove(&from);
+        } else {
+            self.held += pieces.held;
         }
         added.map(|()| whole)
     }
@@ -73,6 +103,8 @@ impl Replies {
 struct Pieces {
     services: HashMap<String, Service>,
     hosts: HashMap<Vec<u8>, Vec<IpAddr>>,
+    /// Memory that these take, about.
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -94,18 +126,24 @@ impl Pieces {
     fn add_record(&mut self, record: &ResourceRecord<'_>) {
         match &record.rdata {
             RData::SRV(srv) => {
+                let target = (host_key(&srv.target), srv.port);
+                let bytes = target.0.len();
                 if let Some(service) = self.service(&record.name) {
-                    service.target = Some((host_key(&srv.target), srv.port));
+                    service.target = Some(target);
+                    self.held += bytes;
                 }
             }
             RData::TXT(txt) => {
+                let properties: Vec<(Vec<u8>, Vec<u8>)> = txt
+                    .iter_raw()
+                    .take(MAX_PROPERTIES)
+                    .map(|(key, value)| (key.to_vec(), value.unwrap_or_default().to_vec()))
+                    .collect();
+                let bytes: usize =
+                    properties.iter().map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
                 if let Some(service) = self.service(&record.name) {
-                    let properties = txt.iter_raw().take(MAX_PROPERTIES);
-                    service.properties = Some(
-                        properties
-                            .map(|(key, value)| (key.to_vec(), value.unwrap_or_default().to_vec()))
-                            .collect(),
-                    );
+                    service.properties = Some(properties);
+                    self.held += bytes;
                 }
             }
             RData::A(a) => self.add_address(&record.name, IpAddr::V4(a.address.into())),
@@ -119,8 +157,13 @@ impl Pieces {
         if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
             return;
         }
-        let addresses = self.hosts.entry(key).or_default();
+        let bytes = key.len();
+        let addresses = self.hosts.entry(key).or_insert_with(|| {
+            self.held += ENTRY_BYTES + bytes;
+            Vec::new()
+        });
         if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) {
+            self.held += size_of::<IpAddr>();
             addresses.push(ip);
         }
     }
@@ -137,12 +180,16 @@ impl Pieces {
         if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
             return None;
         }
-        Some(self.services.entry(label).or_default())
+        let bytes = label.len();
+        Some(self.services.entry(label).or_insert_with(|| {
+            self.held += ENTRY_BYTES + bytes;
+            Service::default()
+        }))
     }
 
     /// Takes out what is complete. `responder` is where a service is whose host has no address record.
-    fn take_whole(&mut self, responder: Option<IpAddr>) -> Vec<Advert> {
-        let mut adverts = Vec::new();
+    fn take_whole(&mut self, responder: Option<IpAddr>) -> Replied {
+        let mut replied = Replied::default();
         let hosts = &self.hosts;
         self.services.retain(|label, service| {
             let (Some((host, port)), Some(properties)) = (&service.target, &service.properties) else {
@@ -152,15 +199,16 @@ impl Pieces {
                 return true;
             };
             match advert(label, *port, properties, addresses) {
-                Ok(advert) => adverts.push(advert),
-                Err(problem) => tracing::debug!(%label, %problem, "a reply is no advert"),
+                Ok(advert) => replied.adverts.push(advert),
+                Err(problem) => replied.invalid.push((label.clone(), problem)),
             }
             false
         });
         if self.services.is_empty() {
-            self.hosts.clear();
+            // Addresses belong to services: alone they are worth nothing.
+            *self = Self::default();
         }
-        adverts
+        replied
     }
 
     fn is_empty(&self) -> bool {
@@ -204,8 +252,8 @@ fn check(bytes: &[u8]) -> Result<(), ReplyError> {
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::id::{InstanceId, NodeId};
-    use meshzero_proto::name::{MeshName, ServiceName};
+    use crate::id::{InstanceId, NodeId};
+    use crate::name::{MeshName, ServiceName};
     use simple_dns::rdata::{A, SRV, TXT};
     use simple_dns::{CLASS, CharacterString};
 
@@ -255,9 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn the_question_is_for_our_service_type() {
+        let bytes = question();
+        let packet = Packet::parse(&bytes).expect("it parses");
+        assert_eq!(packet.questions[0].qname.to_string(), "_meshzero._tcp.local");
+    }
+
+    #[test]
     fn a_reply_becomes_adverts() {
         let bytes = datagram((1..=5).flat_map(records).collect());
-        let mut adverts = parse_reply(&bytes).expect("a reply");
+        let mut adverts = parse_reply(&bytes).expect("a reply").adverts;
         adverts.sort_by_key(|advert| advert.addresses.clone());
         assert_eq!(adverts, (1..=5).map(expected).collect::<Vec<_>>());
     }
@@ -267,12 +322,12 @@ mod tests {
         let mut replies = Replies::default();
         let mut found = Vec::new();
         for record in (1..=3).flat_map(records) {
-            found.extend(replies.add(responder(), &datagram(vec![record])).expect("a reply"));
+            found.extend(replies.add(responder(), &datagram(vec![record])).expect("a reply").adverts);
         }
         found.sort_by_key(|advert| advert.instance);
         assert_eq!(found.len(), 3);
         let unknown_host = records(4).into_iter().take(2).collect();
-        let adverts = replies.add(responder(), &datagram(unknown_host)).expect("a reply");
+        let adverts = replies.add(responder(), &datagram(unknown_host)).expect("a reply").adverts;
         assert_eq!(adverts[0].addresses, [SocketAddr::from(([10, 0, 0, 9], 4000))]);
     }
 
@@ -282,7 +337,7 @@ mod tests {
         for record in &mut printer {
             record.name = name("office._ipp._tcp.local".into());
         }
-        assert_eq!(parse_reply(&datagram(printer)), Ok(vec![]));
+        assert_eq!(parse_reply(&datagram(printer)), Ok(Replied::default()));
     }
 
     #[test]
@@ -311,5 +366,27 @@ mod tests {
             let (_, _) = (parse_reply(&bytes), replies.add(from, &bytes));
         }
         assert!(replies.incomplete.len() <= MAX_RESPONDERS);
+    }
+
+    #[test]
+    fn what_waits_for_its_rest_is_bounded() {
+        let mut replies = Replies::default();
+        let mut most = 0;
+        for number in 0..3_000u32 {
+            let [a, b, ..] = number.to_le_bytes();
+            let long = |index: u16| name(format!("{}-{index}._meshzero._tcp.local", "x".repeat(50)));
+            let mut txt = TXT::new();
+            for _ in 0..MAX_PROPERTIES {
+                txt.add_char_string(CharacterString::new(&[b'x'; 255]).expect("short").into_owned());
+            }
+            let records = [0, 1].map(|index| {
+                ResourceRecord::new(long(u16::from(a) * 2 + index), CLASS::IN, 10, RData::TXT(txt.clone()))
+            });
+            let from = SocketAddr::from(([10, 0, b, a], 5_353));
+            replies.add(from, &datagram(records.to_vec())).expect("a reply");
+            most = most.max(replies.held);
+            assert_eq!(replies.held, replies.incomplete.values().map(|pieces| pieces.held).sum::<usize>());
+        }
+        assert!((MAX_HELD_BYTES / 2..MAX_HELD_BYTES + 2 * MAX_REPLY_BYTES).contains(&most), "{most}");
     }
 }

@@ -1,0 +1,192 @@
+//! Who is at the door of an endpoint: its connections, counted, and those that are still shaking hands.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use meshzero_proto::limits::Limits;
+use tokio::sync::oneshot;
+
+/// The connections of one endpoint.
+pub(crate) struct Guests {
+    counts: RefCell<HashMap<IpAddr, usize>>,
+    limit: usize,
+    limit_per_address: usize,
+    handshakes: RefCell<Handshakes>,
+    served: Cell<usize>,
+}
+
+/// Those that have not said hello yet, the oldest first.
+struct Handshakes {
+    waiting: VecDeque<Waiting>,
+    limit: usize,
+    next: u64,
+    /// How many had to go because others came.
+    displaced: u64,
+}
+
+struct Waiting {
+    number: u64,
+    address: IpAddr,
+    /// Dropped when it has to go.
+    _stays: oneshot::Sender<()>,
+}
+
+/// One connection's place among the guests.
+pub(crate) struct Place {
+    guests: Rc<Guests>,
+    address: IpAddr,
+}
+
+/// One connection that shakes hands.
+pub(crate) struct Handshake {
+    guests: Rc<Guests>,
+    number: u64,
+    stays: oneshot::Receiver<()>,
+}
+
+impl Guests {
+    /// Nobody yet.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let limit = limits.handshakes.max(1);
+        Self {
+            counts: RefCell::default(),
+            limit: limits.connections,
+            limit_per_address: limits.connections_per_address,
+            handshakes: RefCell::new(Handshakes { waiting: VecDeque::new(), limit, next: 0, displaced: 0 }),
+            served: Cell::new(0),
+        }
+    }
+
+    /// How many links there are.
+    pub(crate) fn served(&self) -> usize {
+        self.served.get()
+    }
+
+    /// Counts a link, until what is returned is dropped.
+    pub(crate) fn serve(&self) -> impl Drop {
+        struct Served<'a>(&'a Cell<usize>);
+        impl Drop for Served<'_> {
+            fn drop(&mut self) {
+                self.0.update(|served| served - 1);
+            }
+        }
+        self.served.update(|served| served + 1);
+        Served(&self.served)
+    }
+
+    /// A place for a connection from `address`, if there is one.
+    pub(crate) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<Place> {
+        let mut counts = self.counts.borrow_mut();
+        let all: usize = counts.values().sum();
+        let own = counts.get(&address).copied().unwrap_or(0);
+        if all >= self.limit || (own >= self.limit_per_address && !address.is_loopback()) {
+            return None;
+        }
+        counts.insert(address, own + 1);
+        Some(Place { guests: Rc::clone(self), address })
+    }
+
+    /// Lets a connection from `address` shake hands. Where as many do as may, the one has to go that has taken the longest,
+    /// of the address that has the most: a handshake takes a millisecond, unless somebody only wants the place.
+    pub(crate) fn shake_hands(self: &Rc<Self>, address: IpAddr) -> Handshake {
+        let (stays, staying) = oneshot::channel();
+        let mut handshakes = self.handshakes.borrow_mut();
+        let number = handshakes.next;
+        handshakes.next += 1;
+        handshakes.waiting.push_back(Waiting { number, address, _stays: stays });
+        if handshakes.waiting.len() > handshakes.limit {
+            handshakes.displace();
+        }
+        Handshake { guests: Rc::clone(self), number, stays: staying }
+    }
+}
+
+impl Handshakes {
+    #[cold]
+    fn displace(&mut self) {
+        let mut counts = HashMap::new();
+        for waiting in &self.waiting {
+            *counts.entry(waiting.address).or_insert(0usize) += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or(0);
+        if let Some(at) = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)
+            && let Some(gone) = self.waiting.remove(at)
+        {
+            self.displaced += 1;
+            tracing::debug!(address = %gone.address, displaced = self.displaced, "too many are shaking hands");
+        }
+    }
+}
+
+impl Handshake {
+    /// Waits until it has to go.
+    pub(crate) async fn is_displaced(&mut self) {
+        // Nothing is ever sent: the other end is dropped.
+        let _ = (&mut self.stays).await;
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.guests.handshakes.borrow_mut().waiting.retain(|waiting| waiting.number != self.number);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.guests.counts.borrow_mut();
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guests(handshakes: usize, connections_per_address: usize) -> Rc<Guests> {
+        let mut limits = Limits::default();
+        (limits.handshakes, limits.connections_per_address) = (handshakes, connections_per_address);
+        Rc::new(Guests::new(&limits))
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    fn is_displaced(handshake: &mut Handshake) -> bool {
+        handshake.stays.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+
+    #[test]
+    fn one_address_has_no_more_than_its_places_and_gives_them_back() {
+        let guests = guests(1, 2);
+        let places = [guests.enter(address(1)), guests.enter(address(1))];
+        assert!(places.iter().all(Option::is_some) && guests.enter(address(1)).is_none());
+        assert!(guests.enter(address(2)).is_some());
+        drop(places);
+        assert!(guests.enter(address(1)).is_some());
+        assert!(guests.counts.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_oldest_of_those_who_take_the_most_has_to_go() {
+        let guests = guests(4, 100);
+        let mut honest = guests.shake_hands(address(1));
+        let mut slow: Vec<_> = (0..10).map(|_| guests.shake_hands(address(2))).collect();
+        assert!(!is_displaced(&mut honest));
+        let displaced: Vec<bool> = slow.iter_mut().map(is_displaced).collect();
+        assert_eq!(displaced, [vec![true; 7], vec![false; 3]].concat());
+        drop(slow.split_off(9));
+        let mut other = guests.shake_hands(address(3));
+        assert!(!is_displaced(&mut slow[8]) && !is_displaced(&mut other), "there was a place");
+        drop((slow, honest, other));
+        assert!(guests.handshakes.borrow().waiting.is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! The protocol's own words, such as a hello or a catalogue: MessagePack with names, read under a budget like all that
+//! comes from strangers.
+
+use std::mem::size_of;
+
+use rmp_serde::Deserializer;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::bounded::Bounded;
+use super::budget::{Budget, DecodeLimits};
+
+/// Deeper than any of them, and little enough for every stack: what a later version adds may nest as well.
+const NESTING: u32 = 16;
+
+/// Memory that a byte of them may turn into, and what the shortest may take besides. The densest is a list of names, of
+/// which an empty one has one byte and 24 in memory.
+const BYTES_PER_BYTE: usize = 16;
+const BYTES_AT_LEAST: usize = 4 << 10;
+
+/// The bytes of `words`, which always encode: names, texts, numbers and addresses.
+pub(crate) fn to_bytes<T: Serialize>(words: &T) -> Vec<u8> {
+    rmp_serde::to_vec_named(words).expect("names, texts, numbers and addresses always encode")
+}
+
+/// Reads words that take up all of `bytes`. Fields that this version does not know are passed over.
+///
+/// # Errors
+/// What does not decode, as text.
+pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let limits = DecodeLimits {
+        bytes: bytes.len().saturating_mul(BYTES_PER_BYTE).saturating_add(BYTES_AT_LEAST),
+        nesting: NESTING,
+        values: bytes.len(),
+        values_per_byte: 0,
+    };
+    let budget = Budget::new(&limits, bytes.len());
+    let mut source = Deserializer::from_read_ref(bytes);
+    source.set_max_depth(NESTING as usize + 2);
+    let words = T::deserialize(Bounded::<_, false>::new(&mut source, &budget, size_of::<T>()))
+        .map_err(|error| error.to_string())?;
+    match bool::deserialize(&mut source) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(words),
+        _ => Err("bytes are left over".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Words {
+        names: Vec<String>,
+        number: u128,
+        address: Option<std::net::SocketAddr>,
+    }
+
+    fn words() -> Words {
+        let address = "[::1]:80".parse().expect("an address");
+        Words { names: vec!["a".into(); 100], number: u128::MAX, address: Some(address) }
+    }
+
+    #[test]
+    fn words_come_back_and_nothing_may_follow_them() {
+        let mut bytes = to_bytes(&words());
+        assert_eq!(from_bytes(&bytes), Ok(words()));
+        bytes.push(0xc0);
+        assert_eq!(from_bytes::<Words>(&bytes), Err("bytes are left over".to_owned()));
+    }
+
+    #[test]
+    fn unknown_fields_are_passed_over_unless_they_nest_without_end() {
+        #[derive(Serialize)]
+        struct Later<T> {
+            #[serde(flatten)]
+            words: Words,
+            new: T,
+        }
+        assert_eq!(from_bytes(&to_bytes(&Later { words: words(), new: [[[[1]]]] })), Ok(words()));
+        let mut deep = to_bytes(&Later { words: words(), new: () });
+        deep.pop();
+        deep.extend([0x91; 1_000]);
+        let error = from_bytes::<Words>(&deep).expect_err("it has no end");
+        assert!(error.contains("depth") || error.contains("nested"), "{error}");
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_refused_before_it_is_large() {
+        let bytes = [vec![0xdd, 0, 16, 0, 0], vec![0xa0; 1 << 20]].concat();
+        let error = from_bytes::<Vec<String>>(&bytes).expect_err("24 MiB of empty texts");
+        assert!(error.contains("memory"), "{error}");
+    }
+}
