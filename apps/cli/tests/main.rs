@@ -9,6 +9,8 @@ mod demo;
 mod discover;
 mod faults;
 mod generated;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod hosts;
 mod interop;
 mod leaving;
