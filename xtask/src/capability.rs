@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::hostile;
 use crate::process::{find_program, read};
 use crate::report::Skip;
 use crate::sandbox::Sandbox;
@@ -19,6 +20,8 @@ pub(crate) enum Capability {
     Zeroconf,
     /// libfaketime, which moves the wall clock of a program.
     Faketime,
+    /// A compiler for C++, in which the fuzzer is written, and a system that it knows.
+    Fuzzing,
     /// cargo-nextest, which runs each test in a process of its own and ends those that hang.
     Nextest,
 }
@@ -34,12 +37,13 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
     ("avahi-browse", "avahi-utils", Capability::Avahi),
     ("python3", "python3", Capability::Zeroconf),
     ("faketime", "faketime", Capability::Faketime),
+    ("c++", "g++", Capability::Fuzzing),
 ];
 
 impl Capability {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Netns, Self::Avahi, Self::Zeroconf, Self::Faketime, Self::Nextest];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Netns, Self::Avahi, Self::Zeroconf, Self::Faketime, Self::Fuzzing, Self::Nextest];
 
     /// The name by which tests know it.
     pub(crate) fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Capability {
             Self::Avahi => "avahi",
             Self::Zeroconf => "zeroconf",
             Self::Faketime => "faketime",
+            Self::Fuzzing => "fuzzing",
             Self::Nextest => "nextest",
         }
     }
@@ -61,6 +66,10 @@ impl Capability {
                 version.map(drop).map_err(|_| {
                     self.skip("cargo-nextest is not installed: plain `cargo test` runs the tests".into())
                 })
+            }
+            Self::Fuzzing => {
+                needs(Self::Fuzzing)?;
+                hostile::obstacle().map_or(Ok(()), |why| Err(self.skip(why)))
             }
             Self::Netns => {
                 needs(Self::Netns)?;

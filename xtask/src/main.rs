@@ -1,13 +1,14 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
 //! `test` is most of it: [`setup`] installs what the tests need, [`stair`], [`dependencies`] and [`hygiene`] read
-//! the project, [`sandbox`] keeps the tests off every real network, and [`mod@test`] puts them in order. [`soak`]
-//! is for an evening.
+//! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send, and
+//! [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod capability;
 mod dependencies;
+mod hostile;
 mod hygiene;
 mod licence;
 mod metadata;
@@ -21,13 +22,20 @@ mod stair;
 mod test;
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::process::{Failure, Outcome};
 
 const HELP: &str = "\
 Usage: cargo xtask test [--quick]
        cargo xtask soak --minutes N [--seed N]
+       cargo xtask fuzz [TARGET] [--seconds N]
+       cargo xtask asan
 
   test          set up what the tests need, as far as your rights allow, then run every check and every test
-  test --quick  the same without setting anything up and without the documentation
+  test --quick  the same without setting anything up, without the documentation and without hostile bytes
+  fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
+  asan          run the protocol's tests under the address sanitizer
   soak          let programs work under random faults for so long, and tell how that went
 ";
 
@@ -38,6 +46,8 @@ fn main() -> ExitCode {
         ["test"] => test::start(test::Scope::Full),
         ["test", "--quick"] => test::start(test::Scope::Quick),
         ["soak", options @ ..] => soak::start(options),
+        ["fuzz", rest @ ..] => ended(fuzz(rest)),
+        ["asan"] => ended(metadata::Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -45,6 +55,29 @@ fn main() -> ExitCode {
         _ => {
             eprint!("{HELP}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn fuzz(arguments: &[&str]) -> Outcome {
+    let (only, seconds) = match arguments {
+        [] => (None, "60"),
+        ["--seconds", seconds] => (None, *seconds),
+        [only] => (Some(*only), "60"),
+        [only, "--seconds", seconds] | ["--seconds", seconds, only] => (Some(*only), *seconds),
+        _ => return Err(Failure(format!("this cannot be read\n\n{HELP}"))),
+    };
+    let seconds = seconds.parse().map_err(|_| Failure(format!("{seconds:?} is no number of seconds")))?;
+    let found = metadata::Metadata::load()?;
+    hostile::fuzz(&found.root, &found.target, only, Duration::from_secs(seconds))
+}
+
+fn ended(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("failed: {failure}");
+            ExitCode::FAILURE
         }
     }
 }

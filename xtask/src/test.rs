@@ -10,7 +10,7 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{dependencies, hygiene, policy, setup, stair};
+use crate::{dependencies, hostile, hygiene, policy, setup, stair};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,11 +42,17 @@ pub(crate) fn start(scope: Scope) -> ExitCode {
 }
 
 fn all(report: &mut Report, scope: Scope) -> Outcome {
-    report.step("fetch dependencies", || cargo(&["fetch", "--locked"]))?;
+    report.step("fetch dependencies", || {
+        cargo(&["fetch", "--locked"])?;
+        cargo(&["fetch", "--locked", "--manifest-path", FUZZ])
+    })?;
     let metadata = Metadata::load()?;
     let scene = prepare(report, scope, &metadata)?;
 
-    report.step("formatting", || cargo(&["fmt", "--all", "--check"]))?;
+    report.step("formatting", || {
+        cargo(&["fmt", "--all", "--check"])?;
+        cargo(&["fmt", "--manifest-path", FUZZ, "--check"])
+    })?;
     report.step("dependencies", || check_dependencies(&metadata))?;
     report.step("the stair", || check_stair(&metadata))?;
     report.step("hygiene", || check_hygiene(&metadata))?;
@@ -69,6 +75,10 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     scene.collect_skips(report)?;
     tested?;
     if scope == Scope::Full {
+        if scene.present.contains(&Capability::Fuzzing) {
+            report.step("fuzzing", || hostile::fuzz_briefly(&metadata.root, &metadata.target))?;
+            report.step("address sanitizer", || hostile::sanitize(&metadata.target))?;
+        }
         report.step("documentation tests", || {
             scene.cargo(&["test", "--doc", "--workspace", ALL_FEATURES, LOCKED, OFFLINE])
         })?;
@@ -83,6 +93,7 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
 const ALL_FEATURES: &str = "--all-features";
 const LOCKED: &str = "--locked";
 const OFFLINE: &str = "--offline";
+const FUZZ: &str = "fuzz/Cargo.toml";
 
 fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Scene> {
     let venv = metadata.target.join("test-venv");

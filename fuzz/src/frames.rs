@@ -1,0 +1,72 @@
+//! Frames, however they are cut.
+
+use bytes::BytesMut;
+use meshzero_proto::frame::{self, Frame, FrameError, Frames, HEADER_BYTES, Header, Kind};
+
+/// The first two bytes are the limit, the third is how many bytes arrive at a time; the others are frames.
+///
+/// # Panics
+/// If a promise is broken.
+pub fn run(bytes: &[u8]) {
+    let Some(([low, high, step], bytes)) = bytes.split_first_chunk() else { return };
+    let limit = usize::from(u16::from_le_bytes([*low, *high]));
+    let cut = frame::cut(bytes, limit);
+    let (taken, error) = take_all(bytes, usize::from(*step).max(1), limit);
+    for frame in &taken {
+        assert!(frame.payload.len() <= limit);
+    }
+    match cut {
+        Ok(cut) => {
+            assert!(cut.whole <= bytes.len());
+            let read: Vec<_> = Frames::new(&bytes[..cut.whole]).collect();
+            assert_eq!(read.len(), cut.contents.frames);
+            let tells = read.iter().filter(|(header, _)| header.kind == Kind::Tell).count();
+            let highest = read.iter().map(|(header, _)| header.slot).max().unwrap_or(0);
+            assert_eq!((tells, highest), (cut.contents.tells, cut.contents.highest_slot));
+            assert_eq!((read.len(), error), (taken.len(), None));
+            for ((header, payload), frame) in read.iter().zip(&taken) {
+                assert_eq!((header, *payload), (&frame.header, &frame.payload[..]));
+            }
+            if let Some(next) = cut.next {
+                assert!(next > bytes.len() - cut.whole && next <= limit + 2 * HEADER_BYTES);
+            }
+        }
+        // What is wrong with later frames is known later.
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    for Frame { header, payload } in taken {
+        let mut again = Vec::new();
+        frame::write(&mut again, header, &payload);
+        let mut again = BytesMut::from(&again[..]);
+        assert_eq!(frame::take(&mut again, limit), Ok(Some(Frame { header, payload })));
+    }
+}
+
+/// The frames that one gets to whom the bytes arrive `step` at a time.
+fn take_all(bytes: &[u8], step: usize, limit: usize) -> (Vec<Frame>, Option<FrameError>) {
+    let mut buffer = BytesMut::new();
+    let mut taken = Vec::new();
+    for chunk in bytes.chunks(step) {
+        buffer.extend_from_slice(chunk);
+        loop {
+            match frame::take(&mut buffer, limit) {
+                Ok(Some(frame)) => taken.push(frame),
+                Ok(None) => break,
+                Err(error) => return (taken, Some(error)),
+            }
+        }
+    }
+    (taken, None)
+}
+
+/// Frames of every kind.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut bytes = vec![0xff, 0xff, 7];
+    let mut all = Vec::new();
+    for kind in (0..=u8::MAX).filter_map(Kind::from_byte) {
+        let header = Header { flags: frame::BINCODE, slot: 3, ..Header::new(kind, 0) };
+        frame::write(&mut bytes, header, b"payload");
+        all.push(bytes.clone());
+    }
+    all
+}

@@ -1,0 +1,22 @@
+//! How much memory reading bytes takes, as the allocator sees it: reserved counts as taken.
+
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// What takes no part in how large a message may become: an error and its text, a hash table's seed.
+const BESIDE: usize = 32 << 10;
+
+/// Reads something, and returns it.
+///
+/// # Panics
+/// If more than `most` bytes and a little were in use at once, besides those that were before.
+pub fn within<T>(most: usize, read: impl FnOnce() -> T) -> T {
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let result = read();
+    let peak = ALLOCATOR.peak_usage().saturating_sub(before);
+    assert!(peak <= most.saturating_add(BESIDE), "it took {peak} bytes where {most} are allowed");
+    result
+}
