@@ -70,7 +70,7 @@ impl ServiceRef {
     }
 
     /// Sends a message and waits for its reply, when awaited. See [`Request`] for time-outs, cancelling and errors.
-    #[inline]
+    #[inline(always)]
     pub fn send<M: NetMessage>(&self, message: M) -> Request<M> {
         Request::new(Arc::clone(&self.caller), message)
     }
@@ -101,7 +101,8 @@ impl ServiceRef {
     /// # Ok(())
     /// # }
     /// ```
-    #[inline]
+    // Always, as below: a message is made where it will be, and not moved there.
+    #[inline(always)]
     pub fn tell<M: NetMessage>(&self, message: M) -> Tell<'_, M> {
         Tell::new(&self.caller, message)
     }

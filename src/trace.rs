@@ -82,7 +82,7 @@
 //! so that what they log has these as well. A message that was sent is recorded when it has ended by an event `call` at the level
 //! DEBUG, with `service`, `message_type`, `trace_id`, `span_id`, `parent_id`, `outcome` and `elapsed`. Both have the target
 //! `meshzero::trace`. A call has one span id at both ends, also where it is tried again. In a program without traces a
-//! message costs one look at a flag more.
+//! message costs one look at a thread-local more.
 //!
 //! # Other systems
 //!

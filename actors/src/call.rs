@@ -23,7 +23,7 @@ use crate::message::NetMessage;
 use crate::outward::{Deadline, Outward};
 use crate::quota::Taken;
 use crate::route::Member;
-use crate::trace::{self, Outgoing};
+use crate::trace::Part;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
 ///
@@ -42,8 +42,7 @@ pub struct Call<M: NetMessage> {
     /// Kept while it may have to be sent again.
     message: Option<M>,
     state: State<M::Result>,
-    /// The trace that it is part of.
-    trace: Option<Box<Outgoing>>,
+    part: Part,
 }
 
 enum State<R> {
@@ -72,10 +71,9 @@ impl<M: NetMessage> Call<M> {
     /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
-        let timeout = caller.node.limits().request_timeout;
-        let trace = trace::outgoing::<M>(&caller);
+        let (part, timeout) = (Part::here(), caller.node.limits().request_timeout);
         let (repeats, message) = (Repeats::default(), Some(message));
-        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New, trace }
+        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New, part }
     }
 
     /// Who calls.
@@ -95,23 +93,12 @@ impl<M: NetMessage> Call<M> {
 
     /// Changes the name that the message travels under. Without effect after the first poll.
     pub fn set_name(&mut self, name: TypeName) {
-        if let Some(trace) = &mut self.trace {
-            trace.name(&name);
-        }
         self.name = Some(name);
     }
 
     /// Changes what it is called for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        let trace = self.trace.insert(Outgoing::boxed::<M>(parent, &self.caller));
-        if let Some(name) = &self.name {
-            trace.name(name);
-        }
-    }
-
-    /// The trace that it is part of, and the span in it that the call is.
-    pub fn trace(&self) -> Option<TraceContext> {
-        self.trace.as_deref().map(|trace| *trace.context())
+        self.part.belong_to(parent);
     }
 
     /// Says that handling the message twice does no harm. Without effect after the first poll.
@@ -127,7 +114,7 @@ impl<M: NetMessage> Call<M> {
     /// Lets the message set out, if that can be done at once, and says whether it has.
     #[inline]
     fn begin(&mut self, task: &Context<'_>) -> bool {
-        let Self { caller, name, timeout, message, state, trace, .. } = self;
+        let Self { caller, name, timeout, message, state, part, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
         if caller.route.health.has_aside() {
             // This may be the one that finds out whether an instance works again.
@@ -137,7 +124,7 @@ impl<M: NetMessage> Call<M> {
             Some(Member::Remote(link, _)) => {
                 let deadline = deadline_in(timeout);
                 let within = deadline.map(|at| Deadline { at, within: timeout });
-                let trace = trace.as_deref().map(Outgoing::context);
+                let trace = part.context();
                 // Why not is said with all that there is to say, where there is time for it.
                 if let Some(message) = &*message
                     && let Ok(reply) =
@@ -154,7 +141,7 @@ impl<M: NetMessage> Call<M> {
                     && let Some(message) = message.take()
                 {
                     let (tell, told) = oneshot::channel();
-                    let trace = trace.as_deref().map(Outgoing::context);
+                    let trace = part.context();
                     let entering = Entering { reply: Some(tell), place: None };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
@@ -173,7 +160,7 @@ impl<M: NetMessage> Call<M> {
     fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
         if let Some(message) = self.message.take() {
             let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
-            let trace = self.trace();
+            let trace = self.part.context().copied();
             self.state = State::Waiting(Box::pin(async move {
                 let order = Order { name: name.as_ref(), deadline, repeats, trace };
                 attempt::call(&caller, order, message, before).await
@@ -222,6 +209,7 @@ impl<M: NetMessage> Future for Call<M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let State::New = this.state {
+            this.part.set_out::<M>(&this.caller, this.name.as_ref());
             if this.begin(task) {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
@@ -248,7 +236,7 @@ impl<M: NetMessage> Future for Call<M> {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
                         this.state = State::Ended;
-                        trace::end(&mut this.trace, None, "replied");
+                        this.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
@@ -273,7 +261,7 @@ impl<M: NetMessage> Future for Call<M> {
                 State::New | State::Ended => panic!("a call was polled after it had ended"),
             };
             this.state = State::Ended;
-            trace::end(&mut this.trace, result.as_ref().err(), "replied");
+            this.part.end(result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
     }

@@ -17,7 +17,7 @@ use crate::outward::Outward;
 use crate::quota::Taken;
 use crate::route::Member;
 use crate::service::Service;
-use crate::trace::{self, Outgoing};
+use crate::trace::{Outgoing, Part};
 
 /// A message without a reply on its way to an instance behind a route: it ends when the message is among those that leave
 /// next, or in the inbox of a service of this process. Nothing happens before the first poll.
@@ -28,8 +28,7 @@ pub struct Tell<'a, M: NetMessage> {
     caller: &'a Arc<Caller>,
     timeout: Duration,
     state: State<M>,
-    /// The trace that it is part of.
-    trace: Option<Box<Outgoing>>,
+    part: Part,
 }
 
 enum State<M: NetMessage> {
@@ -46,9 +45,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let timeout = caller.node.limits().request_timeout;
-        let trace = trace::outgoing::<M>(caller);
-        Self { caller, timeout, state: State::New(Some(message)), trace }
+        let (part, timeout) = (Part::here(), caller.node.limits().request_timeout);
+        Self { caller, timeout, state: State::New(Some(message)), part }
     }
 
     /// Who tells.
@@ -68,7 +66,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
 
     /// Changes what it is told for. Without effect after the first poll.
     pub fn set_trace(&mut self, parent: TraceContext) {
-        self.trace = Some(Outgoing::boxed::<M>(parent, self.caller));
+        self.part.belong_to(parent);
     }
 
     /// Goes on with a message that has not simply set out.
@@ -83,7 +81,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             (State::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
-                let trace = self.trace.as_deref().map(|trace| *trace.context());
+                let trace = self.part.context().copied();
                 self.state =
                     State::Waiting(Box::pin(async move { tell(&caller, message, deadline, trace).await }));
             }
@@ -101,7 +99,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         self.state = State::Ended;
-        trace::end(&mut self.trace, result.as_ref().err(), "told");
+        self.part.end(result.as_ref().err(), "told");
         result
     }
 
@@ -151,7 +149,8 @@ impl<M: NetMessage> Future for Tell<'_, M> {
         let this = self.get_mut();
         let begun = match &mut this.state {
             State::New(message) => {
-                let trace = this.trace.as_deref().map(Outgoing::context);
+                this.part.set_out::<M>(this.caller, None);
+                let trace = this.part.context();
                 Some(this.caller.route.with_pick(|member| Self::begin(message, member, trace)))
             }
             _ => None,
@@ -225,21 +224,22 @@ pub enum Untold<M> {
 /// # Errors
 /// [`Untold`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
-    let mut outgoing = trace::outgoing::<M>(caller);
-    let told = try_tell_for(caller, message, outgoing.as_deref().map(Outgoing::context));
-    if let Some(outgoing) = &mut outgoing {
-        record(outgoing, &told);
+    let mut part = Part::here();
+    part.set_out::<M>(caller, None);
+    let told = try_tell_for(caller, message, part.context());
+    if let Part::As(span) = &mut part {
+        record(span, &told);
     }
     told
 }
 
 #[cold]
-fn record<M>(outgoing: &mut Outgoing, told: &Result<(), Untold<M>>) {
+fn record<M>(span: &mut Outgoing, told: &Result<(), Untold<M>>) {
     match told {
-        Ok(()) => outgoing.end("told"),
-        Err(Untold::Full(_)) => outgoing.end("failed: no room"),
-        Err(Untold::Nobody(_)) => outgoing.end("failed: no instance is connected"),
-        Err(Untold::Fault(fault)) => outgoing.end(format_args!("failed: {fault:?}")),
+        Ok(()) => span.end("told"),
+        Err(Untold::Full(_)) => span.end("failed: no room"),
+        Err(Untold::Nobody(_)) => span.end("failed: no instance is connected"),
+        Err(Untold::Fault(fault)) => span.end(format_args!("failed: {fault:?}")),
     }
 }
 

@@ -8,13 +8,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::{Actor, ResponseActFuture, ResponseFuture};
 use meshzero_proto::codec;
+use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 use tracing::Span;
 use tracing::span::EnteredSpan;
@@ -26,10 +26,6 @@ use crate::network::Network;
 thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
-
-/// Whether any thread of this process has ever worked for a trace. The others need not look which it is: a thread-local of
-/// another crate is a call.
-static IS_USED: AtomicBool = AtomicBool::new(false);
 
 /// What spans and events of traces are recorded under.
 const TARGET: &str = "meshzero::trace";
@@ -48,10 +44,6 @@ pub fn begin() -> TraceContext {
 /// What the running code works for: the message that this thread handles, or what [`in_scope`] or [`carry`] say.
 #[inline(always)]
 pub fn current() -> Option<TraceContext> {
-    // Relaxed, because a thread that works for a trace has said so itself.
-    if !IS_USED.load(Ordering::Relaxed) {
-        return None;
-    }
     CURRENT.get()
 }
 
@@ -100,7 +92,6 @@ struct Scope {
 
 impl Scope {
     fn enter(context: TraceContext) -> Self {
-        IS_USED.store(true, Ordering::Relaxed);
         Self { before: CURRENT.replace(Some(context)), _here: PhantomData }
     }
 }
@@ -198,41 +189,79 @@ struct Record {
     began: Instant,
 }
 
-/// The span of a message that is sent now, if what runs here is part of a trace.
-#[inline(always)]
-pub(crate) fn outgoing<M: NetMessage>(caller: &Caller) -> Option<Box<Outgoing>> {
-    current().map(|parent| Outgoing::boxed::<M>(parent, caller))
+/// What a message is a part of, from when it is made until it has ended.
+pub(crate) enum Part {
+    /// Of no trace.
+    Nothing,
+    /// Of the trace of this span. It has not set out.
+    Of(Box<TraceContext>),
+    /// It is this span.
+    As(Box<Outgoing>),
+}
+
+impl Part {
+    /// Part of what the running code works for. To be asked for before the message is put where it stays: the compiler moves
+    /// it there after this otherwise.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
+        match current() {
+            None => Self::Nothing,
+            Some(parent) => Self::of(parent),
+        }
+    }
+
+    /// Part of the trace of `parent`.
+    #[cold]
+    #[inline(never)]
+    fn of(parent: TraceContext) -> Self {
+        Self::Of(Box::new(parent))
+    }
+
+    /// Part of the trace of `parent` from now on. Without effect once the message has set out as part of one.
+    pub(crate) fn belong_to(&mut self, parent: TraceContext) {
+        if let Self::Nothing | Self::Of(_) = self {
+            *self = Self::of(parent);
+        }
+    }
+
+    /// The message sets out, under its type's own name or another one.
+    #[inline(always)]
+    pub(crate) fn set_out<M: NetMessage>(&mut self, caller: &Caller, name: Option<&TypeName>) {
+        if let Self::Of(parent) = self {
+            *self = Self::As(Outgoing::begin::<M>(**parent, caller, name));
+        }
+    }
+
+    /// The context that travels.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> Option<&TraceContext> {
+        match self {
+            Self::Nothing | Self::Of(_) => None,
+            Self::As(span) => Some(&span.context),
+        }
+    }
+
+    /// Records what came of it: that it was a `success`, or why not.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, fault: Option<&Fault>, success: &'static str) {
+        if let Self::As(span) = self {
+            span.conclude(fault, success);
+        }
+    }
 }
 
 impl Outgoing {
-    /// The context that travels.
-    pub fn context(&self) -> &TraceContext {
-        &self.context
-    }
-
-    /// As [`Outgoing::begin`], out of the way of messages without a trace.
+    /// The span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
-    pub(crate) fn boxed<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Box<Self> {
-        Box::new(Self::begin::<M>(parent, caller))
-    }
-
-    /// The span of a message that is sent for `parent`.
-    pub(crate) fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller) -> Self {
+    fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller, name: Option<&TypeName>) -> Box<Self> {
         let record = tracing::enabled!(target: TARGET, tracing::Level::DEBUG).then(|| Record {
             parent_id: parent.span_id(),
             service: caller.route.target().to_string(),
-            message_type: codec::type_info::<M>().name().to_owned(),
+            message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
             began: Instant::now(),
         });
-        Self { context: parent.with_span(span_id()), record }
-    }
-
-    /// Notes under which name the message travels.
-    pub(crate) fn name(&mut self, message: &str) {
-        if let Some(record) = &mut self.record {
-            message.clone_into(&mut record.message_type);
-        }
+        Box::new(Self { context: parent.with_span(span_id()), record })
     }
 
     /// Records what came of it: that it was a `success`, or why not.
@@ -258,13 +287,5 @@ impl Outgoing {
 impl Drop for Outgoing {
     fn drop(&mut self) {
         self.end("cancelled");
-    }
-}
-
-/// Records what came of a message, if it was part of a trace: that it was a `success`, or why not.
-#[inline(always)]
-pub(crate) fn end(outgoing: &mut Option<Box<Outgoing>>, fault: Option<&Fault>, success: &'static str) {
-    if let Some(outgoing) = outgoing {
-        outgoing.conclude(fault, success);
     }
 }

@@ -5,6 +5,9 @@ mod recorder;
 pub mod stations;
 
 use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use meshzero::trace::{self, TraceContext};
@@ -201,6 +204,9 @@ async fn how_a_call_ended_is_recorded_also_when_it_has_no_reply() {
     let root = trace::begin();
     let failed = there.send(Panic).trace(root).await;
     assert!(matches!(failed, Err(CallError::Refused { .. })), "{failed:?}");
+    let mut given_up = there.send(Here).trace(root);
+    assert!(poll_fn(|task| Poll::Ready(Pin::new(&mut given_up).poll(task).is_pending())).await);
+    drop(given_up);
     drop(there.send(Here).trace(root));
     let nowhere = there.send(Value::Null).named("nobody knows this").trace(root).await;
     assert!(matches!(nowhere, Err(CallError::Refused { .. })), "{nowhere:?}");
@@ -210,7 +216,7 @@ async fn how_a_call_ended_is_recorded_also_when_it_has_no_reply() {
     trace::in_scope(root, || there.try_send(Note("late".into()))).expect_err("nobody is there");
     let calls = calls(root);
     let ends: Vec<_> = calls.iter().map(|call| (call.field("message_type"), call.field("outcome"))).collect();
-    assert_eq!(ends.len(), 5, "{ends:?}");
+    assert_eq!(ends.len(), 5, "and nothing of what never set out: {ends:?}");
     assert!(ends[0].1.starts_with("failed: Refused(Panicked"), "{ends:?}");
     assert_eq!(ends[1], ("Here", "cancelled"));
     assert_eq!(ends[2].0, "nobody knows this");
