@@ -46,8 +46,8 @@ pub struct Limits {
     /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
     pub send_queue_bytes: usize,
     /// Bytes that one connection has written and the other end has not acknowledged, before no more are written. Default
-    /// 4 MiB, at least 1 MiB. They are kept for the case that the connection is cut; on networks that are fast and far a larger value keeps
-    /// the sender from pausing.
+    /// 1 MiB, which is the least. They are kept for the case that the connection is cut, and as many stay in the processor's
+    /// cache; on networks that are fast and far a larger value keeps the sender from pausing.
     pub unacknowledged_bytes: usize,
     /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that
     /// are under way wait, what is sent is gathered, and the endpoint keeps what it needs to go on.
@@ -103,7 +103,7 @@ impl Default for Limits {
             requests_in_flight: 1_024,
             mailbox: 256,
             send_queue_bytes: 8 << 20,
-            unacknowledged_bytes: 4 << 20,
+            unacknowledged_bytes: 1 << 20,
             reconnect: Duration::from_secs(10),
             subscriptions: 1_024,
             backlog_items: 65_536,
