@@ -69,6 +69,7 @@ struct Waiting {
 
 impl Waiting {
     /// Ends the call, once; the caller is to be woken.
+    #[inline(always)]
     fn end(&mut self, ended: impl FnOnce() -> Ended) -> Option<Waker> {
         if self.ended.is_some() {
             return None;
@@ -216,6 +217,7 @@ impl Link {
     }
 
     /// Whether no more messages set out here: the connection has ended, or is about to.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
@@ -491,6 +493,7 @@ impl Link {
         callers.into_iter().for_each(Waker::wake);
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Calls<Waiting>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -534,17 +537,18 @@ impl Reply {
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
     pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
         let mut calls = self.link.lock();
-        let Some(waiting) = calls.get(self.id) else {
-            return Poll::Ready(Ended::Lost(Fate::Unknown));
-        };
-        let Some(ended) = waiting.ended.take() else {
-            if !waiting.caller.will_wake(task.waker()) {
+        let mut is_open = false;
+        let ended = calls.close_with(self.id, |waiting| {
+            is_open = true;
+            if waiting.ended.is_none() && !waiting.caller.will_wake(task.waker()) {
                 waiting.caller = task.waker().clone();
             }
-            return Poll::Pending;
+            waiting.ended.take()
+        });
+        let Some(ended) = ended else {
+            return if is_open { Poll::Pending } else { Poll::Ready(Ended::Lost(Fate::Unknown)) };
         };
         self.open = false;
-        calls.close(self.id);
         drop(calls);
         self.give_place();
         Poll::Ready(ended)
@@ -570,11 +574,9 @@ impl Drop for Reply {
         if self.open {
             let mut calls = self.link.lock();
             let request = calls.bytes(self.id);
-            let waiting = calls.close(self.id);
+            let waited = calls.close_with(self.id, |waiting| Some(waiting.ended.is_none()));
             drop(calls);
-            if waiting.is_some_and(|waiting| waiting.ended.is_none())
-                && !request.is_some_and(|request| self.link.outbox.withdraw(request))
-            {
+            if waited == Some(true) && !request.is_some_and(|request| self.link.outbox.withdraw(request)) {
                 self.link.cancel(self.id);
             }
             self.give_place();

@@ -225,7 +225,7 @@ impl History {
     fn cancel(&mut self, which: usize) {
         let Some((&number, &id)) = self.open.iter().nth(which % self.open.len().max(1)) else { return };
         let request = self.calls.bytes(id).expect("it is open");
-        self.calls.close(id).expect("it is open");
+        assert!(self.calls.close(id), "it is open");
         let outcome = match self.caller.flow.withdraw(request) {
             true => Outcome::Withdrawn,
             false => {
@@ -264,7 +264,7 @@ impl History {
         if frame.header.kind == Kind::Piece {
             return self.piece(id, frame);
         }
-        let Some(number) = self.calls.close(id) else { return };
+        let Some(number) = self.calls.close_with(id, |number| Some(*number)) else { return };
         match frame.header.kind {
             Kind::Reply => {
                 assert_eq!(frame.payload[..], reply(number, frame.payload.len() - 8), "another reply");
