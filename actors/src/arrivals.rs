@@ -181,6 +181,9 @@ impl Sink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
 
+/// The publisher is gone, or cannot be reached.
+struct Gone(ServiceName);
+
 impl Arrivals {
     /// Hands the next event to `take`, with the publisher that it comes from; `None` when no publisher is followed any
     /// more.
@@ -190,57 +193,55 @@ impl Arrivals {
         task: &mut Context<'_>,
         take: impl FnOnce(&ServiceName, Event<'_>) -> T,
     ) -> Poll<Option<T>> {
-        // Taken alone, and not from frames that came together.
-        let alone;
-        let (from, event) = 'found: loop {
+        loop {
             while let Some((from, frames, at)) = &mut self.taking {
                 let mut rest = Frames::new(&frames[*at..]);
                 let Some((header, payload)) = rest.next() else { break };
                 *at = frames.len() - rest.left();
-                match header.kind {
-                    Kind::News => {
-                        if let Some((topic, bytes)) = news::read_item(payload)
-                            && let Some(topic) = known(&mut self.topic, topic)
-                        {
-                            let encoding = frame::encoding(header.flags, frame::BINCODE);
-                            break 'found (&*from, Event::Item { topic, encoding, bytes, source: frames });
-                        }
-                        broken(from);
-                    }
-                    Kind::Gap => match news::read_gap(payload) {
-                        Some((count, reason)) => break 'found (&*from, Event::Gap(count, reason)),
-                        None => broken(from),
-                    },
-                    // Nothing else belongs here, and nothing else is worth losing the news for.
-                    _ => {}
+                // Each event is told of where it is found, so that the way of an item is a straight one.
+                if header.kind == Kind::News
+                    && let Some((topic, bytes)) = news::read_item(payload)
+                    && let Some(topic) = known(&mut self.topic, topic)
+                {
+                    let encoding = frame::encoding(header.flags, frame::BINCODE);
+                    let item = Event::Item { topic, encoding, bytes, source: frames };
+                    return Poll::Ready(Some(take(from, item)));
+                }
+                if let Some((count, reason)) = gap(from, header.kind, payload) {
+                    return Poll::Ready(Some(take(from, Event::Gap(count, reason))));
                 }
             }
-            if let Some((_, frames, at)) = &mut self.taking
-                && let Some(after) = self.after.take()
-            {
-                (*frames, *at) = (after, 0);
-                continue;
+            match ready!(self.poll_more(task)) {
+                Some(Ok(())) => {}
+                Some(Err(Gone(from))) => return Poll::Ready(Some(take(&from, Event::Lost))),
+                None => return Poll::Ready(None),
             }
-            self.taking = None;
-            let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else {
-                return Poll::Ready(None);
-            };
-            match waiting {
-                Waiting::Frames(frames) => self.taking = Some((from, frames, 0)),
-                Waiting::Newest(topic) => {
-                    let of = (from, topic);
-                    if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
-                        self.taking = Some((of.0, gaps, 0));
-                        self.after = Some(frame);
-                    }
-                }
-                Waiting::Lost => {
-                    alone = from;
-                    break (&alone, Event::Lost);
+        }
+    }
+
+    /// Begins to take what comes next, once what came before is used up; `None` when nothing will come.
+    #[inline(never)]
+    fn poll_more(&mut self, task: &mut Context<'_>) -> Poll<Option<Result<(), Gone>>> {
+        if let Some((_, frames, at)) = &mut self.taking
+            && let Some(after) = self.after.take()
+        {
+            (*frames, *at) = (after, 0);
+            return Poll::Ready(Some(Ok(())));
+        }
+        self.taking = None;
+        let Some((from, waiting)) = ready!(self.waiting.poll_recv(task)) else { return Poll::Ready(None) };
+        match waiting {
+            Waiting::Frames(frames) => self.taking = Some((from, frames, 0)),
+            Waiting::Newest(topic) => {
+                let of = (from, topic);
+                if let Some((frame, gaps)) = self.newest.as_ref().and_then(|newest| newest.take(&of)) {
+                    self.taking = Some((of.0, gaps, 0));
+                    self.after = Some(frame);
                 }
             }
-        };
-        Poll::Ready(Some(take(from, event)))
+            Waiting::Lost => return Poll::Ready(Some(Err(Gone(from)))),
+        }
+        Poll::Ready(Some(Ok(())))
     }
 
     /// How many batches wait.
@@ -261,6 +262,18 @@ fn known<'a>(last: &'a mut Option<Topic>, text: &[u8]) -> Option<&'a Topic> {
         *last = Some(Topic::new(std::str::from_utf8(text).ok()?).ok()?);
     }
     last.as_ref()
+}
+
+/// What is missing, if the frame, which brings no item, says that.
+#[cold]
+fn gap(from: &ServiceName, kind: Kind, payload: &[u8]) -> Option<(u64, GapReason)> {
+    match (kind, news::read_gap(payload)) {
+        (Kind::Gap, Some(gap)) => return Some(gap),
+        (Kind::Gap | Kind::News, _) => broken(from),
+        // Nothing else belongs here, and nothing else is worth losing the news for.
+        _ => {}
+    }
+    None
 }
 
 #[cold]
