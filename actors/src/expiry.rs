@@ -33,8 +33,9 @@ impl Default for Expiry {
 }
 
 impl Expiry {
-    fn millis(&self, at: Instant) -> u64 {
-        millis(at.saturating_duration_since(self.epoch))
+    /// A point in time, in milliseconds since the epoch.
+    pub(crate) fn millis(&self, at: Instant) -> u64 {
+        clock::millis(at.saturating_duration_since(self.epoch))
     }
 
     /// The next look, if there will be one.
@@ -46,22 +47,18 @@ impl Expiry {
     }
 }
 
-/// Notes that the request `id` arrived `at`, whose reply is wanted `within` so long, as
+/// Notes that the request `id` arrived `at`, see [`Expiry::millis`], whose reply is wanted `within` so long, as
 /// [`Owed::owe`](crate::owed::Owed::owe). If it still waits when that is over, it is refused. To be called on the thread of
 /// its connection.
-pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: Instant, within: Option<Duration>) -> bool {
-    let deadline = within.map_or(NEVER, |within| answers.expiry.millis(at).saturating_add(millis(within)));
+#[inline]
+pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: u64, within: Option<Duration>) -> bool {
+    let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
     let is_new = answers.owed.owe(id, deadline);
     // Most come in the order of their deadlines, and wait for nobody.
     if is_new && deadline < answers.expiry.next.load(Ordering::Relaxed) {
         look_sooner(answers, deadline);
     }
     is_new
-}
-
-/// As `Duration::as_millis`, which takes twice the width that this needs for every request.
-fn millis(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000).saturating_add(duration.subsec_millis().into())
 }
 
 #[cold]

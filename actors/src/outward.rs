@@ -7,8 +7,8 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::clock;
 
-/// Of the time that a caller allows, so much at most is kept for the way back.
-const LONGEST_WAY_BACK: Duration = Duration::from_millis(50);
+/// Of the time that a caller allows, so much at most is kept for the way back, in milliseconds.
+const LONGEST_WAY_BACK: u64 = 50;
 
 /// A message that is to set out, with what it travels with.
 pub struct Outward<'a, M> {
@@ -40,8 +40,9 @@ impl Deadline {
     /// As it travels, in milliseconds: at least one. It is a tenth sooner than its caller's, [`LONGEST_WAY_BACK`] at most, so
     /// that word of a request that was not handled comes back in time.
     pub(crate) fn to_wire(self) -> u32 {
-        let way_back = (self.within / 10).min(LONGEST_WAY_BACK);
-        u32::try_from((self.within - way_back).as_millis()).unwrap_or(u32::MAX).max(1)
+        let within = clock::millis(self.within);
+        let way_back = within.div_ceil(10).min(LONGEST_WAY_BACK);
+        u32::try_from(within - way_back).unwrap_or(u32::MAX).max(1)
     }
 }
 

@@ -96,6 +96,7 @@ impl Requests {
         let are_tells = contents.tells == contents.frames && contents.flags & frame::TRACED == 0;
         if !are_tells || !self.has_slot(contents.highest_slot) {
             messages = 0;
+            let at = self.answers.expiry.millis(at);
             for (header, payload) in Frames::new(&frames) {
                 messages += usize::from(delivery::is_message(&header));
                 has_requests |= header.kind == Kind::Request;
@@ -110,7 +111,7 @@ impl Requests {
         Ok(())
     }
 
-    fn look_at(&mut self, header: Header, payload: &[u8], at: Instant) -> Result<(), SessionError> {
+    fn look_at(&mut self, header: Header, payload: &[u8], at: u64) -> Result<(), SessionError> {
         match header.kind {
             Kind::Request => {
                 let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
