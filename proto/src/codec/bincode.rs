@@ -34,6 +34,10 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     max: usize,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    // It would not fit.
+    if size_of_val(value) > SMALL {
+        return encode_growing(value, max, out);
+    }
     let start = out.len();
     let room = if size_of_val(value) <= TINY { ROOM_FOR_TINY } else { SMALL };
     out.resize(start + room.min(max), 0);
