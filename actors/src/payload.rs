@@ -19,6 +19,7 @@ pub enum Payload {
 
 impl Payload {
     /// `part` of what has arrived as `whole`.
+    #[inline(always)]
     pub(crate) fn of(whole: &Bytes, part: &[u8]) -> Self {
         match u8::try_from(part.len()) {
             Ok(length) if part.len() <= SHORT => {

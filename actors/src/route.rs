@@ -60,6 +60,7 @@ impl Member {
     }
 
     /// Whether it still takes messages.
+    #[inline(always)]
     pub fn is_alive(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),

@@ -216,6 +216,7 @@ impl Outbox {
     }
 
     /// Whether somebody waits for room.
+    #[inline]
     pub fn is_awaited(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0
     }
@@ -408,6 +409,7 @@ impl Outbox {
         self.limit.min(AHEAD_BYTES)
     }
 
+    #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while encoding leaves the batch as it was, see `Whole`.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
