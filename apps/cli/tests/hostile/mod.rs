@@ -2,6 +2,7 @@
 //! beyond what the attack is allowed to cost, and answers others, as it did all the while.
 
 mod callers;
+mod capabilities;
 mod floods;
 mod framing;
 mod greetings;

@@ -59,7 +59,13 @@ impl Stranger<'_> {
     /// A connection that has been welcomed.
     #[track_caller]
     pub(super) fn welcomed(self, purpose: Purpose) -> (TcpStream, Welcome) {
-        let mut stream = self.says(&hello::encode_hello(&self.hello(purpose)));
+        self.welcomed_as(&self.hello(purpose))
+    }
+
+    /// A connection that has been welcomed after this hello.
+    #[track_caller]
+    pub(super) fn welcomed_as(self, hello: &Hello) -> (TcpStream, Welcome) {
+        let mut stream = self.says(&hello::encode_hello(hello));
         match answer(&mut stream).expect("an answer comes") {
             Answer::Welcome(welcome) => (stream, welcome),
             Answer::Rejected(rejection) => panic!("rejected: {rejection}"),
