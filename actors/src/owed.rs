@@ -116,7 +116,7 @@ fn index(id: u64) -> usize {
     (id & u64::from(u32::MAX)) as usize
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests {
     use super::*;
 

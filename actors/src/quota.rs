@@ -210,7 +210,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests {
     use std::sync::atomic::AtomicU64;
     use std::time::Duration;

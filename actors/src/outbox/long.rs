@@ -1,11 +1,10 @@
 //! Long replies: they leave in pieces, so that short ones do not wait behind them.
 
-use std::sync::MutexGuard;
-
 use bytes::Bytes;
 use meshzero_proto::codec::Beside;
 
 use super::{Outbox, Pace, State};
+use crate::sync::MutexGuard;
 
 impl Outbox {
     /// Lets a whole frame, the reply to the request `id`, leave in pieces. Others may leave between them. A closed connection

@@ -9,8 +9,7 @@ mod writing;
 
 use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use meshzero_proto::codec;
@@ -20,6 +19,8 @@ use tokio::sync::Notify;
 
 use crate::connection::Writer;
 use crate::stats::LinkStats;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::traffic::{Carrying, Meter};
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
@@ -453,5 +454,5 @@ impl Turn<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests;

@@ -1,12 +1,12 @@
 //! From the outbox to the connection of the moment, and over to the next one.
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, MutexGuard};
 
 use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
 
 use super::{Outbox, State};
 use crate::connection::Writer;
+use crate::sync::{Arc, MutexGuard};
 
 impl Outbox {
     /// Writes what nobody else writes, until the outbox is closed and written or the connection fails.

@@ -1,0 +1,6 @@
+//! Says to the files of the library that they are compiled for this crate: without their own unit tests.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-cfg=interleaved");
+}

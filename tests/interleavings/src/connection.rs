@@ -1,0 +1,128 @@
+//! What takes the place of `meshzero_actors::connection`: a connection that takes few bytes at a time, and can be cut.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Context, Poll, Waker};
+
+use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+/// Bytes on their way from one end to the other at once.
+const ROOM: usize = 24;
+
+/// The end that bytes leave by.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    wire: Arc<Wire>,
+}
+
+/// The end that they arrive at.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    wire: Arc<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    bytes: Vec<u8>,
+    has_ended: bool,
+    /// Bytes that still pass before it is cut.
+    lasts: usize,
+    writers: Vec<Waker>,
+}
+
+/// Both ends of a connection that is cut once so many bytes have arrived.
+pub(crate) fn connection(lasts: usize) -> (Writer, Reader) {
+    let state = State { bytes: Vec::new(), has_ended: false, lasts, writers: Vec::new() };
+    let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
+    (Writer { wire: Arc::clone(&wire) }, Reader { wire })
+}
+
+impl Wire {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    fn wake_writers(&self, mut state: MutexGuard<'_, State>) {
+        let writers = std::mem::take(&mut state.writers);
+        drop(state);
+        writers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Writer {
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.wire.lock();
+        if state.lasts == 0 {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let room = ROOM - state.bytes.len();
+        if room == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let taken = bytes.len().min(room);
+        state.bytes.extend_from_slice(&bytes[..taken]);
+        self.wire.changed.notify_all();
+        Ok(taken)
+    }
+
+    pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write(&slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>())
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        std::future::poll_fn(|task| self.poll(task, |state| state.bytes.len() < ROOM)).await;
+        Ok(())
+    }
+
+    pub(crate) fn keep_little_unsent(&self) {}
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        let mut state = self.wire.lock();
+        state.has_ended = true;
+        self.wire.changed.notify_all();
+        if state.lasts == 0 { Err(ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// Ready once the connection is cut, or `is_so`.
+    fn poll(&self, task: &mut Context<'_>, is_so: impl Fn(&State) -> bool) -> Poll<()> {
+        let mut state = self.wire.lock();
+        if state.lasts == 0 || is_so(&state) {
+            return Poll::Ready(());
+        }
+        state.writers.push(task.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Reader {
+    /// Waits for bytes; none when the connection has ended or is cut. What had not arrived by then never does.
+    pub(crate) fn read(&self) -> Vec<u8> {
+        let mut state = self.wire.lock();
+        while state.bytes.is_empty() && !state.has_ended && state.lasts > 0 {
+            state = self.wire.changed.wait(state).expect("no panic");
+        }
+        let arrived = state.bytes.len().min(state.lasts);
+        let mut bytes = std::mem::take(&mut state.bytes);
+        bytes.truncate(arrived);
+        state.lasts -= arrived;
+        self.wire.changed.notify_all();
+        self.wire.wake_writers(state);
+        bytes
+    }
+
+    /// Whether all has arrived and no more will come.
+    pub(crate) fn has_ended(&self) -> bool {
+        let state = self.wire.lock();
+        state.has_ended && state.bytes.is_empty() && state.lasts > 0
+    }
+
+    /// Ready once the connection is cut, as whoever reads there notices.
+    pub(crate) fn poll_cut(&self, task: &mut Context<'_>) -> Poll<()> {
+        Writer { wire: Arc::clone(&self.wire) }.poll(task, |_| false)
+    }
+}

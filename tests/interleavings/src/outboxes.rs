@@ -1,0 +1,203 @@
+//! The outgoing half of a link: what is appended arrives whole, once and in order, whoever writes it and whatever is cut, and
+//! nobody waits for room that is there.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use meshzero_proto::frame::{self, Frames, Header, Kind};
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::sync::{Arc, Mutex};
+use shuttle::{future, thread};
+
+use crate::connection::{Reader, connection};
+use crate::outbox::{Closed, Outbox, Pace, PushError, Room};
+use crate::traffic::Carrying;
+
+/// Interleavings of each check.
+const HISTORIES: usize = 2_000;
+
+/// Who sends, and how much each of them.
+const SENDERS: u8 = 2;
+const FRAMES: u8 = 3;
+
+/// Bytes that wait before senders do: two frames.
+const LIMIT: usize = 20;
+
+/// A connection that is never cut.
+const FOR_EVER: usize = usize::MAX;
+
+fn outbox(lasts: usize) -> (Arc<Outbox>, Reader) {
+    let mut carrying = Carrying::default();
+    carrying.limits.send_queue_bytes = LIMIT;
+    let (writer, reader) = connection(lasts);
+    (Arc::new(Outbox::new(writer, &carrying)), reader)
+}
+
+/// The frame `number` of a sender.
+fn write(sender: u8, number: u8) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+    move |out| {
+        frame::write(out, Header::new(Kind::Tell, 0), &[sender, number]);
+        Ok(())
+    }
+}
+
+fn any_pace() -> Pace {
+    if thread_rng().gen_bool(0.5) { Pace::AtOnce } else { Pace::Gathered }
+}
+
+/// Sends all frames of one sender, waiting for room where there is none.
+fn send(outbox: &Outbox, sender: u8) {
+    for number in 0..FRAMES {
+        match outbox.push(Room::Ahead, any_pace(), write(sender, number)) {
+            Ok(_) => {}
+            Err(PushError::Full) => {
+                let turn = future::block_on(outbox.turn()).expect("it is open");
+                turn.push(any_pace(), write(sender, number)).expect("it is open");
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+}
+
+fn senders(outbox: &Arc<Outbox>) -> Vec<thread::JoinHandle<()>> {
+    let start = |sender| {
+        let outbox = Arc::clone(outbox);
+        thread::spawn(move || send(&outbox, sender))
+    };
+    (0..SENDERS).map(start).collect()
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) {
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+/// Checks that all that was sent has arrived, of each sender in its order, and a goodbye behind it.
+fn check(stream: &[u8]) {
+    let mut frames = Frames::new(stream);
+    let mut arrived: Vec<_> = frames.by_ref().collect();
+    assert_eq!(frames.left(), 0, "half a frame has arrived: {stream:?}");
+    arrived.retain(|(header, _)| header.kind != Kind::Ack);
+    assert_eq!(arrived.pop().map(|(header, _)| header.kind), Some(Kind::Bye));
+    for sender in 0..SENDERS {
+        let of_sender =
+            arrived.iter().filter(|(_, payload)| payload[0] == sender).map(|(_, payload)| payload[1]);
+        assert_eq!(of_sender.collect::<Vec<_>>(), (0..FRAMES).collect::<Vec<_>>(), "of sender {sender}");
+    }
+    assert_eq!(arrived.len(), usize::from(SENDERS * FRAMES));
+}
+
+/// Frames that several threads append, at once or gathered, with room or waiting for it, arrive whole, once, and in the order
+/// of each. Nobody waits for ever.
+pub fn what_several_append_arrives_whole_once_and_in_order() {
+    shuttle::check_random(
+        || {
+            let (outbox, reader) = outbox(FOR_EVER);
+            let writer = {
+                let outbox = Arc::clone(&outbox);
+                thread::spawn(move || future::block_on(outbox.keep_writing()).expect("it is not cut"))
+            };
+            let far = thread::spawn(move || {
+                let mut stream = Vec::new();
+                loop {
+                    match reader.read() {
+                        bytes if bytes.is_empty() => return stream,
+                        bytes => stream.extend(bytes),
+                    }
+                }
+            });
+            join(senders(&outbox));
+            outbox.close();
+            future::block_on(outbox.finished());
+            writer.join().expect("no panic");
+            check(&far.join().expect("no panic"));
+        },
+        HISTORIES,
+    );
+}
+
+/// The same where connections are cut, in the middle of frames and while somebody writes, and the link goes on over others.
+pub fn a_link_goes_on_from_the_byte_that_arrived_last() {
+    shuttle::check_random(
+        || {
+            let (outbox, reader) = outbox(thread_rng().gen_range(1..60));
+            let stream = Arc::new(Mutex::new(Vec::new()));
+            let link = {
+                let (outbox, stream) = (Arc::clone(&outbox), Arc::clone(&stream));
+                thread::spawn(move || keep(&outbox, reader, &stream))
+            };
+            join(senders(&outbox));
+            outbox.close();
+            link.join().expect("no panic");
+            check(&stream.lock().expect("no panic"));
+        },
+        HISTORIES,
+    );
+}
+
+/// Keeps a link going over one connection after the other; the third lasts.
+fn keep(outbox: &Arc<Outbox>, mut reader: Reader, stream: &Arc<Mutex<Vec<u8>>>) {
+    for lasts in [thread_rng().gen_range(1..60), FOR_EVER, FOR_EVER] {
+        let far = {
+            let (outbox, reader, stream) = (Arc::clone(outbox), reader.clone(), Arc::clone(stream));
+            thread::spawn(move || receive(&outbox, &reader, &stream))
+        };
+        future::block_on(async {
+            let (mut writing, mut cut) =
+                (pin!(outbox.keep_writing()), pin!(poll_fn(|task| reader.poll_cut(task))));
+            poll_fn(|task| match (writing.as_mut().poll(task), cut.as_mut().poll(task)) {
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+                // Whether all has arrived is for the other end to say.
+                _ => Poll::Ready(()),
+            })
+            .await
+        });
+        far.join().expect("no panic");
+        if reader.has_ended() {
+            return;
+        }
+        outbox.detach();
+        let (writer, next) = connection(lasts);
+        let arrived = stream.lock().expect("no panic").len() as u64;
+        future::block_on(outbox.attach(writer, arrived)).expect("it is there");
+        reader = next;
+    }
+    panic!("the last connection was not cut");
+}
+
+/// Receives until the connection ends, and acknowledges now and then.
+fn receive(outbox: &Outbox, reader: &Reader, stream: &Mutex<Vec<u8>>) {
+    loop {
+        let bytes = reader.read();
+        if bytes.is_empty() {
+            return;
+        }
+        let mut stream = stream.lock().expect("no panic");
+        stream.extend(bytes);
+        if thread_rng().gen_bool(0.5) {
+            outbox.acknowledge(stream.len() as u64).expect("it has left");
+        }
+    }
+}
+
+/// Whoever waits for room when the outbox is closed hears of that, and what was taken before still arrives.
+pub fn who_waits_for_room_hears_of_the_end() {
+    shuttle::check_random(
+        || {
+            let (outbox, _reader) = outbox(FOR_EVER);
+            while outbox.push(Room::Ahead, any_pace(), write(0, 0)).is_ok() {}
+            let waiting: Vec<_> = (0..2)
+                .map(|_| {
+                    let outbox = Arc::clone(&outbox);
+                    thread::spawn(move || future::block_on(outbox.turn()).map(drop))
+                })
+                .collect();
+            outbox.close();
+            for thread in waiting {
+                assert_eq!(thread.join().expect("no panic"), Err(Closed));
+            }
+        },
+        HISTORIES,
+    );
+}
