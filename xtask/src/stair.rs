@@ -95,7 +95,7 @@ mod tests {
         ("meshzero", &["meshzero-actors", "meshzero-proto"]),
         ("meshzero-cli", &["meshzero"]),
         ("meshzero-simulation", &["meshzero", "meshzero-actors"]),
-        ("meshzero-interleavings", &[]),
+        ("meshzero-interleavings", &["meshzero-proto"]),
         ("meshzero-testing", &[]),
         ("xtask", &[]),
     ];
