@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
 use crate::caller::{Caller, Failed, Fault, conclude, decode};
-use crate::handler::{Door, Entering, Inlet};
+use crate::door::{Door, Entering, Inlet};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
 use crate::link::{Link, Unsent};

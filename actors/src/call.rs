@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
 use crate::caller::{Caller, Failed, Fault, conclude, deadline_in};
-use crate::handler::{Door, Entering};
+use crate::door::{Door, Entering};
 use crate::inbox::Ticket;
 use crate::link::Reply;
 use crate::message::NetMessage;

@@ -1,32 +1,28 @@
 //! One message type of one actor: how its bytes become a call of the handler, and the handler's result bytes again.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::fut::ActorFutureExt;
-use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, MessageResult, Recipient,
-    ResponseActFuture, ResponseFuture,
-};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
 use meshzero_proto::catalogue::MessageEntry;
 use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
-use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::counts::RequestCounters;
 use crate::delivery::{Arrived, Kept, Place};
+use crate::door::{AnyDoor, Door, inbox_door};
 use crate::drain::Begun;
 use crate::due::Due;
+use crate::handled::{Handled, dispatch};
 use crate::inbound::{Inbound, ReplyTo};
-use crate::inbox::{Inbox, Job, Ticket};
+use crate::inbox::Inbox;
 use crate::message::NetMessage;
-use crate::quota::Taken;
 use crate::run::Run;
-use crate::trace::{self, Handling};
+use crate::trace;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -102,37 +98,6 @@ pub struct Documented {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Encoded(pub Inbound);
-
-/// A [`Door`] whose message type is known by whoever asks for it.
-pub(crate) type AnyDoor = Box<dyn Any + Send + Sync>;
-
-/// How a caller in this process enters: with the message as it is.
-pub enum Door<M: NetMessage> {
-    /// Into the inbox of an actor that the mesh runs.
-    Inbox(Box<dyn Inlet<M>>),
-    /// Into the mailbox of an actor that the user runs.
-    Mailbox(Recipient<M>),
-}
-
-/// The way of messages of one type into an inbox.
-pub trait Inlet<M: NetMessage>: Send + Sync {
-    /// Puts a message into the inbox. If the service has closed, what comes with it is dropped.
-    fn enter(&self, message: M, entering: Entering<M>) -> Ticket;
-
-    /// As [`Inlet::enter`], with a message that is part of a trace.
-    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket;
-
-    /// Takes it out again, if it still waits; false if its handler has begun.
-    fn withdraw(&self, ticket: Ticket) -> bool;
-}
-
-/// What comes with a message that enters through the inbox.
-pub struct Entering<M: NetMessage> {
-    /// Where the handler's result goes; `None` for a tell.
-    pub reply: Option<oneshot::Sender<M::Result>>,
-    /// The tell's place among the service's unfinished messages. A caller that waits holds its own.
-    pub place: Option<Taken>,
-}
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
     /// Registers `M` under `name`.
@@ -296,49 +261,6 @@ fn answer_later<R: codec::Wire>(
     });
 }
 
-/// What a handler gave back.
-enum Handled<A: Actor, M: NetMessage> {
-    Now(M::Result),
-    Future(ResponseFuture<M::Result>),
-    ActorFuture(ResponseActFuture<A, M::Result>),
-    /// Anything else, which answers through actix's own way.
-    Told(oneshot::Receiver<M::Result>),
-}
-
-/// Calls the handler. The usual kinds of response are taken as they are, which spares each message a channel, and the
-/// futures among them a place in the actor's context, where every wake polls them all.
-#[inline]
-fn dispatch<A, M>(actor: &mut A, context: &mut A::Context, message: M) -> Handled<A, M>
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: NetMessage,
-{
-    let mut response = Some(<A as Handler<M>>::handle(actor, message, context));
-    if let Some(result) = take_as::<M::Result, _>(&mut response) {
-        return Handled::Now(result);
-    }
-    if let Some(MessageResult(result)) = take_as::<MessageResult<M>, _>(&mut response) {
-        return Handled::Now(result);
-    }
-    if let Some(future) = take_as(&mut response) {
-        return Handled::Future(future);
-    }
-    if let Some(future) = take_as(&mut response) {
-        return Handled::ActorFuture(future);
-    }
-    let (tell, told) = oneshot::channel();
-    if let Some(response) = response {
-        response.handle(context, Some(tell));
-    }
-    Handled::Told(told)
-}
-
-/// Takes the response if it is a `T`.
-#[inline]
-fn take_as<T: 'static, R: 'static>(response: &mut Option<R>) -> Option<T> {
-    (response as &mut dyn Any).downcast_mut::<Option<T>>()?.take()
-}
-
 fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>)
 where
     A: Actor<Context = Context<A>> + Handler<M>,
@@ -409,85 +331,5 @@ fn finish<R: codec::Wire>(reply: Option<ReplyTo>, result: Result<R, MailboxError
 fn answer<R: codec::Wire>(reply: Option<ReplyTo>, result: &R) {
     if let Some(reply) = reply {
         reply.send(result);
-    }
-}
-
-fn inbox_door<A, M>(inbox: &Arc<Inbox<A>>) -> AnyDoor
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: NetMessage,
-{
-    Box::new(Door::<M>::Inbox(Box::new(InboxInlet { inbox: Arc::clone(inbox) })))
-}
-
-/// Calls the handler for a message of this process that is part of a trace, which its futures are as well.
-fn call_traced<A, M>(
-    actor: &mut A,
-    context: &mut A::Context,
-    message: M,
-    reply: Option<oneshot::Sender<M::Result>>,
-) where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: NetMessage,
-{
-    // A caller that has given up misses nothing.
-    let answer = |result| drop(reply.map(|reply| reply.send(result)));
-    match dispatch(actor, context, message) {
-        Handled::Now(result) => answer(result),
-        Handled::Future(future) => {
-            let future = trace::keep(future);
-            actix::spawn(async move { answer(future.await) });
-        }
-        Handled::ActorFuture(future) => {
-            let future = trace::keep_with_actor(future);
-            context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
-        }
-        Handled::Told(told) => {
-            actix::spawn(async move {
-                if let Ok(result) = told.await {
-                    answer(result);
-                }
-            });
-        }
-    }
-}
-
-struct InboxInlet<A: Actor> {
-    inbox: Arc<Inbox<A>>,
-}
-
-impl<A, M> Inlet<M> for InboxInlet<A>
-where
-    A: Actor<Context = Context<A>> + Handler<M>,
-    M: NetMessage,
-{
-    fn enter(&self, message: M, entering: Entering<M>) -> Ticket {
-        let Entering { reply, place } = entering;
-        let job = move |actor: &mut A, context: &mut A::Context| {
-            // As in actix, a request that was dropped while it waited is not handled.
-            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                <A as Handler<M>>::handle(actor, message, context).handle(context, reply);
-            }
-            drop(place);
-        };
-        self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
-    }
-
-    #[cold]
-    fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket {
-        let Entering { reply, place } = entering;
-        let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
-        let job = move |actor: &mut A, context: &mut A::Context| {
-            let _handling = Handling::begin(trace, inbox.service(), name);
-            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                call_traced(actor, context, message, reply);
-            }
-            drop(place);
-        };
-        self.inbox.push(Job::Local(name, Box::new(job)))
-    }
-
-    fn withdraw(&self, ticket: Ticket) -> bool {
-        self.inbox.withdraw(ticket)
     }
 }

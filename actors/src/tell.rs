@@ -10,7 +10,7 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::attempt;
 use crate::caller::{Caller, Fault, deadline_in};
-use crate::handler::{Door, Entering};
+use crate::door::{Door, Entering};
 use crate::link::Unsent;
 use crate::message::NetMessage;
 use crate::outward::Outward;

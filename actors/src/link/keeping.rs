@@ -14,7 +14,8 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::NotThere;
 use tokio::time;
 
-use super::{Ended, Expected, Link, Waiting};
+use super::calling::{Expected, Waiting};
+use super::{Ended, Link};
 use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::connection::Connection;
 use crate::inbound::Outcome;
@@ -244,7 +245,7 @@ mod tests {
     /// Calls of which one waits, and its name.
     fn one_call() -> (Calls<Waiting>, CallId) {
         let mut calls = Calls::new(8);
-        let waiting = Waiting { caller: Waker::noop().clone(), ended: None, pieces: None };
+        let waiting = Waiting::new(Waker::noop());
         let id = calls.open(waiting, None).ok().expect("room");
         (calls, id)
     }

@@ -1,8 +1,10 @@
 use std::sync::atomic::AtomicBool;
 
+use mdns_sd::ServiceDaemon;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
+use super::records::{label, record};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,148 @@
+//! One call on a link, from when its request sets out until its caller has taken note of how it ended.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use meshzero_proto::calls::{CallId, Fate};
+use meshzero_proto::frame::{self, Frame, Header};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::pieces::{Pieces, PiecesError};
+
+use super::Link;
+use crate::inbound::Outcome;
+
+/// A call that waits for its end, or for its caller to take note of it.
+pub(super) struct Waiting {
+    caller: Waker,
+    ended: Option<Ended>,
+    /// What has arrived of a reply that comes in pieces.
+    pub(super) pieces: Option<Box<Pieces>>,
+}
+
+impl Waiting {
+    /// A call of `caller`, who is woken when it has ended.
+    #[inline(always)]
+    pub(super) fn new(caller: &Waker) -> Self {
+        Self { caller: caller.clone(), ended: None, pieces: None }
+    }
+
+    /// Ends the call, once; the caller is to be woken.
+    #[inline(always)]
+    pub(super) fn end(&mut self, ended: impl FnOnce() -> Ended) -> Option<Waker> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.ended = Some(ended());
+        Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
+    }
+
+    /// Takes a piece of the reply; gives the reply when that is whole.
+    #[cold]
+    pub(super) fn piece(
+        &mut self,
+        header: Header,
+        piece: &[u8],
+        expected: Expected,
+    ) -> Result<Option<Frame>, PiecesError> {
+        if self.ended.is_some() {
+            return Ok(None);
+        }
+        self.pieces.get_or_insert_default().add(piece, expected.guess, expected.limit)?;
+        if header.flags & frame::LAST == 0 {
+            return Ok(None);
+        }
+        self.pieces.take().map(|pieces| pieces.reply(header.id)).transpose()
+    }
+}
+
+/// How long a reply in pieces becomes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// As long as the one before.
+    pub(super) guess: usize,
+    /// At most so long.
+    pub(super) limit: usize,
+}
+
+/// What a call ended in.
+#[derive(Debug)]
+pub enum Ended {
+    /// The endpoint answered.
+    Answered(Outcome),
+    /// The deadline passed.
+    TimedOut,
+    /// The deadline passed before the request had left, and now it will not.
+    Withdrawn,
+    /// The link ended.
+    Lost(Fate),
+}
+
+/// The reply to one call. Dropped before it came, it cancels the call at the endpoint.
+pub struct Reply {
+    link: Arc<Link>,
+    id: CallId,
+    open: bool,
+}
+
+impl Reply {
+    /// The reply to the open call `id`.
+    #[inline]
+    pub(super) fn new(link: &Arc<Link>, id: CallId) -> Self {
+        Self { link: Arc::clone(link), id, open: true }
+    }
+
+    /// The instance that the call went to.
+    pub fn instance(&self) -> InstanceId {
+        self.link.welcome.instance
+    }
+
+    /// Looks whether the call has ended, on any executor. Not to be called again after it has.
+    pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        let mut calls = self.link.lock();
+        let mut is_open = false;
+        let ended = calls.close_with(self.id, |waiting| {
+            is_open = true;
+            if waiting.ended.is_none() && !waiting.caller.will_wake(task.waker()) {
+                waiting.caller = task.waker().clone();
+            }
+            waiting.ended.take()
+        });
+        let Some(ended) = ended else {
+            return if is_open { Poll::Pending } else { Poll::Ready(Ended::Lost(Fate::Unknown)) };
+        };
+        self.open = false;
+        drop(calls);
+        self.give_place();
+        Poll::Ready(ended)
+    }
+
+    /// Waits for the end of the call, on any executor.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the call.
+    pub async fn ended(mut self) -> Ended {
+        poll_fn(|task| self.poll_ended(task)).await
+    }
+
+    fn give_place(&self) {
+        if self.link.outbox.is_awaited() {
+            self.link.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.open {
+            let mut calls = self.link.lock();
+            let request = calls.bytes(self.id);
+            let waited = calls.close_with(self.id, |waiting| Some(waiting.ended.is_none()));
+            drop(calls);
+            if waited == Some(true) && !request.is_some_and(|request| self.link.outbox.withdraw(request)) {
+                self.link.cancel(self.id);
+            }
+            self.give_place();
+        }
+    }
+}
