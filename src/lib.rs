@@ -107,7 +107,7 @@ pub use meshzero_actors::restart::Restart;
 pub use meshzero_actors::service::ServiceEnd;
 pub use meshzero_actors::stats::{
     CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
-    ServiceStats, Stats, Traffic,
+    ServiceStats, Stats, SubscriptionStats, Traffic,
 };
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshzero_actors::stats::{Carries, LinkStats, RouteStats, ServiceStats, Stats};
+use meshzero_actors::stats::{Carries, LinkStats, RouteStats, ServiceStats, Stats, SubscriptionStats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -43,6 +43,7 @@ impl Collector for Nodes {
         families.of_nodes()?;
         families.of_services()?;
         families.of_routes()?;
+        families.of_subscriptions()?;
         families.of_links()
     }
 }
@@ -113,6 +114,18 @@ impl Families<'_, '_> {
         self.route("dropped", "Messages that could not be sent at once", |r| r.calls.dropped)
     }
 
+    fn of_subscriptions(&mut self) -> fmt::Result {
+        let missed = subscriptions(self.nodes).flat_map(|(labels, subscription)| {
+            let by_reason = subscription.missed.by_reason().map(|(reason, count)| (reason.as_str(), count));
+            with_reasons(labels, by_reason.into())
+        });
+        let missed = missed.collect();
+        self.family("subscription_missed", "Items that were missed", Counter, missed)?;
+        let lost =
+            subscriptions(self.nodes).map(|(labels, subscription)| (labels, subscription.lost)).collect();
+        self.family("subscription_lost", "How often a publisher was lost", Counter, lost)
+    }
+
     fn of_links(&mut self) -> fmt::Result {
         self.link("attached", "Whether there is a connection", Gauge, |l| l.attached.into())?;
         self.link("resumed", "How often it went on over another connection", Counter, |l| l.resumed)?;
@@ -143,14 +156,9 @@ impl Families<'_, '_> {
         help: &str,
         values: fn(&ServiceStats) -> Vec<(&'static str, u64)>,
     ) -> fmt::Result {
-        let samples = services(self.nodes).flat_map(|(labels, service)| {
-            values(service).into_iter().map(move |(reason, value)| {
-                let mut labels = labels.clone();
-                labels.push(("reason", reason.to_owned()));
-                (labels, value)
-            })
-        });
-        let samples = samples.collect();
+        let samples = services(self.nodes)
+            .flat_map(|(labels, service)| with_reasons(labels, values(service)))
+            .collect();
         self.family(&format!("service_{name}"), help, Counter, samples)
     }
 
@@ -185,6 +193,9 @@ impl Families<'_, '_> {
         }
         for (labels, route) in routes(self.nodes) {
             samples.extend(route.links.iter().map(|link| of(labels.clone(), "caller", link)));
+        }
+        for (labels, subscription) in subscriptions(self.nodes) {
+            samples.extend(subscription.links.iter().map(|link| of(labels.clone(), "subscriber", link)));
         }
         self.family(&format!("link_{name}"), help, kind, samples)
     }
@@ -221,4 +232,28 @@ fn services(nodes: &[Stats]) -> impl Iterator<Item = (Vec<(&'static str, String)
 
 fn routes(nodes: &[Stats]) -> impl Iterator<Item = (Vec<(&'static str, String)>, &RouteStats)> {
     nodes.iter().flat_map(|node| node.routes.iter().map(|route| (named(node, &route.service), route)))
+}
+
+fn subscriptions(nodes: &[Stats]) -> impl Iterator<Item = (Vec<(&'static str, String)>, &SubscriptionStats)> {
+    let all = nodes
+        .iter()
+        .flat_map(|node| node.subscriptions.iter().enumerate().map(move |(number, one)| (node, number, one)));
+    all.map(|(node, number, subscription)| {
+        let mut labels = named(node, &subscription.service);
+        // Several may be alike.
+        labels.extend([("topic", subscription.topic.clone()), ("subscription", number.to_string())]);
+        (labels, subscription)
+    })
+}
+
+/// A sample for each reason.
+fn with_reasons(
+    labels: Vec<(&'static str, String)>,
+    counts: Vec<(&'static str, u64)>,
+) -> impl Iterator<Item = Sample> {
+    counts.into_iter().map(move |(reason, count)| {
+        let mut labels = labels.clone();
+        labels.push(("reason", reason.to_owned()));
+        (labels, count)
+    })
 }

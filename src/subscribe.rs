@@ -276,10 +276,10 @@ impl<T: Wire> Subscribe<T> {
                 (name, Publishers::Follow(filter), known)
             }
         };
-        let events = subscriber::subscribe(&self.node, publishers, known, subscribe)
+        let (events, subscribed) = subscriber::subscribe(&self.node, &name, publishers, known, subscribe)
             .await
             .map_err(|fault| SubscribeError::new(name, fault))?;
-        Ok(Subscription::new(self.node, events))
+        Ok(Subscription::new(self.node, events, subscribed))
     }
 }
 

@@ -12,6 +12,8 @@ use actix::Message;
 use futures_core::Stream;
 use meshzero_actors::arrivals::{Arrivals, Event};
 use meshzero_actors::node::Node;
+use meshzero_actors::stats::SubscriptionStats;
+use meshzero_actors::subscribed::Subscribed;
 use meshzero_proto::codec::{self, DecodeLimits, Wire};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;
@@ -72,6 +74,7 @@ impl<T: 'static> Message for News<T> {
 pub struct Subscription<T> {
     node: Arc<Node>,
     events: Arrivals,
+    subscribed: Arc<Subscribed>,
     /// Items left out since the last one that came, by publisher.
     skipped: HashMap<ServiceName, Skipped>,
     item: PhantomData<fn() -> T>,
@@ -85,8 +88,20 @@ struct Skipped {
 }
 
 impl<T: Wire> Subscription<T> {
-    pub(crate) fn new(node: Arc<Node>, events: Arrivals) -> Self {
-        Self { node, events, skipped: HashMap::new(), item: PhantomData }
+    pub(crate) fn new(node: Arc<Node>, events: Arrivals, subscribed: Arc<Subscribed>) -> Self {
+        Self { node, events, subscribed, skipped: HashMap::new(), item: PhantomData }
+    }
+
+    /// What it has missed so far, as far as it has been told, and how its links are now.
+    ///
+    /// ```no_run
+    /// # fn run(poses: meshzero::Subscription<(f32, f32)>) {
+    /// let stats = poses.stats();
+    /// println!("{} missed, {} links", stats.missed.total(), stats.links.len());
+    /// # }
+    /// ```
+    pub fn stats(&self) -> SubscriptionStats {
+        self.subscribed.stats()
     }
 
     /// Tells of the next event, unless it is one that nobody is told of. Says whether there may be more.
@@ -96,9 +111,10 @@ impl<T: Wire> Subscription<T> {
         task: &mut Context<'_>,
         told: impl FnOnce(Result<News<T>, NewsError>),
     ) -> Poll<bool> {
-        let Self { node, events, skipped, .. } = self;
+        let Self { node, events, subscribed, skipped, .. } = self;
         let limits = node.decode_limits();
-        let taken = events.poll_take(task, |from, event| tell(skipped, limits, from, event, told));
+        let taken =
+            events.poll_take(task, |from, event| tell(subscribed, skipped, limits, from, event, told));
         taken.map(|taken| taken.is_some())
     }
 
@@ -118,6 +134,7 @@ impl<T: Wire> Subscription<T> {
 /// Tells a subscriber of an event; nothing of items that it asked to be left out.
 #[inline(always)]
 fn tell<T: Wire>(
+    subscribed: &Subscribed,
     skipped: &mut HashMap<ServiceName, Skipped>,
     limits: &DecodeLimits,
     from: &ServiceName,
@@ -125,7 +142,7 @@ fn tell<T: Wire>(
     told: impl FnOnce(Result<News<T>, NewsError>),
 ) {
     let Event::Item { topic, encoding, bytes, source } = event else {
-        if let Some(error) = amiss(skipped, from, &event) {
+        if let Some(error) = amiss(subscribed, skipped, from, &event) {
             told(Err(error));
         }
         return;
@@ -146,11 +163,17 @@ fn tell<T: Wire>(
 
 #[cold]
 fn amiss(
+    subscribed: &Subscribed,
     skipped: &mut HashMap<ServiceName, Skipped>,
     from: &ServiceName,
     event: &Event<'_>,
 ) -> Option<NewsError> {
     let from = from.clone();
+    match *event {
+        Event::Gap(count, reason) => subscribed.missed(count, reason),
+        Event::Lost => subscribed.lost(),
+        Event::Item { .. } => {}
+    }
     match *event {
         Event::Gap(count, GapReason::Superseded) => {
             let skipped = skipped.entry(from).or_default();

@@ -1,9 +1,12 @@
 //! Statistics: what was not simply sent and handled is counted, and whoever asks is told.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 use meshzero::{Carries, ServiceRef, Value, prometheus};
 use meshzero_testing::{Cut, FaultProxy};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::pair::{PATIENCE, Pair, until};
 
@@ -113,6 +116,61 @@ async fn a_link_that_goes_on_is_counted_at_both_ends() {
         assert_eq!((stats.connections.resumed, far.resumed, near.resumed), (round, round, round));
     }
     assert_eq!(service.stats().connections.begun, 1, "it is still the same link");
+}
+
+#[actix::test]
+async fn a_subscription_counts_what_it_has_missed_and_shows_its_links() {
+    let pair = Pair::join().await;
+    let service = offer(&pair, "calculator").await;
+    let proxy = FaultProxy::before(service.address());
+    let found = pair.there.discover(proxy.address().to_string()).within(PATIENCE).await;
+    let calculator = found.expect("it answers through the proxy");
+    let mut sums = calculator.subscribe::<u64>("sum").latest().await.expect("subscribed");
+    let (mut skipped, mut last) = (0, None);
+    for round in 1..=3 {
+        proxy.cut(Cut::Reset);
+        for number in 0..100 {
+            service.publish("sum", &(100 * round + number)).expect("published");
+        }
+        while last != Some(100 * round + 99) {
+            let news = sums.next().await.expect("the subscription goes on").expect("nothing is lost");
+            skipped += news.skipped;
+            last = Some(news.item);
+        }
+        until("it goes on", || sums.stats().links.first().is_some_and(|link| link.resumed == round)).await;
+        let stats = sums.stats();
+        assert_eq!((&*stats.service, &*stats.topic, stats.lost), (calculator.name(), "sum", 0));
+        assert_eq!((stats.missed.superseded, stats.missed.total()), (skipped, skipped));
+        let [link] = stats.links.as_slice() else { panic!("one link: {:?}", stats.links) };
+        assert_eq!((link.node, link.carries, link.resumed), (pair.here.node(), Carries::News, round));
+        assert_eq!(link.address, proxy.address());
+    }
+    assert!(skipped > 0, "some were replaced");
+
+    let node = pair.there.stats().await.expect("it has not left");
+    assert_eq!(node.subscriptions, [sums.stats()]);
+    let text = prometheus::text([node]);
+    let (mesh, id) = (pair.there.name(), pair.there.node());
+    let labels =
+        format!(r#"mesh="{mesh}",node="{id}",service="{}",topic="sum",subscription="0""#, calculator.name());
+    for line in [
+        format!("meshzero_subscription_missed_total{{{labels},reason=\"superseded\"}} {skipped}"),
+        format!("meshzero_subscription_lost_total{{{labels}}} 0"),
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
+    assert!(text.lines().any(|line| line.starts_with("meshzero_link_resumed_total") && line.ends_with(" 3")));
+
+    service.close().await;
+    sums.next().await.expect("it is told").expect_err("the publisher is gone");
+    assert_eq!(sums.stats().lost, 1);
+    drop(sums);
+    let forgotten = async {
+        while !pair.there.stats().await.expect("it has not left").subscriptions.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, forgotten).await.expect("a subscription that has ended is forgotten");
 }
 
 #[actix::test]

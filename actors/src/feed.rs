@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
-use crate::carry::{Carried, Conversation, Stop, carry, keep_up};
+use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
@@ -29,6 +29,7 @@ use crate::publisher;
 use crate::redial::Redial;
 use crate::service::Service;
 use crate::socket;
+use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
@@ -69,7 +70,7 @@ enum Kind {
 /// A subscription over a link.
 struct Remote {
     incoming: Incoming,
-    outbox: Outbox,
+    link: Arc<FeedLink>,
     redial: Redial,
     /// Whether the publisher may be waiting for this subscriber.
     is_waited_for: bool,
@@ -85,8 +86,8 @@ impl Feed {
         Ok(Self(Kind::Local(feed)))
     }
 
-    /// Subscribes over a link of its own to an instance that discovery tells of by `listed`, and waits for the publisher's
-    /// word.
+    /// Subscribes over a link of its own to an instance that discovery tells of by `listed`, waits for the publisher's word,
+    /// and notes the link as one of `subscribed`.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -96,10 +97,12 @@ impl Feed {
         hello: &Hello,
         subscribe: &Subscribe,
         carrying: &Carrying,
+        subscribed: &Subscribed,
     ) -> Result<Self, FeedError> {
-        let remote =
-            time::timeout(PATIENCE, Remote::open(instance, listed, hello, subscribe, carrying)).await;
-        Ok(Self(Kind::Remote(Box::new(remote.unwrap_or(Err(FeedError::TimedOut))?))))
+        let opening = Remote::open(instance, listed, hello, subscribe, carrying);
+        let remote = time::timeout(PATIENCE, opening).await.unwrap_or(Err(FeedError::TimedOut))?;
+        subscribed.add(&remote.link);
+        Ok(Self(Kind::Remote(Box::new(remote))))
     }
 
     /// Passes events on until the publisher is gone (which is passed on as well) or nobody takes them any more.
@@ -184,7 +187,8 @@ impl Remote {
             match next {
                 Some(frame) if frame.header.kind == frame::Kind::Subscribed => {
                     let is_waited_for = subscribe.policy.is_waited_for();
-                    return Ok(Self { incoming, outbox, redial, is_waited_for });
+                    let link = Arc::new(FeedLink::new(outbox, dialled.welcome.node, dialled.address));
+                    return Ok(Self { incoming, link, redial, is_waited_for });
                 }
                 Some(_) => {}
                 None => return Err(FeedError::Ended(None)),
@@ -193,18 +197,19 @@ impl Remote {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &Sink) {
-        let Self { incoming, outbox, mut redial, is_waited_for } = self;
-        let outbox = Parting(outbox);
+        let Self { incoming, link, redial, is_waited_for } = self;
+        let link = Parting(link);
+        let outbox = &link.0.outbox;
         let mut passing = Passing {
             incoming,
-            outbox: &outbox.0,
+            outbox,
             from,
             sink,
             arrived: Bytes::new(),
             is_over: false,
             told: is_waited_for.then(clock::now),
         };
-        match carry(&mut passing, &outbox.0, &mut redial).await {
+        match carry(&mut passing, outbox, &mut Moving { link: &link.0, redial }).await {
             Carried::Over => {}
             Carried::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
             Carried::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
@@ -213,11 +218,29 @@ impl Remote {
 }
 
 /// Says goodbye when nobody listens any more, so that the publisher keeps nothing for this subscription.
-struct Parting(Outbox);
+struct Parting(Arc<FeedLink>);
 
 impl Drop for Parting {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.outbox.close();
+    }
+}
+
+/// Where connections come from, and where the one of the moment leads to.
+struct Moving<'a> {
+    link: &'a FeedLink,
+    redial: Redial,
+}
+
+impl Way for Moving<'_> {
+    async fn watch(&mut self) {
+        self.redial.watch().await;
+    }
+
+    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
+        let next = self.redial.next(received).await?;
+        self.link.moved(self.redial.address());
+        Ok(next)
     }
 }
 

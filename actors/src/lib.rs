@@ -75,6 +75,7 @@ mod session;
 mod shelf;
 pub mod socket;
 pub mod stats;
+pub mod subscribed;
 pub mod subscriber;
 mod sync;
 pub mod tell;

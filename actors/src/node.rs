@@ -24,6 +24,7 @@ use crate::network::Network;
 use crate::own::Own;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
+use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
@@ -65,6 +66,7 @@ pub struct Node {
     discovery: Addr<Discovery>,
     router: Addr<Router>,
     own: Arc<Own>,
+    subscriptions: Arc<Subscriptions>,
     ending: Arc<Ending>,
 }
 
@@ -109,6 +111,7 @@ impl Node {
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
         let own = Arc::new(Own::default());
+        let subscriptions = Arc::new(Subscriptions::default());
         let ending = Arc::new(Ending::default());
         let thread = home.clone();
         // Made whole over there: whoever stops waiting leaves nothing behind.
@@ -127,6 +130,7 @@ impl Node {
                 discovery.clone(),
                 carrying.clone(),
                 Arc::clone(&own),
+                Arc::clone(&subscriptions),
                 Arc::clone(&ending),
             );
             let decode_limits = DecodeLimits::typed(&carrying.limits);
@@ -144,6 +148,7 @@ impl Node {
                 discovery,
                 router,
                 own,
+                subscriptions,
                 ending,
             }))
         };
@@ -198,6 +203,11 @@ impl Node {
     /// The services of this node.
     pub fn own(&self) -> &Arc<Own> {
         &self.own
+    }
+
+    /// The subscriptions of this node.
+    pub fn subscriptions(&self) -> &Arc<Subscriptions> {
+        &self.subscriptions
     }
 
     /// The moment in which the node leaves.

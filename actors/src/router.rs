@@ -21,6 +21,7 @@ use crate::own::Own;
 use crate::route::{Route, Target};
 use crate::service::{Service, ServiceEnd};
 use crate::stats::{AskStats, DiscoveryStats, Stats};
+use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 
 /// How much longer than the work of an endpoint its closing may take.
@@ -32,6 +33,7 @@ pub struct Router {
     discovery: Addr<Discovery>,
     carrying: Carrying,
     own: Arc<Own>,
+    subscriptions: Arc<Subscriptions>,
     ending: Arc<Ending>,
     offered: BTreeMap<InstanceId, Offered>,
     /// Those that are being closed.
@@ -54,12 +56,13 @@ type Closing = watch::Receiver<Option<Option<Abandoned>>>;
 
 impl Router {
     /// A router without services and routes. `hello` is what the node's links say first, `own` the table that it keeps of
-    /// the node's services; with the `ending` of the node all routes end.
+    /// the node's services, `subscriptions` are the node's as well; with the `ending` of the node all routes end.
     pub fn new(
         hello: Hello,
         discovery: Addr<Discovery>,
         carrying: Carrying,
         own: Arc<Own>,
+        subscriptions: Arc<Subscriptions>,
         ending: Arc<Ending>,
     ) -> Self {
         let hello = Hello { purpose: Purpose::Requests, ..hello };
@@ -68,6 +71,7 @@ impl Router {
             discovery,
             carrying,
             own,
+            subscriptions,
             ending,
             offered: BTreeMap::new(),
             closing: BTreeMap::new(),
@@ -223,6 +227,7 @@ impl Handler<AskStats> for Router {
             discovery: DiscoveryStats::default(),
             services: self.own.stats(),
             routes,
+            subscriptions: self.subscriptions.stats(),
         };
         let discovery = self.discovery.send(AskDiscoveryStats);
         Box::pin(async move {

@@ -32,6 +32,9 @@ pub struct Stats {
     /// The services that it calls, in the order of their names.
     #[serde(default)]
     pub routes: Vec<RouteStats>,
+    /// Its subscriptions, in the order of whom they follow.
+    #[serde(default)]
+    pub subscriptions: Vec<SubscriptionStats>,
 }
 
 /// Asks for what a node has counted.
@@ -198,6 +201,23 @@ pub struct CallCounts {
     pub probes: u64,
     /// Messages that `do_send` has given up, because they could not be sent at once.
     pub dropped: u64,
+}
+
+/// What a node has counted of one of its subscriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct SubscriptionStats {
+    /// The name, the group or the `ip:port` that it follows.
+    pub service: String,
+    /// What the topics of its items begin with.
+    pub topic: String,
+    /// Items that the subscriber has been told it missed, by the reason.
+    pub missed: Missed,
+    /// How often the subscriber has been told that a publisher is gone.
+    pub lost: u64,
+    /// The links to its publishers in other processes, [`MOST_LINKS`] at most.
+    pub links: Vec<LinkStats>,
 }
 
 /// The most links that are listed for one service.

@@ -20,6 +20,7 @@ use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
 use crate::node::Node;
 use crate::own::Own;
+use crate::subscribed::Subscribed;
 use crate::traffic::Carrying;
 
 /// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
@@ -49,7 +50,8 @@ pub enum SubscribeFault {
     Gone(#[from] Gone),
 }
 
-/// Subscribes, and waits until the publishers named by `known` have confirmed it. Works on any executor.
+/// Subscribes to what `service` says, as people call it, and waits until the publishers named by `known` have confirmed it.
+/// Works on any executor.
 ///
 /// # Errors
 /// [`SubscribeFault`] if there are known publishers and none of them confirmed.
@@ -58,19 +60,23 @@ pub enum SubscribeFault {
 /// Dropping the future ends the subscription.
 pub async fn subscribe(
     node: &Arc<Node>,
+    service: &str,
     publishers: Publishers,
     known: Vec<Instance>,
     subscribe: Subscribe,
-) -> Result<Arrivals, SubscribeFault> {
+) -> Result<(Arrivals, Arc<Subscribed>), SubscribeFault> {
     let (sink, arrivals) = arrivals::pair(subscribe.policy);
+    let subscribed = Arc::new(Subscribed::new(service.to_owned(), subscribe.prefix.clone()));
     let known_by = match publishers {
         Publishers::Follow(_) => KnownBy::Identity,
         Publishers::Fixed(_) => KnownBy::Address,
     };
-    let follower = Follower { node: Parts::of(node), subscribe, sink, known_by };
+    let of = Arc::clone(&subscribed);
+    let follower = Follower { node: Parts::of(node), subscribe, sink, subscribed: of, known_by };
     let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
     confirmed?;
-    Ok(arrivals)
+    node.subscriptions().add(&subscribed);
+    Ok((arrivals, subscribed))
 }
 
 /// What the follower needs of its node. Not the node itself, which would never be left.
@@ -100,6 +106,7 @@ struct Follower {
     node: Parts,
     subscribe: Subscribe,
     sink: Sink,
+    subscribed: Arc<Subscribed>,
     known_by: KnownBy,
 }
 
@@ -182,7 +189,9 @@ impl Follower {
             return Feed::local(&service, &self.subscribe);
         }
         let hello = Hello { instance: expected, ..self.node.hello.clone() };
-        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, &self.node.carrying).await
+        let carrying = &self.node.carrying;
+        Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, carrying, &self.subscribed)
+            .await
     }
 
     /// Keeps the feed of one publisher, while it is listed.

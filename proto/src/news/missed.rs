@@ -97,7 +97,19 @@ impl Missed {
 
     /// For all reasons together.
     pub fn total(&self) -> u64 {
-        self.overflow + self.superseded + self.rate + self.patience
+        self.by_reason().iter().fold(0, |total: u64, (_, count)| total.saturating_add(*count))
+    }
+
+    /// Counts items, saturating: whoever says how many may say anything. Those for a reason that is not known count as
+    /// overflow.
+    pub fn add(&mut self, count: u64, reason: GapReason) {
+        let counted = match reason {
+            GapReason::Overflow | GapReason::Unknown => &mut self.overflow,
+            GapReason::Superseded => &mut self.superseded,
+            GapReason::Rate => &mut self.rate,
+            GapReason::Patience => &mut self.patience,
+        };
+        *counted = counted.saturating_add(count);
     }
 
     /// Takes the items of one reason.
@@ -135,6 +147,10 @@ mod tests {
         assert_eq!(taken.iter().map(|(count, _)| count).sum::<u64>(), 20);
         assert!(taken.iter().all(|(_, reason)| GapReason::from_byte(reason.to_byte()) == *reason));
         assert_eq!((taken.len(), missed), (4, Missed::default()));
+        taken.iter().for_each(|(count, reason)| missed.add(*count, *reason));
+        assert_eq!(missed, Missed { overflow: 2, superseded: 4, rate: 6, patience: 8 });
+        missed.add(u64::MAX, GapReason::Unknown);
+        assert_eq!(missed.overflow, u64::MAX);
         assert_eq!(GapReason::from_byte(255), GapReason::Unknown);
     }
 }
