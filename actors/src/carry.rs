@@ -3,6 +3,7 @@
 use std::io;
 
 use meshzero_proto::frame::{Header, Kind};
+use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::stream::NotThere;
 
 use crate::connection::Connection;
@@ -66,6 +67,17 @@ impl<E: From<NotThere>> From<NotThere> for Stop<E> {
     fn from(error: NotThere) -> Self {
         Self::Broken(error.into())
     }
+}
+
+/// What an endpoint may do wrong, as its client sees it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Wrong {
+    #[error(transparent)]
+    Incoming(#[from] IncomingError),
+    #[error(transparent)]
+    NotThere(#[from] NotThere),
+    #[error(transparent)]
+    Pieces(#[from] PiecesError),
 }
 
 /// How a link ended.

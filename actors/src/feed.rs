@@ -14,12 +14,11 @@ use meshzero_proto::frame::{self, Frames, Header};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
-use meshzero_proto::stream::NotThere;
 use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
-use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
+use crate::carry::{Carried, Conversation, Stop, Way, Wrong, carry, keep_up};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
@@ -255,15 +254,6 @@ struct Passing<'a> {
     is_over: bool,
     /// When the publisher was last told how much has been passed on, if it may be waiting.
     told: Option<Instant>,
-}
-
-/// What a publisher may do wrong.
-#[derive(Debug, thiserror::Error)]
-enum Wrong {
-    #[error(transparent)]
-    Incoming(#[from] IncomingError),
-    #[error(transparent)]
-    NotThere(#[from] NotThere),
 }
 
 impl Passing<'_> {

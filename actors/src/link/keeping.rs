@@ -11,15 +11,14 @@ use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::refusal::Refusal;
-use meshzero_proto::stream::NotThere;
 use tokio::time;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
-use crate::carry::{Carried, Conversation, Stop, Way, carry, keep_up};
+use crate::carry::{Carried, Conversation, Stop, Way, Wrong, carry, keep_up};
 use crate::connection::Connection;
 use crate::inbound::Outcome;
-use crate::incoming::{Incoming, IncomingError};
+use crate::incoming::Incoming;
 use crate::payload::Payload;
 use crate::redial::{Doubt, Redial};
 use crate::traffic::Carrying;
@@ -50,17 +49,6 @@ struct Watching {
 
 /// So many times the other host is found to be there before the endpoint is asked.
 const SILENCES: u32 = 2;
-
-/// What an endpoint may do wrong.
-#[derive(Debug, thiserror::Error)]
-enum Wrong {
-    #[error(transparent)]
-    Incoming(#[from] IncomingError),
-    #[error(transparent)]
-    NotThere(#[from] NotThere),
-    #[error(transparent)]
-    Pieces(#[from] PiecesError),
-}
 
 impl Keeping {
     pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, carrying: &Carrying) -> Self {

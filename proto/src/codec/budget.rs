@@ -36,6 +36,14 @@ impl DecodeLimits {
             values_per_byte: 0,
         }
     }
+
+    /// The limits of the protocol's own words, of which `input` bytes have come: each may turn into so many bytes of memory, and
+    /// the shortest may take some besides.
+    pub(super) fn of_words(input: usize, bytes_per_byte: usize, nesting: u32) -> Self {
+        const BYTES_AT_LEAST: usize = 4 << 10;
+        let bytes = input.saturating_mul(bytes_per_byte).saturating_add(BYTES_AT_LEAST);
+        Self { bytes, nesting, values: input, values_per_byte: 0 }
+    }
 }
 
 impl From<&Limits> for DecodeLimits {

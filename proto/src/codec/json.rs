@@ -10,22 +10,16 @@ use super::budget::{Budget, DecodeLimits};
 /// Each schema takes a few levels for one of its type. serde_json has the same bound.
 const NESTING: u32 = 127;
 
-/// Memory that a byte may turn into, and what the shortest text may take besides. A schema such as `{"type":"null"}` is a
+/// Memory that a byte may turn into. A schema such as `{"type":"null"}` is a
 /// map of one entry, which takes 50 times its length; a list of maps with shorter keys is none.
 const BYTES_PER_BYTE: usize = 64;
-const BYTES_AT_LEAST: usize = 4 << 10;
 
 /// Reads JSON that takes up all of `bytes`.
 ///
 /// # Errors
 /// What does not decode, and where, as text.
 pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let limits = DecodeLimits {
-        bytes: bytes.len().saturating_mul(BYTES_PER_BYTE).saturating_add(BYTES_AT_LEAST),
-        nesting: NESTING,
-        values: bytes.len(),
-        values_per_byte: 0,
-    };
+    let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = serde_json::Deserializer::from_slice(bytes);
     let read = T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>()));

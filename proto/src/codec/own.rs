@@ -13,10 +13,9 @@ use super::budget::{Budget, DecodeLimits};
 /// Deeper than any of them, and little enough for every stack: what a later version adds may nest as well.
 const NESTING: u32 = 16;
 
-/// Memory that a byte of them may turn into, and what the shortest may take besides. The densest is a list of names, of
+/// Memory that a byte of them may turn into. The densest is a list of names, of
 /// which an empty one has one byte and 24 in memory.
 const BYTES_PER_BYTE: usize = 16;
-const BYTES_AT_LEAST: usize = 4 << 10;
 
 /// The bytes of `words`, which always encode: names, texts, numbers and addresses.
 pub(crate) fn to_bytes<T: Serialize>(words: &T) -> Vec<u8> {
@@ -28,12 +27,7 @@ pub(crate) fn to_bytes<T: Serialize>(words: &T) -> Vec<u8> {
 /// # Errors
 /// What does not decode, as text.
 pub(crate) fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let limits = DecodeLimits {
-        bytes: bytes.len().saturating_mul(BYTES_PER_BYTE).saturating_add(BYTES_AT_LEAST),
-        nesting: NESTING,
-        values: bytes.len(),
-        values_per_byte: 0,
-    };
+    let limits = DecodeLimits::of_words(bytes.len(), BYTES_PER_BYTE, NESTING);
     let budget = Budget::new(&limits, bytes.len());
     let mut source = Deserializer::from_read_ref(bytes);
     source.set_max_depth(NESTING as usize + 2);
