@@ -34,7 +34,13 @@ impl Waiting {
             return None;
         }
         self.ended = Some(ended());
-        Some(std::mem::replace(&mut self.caller, Waker::noop().clone()))
+        Some(self.replace_caller(Waker::noop()))
+    }
+
+    /// Lets somebody else be woken; gives back who was to be. That is to be dropped where no lock is held.
+    #[inline(always)]
+    fn replace_caller(&mut self, caller: &Waker) -> Waker {
+        std::mem::replace(&mut self.caller, caller.clone())
     }
 
     /// Takes a piece of the reply; gives the reply when that is whole.
@@ -99,20 +105,22 @@ impl Reply {
 
     /// Looks whether the call has ended, on any executor. Not to be called again after it has.
     pub fn poll_ended(&mut self, task: &mut Context<'_>) -> Poll<Ended> {
+        let (mut is_open, mut before) = (false, None);
         let mut calls = self.link.lock();
-        let mut is_open = false;
         let ended = calls.close_with(self.id, |waiting| {
             is_open = true;
             if waiting.ended.is_none() && !waiting.caller.will_wake(task.waker()) {
-                waiting.caller = task.waker().clone();
+                before = Some(waiting.replace_caller(task.waker()));
             }
             waiting.ended.take()
         });
+        drop(calls);
+        // Not under the lock: with a waker a task may go, and with that another call.
+        drop(before);
         let Some(ended) = ended else {
             return if is_open { Poll::Pending } else { Poll::Ready(Ended::Lost(Fate::Unknown)) };
         };
         self.open = false;
-        drop(calls);
         self.give_place();
         Poll::Ready(ended)
     }
@@ -137,9 +145,13 @@ impl Drop for Reply {
         if self.open {
             let mut calls = self.link.lock();
             let request = calls.bytes(self.id);
-            let waited = calls.close_with(self.id, |waiting| Some(waiting.ended.is_none()));
+            let waited = calls.close_with(self.id, |waiting| {
+                Some((waiting.ended.is_none(), waiting.replace_caller(Waker::noop())))
+            });
             drop(calls);
-            if waited == Some(true) && !request.is_some_and(|request| self.link.outbox.withdraw(request)) {
+            if waited.is_some_and(|(waited, _)| waited)
+                && !request.is_some_and(|request| self.link.outbox.withdraw(request))
+            {
                 self.link.cancel(self.id);
             }
             self.give_place();
