@@ -123,17 +123,21 @@ async fn a_message_of_several_megabytes_that_is_cut_in_its_middle_arrives_whole_
     let rig = Rig::with(large_limits()).await;
     let proxy = rig.proxy();
     let mut sender = rig.sender(0, &proxy).await;
-    // A connection carries at most so much, either way: every message needs several of them.
-    let short = Fault::after(3_000_000, Then::Cut(Cut::Reset));
+    // A connection carries at most so much, either way: every large message needs several of them.
+    const MOST: u64 = 3_000_000;
+    let short = Fault::after(MOST, Then::Cut(Cut::Reset));
     proxy.all(Faults::both(short));
     proxy.cut(Cut::Reset);
-    for length in [8 << 20, 5 << 20, 100, 15 << 20, 0] {
+    let lengths = [8 << 20, 5 << 20, 100, 15 << 20, 0];
+    for length in lengths {
         sender.call(Blob::from(vec![length as u8 + 3; length])).await;
     }
     sender.finish().await;
     let tally = rig.account.settle(Links::Lasted);
     assert_eq!((tally.replies, tally.executed), (5, 5), "{tally:?}");
-    assert!(proxy.connections() > 18, "{} connections", proxy.connections());
+    // One way; a reply and the next message may share connections.
+    let least = (lengths.iter().sum::<usize>() as u64).div_ceil(MOST);
+    assert!(proxy.connections() >= least, "{} connections", proxy.connections());
 }
 
 #[actix::test]
