@@ -283,8 +283,9 @@ impl Log {
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            // About as much again is to be expected.
-            let next = Vec::with_capacity(self.open.len().min(CHUNK_BYTES + LARGE_BYTES));
+            // About as much again is to be expected: a byte more must not move it all.
+            let expected = self.open.len() + self.open.len() / 8;
+            let next = Vec::with_capacity(expected.min(CHUNK_BYTES + LARGE_BYTES));
             self.sealed.push_back(Bytes::from(std::mem::replace(&mut self.open, next)));
         }
     }
