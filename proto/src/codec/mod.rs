@@ -17,11 +17,13 @@ mod lenient;
 mod msgpack;
 mod output;
 pub(crate) mod own;
+mod parts;
 mod schema;
 mod shape;
 mod shape_text;
 mod strict;
 mod trace;
+mod transcode;
 mod type_info;
 mod wire;
 
@@ -32,6 +34,8 @@ pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring};
 pub use error::{DecodeError, EncodeError};
 pub use fingerprint::Fingerprint;
 pub(crate) use json::decode_json;
+pub use json::{from_json, to_json};
+pub use parts::{single_entry, whole_bytes};
 pub use type_info::{TypeInfo, type_info};
 pub use wire::Wire;
 

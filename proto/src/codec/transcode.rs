@@ -1,0 +1,149 @@
+//! A value of no type from one format into another, element by element, without being held in between.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
+
+/// What is read from `D`, to be written once.
+pub(super) struct Transcoded<D> {
+    source: Cell<Option<D>>,
+    keys: Keys,
+}
+
+/// What becomes of the keys of maps.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keys {
+    /// They stay what they are.
+    Any,
+    /// They become text: those that are not become their JSON.
+    Text,
+}
+
+impl<D> Transcoded<D> {
+    pub(super) fn new(source: D, keys: Keys) -> Self {
+        Self { source: Cell::new(Some(source)), keys }
+    }
+}
+
+impl<'de, D: Deserializer<'de>> Serialize for Transcoded<D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let source = self.source.take().ok_or_else(|| S::Error::custom("it has been read before"))?;
+        let writing = Writing { serializer, keys: self.keys };
+        // An error of the serialiser goes through that of the source and comes out as its text.
+        source.deserialize_any(writing).map_err(S::Error::custom)
+    }
+}
+
+/// Writes what the source finds.
+struct Writing<S> {
+    serializer: S,
+    keys: Keys,
+}
+
+macro_rules! written {
+    ($($visit:ident($type:ty) => $serialize:ident)*) => {$(
+        fn $visit<E: serde::de::Error>(self, value: $type) -> Result<S::Ok, E> {
+            self.serializer.$serialize(value).map_err(E::custom)
+        }
+    )*};
+}
+
+impl<'de, S: Serializer> Visitor<'de> for Writing<S> {
+    type Value = S::Ok;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    written! {
+        visit_bool(bool) => serialize_bool
+        visit_i64(i64) => serialize_i64
+        visit_u64(u64) => serialize_u64
+        visit_f64(f64) => serialize_f64
+        visit_str(&str) => serialize_str
+        visit_bytes(&[u8]) => serialize_bytes
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<S::Ok, E> {
+        self.serializer.serialize_unit().map_err(E::custom)
+    }
+
+    fn visit_none<E: serde::de::Error>(self) -> Result<S::Ok, E> {
+        self.visit_unit()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<S::Ok, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<S::Ok, D::Error> {
+        inner.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<S::Ok, A::Error> {
+        let mut writing = self.serializer.serialize_seq(list.size_hint()).map_err(A::Error::custom)?;
+        while list.next_element_seed(Element { list: &mut writing, keys: self.keys })?.is_some() {}
+        writing.end().map_err(A::Error::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<S::Ok, A::Error> {
+        let mut writing = self.serializer.serialize_map(map.size_hint()).map_err(A::Error::custom)?;
+        while map.next_key_seed(Key { map: &mut writing, keys: self.keys })?.is_some() {
+            map.next_value_seed(Entry { map: &mut writing, keys: self.keys })?;
+        }
+        writing.end().map_err(A::Error::custom)
+    }
+}
+
+struct Element<'a, S> {
+    list: &'a mut S,
+    keys: Keys,
+}
+
+impl<'de, S: SerializeSeq> DeserializeSeed<'de> for Element<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        self.list.serialize_element(&Transcoded::new(source, self.keys)).map_err(D::Error::custom)
+    }
+}
+
+struct Key<'a, S> {
+    map: &'a mut S,
+    keys: Keys,
+}
+
+impl<'de, S: SerializeMap> DeserializeSeed<'de> for Key<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        let written = match self.keys {
+            Keys::Any => self.map.serialize_key(&Transcoded::new(source, self.keys)),
+            Keys::Text => {
+                let key = Transcoded::new(source, self.keys);
+                let key = serde_json::to_value(&key).map_err(D::Error::custom)?;
+                match key.as_str() {
+                    Some(text) => self.map.serialize_key(text),
+                    None => self.map.serialize_key(&key.to_string()),
+                }
+            }
+        };
+        written.map_err(D::Error::custom)
+    }
+}
+
+struct Entry<'a, S> {
+    map: &'a mut S,
+    keys: Keys,
+}
+
+impl<'de, S: SerializeMap> DeserializeSeed<'de> for Entry<'_, S> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
+        self.map.serialize_value(&Transcoded::new(source, self.keys)).map_err(D::Error::custom)
+    }
+}
