@@ -249,7 +249,7 @@ async fn a_stranger_at_the_endpoint_is_turned_away_and_others_are_served() {
     let address = service.address();
     let strangers = std::thread::spawn(move || {
         for greeting in
-            [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01", b"MZ\x00\x63", &[0; 600]]
+            [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\x16\x03\x01\x02\x00\x01", b"\x00MZ\x63", &[0; 600]]
         {
             let mut stream = TcpStream::connect(address).expect("the endpoint listens");
             stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");

@@ -157,10 +157,12 @@ async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> R
     let mut connection = network.connect(address).await.map_err(unreachable)?;
     connection.writer.write_all(&hello).await.map_err(unreachable)?;
     let answer =
-        read_greeting(&mut connection.reader, hello::parse_answer).await.map_err(|error| match error {
-            GreetingError::Io(error) => DialError::Unreachable { address, error },
-            GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
-        })?;
+        read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
+            |error| match error {
+                GreetingError::Io(error) => DialError::Unreachable { address, error },
+                GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
+            },
+        )?;
     match answer {
         Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
         Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
@@ -176,13 +178,16 @@ pub(crate) enum GreetingError {
     Hello(#[from] HelloError),
 }
 
-/// Reads one hello or answer and not a byte more, so that the frames behind it stay in the socket.
+/// Reads one hello or answer, of which `begun` has been read, and not a byte more, so that the frames behind it stay in the
+/// socket.
 pub(crate) async fn read_greeting<T>(
     stream: &mut (impl AsyncRead + Unpin),
+    begun: &[u8],
     parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
 ) -> Result<T, GreetingError> {
     let mut bytes = [0; hello::MAX_HELLO_BYTES];
-    let mut filled = 0;
+    let mut filled = begun.len();
+    bytes[..filled].copy_from_slice(begun);
     loop {
         let wanted = hello::wanted(&bytes[..filled])?;
         let read = stream.read(&mut bytes[filled..filled + wanted]).await?;

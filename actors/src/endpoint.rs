@@ -9,6 +9,8 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::NodeId;
+use meshzero_proto::protocol::{self, Protocol};
+use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
@@ -22,7 +24,8 @@ use crate::network::Listener;
 use crate::route::nameless;
 use crate::service::Service;
 use crate::stats::Carries;
-use crate::{session, socket};
+use crate::zmtp::{Visitor, WireError};
+use crate::{session, socket, zmtp};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -115,7 +118,7 @@ async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Optio
 
 /// One connection from its first byte to its last.
 async fn visit(
-    mut connection: Connection,
+    connection: Connection,
     from: SocketAddr,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
@@ -124,7 +127,7 @@ async fn visit(
     let place = enter(&guests, &service, from.ip().to_canonical()).await;
     let greeted = {
         let mut handshake = guests.shake_hands(from.ip().to_canonical());
-        let greeting = greet(&mut connection, from, &service, place.is_some());
+        let greeting = greet(connection, from, &service, place.is_some());
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
             () = handshake.is_displaced() => {
@@ -146,12 +149,12 @@ async fn visit(
     };
     match welcomed {
         Welcomed::Nobody => {}
-        Welcomed::Peer(hello) => {
+        Welcomed::Peer(connection, hello) => {
             if peers.try_send(PeerArrived { connection, hello }).is_err() {
                 tracing::debug!(%from, "closed a peer's connection: too many arrive at once");
             }
         }
-        Welcomed::Client(hello, connections) => {
+        Welcomed::Client(connection, hello, connections) => {
             let _served = guests.serve();
             if let Err(error) = session::serve(connection, &hello, Arc::clone(&service), connections).await {
                 if error.is_given_up() {
@@ -160,9 +163,15 @@ async fn visit(
                 tracing::debug!(%from, %error, "a link ended");
             }
         }
-        Welcomed::Back(node, resume) => {
+        Welcomed::Back(connection, node, resume) => {
             if service.links.go_on(node, resume, connection, from).is_err() {
                 tracing::debug!(%from, "a link ended just as its client came back");
+            }
+        }
+        Welcomed::Zmtp(visitor) => {
+            let _served = guests.serve();
+            if let Err(error) = zmtp::serve(visitor, service).await {
+                tracing::debug!(%from, %error, "a socket of ZeroMQ was given up");
             }
         }
     }
@@ -174,22 +183,47 @@ enum Welcomed {
     /// Nothing: that was all, or it was turned away and told why.
     Nobody,
     /// A node that tells about the mesh.
-    Peer(Hello),
+    Peer(Connection, Hello),
     /// A client that begins a link.
-    Client(Hello, Connections),
+    Client(Connection, Hello, Connections),
     /// A client that goes on with a link, whose keeper answers its hello.
-    Back(NodeId, Resume),
+    Back(Connection, NodeId, Resume),
+    /// A socket of ZeroMQ.
+    Zmtp(Visitor),
 }
 
-/// Shakes hands.
+/// Shakes hands, in the language of whoever has come.
 async fn greet(
-    connection: &mut Connection,
+    mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
     has_place: bool,
 ) -> Result<Welcomed, GreetError> {
-    socket::prepare(connection, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
-    let hello = dial::read_greeting(&mut connection.reader, hello::parse_hello).await?;
+    socket::prepare(&connection, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
+    let mut first = [0; protocol::FIRST_BYTES];
+    let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
+    if read == 0 {
+        return Err(GreetError::Silent);
+    }
+    let first = &first[..read];
+    match protocol::recognise(first).map_err(dial::GreetingError::Hello)? {
+        Protocol::Meshzero => greet_client(connection, first, from, service, has_place).await,
+        Protocol::Zmtp => {
+            let visitor = zmtp::greet(connection, first, service, has_place).await?;
+            Ok(visitor.map_or(Welcomed::Nobody, Welcomed::Zmtp))
+        }
+    }
+}
+
+/// Shakes hands with a client of this protocol, whose `first` bytes have been read.
+async fn greet_client(
+    mut connection: Connection,
+    first: &[u8],
+    from: SocketAddr,
+    service: &Arc<Service>,
+    has_place: bool,
+) -> Result<Welcomed, GreetError> {
+    let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
     let rejection = if hello.mesh != identity.mesh {
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
@@ -197,7 +231,7 @@ async fn greet(
         Some(Rejection::OtherInstance)
     } else if let Some(resume) = hello.resume {
         if service.links.knows(hello.node, resume.link) {
-            return Ok(Welcomed::Back(hello.node, resume));
+            return Ok(Welcomed::Back(connection, hello.node, resume));
         }
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
@@ -207,23 +241,30 @@ async fn greet(
     } else {
         None
     };
-    let (answer, welcomed) = match (rejection, hello.purpose) {
+    let (welcome, connections) = match (rejection, hello.purpose) {
         (Some(rejection), _) => {
             service.connections.rejected.count();
             tracing::debug!(%from, ?rejection, "turned a connection away");
-            (Answer::Rejected(rejection), Welcomed::Nobody)
+            answer(&connection, &Answer::Rejected(rejection)).await?;
+            return Ok(Welcomed::Nobody);
         }
-        (None, Purpose::Probe) => (Answer::Welcome(service.welcome()), Welcomed::Nobody),
-        (None, Purpose::Peer { .. }) => (Answer::Welcome(service.welcome()), Welcomed::Peer(hello)),
+        (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
             let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
             let connections = Links::begin(service, hello.node, from, carries)?;
-            let welcome = Welcome { link: Some(connections.link()), ..service.welcome() };
-            (Answer::Welcome(welcome), Welcomed::Client(hello, connections))
+            (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };
-    connection.writer.write_all(&hello::encode_answer(&answer)).await.map_err(dial::GreetingError::Io)?;
-    Ok(welcomed)
+    answer(&connection, &Answer::Welcome(welcome)).await?;
+    Ok(match (hello.purpose, connections) {
+        (_, Some(connections)) => Welcomed::Client(connection, hello, connections),
+        (Purpose::Peer { .. }, None) => Welcomed::Peer(connection, hello),
+        (_, None) => Welcomed::Nobody,
+    })
+}
+
+async fn answer(connection: &Connection, answer: &Answer) -> Result<(), dial::GreetingError> {
+    Ok(connection.writer.write_all(&hello::encode_answer(answer)).await?)
 }
 
 /// Why a connection was not greeted.
@@ -231,6 +272,10 @@ async fn greet(
 enum GreetError {
     #[error(transparent)]
     Greeting(#[from] dial::GreetingError),
+    #[error(transparent)]
+    Zmtp(#[from] WireError),
+    #[error("it left without a word")]
+    Silent,
     #[error("the system has no randomness: {0}")]
     Random(#[from] getrandom::Error),
 }

@@ -137,7 +137,7 @@ impl Feed {
 
 /// Frames as the log keeps them, of which a large one may be in pieces, as whole frames: only a connection puts the pieces of one
 /// together by itself.
-fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
     let mut kept = kept.into_iter();
     std::iter::from_fn(move || {
         let first = kept.next()?;

@@ -83,5 +83,6 @@ mod topics;
 pub mod trace;
 pub mod traffic;
 mod tries;
+mod zmtp;
 
 pub use message::NetMessage;

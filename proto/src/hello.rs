@@ -10,8 +10,10 @@ use crate::codec::own;
 use crate::id::{InstanceId, LinkId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
-/// What every conversation of this protocol begins with, in both directions. The last byte is the version.
-pub const MAGIC: [u8; 4] = *b"MZ\x00\x02";
+/// What every conversation of this protocol begins with, in both directions. The last byte is the version. The first one is
+/// what no socket of ZeroMQ takes for a message's beginning: libzmq takes other bytes than its own for its oldest protocol,
+/// and hands on what they happen to say.
+pub const MAGIC: [u8; 4] = *b"\x00MZ\x03";
 
 /// The longest hello or answer, in bytes with its six bytes of prefix.
 pub const MAX_HELLO_BYTES: usize = 512;
@@ -290,12 +292,12 @@ mod tests {
         let http = parse_hello(b"GET / HTTP/1.1\r\n").expect_err("HTTP is refused");
         assert!(http.to_string().contains("web browser"), "{http}");
         assert!(parse_hello(b"Q").is_err());
-        assert_eq!(parse_hello(b"MZ\x00\x07"), Err(HelloError::OtherVersion { theirs: 7 }));
+        assert_eq!(parse_hello(b"\x00MZ\x07"), Err(HelloError::OtherVersion { theirs: 7 }));
     }
 
     #[test]
     fn a_forged_length_costs_no_memory() {
-        assert_eq!(parse_hello(b"MZ\x00\x02\xff\xff"), Err(HelloError::TooLong(65_541)));
+        assert_eq!(parse_hello(b"\x00MZ\x03\xff\xff"), Err(HelloError::TooLong(65_541)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn welcome(
     node: NodeId,
     instance: InstanceId,
 ) -> Option<(TcpStream, Hello)> {
-    let hello = read_greeting(&mut stream, parse_hello).await.ok()?;
+    let hello = read_greeting(&mut stream, &[], parse_hello).await.ok()?;
     let answer = if hello.mesh != *mesh {
         Answer::Rejected(Rejection::OtherMesh { theirs: mesh.clone() })
     } else if hello.instance.is_some_and(|wanted| wanted != instance) {

@@ -1,0 +1,146 @@
+//! A SUB at an endpoint: the topics it subscribes to come as two frames, the topic and its JSON. Bytes come as they are.
+//!
+//! What is published is looked through here, not at the publisher, so that items come in their order however many prefixes
+//! there are and however they change. A socket that is too slow loses the oldest items, as every subscriber by default;
+//! ZMTP has no words to tell it how many.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use meshzero_proto::codec::{self, DecodeLimits};
+use meshzero_proto::frame::{Frames, Kind};
+use meshzero_proto::name::Topic;
+use meshzero_proto::news::{self, Policy, Subscribe};
+use meshzero_proto::zmtp::{self, Event};
+
+use super::{Wire, WireError, is_gone};
+use crate::feed::whole;
+use crate::publisher::Feed;
+use crate::service::Service;
+
+/// What is written at a time, in bytes and what one more item has.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A socket that listens.
+struct Listening<'a> {
+    wire: Wire,
+    service: &'a Service,
+    limits: DecodeLimits,
+    prefixes: HashSet<Bytes>,
+    /// What is published, once it has subscribed to anything.
+    feed: Option<Feed>,
+    /// Bytes that have been written.
+    written: Arc<AtomicU64>,
+}
+
+/// Serves it until it leaves or the service has closed.
+pub(super) async fn serve(wire: Wire, service: &Service) -> Result<(), WireError> {
+    let mut listening = Listening {
+        wire,
+        service,
+        limits: DecodeLimits::untyped(service.limits()),
+        prefixes: HashSet::new(),
+        feed: None,
+        written: Arc::default(),
+    };
+    match listening.run().await {
+        Err(error) if is_gone(&error) => Ok(()),
+        ended => ended,
+    }
+}
+
+impl Listening<'_> {
+    async fn run(&mut self) -> Result<(), WireError> {
+        loop {
+            tokio::select! {
+                biased;
+                event = self.wire.next() => self.look_at(event?)?,
+                frames = published(self.feed.as_ref()) => match frames {
+                    Some(frames) => self.pass_on(frames).await?,
+                    None => return Ok(()),
+                },
+                () = self.service.closed(), if self.feed.is_none() => return Ok(()),
+            }
+        }
+    }
+
+    fn look_at(&mut self, event: Event) -> Result<(), WireError> {
+        match event {
+            Event::Subscribe(prefix) => {
+                let most = self.service.limits().subscriptions;
+                // Its own memory, and not a part of what arrived with it.
+                self.prefixes.insert(Bytes::copy_from_slice(&prefix));
+                if self.prefixes.len() > most {
+                    return Err(WireError::TooManyPrefixes(most));
+                }
+                self.begin()?;
+            }
+            Event::Cancel(prefix) => {
+                self.prefixes.remove(&prefix);
+            }
+            // A socket that listens has nothing else to say.
+            Event::Message(_) | Event::Ready { .. } | Event::Ping(_) => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), WireError> {
+        if self.feed.is_none() {
+            let prefix = Topic::new("").expect("the empty topic is one");
+            let all = Subscribe { prefix, fingerprint: None, policy: Policy::default() };
+            let feed = self.service.publisher.subscribe(&all).ok_or(WireError::TooManySubscribers)?;
+            let written = Arc::clone(&self.written);
+            feed.watch(move || written.load(Ordering::Relaxed));
+            self.feed = Some(feed);
+        }
+        Ok(())
+    }
+
+    async fn pass_on(&mut self, frames: Vec<Bytes>) -> Result<(), WireError> {
+        let mut out = Vec::new();
+        for frames in whole(frames) {
+            for (header, payload) in Frames::new(&frames) {
+                let Some((topic, item)) = news::read_item(payload).filter(|_| header.kind == Kind::News)
+                else {
+                    continue;
+                };
+                if self.prefixes.iter().any(|prefix| topic.starts_with(prefix)) {
+                    self.add(&mut out, topic, item);
+                }
+                if out.len() >= WRITE_BYTES {
+                    self.write(&mut out).await?;
+                }
+            }
+        }
+        self.write(&mut out).await
+    }
+
+    fn add(&self, out: &mut Vec<u8>, topic: &[u8], item: &[u8]) {
+        if let Some(bytes) = codec::whole_bytes(item) {
+            return zmtp::write_message(out, [topic, bytes]);
+        }
+        match codec::to_json(item, &self.limits) {
+            Ok(json) => zmtp::write_message(out, [topic, &json]),
+            Err(error) => {
+                tracing::warn!(%error, "an item has no form in JSON, and does not reach a SUB socket")
+            }
+        }
+    }
+
+    async fn write(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
+        self.wire.write(out).await?;
+        self.written.fetch_add(out.len() as u64, Ordering::Relaxed);
+        out.clear();
+        Ok(())
+    }
+}
+
+/// What is published next; waits for ever if it listens to nothing.
+async fn published(feed: Option<&Feed>) -> Option<Vec<Bytes>> {
+    match feed {
+        Some(feed) => feed.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,42 @@
+//! Which protocol a connection speaks, known by its first byte: several share the address of one endpoint.
+
+use crate::hello::{self, HelloError};
+use crate::zmtp;
+
+/// A protocol that an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// This one's own, which begins with a [hello](crate::hello).
+    Meshzero,
+    /// ZeroMQ's.
+    Zmtp,
+}
+
+/// How many bytes are read at most before the protocol is known: no more than any of them has in its greeting.
+pub const FIRST_BYTES: usize = 6;
+
+/// The protocol of a connection that begins with `first`, which holds at least one byte.
+///
+/// # Errors
+/// [`HelloError`]: it is none that is spoken here.
+pub fn recognise(first: &[u8]) -> Result<Protocol, HelloError> {
+    match first.first() {
+        Some(&zmtp::FIRST_BYTE) => Ok(Protocol::Zmtp),
+        _ => hello::wanted(first).map(|_| Protocol::Meshzero),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_tells() {
+        assert_eq!(recognise(&hello::MAGIC), Ok(Protocol::Meshzero));
+        assert_eq!(recognise(&hello::MAGIC[..1]), Ok(Protocol::Meshzero));
+        assert_eq!(recognise(&zmtp::greeting()[..FIRST_BYTES]), Ok(Protocol::Zmtp));
+        assert_eq!(recognise(&zmtp::greeting()[..1]), Ok(Protocol::Zmtp));
+        let error = recognise(b"GET / ").expect_err("not yet").to_string();
+        assert!(error.contains("web browser"), "{error}");
+    }
+}

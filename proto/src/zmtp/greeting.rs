@@ -1,0 +1,48 @@
+//! How two ends greet each other (RFC 37, "Greeting"): 64 bytes with the version and the security mechanism.
+
+use super::ZmtpError;
+
+pub(super) const GREETING_BYTES: usize = 64;
+
+/// What a greeting begins with. The eight bytes between the first and the last are a length that nobody reads.
+pub(super) const SIGNATURE: [u8; 10] = [0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f];
+
+const MAJOR: usize = 10;
+const MINOR: usize = 11;
+const MECHANISM: std::ops::Range<usize> = 12..32;
+const NULL: &[u8] = b"NULL";
+
+/// The oldest version that is understood. Its minor version makes no difference to a reader: what came with 3.1 are commands.
+const OLDEST: u8 = 3;
+
+/// The greeting of this end. It is sent at once: some peers say no more than their signature before they have seen another.
+pub fn greeting() -> [u8; GREETING_BYTES] {
+    let mut bytes = [0; GREETING_BYTES];
+    bytes[..SIGNATURE.len()].copy_from_slice(&SIGNATURE);
+    (bytes[MAJOR], bytes[MINOR]) = (OLDEST, 1);
+    bytes[MECHANISM][..NULL.len()].copy_from_slice(NULL);
+    bytes
+}
+
+/// Whether `bytes` begin with a greeting that is whole; its length is [`GREETING_BYTES`].
+///
+/// # Errors
+/// [`ZmtpError`], as early as it can be known.
+pub(super) fn check(bytes: &[u8]) -> Result<bool, ZmtpError> {
+    let is_signed = |at: usize| bytes.get(at).is_none_or(|byte| *byte == SIGNATURE[at]);
+    if !is_signed(0) || !is_signed(SIGNATURE.len() - 1) {
+        return Err(ZmtpError::NoGreeting);
+    }
+    if let Some(&version) = bytes.get(MAJOR)
+        && version < OLDEST
+    {
+        return Err(ZmtpError::Old(version));
+    }
+    let Some(whole) = bytes.get(..GREETING_BYTES) else { return Ok(false) };
+    let mechanism = &whole[MECHANISM];
+    let length = mechanism.iter().position(|byte| *byte == 0).unwrap_or(mechanism.len());
+    match &mechanism[..length] {
+        NULL => Ok(true),
+        other => Err(ZmtpError::Mechanism(String::from_utf8_lossy(other).into_owned())),
+    }
+}
