@@ -261,6 +261,8 @@ impl CallError {
             Fault::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
             // The caller's own deadline has passed, or is about to: it need not know who has noticed first.
             Fault::Refused(why @ Refusal::Expired) => Self::NotSent { service, why: why.to_string(), tries },
+            // Whoever answers for another program knows no more of it than this.
+            Fault::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
             Fault::Refused(why) => Self::Refused { service, why, tries },
             // Nobody was tried with it.
             Fault::Encode(error) => Self::NotSent { service, why: error.to_string(), tries: 0 },

@@ -266,7 +266,7 @@ impl<T: Wire> Subscribe<T> {
                 let known: Vec<_> = route.members().iter().map(|member| member.instance().clone()).collect();
                 let publishers = match route.target() {
                     Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
-                    Target::Address(_) => Publishers::Fixed(known.clone()),
+                    Target::Address(_) => Publishers::Fixed(Arc::clone(&route)),
                 };
                 (name, publishers, known)
             }

@@ -58,6 +58,21 @@ pub enum DialError {
     },
 }
 
+impl DialError {
+    /// Whether somebody is there who may speak another protocol: ZeroMQ's sockets say so, or leave without a word.
+    pub(crate) fn is_foreign(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+        match self {
+            Self::NotMeshzero { error, .. } => matches!(error, HelloError::NotMeshzero { .. }),
+            Self::Unreachable { error, .. } => {
+                matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+            }
+            Self::NoAddress | Self::TimedOut { .. } | Self::Rejected { .. } => false,
+        }
+    }
+}
+
 /// A connection that has shaken hands.
 #[derive(Debug)]
 pub struct Dialled {

@@ -2,25 +2,26 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::WeakRecipient;
 use meshzero_proto::directory::{DirectoryEvent, Instance, Why};
-use meshzero_proto::hello::{Hello, Welcome};
+use meshzero_proto::hello::{Hello, Purpose, Welcome};
 use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
-use crate::dial;
-use crate::discovery::{Discovery, Failed, Proved, Verdict, Watcher};
-use crate::ending::Ending;
+use crate::dial::{self, DialError};
+use crate::discovery::{Failed, Proved, Verdict, Watcher};
 use crate::link::Link;
-use crate::own::Own;
+use crate::premises::Premises;
 use crate::redial::Redial;
 use crate::route::{Member, Route, nameless};
 use crate::service::Service;
-use crate::traffic::Carrying;
+use crate::stats::AskStats;
+use crate::zmtp::{self, StandIn};
 
 /// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -36,11 +37,9 @@ const GLANCE: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Keeper {
     pub(crate) route: Weak<Route>,
-    pub(crate) own: Arc<Own>,
-    pub(crate) ending: Arc<Ending>,
-    pub(crate) discovery: Addr<Discovery>,
-    pub(crate) hello: Hello,
-    pub(crate) carrying: Carrying,
+    pub(crate) premises: Arc<Premises>,
+    /// Who knows what the node has counted.
+    pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
 /// What discovery says of one instance at the moment; `None` when it says that it is gone.
@@ -52,7 +51,7 @@ impl Keeper {
         tokio::select! {
             biased;
             () = keeping => {}
-            () = self.ending.come() => if let Some(route) = self.route.upgrade() {
+            () = self.premises.ending.come() => if let Some(route) = self.route.upgrade() {
                 route.close();
             },
         }
@@ -116,8 +115,8 @@ impl Keeper {
             if instance.local {
                 return self.add_own(instance);
             }
-            let hello = Hello { instance: Some(instance.id), ..self.hello.clone() };
-            if let Some(link) = self.connect(&instance.addresses, &hello, Some(listed.clone())).await {
+            let hello = self.hello(Some(instance.id));
+            if let Ok(link) = self.connect(&instance.addresses, &hello, Some(listed.clone())).await {
                 match self.hold(link, instance).await {
                     None => return,
                     Some(Held::Long) => {
@@ -138,27 +137,90 @@ impl Keeper {
         }
     }
 
-    /// Keeps the route to the one endpoint at `address`.
+    /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
         let mut pause = FIRST_PAUSE;
+        let mut is_foreign = false;
         while self.route.strong_count() > 0 {
-            if let Some(service) = self.own.at(address) {
+            if let Some(service) = self.premises.own.at(address) {
                 self.lend_own(service, address).await;
                 continue;
             }
-            if let Some(link) = self.connect(&[address], &self.hello, None).await {
-                let instance = instance_at(address, &link.welcome);
-                match self.hold(link, instance).await {
-                    None => return,
-                    Some(Held::Long) => {
-                        pause = FIRST_PAUSE;
-                        continue;
+            let mut held = Some(Held::Shortly);
+            if !is_foreign {
+                match self.connect(&[address], &self.hello(None), None).await {
+                    Ok(link) => {
+                        let instance = instance_at(address, &link.welcome);
+                        held = self.hold(link, instance).await;
                     }
-                    Some(Held::Shortly) => {}
+                    Err(trouble) => is_foreign = trouble.is_foreign,
                 }
             }
-            time::sleep(dial::jittered(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            if is_foreign {
+                match self.reach_foreign(address).await {
+                    Some(stand_in) => held = self.lend(stand_in, address).await,
+                    // It may be a program of this mesh that has come back at the address.
+                    None => is_foreign = false,
+                }
+            }
+            match held {
+                None => return,
+                Some(Held::Long) => pause = FIRST_PAUSE,
+                Some(Held::Shortly) => {
+                    time::sleep(dial::jittered(pause)).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// A service that stands in for the socket of ZeroMQ at `address`.
+    async fn reach_foreign(&self, address: SocketAddr) -> Option<StandIn> {
+        let carrying = &self.premises.carrying;
+        let reached = zmtp::reach(&carrying.network, address, &carrying.limits);
+        let reached = match time::timeout(PATIENCE, reached).await {
+            Ok(Ok(reached)) => reached,
+            Ok(Err(error)) => {
+                tracing::debug!(%address, %error, "no socket of ZeroMQ");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        match StandIn::open(&self.premises, self.node_stats.clone(), address, reached) {
+            Ok(stand_in) => Some(stand_in),
+            Err(error) => {
+                tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");
+                None
+            }
+        }
+    }
+
+    /// Lets callers use what stands in for another program until the connection to that ends; `None` when nobody holds the
+    /// route any more.
+    async fn lend(&self, stand_in: StandIn, address: SocketAddr) -> Option<Held> {
+        let since = Instant::now();
+        let service = Arc::clone(stand_in.service());
+        let identity = &service.identity;
+        let (id, node) = (identity.instance, identity.node);
+        let instance =
+            Instance { id, node, service: nameless(address), addresses: vec![address], local: false };
+        // Subscribers look there.
+        let _listed = self.premises.own.list(&service, address);
+        self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
+        let mut running = pin!(stand_in.run());
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut running => {
+                    let route = self.route.upgrade()?;
+                    route.remove(id);
+                    route.note_trouble(ended);
+                    return Some(Held::since(since));
+                }
+                () = time::sleep(GLANCE) => if self.route.strong_count() == 0 {
+                    return None;
+                },
+            }
         }
     }
 
@@ -173,7 +235,7 @@ impl Keeper {
             local: true,
         };
         self.add(Member::Local(service, Arc::new(instance)));
-        while self.route.strong_count() > 0 && self.own.get(id).is_some() {
+        while self.route.strong_count() > 0 && self.premises.own.get(id).is_some() {
             time::sleep(GLANCE).await;
         }
         if let Some(route) = self.route.upgrade() {
@@ -187,34 +249,32 @@ impl Keeper {
         addresses: &[SocketAddr],
         hello: &Hello,
         listed: Option<watch::Receiver<Option<Instance>>>,
-    ) -> Option<Arc<Link>> {
-        let dialled = dial::dial(&self.carrying.network, addresses, hello, PATIENCE).await;
+    ) -> Result<Arc<Link>, Trouble> {
+        let dialled = dial::dial(&self.premises.carrying.network, addresses, hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
-                self.discovery.do_send(Proved { instance, address: dialled.address });
+                self.premises.discovery.do_send(Proved { instance, address: dialled.address });
             }
             (Err(error), Some(instance)) => {
-                self.discovery.do_send(Failed { instance, verdict: Verdict::from(error) });
+                self.premises.discovery.do_send(Failed { instance, verdict: Verdict::from(error) });
             }
             (_, None) => {}
         }
+        let is_foreign = dialled.as_ref().is_err_and(DialError::is_foreign);
         let opened = match dialled {
             Ok(dialled) => {
-                let redial = Redial::new(hello, &dialled, listed, &self.carrying);
-                Link::open(dialled, redial, &self.carrying).await.map_err(|error| error.to_string())
+                let redial = Redial::new(hello, &dialled, listed, &self.premises.carrying);
+                Link::open(dialled, redial, &self.premises.carrying).await.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
-        match opened {
-            Ok(link) => Some(link),
-            Err(trouble) => {
-                tracing::debug!(%trouble, "an instance cannot be reached");
-                if let Some(route) = self.route.upgrade() {
-                    route.note_trouble(trouble);
-                }
-                None
+        opened.map_err(|trouble| {
+            tracing::debug!(%trouble, "an instance cannot be reached");
+            if let Some(route) = self.route.upgrade() {
+                route.note_trouble(trouble);
             }
-        }
+            Trouble { is_foreign }
+        })
     }
 
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
@@ -228,7 +288,7 @@ impl Keeper {
                     let route = self.route.upgrade()?;
                     route.remove_link(&link);
                     route.note_trouble("the connection was lost".to_owned());
-                    return Some(if since.elapsed() > LONGEST_PAUSE { Held::Long } else { Held::Shortly });
+                    return Some(Held::since(since));
                 }
                 () = time::sleep(GLANCE) => if self.route.strong_count() == 0 {
                     link.close();
@@ -238,8 +298,13 @@ impl Keeper {
         }
     }
 
+    /// What links of this node say first.
+    fn hello(&self, instance: Option<InstanceId>) -> Hello {
+        Hello { instance, purpose: Purpose::Requests, ..self.premises.hello.clone() }
+    }
+
     fn add_own(&self, instance: Instance) {
-        if let Some(service) = self.own.get(instance.id) {
+        if let Some(service) = self.premises.own.get(instance.id) {
             self.add(Member::Local(service, Arc::new(instance)));
         }
     }
@@ -251,10 +316,22 @@ impl Keeper {
     }
 }
 
+/// Why an endpoint was not reached, as far as it matters; the route knows the words.
+struct Trouble {
+    /// Whether it may be another protocol's.
+    is_foreign: bool,
+}
+
 /// For how long a link worked: one that does not last is not dialled again at once.
 enum Held {
     Long,
     Shortly,
+}
+
+impl Held {
+    fn since(begun: Instant) -> Self {
+        if begun.elapsed() > LONGEST_PAUSE { Self::Long } else { Self::Shortly }
+    }
 }
 
 /// The instance behind an address that was given instead of a name.

@@ -61,6 +61,7 @@ pub mod own;
 pub mod passages;
 pub mod payload;
 pub mod place;
+pub mod premises;
 pub mod publisher;
 pub mod query;
 pub mod quota;

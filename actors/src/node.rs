@@ -22,6 +22,7 @@ use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::network::Network;
 use crate::own::Own;
+use crate::premises::Premises;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
 use crate::subscribed::Subscriptions;
@@ -56,18 +57,10 @@ pub enum StartError {
 /// One process's membership of a mesh.
 pub struct Node {
     config: Config,
-    id: NodeId,
-    home: Home,
+    premises: Arc<Premises>,
     lodging: Mutex<Option<Lodging>>,
-    alarms: Arc<Alarms>,
     ringing: AbortHandle,
-    carrying: Carrying,
-    decode_limits: DecodeLimits,
-    discovery: Addr<Discovery>,
     router: Addr<Router>,
-    own: Arc<Own>,
-    subscriptions: Arc<Subscriptions>,
-    ending: Arc<Ending>,
 }
 
 impl Node {
@@ -110,9 +103,6 @@ impl Node {
             Carrying { limits, spin: config.spin, network: config.network.clone(), meter: Arc::default() };
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
-        let own = Arc::new(Own::default());
-        let subscriptions = Arc::new(Subscriptions::default());
-        let ending = Arc::new(Ending::default());
         let thread = home.clone();
         // Made whole over there: whoever stops waiting leaves nothing behind.
         let make = move || async move {
@@ -125,39 +115,33 @@ impl Node {
                     return Err(StartError::Discovery(error));
                 }
             };
-            let router = Router::new(
-                hello(&config, id),
-                discovery.clone(),
-                carrying.clone(),
-                Arc::clone(&own),
-                Arc::clone(&subscriptions),
-                Arc::clone(&ending),
-            );
-            let decode_limits = DecodeLimits::typed(&carrying.limits);
+            let premises = Arc::new(Premises {
+                hello: hello(&config, id),
+                home,
+                alarms,
+                decode_limits: DecodeLimits::typed(&carrying.limits),
+                carrying,
+                discovery,
+                own: Arc::default(),
+                subscriptions: Arc::default(),
+                ending: Arc::default(),
+            });
+            let router = Router::new(Arc::clone(&premises));
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
-            Ok(Arc::new(Self {
-                config,
-                id,
-                home,
-                lodging,
-                alarms,
-                ringing,
-                carrying,
-                decode_limits,
-                discovery,
-                router,
-                own,
-                subscriptions,
-                ending,
-            }))
+            Ok(Arc::new(Self { config, premises, lodging, ringing, router }))
         };
         thread.ask(make).await?
     }
 
+    /// What its parts have in common.
+    pub(crate) fn premises(&self) -> &Arc<Premises> {
+        &self.premises
+    }
+
     /// The node's identity.
     pub fn id(&self) -> NodeId {
-        self.id
+        self.premises.hello.node
     }
 
     /// How the node takes part.
@@ -167,32 +151,32 @@ impl Node {
 
     /// What its message connections have in common.
     pub fn carrying(&self) -> &Carrying {
-        &self.carrying
+        &self.premises.carrying
     }
 
     /// The bounds.
     pub fn limits(&self) -> &Arc<Limits> {
-        &self.carrying.limits
+        &self.premises.carrying.limits
     }
 
     /// What decoding a message of a Rust type may cost.
     pub fn decode_limits(&self) -> &DecodeLimits {
-        &self.decode_limits
+        &self.premises.decode_limits
     }
 
     /// Where the node lives.
     pub fn home(&self) -> &Home {
-        &self.home
+        &self.premises.home
     }
 
     /// The node's alarm clock.
     pub fn alarms(&self) -> &Arc<Alarms> {
-        &self.alarms
+        &self.premises.alarms
     }
 
     /// The discovery actor.
     pub fn discovery(&self) -> &Addr<Discovery> {
-        &self.discovery
+        &self.premises.discovery
     }
 
     /// The router actor.
@@ -202,17 +186,17 @@ impl Node {
 
     /// The services of this node.
     pub fn own(&self) -> &Arc<Own> {
-        &self.own
+        &self.premises.own
     }
 
     /// The subscriptions of this node.
     pub fn subscriptions(&self) -> &Arc<Subscriptions> {
-        &self.subscriptions
+        &self.premises.subscriptions
     }
 
     /// The moment in which the node leaves.
     pub fn ending(&self) -> &Arc<Ending> {
-        &self.ending
+        &self.premises.ending
     }
 
     /// What it has counted.
@@ -225,7 +209,7 @@ impl Node {
 
     /// What this node says first on a connection for `purpose`.
     pub fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
-        Hello { instance, purpose, ..hello(&self.config, self.id) }
+        Hello { instance, purpose, ..self.premises.hello.clone() }
     }
 
     /// Withdraws all services, lets accepted work finish for as long as `drain`, then ends all links and subscriptions, and
@@ -247,7 +231,7 @@ impl Node {
     pub fn leave_now(&self) {
         let (tell, mut told) = oneshot::channel();
         // A program that ends now would take the goodbye with it. On the node's own thread nothing can be waited for.
-        if self.begin_to_leave(DRAIN_NOW, tell) == Some(Whose::Own) && !self.home.is_here() {
+        if self.begin_to_leave(DRAIN_NOW, tell) == Some(Whose::Own) && !self.home().is_here() {
             let patience = Instant::now() + GOODBYE;
             while told.try_recv() == Err(oneshot::error::TryRecvError::Empty) && Instant::now() < patience {
                 std::thread::sleep(GLANCE);
@@ -259,9 +243,9 @@ impl Node {
     fn begin_to_leave(&self, drain: Duration, tell: oneshot::Sender<Vec<Abandoned>>) -> Option<Whose> {
         let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let whose = if matches!(lodging, Lodging::Owner(_)) { Whose::Own } else { Whose::Users };
-        let (router, discovery) = (self.router.clone(), self.discovery.clone());
-        let ending = Last(Arc::clone(&self.ending));
-        let leaving = self.home.spawn(move || async move {
+        let (router, discovery) = (self.router.clone(), self.discovery().clone());
+        let ending = Last(Arc::clone(self.ending()));
+        let leaving = self.home().spawn(move || async move {
             // An actor that is gone has left already.
             let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
             // Not before: what is being finished may need to call others.

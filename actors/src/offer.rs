@@ -22,6 +22,7 @@ use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
+use crate::premises::Premises;
 use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
@@ -268,21 +269,9 @@ where
     };
     let identity =
         Identity { mesh: config.mesh.clone(), node: node.id(), instance: id, name: offer.name.clone() };
-    let catalogue = Catalogue::new(offer.handlers.iter().map(Registration::entry).collect());
-    let messages = offer.handlers.iter().map(|handler| MessageInfo {
-        name: handler.name.clone(),
-        message: handler.message,
-        reply: handler.reply,
-        documented: handler.documented.clone(),
-    });
-    let service = Arc::new(Service::new(
-        identity,
-        node.carrying().clone(),
-        publisher,
-        messages.collect(),
-        catalogue,
-        Entrance { entry, doors, home, counters, node_stats: node.router().clone().recipient().downgrade() },
-    ));
+    let node_stats = node.router().clone().recipient().downgrade();
+    let entrance = Entrance { entry, doors, home, counters, node_stats };
+    let service = Arc::new(assemble(node.premises(), identity, publisher, &offer.handlers, entrance));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
@@ -310,4 +299,22 @@ where
     let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
+}
+
+/// A service of an actor that can be entered, and handles this. No endpoint leads to it yet.
+pub(crate) fn assemble<A: Actor<Context = Context<A>>>(
+    premises: &Premises,
+    identity: Identity,
+    publisher: Publisher,
+    handlers: &[Registration<A>],
+    entrance: Entrance,
+) -> Service {
+    let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
+    let messages = handlers.iter().map(|handler| MessageInfo {
+        name: handler.name.clone(),
+        message: handler.message,
+        reply: handler.reply,
+        documented: handler.documented.clone(),
+    });
+    Service::new(identity, premises.carrying.clone(), publisher, messages.collect(), catalogue, entrance)
 }

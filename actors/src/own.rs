@@ -67,6 +67,18 @@ impl Own {
         self.change(|services| services.push((Arc::clone(service), bound)));
     }
 
+    /// As [`Own::add`], until what is returned is dropped.
+    pub(crate) fn list(&self, service: &Arc<Service>, bound: SocketAddr) -> impl Drop {
+        struct Listed<'a>(&'a Own, InstanceId);
+        impl Drop for Listed<'_> {
+            fn drop(&mut self) {
+                self.0.remove(self.1);
+            }
+        }
+        self.add(service, bound);
+        Listed(self, service.identity.instance)
+    }
+
     pub(crate) fn remove(&self, instance: InstanceId) {
         self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
     }

@@ -12,6 +12,7 @@ use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::{Log, Subscribe};
+use tokio::sync::watch;
 
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
@@ -38,6 +39,8 @@ struct Shared {
     state: Mutex<State>,
     limits: Limits,
     alarms: Arc<Alarms>,
+    /// How many subscribe, for a source that is asked for news only while somebody wants them.
+    demand: watch::Sender<usize>,
 }
 
 struct State {
@@ -104,7 +107,8 @@ impl Publisher {
             turn: TURN,
             closed: false,
         });
-        Self { shared: Arc::new(Shared { state, limits: limits.clone(), alarms: Arc::clone(alarms) }) }
+        let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
+        Self { shared: Arc::new(Shared { state, limits, alarms, demand }) }
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
@@ -191,12 +195,18 @@ impl Publisher {
             .readers
             .join(&Subscribe { policy: subscribe.policy.within(limits), ..subscribe.clone() }, first);
         drop(state);
+        self.shared.tell_demand();
         Some(Feed { publisher: Arc::clone(&self.shared), id })
     }
 
     /// How many subscribe at the moment.
     pub fn subscribers(&self) -> usize {
         self.shared.lock().readers.len()
+    }
+
+    /// How many subscribe, as that changes, for one who waits for it.
+    pub(crate) fn demand(&self) -> watch::Receiver<usize> {
+        self.shared.demand.subscribe()
     }
 
     /// What became of what was published so far.
@@ -239,6 +249,14 @@ impl Publisher {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Not to be called under the lock: whoever is woken may end, and its subscriptions with it.
+    fn tell_demand(&self) {
+        self.demand.send_if_modified(|told| {
+            let now = self.lock().readers.len();
+            std::mem::replace(told, now) != now
+        });
     }
 
     #[cold]
@@ -319,6 +337,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         let woken = self.publisher.lock().readers.leave(self.id);
         woken.into_iter().for_each(Waker::wake);
+        self.publisher.tell_demand();
     }
 }
 

@@ -6,35 +6,28 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, ResponseFuture, Supervised};
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, Supervised,
+};
 use meshzero_proto::directory::Filter;
-use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::discovery::{AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
 use crate::drain::Abandoned;
-use crate::ending::Ending;
 use crate::keeper::Keeper;
-use crate::own::Own;
+use crate::premises::Premises;
 use crate::route::{Route, Target};
 use crate::service::{Service, ServiceEnd};
 use crate::stats::{AskStats, DiscoveryStats, Stats};
-use crate::subscribed::Subscriptions;
-use crate::traffic::Carrying;
 
 /// How much longer than the work of an endpoint its closing may take.
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// One per node.
 pub struct Router {
-    hello: Hello,
-    discovery: Addr<Discovery>,
-    carrying: Carrying,
-    own: Arc<Own>,
-    subscriptions: Arc<Subscriptions>,
-    ending: Arc<Ending>,
+    premises: Arc<Premises>,
     offered: BTreeMap<InstanceId, Offered>,
     /// Those that are being closed.
     closing: BTreeMap<InstanceId, Closing>,
@@ -55,24 +48,10 @@ struct Offered {
 type Closing = watch::Receiver<Option<Option<Abandoned>>>;
 
 impl Router {
-    /// A router without services and routes. `hello` is what the node's links say first, `own` the table that it keeps of
-    /// the node's services, `subscriptions` are the node's as well; with the `ending` of the node all routes end.
-    pub fn new(
-        hello: Hello,
-        discovery: Addr<Discovery>,
-        carrying: Carrying,
-        own: Arc<Own>,
-        subscriptions: Arc<Subscriptions>,
-        ending: Arc<Ending>,
-    ) -> Self {
-        let hello = Hello { purpose: Purpose::Requests, ..hello };
+    /// A router without services and routes. It keeps the node's table of services.
+    pub fn new(premises: Arc<Premises>) -> Self {
         Self {
-            hello,
-            discovery,
-            carrying,
-            own,
-            subscriptions,
-            ending,
+            premises,
             offered: BTreeMap::new(),
             closing: BTreeMap::new(),
             is_closing: false,
@@ -88,12 +67,12 @@ impl Router {
         end: ServiceEnd,
         within: Option<Duration>,
     ) -> Option<Closing> {
-        self.own.remove(instance);
+        self.premises.own.remove(instance);
         self.closing.retain(|_, closing| closing.borrow().is_none());
         if let Some(offered) = self.offered.remove(&instance) {
             offered.service.note_end(end);
             let (tell, told) = watch::channel(None);
-            let discovery = self.discovery.clone();
+            let discovery = self.premises.discovery.clone();
             actix::spawn(async move { tell.send_replace(Some(close(offered, &discovery, within).await)) });
             self.closing.insert(instance, told);
         }
@@ -126,7 +105,7 @@ impl Handler<Enlist> for Router {
 
     fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
         let instance = service.identity.instance;
-        self.own.add(&service, bound);
+        self.premises.own.add(&service, bound);
         self.offered.insert(instance, Offered { service, close, closed });
         if self.is_closing {
             self.begin_to_close(instance, ServiceEnd::Closed, Some(Duration::ZERO));
@@ -221,15 +200,15 @@ impl Handler<AskStats> for Router {
         let mut routes: Vec<_> = routes.collect();
         routes.sort_by(|one, other| one.service.cmp(&other.service));
         let stats = Stats {
-            mesh: self.hello.mesh.clone(),
-            node: self.hello.node,
-            traffic: self.carrying.meter.traffic(),
+            mesh: self.premises.hello.mesh.clone(),
+            node: self.premises.hello.node,
+            traffic: self.premises.carrying.meter.traffic(),
             discovery: DiscoveryStats::default(),
-            services: self.own.stats(),
+            services: self.premises.own.stats(),
             routes,
-            subscriptions: self.subscriptions.stats(),
+            subscriptions: self.premises.subscriptions.stats(),
         };
-        let discovery = self.discovery.send(AskDiscoveryStats);
+        let discovery = self.premises.discovery.send(AskDiscoveryStats);
         Box::pin(async move {
             // It is gone when the node has left, and then there is nothing to discover.
             let discovery = discovery.await.unwrap_or_default();
@@ -246,7 +225,7 @@ pub struct Follow(pub Target);
 impl Handler<Follow> for Router {
     type Result = MessageResult<Follow>;
 
-    fn handle(&mut self, Follow(target): Follow, _: &mut Context<Self>) -> MessageResult<Follow> {
+    fn handle(&mut self, Follow(target): Follow, context: &mut Context<Self>) -> MessageResult<Follow> {
         if let Some(route) = self.routes.get(&target).and_then(Weak::upgrade) {
             return MessageResult(route);
         }
@@ -255,15 +234,12 @@ impl Handler<Follow> for Router {
         self.routes.insert(target.clone(), Arc::downgrade(&route));
         let keeper = Keeper {
             route: Arc::downgrade(&route),
-            own: Arc::clone(&self.own),
-            ending: Arc::clone(&self.ending),
-            discovery: self.discovery.clone(),
-            hello: self.hello.clone(),
-            carrying: self.carrying.clone(),
+            premises: Arc::clone(&self.premises),
+            node_stats: context.address().recipient().downgrade(),
         };
         match target {
             Target::Name(name) => {
-                let discovery = self.discovery.clone();
+                let discovery = self.premises.discovery.clone();
                 actix::spawn(keeper.clone().until_left(async move {
                     discovery.do_send(Seek { name: name.clone() });
                     match discovery.send(Watch { filter: Filter::Name(name) }).await {

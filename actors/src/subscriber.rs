@@ -20,6 +20,7 @@ use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
 use crate::node::Node;
 use crate::own::Own;
+use crate::route::Route;
 use crate::subscribed::Subscribed;
 use crate::traffic::Carrying;
 
@@ -31,12 +32,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 type Listed = watch::Receiver<Option<Instance>>;
 
 /// Whose news are wanted.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// Whoever listens at the addresses of these.
-    Fixed(Vec<Instance>),
+    /// Whoever listens at the address that this route leads to. The route is held as long as somebody listens: with it goes what
+    /// stands in for a program of another protocol.
+    Fixed(Arc<Route>),
 }
 
 /// Why a subscription does not stand.
@@ -154,8 +156,9 @@ impl Follower {
 
     async fn follow(self, publishers: Publishers, mut followed: Followed) {
         let sink = self.sink.clone();
-        let Publishers::Follow(filter) = publishers else {
-            return sink.closed().await;
+        let filter = match publishers {
+            Publishers::Follow(filter) => filter,
+            Publishers::Fixed(_route) => return sink.closed().await,
         };
         if let Filter::Name(name) = &filter {
             self.node.discovery.do_send(Seek { name: name.clone() });

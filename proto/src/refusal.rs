@@ -56,6 +56,9 @@ pub enum Refusal {
     /// The service took the message and then went on without a reply. It may have acted on it.
     #[error("it took the message and never replied")]
     Unanswered,
+    /// Another program was to answer, and the connection to it was lost before it did. It may have acted on the message.
+    #[error("the connection to the program behind it was lost before the reply; it may have been handled")]
+    Lost,
     /// The reply cannot be encoded.
     #[error("its reply cannot be encoded: {problem}")]
     BadReply {
@@ -89,7 +92,11 @@ impl Refusal {
             | Self::Busy
             | Self::Draining
             | Self::Expired => true,
-            Self::ReplyTooLarge { .. } | Self::Panicked | Self::Unanswered | Self::BadReply { .. } => false,
+            Self::ReplyTooLarge { .. }
+            | Self::Panicked
+            | Self::Unanswered
+            | Self::Lost
+            | Self::BadReply { .. } => false,
             Self::NotAllowed => true,
         }
     }
@@ -123,6 +130,7 @@ impl Refusal {
             | Self::Expired
             | Self::Panicked
             | Self::Unanswered
+            | Self::Lost
             | Self::NotAllowed => {}
         }
         self

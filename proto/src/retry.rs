@@ -34,7 +34,7 @@ impl From<&Refusal> for Tried {
             Refusal::Busy => Self::TurnedAway,
             Refusal::Draining => Self::Closing,
             Refusal::Expired => Self::Late,
-            Refusal::Panicked | Refusal::Unanswered => Self::Unknown,
+            Refusal::Panicked | Refusal::Unanswered | Refusal::Lost => Self::Unknown,
             Refusal::NoHandler { .. }
             | Refusal::Undecodable { .. }
             | Refusal::ReplyTooLarge { .. }

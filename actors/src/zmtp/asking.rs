@@ -10,17 +10,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, DecodeLimits, Encoding};
+use meshzero_proto::codec::{self, DecodeLimits, EncodeError, Encoding, Json};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::zmtp::{self, Event, Question};
 use tokio::sync::oneshot;
 
-use super::{Wire, WireError, is_gone};
+use super::{Wire, WireError, is_gone, value};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
 use crate::service::Service;
-
-/// The name of messages without a type.
-pub(crate) const VALUE: &str = "Value";
 
 /// A socket that asks.
 struct Asking {
@@ -78,7 +75,7 @@ impl Asking {
             // A socket that asks has nothing else to say.
             let Event::Message(frames) = event else { continue };
             match zmtp::divide(frames) {
-                Some(Question { envelope, body }) => self.ask(envelope, &body).await?,
+                Some(Question { envelope, body }) => self.ask(envelope, body).await?,
                 None => {
                     tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope")
                 }
@@ -92,7 +89,7 @@ impl Asking {
     }
 
     /// Hands a question to the service once that has room, and answers earlier ones meanwhile.
-    async fn ask(&mut self, envelope: Vec<Bytes>, body: &[u8]) -> Result<(), WireError> {
+    async fn ask(&mut self, envelope: Vec<Bytes>, body: Bytes) -> Result<(), WireError> {
         let reply = match message(&self.service, body, &self.limits) {
             Ok(message) => {
                 let service = Arc::clone(&self.service);
@@ -134,7 +131,10 @@ impl Asking {
         let Some(Asked { envelope, .. }) = self.asked.pop_front() else { return Ok(()) };
         let json = match outcome {
             Ok(Outcome::Reply(Encoding::MessagePack, payload)) => {
-                codec::to_json(&payload, &self.limits).map_err(|error| error.to_string())
+                match payload.decode::<Json>(Encoding::MessagePack, &self.limits) {
+                    Ok(json) => Ok(json.text().clone()),
+                    Err(error) => Err(error.to_string()),
+                }
             }
             Ok(Outcome::Reply(Encoding::Bincode, _)) => {
                 Err("its reply has no form without its type".to_owned())
@@ -142,8 +142,7 @@ impl Asking {
             Ok(Outcome::Refused(why)) => Err(why.to_string()),
             Err(problem) => Err(problem),
         };
-        let json =
-            json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into_bytes());
+        let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
         let mut out = Vec::with_capacity(json.len() + 32);
         zmtp::write_message(&mut out, envelope.iter().map(|frame| &frame[..]).chain([&json[..]]));
         self.wire.write(&out).await
@@ -166,11 +165,15 @@ async fn next(asked: &mut VecDeque<Asked>) -> Result<Outcome, String> {
 
 /// What `body` means to the service: a message without a type, if it takes those; else of the type that is named by the one
 /// key of a map, or of the one type that it takes.
-fn message(service: &Service, body: &[u8], limits: &DecodeLimits) -> Result<Message, String> {
-    let mut bytes = Vec::new();
-    codec::from_json(body, limits, service.limits().message_bytes, &mut bytes)
-        .map_err(|error| format!("this is no JSON that can be taken: {error}"))?;
-    if let Some(slot) = service.slot(VALUE) {
+fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Message, String> {
+    let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
+    codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
+        match error {
+            EncodeError::Refused { problem } => format!("this is no JSON that can be taken: {problem}"),
+            error @ EncodeError::TooLarge { .. } => error.to_string(),
+        }
+    })?;
+    if let Some(slot) = service.slot(value::NAME) {
         return Ok(Message { slot, payload: bytes.into() });
     }
     let bytes = Bytes::from(bytes);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, DecodeLimits};
+use meshzero_proto::codec::{self, DecodeLimits, Encoding, Json};
 use meshzero_proto::frame::{Frames, Kind};
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Policy, Subscribe};
@@ -121,8 +121,8 @@ impl Listening<'_> {
         if let Some(bytes) = codec::whole_bytes(item) {
             return zmtp::write_message(out, [topic, bytes]);
         }
-        match codec::to_json(item, &self.limits) {
-            Ok(json) => zmtp::write_message(out, [topic, &json]),
+        match codec::decode::<Json>(item, Encoding::MessagePack, &self.limits) {
+            Ok(json) => zmtp::write_message(out, [topic, json.text()]),
             Err(error) => {
                 tracing::warn!(%error, "an item has no form in JSON, and does not reach a SUB socket")
             }

@@ -1,13 +1,19 @@
-//! Sockets of ZeroMQ at an endpoint, and endpoints of ZeroMQ: REQ and DEALER ask a service, SUB listens to its news.
+//! Sockets of ZeroMQ at an endpoint, where REQ and DEALER ask and SUB listens; and those that listen elsewhere, for which a
+//! service stands in.
 
 mod asking;
+mod courier;
 mod listening;
+mod stand_in;
+mod value;
 mod wire;
 
 use std::sync::Arc;
 
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
+pub(crate) use self::courier::reach;
+pub(crate) use self::stand_in::StandIn;
 pub(crate) use self::wire::{Wire, WireError};
 use crate::connection::Connection;
 use crate::service::Service;

@@ -20,6 +20,8 @@ pub(crate) enum WireError {
     Zmtp(#[from] ZmtpError),
     #[error("the other end left")]
     Gone,
+    #[error("the other end speaks meshzero as well, and did not answer to that")]
+    Meshzero,
     #[error("it subscribes to more prefixes than the {0} that are allowed")]
     TooManyPrefixes(usize),
     #[error("as many subscribe as may, or the service is closing")]

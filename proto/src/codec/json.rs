@@ -2,12 +2,13 @@
 
 use std::mem::size_of;
 
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
-use super::error::{DecodeError, EncodeError};
-use super::msgpack;
 use super::transcode::{Keys, Transcoded};
 
 /// Each schema takes a few levels for one of its type. serde_json has the same bound.
@@ -29,42 +30,54 @@ pub(crate) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String
     read.and_then(|value| source.end().map(|()| value)).map_err(|error| error.to_string())
 }
 
-/// Adds to `out` what `json` is as MessagePack, at most `max` bytes: maps keep the order of their entries.
+/// A message without a type as the JSON that it is in other protocols. Here it travels as MessagePack, as any other: maps keep
+/// the order of their entries. What arrives and has no form in JSON takes the nearest: bytes become a list of numbers, keys that
+/// are no text become their JSON, and what is no number becomes null.
 ///
-/// # Errors
-/// [`DecodeError`] says where it is no JSON, or more than `limits` allow; `out` is as it was then.
-pub fn from_json(
-    json: &[u8],
-    limits: &DecodeLimits,
-    max: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), DecodeError> {
-    let budget = Budget::new(limits, json.len());
-    let length = out.len();
-    let mut source = serde_json::Deserializer::from_slice(json);
-    let value = Transcoded::new(Bounded::<_, true>::new(&mut source, &budget, 0), Keys::Any);
-    let written = msgpack::encode(&value, max, out).map_err(|error| match error {
-        EncodeError::Refused { problem } => DecodeError::whole(problem),
-        other => DecodeError::whole(other.to_string()),
-    });
-    written.and_then(|()| source.end().map_err(|error| DecodeError::whole(error.to_string()))).inspect_err(
-        |_| {
-            out.truncate(length);
-        },
-    )
+/// ```
+/// use meshzero_proto::codec::{DecodeLimits, Encoding, Json, decode, encode};
+///
+/// let (limits, mut bytes) = (DecodeLimits::default(), Vec::new());
+/// encode(&Json::new(&br#"{"x": 1}"#[..], &limits), Encoding::MessagePack, 100, &mut bytes)?;
+/// assert_eq!(bytes, b"\x81\xa1x\x01");
+/// let json: Json = decode(&bytes, Encoding::MessagePack, &limits)?;
+/// assert_eq!(&json.text()[..], br#"{"x":1}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Json {
+    text: Bytes,
+    limits: DecodeLimits,
 }
 
-/// What a message in MessagePack is as JSON. Bytes become a list of numbers, keys that are no text become their JSON, and what
-/// JSON has no number for becomes null.
-///
-/// # Errors
-/// [`DecodeError`] says why it is no such message, or more than `limits` allow.
-pub fn to_json(bytes: &[u8], limits: &DecodeLimits) -> Result<Vec<u8>, DecodeError> {
-    let budget = Budget::new(limits, bytes.len());
-    let mut source = msgpack::source(bytes, limits);
-    let value = Transcoded::new(Bounded::<_, true>::new(&mut source, &budget, 0), Keys::Text);
-    let json = serde_json::to_vec(&value).map_err(|error| DecodeError::whole(error.to_string()))?;
-    if msgpack::is_at_end(&mut source) { Ok(json) } else { Err(DecodeError::whole(msgpack::LEFT_OVER)) }
+impl Json {
+    /// What `text` says, if it is JSON within `limits`, which shows when it is encoded.
+    pub fn new(text: impl Into<Bytes>, limits: &DecodeLimits) -> Self {
+        Self { text: text.into(), limits: *limits }
+    }
+
+    /// The JSON.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let budget = Budget::new(&self.limits, self.text.len());
+        let mut source = serde_json::Deserializer::from_slice(&self.text);
+        let value = Bounded::<_, true>::new(&mut source, &budget, 0);
+        let written = Transcoded::new(value, Keys::Any).serialize(serializer)?;
+        source.end().map_err(S::Error::custom)?;
+        Ok(written)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let text = serde_json::to_vec(&Transcoded::new(source, Keys::Text)).map_err(D::Error::custom)?;
+        Ok(Self::new(text, &DecodeLimits::default()))
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +85,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::codec::{Encoding, decode, encode, type_info};
+
+    #[test]
+    fn its_type_travels_as_message_pack_for_ever() {
+        assert_eq!(type_info::<Json>().fingerprint(), None);
+    }
 
     #[test]
     fn honest_json_of_the_densest_schemas_is_read() {
@@ -84,14 +103,16 @@ mod tests {
     fn packed(json: &str) -> Result<Vec<u8>, String> {
         let mut out = vec![7];
         let limits = DecodeLimits { bytes: 10_000, nesting: 8, values: 100, values_per_byte: 0 };
-        let done = from_json(json.as_bytes(), &limits, 1_000, &mut out).map_err(|error| error.to_string());
+        let json = Json::new(json.to_owned(), &limits);
+        let done = encode(&json, Encoding::MessagePack, 1_000, &mut out).map_err(|error| error.to_string());
         assert!(out[0] == 7 && (done.is_ok() || out.len() == 1), "{out:?}");
         done.map(|()| out.split_off(1))
     }
 
     fn unpacked(bytes: &[u8]) -> Result<String, String> {
-        let json = to_json(bytes, &DecodeLimits::default()).map_err(|error| error.to_string())?;
-        Ok(String::from_utf8(json).expect("JSON is text"))
+        let json: Json = decode(bytes, Encoding::MessagePack, &DecodeLimits::default())
+            .map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(json.text().to_vec()).expect("JSON is text"))
     }
 
     #[test]

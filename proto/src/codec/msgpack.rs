@@ -39,27 +39,20 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], limits: &DecodeLimits) -
     let budget = Budget::new(limits, bytes.len());
     let mut source = source(bytes, limits);
     match T::deserialize(Bounded::<_, true>::new(&mut source, &budget, size_of::<T>())) {
-        Ok(value) if is_at_end(&mut source) => Ok(value),
-        Ok(_) => Err(DecodeError::whole(LEFT_OVER)),
+        Ok(value) => match bool::deserialize(&mut source) {
+            Err(Fault::InvalidMarkerRead(_)) => Ok(value),
+            _ => Err(DecodeError::whole("bytes are left over after the value")),
+        },
         Err(fault) => Err(explain::<T>(bytes, limits, fault)),
     }
 }
 
-/// What is wrong with bytes that go on after their value.
-pub(super) const LEFT_OVER: &str = "bytes are left over after the value";
-
-/// What reads a value from bytes.
-type Source<'a> = Deserializer<ReadRefReader<'a, [u8]>, HumanReadableConfig<DefaultConfig>>;
-
-/// Whether no more bytes are there.
-#[inline]
-pub(super) fn is_at_end(source: &mut Source<'_>) -> bool {
-    matches!(bool::deserialize(source), Err(Fault::InvalidMarkerRead(_)))
-}
-
 /// Human-readable as at the other end, and without a depth limit that could come before ours.
 #[inline]
-pub(super) fn source<'a>(bytes: &'a [u8], limits: &DecodeLimits) -> Source<'a> {
+fn source<'a>(
+    bytes: &'a [u8],
+    limits: &DecodeLimits,
+) -> Deserializer<ReadRefReader<'a, [u8]>, HumanReadableConfig<DefaultConfig>> {
     let mut source = Deserializer::from_read_ref(bytes).with_human_readable();
     source.set_max_depth((limits.nesting as usize).saturating_add(2));
     source

@@ -1,0 +1,261 @@
+//! The way to one socket of ZeroMQ that listens somewhere: what is asked goes to a REP or a ROUTER, what a PUB says comes back.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix::{Actor, Context, Handler};
+use bytes::Bytes;
+use meshzero_proto::codec::{self, Blob, DecodeLimits, EncodeError, Json};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::zmtp::{self, Event, SocketType, ZmtpError};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::value::Value;
+use super::{Wire, WireError};
+use crate::clock;
+use crate::handler::Encoded;
+use crate::inbound::{Inbound, ReplyTo};
+use crate::network::Network;
+use crate::publisher::{PublishFault, Publisher};
+use crate::socket;
+
+/// How often questions are looked for that nobody wants answered any more.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// What a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It answers.
+    Answers,
+    /// It publishes.
+    Publishes,
+}
+
+/// A socket of ZeroMQ that has been reached.
+pub(crate) struct Reached {
+    wire: Wire,
+    pub(crate) role: Role,
+}
+
+/// Reaches the socket of ZeroMQ that listens at `address`, and finds out what it is.
+///
+/// # Errors
+/// [`WireError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
+pub(crate) async fn reach(
+    network: &Network,
+    address: SocketAddr,
+    limits: &Limits,
+) -> Result<Reached, WireError> {
+    let connection = network.connect(address).await?;
+    socket::prepare(&connection, limits.keep_alive)?;
+    let mut wire = Wire::new(connection, &[], limits.message_bytes);
+    wire.write(&zmtp::greeting()).await?;
+    // A socket that listens says what it is without waiting, so that this end can be what suits it.
+    let (socket, is_meshzero) = wire.ready().await?;
+    let (own, role) = match socket {
+        _ if is_meshzero => return Err(WireError::Meshzero),
+        SocketType::Rep | SocketType::Router => (SocketType::Dealer, Role::Answers),
+        SocketType::Pub | SocketType::XPub => (SocketType::Sub, Role::Publishes),
+        other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
+    };
+    let mut out = Vec::new();
+    zmtp::write_ready(&mut out, own, false);
+    wire.write(&out).await?;
+    Ok(Reached { wire, role })
+}
+
+/// The actor that takes questions for a courier.
+pub(crate) struct Intake(pub(crate) mpsc::Sender<Inbound>);
+
+impl Actor for Intake {
+    type Context = Context<Self>;
+}
+
+impl Handler<Encoded> for Intake {
+    type Result = ();
+
+    fn handle(&mut self, Encoded(inbound): Encoded, _: &mut Context<Self>) {
+        // As many wait at most as the service has places, and each of those that wait has one.
+        if let Err(error) = self.0.try_send(inbound) {
+            error.into_inner().turn_away();
+        }
+    }
+}
+
+/// Carries what is asked to a socket, and what comes of it back.
+pub(crate) struct Courier {
+    asked: mpsc::Receiver<Inbound>,
+    publisher: Publisher,
+    limits: DecodeLimits,
+}
+
+/// What was asked and not answered yet, by the number that its envelope has.
+#[derive(Default)]
+struct Open {
+    asked: HashMap<u64, Inbound>,
+    next: u64,
+}
+
+impl Courier {
+    /// One for the questions that come through `asked`, and for news that `publisher` publishes.
+    pub(crate) fn new(asked: mpsc::Receiver<Inbound>, publisher: Publisher, limits: &Limits) -> Self {
+        Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
+    }
+
+    /// Goes to and fro until the connection ends, or nobody can ask any more (which is no error). What was asked and not
+    /// answered then is lost; what was not sent yet waits for the next connection.
+    ///
+    /// # Errors
+    /// [`WireError`].
+    pub(crate) async fn run(&mut self, reached: Reached) -> Result<(), WireError> {
+        match reached.role {
+            Role::Answers => {
+                let mut open = Open::default();
+                let ended = self.ask(reached.wire, &mut open).await;
+                open.lose();
+                ended
+            }
+            Role::Publishes => self.listen(reached.wire).await,
+        }
+    }
+
+    /// Refuses what has not been sent.
+    pub(crate) fn turn_away(&mut self) {
+        self.asked.close();
+        while let Ok(inbound) = self.asked.try_recv() {
+            inbound.turn_away();
+        }
+    }
+
+    async fn ask(&mut self, mut wire: Wire, open: &mut Open) -> Result<(), WireError> {
+        let mut glance = time::interval(GLANCE);
+        loop {
+            tokio::select! {
+                biased;
+                event = wire.next() => if let Event::Message(frames) = event? {
+                    open.answer(&frames, &self.limits);
+                },
+                asked = self.asked.recv() => match asked {
+                    Some(inbound) => self.send(&wire, inbound, open).await?,
+                    None => return Ok(()),
+                },
+                _ = glance.tick() => open.forget_unwanted(),
+            }
+        }
+    }
+
+    async fn send(&self, wire: &Wire, mut inbound: Inbound, open: &mut Open) -> Result<(), WireError> {
+        if !inbound.is_due(clock::now()) {
+            return Ok(());
+        }
+        let payload = std::mem::take(&mut inbound.payload);
+        let json = match codec::decode::<Json>(&payload, inbound.encoding, &self.limits) {
+            Ok(json) => json,
+            Err(error) => {
+                if let Some(reply) = inbound.reply.take() {
+                    let (message, problem) = (super::value::NAME.to_owned(), error.to_string());
+                    reply.refuse(Refusal::Undecodable { message, problem });
+                }
+                return Ok(());
+            }
+        };
+        let number = open.keep(inbound);
+        let mut out = Vec::with_capacity(json.text().len() + 32);
+        zmtp::write_message(&mut out, [&number.to_be_bytes()[..], b"", json.text()]);
+        wire.write(&out).await
+    }
+
+    /// Asks for news while somebody listens here.
+    async fn listen(&mut self, mut wire: Wire) -> Result<(), WireError> {
+        let mut demand = self.publisher.demand();
+        let mut listens = false;
+        loop {
+            let wanted = *demand.borrow_and_update() > 0;
+            if wanted != listens {
+                let mut out = Vec::new();
+                zmtp::write_subscription(&mut out, b"", wanted);
+                wire.write(&out).await?;
+                listens = wanted;
+            }
+            tokio::select! {
+                biased;
+                event = wire.next() => if let Event::Message(frames) = event? {
+                    self.publish(&frames);
+                },
+                asked = self.asked.recv() => match asked {
+                    Some(inbound) => refuse(inbound),
+                    None => return Ok(()),
+                },
+                // Its sender lives as long as the publisher that is held here.
+                _ = demand.changed() => {}
+            }
+        }
+    }
+
+    fn publish(&self, frames: &[Bytes]) {
+        let [topic, data] = frames else {
+            return tracing::warn!(
+                frames = frames.len(),
+                "dropped news of ZeroMQ that are no topic and data"
+            );
+        };
+        let Ok(topic) = std::str::from_utf8(topic) else {
+            return tracing::warn!("dropped news of ZeroMQ whose topic is no text");
+        };
+        let json = Json::new(data.clone(), &self.limits);
+        let published = match self.publisher.publish(topic, &json) {
+            // What is no JSON was sent as bytes.
+            Err(PublishFault::Encode(EncodeError::Refused { .. })) => {
+                self.publisher.publish(topic, &Blob::from(data.clone()))
+            }
+            published => published,
+        };
+        if let Err(error) = published {
+            tracing::warn!(%error, topic, "dropped news of ZeroMQ");
+        }
+    }
+}
+
+impl Open {
+    fn keep(&mut self, inbound: Inbound) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.asked.insert(number, inbound);
+        number
+    }
+
+    /// Ends the question that the reply's envelope names, if somebody still wants to know.
+    fn answer(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
+        let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
+        let asked = number.and_then(|number| self.asked.remove(&number));
+        let (Some(inbound), Some(json)) = (asked, frames.last()) else {
+            return tracing::debug!("a reply of ZeroMQ that nobody waits for");
+        };
+        if let Some(reply) = inbound.reply {
+            reply.send(&Value(Json::new(json.clone(), limits)));
+        }
+    }
+
+    /// Lets others have the places of those who have given up.
+    fn forget_unwanted(&mut self) {
+        self.asked.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
+    }
+
+    fn lose(&mut self) {
+        for (_, inbound) in self.asked.drain() {
+            if let Some(reply) = inbound.reply {
+                reply.refuse(Refusal::Lost);
+            }
+        }
+    }
+}
+
+/// A publisher answers nothing.
+fn refuse(inbound: Inbound) {
+    if let Some(reply) = inbound.reply {
+        reply.refuse(Refusal::NoHandler { message: super::value::NAME.to_owned(), handles: Vec::new() });
+    }
+}
