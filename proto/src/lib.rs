@@ -18,6 +18,7 @@ pub mod hello;
 pub mod id;
 pub mod limits;
 pub mod name;
+pub mod networkzero;
 pub mod news;
 pub mod outlier;
 pub mod peer;

@@ -1,0 +1,67 @@
+//! One advert as it travels: `["name", "192.168.1.7:50000", 20]`, JSON of 256 bytes at most.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+/// The longest advert, in bytes. NetworkZero reads no more, and its beacon ends over one that is cut.
+pub const MAX_ADVERT_BYTES: usize = 256;
+
+/// No advert is believed for longer, whatever it says: the next one comes within seconds.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// A service at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advert {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddrV4,
+    /// For how long that can be believed.
+    pub lifetime: Duration,
+}
+
+/// Why a datagram is no advert.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdvertError {
+    /// It is not the JSON of a name, an address and seconds.
+    #[error("it is no list of a name, an address and seconds: {0}")]
+    Form(String),
+    /// The address is none.
+    #[error("{0:?} is no address of the form 192.168.1.7:50000")]
+    Address(String),
+}
+
+impl Advert {
+    /// Reads a datagram.
+    ///
+    /// # Errors
+    /// [`AdvertError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AdvertError> {
+        let read: (String, String, Option<f64>) =
+            serde_json::from_slice(bytes).map_err(|error| AdvertError::Form(error.to_string()))?;
+        let (name, address, seconds) = read;
+        let address = address.parse().map_err(|_| AdvertError::Address(address))?;
+        Ok(Self { name, address, lifetime: lifetime(seconds) })
+    }
+
+    /// The datagram; `None` if the name is so long that it would be cut.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        let seconds = self.lifetime.as_secs_f64();
+        let whole = (seconds.fract() == 0.0).then_some(self.lifetime.as_secs());
+        let address = self.address.to_string();
+        let text = match whole {
+            Some(seconds) => serde_json::json!([self.name, address, seconds]).to_string(),
+            None => serde_json::json!([self.name, address, seconds]).to_string(),
+        };
+        (text.len() <= MAX_ADVERT_BYTES).then(|| text.into_bytes())
+    }
+}
+
+/// What `seconds` say; `None` means for ever to NetworkZero.
+pub(super) fn lifetime(seconds: Option<f64>) -> Duration {
+    match seconds {
+        Some(seconds) if seconds <= 0.0 => Duration::ZERO,
+        Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST),
+        None => LONGEST,
+    }
+}

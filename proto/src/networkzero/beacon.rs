@@ -1,0 +1,173 @@
+//! The beacon of one machine: what is advertised here, what was heard, and what is broadcast when.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use super::Advert;
+
+/// How often each service is broadcast (`BEACON_ADVERT_FREQUENCY_S`).
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The least time between two broadcasts, so that many services are no burst.
+const APART: Duration = Duration::from_millis(10);
+
+/// For how long an advert of this beacon can be believed (`ADVERT_TTL_S`).
+pub const LIFETIME: Duration = Duration::from_secs(20);
+
+/// A beacon.
+#[derive(Debug)]
+pub struct Beacon {
+    /// By name, as in NetworkZero: a later advert takes the place of an earlier one.
+    heard: BTreeMap<String, Heard>,
+    /// What programs of this machine advertise, until they take it back.
+    local: BTreeMap<String, Advert>,
+    /// What the mesh offers.
+    mesh: BTreeMap<String, SocketAddrV4>,
+    /// When each name is broadcast next.
+    due: BTreeMap<String, Instant>,
+    /// When anything was broadcast last.
+    last: Option<Instant>,
+    is_paused: bool,
+    /// How many names are kept of those that were heard, and of those that were told.
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Heard {
+    address: SocketAddrV4,
+    until: Instant,
+}
+
+impl Beacon {
+    /// A beacon that knows nothing, and keeps `most` names of others at most.
+    pub fn new(most: usize) -> Self {
+        Self {
+            heard: BTreeMap::new(),
+            local: BTreeMap::new(),
+            mesh: BTreeMap::new(),
+            due: BTreeMap::new(),
+            last: None,
+            is_paused: false,
+            most,
+        }
+    }
+
+    /// Takes an advert that was heard. Says whether that changed anything.
+    pub fn hear(&mut self, advert: Advert, now: Instant) -> bool {
+        // Broadcasts come back to where they were sent from.
+        if self.announced(&advert.name) == Some(advert.address) {
+            return false;
+        }
+        let until = now + advert.lifetime;
+        let is_known = self.heard.contains_key(&advert.name);
+        if !is_known && self.heard.len() >= self.most {
+            return false;
+        }
+        let before = self.heard.insert(advert.name, Heard { address: advert.address, until });
+        before.is_none_or(|before| before.address != advert.address)
+    }
+
+    /// Advertises for a program of this machine. Says whether there is room and, if it `must_be_new`, no other.
+    pub fn advertise(&mut self, advert: Advert, must_be_new: bool, now: Instant) -> bool {
+        let exists = self.local.contains_key(&advert.name);
+        let is_taken = exists || self.mesh.contains_key(&advert.name);
+        if (must_be_new && is_taken) || (!exists && self.local.len() >= self.most) {
+            return false;
+        }
+        self.heard.remove(&advert.name);
+        self.due.insert(advert.name.clone(), now);
+        self.local.insert(advert.name.clone(), advert);
+        true
+    }
+
+    /// Takes back what a program of this machine advertised.
+    pub fn unadvertise(&mut self, name: &str) {
+        self.local.remove(name);
+        if !self.mesh.contains_key(name) {
+            self.due.remove(name);
+        }
+    }
+
+    /// Broadcasts these services of the mesh from now on, and no others.
+    pub fn announce(&mut self, services: BTreeMap<String, SocketAddrV4>, now: Instant) {
+        for name in services.keys() {
+            self.due.entry(name.clone()).or_insert(now);
+            // Another gateway may have announced it before this one knew it.
+            if self.heard.get(name).is_some_and(|heard| services.get(name) == Some(&heard.address)) {
+                self.heard.remove(name);
+            }
+        }
+        self.mesh = services;
+        let (local, mesh) = (&self.local, &self.mesh);
+        self.due.retain(|name, _| local.contains_key(name) || mesh.contains_key(name));
+    }
+
+    /// Broadcasts nothing, or everything again.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+
+    /// Forgets what was heard, and what programs of this machine told.
+    pub fn reset(&mut self) {
+        self.heard.clear();
+        self.local.clear();
+        let mesh = &self.mesh;
+        self.due.retain(|name, _| mesh.contains_key(name));
+        self.is_paused = false;
+    }
+
+    /// The next datagram that is due.
+    pub fn broadcast(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if self.next_due().is_none_or(|due| due > now) {
+            return None;
+        }
+        let (name, due) = self.due.iter_mut().min_by_key(|(_, due)| **due)?;
+        *due = now + EVERY;
+        self.last = Some(now);
+        let name = name.clone();
+        let advert = match (self.local.get(&name), self.mesh.get(&name)) {
+            (Some(advert), _) => advert.clone(),
+            (None, Some(address)) => Advert { name, address: *address, lifetime: LIFETIME },
+            (None, None) => return None,
+        };
+        // One that would be cut at the other end is never sent: see `can_be_announced`.
+        advert.to_bytes()
+    }
+
+    /// When the next datagram is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        let due = *self.due.values().min().filter(|_| !self.is_paused)?;
+        Some(self.last.map_or(due, |last| due.max(last + APART)))
+    }
+
+    /// Forgets adverts that were not heard again in time. Says whether there were any.
+    pub fn forget_old(&mut self, now: Instant) -> bool {
+        let before = self.heard.len();
+        self.heard.retain(|_, heard| heard.until > now);
+        self.heard.len() < before
+    }
+
+    /// The address of a name, wherever it is.
+    pub fn find(&self, name: &str) -> Option<SocketAddrV4> {
+        self.announced(name).or_else(|| self.heard.get(name).map(|heard| heard.address))
+    }
+
+    /// All names with their addresses.
+    pub fn all(&self) -> BTreeMap<&str, SocketAddrV4> {
+        let mut all: BTreeMap<_, _> = self.natives().collect();
+        all.extend(self.mesh.iter().map(|(name, address)| (name.as_str(), *address)));
+        all
+    }
+
+    /// What programs of NetworkZero advertise, here and elsewhere.
+    pub fn natives(&self) -> impl Iterator<Item = (&str, SocketAddrV4)> {
+        let heard = self.heard.iter().map(|(name, heard)| (name.as_str(), heard.address));
+        let local = self.local.iter().map(|(name, advert)| (name.as_str(), advert.address));
+        heard.chain(local)
+    }
+
+    fn announced(&self, name: &str) -> Option<SocketAddrV4> {
+        self.local.get(name).map(|advert| advert.address).or_else(|| self.mesh.get(name).copied())
+    }
+}

@@ -1,0 +1,98 @@
+//! What a program of NetworkZero tells the beacon of its machine: `["advertise", "name", "192.168.1.7:50000", false, 20]`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::advert::lifetime;
+
+/// A command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Advertises a name. The answer is the whole address, or null if the name exists and must not.
+    Advertise {
+        /// The name.
+        name: String,
+        /// The address, or a part of one: a port, an address of this machine, a pattern.
+        address: Option<String>,
+        /// Whether it fails where the name is advertised already.
+        fail_if_exists: bool,
+        /// For how long each advert can be believed.
+        lifetime: Duration,
+    },
+    /// Takes that back. The answer is null.
+    Unadvertise(String),
+    /// Asks for the address of a name. The answer is that, or null when so much time is over.
+    Discover(String, Duration),
+    /// Asks for all names with their addresses. The answer is a list of pairs.
+    DiscoverAll,
+    /// Broadcasts nothing until further notice.
+    Pause,
+    /// Broadcasts again.
+    Resume,
+    /// Forgets all adverts.
+    Reset,
+    /// Ends the beacon, which one that others depend on does not.
+    Stop,
+}
+
+/// Why a message is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// It is no list that begins with a text.
+    #[error("a command is a list that begins with its name, such as [\"discover\", \"hello\", 0.5]")]
+    Form,
+    /// There is no such command.
+    #[error("there is no command {0:?}")]
+    Unknown(String),
+    /// What comes with it does not fit.
+    #[error("the command {command:?} needs {needs}")]
+    Parameters {
+        /// The command.
+        command: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+}
+
+impl Command {
+    /// Reads a command.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub fn from_json(message: &Value) -> Result<Self, CommandError> {
+        let parts = message.as_array().ok_or(CommandError::Form)?;
+        let (action, parameters) = parts.split_first().ok_or(CommandError::Form)?;
+        let action = action.as_str().ok_or(CommandError::Form)?;
+        let wrong = |command, needs| CommandError::Parameters { command, needs };
+        let text = |place: usize| parameters.get(place).and_then(Value::as_str).map(str::to_owned);
+        let seconds = |place: usize| parameters.get(place).and_then(Value::as_f64);
+        match action {
+            "advertise" => {
+                let wrong = || wrong("advertise", "a name, and an address or null");
+                let address = match parameters.get(1) {
+                    None | Some(Value::Null) => None,
+                    Some(Value::Number(port)) => Some(port.to_string()),
+                    Some(address) => Some(address.as_str().ok_or_else(wrong)?.to_owned()),
+                };
+                Ok(Self::Advertise {
+                    name: text(0).ok_or_else(wrong)?,
+                    address,
+                    fail_if_exists: parameters.get(2).and_then(Value::as_bool).unwrap_or(false),
+                    lifetime: lifetime(seconds(3)),
+                })
+            }
+            "unadvertise" => text(0).map(Self::Unadvertise).ok_or_else(|| wrong("unadvertise", "a name")),
+            "discover" => {
+                let name = text(0).ok_or_else(|| wrong("discover", "a name"))?;
+                Ok(Self::Discover(name, lifetime(Some(seconds(1).unwrap_or(0.0)))))
+            }
+            "discover_all" => Ok(Self::DiscoverAll),
+            "pause" => Ok(Self::Pause),
+            "resume" => Ok(Self::Resume),
+            "reset" => Ok(Self::Reset),
+            "stop" => Ok(Self::Stop),
+            other => Err(CommandError::Unknown(other.to_owned())),
+        }
+    }
+}

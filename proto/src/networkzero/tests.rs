@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::*;
+use crate::directory::Instance;
+use crate::id::{InstanceId, NodeId};
+use crate::name::ServiceName;
+
+fn at(last: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, last), 50_000)
+}
+
+fn advert(name: &str, last: u8) -> Advert {
+    Advert { name: name.to_owned(), address: at(last), lifetime: LIFETIME }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn adverts_are_what_networkzero_sends() {
+    let sent = br#"["hello", "192.168.1.7:50000", 20]"#;
+    assert_eq!(Advert::from_bytes(sent), Ok(advert("hello", 7)));
+    assert_eq!(advert("hello", 7).to_bytes().as_deref(), Some(&br#"["hello","192.168.1.7:50000",20]"#[..]));
+    let lifetime = |text: &str| Advert::from_bytes(text.as_bytes()).map(|advert| advert.lifetime);
+    assert_eq!(lifetime(r#"["a", "1.2.3.4:5", 0.5]"#), Ok(Duration::from_millis(500)));
+    assert_eq!(lifetime(r#"["a", "1.2.3.4:5", null]"#), Ok(seconds(3_600)));
+    assert_eq!(lifetime(r#"["a", "1.2.3.4:5", -1]"#), Ok(Duration::ZERO));
+    assert_eq!(lifetime(r#"["a", "1.2.3.4:5", 1e300]"#), Ok(seconds(3_600)));
+}
+
+#[test]
+fn what_is_no_advert_is_an_error() {
+    for bytes in [
+        &b""[..],
+        b"\xff",
+        b"[]",
+        b"{}",
+        br#"["a", "1.2.3.4:5"]"#,
+        br#"["a", "1.2.3.4:5", 20, 1]"#,
+        br#"["a", "1.2.3.4", 20]"#,
+        br#"["a", "host:5", 20]"#,
+        br#"["a", "1.2.3.4:99999", 20]"#,
+        br#"[7, "1.2.3.4:5", 20]"#,
+        br#"["cut off", "1.2.3."#,
+        br#"[[[[[[[[[[[[[[[[[[[[[[[["#,
+    ] {
+        assert!(Advert::from_bytes(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
+    }
+    assert_eq!(advert(&"x".repeat(300), 1).to_bytes(), None);
+}
+
+#[test]
+fn each_service_is_broadcast_every_two_seconds_and_not_all_at_once() {
+    let (mut beacon, start) = (Beacon::new(10), Instant::now());
+    assert!(beacon.advertise(advert("a", 1), false, start));
+    beacon.announce(BTreeMap::from([("b".to_owned(), at(2))]), start);
+    let mut sent = Vec::new();
+    for millis in 0..6_000 {
+        let now = start + Duration::from_millis(millis);
+        while let Some(bytes) = beacon.broadcast(now) {
+            sent.push((millis, Advert::from_bytes(&bytes).expect("an advert").name));
+        }
+    }
+    let expected = [(0, "a"), (10, "b"), (2_000, "a"), (2_010, "b"), (4_000, "a"), (4_010, "b")]
+        .map(|(at, name)| (at, name.to_owned()));
+    assert_eq!(sent, expected);
+    beacon.pause(true);
+    assert_eq!((beacon.next_due(), beacon.broadcast(start + seconds(60))), (None, None));
+    beacon.pause(false);
+    beacon.unadvertise("a");
+    let bytes = beacon.broadcast(start + seconds(60)).expect("b is left");
+    assert_eq!(Advert::from_bytes(&bytes), Ok(advert("b", 2)));
+    assert_eq!(beacon.broadcast(start + seconds(61)), None);
+}
+
+#[test]
+fn what_was_heard_is_forgotten_when_its_time_is_over() {
+    let (mut beacon, start) = (Beacon::new(10), Instant::now());
+    assert!(beacon.hear(advert("a", 1), start));
+    assert!(!beacon.hear(advert("a", 1), start + seconds(10)), "nothing new");
+    assert!(!beacon.forget_old(start + seconds(29)));
+    assert_eq!(beacon.find("a"), Some(at(1)));
+    assert!(beacon.hear(advert("a", 2), start + seconds(29)), "superseded");
+    assert_eq!(beacon.find("a"), Some(at(2)));
+    assert!(beacon.forget_old(start + seconds(49)));
+    assert_eq!(beacon.find("a"), None);
+}
+
+#[test]
+fn its_own_broadcasts_that_come_back_are_nobody_elses() {
+    let (mut beacon, now) = (Beacon::new(10), Instant::now());
+    beacon.announce(BTreeMap::from([("b".to_owned(), at(2))]), now);
+    assert!(!beacon.hear(advert("b", 2), now));
+    assert_eq!(beacon.natives().count(), 0);
+    assert!(beacon.hear(advert("c", 3), now));
+    beacon.announce(BTreeMap::from([("c".to_owned(), at(3))]), now);
+    assert_eq!(beacon.natives().count(), 0, "another gateway was quicker");
+    assert_eq!(beacon.find("c"), Some(at(3)));
+}
+
+#[test]
+fn strangers_cannot_fill_it() {
+    let (mut beacon, now) = (Beacon::new(3), Instant::now());
+    for number in 0..100 {
+        beacon.hear(advert(&number.to_string(), 1), now);
+        beacon.advertise(advert(&format!("local {number}"), 2), false, now);
+    }
+    assert_eq!(beacon.natives().count(), 6);
+    assert!(beacon.hear(advert("0", 9), now), "what is known can still move");
+}
+
+#[test]
+fn a_name_that_must_be_new_is() {
+    let (mut beacon, now) = (Beacon::new(10), Instant::now());
+    beacon.announce(BTreeMap::from([("mesh".to_owned(), at(1))]), now);
+    assert!(beacon.advertise(advert("a", 2), true, now));
+    assert!(!beacon.advertise(advert("a", 3), true, now) && !beacon.advertise(advert("mesh", 3), true, now));
+    assert!(beacon.advertise(advert("a", 3), false, now));
+    assert_eq!(beacon.find("a"), Some(at(3)));
+    beacon.reset();
+    assert_eq!(beacon.all(), BTreeMap::from([("mesh", at(1))]));
+}
+
+#[test]
+fn commands_are_what_networkzero_sends() {
+    let read = |message| Command::from_json(&message);
+    let advertise = |address: Option<&str>, fail_if_exists| {
+        let address = address.map(str::to_owned);
+        Ok(Command::Advertise { name: "a".to_owned(), address, fail_if_exists, lifetime: seconds(20) })
+    };
+    assert_eq!(read(json!(["advertise", "a", null, false, 20])), advertise(None, false));
+    assert_eq!(read(json!(["advertise", "a", "1.2.3.4:5", true, 20])), advertise(Some("1.2.3.4:5"), true));
+    assert_eq!(read(json!(["advertise", "a", 8000, true, 20])), advertise(Some("8000"), true));
+    assert_eq!(read(json!(["unadvertise", "a"])), Ok(Command::Unadvertise("a".to_owned())));
+    assert_eq!(
+        read(json!(["discover", "a", 0.5])),
+        Ok(Command::Discover("a".to_owned(), Duration::from_millis(500)))
+    );
+    assert_eq!(read(json!(["discover_all"])), Ok(Command::DiscoverAll));
+    assert_eq!(read(json!(["discover_all", 0.5])), Ok(Command::DiscoverAll));
+    for (text, command) in [
+        ("pause", Command::Pause),
+        ("resume", Command::Resume),
+        ("reset", Command::Reset),
+        ("stop", Command::Stop),
+    ] {
+        assert_eq!(read(json!([text])), Ok(command));
+    }
+    for wrong in [
+        json!(null),
+        json!([]),
+        json!([1]),
+        json!(["fly"]),
+        json!(["advertise"]),
+        json!(["advertise", "a", {}]),
+        json!(["discover", 1]),
+    ] {
+        assert!(read(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+fn node(number: u8) -> NodeId {
+    NodeId::from_random([number; 16])
+}
+
+fn id(number: u8) -> InstanceId {
+    InstanceId::from_random([number; 16])
+}
+
+fn instance(name: &str, number: u8, of: u8) -> Instance {
+    let service = ServiceName::new(name).expect("a name");
+    Instance { id: id(number), node: node(of), service, addresses: vec![at(number).into()], local: false }
+}
+
+fn names<T>(map: BTreeMap<T, SocketAddrV4>) -> Vec<String>
+where
+    T: ToString,
+{
+    map.keys().map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_side_is_told_of_the_other() {
+    let mut exchange = Exchange::new(node(5));
+    exchange.up(&instance("arm", 1, 9));
+    let natives = [("hello", at(100))];
+    assert_eq!(exchange.announced(natives), BTreeMap::from([("arm".to_owned(), at(1))]));
+    assert_eq!(names(exchange.wanted(natives)), ["hello"]);
+    exchange.begin("hello");
+    exchange.up(&instance("hello", 2, 5));
+    assert_eq!(names(exchange.wanted(natives)), ["hello"], "it stays");
+    exchange.bring("hello", Some(id(2)));
+    assert_eq!(names(exchange.announced(natives)), ["arm"], "what was brought over does not go back");
+    assert_eq!(names(exchange.announced([])), ["arm"], "not even when it has gone there");
+    assert_eq!(names(exchange.wanted(natives)), ["hello"], "it stays");
+    exchange.end("hello");
+    exchange.down(id(2));
+    exchange.down(id(1));
+    assert!(exchange.announced(natives).is_empty());
+}
+
+#[test]
+fn a_name_that_both_have_stays_where_it_is() {
+    let mut exchange = Exchange::new(node(5));
+    exchange.up(&instance("echo", 1, 9));
+    let natives = [("echo", at(100))];
+    assert!(exchange.announced(natives).is_empty() && exchange.wanted(natives).is_empty());
+}
+
+#[test]
+fn what_another_gateway_brought_over_or_announced_is_left_to_it() {
+    // The other one brought "hello" over as instance 1, and announces "arm", which is at address 2.
+    let mut exchange = Exchange::new(node(5));
+    exchange.up(&instance("hello", 1, 9));
+    exchange.up(&instance("arm", 2, 7));
+    let natives = [("hello", at(100)), ("arm", at(2))];
+    assert!(exchange.wanted(natives).is_empty());
+    assert_eq!(names(exchange.announced(natives)), ["arm"]);
+}
+
+#[test]
+fn of_two_gateways_that_begin_together_one_gives_way() {
+    let natives = [("hello", at(100))];
+    let wanted = |own: u8, other: u8| {
+        let mut exchange = Exchange::new(node(own));
+        exchange.begin("hello");
+        exchange.bring("hello", Some(id(1)));
+        exchange.up(&instance("hello", 1, own));
+        exchange.up(&instance("hello", 2, other));
+        names(exchange.wanted(natives))
+    };
+    assert_eq!(wanted(5, 9), ["hello"]);
+    assert!(wanted(9, 5).is_empty());
+}
+
+#[test]
+fn what_the_other_side_cannot_have_stays() {
+    let mut exchange = Exchange::new(node(5));
+    let mut unreachable = instance("six", 1, 9);
+    unreachable.addresses = vec!["[fe80::1]:80".parse().expect("an address")];
+    exchange.up(&unreachable);
+    exchange.up(&instance(&"\u{1f600}".repeat(32), 2, 9));
+    assert!(exchange.announced([]).values().all(|address| *address == at(2)));
+    assert!(exchange.wanted([("", at(1)), ("a\u{7}", at(1)), (&"x".repeat(200), at(1))]).is_empty());
+}
