@@ -10,6 +10,7 @@ use meshzero_actors::caller::Fault;
 use meshzero_actors::feed::FeedError;
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::InterfacesError;
+use meshzero_actors::networkzero::GatewayError;
 use meshzero_actors::node::StartError;
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::publisher::PublishFault;
@@ -40,6 +41,9 @@ pub enum JoinError {
     /// The system gave no thread, no socket or no randomness.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The gateway to NetworkZero could not be opened.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 /// Why a service is not advertised. Nothing is left behind.

@@ -61,6 +61,7 @@ pub struct Join {
     ports: Option<RangeInclusive<u16>>,
     limits: Option<Limits>,
     spin: Duration,
+    networkzero: bool,
 }
 
 impl Mesh {
@@ -135,10 +136,18 @@ impl Join {
         self
     }
 
+    /// Opens a gateway to the programs of Python's NetworkZero as well, for as long as this program is in the mesh. See
+    /// [`networkzero`](crate::networkzero).
+    pub fn networkzero(mut self) -> Self {
+        self.networkzero = true;
+        self
+    }
+
     /// Joins on a thread of its own, also inside an actix System.
     pub(crate) async fn apart(self) -> Result<Mesh, JoinError> {
+        let opens_gateway = self.networkzero;
         let node = Node::start_apart(self.config()?).await?;
-        Ok(Mesh { node })
+        joined(Mesh { node }, opens_gateway).await
     }
 
     fn config(self) -> Result<Config, JoinError> {
@@ -182,10 +191,18 @@ impl IntoFuture for Join {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let opens_gateway = self.networkzero;
             let node = Node::start(self.config()?).await?;
-            Ok(Mesh { node })
+            joined(Mesh { node }, opens_gateway).await
         })
     }
+}
+
+async fn joined(mesh: Mesh, opens_gateway: bool) -> Result<Mesh, JoinError> {
+    if opens_gateway {
+        mesh.networkzero().await?.detach();
+    }
+    Ok(mesh)
 }
 
 /// A variable of the environment; an empty one counts as not set.

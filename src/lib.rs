@@ -72,6 +72,7 @@ mod error;
 mod join;
 mod listening;
 mod mesh;
+pub mod networkzero;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod recipient;

@@ -51,6 +51,7 @@ mod links;
 pub mod mdns;
 mod message;
 pub mod network;
+pub mod networkzero;
 mod newest;
 pub mod node;
 pub mod offer;

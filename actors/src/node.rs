@@ -21,6 +21,7 @@ use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::InterfacesError;
 use crate::network::Network;
+use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
@@ -124,6 +125,7 @@ impl Node {
                 discovery,
                 own: Arc::default(),
                 subscriptions: Arc::default(),
+                gateways: Gateways::default(),
                 ending: Arc::default(),
             });
             let router = Router::new(Arc::clone(&premises));
@@ -244,8 +246,9 @@ impl Node {
         let lodging = self.lodging.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let whose = if matches!(lodging, Lodging::Owner(_)) { Whose::Own } else { Whose::Users };
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
-        let ending = Last(Arc::clone(self.ending()));
+        let (ending, premises) = (Last(Arc::clone(self.ending())), Arc::clone(&self.premises));
         let leaving = self.home().spawn(move || async move {
+            premises.gateways.close().await;
             // An actor that is gone has left already.
             let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
             // Not before: what is being finished may need to call others.

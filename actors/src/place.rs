@@ -178,6 +178,19 @@ impl Place {
         }
     }
 
+    /// The address that is meant, without listening there; port 0 if it names none.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub(crate) async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+        let ip = match &self.host {
+            Host::Any => Some(interfaces.preferred_address()?),
+            _ => self.ips(interfaces).await?.first().copied(),
+        };
+        let ip = ip.ok_or_else(|| PlaceError::Unreadable { text: self.to_string() })?;
+        Ok(SocketAddr::new(ip, self.port.unwrap_or(0)))
+    }
+
     /// The addresses to try, of which the first that works is taken.
     async fn ips(&self, interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
         Ok(match &self.host {

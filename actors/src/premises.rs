@@ -10,6 +10,7 @@ use crate::alarms::Alarms;
 use crate::discovery::Discovery;
 use crate::ending::Ending;
 use crate::home::Home;
+use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
@@ -32,6 +33,8 @@ pub struct Premises {
     pub own: Arc<Own>,
     /// What it listens to.
     pub subscriptions: Arc<Subscriptions>,
+    /// Its gateways, which end before it leaves.
+    pub gateways: Gateways,
     /// The moment in which it leaves: all routes end with it.
     pub ending: Arc<Ending>,
 }

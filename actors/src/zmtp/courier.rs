@@ -67,6 +67,23 @@ pub(crate) async fn reach(
     Ok(Reached { wire, role })
 }
 
+impl Reached {
+    /// Asks one question and waits for its answer, where nobody else asks.
+    ///
+    /// # Errors
+    /// [`WireError`]; the conversation is over.
+    pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, WireError> {
+        let mut out = Vec::new();
+        zmtp::write_message(&mut out, [b"", json]);
+        self.wire.write(&out).await?;
+        loop {
+            if let Event::Message(mut frames) = self.wire.next().await? {
+                return frames.pop().ok_or(WireError::Gone);
+            }
+        }
+    }
+}
+
 /// The actor that takes questions for a courier.
 pub(crate) struct Intake(pub(crate) mpsc::Sender<Inbound>);
 
@@ -114,19 +131,9 @@ impl Courier {
         match reached.role {
             Role::Answers => {
                 let mut open = Open::default();
-                let ended = self.ask(reached.wire, &mut open).await;
-                open.lose();
-                ended
+                self.ask(reached.wire, &mut open).await
             }
             Role::Publishes => self.listen(reached.wire).await,
-        }
-    }
-
-    /// Refuses what has not been sent.
-    pub(crate) fn turn_away(&mut self) {
-        self.asked.close();
-        while let Ok(inbound) = self.asked.try_recv() {
-            inbound.turn_away();
         }
     }
 
@@ -243,12 +250,25 @@ impl Open {
     fn forget_unwanted(&mut self) {
         self.asked.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
     }
+}
 
-    fn lose(&mut self) {
+impl Drop for Open {
+    /// What was asked and not answered may have been handled.
+    fn drop(&mut self) {
         for (_, inbound) in self.asked.drain() {
             if let Some(reply) = inbound.reply {
                 reply.refuse(Refusal::Lost);
             }
+        }
+    }
+}
+
+impl Drop for Courier {
+    /// What has not been sent may be sent elsewhere.
+    fn drop(&mut self) {
+        self.asked.close();
+        while let Ok(inbound) = self.asked.try_recv() {
+            inbound.turn_away();
         }
     }
 }

@@ -83,9 +83,9 @@ impl StandIn {
 
     /// Carries messages until the connection ends, and says why. Then, or when this is dropped, the service is closed.
     pub(crate) async fn run(self) -> String {
-        let Self { service, courier, reached } = self;
-        let mut closing = Closing { service, courier };
-        match closing.courier.run(reached).await {
+        let Self { service, mut courier, reached } = self;
+        let _closing = Closing(service);
+        match courier.run(reached).await {
             Ok(()) => "nobody asks any more".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -93,14 +93,10 @@ impl StandIn {
 }
 
 /// Closes the service when the connection has ended.
-struct Closing {
-    service: Arc<Service>,
-    courier: Courier,
-}
+struct Closing(Arc<Service>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        self.service.close();
-        self.courier.turn_away();
+        self.0.close();
     }
 }

@@ -53,19 +53,15 @@ impl Beacon {
         }
     }
 
-    /// Takes an advert that was heard. Says whether that changed anything.
-    pub fn hear(&mut self, advert: Advert, now: Instant) -> bool {
+    /// Takes an advert that was heard, if there is room for its name.
+    pub fn hear(&mut self, advert: Advert, now: Instant) {
         // Broadcasts come back to where they were sent from.
-        if self.announced(&advert.name) == Some(advert.address) {
-            return false;
+        let is_own = self.announced(&advert.name) == Some(advert.address);
+        let has_room = self.heard.len() < self.most || self.heard.contains_key(&advert.name);
+        if !is_own && has_room {
+            let until = now + advert.lifetime;
+            self.heard.insert(advert.name, Heard { address: advert.address, until });
         }
-        let until = now + advert.lifetime;
-        let is_known = self.heard.contains_key(&advert.name);
-        if !is_known && self.heard.len() >= self.most {
-            return false;
-        }
-        let before = self.heard.insert(advert.name, Heard { address: advert.address, until });
-        before.is_none_or(|before| before.address != advert.address)
     }
 
     /// Advertises for a program of this machine. Says whether there is room and, if it `must_be_new`, no other.
@@ -141,11 +137,9 @@ impl Beacon {
         Some(self.last.map_or(due, |last| due.max(last + APART)))
     }
 
-    /// Forgets adverts that were not heard again in time. Says whether there were any.
-    pub fn forget_old(&mut self, now: Instant) -> bool {
-        let before = self.heard.len();
+    /// Forgets adverts that were not heard again in time.
+    pub fn forget_old(&mut self, now: Instant) {
         self.heard.retain(|_, heard| heard.until > now);
-        self.heard.len() < before
     }
 
     /// The address of a name, wherever it is.

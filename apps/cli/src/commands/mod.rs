@@ -7,6 +7,7 @@ mod demo;
 mod describe;
 mod discover;
 mod exec;
+mod gateway;
 mod list;
 mod listen;
 mod man;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Listen(listen::Listen),
     Describe(describe::Describe),
     Stats(stats::Stats),
+    Gateway(gateway::Gateway),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Man(man::Man),
@@ -52,6 +54,7 @@ impl Command {
             Self::Listen(listen) => listen.run(session).await,
             Self::Describe(describe) => describe.run(session).await,
             Self::Stats(stats) => stats.run(session).await,
+            Self::Gateway(gateway) => gateway.run(session).await,
             Self::Bench(bench) => bench.run(session).await,
             Self::Completions(completions) => completions.run(session, shown()).await,
             Self::Man(man) => man.run(session, shown()).await,

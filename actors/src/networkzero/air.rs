@@ -1,0 +1,109 @@
+//! The socket of a beacon's datagrams.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+
+use meshzero_proto::networkzero::{BEACON_PORT, MAX_ADVERT_BYTES};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+
+use crate::interfaces::{Interface, Interfaces};
+
+/// The port that the beacon of this machine has.
+pub(super) struct Air {
+    socket: UdpSocket,
+    interfaces: Interfaces,
+}
+
+impl Air {
+    /// Takes the port, as every beacon does without sharing it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AddrInUse`] where another process is the beacon; any other if the system refuses.
+    pub(super) fn open(interfaces: &Interfaces) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.set_broadcast(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, BEACON_PORT)).into())?;
+        Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces: interfaces.clone() })
+    }
+
+    /// Waits for the next datagram that came in on one of the chosen interfaces. What is longer than an advert is cut, and so is
+    /// none.
+    ///
+    /// # Errors
+    /// The system's, such as word that an earlier datagram did not arrive.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(super) async fn hear(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = [0; MAX_ADVERT_BYTES];
+        loop {
+            let (length, from) = self.socket.recv_from(&mut bytes).await?;
+            if self.is_near(from.ip()) {
+                return Ok(bytes[..length].to_vec());
+            }
+        }
+    }
+
+    /// Sends a datagram to every host of the chosen interfaces' networks. One that cannot be reached does not keep it from the
+    /// others.
+    pub(super) async fn say(&self, bytes: &[u8]) {
+        for address in self.everybody() {
+            if let Err(error) = self.socket.send_to(bytes, SocketAddrV4::new(address, BEACON_PORT)).await {
+                tracing::debug!(%address, %error, "an advert was not sent");
+            }
+        }
+    }
+
+    fn is_near(&self, from: IpAddr) -> bool {
+        self.hears_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
+    }
+
+    fn everybody(&self) -> Vec<Ipv4Addr> {
+        let mut everybody: Vec<_> = self.list().iter().filter_map(broadcast_address).collect();
+        if self.hears_all() {
+            everybody.push(Ipv4Addr::BROADCAST);
+        }
+        everybody.sort_unstable();
+        everybody.dedup();
+        everybody
+    }
+
+    fn hears_all(&self) -> bool {
+        self.interfaces == Interfaces::default()
+    }
+
+    fn list(&self) -> Vec<Interface> {
+        // A system that does not tell now may tell the next time.
+        self.interfaces.list().unwrap_or_default()
+    }
+}
+
+/// The address that all hosts of an interface's network listen to; none where there is but one.
+fn broadcast_address(interface: &Interface) -> Option<Ipv4Addr> {
+    let IpAddr::V4(ip) = interface.address.ip else { return None };
+    let hosts = u32::MAX.checked_shr(interface.address.prefix.into()).unwrap_or(0);
+    (hosts > 1).then(|| Ipv4Addr::from(u32::from(ip) | hosts))
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
+    use super::*;
+
+    #[test]
+    fn every_network_has_its_broadcast_address() {
+        let broadcast = |ip: &str, prefix| {
+            let address = OwnAddress { ip: ip.parse().expect("an address"), prefix };
+            broadcast_address(&Interface { name: "eth0".to_owned(), index: None, address })
+        };
+        assert_eq!(broadcast("192.168.1.7", 24), Some(Ipv4Addr::new(192, 168, 1, 255)));
+        assert_eq!(broadcast("127.0.0.1", 8), Some(Ipv4Addr::new(127, 255, 255, 255)));
+        assert_eq!(broadcast("10.1.2.3", 0), Some(Ipv4Addr::BROADCAST));
+        for (ip, prefix) in [("10.0.0.1", 32), ("10.0.0.1", 31), ("fe80::1", 64)] {
+            assert_eq!(broadcast(ip, prefix), None, "{ip}/{prefix}");
+        }
+    }
+}

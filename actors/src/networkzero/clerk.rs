@@ -1,0 +1,116 @@
+//! Takes the commands of this machine's programs for the beacon: a service on loopback, which they reach as ZeroMQ's REP.
+
+use std::net::{IpAddr, SocketAddrV4, TcpListener};
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use meshzero_proto::codec::Json;
+use meshzero_proto::name::TypeName;
+use meshzero_proto::networkzero::{COMMAND_PORT, Command};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::handler::Registration;
+use crate::interfaces::Interfaces;
+use crate::node::Node;
+use crate::offer::{Offer, OfferError, Offered, Only, Source, offer};
+use crate::place::{Place, PlaceError};
+use crate::restart::Restart;
+use crate::zmtp::{VALUE, Value};
+
+/// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
+const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
+
+/// How many of them are tried.
+const TRIES: usize = 64;
+
+/// Commands that wait for the beacon.
+const WAITING: usize = 64;
+
+/// A command, and where its answer goes.
+pub(super) struct Order {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<serde_json::Value>,
+}
+
+/// Takes commands.
+pub(super) struct Clerk {
+    orders: mpsc::Sender<Order>,
+    interfaces: Interfaces,
+}
+
+/// Has commands taken as long as the service lives that comes first.
+///
+/// # Errors
+/// [`OfferError`], for instance that another program has the port.
+pub(super) async fn hire(node: &Arc<Node>) -> Result<(Offered<Clerk>, mpsc::Receiver<Order>), OfferError> {
+    let (orders, waiting) = mpsc::channel(WAITING);
+    let interfaces = node.config().interfaces.clone();
+    let make = move || Clerk { orders: orders.clone(), interfaces: interfaces.clone() };
+    let service = Offer {
+        name: None,
+        source: Source::Factory(Box::new(|_| Box::new(make))),
+        handlers: vec![Registration::of::<Value>(TypeName::new(VALUE).expect("it is a name"))],
+        place: format!("127.0.0.1:{COMMAND_PORT}").parse()?,
+        arbiter: None,
+        only: Only::OneOfMany,
+        topics: Vec::new(),
+        restart: Restart::default(),
+    };
+    Ok((offer(node, service).await?, waiting))
+}
+
+impl Actor for Clerk {
+    type Context = Context<Self>;
+}
+
+impl Handler<Value> for Clerk {
+    type Result = ResponseFuture<Value>;
+
+    /// What is no command, or fails, is answered with null, as by NetworkZero's own beacon.
+    fn handle(&mut self, Value(message): Value, _: &mut Context<Self>) -> Self::Result {
+        let (orders, interfaces) = (self.orders.clone(), self.interfaces.clone());
+        Box::pin(async move {
+            let answer = take(&message, &orders, &interfaces).await.unwrap_or_else(|problem| {
+                tracing::warn!(%problem, "a command of NetworkZero failed");
+                serde_json::Value::Null
+            });
+            Value(Json::new(answer.to_string(), &Default::default()))
+        })
+    }
+}
+
+async fn take(
+    message: &Json,
+    orders: &mpsc::Sender<Order>,
+    interfaces: &Interfaces,
+) -> Result<serde_json::Value, String> {
+    let message = serde_json::from_slice(message.text()).map_err(|error| error.to_string())?;
+    let mut command = Command::from_json(&message).map_err(|error| error.to_string())?;
+    if let Command::Advertise { address, .. } = &mut command {
+        let whole = complete(address.as_deref(), interfaces).await.map_err(|error| error.to_string())?;
+        *address = Some(whole.to_string());
+    }
+    let (answer, answered) = oneshot::channel();
+    let gone = || "the beacon has ended".to_owned();
+    orders.send(Order { command, answer }).await.map_err(|_| gone())?;
+    answered.await.map_err(|_| gone())
+}
+
+/// The whole address for a part of one, as NetworkZero's `address` gives it.
+async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<SocketAddrV4, PlaceError> {
+    let text = address.unwrap_or_default().trim();
+    let unreadable = || PlaceError::Unreadable { text: text.to_owned() };
+    if let Ok(whole) = text.parse() {
+        return Ok(whole);
+    }
+    let place = if text.is_empty() { Place::default() } else { text.parse()? };
+    let address = place.address(interfaces).await?;
+    let IpAddr::V4(ip) = address.ip() else { return Err(unreadable()) };
+    if address.port() > 0 {
+        return Ok(SocketAddrV4::new(ip, address.port()));
+    }
+    let free = std::iter::repeat_with(|| fastrand::u16(PORTS))
+        .take(TRIES)
+        .find(|port| TcpListener::bind((ip, *port)).is_ok());
+    free.map(|port| SocketAddrV4::new(ip, port)).ok_or(PlaceError::RangeInUse { range: PORTS })
+}

@@ -1,0 +1,94 @@
+//! One service of NetworkZero, brought over into the mesh while its program can be reached.
+
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::ServiceName;
+use tokio::sync::mpsc;
+use tokio::time;
+
+use crate::dial::jittered;
+use crate::node::Node;
+use crate::offer::{Offer, OfferError, Only, Source, offer};
+use crate::place::Place;
+use crate::restart::Restart;
+use crate::zmtp::{self, Courier, Intake, Reached};
+
+/// The pause before a program is reached for again; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long it may take to reach it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What became of a service.
+pub(super) struct Brought {
+    pub(super) name: ServiceName,
+    /// What it is in the mesh; `None` if its program cannot be reached.
+    pub(super) instance: Option<InstanceId>,
+}
+
+/// Brings over what listens at `address` as `name`, until this is dropped or the node has gone. A program that cannot be reached
+/// is no service of the mesh: an address that was found there answers.
+pub(super) async fn keep(
+    node: Weak<Node>,
+    name: ServiceName,
+    address: SocketAddrV4,
+    tell: mpsc::Sender<Brought>,
+) {
+    let mut pause = FIRST_PAUSE;
+    while let Some(here) = node.upgrade() {
+        let (network, limits) = (here.config().network.clone(), Arc::clone(here.limits()));
+        drop(here);
+        match time::timeout(PATIENCE, zmtp::reach(&network, address.into(), &limits)).await {
+            Ok(Ok(reached)) => {
+                pause = FIRST_PAUSE;
+                if let Err(error) = stand_in(&node, &name, reached, &tell).await {
+                    tracing::warn!(%name, %error, "a service of NetworkZero cannot be offered");
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%name, %address, %error, "a service of NetworkZero is not there")
+            }
+            Err(_) => tracing::debug!(%name, %address, "a service of NetworkZero does not answer"),
+        }
+        time::sleep(jittered(pause)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Offers a service that stands in for the program, until the connection to that ends.
+async fn stand_in(
+    node: &Weak<Node>,
+    name: &ServiceName,
+    reached: Reached,
+    tell: &mpsc::Sender<Brought>,
+) -> Result<(), OfferError> {
+    let Some(here) = node.upgrade() else { return Ok(()) };
+    let limits = Arc::clone(here.limits());
+    let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
+    let service = Offer {
+        name: Some(name.clone()),
+        source: Source::Factory(Box::new(|_| Box::new(move || Intake(ask.clone())))),
+        handlers: zmtp::handlers(reached.role),
+        place: Place::default(),
+        arbiter: None,
+        only: Only::OneOfMany,
+        topics: Vec::new(),
+        restart: Restart::default(),
+    };
+    let offered = offer(&here, service).await?;
+    // Whoever holds the node keeps it from leaving.
+    drop(here);
+    let mut courier = Courier::new(asked, offered.service.publisher.clone(), &limits);
+    let brought = |instance| Brought { name: name.clone(), instance };
+    // The gateway has ended if nobody hears it, and this is about to be dropped.
+    let _ = tell.send(brought(Some(offered.instance.id))).await;
+    if let Err(error) = courier.run(reached).await {
+        tracing::debug!(%name, %error, "the connection to a service of NetworkZero ended");
+    }
+    let _ = tell.send(brought(None)).await;
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! A gateway between a mesh and the programs of Python's NetworkZero on the same network: each side finds the other's services
+//! by name.
+//!
+//! What the mesh offers is advertised as NetworkZero does it, and its programs reach the endpoints directly, which speak ZeroMQ
+//! as well. What they advertise becomes a service of this node that stands in for theirs.
+
+mod air;
+mod clerk;
+mod gateway;
+mod import;
+mod other_beacon;
+
+pub use self::gateway::{Crossing, Gateway, GatewayError, Gateways};

@@ -1,0 +1,95 @@
+//! `mz gateway`: brings the mesh together with other worlds.
+
+use std::fmt;
+
+use clap::{Args, Subcommand};
+use meshzero::networkzero::Crossing;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{BAD, FAINT, GOOD, line};
+use crate::session::Session;
+
+/// Brings the mesh together with programs of another kind
+#[derive(Debug, Args)]
+pub(crate) struct Gateway {
+    #[command(subcommand)]
+    to: To,
+}
+
+#[derive(Debug, Subcommand)]
+enum To {
+    /// Python's NetworkZero: each side finds the other's services by name
+    ///
+    /// It hears and speaks the beacon (UDP port 9999), or asks the one that another process of this machine has (port 9998 on
+    /// loopback). What the mesh offers is advertised, and called directly: every endpoint speaks ZeroMQ. What programs of
+    /// NetworkZero advertise becomes a service of the mesh while they can be reached. A name that both sides have stays where it
+    /// is. Prints what crosses, until Ctrl-C.
+    #[command(after_help = "\
+Examples:
+  mz gateway networkzero
+  mz gateway networkzero --interfaces eth0 --json")]
+    Networkzero,
+}
+
+impl Gateway {
+    pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let mesh = session.mesh().await?;
+        match self.to {
+            To::Networkzero => {
+                let mut gateway =
+                    mesh.networkzero().await.map_err(|error| Failure::Machine(error.to_string()))?;
+                session.begin_endless();
+                while let Some(crossing) = gateway.next().await {
+                    if let Some(crossed) = Crossed::of(crossing) {
+                        session.out.show(&crossed).await?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One thing that crossed.
+#[derive(Debug, Serialize)]
+struct Crossed {
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+impl Crossed {
+    /// `None` for what a later version may tell.
+    fn of(crossing: Crossing) -> Option<Self> {
+        let (event, service, address) = match crossing {
+            Crossing::Brought { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
+            Crossing::TakenBack { name } => ("from-mesh", Some(name.to_string()), None),
+            Crossing::Announced { name, address } => ("announced", Some(name), Some(address)),
+            Crossing::Unannounced { name } => ("unannounced", Some(name), None),
+            Crossing::IsBeacon => ("is-beacon", None, None),
+            Crossing::OtherBeacon => ("other-beacon", None, None),
+            _ => return None,
+        };
+        Some(Self { event, service, address: address.map(|address| address.to_string()) })
+    }
+}
+
+impl fmt::Display for Crossed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = self.service.as_deref().map(line).map(|line| line.to_string()).unwrap_or_default();
+        let address = self.address.as_deref().unwrap_or_default();
+        match self.event {
+            "to-mesh" => write!(f, "{GOOD}NetworkZero -> mesh{GOOD:#}  {service}  {FAINT}{address}{FAINT:#}"),
+            "announced" => {
+                write!(f, "{GOOD}mesh -> NetworkZero{GOOD:#}  {service}  {FAINT}{address}{FAINT:#}")
+            }
+            "from-mesh" => write!(f, "{BAD}gone from the mesh {BAD:#}  {service}"),
+            "unannounced" => write!(f, "{BAD}no longer announced{BAD:#} {service}"),
+            "is-beacon" => write!(f, "{FAINT}this program is the beacon of this machine{FAINT:#}"),
+            _ => write!(f, "{FAINT}another program is the beacon of this machine{FAINT:#}"),
+        }
+    }
+}
