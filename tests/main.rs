@@ -21,3 +21,4 @@ mod stats;
 mod supervision;
 mod trace;
 mod zero;
+mod zmtp;

@@ -13,6 +13,7 @@ pub mod query;
 pub mod typed;
 pub mod values;
 pub mod words;
+pub mod zmtp;
 
 /// The variable that names a folder for seeds.
 pub const SEEDS: &str = "MESHZERO_FUZZ_SEEDS";

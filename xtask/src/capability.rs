@@ -18,6 +18,8 @@ pub(crate) enum Capability {
     Avahi,
     /// python-zeroconf, inside such a network.
     Zeroconf,
+    /// pyzmq and the real NetworkZero.
+    NetworkZero,
     /// libfaketime, which moves the wall clock of a program.
     Faketime,
     /// A compiler for C++, in which the fuzzer is written, and a system that it knows.
@@ -42,8 +44,15 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
 
 impl Capability {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Netns, Self::Avahi, Self::Zeroconf, Self::Faketime, Self::Fuzzing, Self::Nextest];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Netns,
+        Self::Avahi,
+        Self::Zeroconf,
+        Self::NetworkZero,
+        Self::Faketime,
+        Self::Fuzzing,
+        Self::Nextest,
+    ];
 
     /// The name by which tests know it.
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +60,7 @@ impl Capability {
             Self::Netns => "netns",
             Self::Avahi => "avahi",
             Self::Zeroconf => "zeroconf",
+            Self::NetworkZero => "networkzero",
             Self::Faketime => "faketime",
             Self::Fuzzing => "fuzzing",
             Self::Nextest => "nextest",
@@ -82,6 +92,10 @@ impl Capability {
             Self::Zeroconf => {
                 Self::Netns.probe(sandbox, venv).map_err(|skip| self.skip(skip.why))?;
                 let import = read(Command::new(python_in(venv)).args(["-c", "import zeroconf"]));
+                import.map(drop).map_err(|failure| self.skip(failure.0))
+            }
+            Self::NetworkZero => {
+                let import = read(Command::new(python_in(venv)).args(["-c", "import zmq, networkzero"]));
                 import.map(drop).map_err(|failure| self.skip(failure.0))
             }
             Self::Faketime => needs(Self::Faketime),

@@ -12,7 +12,7 @@ use std::{env, fs};
 use crate::process::{Failure, Outcome, read, run};
 
 /// The fuzz targets, each the name of a module in `fuzz/src`.
-pub(crate) const TARGETS: &[&str] = &["frames", "hello", "query", "typed", "values", "words"];
+pub(crate) const TARGETS: &[&str] = &["frames", "hello", "query", "typed", "values", "words", "zmtp"];
 
 /// How long each target runs as a part of all tests.
 const SHORT: Duration = Duration::from_secs(6);

@@ -9,8 +9,15 @@ use crate::capability::{PROGRAMS, python_in};
 use crate::process::{Failure, Outcome, find_program, read, run};
 use crate::report::Skip;
 
-/// The release that the discovery tests talk to.
-const ZEROCONF: &str = "zeroconf==0.154.0";
+/// The programs of others that the tests talk to, with all that those need. `netifaces-binary` is the netifaces that NetworkZero
+/// imports, without a compiler.
+const PYTHON_PACKAGES: &[&str] = &[
+    "ifaddr==0.2.0",
+    "netifaces-binary==0.11.0",
+    "networkzero==1.0b1",
+    "pyzmq==27.3.0",
+    "zeroconf==0.154.0",
+];
 
 /// Where Debian asks whether a service may start when its package is installed.
 const START_POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -31,9 +38,10 @@ pub(crate) fn install(venv: &Path) -> Vec<Skip> {
         };
         skipped.extend(result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why }));
     }
-    let result = install_zeroconf(venv);
+    let result = install_python_packages(venv);
+    let listed = PYTHON_PACKAGES.join(" ");
     skipped.extend(
-        result.err().map(|Failure(why)| Skip { what: format!("installing {ZEROCONF} from PyPI"), why }),
+        result.err().map(|Failure(why)| Skip { what: format!("installing {listed} from PyPI"), why }),
     );
     skipped
 }
@@ -71,26 +79,23 @@ fn install_packages(packages: &[&str]) -> Outcome {
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
-fn install_zeroconf(venv: &Path) -> Outcome {
+fn install_python_packages(venv: &Path) -> Outcome {
     let python = python_in(venv);
-    let wanted = format!(
-        "import importlib.metadata as m; assert 'zeroconf==' + m.version('zeroconf') == '{ZEROCONF}'"
+    let are_there = format!(
+        "import importlib.metadata as m; assert all(m.version(name) == version \
+         for name, version in (package.split('==') for package in {:?}.split()))",
+        PYTHON_PACKAGES.join(" ")
     );
-    if read(Command::new(&python).args(["-c", &wanted])).is_ok() {
+    if read(Command::new(&python).args(["-c", &are_there])).is_ok() {
         return Ok(());
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv), PATIENCE)?;
-    let arguments = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--only-binary",
-        ":all:",
-        ZEROCONF,
-    ];
-    run(Command::new(&python).args(arguments), PATIENCE)
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    // What is not named here is not needed, and what has to be compiled not wanted.
+    run(
+        Command::new(&python).args(pip).args(["--no-deps", "--only-binary", ":all:"]).args(PYTHON_PACKAGES),
+        PATIENCE,
+    )
 }
 
 /// While it lives, installing a package starts no service: the tests start a daemon of their own in a network

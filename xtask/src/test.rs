@@ -127,7 +127,7 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
 struct Scene {
     sandbox: Sandbox,
     present: Vec<Capability>,
-    /// The interpreter that has zeroconf.
+    /// The interpreter that has the programs of others.
     python: PathBuf,
     /// Where a test that skips itself says so.
     skips: PathBuf,

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{Wire, WireError, is_gone, value};
 use crate::inbound::{Inbound, Outcome, ReplyTo};
+use crate::quota::Taken;
 use crate::service::Service;
 
 /// A socket that asks.
@@ -26,6 +27,8 @@ struct Asking {
     limits: DecodeLimits,
     /// What was asked and not answered yet, in order.
     asked: VecDeque<Asked>,
+    /// What was asked last, while the service has no room for it. Nothing else is heard meanwhile.
+    placing: Option<Placing>,
 }
 
 struct Asked {
@@ -41,6 +44,13 @@ enum Reply {
     Wrong(String),
 }
 
+/// A message that waits for its place.
+struct Placing {
+    envelope: Vec<Bytes>,
+    message: Message,
+    place: Pin<Box<dyn Future<Output = Option<Taken>>>>,
+}
+
 /// A message on its way to the service.
 struct Message {
     slot: usize,
@@ -50,7 +60,7 @@ struct Message {
 /// Serves it until it leaves or the service closes; then what was asked is still answered.
 pub(super) async fn serve(wire: Wire, service: Arc<Service>) -> Result<(), WireError> {
     let limits = DecodeLimits::untyped(service.limits());
-    let mut asking = Asking { wire, limits, service, asked: VecDeque::new() };
+    let mut asking = Asking { wire, limits, service, asked: VecDeque::new(), placing: None };
     match asking.run().await {
         Err(error) if is_gone(&error) => Ok(()),
         ended => ended,
@@ -62,80 +72,76 @@ impl Asking {
         let service = Arc::clone(&self.service);
         let most = service.limits().requests_in_flight;
         let mut closed = pin!(service.closed());
-        loop {
-            let event = tokio::select! {
+        let mut is_closing = false;
+        while !is_closing || !self.asked.is_empty() || self.placing.is_some() || !self.wire.voice.is_silent()
+        {
+            let Self { wire: Wire { ear, voice }, asked, placing, .. } = self;
+            let has_room = voice.has_room();
+            let hears = has_room && placing.is_none() && asked.len() < most && !is_closing;
+            tokio::select! {
                 biased;
-                outcome = next(&mut self.asked) => {
-                    self.answer(outcome).await?;
-                    continue;
-                }
-                () = &mut closed => break,
-                event = self.wire.next(), if self.asked.len() < most => event?,
-            };
-            // A socket that asks has nothing else to say.
-            let Event::Message(frames) = event else { continue };
-            match zmtp::divide(frames) {
-                Some(Question { envelope, body }) => self.ask(envelope, body).await?,
-                None => {
-                    tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope")
-                }
+                said = voice.say() => said?,
+                outcome = next(asked), if has_room => self.answer(outcome),
+                place = placed(placing) => self.placed(place),
+                () = &mut closed, if !is_closing => is_closing = true,
+                event = ear.next(), if hears => match event? {
+                    Event::Message(frames) => self.ask(frames),
+                    Event::Ping(context) => voice.pong(&context),
+                    // A socket that asks has nothing else to say.
+                    Event::Subscribe(_) | Event::Cancel(_) | Event::Ready { .. } => {}
+                },
             }
-        }
-        while !self.asked.is_empty() {
-            let outcome = next(&mut self.asked).await;
-            self.answer(outcome).await?;
         }
         Ok(())
     }
 
-    /// Hands a question to the service once that has room, and answers earlier ones meanwhile.
-    async fn ask(&mut self, envelope: Vec<Bytes>, body: Bytes) -> Result<(), WireError> {
-        let reply = match message(&self.service, body, &self.limits) {
-            Ok(message) => {
-                let service = Arc::clone(&self.service);
-                let mut placing = pin!(service.place());
-                let place = loop {
-                    tokio::select! {
-                        biased;
-                        outcome = next(&mut self.asked) => self.answer(outcome).await?,
-                        place = &mut placing => break place,
-                    }
-                };
-                match place {
-                    Some(place) => {
-                        let (tell, told) = oneshot::channel();
-                        service.deliver_alone(
-                            message.slot,
-                            Inbound {
-                                payload: message.payload,
-                                encoding: Encoding::MessagePack,
-                                reply: Some(ReplyTo::local(tell, service.limits().message_bytes)),
-                                deadline: None,
-                                place,
-                                trace: None,
-                            },
-                        );
-                        Reply::Coming(told)
-                    }
-                    None => Reply::Wrong(Refusal::Draining.to_string()),
-                }
-            }
-            Err(problem) => Reply::Wrong(problem),
+    /// Takes a question, for which the service may have room.
+    fn ask(&mut self, frames: Vec<Bytes>) {
+        let Some(Question { envelope, body }) = zmtp::divide(frames) else {
+            return tracing::debug!("dropped a message of ZeroMQ that has several frames and no envelope");
         };
-        self.asked.push_back(Asked { envelope, reply });
-        Ok(())
+        match message(&self.service, body, &self.limits) {
+            Ok(message) => match self.service.try_place() {
+                Some(place) => self.hand_over(envelope, message, place),
+                None => {
+                    let service = Arc::clone(&self.service);
+                    let place = Box::pin(async move { service.place().await });
+                    self.placing = Some(Placing { envelope, message, place });
+                }
+            },
+            Err(problem) => self.asked.push_back(Asked { envelope, reply: Reply::Wrong(problem) }),
+        }
+    }
+
+    /// Hands over the question that has waited.
+    fn placed(&mut self, place: Option<Taken>) {
+        let Some(Placing { envelope, message, .. }) = self.placing.take() else { return };
+        match place {
+            Some(place) => self.hand_over(envelope, message, place),
+            None => {
+                let reply = Reply::Wrong(Refusal::Draining.to_string());
+                self.asked.push_back(Asked { envelope, reply });
+            }
+        }
+    }
+
+    fn hand_over(&mut self, envelope: Vec<Bytes>, Message { slot, payload }: Message, place: Taken) {
+        let (tell, told) = oneshot::channel();
+        let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
+        let encoding = Encoding::MessagePack;
+        let inbound = Inbound { payload, encoding, reply, deadline: None, place, trace: None };
+        self.service.deliver_alone(slot, inbound);
+        self.asked.push_back(Asked { envelope, reply: Reply::Coming(told) });
     }
 
     /// Answers the question that was asked first.
-    async fn answer(&mut self, outcome: Result<Outcome, String>) -> Result<(), WireError> {
-        let Some(Asked { envelope, .. }) = self.asked.pop_front() else { return Ok(()) };
+    fn answer(&mut self, outcome: Result<Outcome, String>) {
+        let Some(Asked { envelope, .. }) = self.asked.pop_front() else { return };
         let json = match outcome {
-            Ok(Outcome::Reply(Encoding::MessagePack, payload)) => {
-                match payload.decode::<Json>(Encoding::MessagePack, &self.limits) {
-                    Ok(json) => Ok(json.text().clone()),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
+            Ok(Outcome::Reply(encoding @ Encoding::MessagePack, payload)) => payload
+                .decode::<Json>(encoding, &self.limits)
+                .map(|json| json.text().clone())
+                .map_err(|error| error.to_string()),
             Ok(Outcome::Reply(Encoding::Bincode, _)) => {
                 Err("its reply has no form without its type".to_owned())
             }
@@ -143,9 +149,19 @@ impl Asking {
             Err(problem) => Err(problem),
         };
         let json = json.unwrap_or_else(|problem| serde_json::json!({ "error": problem }).to_string().into());
-        let mut out = Vec::with_capacity(json.len() + 32);
-        zmtp::write_message(&mut out, envelope.iter().map(|frame| &frame[..]).chain([&json[..]]));
-        self.wire.write(&out).await
+        let frames = envelope.iter().map(|frame| &frame[..]).chain([&json[..]]);
+        zmtp::write_message(self.wire.voice.add(), frames);
+    }
+}
+
+/// The place for the question that waits for one; for ever if none does.
+///
+/// # Cancel safety
+/// Loses neither the place nor the turn.
+async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
+    match placing {
+        Some(placing) => (&mut placing.place).await,
+        None => pending().await,
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn reach(
     let connection = network.connect(address).await?;
     socket::prepare(&connection, limits.keep_alive)?;
     let mut wire = Wire::new(connection, &[], limits.message_bytes);
-    wire.write(&zmtp::greeting()).await?;
+    wire.voice.add().extend_from_slice(&zmtp::greeting());
     // A socket that listens says what it is without waiting, so that this end can be what suits it.
     let (socket, is_meshzero) = wire.ready().await?;
     let (own, role) = match socket {
@@ -61,9 +61,8 @@ pub(crate) async fn reach(
         SocketType::Pub | SocketType::XPub => (SocketType::Sub, Role::Publishes),
         other => return Err(ZmtpError::SocketType(format!("{other:?}")).into()),
     };
-    let mut out = Vec::new();
-    zmtp::write_ready(&mut out, own, false);
-    wire.write(&out).await?;
+    zmtp::write_ready(wire.voice.add(), own, false);
+    wire.voice.say_all().await?;
     Ok(Reached { wire, role })
 }
 
@@ -73,11 +72,10 @@ impl Reached {
     /// # Errors
     /// [`WireError`]; the conversation is over.
     pub(crate) async fn ask(&mut self, json: &[u8]) -> Result<Bytes, WireError> {
-        let mut out = Vec::new();
-        zmtp::write_message(&mut out, [b"", json]);
-        self.wire.write(&out).await?;
+        zmtp::write_message(self.wire.voice.add(), [b"", json]);
+        self.wire.voice.say_all().await?;
         loop {
-            if let Event::Message(mut frames) = self.wire.next().await? {
+            if let Event::Message(mut frames) = self.wire.ear.next().await? {
                 return frames.pop().ok_or(WireError::Gone);
             }
         }
@@ -137,16 +135,21 @@ impl Courier {
         }
     }
 
-    async fn ask(&mut self, mut wire: Wire, open: &mut Open) -> Result<(), WireError> {
+    async fn ask(&mut self, wire: Wire, open: &mut Open) -> Result<(), WireError> {
+        let Wire { mut ear, mut voice } = wire;
         let mut glance = time::interval(GLANCE);
         loop {
+            let has_room = voice.has_room();
             tokio::select! {
                 biased;
-                event = wire.next() => if let Event::Message(frames) = event? {
-                    open.answer(&frames, &self.limits);
+                said = voice.say() => said?,
+                event = ear.next() => match event? {
+                    Event::Message(frames) => open.answer(&frames, &self.limits),
+                    Event::Ping(context) => voice.pong(&context),
+                    Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
-                asked = self.asked.recv() => match asked {
-                    Some(inbound) => self.send(&wire, inbound, open).await?,
+                asked = self.asked.recv(), if has_room => match asked {
+                    Some(inbound) => self.send(inbound, voice.add(), open),
                     None => return Ok(()),
                 },
                 _ = glance.tick() => open.forget_unwanted(),
@@ -154,43 +157,44 @@ impl Courier {
         }
     }
 
-    async fn send(&self, wire: &Wire, mut inbound: Inbound, open: &mut Open) -> Result<(), WireError> {
+    /// Adds a question to what is to be said, if it is still wanted.
+    fn send(&self, mut inbound: Inbound, out: &mut Vec<u8>, open: &mut Open) {
         if !inbound.is_due(clock::now()) {
-            return Ok(());
+            return;
         }
         let payload = std::mem::take(&mut inbound.payload);
-        let json = match codec::decode::<Json>(&payload, inbound.encoding, &self.limits) {
-            Ok(json) => json,
+        match codec::decode::<Json>(&payload, inbound.encoding, &self.limits) {
+            Ok(json) => {
+                let number = open.keep(inbound).to_be_bytes();
+                zmtp::write_message(out, [&number[..], b"", json.text()]);
+            }
             Err(error) => {
-                if let Some(reply) = inbound.reply.take() {
+                if let Some(reply) = inbound.reply {
                     let (message, problem) = (super::value::NAME.to_owned(), error.to_string());
                     reply.refuse(Refusal::Undecodable { message, problem });
                 }
-                return Ok(());
             }
-        };
-        let number = open.keep(inbound);
-        let mut out = Vec::with_capacity(json.text().len() + 32);
-        zmtp::write_message(&mut out, [&number.to_be_bytes()[..], b"", json.text()]);
-        wire.write(&out).await
+        }
     }
 
     /// Asks for news while somebody listens here.
-    async fn listen(&mut self, mut wire: Wire) -> Result<(), WireError> {
+    async fn listen(&mut self, wire: Wire) -> Result<(), WireError> {
+        let Wire { mut ear, mut voice } = wire;
         let mut demand = self.publisher.demand();
         let mut listens = false;
         loop {
             let wanted = *demand.borrow_and_update() > 0;
             if wanted != listens {
-                let mut out = Vec::new();
-                zmtp::write_subscription(&mut out, b"", wanted);
-                wire.write(&out).await?;
+                zmtp::write_subscription(voice.add(), b"", wanted);
                 listens = wanted;
             }
             tokio::select! {
                 biased;
-                event = wire.next() => if let Event::Message(frames) = event? {
-                    self.publish(&frames);
+                said = voice.say() => said?,
+                event = ear.next() => match event? {
+                    Event::Message(frames) => self.publish(&frames),
+                    Event::Ping(context) => voice.pong(&context),
+                    Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
                 asked = self.asked.recv() => match asked {
                     Some(inbound) => refuse(inbound),

@@ -20,9 +20,6 @@ use crate::feed::whole;
 use crate::publisher::Feed;
 use crate::service::Service;
 
-/// What is written at a time, in bytes and what one more item has.
-const WRITE_BYTES: usize = 64 << 10;
-
 /// A socket that listens.
 struct Listening<'a> {
     wire: Wire,
@@ -54,14 +51,30 @@ pub(super) async fn serve(wire: Wire, service: &Service) -> Result<(), WireError
 impl Listening<'_> {
     async fn run(&mut self) -> Result<(), WireError> {
         loop {
-            tokio::select! {
+            let Self { wire: Wire { ear, voice }, service, feed, .. } = self;
+            let has_room = voice.has_room();
+            let is_over = tokio::select! {
                 biased;
-                event = self.wire.next() => self.look_at(event?)?,
-                frames = published(self.feed.as_ref()) => match frames {
-                    Some(frames) => self.pass_on(frames).await?,
-                    None => return Ok(()),
+                said = voice.say() => {
+                    said?;
+                    self.written.store(voice.total(), Ordering::Relaxed);
+                    false
+                }
+                event = ear.next(), if has_room => {
+                    self.look_at(event?)?;
+                    false
+                }
+                frames = published(feed.as_ref()), if has_room => match frames {
+                    Some(frames) => {
+                        self.pass_on(frames);
+                        false
+                    }
+                    None => true,
                 },
-                () = self.service.closed(), if self.feed.is_none() => return Ok(()),
+                () = service.closed(), if feed.is_none() => true,
+            };
+            if is_over {
+                return self.wire.voice.say_all().await;
             }
         }
     }
@@ -80,8 +93,9 @@ impl Listening<'_> {
             Event::Cancel(prefix) => {
                 self.prefixes.remove(&prefix);
             }
+            Event::Ping(context) => self.wire.voice.pong(&context),
             // A socket that listens has nothing else to say.
-            Event::Message(_) | Event::Ready { .. } | Event::Ping(_) => {}
+            Event::Message(_) | Event::Ready { .. } => {}
         }
         Ok(())
     }
@@ -98,26 +112,21 @@ impl Listening<'_> {
         Ok(())
     }
 
-    async fn pass_on(&mut self, frames: Vec<Bytes>) -> Result<(), WireError> {
-        let mut out = Vec::new();
+    fn pass_on(&mut self, frames: Vec<Bytes>) {
         for frames in whole(frames) {
             for (header, payload) in Frames::new(&frames) {
-                let Some((topic, item)) = news::read_item(payload).filter(|_| header.kind == Kind::News)
-                else {
-                    continue;
-                };
-                if self.prefixes.iter().any(|prefix| topic.starts_with(prefix)) {
-                    self.add(&mut out, topic, item);
-                }
-                if out.len() >= WRITE_BYTES {
-                    self.write(&mut out).await?;
+                if let Some((topic, item)) = news::read_item(payload)
+                    && header.kind == Kind::News
+                    && self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
+                {
+                    self.add(topic, item);
                 }
             }
         }
-        self.write(&mut out).await
     }
 
-    fn add(&self, out: &mut Vec<u8>, topic: &[u8], item: &[u8]) {
+    fn add(&mut self, topic: &[u8], item: &[u8]) {
+        let out = self.wire.voice.add();
         if let Some(bytes) = codec::whole_bytes(item) {
             return zmtp::write_message(out, [topic, bytes]);
         }
@@ -127,13 +136,6 @@ impl Listening<'_> {
                 tracing::warn!(%error, "an item has no form in JSON, and does not reach a SUB socket")
             }
         }
-    }
-
-    async fn write(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
-        self.wire.write(out).await?;
-        self.written.fetch_add(out.len() as u64, Ordering::Relaxed);
-        out.clear();
-        Ok(())
     }
 }
 

@@ -36,9 +36,8 @@ pub(crate) async fn greet(
     has_place: bool,
 ) -> Result<Option<Visitor>, WireError> {
     let mut wire = Wire::new(connection, first, service.limits().message_bytes);
-    wire.write(&zmtp::greeting()).await?;
+    wire.voice.add().extend_from_slice(&zmtp::greeting());
     let (socket, _) = wire.ready().await?;
-    let mut out = Vec::new();
     let answer = match socket {
         _ if !service.is_alive() => Err("it is closing"),
         _ if !has_place => Err("it has as many connections as it allows"),
@@ -50,13 +49,13 @@ pub(crate) async fn greet(
         }
     };
     match answer {
-        Ok(answer) => zmtp::write_ready(&mut out, answer, true),
+        Ok(answer) => zmtp::write_ready(wire.voice.add(), answer, true),
         Err(reason) => {
             service.connections.rejected.count();
-            zmtp::write_error(&mut out, reason);
+            zmtp::write_error(wire.voice.add(), reason);
         }
     }
-    wire.write(&out).await?;
+    wire.voice.say_all().await?;
     Ok(answer.is_ok().then_some(Visitor { wire, socket }))
 }
 

@@ -1,15 +1,19 @@
-//! One connection that speaks ZMTP.
+//! One connection that speaks ZMTP: what is heard, and what waits to be said.
 
-use std::io;
+use std::future::pending;
+use std::io::{self, ErrorKind};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use meshzero_proto::zmtp::{self, Conversation, Event, SocketType, ZmtpError};
 use tokio::io::AsyncReadExt;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Reader, Writer};
 
 /// Room for one read.
 const READ_BYTES: usize = 16 << 10;
+
+/// While so many bytes wait to leave, nothing is done that would add to them.
+const WAITING_BYTES: usize = 64 << 10;
 
 /// Why a conversation ended.
 #[derive(Debug, thiserror::Error)]
@@ -28,69 +32,142 @@ pub(crate) enum WireError {
     TooManySubscribers,
 }
 
-/// A connection, with what has arrived on it and was not taken yet.
+/// A connection. Its two halves are apart, because neither may keep the other from going on: who waits for a place in a
+/// service's queue must be there when it comes, however slowly the other end reads.
 pub(crate) struct Wire {
-    connection: Connection,
+    pub(crate) ear: Ear,
+    pub(crate) voice: Voice,
+}
+
+/// What is heard.
+pub(crate) struct Ear {
+    reader: Reader,
     conversation: Conversation,
     arrived: BytesMut,
+}
+
+/// What is said.
+pub(crate) struct Voice {
+    writer: Writer,
+    waiting: Vec<u8>,
+    /// How much of it has left.
+    said: usize,
+    total: u64,
 }
 
 impl Wire {
     /// A connection whose `first` bytes have been read, for messages of `limit` bytes at most.
     pub(crate) fn new(connection: Connection, first: &[u8], limit: usize) -> Self {
-        Self { connection, conversation: Conversation::new(limit), arrived: BytesMut::from(first) }
-    }
-
-    /// Waits for what comes next. What only asks for a sign of life has had it.
-    ///
-    /// # Errors
-    /// [`WireError`]; the conversation is over.
-    ///
-    /// # Cancel safety
-    /// Loses nothing that has arrived. A sign of life that was being written may be cut, which ends the conversation at the
-    /// other end: it is written at once unless the other end does not read.
-    pub(crate) async fn next(&mut self) -> Result<Event, WireError> {
-        loop {
-            match self.conversation.next(&mut self.arrived)? {
-                Some(Event::Ping(context)) => self.pong(&context).await?,
-                Some(event) => return Ok(event),
-                None => {
-                    self.arrived.reserve(READ_BYTES);
-                    if self.connection.reader.read_buf(&mut self.arrived).await? == 0 {
-                        return Err(WireError::Gone);
-                    }
-                }
-            }
+        let Connection { reader, writer } = connection;
+        Self {
+            ear: Ear { reader, conversation: Conversation::new(limit), arrived: BytesMut::from(first) },
+            voice: Voice { writer, waiting: Vec::new(), said: 0, total: 0 },
         }
     }
 
-    /// Waits until the other end has said what it is, and whether it speaks meshzero as well.
+    /// Says all that waits, and then waits until the other end has said what it is, and whether it speaks meshzero as well.
     ///
     /// # Errors
     /// [`WireError`].
     pub(crate) async fn ready(&mut self) -> Result<(SocketType, bool), WireError> {
-        match self.next().await? {
+        self.voice.say_all().await?;
+        match self.ear.next().await? {
             Event::Ready { socket, is_meshzero } => Ok((socket, is_meshzero)),
             // The conversation has none before it.
             _ => Err(ZmtpError::OutOfOrder.into()),
         }
     }
+}
 
-    /// Writes all of `bytes`.
+impl Ear {
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    /// [`WireError`]; the conversation is over.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Event, WireError> {
+        loop {
+            if let Some(event) = self.conversation.next(&mut self.arrived)? {
+                return Ok(event);
+            }
+            self.arrived.reserve(READ_BYTES);
+            if self.reader.read_buf(&mut self.arrived).await? == 0 {
+                return Err(WireError::Gone);
+            }
+        }
+    }
+}
+
+impl Voice {
+    /// Where to add what is to be said.
+    pub(crate) fn add(&mut self) -> &mut Vec<u8> {
+        &mut self.waiting
+    }
+
+    /// Answers a sign of life, unless the other end reads nothing anyway.
+    pub(crate) fn pong(&mut self, context: &[u8]) {
+        if self.has_room() {
+            zmtp::write_pong(&mut self.waiting, context);
+        }
+    }
+
+    /// Whether there is room for more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() - self.said < WAITING_BYTES
+    }
+
+    /// Whether all has left.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many bytes have left so far.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Waits until some of what waits has left; for ever if nothing does.
     ///
     /// # Errors
     /// The connection is lost.
     ///
     /// # Cancel safety
-    /// Not cancel-safe: some of the bytes may have left.
-    pub(crate) async fn write(&self, bytes: &[u8]) -> Result<(), WireError> {
-        Ok(self.connection.writer.write_all(bytes).await?)
+    /// Loses nothing.
+    pub(crate) async fn say(&mut self) -> Result<(), WireError> {
+        loop {
+            if self.waiting.is_empty() {
+                pending::<()>().await;
+            }
+            match self.writer.try_write(&self.waiting[self.said..]) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(written) => {
+                    self.said += written;
+                    self.total += written as u64;
+                    if self.said == self.waiting.len() {
+                        self.waiting.clear();
+                        self.said = 0;
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writer.writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
-    #[cold]
-    async fn pong(&self, context: &Bytes) -> Result<(), WireError> {
-        let mut out = Vec::new();
-        zmtp::write_pong(&mut out, context);
-        self.write(&out).await
+    /// Waits until all that waits has left.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn say_all(&mut self) -> Result<(), WireError> {
+        while !self.is_silent() {
+            self.say().await?;
+        }
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod hosts;
 mod interop;
 mod leaving;
+mod networkzero;
 mod news;
 mod send;
 mod stats;

@@ -2,7 +2,7 @@
 //! namespaces; [`Process`], a program whose every answer has a deadline and which never outlives its test;
 //! [`eventually`], waiting for a condition; [`FaultProxy`], a network that cuts, delays, holds up and damages;
 //! [`Promises`], which checks whether the mesh keeps its word; [`WallClock`], a clock that jumps; [`Avahi`] and
-//! [`zeroconf`], other people's mDNS in such a network; and [`require`], which says aloud what a test skips.
+//! [`zeroconf`], other people's mDNS in such a network; [`python`], programs of that language; and [`require`], which says aloud what a test skips.
 //!
 //! Everything here panics with the reason when it cannot do its part, because all its callers are tests.
 
@@ -12,6 +12,7 @@ mod netns;
 mod process;
 mod promises;
 mod proxy;
+pub mod python;
 pub mod require;
 mod wait;
 pub mod zeroconf;

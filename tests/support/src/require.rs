@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::thread;
 
-use crate::{avahi, faketime as clock, netns, zeroconf};
+use crate::{avahi, faketime as clock, netns, python};
 
 /// Whether networks of namespaces can be made here ([`Lan`](crate::Lan)). A test that gets `false` returns.
 ///
@@ -49,7 +49,17 @@ pub fn avahi() -> bool {
 #[must_use]
 #[track_caller]
 pub fn zeroconf() -> bool {
-    decide("zeroconf", netns::available().and_then(|()| zeroconf::available()))
+    decide("zeroconf", netns::available().and_then(|()| python::has("zeroconf")))
+}
+
+/// Whether there are pyzmq and the real NetworkZero, for programs on loopback. A test that gets `false` returns.
+///
+/// # Panics
+/// When there are not, although `MESHZERO_TEST_REQUIRE` names `networkzero`.
+#[must_use]
+#[track_caller]
+pub fn networkzero() -> bool {
+    decide("networkzero", python::has("zmq, networkzero"))
 }
 
 /// Whether programs can be given a wall clock that a test moves ([`WallClock`](crate::WallClock)). A test that gets

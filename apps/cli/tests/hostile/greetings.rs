@@ -31,7 +31,6 @@ pub(super) fn attacks() -> Vec<Attack> {
         }),
         Attack::new("SSH", |victim| is_hung_up_on(victim, b"SSH-2.0-OpenSSH_9.6\r\n")),
         Attack::new("Redis", |victim| is_hung_up_on(victim, b"*1\r\n$4\r\nPING\r\n")),
-        Attack::new("ZeroMQ", |victim| is_hung_up_on(victim, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL")),
         Attack::new("SMB", |victim| is_hung_up_on(victim, b"\0\0\0\x54\xffSMBr\0\0\0\0")),
         Attack::new("an endpoint's answer", |victim| {
             let answer = Answer::Welcome(Welcome {

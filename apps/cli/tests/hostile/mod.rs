@@ -12,6 +12,7 @@ mod news;
 mod peers;
 mod stranger;
 mod victim;
+mod zmtp;
 
 use std::time::Instant;
 
@@ -30,6 +31,7 @@ fn every_attack_is_survived_and_nobody_else_notices() {
         peers::attacks(),
         floods::attacks(),
         multicast::attacks(),
+        zmtp::attacks(),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,77 @@
+//! A raw socket that speaks ZMTP.
+
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use meshzero_proto::zmtp::{self, Conversation, Event, SocketType};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::pair::PATIENCE;
+
+/// A socket of ZeroMQ, as far as bytes tell.
+pub struct Socket {
+    stream: TcpStream,
+    conversation: Conversation,
+    arrived: BytesMut,
+}
+
+impl Socket {
+    pub async fn connect(address: SocketAddr, kind: SocketType) -> Self {
+        let stream = TcpStream::connect(address).await.expect("it accepts connections");
+        let mut this = Self { stream, conversation: Conversation::new(1 << 20), arrived: BytesMut::new() };
+        let mut hello = zmtp::greeting().to_vec();
+        zmtp::write_ready(&mut hello, kind, false);
+        this.stream.write_all(&hello).await.expect("it reads");
+        let answer = this.next().await.expect("it shakes hands");
+        assert!(matches!(answer, Event::Ready { is_meshzero: true, .. }), "{answer:?}");
+        this
+    }
+
+    pub async fn send(&mut self, frames: &[&[u8]]) {
+        let mut bytes = Vec::new();
+        zmtp::write_message(&mut bytes, frames.iter().copied());
+        self.stream.write_all(&bytes).await.expect("it reads");
+    }
+
+    pub async fn subscribe(&mut self, prefix: &str) {
+        let mut bytes = Vec::new();
+        zmtp::write_subscription(&mut bytes, prefix.as_bytes(), true);
+        self.stream.write_all(&bytes).await.expect("it reads");
+    }
+
+    /// The frames of the next message.
+    pub async fn receive(&mut self) -> Vec<Vec<u8>> {
+        match self.next().await {
+            Some(Event::Message(frames)) => frames.iter().map(|frame| frame.to_vec()).collect(),
+            other => panic!("no message: {other:?}"),
+        }
+    }
+
+    /// The JSON that comes back, as a REQ asks.
+    pub async fn ask(&mut self, json: &str) -> String {
+        self.send(&[b"", json.as_bytes()]).await;
+        let [delimiter, reply] = self.receive().await.try_into().expect("two frames");
+        assert!(delimiter.is_empty());
+        String::from_utf8(reply).expect("JSON is text")
+    }
+
+    /// Whether nothing comes any more but the end.
+    pub async fn ends(&mut self) -> bool {
+        self.next().await.is_none()
+    }
+
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.conversation.next(&mut self.arrived).expect("ZMTP") {
+                return Some(event);
+            }
+            let reading = self.stream.read_buf(&mut self.arrived);
+            match timeout(PATIENCE, reading).await.expect("something comes in time") {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
