@@ -6,7 +6,7 @@ use crate::zmtp;
 /// A protocol that an endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// This one's own, which begins with a [hello](crate::hello).
+    /// This one's own, which begins with a [hello].
     Meshzero,
     /// ZeroMQ's.
     Zmtp,
