@@ -293,7 +293,13 @@ impl Service {
         self.entry.deliver(delivery);
     }
 
-    /// Hands over an encoded message. To be called on the service's thread.
+    /// Hands over an encoded message that a connection brought by itself. To be called on the service's thread.
+    pub(crate) fn deliver_one(&self, slot: usize, inbound: Inbound) {
+        self.messages_in.count();
+        self.entry.deliver_alone(slot, inbound);
+    }
+
+    /// Hands over an encoded message of this process. To be called on the service's thread.
     pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
         self.entry.deliver_alone(slot, inbound);
     }

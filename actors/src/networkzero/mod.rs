@@ -8,6 +8,9 @@ mod air;
 mod clerk;
 mod gateway;
 mod import;
+mod orders;
 mod other_beacon;
+mod sides;
+mod working;
 
 pub use self::gateway::{Crossing, Gateway, GatewayError, Gateways};

@@ -12,6 +12,10 @@ use crate::session::Session;
 
 /// Brings the mesh together with programs of another kind
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mz gateway networkzero
+  mz gateway help networkzero")]
 pub(crate) struct Gateway {
     #[command(subcommand)]
     to: To,

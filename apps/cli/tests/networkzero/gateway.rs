@@ -123,3 +123,33 @@ fn a_gateway_that_ends_takes_back_what_it_told_another_beacon() {
         (all.contains("native/") && !all.contains("mesh/")).then_some(())
     });
 }
+
+#[test]
+fn two_gateways_bring_a_service_over_once() {
+    let Some(lan) = lan(3) else { return };
+    let (first, second, other) = (lan.host(0), lan.host(1), lan.host(2));
+    let gateways = [first, second].map(|host| {
+        let mut gateway = mz(host, &["gateway", "networkzero"]);
+        gateway.expect_line("is the beacon", PATIENCE);
+        gateway
+    });
+    let _mesh = mesh_services(other);
+    let _native = native_services(other, &other.address().to_string());
+    let instances = || {
+        let mut list = mz(second, &["list", "--json"]);
+        list.wait(PATIENCE);
+        list.stdout().matches("native/hello").count()
+    };
+    eventually(PATIENCE, "one of them has brought it over", || (instances() == 1).then_some(()));
+    the_mesh_sees_natives(first);
+    natives_see_the_mesh(first);
+    // Adverts of both have gone round several times while these programs ran.
+    assert_eq!(instances(), 1);
+    let brought = |gateway: &Process| gateway.stdout().matches("-> mesh  native/hello").count();
+    let in_all: usize = gateways.iter().map(brought).sum();
+    assert!((1..=2).contains(&in_all), "it goes to and fro: {in_all} times");
+    for gateway in &gateways {
+        assert!(!gateway.stdout().contains("-> mesh  mesh/"), "{}", gateway.stdout());
+        assert!(!gateway.stdout().contains("-> NetworkZero  native/"), "{}", gateway.stdout());
+    }
+}

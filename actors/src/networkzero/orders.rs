@@ -1,0 +1,74 @@
+//! What programs of this machine want of the beacon, and those of them that wait for a name.
+
+use std::time::Instant;
+
+use meshzero_proto::networkzero::{Advert, Beacon, Command};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::clerk::Order;
+
+/// Those that wait.
+#[derive(Default)]
+pub(super) struct Orders {
+    waiting: Vec<Waiting>,
+}
+
+/// A program that waits for a name.
+struct Waiting {
+    name: String,
+    until: Instant,
+    answer: oneshot::Sender<Value>,
+}
+
+impl Orders {
+    /// Does what a program of this machine wants.
+    pub(super) fn obey(&mut self, Order { command, answer }: Order, beacon: &mut Beacon, now: Instant) {
+        let done = match command {
+            Command::Advertise { name, address, fail_if_exists, lifetime } => {
+                // It has been completed, and is whole.
+                let address = address.and_then(|address| address.parse().ok());
+                let advert = address.map(|address| Advert { name, address, lifetime });
+                let advertised =
+                    advert.filter(|advert| beacon.advertise(advert.clone(), fail_if_exists, now));
+                json!(advertised.map(|advert| advert.address.to_string()))
+            }
+            Command::Unadvertise(name) => {
+                beacon.unadvertise(&name);
+                Value::Null
+            }
+            Command::Discover(name, wait) => {
+                return self.waiting.push(Waiting { name, until: now + wait, answer });
+            }
+            Command::DiscoverAll => {
+                beacon.all().iter().map(|(name, at)| json!([name, at.to_string()])).collect()
+            }
+            Command::Pause | Command::Resume => {
+                beacon.pause(command == Command::Pause);
+                Value::Null
+            }
+            Command::Reset => {
+                beacon.reset();
+                Value::Null
+            }
+            Command::Stop => {
+                tracing::warn!("a program of NetworkZero asked the beacon to stop; the mesh needs it");
+                Value::Null
+            }
+        };
+        // A program that has gone meanwhile does not wait.
+        let _ = answer.send(done);
+    }
+
+    /// Answers those whose name is known by now, and those who have waited long enough.
+    pub(super) fn answer(&mut self, beacon: &Beacon, now: Instant) {
+        for Waiting { name, until, answer } in std::mem::take(&mut self.waiting) {
+            match beacon.find(&name) {
+                None if until > now && !answer.is_closed() => {
+                    self.waiting.push(Waiting { name, until, answer })
+                }
+                found => drop(answer.send(json!(found.map(|address| address.to_string())))),
+            }
+        }
+    }
+}

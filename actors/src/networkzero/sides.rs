@@ -1,0 +1,128 @@
+//! What is known of both sides, and what is being done about it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Weak;
+
+use meshzero_proto::directory::DirectoryEvent;
+use meshzero_proto::id::NodeId;
+use meshzero_proto::name::ServiceName;
+use meshzero_proto::networkzero::Exchange;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::gateway::Crossing;
+use super::import::{self, Brought};
+use crate::node::Node;
+
+/// Both sides of a gateway.
+pub(super) struct Sides {
+    pub(super) node: Weak<Node>,
+    exchange: Exchange,
+    /// What is being brought over, from where.
+    imports: BTreeMap<ServiceName, Import>,
+    /// Where word goes of what was brought over.
+    brought: mpsc::Sender<Brought>,
+    /// What NetworkZero is told of.
+    announced: BTreeMap<String, SocketAddrV4>,
+    crossings: mpsc::Sender<Crossing>,
+}
+
+/// A service that is being brought over, until this is dropped.
+struct Import {
+    address: SocketAddrV4,
+    /// Whether its program can be reached.
+    is_there: bool,
+    keeping: AbortHandle,
+}
+
+impl Drop for Import {
+    fn drop(&mut self) {
+        self.keeping.abort();
+    }
+}
+
+impl Sides {
+    /// Nothing is known yet. What was brought over is told to `brought`, and given back to [`Sides::note`]; what crosses is
+    /// told to `crossings`.
+    pub(super) fn new(
+        node: Weak<Node>,
+        own: NodeId,
+        brought: mpsc::Sender<Brought>,
+        crossings: mpsc::Sender<Crossing>,
+    ) -> Self {
+        let (imports, announced) = (BTreeMap::new(), BTreeMap::new());
+        Self { node, exchange: Exchange::new(own), imports, brought, announced, crossings }
+    }
+
+    /// What NetworkZero is to be told of.
+    pub(super) fn announced(&self) -> &BTreeMap<String, SocketAddrV4> {
+        &self.announced
+    }
+
+    /// Takes news of the mesh.
+    pub(super) fn hear_mesh(&mut self, event: DirectoryEvent) {
+        match event {
+            DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => self.exchange.up(&instance),
+            DirectoryEvent::Down { instance, .. } => self.exchange.down(instance.id),
+        }
+    }
+
+    /// Takes word of what was brought over.
+    pub(super) fn note(&mut self, Brought { name, instance }: Brought) {
+        self.exchange.bring(&name, instance);
+        let Some(import) = self.imports.get_mut(&name) else { return };
+        let address = import.address;
+        import.is_there = instance.is_some();
+        self.tell(match instance {
+            Some(_) => Crossing::Brought { name, address },
+            None => Crossing::TakenBack { name },
+        });
+    }
+
+    /// Begins and ends to bring over what is, and is not, to be brought over; says whether anything else is announced than
+    /// before.
+    pub(super) fn reconcile(&mut self, natives: &BTreeMap<String, SocketAddrV4>) -> bool {
+        let natives = || natives.iter().map(|(name, address)| (name.as_str(), *address));
+        let wanted = self.exchange.wanted(natives());
+        let gone: Vec<ServiceName> = self
+            .imports
+            .iter()
+            .filter(|(name, import)| wanted.get(*name) != Some(&import.address))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.exchange.end(&name);
+            if self.imports.remove(&name).is_some_and(|import| import.is_there) {
+                self.tell(Crossing::TakenBack { name });
+            }
+        }
+        for (name, address) in wanted {
+            if !self.imports.contains_key(&name) {
+                self.exchange.begin(&name);
+                let keeping = import::keep(self.node.clone(), name.clone(), address, self.brought.clone());
+                let keeping = tokio::task::spawn_local(keeping).abort_handle();
+                self.imports.insert(name, Import { address, is_there: false, keeping });
+            }
+        }
+        let announced = self.exchange.announced(natives());
+        let changed = announced != self.announced;
+        for (name, address) in &announced {
+            if self.announced.get(name) != Some(address) {
+                self.tell(Crossing::Announced { name: name.clone(), address: *address });
+            }
+        }
+        for name in self.announced.keys().filter(|name| !announced.contains_key(*name)) {
+            self.tell(Crossing::Unannounced { name: name.clone() });
+        }
+        self.announced = announced;
+        changed
+    }
+
+    /// Tells the gateway's owner.
+    pub(super) fn tell(&self, crossing: Crossing) {
+        tracing::info!(?crossing, "networkzero");
+        // Its owner need not listen.
+        let _ = self.crossings.try_send(crossing);
+    }
+}

@@ -1,0 +1,191 @@
+//! The work of a gateway: it is the beacon of its machine, or has that of another process do what a beacon does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshzero_proto::networkzero::{Advert, Beacon};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use super::air::Air;
+use super::clerk;
+use super::gateway::{CLOSING, Crossing};
+use super::import::Brought;
+use super::orders::Orders;
+use super::other_beacon::{OtherBeacon, OtherBeaconError};
+use super::sides::Sides;
+use crate::clock;
+use crate::discovery::Watcher;
+use crate::ending::Ending;
+use crate::interfaces::Interfaces;
+
+/// How often adverts are looked through for those whose time is over, and commands for those that have waited long enough.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How often the beacon of another process is asked.
+const ASK: Duration = Duration::from_secs(1);
+
+/// Names of NetworkZero that are kept.
+pub(super) const NAMES: usize = 512;
+
+/// The port of the machine's beacon; `None` if another process has it.
+pub(super) fn open(interfaces: &Interfaces) -> io::Result<Option<Air>> {
+    match Air::open(interfaces) {
+        Ok(air) => Ok(Some(air)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A gateway at work.
+pub(super) struct Working {
+    pub(super) sides: Sides,
+    pub(super) watcher: Watcher,
+    pub(super) brought: mpsc::Receiver<Brought>,
+}
+
+/// Whether a part of the work ended the whole.
+type Ended = std::ops::ControlFlow<()>;
+
+impl Working {
+    /// Works until `closing` comes or the node has gone. `air` is the port of the machine's beacon, if it could be had.
+    pub(super) async fn work(mut self, mut air: Option<Air>, closing: &Ending) {
+        loop {
+            let ended = match air.take() {
+                Some(air) => self.be_beacon(air, closing).await,
+                None => self.ask_other(closing).await,
+            };
+            let Some(node) = self.sides.node.upgrade().filter(|_| ended.is_continue()) else { return };
+            air = match open(&node.config().interfaces) {
+                Ok(air) => air,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot hear the beacons of NetworkZero; trying again");
+                    None
+                }
+            };
+        }
+    }
+
+    /// Is the beacon of this machine, until the system takes the port back.
+    async fn be_beacon(&mut self, air: Air, closing: &Ending) -> Ended {
+        self.sides.tell(Crossing::IsBeacon);
+        let mut beacon = Beacon::new(NAMES);
+        beacon.announce(self.sides.announced().clone(), clock::now());
+        let hired = match self.sides.node.upgrade() {
+            Some(node) => clerk::hire(&node).await,
+            None => return Ended::Break(()),
+        };
+        let (_clerk, mut orders) = match hired {
+            Ok((clerk, orders)) => (Some(clerk), orders),
+            Err(error) => {
+                let hint = "programs of NetworkZero on this machine cannot ask it";
+                tracing::warn!(%error, hint, "no command socket");
+                (None, mpsc::channel(1).1)
+            }
+        };
+        let mut programs = Orders::default();
+        let mut glance = time::interval(GLANCE);
+        loop {
+            let now = clock::now();
+            let due = beacon.next_due().map(|due| time::sleep_until(due.into()));
+            tokio::select! {
+                biased;
+                () = closing.come() => return Ended::Break(()),
+                event = self.watcher.recv() => match event {
+                    Some(event) => self.sides.hear_mesh(event),
+                    None => return Ended::Break(()),
+                },
+                Some(brought) = self.brought.recv() => self.sides.note(brought),
+                Some(order) = orders.recv() => programs.obey(order, &mut beacon, now),
+                heard = air.hear() => match heard {
+                    Ok(bytes) => match Advert::from_bytes(&bytes) {
+                        Ok(advert) => beacon.hear(advert, now),
+                        Err(error) => {
+                            tracing::debug!(%error, "a datagram that is no advert of NetworkZero");
+                            continue;
+                        }
+                    },
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot hear the beacons of NetworkZero");
+                        continue;
+                    }
+                },
+                () = when(due) => {
+                    if let Some(bytes) = beacon.broadcast(clock::now()) {
+                        air.say(&bytes).await;
+                    }
+                    continue;
+                }
+                _ = glance.tick() => beacon.forget_old(now),
+            }
+            let natives: BTreeMap<_, _> = beacon.natives().map(|(name, at)| (name.to_owned(), at)).collect();
+            if self.sides.reconcile(&natives) {
+                beacon.announce(self.sides.announced().clone(), now);
+            }
+            programs.answer(&beacon, now);
+        }
+    }
+
+    /// Has the beacon of another process do the work, until that has gone.
+    async fn ask_other(&mut self, closing: &Ending) -> Ended {
+        let Some(node) = self.sides.node.upgrade() else { return Ended::Break(()) };
+        let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
+        drop(node);
+        let mut other = match OtherBeacon::reach(&network, &limits).await {
+            Ok(other) => other,
+            Err(error) => {
+                tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");
+                return self.pause(closing).await;
+            }
+        };
+        self.sides.tell(Crossing::OtherBeacon);
+        loop {
+            if let Err(error) = self.exchange_with(&mut other).await {
+                tracing::debug!(%error, "the beacon of NetworkZero on this machine has gone");
+                return Ended::Continue(());
+            }
+            if self.pause(closing).await.is_break() {
+                let nothing = BTreeMap::new();
+                let taken_back = other.announce(&nothing);
+                if !matches!(time::timeout(CLOSING, taken_back).await, Ok(Ok(()))) {
+                    tracing::debug!(
+                        "the beacon of NetworkZero on this machine goes on to advertise the mesh"
+                    );
+                }
+                return Ended::Break(());
+            }
+        }
+    }
+
+    async fn exchange_with(&mut self, other: &mut OtherBeacon) -> Result<(), OtherBeaconError> {
+        let natives = other.natives().await?;
+        self.sides.reconcile(&natives);
+        other.announce(self.sides.announced()).await
+    }
+
+    /// Hears the mesh for a while.
+    async fn pause(&mut self, closing: &Ending) -> Ended {
+        let until = time::Instant::now() + ASK;
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.come() => return Ended::Break(()),
+                event = self.watcher.recv() => match event {
+                    Some(event) => self.sides.hear_mesh(event),
+                    None => return Ended::Break(()),
+                },
+                Some(brought) = self.brought.recv() => self.sides.note(brought),
+                () = time::sleep_until(until) => return Ended::Continue(()),
+            }
+        }
+    }
+}
+
+async fn when(due: Option<time::Sleep>) {
+    match due {
+        Some(due) => due.await,
+        None => std::future::pending().await,
+    }
+}
