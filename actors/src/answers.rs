@@ -74,7 +74,7 @@ impl Answers {
     }
 
     /// Answers the request `id`, if that is still owed.
-    pub(crate) fn answer<R: Serialize>(&self, id: u64, preferred: Encoding, reply: &R) {
+    pub(crate) fn answer<R: Serialize + 'static>(&self, id: u64, preferred: Encoding, reply: &R) {
         if self.owed.is_owed(id) {
             let longest = self.longest;
             self.outbox.push_reply(Reply { id, longest }, |out| self.write_reply(out, id, preferred, reply));
@@ -105,7 +105,7 @@ impl Answers {
     }
 
     /// Appends the reply to the request `id`, or why it cannot be one.
-    pub(crate) fn write_reply<R: Serialize>(
+    pub(crate) fn write_reply<R: Serialize + 'static>(
         &self,
         out: &mut Vec<u8>,
         id: u64,

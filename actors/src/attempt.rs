@@ -24,6 +24,7 @@ use crate::link::{Link, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
 use crate::outward::{Deadline, Outward};
+use crate::packed;
 use crate::quota::Taken;
 use crate::route::{Chosen, Member};
 use crate::service::Service;
@@ -267,8 +268,8 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     let name = called::<M>(name);
     let slot = service.slot(name).ok_or_else(|| no_handler(name, service.handles()))?;
     let mut bytes = Vec::new();
-    codec::encode(message, Encoding::MessagePack, service.limits().message_bytes, &mut bytes)
-        .map_err(Fault::Encode)?;
+    let max = service.limits().message_bytes;
+    packed::encode_preferring(message, Encoding::MessagePack, max, &mut bytes).map_err(Fault::Encode)?;
     let (reply, deadline) = match wanted {
         Some(Wanted { reply, deadline }) => (Some(reply), deadline),
         None => (None, None),

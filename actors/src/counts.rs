@@ -51,7 +51,7 @@ impl RequestCounters {
             Refusal::Undecodable { .. } => self.undecodable.count(),
             Refusal::Draining => self.draining.count(),
             Refusal::BadReply { .. } | Refusal::ReplyTooLarge { .. } => self.bad_reply.count(),
-            // `Unanswered` is one of the kind, and nobody refuses in other ways yet.
+            // `Unanswered` and `Failed` are of the kind, and nobody refuses in other ways yet.
             _ => self.panicked.count(),
         }
     }

@@ -71,7 +71,7 @@ impl<'a> Due<'a> {
     }
 
     /// Sends the reply.
-    pub fn send<R: Serialize>(mut self, reply: &R) {
+    pub fn send<R: Serialize + 'static>(mut self, reply: &R) {
         match self.way.take() {
             Some(Way::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
                 // Should the reply's `Serialize` panic, this says so in its place.

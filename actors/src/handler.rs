@@ -97,7 +97,12 @@ pub struct Documented {
 /// A message as it came, for an actor that decodes it later, or on another thread. Whoever takes it owes the reply.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Encoded(pub Inbound);
+pub struct Encoded {
+    /// The name that it was sent under.
+    pub name: TypeName,
+    /// The message and the way back.
+    pub inbound: Inbound,
+}
 
 impl<A: Actor<Context = Context<A>>> Registration<A> {
     /// Registers `M` under `name`.
@@ -139,14 +144,14 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                     while !context.waiting()
                         && let Some(arrived) = run.next(known)
                     {
-                        call_encoded(actor, context, arrived);
+                        call_encoded(actor, context, arrived, known);
                     }
                 },
-                alone: |actor, context, arrived, _| call_encoded(actor, context, arrived),
+                alone: |actor, context, arrived, known| call_encoded(actor, context, arrived, known),
             },
-            post: |addr, arrived, _| {
+            post: |addr, arrived, known| {
                 if let Some(inbound) = arrived.into_inbound() {
-                    addr.do_send(Encoded(inbound));
+                    addr.do_send(Encoded { name: known.name.clone(), inbound });
                 }
             },
             hold: |_, _, _| None,
@@ -179,12 +184,13 @@ fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
     }
 }
 
-fn call_encoded<A>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>)
+fn call_encoded<A>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
 where
     A: Actor<Context = Context<A>> + Handler<Encoded>,
 {
     if let Some(inbound) = arrived.into_inbound() {
-        <A as Handler<Encoded>>::handle(actor, Encoded(inbound), context).handle(context, None);
+        let message = Encoded { name: known.name.clone(), inbound };
+        <A as Handler<Encoded>>::handle(actor, message, context).handle(context, None);
     }
 }
 

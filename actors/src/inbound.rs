@@ -93,7 +93,7 @@ impl ReplyTo {
     }
 
     /// Sends the reply.
-    pub fn send<R: Serialize>(mut self, reply: &R) {
+    pub fn send<R: Serialize + 'static>(mut self, reply: &R) {
         if let Some(Way::Wire { answers, id }) = &self.way {
             // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
             answers.answer(*id, self.preferred, reply);

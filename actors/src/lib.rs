@@ -59,6 +59,7 @@ pub mod outbox;
 pub mod outward;
 pub mod owed;
 pub mod own;
+pub mod packed;
 pub mod passages;
 pub mod payload;
 pub mod place;

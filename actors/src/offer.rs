@@ -70,9 +70,10 @@ pub struct Offer<A: Actor> {
 }
 
 /// Whether there may be other instances of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Only {
     /// One among several.
+    #[default]
     OneOfMany,
     /// It must be the only one.
     One,

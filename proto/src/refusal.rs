@@ -65,6 +65,12 @@ pub enum Refusal {
         /// What the encoder said.
         problem: String,
     },
+    /// The handler failed, and says how. It may have run in part.
+    #[error("its handler failed: {problem}")]
+    Failed {
+        /// What the handler says.
+        problem: String,
+    },
     /// The service does not allow this caller.
     #[error("it is not allowed")]
     NotAllowed,
@@ -96,7 +102,8 @@ impl Refusal {
             | Self::Panicked
             | Self::Unanswered
             | Self::Lost
-            | Self::BadReply { .. } => false,
+            | Self::BadReply { .. }
+            | Self::Failed { .. } => false,
             Self::NotAllowed => true,
         }
     }
@@ -123,7 +130,7 @@ impl Refusal {
                 handles.iter_mut().chain([message]).for_each(cut);
             }
             Self::Undecodable { message, problem } => [message, problem].into_iter().for_each(cut),
-            Self::BadReply { problem } => cut(problem),
+            Self::BadReply { problem } | Self::Failed { problem } => cut(problem),
             Self::ReplyTooLarge { .. }
             | Self::Busy
             | Self::Draining

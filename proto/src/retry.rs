@@ -39,6 +39,7 @@ impl From<&Refusal> for Tried {
             | Refusal::Undecodable { .. }
             | Refusal::ReplyTooLarge { .. }
             | Refusal::BadReply { .. }
+            | Refusal::Failed { .. }
             | Refusal::NotAllowed => Self::Final,
         }
     }

@@ -10,6 +10,7 @@ use std::ops::Index;
 use actix::{Message, MessageResponse};
 
 pub use self::convert::ConvertError;
+pub use meshzero_proto::codec::Packed;
 
 /// Anything that can be sent: null, a bool, a number, text, bytes, a list or a map.
 ///

@@ -3,6 +3,7 @@
 use meshzero_actors::offer::Only;
 
 use super::address::Address;
+use super::endpoint::Place;
 use super::error::ZeroError;
 use super::program;
 
@@ -53,6 +54,9 @@ pub struct Advert {
     pub at: Option<String>,
     /// What to do if the name is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
+    /// The names of further messages that are taken at the address, beside those without a type. Which one has come tells
+    /// [`Request`](super::future::Request) only. Default: none.
+    pub messages: Vec<String>,
 }
 
 /// What to do about a name that is advertised already.
@@ -82,7 +86,8 @@ pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, 
         IfExists::Share => Only::OneOfMany,
         IfExists::Fail => Only::One,
     };
-    Ok(program::node()?.advertise(name.as_ref(), advert.at.as_deref(), only)?.address)
+    let place = Place { at: advert.at.as_deref(), only, messages: &advert.messages };
+    Ok(program::node()?.advertise(name.as_ref(), place)?.address)
 }
 
 /// Takes back what [`advertise`] did: others do not find the name any more, the address is closed, and messages that wait

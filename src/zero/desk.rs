@@ -15,6 +15,7 @@ use super::address::Address;
 use super::error::ZeroError;
 use super::listener::{Listener, Subject};
 use super::mailbox;
+use crate::value::Value;
 
 /// Subscriptions of one thread; the one that was waited for least recently makes room.
 const LISTENERS: usize = 64;
@@ -23,7 +24,7 @@ const LISTENERS: usize = 64;
 struct Desk {
     in_hand: HashMap<Address, Inbound>,
     /// The one used last comes last.
-    listeners: Vec<Listener>,
+    listeners: Vec<Listener<Value>>,
     /// Has the program say goodbye, if it ends with this thread.
     goodbye: Option<fn()>,
 }
@@ -86,7 +87,7 @@ pub(super) fn leave_unanswered(address: Address, inbound: Inbound) {
 }
 
 /// The subscription to `subject`, if this thread has it. Whoever takes it puts it back.
-pub(super) fn take_listener(subject: &Subject) -> Result<Option<Listener>, ZeroError> {
+pub(super) fn take_listener(subject: &Subject) -> Result<Option<Listener<Value>>, ZeroError> {
     with(|desk| {
         let place = desk.listeners.iter().position(|listener| listener.subject() == subject)?;
         Some(desk.listeners.remove(place))
@@ -94,13 +95,19 @@ pub(super) fn take_listener(subject: &Subject) -> Result<Option<Listener>, ZeroE
 }
 
 /// Keeps a subscription for the next wait.
-pub(super) fn put_back(listener: Listener) -> Result<(), ZeroError> {
+pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
     let oldest = with(|desk| {
         desk.listeners.push(listener);
         (desk.listeners.len() > LISTENERS).then(|| desk.listeners.remove(0))
     })?;
     drop(oldest);
     Ok(())
+}
+
+/// Leaves what this thread has as it is, for ever: it belongs to the process that this one was forked from.
+pub(super) fn forget() {
+    // A thread that is past its end has nothing.
+    let _ = with(|desk| std::mem::forget(std::mem::take(desk)));
 }
 
 /// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread.

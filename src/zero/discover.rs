@@ -33,10 +33,13 @@ const FIRST_LIST: Duration = Duration::from_millis(300);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
+    block_on(found(name.as_ref(), wait.into()))
+}
+
+pub(super) async fn found(name: &str, wait: Wait) -> Result<Address, ZeroError> {
     let node = program::node()?;
-    let within = wait.into().longest().max(ONE_QUESTION);
-    let name = name.as_ref();
-    let service = block_on(async { node.mesh.discover(name).within(within).await })?;
+    let within = wait.longest().max(ONE_QUESTION);
+    let service = node.mesh.discover(name).within(within).await?;
     let found = service.instances().first().and_then(|instance| node.shown_address(instance));
     match service.address().map(Address::from) {
         Some(address) => Ok(found.unwrap_or(address)),
@@ -70,7 +73,11 @@ pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address,
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn discover_all(wait: impl Into<Wait>) -> Result<Vec<(String, Address)>, ZeroError> {
-    listed(wait.into(), |mesh, within| block_on(async { mesh.discover_all().within(within).await }))
+    block_on(found_all(wait.into()))
+}
+
+pub(super) async fn found_all(wait: Wait) -> Result<Vec<(String, Address)>, ZeroError> {
+    listed(wait, async |mesh, within| mesh.discover_all().within(within).await).await
 }
 
 /// The names and addresses of a group: the services whose name begins with `group` and a slash. As [`discover_all`]
@@ -127,19 +134,27 @@ pub fn discover_group_with(
     wait: impl Into<Wait>,
     options: Group,
 ) -> Result<Vec<(String, Address)>, ZeroError> {
-    listed(wait.into(), |mesh, within| {
-        let members = mesh.discover_group(group).separator(options.separator).except(options.exclude);
-        block_on(async { members.within(within).await })
-    })
+    block_on(found_group(group.as_ref(), wait.into(), options))
 }
 
-fn listed(
+pub(super) async fn found_group(
+    group: &str,
     wait: Wait,
-    list: impl FnOnce(&Mesh, Duration) -> Vec<Instance>,
+    options: Group,
+) -> Result<Vec<(String, Address)>, ZeroError> {
+    listed(wait, async |mesh, within| {
+        mesh.discover_group(group).separator(options.separator).except(options.exclude).within(within).await
+    })
+    .await
+}
+
+async fn listed(
+    wait: Wait,
+    list: impl AsyncFnOnce(&Mesh, Duration) -> Vec<Instance>,
 ) -> Result<Vec<(String, Address)>, ZeroError> {
     let node = program::node()?;
     let least = if node.has_listed.swap(true, Ordering::Relaxed) { Duration::ZERO } else { FIRST_LIST };
-    let found = list(&node.mesh, wait.longest().max(least));
+    let found = list(&node.mesh, wait.longest().max(least)).await;
     let named = |instance: &Instance| {
         let address = node.shown_address(instance).or(instance.address().map(Address::from))?;
         Some((instance.service.to_string(), address))

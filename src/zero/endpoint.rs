@@ -18,43 +18,53 @@ use crate::request::own_name;
 use crate::service::Service;
 use crate::value::Value;
 
+/// Where an endpoint is to be, and what it takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place<'a> {
+    /// The address, or a part of it; anywhere if it is `None`.
+    pub(super) at: Option<&'a str>,
+    /// What to do if its name is advertised already.
+    pub(super) only: Only,
+    /// The names of what is taken beside messages without a type.
+    pub(super) messages: &'a [String],
+}
+
 /// An address that this program listens at.
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) service: Service<Intake>,
     name: Mutex<Option<ServiceName>>,
+    /// The names of what it takes beside messages without a type.
+    pub(super) messages: Vec<String>,
 }
 
 impl Endpoint {
     /// Listens at `place`, or wherever there is room, and announces `name` if there is one.
-    pub(super) fn open(
-        mesh: &Mesh,
-        name: Option<&str>,
-        place: Option<&str>,
-        only: Only,
-    ) -> Result<Self, ZeroError> {
+    pub(super) fn open(mesh: &Mesh, name: Option<&str>, place: Place<'_>) -> Result<Self, ZeroError> {
         let mailbox = Arc::new(Mailbox::default());
         let fed = Arc::clone(&mailbox);
         let listed = name.map(ServiceName::new).transpose().map_err(AdvertiseError::Name)?;
         let mut advertise =
             mesh.advertise(name.unwrap_or("unlisted"), move || Intake(Arc::clone(&fed))).change(|offer| {
-                let values: TypeName = own_name::<Value>()?;
-                offer.handlers.push(Registration::encoded::<Value>(values));
+                let others = place.messages.iter().map(TypeName::new);
+                for name in std::iter::once(own_name::<Value>()).chain(others) {
+                    offer.handlers.push(Registration::encoded::<Value>(name?));
+                }
                 Ok(())
             });
         if name.is_none() {
             advertise = advertise.unlisted();
         }
-        if let Some(place) = place {
-            advertise = advertise.at(place);
+        if let Some(at) = place.at {
+            advertise = advertise.at(at);
         }
-        if only == Only::One {
+        if place.only == Only::One {
             advertise = advertise.fail_if_exists();
         }
         let service = block_on(async move { advertise.await })?;
         let address = service.address().into();
-        Ok(Self { address, mailbox, service, name: Mutex::new(listed) })
+        Ok(Self { address, mailbox, service, name: Mutex::new(listed), messages: place.messages.to_vec() })
     }
 
     /// The name that leads here.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
+use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 
 use super::address::Address;
@@ -15,7 +16,6 @@ use super::error::ZeroError;
 use super::node::Node;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscription::{News, Subscription};
-use crate::value::Value;
 
 /// The pause before a publisher is asked again; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -73,25 +73,25 @@ fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
 }
 
 /// The subscription.
-pub(super) struct Listener {
+pub(super) struct Listener<T> {
     subject: Subject,
     node: Arc<Node>,
     /// The one whose turn it is comes first.
-    sources: VecDeque<Source>,
+    sources: VecDeque<Source<T>>,
 }
 
 /// The news of one address: one subscription for all prefixes, because two would lose the order between them.
-struct Source {
+struct Source<T> {
     address: Address,
-    state: State,
+    state: State<T>,
 }
 
-enum State {
-    Opening(oneshot::Receiver<Result<Subscription<Value>, ZeroError>>),
-    Standing(Subscription<Value>),
+enum State<T> {
+    Opening(oneshot::Receiver<Result<Subscription<T>, ZeroError>>),
+    Standing(Subscription<T>),
 }
 
-impl Listener {
+impl<T: Wire> Listener<T> {
     /// Begins to subscribe, in the background.
     pub(super) fn open(node: Arc<Node>, subject: Subject) -> Self {
         let prefix = subject.common_prefix();
@@ -114,7 +114,7 @@ impl Listener {
         &mut self,
         deadline: Option<Instant>,
         confirmed_by: Instant,
-    ) -> Result<Option<News<Value>>, ZeroError> {
+    ) -> Result<Option<News<T>>, ZeroError> {
         let alarms = Arc::clone(self.node.mesh.node.alarms());
         let mut end = alarms.at(deadline);
         let mut patience = alarms.at(Some(confirmed_by));
@@ -131,7 +131,7 @@ impl Listener {
         .await
     }
 
-    fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<Value>, ZeroError>> {
+    fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
                 && let Poll::Ready(news) = source.poll_next(&self.node, &self.subject, task)
@@ -146,13 +146,13 @@ impl Listener {
     }
 }
 
-impl Source {
+impl<T: Wire> Source<T> {
     fn poll_next(
         &mut self,
         node: &Arc<Node>,
         subject: &Subject,
         task: &mut Context<'_>,
-    ) -> Poll<Result<News<Value>, ZeroError>> {
+    ) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..TURN {
             match &mut self.state {
                 State::Opening(opened) => match Pin::new(opened).poll(task) {
@@ -182,7 +182,7 @@ impl Source {
 }
 
 /// Subscribes on the node's thread, so that it goes on between two waits, until nobody cares for it any more.
-fn opening(node: &Arc<Node>, address: Address, prefix: &str) -> State {
+fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
     let prefix = prefix.to_owned();
     let (mut tell, told) = oneshot::channel();
     let node = Arc::clone(node);
@@ -202,11 +202,11 @@ fn opening(node: &Arc<Node>, address: Address, prefix: &str) -> State {
     State::Opening(told)
 }
 
-async fn open(node: &Node, address: Address, prefix: &str) -> Result<Subscription<Value>, ZeroError> {
+async fn open<T: Wire>(node: &Node, address: Address, prefix: &str) -> Result<Subscription<T>, ZeroError> {
     let mut pause = FIRST_PAUSE;
     loop {
         let trouble = match node.remote(address, LONGEST_PAUSE).await {
-            Ok(publisher) => match publisher.subscribe::<Value>(prefix).await {
+            Ok(publisher) => match publisher.subscribe::<T>(prefix).await {
                 Ok(subscription) => return Ok(subscription),
                 Err(error @ SubscribeError::Name(_)) => return Err(error.into()),
                 Err(error) => error.to_string(),

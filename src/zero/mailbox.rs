@@ -1,70 +1,78 @@
 //! The messages that wait at one address until some thread takes them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::{Actor, Context, Handler};
+use meshzero_actors::alarms::Alarm;
 use meshzero_actors::handler::Encoded;
 use meshzero_actors::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
+use tokio::sync::Notify;
 
 /// The queue between the mesh and the threads that wait. Its length is bounded by the service's permits, one of which
 /// comes with every message: while it is full, callers wait.
 #[derive(Default)]
 pub(super) struct Mailbox {
     state: Mutex<State>,
-    changed: Condvar,
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Inbound>,
+    waiting: VecDeque<Encoded>,
     closed: bool,
 }
 
 /// What came of waiting.
 pub(super) enum Taken {
-    Message(Inbound),
+    Message(Encoded),
     TimedOut,
     Closed,
 }
 
 impl Mailbox {
-    fn push(&self, inbound: Inbound) {
+    fn push(&self, message: Encoded) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            return refuse(inbound, Refusal::Draining);
+            return refuse(message.inbound, Refusal::Draining);
         }
-        state.waiting.push_back(inbound);
+        state.waiting.push_back(message);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Waits for the next message whose sender still waits for the reply, until `deadline`.
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Taken {
-        let mut state = self.lock();
+    /// Waits for the next message whose sender still waits for the reply, until `end`.
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn take(&self, end: Alarm) -> Taken {
+        let mut end = pin!(end);
         loop {
-            while let Some(mut inbound) = state.waiting.pop_front() {
-                if inbound.is_due(Instant::now()) {
-                    return Taken::Message(inbound);
-                }
+            let mut changed = pin!(self.changed.notified());
+            // Before the look, so that what comes between that and the wait is noticed.
+            changed.as_mut().enable();
+            if let Some(taken) = self.take_now() {
+                return taken;
             }
-            if state.closed {
-                return Taken::Closed;
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = &mut end => return self.take_now().unwrap_or(Taken::TimedOut),
             }
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Taken::TimedOut;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
         }
+    }
+
+    fn take_now(&self) -> Option<Taken> {
+        let mut state = self.lock();
+        while let Some(mut message) = state.waiting.pop_front() {
+            if message.inbound.is_due(Instant::now()) {
+                return Some(Taken::Message(message));
+            }
+        }
+        state.closed.then_some(Taken::Closed)
     }
 
     /// Refuses what waits and whatever comes, and wakes all who wait.
@@ -74,9 +82,9 @@ impl Mailbox {
             state.closed = true;
             std::mem::take(&mut state.waiting)
         };
-        self.changed.notify_all();
-        for inbound in waiting {
-            refuse(inbound, Refusal::Draining);
+        self.changed.notify_waiters();
+        for message in waiting {
+            refuse(message.inbound, Refusal::Draining);
         }
     }
 
@@ -102,7 +110,7 @@ impl Actor for Intake {
 impl Handler<Encoded> for Intake {
     type Result = ();
 
-    fn handle(&mut self, Encoded(inbound): Encoded, _: &mut Context<Self>) {
-        self.0.push(inbound);
+    fn handle(&mut self, message: Encoded, _: &mut Context<Self>) {
+        self.0.push(message);
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use meshzero_actors::NetMessage;
 use meshzero_actors::inbound::Inbound;
 use meshzero_proto::codec;
 use meshzero_proto::refusal::Refusal;
@@ -47,20 +48,31 @@ pub fn send_message_to<R: DeserializeOwned>(
     let (address, wait) = (address.into_address()?, wait.into());
     let message = Value::of(&message)?;
     let node = program::node()?;
-    let reply = block_on(call(&node, address, message, wait))?;
+    let reply = block_on(call(&node, address, message, None, wait))?;
     reply
         .to()
         .map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
 }
 
-async fn call(node: &Node, address: Address, message: Value, wait: Wait) -> Result<Value, ZeroError> {
+/// The call behind [`send_message_to`]; under a `name` if there is one.
+pub(super) async fn call<M: NetMessage>(
+    node: &Node,
+    address: Address,
+    message: M,
+    name: Option<&str>,
+    wait: Wait,
+) -> Result<M::Result, ZeroError> {
     let deadline = wait.deadline();
     let service = node.remote(address, wait.longest()).await?;
     let left = match deadline {
         Some(deadline) => deadline.saturating_duration_since(std::time::Instant::now()),
         None => wait.longest(),
     };
-    service.send(message).timeout(left).await.map_err(|error| {
+    let mut request = service.send(message).timeout(left);
+    if let Some(name) = name {
+        request = request.named(name);
+    }
+    request.await.map_err(|error| {
         if !matches!(error, crate::CallError::Refused { .. }) {
             node.forget(address);
         }
@@ -180,12 +192,13 @@ fn next_message<M: DeserializeOwned>(
     }
     let deadline = wait.deadline();
     loop {
-        let inbound = match endpoint.mailbox.take(deadline) {
-            Taken::Message(inbound) => inbound,
+        let end = node.mesh.node.alarms().at(deadline);
+        let inbound = match block_on(endpoint.mailbox.take(end)) {
+            Taken::Message(message) => message.inbound,
             Taken::TimedOut => return Ok(None),
             Taken::Closed => return Err(ZeroError::Closed),
         };
-        match codec::decode(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
+        match codec::read(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
             Ok(message) => return Ok(Some((address, message, inbound))),
             Err(error) => {
                 let problem = error.to_string();

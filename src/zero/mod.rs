@@ -82,6 +82,8 @@ mod desk;
 mod discover;
 mod endpoint;
 mod error;
+pub mod fork;
+pub mod future;
 mod into_address;
 mod listener;
 mod mailbox;

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use meshzero_proto::codec::Wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::address::Address;
 use super::desk;
 use super::error::ZeroError;
 use super::into_address::{IntoAddress, IntoAddresses};
@@ -16,7 +18,7 @@ use crate::error::PublishError;
 use crate::value::Value;
 
 /// How long the first wait allows the publishers to confirm the subscription, even if it is to wait less.
-const CONFIRM: Duration = Duration::from_millis(500);
+pub(super) const CONFIRM: Duration = Duration::from_millis(500);
 
 /// Sends news to everybody who listens to this address of ours, and does not wait for them, but for a listener that insists on
 /// it with [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may take messages.
@@ -39,10 +41,13 @@ pub fn send_news_to(
     topic: impl AsRef<str>,
     data: impl Serialize,
 ) -> Result<(), ZeroError> {
-    let endpoint = program::node()?.endpoint_at(address.into_address()?)?;
-    let (topic, item) = (topic.as_ref(), Value::of(&data)?);
-    match endpoint.service.publish(topic, &item) {
-        Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, &item))?,
+    publish(address.into_address()?, topic.as_ref(), &Value::of(&data)?)
+}
+
+pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
+    let endpoint = program::node()?.endpoint_at(address)?;
+    match endpoint.service.publish(topic, item) {
+        Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, item))?,
         published => published?,
     }
     Ok(())

@@ -10,7 +10,7 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
 
 use super::address::Address;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Place};
 use super::error::ZeroError;
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
@@ -56,7 +56,7 @@ impl Node {
         let _opening = lock(&self.opening);
         match self.find(|endpoint| endpoint.listens_at(address)) {
             Some(endpoint) => Ok(endpoint),
-            None => self.open(None, Some(&address.to_string()), Only::OneOfMany),
+            None => self.open(None, Place { at: Some(&address.to_string()), ..Place::default() }),
         }
     }
 
@@ -66,34 +66,31 @@ impl Node {
     }
 
     /// A new endpoint without a name.
-    pub(super) fn endpoint_anywhere(&self, place: Option<&str>) -> Result<Arc<Endpoint>, ZeroError> {
+    pub(super) fn endpoint_anywhere(&self, at: Option<&str>) -> Result<Arc<Endpoint>, ZeroError> {
         let _opening = lock(&self.opening);
-        self.open(None, place, Only::OneOfMany)
+        self.open(None, Place { at, ..Place::default() })
     }
 
     /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
-    pub(super) fn advertise(
-        &self,
-        name: &str,
-        place: Option<&str>,
-        only: Only,
-    ) -> Result<Arc<Endpoint>, ZeroError> {
+    pub(super) fn advertise(&self, name: &str, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
         let _opening = lock(&self.opening);
         let before = self.find(|endpoint| endpoint.name().is_some_and(|known| &*known == name));
-        if let (Some(before), Only::One) = (&before, only) {
+        if let (Some(before), Only::One) = (&before, place.only) {
             let exists = OfferError::Exists {
                 name: ServiceName::new(name).map_err(AdvertiseError::Name)?,
                 address: before.address.socket_addr(),
             };
             return Err(AdvertiseError::Offer(exists).into());
         }
-        let there = place.and_then(|place| match (place.parse::<Address>(), place.parse::<u16>()) {
+        let there = place.at.and_then(|at| match (at.parse::<Address>(), at.parse::<u16>()) {
             (Ok(address), _) => self.find(|endpoint| endpoint.listens_at(address)),
             (Err(_), Ok(port)) => self.find(|endpoint| endpoint.address.port() == port),
             (Err(_), Err(_)) => None,
         });
         let endpoint = match (&before, there) {
-            (Some(before), None) if place.is_none() => return Ok(Arc::clone(before)),
+            (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
+                return Ok(Arc::clone(before));
+            }
             (Some(before), Some(there)) if Arc::ptr_eq(before, &there) => return Ok(there),
             (_, Some(there)) => match there.name() {
                 Some(name) => {
@@ -101,11 +98,11 @@ impl Node {
                     return Err(ZeroError::SecondName { address: there.address, name });
                 }
                 None => {
-                    there.announce(name, only)?;
+                    there.announce(name, place.only)?;
                     there
                 }
             },
-            (_, None) => self.open(Some(name), place, only)?,
+            (_, None) => self.open(Some(name), place)?,
         };
         if let Some(before) = before {
             self.close_endpoint(&before);
@@ -123,8 +120,8 @@ impl Node {
         endpoint.is_some()
     }
 
-    fn open(&self, name: Option<&str>, place: Option<&str>, only: Only) -> Result<Arc<Endpoint>, ZeroError> {
-        let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place, only)?);
+    fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
+        let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place)?);
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&endpoint));
         Ok(endpoint)
     }

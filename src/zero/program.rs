@@ -77,6 +77,9 @@ fn start(slot: &mut Option<Arc<Node>>, settings: Join) -> Result<Arc<Node>, Zero
     Ok(Arc::clone(slot.insert(node)))
 }
 
-fn slot() -> MutexGuard<'static, Option<Arc<Node>>> {
+/// The place of the node, for one thread at a time.
+pub(super) type Slot = MutexGuard<'static, Option<Arc<Node>>>;
+
+pub(super) fn slot() -> Slot {
     NODE.lock().unwrap_or_else(PoisonError::into_inner)
 }

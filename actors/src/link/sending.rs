@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::catalogue::Passage;
-use meshzero_proto::codec::{self, EncodeError, Encoding};
+use meshzero_proto::codec::{EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 
 use super::{Link, Reply, Waiting};
 use crate::message::NetMessage;
 use crate::outbox::{Pace, Placed, PushError, Room, Turn};
 use crate::outward::{Deadline, Outward};
+use crate::packed;
 use crate::passages;
 
 /// What an endpoint tells about itself.
@@ -242,7 +243,7 @@ impl Link {
         passage: Passage,
         out: &mut Vec<u8>,
     ) -> Result<Encoding, EncodeError> {
-        codec::encode_preferring(message, passage.message, self.max_bytes, out)
+        packed::encode_preferring(message, passage.message, self.max_bytes, out)
     }
 }
 

@@ -92,7 +92,7 @@ impl Actor for Intake {
 impl Handler<Encoded> for Intake {
     type Result = ();
 
-    fn handle(&mut self, Encoded(inbound): Encoded, _: &mut Context<Self>) {
+    fn handle(&mut self, Encoded { inbound, .. }: Encoded, _: &mut Context<Self>) {
         // As many wait at most as the service has places, and each of those that wait has one.
         if let Err(error) = self.0.try_send(inbound) {
             error.into_inner().turn_away();

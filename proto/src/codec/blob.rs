@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for BlobVisitor {
 }
 
 /// `part` as a part of what this thread decodes, if it is one and worth it.
-fn shared(part: &[u8]) -> Option<Bytes> {
+pub(super) fn shared(part: &[u8]) -> Option<Bytes> {
     if part.len() < SHARED_BYTES {
         return None;
     }

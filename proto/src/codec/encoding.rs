@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
-use super::{bincode, blob, msgpack};
+use super::{bincode, blob, msgpack, packed};
 
 /// How a message is written. Every frame says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +23,24 @@ pub enum Encoding {
 /// [`EncodeError`] says why not; `out` is as it was then. Bincode refuses a value that leaves out a field, or a list or
 /// map whose length is not known at its start: see [`encode_preferring`].
 #[inline(always)]
-pub fn encode<T: Serialize + ?Sized>(
+pub fn encode<T: Serialize + 'static>(
+    value: &T,
+    encoding: Encoding,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    match packed::of(value) {
+        Some(packed) if encoding == Encoding::MessagePack => packed::write(packed, max, out),
+        _ => write(value, encoding, max, out),
+    }
+}
+
+/// As [`encode`], also for what is borrowed, and not for a [`Packed`](super::Packed).
+///
+/// # Errors
+/// As [`encode`].
+#[inline(always)]
+pub fn write<T: Serialize + ?Sized>(
     value: &T,
     encoding: Encoding,
     max: usize,
@@ -41,7 +58,7 @@ pub fn encode<T: Serialize + ?Sized>(
 /// # Errors
 /// [`EncodeError`] says why not; `out` is as it was then.
 #[inline(always)]
-pub fn encode_preferring<T: Serialize + ?Sized>(
+pub fn encode_preferring<T: Serialize + 'static>(
     value: &T,
     preferred: Encoding,
     max: usize,
@@ -61,7 +78,25 @@ pub fn encode_preferring<T: Serialize + ?Sized>(
 /// [`DecodeError`] names the field at fault. Whatever the bytes are, this neither panics nor takes more memory or stack
 /// than `limits` allow, as far as `T`'s own code does not.
 #[inline(always)]
-pub fn decode<T: DeserializeOwned>(
+pub fn decode<T: DeserializeOwned + 'static>(
+    bytes: &[u8],
+    encoding: Encoding,
+    limits: &DecodeLimits,
+) -> Result<T, DecodeError> {
+    match encoding {
+        Encoding::MessagePack => {
+            packed::read(bytes, limits).unwrap_or_else(|| msgpack::decode(bytes, limits))
+        }
+        Encoding::Bincode => bincode::decode(bytes, limits),
+    }
+}
+
+/// As [`decode`], also where it is not known that the type borrows nothing, and not for a [`Packed`](super::Packed).
+///
+/// # Errors
+/// As [`decode`].
+#[inline(always)]
+pub fn read<T: DeserializeOwned>(
     bytes: &[u8],
     encoding: Encoding,
     limits: &DecodeLimits,
@@ -77,7 +112,7 @@ pub fn decode<T: DeserializeOwned>(
 /// # Errors
 /// As [`decode`].
 #[inline(always)]
-pub fn decode_part<T: DeserializeOwned>(
+pub fn decode_part<T: DeserializeOwned + 'static>(
     source: &Bytes,
     bytes: &[u8],
     encoding: Encoding,

@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::Wire;
 use super::fingerprint::Fingerprint;
+use super::packed::{self, Packed};
 use super::schema::schema;
 use super::shape::{Shape, Shapes};
 use super::trace::{Trace, trace, trace_readable};
@@ -42,7 +43,9 @@ pub fn type_info<T: Wire>() -> &'static TypeInfo {
 impl TypeInfo {
     fn find_out<T: Wire>() -> Self {
         let id = TypeId::of::<T>();
-        let name = short_name(type_name::<T>());
+        // A packed value is a value to the other end.
+        let is_packed = id == TypeId::of::<Packed>();
+        let name = if is_packed { packed::WIRE_NAME.to_owned() } else { short_name(type_name::<T>()) };
         let readable = trace_readable::<T>;
         match catch_unwind(AssertUnwindSafe(trace::<T>)) {
             Ok(Trace { shapes, proven }) => {

@@ -1,0 +1,30 @@
+//! A packed value as a message: what a program of another language sends.
+
+use std::any::Any;
+
+use meshzero_proto::codec::{self, EncodeError, Encoding, Packed};
+use serde::{Deserialize, Serialize};
+
+use crate::message::NetMessage;
+
+/// A message that is MessagePack already, and so is its reply. Called as values without a type are, because the name of the
+/// type is the name of the message.
+#[derive(Debug, Clone, Serialize, Deserialize, actix::Message)]
+#[rtype(result = "Packed")]
+#[serde(transparent)]
+pub struct Value(pub Packed);
+
+/// As [`codec::encode_preferring`], for messages: what is packed already is written as it is. For every other type the
+/// compiler knows that there is nothing to ask.
+#[inline(always)]
+pub(crate) fn encode_preferring<M: NetMessage>(
+    message: &M,
+    preferred: Encoding,
+    max: usize,
+    out: &mut Vec<u8>,
+) -> Result<Encoding, EncodeError> {
+    match (message as &dyn Any).downcast_ref() {
+        Some(Value(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),
+        None => codec::encode_preferring(message, preferred, max, out),
+    }
+}

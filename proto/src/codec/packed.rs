@@ -1,0 +1,143 @@
+//! A message that is MessagePack already: written by a program of another language, or kept to be looked at by one.
+
+use std::any::Any;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny};
+use serde::ser::{Error as _, Serialize, Serializer};
+
+use super::blob;
+use super::budget::DecodeLimits;
+use super::error::{DecodeError, EncodeError};
+use super::well_formed;
+
+/// The name that a value without a type has on the wire.
+pub(super) const WIRE_NAME: &str = "Value";
+
+/// A value as the MessagePack that travels: a message, a reply or an item of news that is not converted on its way. It can
+/// be sent and taken wherever a value without a type can, and is a `Value` to the other end.
+///
+/// For programs that have a representation of their own, such as the objects of another language: they write and read the
+/// bytes themselves, and what serde's model has no words for comes through, such as which header a list was written with.
+///
+/// Bytes that arrive are looked through before they become one of these: they are one whole value, with text that is
+/// UTF-8 and without extension types, and keep to the limits of nesting, number and memory of every message. Bytes that are
+/// sent are their sender's own responsibility; the other end refuses what is no value.
+///
+/// It travels as itself only: serde cannot take it as a part of anything else.
+///
+/// ```
+/// use meshzero_proto::codec::Packed;
+///
+/// // [true, nil]
+/// let packed = Packed::from(vec![0x92, 0xc3, 0xc0]);
+/// assert_eq!(packed.bytes().len(), 3);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Packed(Bytes);
+
+impl Packed {
+    /// The MessagePack.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Packed {
+    fn from(bytes: T) -> Self {
+        Self(bytes.into())
+    }
+}
+
+/// `value`, if it is one of these. For any other type the compiler knows that there is nothing to do.
+#[inline(always)]
+pub(super) fn of<T: 'static>(value: &T) -> Option<&Packed> {
+    (value as &dyn Any).downcast_ref()
+}
+
+/// Adds `packed` to `out` as it is, at most `max` bytes.
+pub(super) fn write(packed: &Packed, max: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    if packed.0.len() > max {
+        return Err(EncodeError::TooLarge { max });
+    }
+    out.extend_from_slice(&packed.0);
+    Ok(())
+}
+
+/// Reads a `T`, if that is one of these.
+#[inline(always)]
+pub(super) fn read<T: DeserializeOwned + 'static>(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+) -> Option<Result<T, DecodeError>> {
+    let mut read: Option<T> = None;
+    let place = (&mut read as &mut dyn Any).downcast_mut::<Option<Packed>>()?;
+    if let Err(problem) = well_formed::check(bytes, limits) {
+        return Some(Err(DecodeError::whole(problem)));
+    }
+    // Shared where that is worth it, as other bytes of this length.
+    *place = Some(Packed(blob::shared(bytes).unwrap_or_else(|| Bytes::copy_from_slice(bytes))));
+    read.map(Ok)
+}
+
+/// What serde would have to write is known to this crate's MessagePack only.
+impl Serialize for Packed {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("a packed value travels as itself only, and not as a part of something"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Packed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Any value, as far as a description can tell, and nothing that could be proved for bincode.
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom("a packed value travels as itself only, and not as a part of something"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Encoding, decode, decode_part, encode, encode_preferring, type_info};
+
+    #[test]
+    fn it_travels_byte_for_byte_and_never_as_bincode() {
+        assert_eq!(type_info::<Packed>().fingerprint(), None);
+        assert_eq!(type_info::<Packed>().name(), "Value");
+        // A list of two with the longest of headers, which serde would shorten.
+        let long_header = vec![0xdd, 0, 0, 0, 2, 1, 0xa1, b'x'];
+        let packed = Packed::from(long_header.clone());
+        let mut out = vec![7];
+        encode(&packed, Encoding::MessagePack, 100, &mut out).expect("it is encoded");
+        assert_eq!(out[1..], long_header);
+        let back: Packed =
+            decode(&out[1..], Encoding::MessagePack, &DecodeLimits::default()).expect("it decodes");
+        assert_eq!(back, packed);
+        out.clear();
+        let encoding = encode_preferring(&packed, Encoding::Bincode, 100, &mut out);
+        assert_eq!((encoding, out), (Ok(Encoding::MessagePack), long_header));
+    }
+
+    #[test]
+    fn what_is_too_long_or_bincode_is_refused() {
+        let packed = Packed::from(vec![0xc3]);
+        let mut out = Vec::new();
+        assert_eq!(
+            encode(&packed, Encoding::MessagePack, 0, &mut out),
+            Err(EncodeError::TooLarge { max: 0 })
+        );
+        assert!(encode(&packed, Encoding::Bincode, 10, &mut out).is_err());
+        assert!(out.is_empty());
+        assert!(decode::<Packed>(&[0xc3], Encoding::Bincode, &DecodeLimits::default()).is_err());
+    }
+
+    #[test]
+    fn a_long_one_shares_what_it_arrived_in() {
+        let mut bytes = vec![0xc6, 0, 0, 0x40, 0];
+        bytes.resize(5 + 0x4000, 9);
+        let source = Bytes::from(bytes);
+        let packed: Packed =
+            decode_part(&source, &source, Encoding::MessagePack, &DecodeLimits::default()).expect("bytes");
+        assert_eq!(packed.bytes().as_ptr(), source.as_ptr());
+    }
+}
