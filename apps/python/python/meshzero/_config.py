@@ -1,0 +1,27 @@
+"""The words that NetworkZero's programs configure themselves with."""
+
+ENCODING = "UTF-8"
+
+
+class _Forever:
+    """As long as it takes."""
+
+    def __repr__(self):
+        return "<Forever>"
+
+
+FOREVER = _Forever()
+SHORT_WAIT = 1
+EVERYTHING = ""
+COMMAND_ACK = "ack"
+BEACON_ADVERT_FREQUENCY_S = 2
+ADVERT_TTL_S = 10 * BEACON_ADVERT_FREQUENCY_S
+VALID_PORTS = range(0x10000)
+DYNAMIC_PORTS = range(0xC000, 0x10000)
+
+
+def seconds(wait):
+    """A wait as the native half takes it: seconds, or None for ever."""
+    if wait is FOREVER or wait is None:
+        return None
+    return float(wait)

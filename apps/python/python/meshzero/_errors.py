@@ -1,0 +1,140 @@
+"""What can go wrong, as exceptions: NetworkZero's, and below them how a call can end without a reply."""
+
+__all__ = [
+    "AddressError",
+    "CallError",
+    "CannotTravel",
+    "Closed",
+    "DifferentThreadError",
+    "InvalidAddressError",
+    "MissedNews",
+    "NetworkZeroError",
+    "NoAddressFoundError",
+    "NotSent",
+    "NotSentInTime",
+    "Refused",
+    "SocketAlreadyExistsError",
+    "SocketInterruptedError",
+    "SocketTimedOutError",
+    "TimedOut",
+    "Unknown",
+]
+
+
+class NetworkZeroError(Exception):
+    """Anything that goes wrong here is one of these. Whatever it was, every verb can be used again afterwards."""
+
+
+class SocketAlreadyExistsError(NetworkZeroError):
+    """Never raised here: any number of threads may use one address."""
+
+
+class SocketTimedOutError(NetworkZeroError):
+    """No reply came in time."""
+
+    def __init__(self, n_seconds, message=None):
+        super().__init__(n_seconds)
+        self.n_seconds = n_seconds
+        self._message = message
+
+    def __str__(self):
+        return self._message or "Gave up waiting after %s seconds" % self.n_seconds
+
+
+class SocketInterruptedError(NetworkZeroError, KeyboardInterrupt):
+    """Ctrl-C ended a wait. Everything can be used again, and nothing that has arrived is lost."""
+
+    def __init__(self, after_n_seconds):
+        super().__init__(after_n_seconds)
+        self.after_n_seconds = after_n_seconds
+
+    def __str__(self):
+        return "Interrupted after %.1f seconds" % self.after_n_seconds
+
+
+class AddressError(NetworkZeroError):
+    """The address is not to be had: it is in use, or not of this computer."""
+
+
+class NoAddressFoundError(AddressError):
+    """No address of this computer is as was wished for."""
+
+
+class InvalidAddressError(NetworkZeroError):
+    """The text is no address, or the host is not known."""
+
+    def __init__(self, address, errno=None, problem=None):
+        super().__init__(address, errno)
+        self.address = address
+        self.errno = errno
+        self._problem = problem
+
+    def __str__(self):
+        text = "%s is not a valid address" % (self.address,)
+        if self._problem:
+            text += ": " + self._problem
+        if self.errno:
+            text += "; the system returned an error of %d" % self.errno
+        return text
+
+
+class DifferentThreadError(NetworkZeroError):
+    """Never raised here: threads may share addresses."""
+
+
+class CannotTravel(NetworkZeroError, TypeError):
+    """An object cannot be sent. The text says which, and where in the message it is."""
+
+
+class Closed(NetworkZeroError):
+    """The address was closed, or the program left the mesh, while somebody waited."""
+
+
+class MissedNews(NetworkZeroError):
+    """Items were dropped because this program did not take them for so long. Those after them will come."""
+
+    def __init__(self, count, message=None):
+        super().__init__(count)
+        self.count = count
+        self._message = message
+
+    def __str__(self):
+        return self._message or "%s items were missed" % self.count
+
+
+class CallError(NetworkZeroError):
+    """A call ended without a reply, in one of three ways."""
+
+    #: Whether the message was not handled, for certain, so that sending it again does no harm.
+    is_safe_to_repeat = False
+
+
+class NotSent(CallError):
+    """The message was not handled, for certain."""
+
+    is_safe_to_repeat = True
+
+
+class NotSentInTime(SocketTimedOutError, NotSent):
+    """The time was over before anybody had taken the message."""
+
+
+class Unknown(CallError):
+    """The message may have been handled, or may still be."""
+
+
+class TimedOut(SocketTimedOutError, Unknown):
+    """No reply came in time. The message may have been handled."""
+
+
+class Refused(CallError):
+    """The service is there and answered that it has no reply."""
+
+    def __init__(self, message, reason="other", is_safe_to_repeat=False, handles=()):
+        super().__init__(message)
+        #: Why, in a word or two: "no handler", "undecodable", "bad reply", "busy", "closing", "expired", "failed",
+        #: "unanswered", "not allowed" or "other".
+        self.reason = reason
+        self.is_safe_to_repeat = is_safe_to_repeat
+        #: With "no handler", the names of the messages that the service does handle.
+        self.handles = tuple(handles)

@@ -1,0 +1,58 @@
+"""News as something to iterate over."""
+
+from . import _meshzero
+from ._config import EVERYTHING, FOREVER, seconds
+from ._errors import MissedNews
+from ._verbs import _interruptible, full
+
+
+class News:
+    """News as they come: an iterator of (topic, data), and a context manager that ends the subscription.
+
+    Made by `meshzero.listen`.
+    """
+
+    def __init__(self, address, prefix=EVERYTHING, wait_for_s=FOREVER):
+        addresses = address if isinstance(address, (list, tuple)) else [address]
+        prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+        self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        self._wait = seconds(wait_for_s)
+        #: How many items were dropped because this program did not take them for so long.
+        self.missed = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        while True:
+            try:
+                news = _interruptible(self._listener.next, self._wait)
+            except MissedNews as missed:
+                self.missed += missed.count
+                continue
+            if news is None:
+                raise StopIteration
+            return news
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends the subscription."""
+        self._listener.close()
+
+
+def listen(address, prefix=EVERYTHING, wait_for_s=FOREVER):
+    """The news of one address or several, as an iterator of (topic, data).
+
+    It ends when nothing comes for `wait_for_s`. Items that were dropped because the program was too slow are counted in
+    `missed`::
+
+        with meshzero.listen(weather, "wind") as news:
+            for topic, data in news:
+                print(topic, data)
+    """
+    return News(address, prefix, wait_for_s)

@@ -1,0 +1,76 @@
+"""Calling a service by the names of its messages."""
+
+from . import _meshzero
+from ._config import FOREVER, seconds
+from ._errors import NotSent, Refused
+from ._verbs import _interruptible, discover, full
+
+#: A call that says nothing else waits so long.
+PATIENCE = 5
+
+
+class Remote:
+    """A service: `service.Move(x=1.0)` sends it the message `Move` with the field `x`, and returns the reply.
+
+    Made by `meshzero.find`. Names that begin with an underscore, and `address`, `send` and `waiting`, are sent with
+    `send`.
+    """
+
+    def __init__(self, address, wait_for_reply_s=PATIENCE):
+        #: Where it is: "ip:port".
+        self.address = full(address)
+        self._wait = wait_for_reply_s
+
+    def waiting(self, wait_for_reply_s):
+        """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
+        return Remote(self.address, wait_for_reply_s)
+
+    def send(self, name, message=None):
+        """Sends a message under a name; None as the name for one without."""
+        return _interruptible(_meshzero.call, self.address, message, name, seconds(self._wait))
+
+    def __call__(self, message=None):
+        return self.send(None, message)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*message, **fields):
+            return self.send_fields(name, message, fields)
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+    def send_fields(self, name, message, fields):
+        """Sends what a call was written with: one message as it is, or the fields of one."""
+        if message and (fields or len(message) > 1):
+            raise TypeError("%s takes one message, or the fields of one by their names" % name)
+        if message:
+            return self.send(name, message[0])
+        if fields:
+            return self.send(name, fields)
+        try:
+            return self.send(name, None)
+        except Refused as refused:
+            # A message without fields is nothing to some types, and an empty one to others.
+            if refused.reason != "undecodable":
+                raise
+        return self.send(name, {})
+
+    def __repr__(self):
+        return "<service at %s>" % self.address
+
+
+def find(name, wait_for_s=60, wait_for_reply_s=PATIENCE):
+    """Waits until somebody advertises `name`, and returns the service, to be called by the names of its messages::
+
+        arm = meshzero.find("robot/arm")
+        print(arm.Move(joint="Elbow", degrees=30))
+
+    :raises NotSent: if nobody advertises the name in time
+    """
+    address = discover(name, wait_for_s)
+    if address is None:
+        raise NotSent("nobody advertises %r after %s seconds" % (name, wait_for_s))
+    return Remote(address, wait_for_reply_s)

@@ -1,0 +1,149 @@
+"""Objects as actor services: one message at a time, each handled by the method of its name."""
+
+import threading
+
+from . import _meshzero
+from ._errors import Closed
+
+_PLAIN = "Value"
+
+
+def service(name):
+    """Says under which name the objects of a class are served, by `meshzero.serve`::
+
+        @meshzero.service("robot/arm")
+        class Arm:
+            def __init__(self):
+                self.at = 0.0
+
+            def move(self, by):
+                self.at += by
+                return {"at": self.at}
+
+        with meshzero.serve(Arm()) as arm:
+            arm.wait()
+
+    Every public method is a message of its name. Its keyword arguments are the fields of the message, and what it returns
+    is the reply. A class with a `__call__` takes messages without a name as well.
+    """
+
+    def named(cls):
+        cls.__meshzero_name__ = name
+        return cls
+
+    return named
+
+
+def serve(actor, name=None, address=None):
+    """Advertises an object, and handles the messages for it on a thread of its own, one at a time.
+
+    An exception in a method is told to the caller, and the service goes on.
+
+    :param name: the name of the service; without one, that of the class' decorator
+    :param address: (optional) as `meshzero.advertise` takes it
+    """
+    name = name or getattr(actor, "__meshzero_name__", None)
+    if name is None:
+        raise TypeError("a service needs a name: decorate its class with @meshzero.service(name), or pass one")
+    return Service(actor, name, address)
+
+
+class Service:
+    """An object that is served, until it is closed. A context manager. Made by `meshzero.serve`."""
+
+    def __init__(self, actor, name, address=None):
+        self._actor = actor
+        self.name = name
+        self._methods = _methods(actor)
+        at = None if address is None else str(address)
+        #: Where it is: "ip:port".
+        self.address = _meshzero.advertise(name, at, False, sorted(self._methods))
+        self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
+        self._thread.start()
+
+    def publish(self, topic, data=None):
+        """Sends news to everybody who listens to the service."""
+        _meshzero.publish(self.address, topic, data)
+
+    def wait(self, timeout=None):
+        """Waits until the service has been closed; Ctrl-C ends the wait."""
+        self._thread.join(timeout)
+
+    def close(self):
+        """Takes the name back; messages that wait are refused."""
+        _meshzero.unadvertise(self.name)
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __repr__(self):
+        return "<service %s at %s>" % (self.name, self.address)
+
+    def _run(self):
+        while True:
+            try:
+                request = _meshzero.next_request(self.address, None)
+            except Closed:
+                return
+            if request is not None:
+                self._handle(request)
+
+    def _handle(self, request):
+        method = self._methods.get(request.name)
+        if method is None and request.name == _PLAIN and callable(self._actor):
+            method = self._actor
+        if method is None:
+            request.not_handled(sorted(self._methods))
+            return
+        try:
+            arguments, fields = _arguments(method, request)
+        except TypeError as problem:
+            request.misunderstand(str(problem))
+            return
+        try:
+            reply = method(*arguments, **fields)
+        except Exception as error:
+            request.fail("%s: %s" % (type(error).__name__, error))
+            return
+        try:
+            request.reply(reply)
+        except TypeError:
+            # The caller has been told, and this thread goes on.
+            _complain()
+
+
+def _methods(actor):
+    """The public methods of an object, which are its messages."""
+    found = {}
+    for name in dir(type(actor)):
+        if not name.startswith("_") and callable(getattr(type(actor), name)):
+            found[name] = getattr(actor, name)
+    return found
+
+
+def _arguments(method, request):
+    """A message as the arguments of its method. Whether it fits is found out before anything runs."""
+    import inspect
+
+    message = request.message
+    if request.name == _PLAIN:
+        arguments, fields = (message,), {}
+    elif message is None:
+        arguments, fields = (), {}
+    elif isinstance(message, dict) and all(isinstance(key, str) for key in message):
+        arguments, fields = (), message
+    else:
+        arguments, fields = (message,), {}
+    inspect.signature(method).bind(*arguments, **fields)
+    return arguments, fields
+
+
+def _complain():
+    import sys
+
+    sys.excepthook(*sys.exc_info())

@@ -1,0 +1,35 @@
+"""Small things about texts that NetworkZero's programs use."""
+
+
+def action_and_params(commandline):
+    """Splits a typed line into its first word and the rest, as a shell does.
+
+    >>> action_and_params("GO 'far away' 3")
+    ('GO', ['far away', '3'])
+    """
+    import shlex
+
+    components = shlex.split(commandline)
+    return components[0], components[1:]
+
+
+def bytes_to_string(data):
+    """Bytes as text (base64), for what can hold nothing but text. Messages and news hold bytes as they are.
+
+    >>> bytes_to_string(b"hello")
+    'aGVsbG8='
+    """
+    import binascii
+
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def string_to_bytes(data):
+    """The bytes that `bytes_to_string` made a text of.
+
+    >>> string_to_bytes("aGVsbG8=")
+    b'hello'
+    """
+    import binascii
+
+    return binascii.a2b_base64(data.encode("ascii"))

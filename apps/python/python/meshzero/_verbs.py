@@ -1,0 +1,154 @@
+"""NetworkZero's verbs: plain functions that wait."""
+
+from time import monotonic
+
+from . import _desk, _meshzero
+from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
+from ._errors import Closed, InvalidAddressError, MissedNews, NetworkZeroError, SocketInterruptedError
+
+
+def full(address):
+    """An address as the native half takes it: with a port. A part of one is completed, as NetworkZero does."""
+    if isinstance(address, str):
+        if ":" in address:
+            return address
+        return _meshzero.address(address)
+    if isinstance(address, int):
+        return _meshzero.address(str(address))
+    if isinstance(address, (list, tuple)):
+        raise InvalidAddressError(address, None, "several addresses are not allowed here")
+    return str(address)
+
+
+def _interruptible(wait, *arguments):
+    """Waits; Ctrl-C is NetworkZero's own exception."""
+    begun = monotonic()
+    try:
+        return wait(*arguments)
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, NetworkZeroError):
+            raise
+        raise SocketInterruptedError(monotonic() - begun) from None
+
+
+def advertise(name, address=None, fail_if_exists=False, ttl_s=ADVERT_TTL_S):
+    """Offers `name` on the network, and returns its address: "ip:port".
+
+    Until the program ends others can `discover` the name. A later advert of the name by the same program keeps the
+    address, or moves the name to the new `address`.
+
+    :param name: any text up to 128 bytes
+    :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), or ip:port
+    :param fail_if_exists: do nothing and return None if somebody advertises the name already
+    :param ttl_s: not needed: a name lives as long as its program
+    """
+    at = None if address is None else str(address)
+    return _meshzero.advertise(name, at, bool(fail_if_exists), [])
+
+
+def unadvertise(name):
+    """Takes back what `advertise` did; says whether there was such a name."""
+    return _meshzero.unadvertise(name)
+
+
+def discover(name, wait_for_s=60):
+    """Waits until somebody advertises `name`, and returns the address; None when the time is over."""
+    return _meshzero.discover(name, seconds(wait_for_s))
+
+
+def discover_all(wait_for_s=60):
+    """All services as [(name, address), ...], once something is known; None when the time is over."""
+    return _meshzero.discover_all(seconds(wait_for_s)) or None
+
+
+def discover_group(group, separator="/", exclude=None):
+    """The services whose names begin with `group` and `separator`, as [(name, address), ...].
+
+    :param exclude: names to leave out, such as one's own
+    """
+    return _meshzero.discover_group(group, separator, list(exclude or ()), 0.0)
+
+
+def send_message_to(address, message=None, wait_for_reply_s=FOREVER):
+    """Sends one message and returns the reply.
+
+    :param message: None, bool, int, float, str, bytes, list, tuple or dict of these
+    :raises SocketTimedOutError: if no reply came in time
+    :raises CallError: if none will come; `is_safe_to_repeat` says whether the message was not handled, for certain
+    """
+    return _interruptible(_meshzero.call, full(address), message, None, seconds(wait_for_reply_s))
+
+
+def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
+    """Waits for the next message to an address of this program; None when none came in time.
+
+    The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
+    """
+    address = full(address)
+    in_hand = _desk.of_thread().in_hand
+    # Whoever was left without a reply is told that none will come.
+    in_hand.pop(address, None)
+    request = _interruptible(_meshzero.next_request, address, seconds(wait_for_s))
+    if request is None:
+        return None
+    if autoreply:
+        request.reply(None)
+    else:
+        in_hand[address] = request
+    return request.message
+
+
+def send_reply_to(address, reply=None):
+    """Replies to the message that this thread took last at this address."""
+    address = full(address)
+    request = _desk.of_thread().in_hand.pop(address, None)
+    if request is None:
+        raise NetworkZeroError(
+            "there is no message to reply to at %s: each needs one reply, from the thread that waited for it" % address
+        )
+    request.reply(reply)
+
+
+def send_news_to(address, topic, data=None):
+    """Sends news to everybody who listens to this address of ours, and waits for nobody."""
+    _meshzero.publish(full(address), topic, data)
+
+
+def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=False):
+    """Waits for news whose topic begins with `prefix`: (topic, data), or (None, None) when none came in time.
+
+    The first wait subscribes, and what is published from then on is kept for the next waits of the same thread for the
+    same addresses and prefixes: the newest 1,024 items.
+
+    :param address: one address, or a list of several
+    :param prefix: one prefix, or a list of several
+    :param is_raw: not needed: bytes arrive as bytes
+    """
+    if isinstance(address, (list, tuple)):
+        address = tuple(full(one) for one in address)
+    else:
+        address = full(address)
+    desk = _desk.of_thread()
+    listener = desk.listener(address, prefix)
+    wait = seconds(wait_for_s)
+    end = None if wait is None else monotonic() + wait
+    while True:
+        try:
+            return _interruptible(listener.next, wait) or (None, None)
+        except MissedNews:
+            # As in NetworkZero, whoever waits too seldom misses some. `meshzero.listen` counts them.
+            if end is not None:
+                wait = max(0.0, end - monotonic())
+        except Closed:
+            desk.forget(listener)
+            raise
+
+
+def address(address=None):
+    """The full address for a part of one: "ip:port".
+
+    :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), a host name, or ip:port
+    """
+    if address is None or address == "":
+        return _meshzero.address(None)
+    return _meshzero.address(str(address).strip())

@@ -1,0 +1,220 @@
+"""The waits for asyncio: the same verbs, to be awaited. No event loop is held up, and cancelling a task ends its wait.
+
+::
+
+    import asyncio
+    from meshzero import aio
+
+    async def main():
+        hello = await aio.discover("hello")
+        print(await aio.send_message_to(hello, "World"))
+
+    asyncio.run(main())
+"""
+
+import asyncio
+import weakref
+
+from . import _meshzero
+from ._config import EVERYTHING, FOREVER, seconds
+from ._desk import Desk
+from ._errors import Closed, MissedNews, NetworkZeroError
+from ._verbs import address, advertise, full, send_news_to, unadvertise
+
+__all__ = [
+    "address",
+    "advertise",
+    "discover",
+    "discover_all",
+    "find",
+    "listen",
+    "requests",
+    "send_message_to",
+    "send_news_to",
+    "send_reply_to",
+    "unadvertise",
+    "wait_for_message_from",
+    "wait_for_news_from",
+]
+
+_desks = weakref.WeakKeyDictionary()
+
+
+def _desk():
+    """What is before the task that runs: tasks share a thread, and not its messages."""
+    return _desks.setdefault(asyncio.current_task(), Desk())
+
+
+async def _run(later):
+    """Waits for something native. When this is cancelled, so is that."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def finish(value, error):
+        if not future.done():
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
+
+    def done(value, error):
+        # On another thread. A loop that has been closed has nobody who waits.
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, value, error)
+
+    later.start(done)
+    try:
+        return await future
+    finally:
+        later.cancel()
+
+
+async def discover(name, wait_for_s=60):
+    """As `meshzero.discover`."""
+    return await _run(_meshzero.discover_later(name, seconds(wait_for_s)))
+
+
+async def discover_all(wait_for_s=60):
+    """As `meshzero.discover_all`."""
+    return await _run(_meshzero.discover_all_later(seconds(wait_for_s))) or None
+
+
+async def send_message_to(address, message=None, wait_for_reply_s=FOREVER):
+    """As `meshzero.send_message_to`. A call that is cancelled is given up at the other end as well."""
+    return await _call(address, message, None, wait_for_reply_s)
+
+
+async def _call(address, message, name, wait):
+    return await _run(_meshzero.call_later(full(address), message, name, seconds(wait)))
+
+
+async def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
+    """As `meshzero.wait_for_message_from`; the task that waited replies."""
+    address = full(address)
+    in_hand = _desk().in_hand
+    in_hand.pop(address, None)
+    request = await _run(_meshzero.next_request_later(address, seconds(wait_for_s)))
+    if request is None:
+        return None
+    if autoreply:
+        request.reply(None)
+    else:
+        in_hand[address] = request
+    return request.message
+
+
+async def send_reply_to(address, reply=None):
+    """As `meshzero.send_reply_to`."""
+    address = full(address)
+    request = _desk().in_hand.pop(address, None)
+    if request is None:
+        raise NetworkZeroError("this task has taken no message at %s to reply to" % address)
+    request.reply(reply)
+
+
+async def requests(address):
+    """The messages to an address of this program, each with its way back, so that several may be under way::
+
+        async for request in aio.requests(address):
+            request.reply("you said: " + request.message)
+    """
+    address = full(address)
+    while True:
+        try:
+            request = await _run(_meshzero.next_request_later(address, None))
+        except Closed:
+            return
+        if request is not None:
+            yield request
+
+
+async def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=False):
+    """As `meshzero.wait_for_news_from`; each task listens for itself."""
+    several = isinstance(address, (list, tuple))
+    address = tuple(full(one) for one in address) if several else full(address)
+    desk = _desk()
+    listener = desk.listener(address, prefix)
+    loop = asyncio.get_running_loop()
+    wait = seconds(wait_for_s)
+    end = None if wait is None else loop.time() + wait
+    while True:
+        try:
+            return await _run(listener.next_later(wait)) or (None, None)
+        except MissedNews:
+            if end is not None:
+                wait = max(0.0, end - loop.time())
+        except Closed:
+            desk.forget(listener)
+            raise
+
+
+class News:
+    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`."""
+
+    def __init__(self, address, prefix=EVERYTHING, wait_for_s=FOREVER):
+        addresses = address if isinstance(address, (list, tuple)) else [address]
+        prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+        self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        self._wait = seconds(wait_for_s)
+        #: How many items were dropped because this program did not take them for so long.
+        self.missed = 0
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        while True:
+            try:
+                news = await _run(self._listener.next_later(self._wait))
+            except MissedNews as missed:
+                self.missed += missed.count
+                continue
+            if news is None:
+                raise StopAsyncIteration
+            return news
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        self._listener.close()
+
+
+def listen(address, prefix=EVERYTHING, wait_for_s=FOREVER):
+    """As `meshzero.listen`, for `async for`."""
+    return News(address, prefix, wait_for_s)
+
+
+class Remote:
+    """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
+
+    def __init__(self, address, wait_for_reply_s=5):
+        #: Where it is: "ip:port".
+        self.address = full(address)
+        self._wait = wait_for_reply_s
+
+    async def send(self, name, message=None):
+        """Sends a message under a name; None as the name for one without."""
+        return await _call(self.address, message, name, self._wait)
+
+    async def __call__(self, message=None):
+        return await self.send(None, message)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def call(**fields):
+            return await self.send(name, fields or None)
+
+        return call
+
+
+async def find(name, wait_for_s=60, wait_for_reply_s=5):
+    """As `meshzero.find`."""
+    from ._errors import NotSent
+
+    address = await discover(name, wait_for_s)
+    if address is None:
+        raise NotSent("nobody advertises %r after %s seconds" % (name, wait_for_s))
+    return Remote(address, wait_for_reply_s)

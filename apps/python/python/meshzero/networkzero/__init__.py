@@ -1,0 +1,38 @@
+"""NetworkZero under its own name, for programs that reach into its modules.
+
+`import meshzero.networkzero as networkzero` is the whole of it. Where other modules import it as well, let it stand in
+before they do: `meshzero.networkzero.stand_in()`.
+"""
+
+from . import config, core, discovery, messenger, sockets
+from .core import (
+    AddressError,
+    DifferentThreadError,
+    InvalidAddressError,
+    NetworkZeroError,
+    NoAddressFoundError,
+    SocketAlreadyExistsError,
+    SocketInterruptedError,
+    SocketTimedOutError,
+    action_and_params,
+    address,
+    bytes_to_string,
+    string_to_bytes,
+)
+from .discovery import advertise, discover, discover_all, discover_group
+from .messenger import (
+    send_message_to,
+    send_news_to,
+    send_reply_to,
+    wait_for_message_from,
+    wait_for_news_from,
+)
+
+
+def stand_in():
+    """Has every `import networkzero` of this program mean this module."""
+    import sys
+
+    sys.modules["networkzero"] = sys.modules[__name__]
+    for module in (config, core, discovery, messenger, sockets):
+        sys.modules["networkzero." + module.__name__.rpartition(".")[2]] = module

@@ -1,0 +1,19 @@
+"""As `networkzero.sockets`, as far as programs use it: there are no sockets to be had, and the verbs do what they did."""
+
+from . import config, core  # noqa: F401
+from .. import _verbs
+
+
+class Sockets:
+    """The verbs as methods."""
+
+    try_length_ms = 500
+
+    send_message_to = staticmethod(_verbs.send_message_to)
+    wait_for_message_from = staticmethod(_verbs.wait_for_message_from)
+    send_reply_to = staticmethod(_verbs.send_reply_to)
+    send_news_to = staticmethod(_verbs.send_news_to)
+    wait_for_news_from = staticmethod(_verbs.wait_for_news_from)
+
+
+_sockets = Sockets()

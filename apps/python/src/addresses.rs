@@ -1,0 +1,19 @@
+//! Addresses as programs write them: text, `ip:port` or `host:port`.
+
+use meshzero::zero::{Address, IntoAddress};
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// The address that `text` is. A host is looked up, which may take its time.
+pub(crate) fn parse(py: Python<'_>, text: &str) -> PyResult<Address> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    py.detach(|| text.into_address()).map_err(|error| errors::of(py, error))
+}
+
+/// All of `texts`.
+pub(crate) fn parse_all(py: Python<'_>, texts: &[String]) -> PyResult<Vec<Address>> {
+    texts.iter().map(|text| parse(py, text)).collect()
+}

@@ -1,0 +1,153 @@
+//! The library's errors as the exceptions of the package, which are written in Python.
+
+use meshzero::zero::ZeroError;
+use meshzero::{AdvertiseError, CallError, OfferError, PlaceError, PublishError, Refusal, Uncertain};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyModule;
+
+use crate::listener::missed;
+
+/// Which exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    General,
+    Address,
+    NoAddress,
+    InvalidAddress,
+    CannotTravel,
+    Closed,
+    NotSent,
+    NotSentInTime,
+    Unknown,
+    TimedOut,
+    Refused,
+    Missed,
+}
+
+impl Kind {
+    fn class(self) -> &'static str {
+        match self {
+            Self::General => "NetworkZeroError",
+            Self::Address => "AddressError",
+            Self::NoAddress => "NoAddressFoundError",
+            Self::InvalidAddress => "InvalidAddressError",
+            Self::CannotTravel => "CannotTravel",
+            Self::Closed => "Closed",
+            Self::NotSent => "NotSent",
+            Self::NotSentInTime => "NotSentInTime",
+            Self::Unknown => "Unknown",
+            Self::TimedOut => "TimedOut",
+            Self::Refused => "Refused",
+            Self::Missed => "MissedNews",
+        }
+    }
+}
+
+/// The exception of a kind, with a text.
+#[cold]
+pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
+    made(py, kind, (text,))
+}
+
+fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("meshzero._errors").map(Bound::unbind));
+    let exception = module
+        .and_then(|module| module.bind(py).getattr(kind.class()))
+        .and_then(|class| class.call1(arguments));
+    exception.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The exception of an error.
+#[cold]
+pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        ZeroError::Address { text: address, problem } => {
+            made(py, Kind::InvalidAddress, (address, None::<i32>, problem))
+        }
+        ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
+        ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        // Nobody answers at the address: nothing has left.
+        ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
+        ZeroError::Call(call) => of_call(py, &call, text),
+        ZeroError::Unsendable(_) | ZeroError::Publish(PublishError::Item(_)) => {
+            raise(py, Kind::CannotTravel, text)
+        }
+        ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => raise(py, Kind::Closed, text),
+        ZeroError::News(_) => match missed(&error) {
+            Some(count) => made(py, Kind::Missed, (count, text)),
+            None => raise(py, Kind::General, text),
+        },
+        _ => raise(py, Kind::General, text),
+    }
+}
+
+fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
+    let text = place.to_string();
+    match place {
+        PlaceError::Unreadable { text: address } => {
+            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+        }
+        PlaceError::Unresolvable { host, error } => {
+            made(py, Kind::InvalidAddress, (host, error.raw_os_error(), text))
+        }
+        PlaceError::Interfaces(_) => raise(py, Kind::NoAddress, text),
+        _ => raise(py, Kind::Address, text),
+    }
+}
+
+fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
+    match error {
+        CallError::NotSent { .. } => raise(py, Kind::NotSent, text),
+        CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
+            made(py, Kind::TimedOut, (after.as_secs_f64(), text))
+        }
+        CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, Kind::Unknown, text),
+        CallError::Refused { why, .. } => {
+            made(py, Kind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
+        }
+    }
+}
+
+/// The word for a refusal, for programs that tell them apart.
+fn reason(why: &Refusal) -> &'static str {
+    match why {
+        Refusal::NoHandler { .. } => "no handler",
+        Refusal::Undecodable { .. } => "undecodable",
+        Refusal::ReplyTooLarge { .. } | Refusal::BadReply { .. } => "bad reply",
+        Refusal::Busy => "busy",
+        Refusal::Draining => "closing",
+        Refusal::Expired => "expired",
+        Refusal::Panicked | Refusal::Failed { .. } => "failed",
+        Refusal::Unanswered => "unanswered",
+        Refusal::NotAllowed => "not allowed",
+        _ => "other",
+    }
+}
+
+fn handles(why: &Refusal) -> Vec<String> {
+    match why {
+        Refusal::NoHandler { handles, .. } => handles.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// The exception of a call that was to end within `wait` seconds: one that was not sent because that was over is a time-out
+/// as well.
+#[cold]
+pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_over: bool) -> PyErr {
+    let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
+    match wait {
+        Some(wait) if is_over && was_not_sent => made(py, Kind::NotSentInTime, (wait, error.to_string())),
+        _ => of(py, error),
+    }
+}
+
+/// Something that cannot be, in a sentence.
+#[cold]
+pub(crate) fn broken(text: &'static str) -> PyErr {
+    PyRuntimeError::new_err(text)
+}

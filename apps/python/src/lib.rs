@@ -1,0 +1,38 @@
+//! `meshzero._meshzero`: what the Python package `meshzero` is made of natively.
+//!
+//! Objects become MessagePack and back ([`pack`], [`unpack`]) without anything in between. What waits is a future of
+//! [`meshzero::zero::future`], which a thread waits for with the interpreter released ([`wait`]), or asyncio by way of one
+//! thread of its own ([`later`]). What a thread or a task has before it is kept in Python.
+
+mod addresses;
+mod errors;
+mod later;
+mod listener;
+mod pack;
+mod process;
+mod request;
+mod unpack;
+mod verbs;
+mod wait;
+
+/// The native half of the package `meshzero`: use that.
+#[pyo3::pymodule(gil_used = true)]
+mod _meshzero {
+    #[pymodule_export]
+    use super::later::Later;
+    #[pymodule_export]
+    use super::listener::Listener;
+    #[pymodule_export]
+    use super::pack::pack;
+    #[pymodule_export]
+    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end};
+    #[pymodule_export]
+    use super::request::Request;
+    #[pymodule_export]
+    use super::unpack::unpack;
+    #[pymodule_export]
+    use super::verbs::{
+        address, advertise, call, call_later, discover, discover_all, discover_all_later, discover_group,
+        discover_later, join, next_request, next_request_later, publish, unadvertise,
+    };
+}

@@ -1,0 +1,211 @@
+//! The verbs as functions of Python. Addresses are text, waits are seconds, and None is for ever.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use meshzero::value::Packed;
+use meshzero::zero::{self, Address, Advert, FOREVER, Group, IfExists, Wait, ZeroError, future};
+use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError};
+use pyo3::prelude::*;
+
+use crate::addresses::parse;
+use crate::errors;
+use crate::later::{Later, Outcome, shown};
+use crate::pack;
+use crate::request::Request;
+use crate::unpack;
+use crate::wait::wait;
+
+/// How long a verb waits; None is for ever.
+pub(crate) fn until(seconds: Option<f64>) -> Wait {
+    seconds.map_or(FOREVER, Wait::from)
+}
+
+/// Joins under another mesh name or on some interfaces only, before any other verb does.
+#[pyfunction]
+#[pyo3(signature = (mesh=None, interfaces=None, peers=None))]
+pub(crate) fn join(
+    py: Python<'_>,
+    mesh: Option<String>,
+    interfaces: Option<String>,
+    peers: Option<Vec<String>>,
+) -> PyResult<()> {
+    let mut settings = Mesh::join();
+    if let Some(mesh) = mesh {
+        settings = settings.mesh(mesh);
+    }
+    if let Some(interfaces) = interfaces {
+        settings = settings.interfaces(interfaces);
+    }
+    if let Some(peers) = peers {
+        settings = settings.peers(peers);
+    }
+    py.detach(|| zero::join(settings)).map_err(|error| errors::of(py, error))
+}
+
+/// Advertises a name, and gives its address; None if the name exists and must not.
+#[pyfunction]
+pub(crate) fn advertise(
+    py: Python<'_>,
+    name: String,
+    at: Option<String>,
+    fail_if_exists: bool,
+    messages: Vec<String>,
+) -> PyResult<Option<String>> {
+    let if_exists = if fail_if_exists { IfExists::Fail } else { IfExists::Share };
+    let advert = Advert { at, if_exists, messages };
+    match py.detach(|| zero::advertise_with(name, advert)) {
+        Ok(address) => Ok(Some(address.to_string())),
+        Err(ZeroError::Advertise(AdvertiseError::Offer(OfferError::Exists { .. }))) => Ok(None),
+        Err(error) => Err(errors::of(py, error)),
+    }
+}
+
+/// Takes back what `advertise` did.
+#[pyfunction]
+pub(crate) fn unadvertise(py: Python<'_>, name: String) -> PyResult<bool> {
+    py.detach(|| zero::unadvertise(name)).map_err(|error| errors::of(py, error))
+}
+
+/// The full address for a part of one, or a new one.
+#[pyfunction]
+pub(crate) fn address(py: Python<'_>, at: Option<String>) -> PyResult<String> {
+    let found = py.detach(|| match at {
+        Some(at) => zero::address_at(at),
+        None => zero::address(),
+    });
+    found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
+}
+
+/// Waits until somebody advertises the name; None when the time is over.
+#[pyfunction]
+pub(crate) fn discover(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<Option<String>> {
+    let found = wait(py, found(&name, wait_for_s))?.map_err(|error| errors::of(py, error))?;
+    Ok(found.map(|address| address.to_string()))
+}
+
+/// As `discover`, to be waited for later.
+#[pyfunction]
+pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
+    Later::new(async move { found(&name, wait_for_s).await.map_or_else(Outcome::Failed, Outcome::Address) })
+}
+
+async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
+    match future::discover(name, until(wait_for_s)).await {
+        Ok(address) => Ok(Some(address)),
+        Err(ZeroError::Discover(DiscoverError::NotFound(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All names with their addresses, once something is known.
+#[pyfunction]
+pub(crate) fn discover_all(py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Vec<(String, String)>> {
+    let all = wait(py, future::discover_all(until(wait_for_s)))?;
+    all.map(shown).map_err(|error| errors::of(py, error))
+}
+
+/// As `discover_all`, to be waited for later.
+#[pyfunction]
+pub(crate) fn discover_all_later(wait_for_s: Option<f64>) -> Later {
+    let all = future::discover_all(until(wait_for_s));
+    Later::new(async { all.await.map_or_else(Outcome::Failed, Outcome::Services) })
+}
+
+/// The members of a group that are known, or are within the time.
+#[pyfunction]
+pub(crate) fn discover_group(
+    py: Python<'_>,
+    group: &str,
+    separator: String,
+    exclude: Vec<String>,
+    wait_for_s: Option<f64>,
+) -> PyResult<Vec<(String, String)>> {
+    let members = future::discover_group(group, until(wait_for_s), Group { separator, exclude });
+    wait(py, members)?.map(shown).map_err(|error| errors::of(py, error))
+}
+
+/// Sends a message, under a name if there is one, and waits for the reply.
+#[pyfunction]
+pub(crate) fn call<'py>(
+    py: Python<'py>,
+    address: &str,
+    message: &Bound<'py, PyAny>,
+    name: Option<&str>,
+    wait_for_s: Option<f64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (address, message) = (parse(py, address)?, Packed::from(pack::to_bytes("message", message)?));
+    let begun = Instant::now();
+    match wait(py, future::send_message_to(address, message, name, until(wait_for_s)))? {
+        Ok(reply) => unpack::to_object(py, reply.bytes()),
+        Err(error) => Err(errors::of_late(py, error, wait_for_s, is_over(begun, wait_for_s))),
+    }
+}
+
+/// As `call`, to be waited for later.
+#[pyfunction]
+pub(crate) fn call_later(
+    py: Python<'_>,
+    address: &str,
+    message: &Bound<'_, PyAny>,
+    name: Option<String>,
+    wait_for_s: Option<f64>,
+) -> PyResult<Later> {
+    let (address, message) = (parse(py, address)?, Packed::from(pack::to_bytes("message", message)?));
+    let begun = Instant::now();
+    Ok(Later::new(async move {
+        match future::send_message_to(address, message, name.as_deref(), until(wait_for_s)).await {
+            Ok(reply) => Outcome::Reply(reply),
+            Err(error) => Outcome::Late(error, wait_for_s, is_over(begun, wait_for_s)),
+        }
+    }))
+}
+
+/// Whether the time of a call that began then is over, but for what the deadline that travels is shorter.
+fn is_over(begun: Instant, wait_for_s: Option<f64>) -> bool {
+    let allowed = wait_for_s.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+    allowed.is_some_and(|allowed| begun.elapsed() + allowed / 5 >= allowed)
+}
+
+/// Waits for the next message to an address of this program; None when none came in time.
+#[pyfunction]
+pub(crate) fn next_request(
+    py: Python<'_>,
+    address: &str,
+    wait_for_s: Option<f64>,
+) -> PyResult<Option<Request>> {
+    let address = parse(py, address)?;
+    let deadline = until(wait_for_s);
+    loop {
+        let next = wait(py, future::wait_for_message_from(address, deadline))?;
+        match next.map_err(|error| errors::of(py, error))? {
+            None => return Ok(None),
+            // One that cannot be shown was refused.
+            Some(request) => match Request::new(py, request)? {
+                Some(request) => return Ok(Some(request)),
+                None => continue,
+            },
+        }
+    }
+}
+
+/// As `next_request`, to be waited for later.
+#[pyfunction]
+pub(crate) fn next_request_later(py: Python<'_>, address: &str, wait_for_s: Option<f64>) -> PyResult<Later> {
+    let next = taken(parse(py, address)?, wait_for_s);
+    Ok(Later::new(async { next.await.map_or_else(Outcome::Failed, Outcome::Request) }))
+}
+
+fn taken(
+    address: Address,
+    wait_for_s: Option<f64>,
+) -> impl Future<Output = Result<Option<future::Request>, ZeroError>> + Send {
+    future::wait_for_message_from(address, until(wait_for_s))
+}
+
+/// Publishes at an address of this program.
+#[pyfunction]
+pub(crate) fn publish(py: Python<'_>, address: &str, topic: &str, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (address, item) = (parse(py, address)?, Packed::from(pack::to_bytes("news", data)?));
+    py.detach(|| future::send_news_to(address, topic, &item)).map_err(|error| errors::of(py, error))
+}

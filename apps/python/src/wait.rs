@@ -1,0 +1,114 @@
+//! How a thread of a Python program waits: with the interpreter released, and so that Ctrl-C ends it.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+/// How long the main thread waits before it looks whether a signal has come. Python handles signals there and nowhere
+/// else, and only when it is asked; other threads do not look.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// Whether the interpreter is about to end.
+static IS_ENDING: AtomicBool = AtomicBool::new(false);
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    /// Made once, because a wait may take less time than making it.
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+    /// Whether this is the interpreter's main thread, if that has been asked.
+    static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Waits for `future`. A signal whose handler raises ends the wait, and drops the future.
+pub(crate) fn wait<F>(py: Python<'_>, future: F) -> PyResult<F::Output>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    let mut future = pin!(future);
+    let look = if is_main(py)? { Some(LOOK) } else { None };
+    let waker = WAKER.with(Waker::clone);
+    loop {
+        let polled = py.detach(|| poll_until(future.as_mut(), &waker, look));
+        match polled {
+            Some(output) => return Ok(output),
+            None => py.check_signals()?,
+        }
+    }
+}
+
+/// Polls until the future has ended, or it is time to look for signals.
+fn poll_until<F: Future>(
+    mut future: Pin<&mut F>,
+    waker: &Waker,
+    look: Option<Duration>,
+) -> Option<F::Output> {
+    let mut task = Context::from_waker(waker);
+    let mut until = None;
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut task) {
+            if look.is_none() && IS_ENDING.load(Ordering::Relaxed) {
+                stay();
+            }
+            return Some(output);
+        }
+        let Some(look) = look else {
+            thread::park();
+            continue;
+        };
+        let until = *until.get_or_insert_with(|| Instant::now() + look);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        thread::park_timeout(left);
+    }
+}
+
+/// Keeps a thread that still waits when the interpreter ends where it is, as the interpreter does with those that want it
+/// again. Otherwise it would go on for a moment, and complain of what has been closed under it.
+fn stay() -> ! {
+    loop {
+        thread::park();
+    }
+}
+
+/// From now on no thread but the main one comes back from a wait.
+pub(crate) fn end() {
+    IS_ENDING.store(true, Ordering::Relaxed);
+}
+
+fn is_main(py: Python<'_>) -> PyResult<bool> {
+    if let Some(known) = IS_MAIN.get() {
+        return Ok(known);
+    }
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let is_main = main.eq(threading.call_method0("get_ident")?)?;
+    IS_MAIN.set(Some(is_main));
+    Ok(is_main)
+}
+
+/// In a forked child whichever thread forked is the main one.
+pub(crate) fn forget_thread() {
+    IS_ENDING.store(false, Ordering::Relaxed);
+    IS_MAIN.set(None);
+}
