@@ -66,8 +66,13 @@ impl Node {
     }
 
     /// A new endpoint without a name.
+    ///
+    /// One of this program that is at that place already will do as well.
     pub(super) fn endpoint_anywhere(&self, at: Option<&str>) -> Result<Arc<Endpoint>, ZeroError> {
         let _opening = lock(&self.opening);
+        if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
+            return Ok(endpoint);
+        }
         self.open(None, Place { at, ..Place::default() })
     }
 
@@ -82,11 +87,7 @@ impl Node {
             };
             return Err(AdvertiseError::Offer(exists).into());
         }
-        let there = place.at.and_then(|at| match (at.parse::<Address>(), at.parse::<u16>()) {
-            (Ok(address), _) => self.find(|endpoint| endpoint.listens_at(address)),
-            (Err(_), Ok(port)) => self.find(|endpoint| endpoint.address.port() == port),
-            (Err(_), Err(_)) => None,
-        });
+        let there = place.at.and_then(|at| self.endpoint_there(at));
         let endpoint = match (&before, there) {
             (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
                 return Ok(Arc::clone(before));
@@ -133,6 +134,15 @@ impl Node {
         endpoint.close();
         // A connection within the process does not notice by itself.
         self.forget(endpoint.address);
+    }
+
+    /// The endpoint that is where `at` says, an address or a port.
+    fn endpoint_there(&self, at: &str) -> Option<Arc<Endpoint>> {
+        match (at.parse::<Address>(), at.parse::<u16>()) {
+            (Ok(address), _) => self.find(|endpoint| endpoint.listens_at(address)),
+            (Err(_), Ok(port)) => self.find(|endpoint| endpoint.address.port() == port),
+            (Err(_), Err(_)) => None,
+        }
     }
 
     fn find(&self, wanted: impl Fn(&Endpoint) -> bool) -> Option<Arc<Endpoint>> {

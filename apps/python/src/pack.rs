@@ -236,7 +236,7 @@ fn add_dict(dict: &Bound<'_, PyDict>, depth: usize, out: &mut Vec<u8>) -> Added 
     let below = deeper(depth)?;
     for (key, value) in dict.iter() {
         let at = |obstacle: Box<Obstacle>| obstacle.inside(dict, step(&key));
-        add(&key, below, out).map_err(|obstacle| at(obstacle).inside(dict, " (the key)".to_owned()))?;
+        add(&key, below, out).map_err(|obstacle| at(obstacle.inside(dict, " (the key)".to_owned())))?;
         add(&value, below, out).map_err(at)?;
     }
     Ok(())
