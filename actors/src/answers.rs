@@ -74,10 +74,10 @@ impl Answers {
     }
 
     /// Answers the request `id`, if that is still owed.
-    pub(crate) fn answer<R: Serialize + 'static>(&self, id: u64, preferred: Encoding, reply: &R) {
+    pub(crate) fn answer<R: Serialize + 'static>(&self, id: u64, preferred: Encoding, pace: Pace, reply: &R) {
         if self.owed.is_owed(id) {
-            let longest = self.longest;
-            self.outbox.push_reply(Reply { id, longest }, |out| self.write_reply(out, id, preferred, reply));
+            let reply_to = Reply { id, longest: self.longest };
+            self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
             self.owed.forget(id);
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Answers};
+use crate::outbox::Pace;
 use crate::payload::Payload;
 use crate::quota::Taken;
 
@@ -92,11 +93,21 @@ impl ReplyTo {
         }
     }
 
-    /// Sends the reply.
-    pub fn send<R: Serialize + 'static>(mut self, reply: &R) {
+    /// Sends the reply, with whatever else leaves next on the connection.
+    pub fn send<R: Serialize + 'static>(self, reply: &R) {
+        self.send_at(Pace::Gathered, reply);
+    }
+
+    /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
+    /// connection's thread would take longer.
+    pub fn send_at_once<R: Serialize + 'static>(self, reply: &R) {
+        self.send_at(Pace::AtOnce, reply);
+    }
+
+    fn send_at<R: Serialize + 'static>(mut self, pace: Pace, reply: &R) {
         if let Some(Way::Wire { answers, id }) = &self.way {
             // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
-            answers.answer(*id, self.preferred, reply);
+            answers.answer(*id, self.preferred, pace, reply);
         }
         if let Some(Way::Local { waiting, max_bytes }) = self.way.take() {
             let mut bytes = Vec::new();

@@ -33,10 +33,12 @@ use meshzero_proto::refusal::Refusal;
 
 use super::address::Address;
 use super::discover::{self, Group};
+use super::endpoint::Endpoint;
 use super::error::ZeroError;
 use super::listener::{self, Subject};
 use super::mailbox::{self, Taken};
 use super::news::CONFIRM;
+use super::node::Node;
 use super::wait::Wait;
 use super::{message, news, program};
 use crate::subscription::News;
@@ -95,7 +97,22 @@ pub async fn wait_for_message_from(
 ) -> Result<Option<Request>, ZeroError> {
     let node = program::node()?;
     let endpoint = node.endpoint_at(address)?;
-    let deadline = wait.into().deadline();
+    next(&node, &endpoint, wait.into()).await
+}
+
+/// As [`wait_for_message_from`], at an address that this program listens at already, so that one that has been closed stays
+/// closed.
+///
+/// # Errors
+/// As there, and [`ZeroError::Closed`] if it is not listened at.
+pub async fn next_message_at(address: Address, wait: impl Into<Wait>) -> Result<Option<Request>, ZeroError> {
+    let node = program::node()?;
+    let endpoint = node.open_endpoint(address).ok_or(ZeroError::Closed)?;
+    next(&node, &endpoint, wait.into()).await
+}
+
+async fn next(node: &Node, endpoint: &Endpoint, wait: Wait) -> Result<Option<Request>, ZeroError> {
+    let deadline = wait.deadline();
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let taken = match endpoint.mailbox.take(end).await {
@@ -157,7 +174,7 @@ impl Request {
     /// Replies. A sender that has given up is no error.
     pub fn reply(mut self, reply: &Packed) {
         if let Some(way) = self.way.take().and_then(|way| way.reply) {
-            way.send(reply);
+            way.send_at_once(reply);
         }
     }
 

@@ -139,7 +139,7 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
         return Ok(None);
     };
     if let Some(reply) = inbound.reply {
-        reply.send(&Value::Null);
+        reply.send_at_once(&Value::Null);
     }
     Ok(Some(message))
 }
@@ -174,7 +174,7 @@ pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result
         }
     };
     if let Some(way) = inbound.reply {
-        way.send(&reply);
+        way.send_at_once(&reply);
     }
     Ok(())
 }

@@ -163,9 +163,9 @@ impl Outbox {
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
-    pub fn push_reply(&self, reply: Reply, frame: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Vec<u8>)) {
         // On a closed connection nobody waits for the answer.
-        let _ = self.append::<Infallible>(None, Pace::Gathered, Some(reply), |out| {
+        let _ = self.append::<Infallible>(None, pace, Some(reply), |out| {
             frame(out);
             Ok(())
         });

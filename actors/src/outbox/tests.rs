@@ -363,7 +363,7 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     let (outbox, mut far) = outbox(1 << 20).await;
     let longest = PIECE_BYTES;
     let blob = Blob::from(vec![1; LONG]);
-    outbox.push_reply(Reply { id: 1, longest }, |out| {
+    outbox.push_reply(Reply { id: 1, longest }, Pace::Gathered, |out| {
         let writing = Writing::new(out, Header::new(Kind::Reply, 1));
         codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
@@ -374,7 +374,7 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     outbox.push_long(3, reply(3, LONG).into());
     let writer = writing(&outbox);
     let mut bytes = read(&mut far, 1 << 20).await;
-    outbox.push_reply(Reply { id: 4, longest }, |out| out.extend(reply(4, 10)));
+    outbox.push_reply(Reply { id: 4, longest }, Pace::Gathered, |out| out.extend(reply(4, 10)));
     outbox.revoke(3);
     writer.abort();
     outbox.detach();

@@ -1,6 +1,5 @@
 //! The verbs as functions of Python. Addresses are text, waits are seconds, and None is for ever.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use meshzero::value::Packed;
@@ -167,17 +166,18 @@ fn is_over(begun: Instant, wait_for_s: Option<f64>) -> bool {
     allowed.is_some_and(|allowed| begun.elapsed() + allowed / 5 >= allowed)
 }
 
-/// Waits for the next message to an address of this program; None when none came in time.
+/// Waits for the next message to an address of this program; None when none came in time. One that is not listened at is
+/// opened, or with `if_open` is an error.
 #[pyfunction]
 pub(crate) fn next_request(
     py: Python<'_>,
     address: &str,
     wait_for_s: Option<f64>,
+    if_open: bool,
 ) -> PyResult<Option<Request>> {
     let address = parse(py, address)?;
-    let deadline = until(wait_for_s);
     loop {
-        let next = wait(py, future::wait_for_message_from(address, deadline))?;
+        let next = wait(py, taken(address, wait_for_s, if_open))?;
         match next.map_err(|error| errors::of(py, error))? {
             None => return Ok(None),
             // One that cannot be shown was refused.
@@ -191,16 +191,25 @@ pub(crate) fn next_request(
 
 /// As `next_request`, to be waited for later.
 #[pyfunction]
-pub(crate) fn next_request_later(py: Python<'_>, address: &str, wait_for_s: Option<f64>) -> PyResult<Later> {
-    let next = taken(parse(py, address)?, wait_for_s);
+pub(crate) fn next_request_later(
+    py: Python<'_>,
+    address: &str,
+    wait_for_s: Option<f64>,
+    if_open: bool,
+) -> PyResult<Later> {
+    let next = taken(parse(py, address)?, wait_for_s, if_open);
     Ok(Later::new(async { next.await.map_or_else(Outcome::Failed, Outcome::Request) }))
 }
 
-fn taken(
+async fn taken(
     address: Address,
     wait_for_s: Option<f64>,
-) -> impl Future<Output = Result<Option<future::Request>, ZeroError>> + Send {
-    future::wait_for_message_from(address, until(wait_for_s))
+    if_open: bool,
+) -> Result<Option<future::Request>, ZeroError> {
+    match if_open {
+        true => future::next_message_at(address, until(wait_for_s)).await,
+        false => future::wait_for_message_from(address, until(wait_for_s)).await,
+    }
 }
 
 /// Publishes at an address of this program.

@@ -12,8 +12,8 @@ from .support import PATIENCE, Program, answering, unique
 #: Ends a wait by Ctrl-C, says so, and goes on with the same address.
 INTERRUPTED = """
     address = nw0.advertise(sys.argv[1])
-    say("ready")
     try:
+        say("ready")
         {wait}
     except KeyboardInterrupt as interrupt:
         say(type(interrupt).__name__)

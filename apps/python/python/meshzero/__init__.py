@@ -21,6 +21,8 @@ a service by the names of its messages, `serve`, which makes an object such a se
 and `meshzero.aio`, the waits for asyncio.
 """
 
+from __future__ import annotations
+
 import atexit as _atexit
 import os as _os
 
@@ -105,12 +107,19 @@ __all__ = [
     "wait_for_news_from",
 ]
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import aio, networkzero
+    from ._news import listen
+    from ._remote import find
+    from ._service import serve, service
+
 # What is needed by few programs is imported by those: the first reply comes sooner.
 _LATER = {"find": "_remote", "listen": "_news", "serve": "_service", "service": "_service"}
 _MODULES = ("aio", "networkzero")
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
     import importlib
 
     if name in _LATER:
@@ -122,7 +131,7 @@ def __getattr__(name):
     raise AttributeError("module %r has no attribute %r" % (__name__, name))
 
 
-def _in_child():
+def _in_child() -> None:
     _meshzero.after_fork_in_child()
     _desk.clear()
 

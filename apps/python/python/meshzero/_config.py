@@ -1,12 +1,14 @@
 """The words that NetworkZero's programs configure themselves with."""
 
+from __future__ import annotations
+
 ENCODING = "UTF-8"
 
 
 class _Forever:
     """As long as it takes."""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "<Forever>"
 
 
@@ -20,8 +22,8 @@ VALID_PORTS = range(0x10000)
 DYNAMIC_PORTS = range(0xC000, 0x10000)
 
 
-def seconds(wait):
+def seconds(wait: float | _Forever | None) -> float | None:
     """A wait as the native half takes it: seconds, or None for ever."""
-    if wait is FOREVER or wait is None:
+    if wait is None or isinstance(wait, _Forever):
         return None
     return float(wait)

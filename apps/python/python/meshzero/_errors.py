@@ -1,5 +1,7 @@
 """What can go wrong, as exceptions: NetworkZero's, and below them how a call can end without a reply."""
 
+from __future__ import annotations
+
 __all__ = [
     "AddressError",
     "CallError",
@@ -32,23 +34,23 @@ class SocketAlreadyExistsError(NetworkZeroError):
 class SocketTimedOutError(NetworkZeroError):
     """No reply came in time."""
 
-    def __init__(self, n_seconds, message=None):
+    def __init__(self, n_seconds: float, message: str | None = None) -> None:
         super().__init__(n_seconds)
         self.n_seconds = n_seconds
         self._message = message
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self._message or "Gave up waiting after %s seconds" % self.n_seconds
 
 
 class SocketInterruptedError(NetworkZeroError, KeyboardInterrupt):
     """Ctrl-C ended a wait. Everything can be used again, and nothing that has arrived is lost."""
 
-    def __init__(self, after_n_seconds):
+    def __init__(self, after_n_seconds: float) -> None:
         super().__init__(after_n_seconds)
         self.after_n_seconds = after_n_seconds
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "Interrupted after %.1f seconds" % self.after_n_seconds
 
 
@@ -63,13 +65,13 @@ class NoAddressFoundError(AddressError):
 class InvalidAddressError(NetworkZeroError):
     """The text is no address, or the host is not known."""
 
-    def __init__(self, address, errno=None, problem=None):
+    def __init__(self, address: object, errno: int | None = None, problem: str | None = None) -> None:
         super().__init__(address, errno)
         self.address = address
         self.errno = errno
         self._problem = problem
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = "%s is not a valid address" % (self.address,)
         if self._problem:
             text += ": " + self._problem
@@ -93,12 +95,12 @@ class Closed(NetworkZeroError):
 class MissedNews(NetworkZeroError):
     """Items were dropped because this program did not take them for so long. Those after them will come."""
 
-    def __init__(self, count, message=None):
+    def __init__(self, count: int, message: str | None = None) -> None:
         super().__init__(count)
         self.count = count
         self._message = message
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self._message or "%s items were missed" % self.count
 
 
@@ -130,11 +132,13 @@ class TimedOut(SocketTimedOutError, Unknown):
 class Refused(CallError):
     """The service is there and answered that it has no reply."""
 
-    def __init__(self, message, reason="other", is_safe_to_repeat=False, handles=()):
+    def __init__(
+        self, message: str, reason: str = "other", is_safe_to_repeat: bool = False, handles: list[str] | None = None
+    ) -> None:
         super().__init__(message)
         #: Why, in a word or two: "no handler", "undecodable", "bad reply", "busy", "closing", "expired", "failed",
         #: "unanswered", "not allowed" or "other".
         self.reason = reason
         self.is_safe_to_repeat = is_safe_to_repeat
         #: With "no handler", the names of the messages that the service does handle.
-        self.handles = tuple(handles)
+        self.handles = tuple(handles or ())

@@ -1,9 +1,17 @@
 """News as something to iterate over."""
 
+from __future__ import annotations
+
 from . import _meshzero
 from ._config import EVERYTHING, FOREVER, seconds
 from ._errors import MissedNews
 from ._verbs import _interruptible, full
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Sequence
+
+    from ._config import _Forever
 
 
 class News:
@@ -12,7 +20,9 @@ class News:
     Made by `meshzero.listen`.
     """
 
-    def __init__(self, address, prefix=EVERYTHING, wait_for_s=FOREVER):
+    def __init__(
+        self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
+    ) -> None:
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
@@ -20,10 +30,10 @@ class News:
         #: How many items were dropped because this program did not take them for so long.
         self.missed = 0
 
-    def __iter__(self):
+    def __iter__(self) -> News:
         return self
 
-    def __next__(self):
+    def __next__(self) -> tuple[str, Any]:
         while True:
             try:
                 news = _interruptible(self._listener.next, self._wait)
@@ -34,18 +44,20 @@ class News:
                 raise StopIteration
             return news
 
-    def __enter__(self):
+    def __enter__(self) -> News:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the subscription."""
         self._listener.close()
 
 
-def listen(address, prefix=EVERYTHING, wait_for_s=FOREVER):
+def listen(
+    address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
+) -> News:
     """The news of one address or several, as an iterator of (topic, data).
 
     It ends when nothing comes for `wait_for_s`. Items that were dropped because the program was too slow are counted in

@@ -1,9 +1,17 @@
 """Calling a service by the names of its messages."""
 
+from __future__ import annotations
+
 from . import _meshzero
 from ._config import FOREVER, seconds
 from ._errors import NotSent, Refused
 from ._verbs import _interruptible, discover, full
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from ._config import _Forever
 
 #: A call that says nothing else waits so long.
 PATIENCE = 5
@@ -16,33 +24,33 @@ class Remote:
     `send`.
     """
 
-    def __init__(self, address, wait_for_reply_s=PATIENCE):
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever = PATIENCE) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
         self._wait = wait_for_reply_s
 
-    def waiting(self, wait_for_reply_s):
+    def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
         """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
         return Remote(self.address, wait_for_reply_s)
 
-    def send(self, name, message=None):
+    def send(self, name: str | None, message: object = None) -> Any:
         """Sends a message under a name; None as the name for one without."""
         return _interruptible(_meshzero.call, self.address, message, name, seconds(self._wait))
 
-    def __call__(self, message=None):
+    def __call__(self, message: object = None) -> Any:
         return self.send(None, message)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)
 
-        def call(*message, **fields):
+        def call(*message: object, **fields: object) -> Any:
             return self.send_fields(name, message, fields)
 
         call.__name__ = call.__qualname__ = name
         return call
 
-    def send_fields(self, name, message, fields):
+    def send_fields(self, name: str, message: tuple[object, ...], fields: dict[str, object]) -> Any:
         """Sends what a call was written with: one message as it is, or the fields of one."""
         if message and (fields or len(message) > 1):
             raise TypeError("%s takes one message, or the fields of one by their names" % name)
@@ -58,11 +66,13 @@ class Remote:
                 raise
         return self.send(name, {})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "<service at %s>" % self.address
 
 
-def find(name, wait_for_s=60, wait_for_reply_s=PATIENCE):
+def find(
+    name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
+) -> Remote:
     """Waits until somebody advertises `name`, and returns the service, to be called by the names of its messages::
 
         arm = meshzero.find("robot/arm")

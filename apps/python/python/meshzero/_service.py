@@ -1,14 +1,27 @@
 """Objects as actor services: one message at a time, each handled by the method of its name."""
 
+from __future__ import annotations
+
 import threading
 
 from . import _meshzero
 from ._errors import Closed
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, TypeVar
+
+    C = TypeVar("C", bound=type)
+    Method = Callable[..., Any]
+
+#: Messages without a name.
 _PLAIN = "Value"
 
+#: Where a class keeps the name of its services.
+_NAME = "__meshzero_name__"
 
-def service(name):
+
+def service(name: str) -> Callable[[C], C]:
     """Says under which name the objects of a class are served, by `meshzero.serve`::
 
         @meshzero.service("robot/arm")
@@ -27,14 +40,14 @@ def service(name):
     is the reply. A class with a `__call__` takes messages without a name as well.
     """
 
-    def named(cls):
-        cls.__meshzero_name__ = name
+    def named(cls: C) -> C:
+        setattr(cls, _NAME, name)
         return cls
 
     return named
 
 
-def serve(actor, name=None, address=None):
+def serve(actor: object, name: str | None = None, address: str | int | None = None) -> Service:
     """Advertises an object, and handles the messages for it on a thread of its own, one at a time.
 
     An exception in a method is told to the caller, and the service goes on.
@@ -42,7 +55,7 @@ def serve(actor, name=None, address=None):
     :param name: the name of the service; without one, that of the class' decorator
     :param address: (optional) as `meshzero.advertise` takes it
     """
-    name = name or getattr(actor, "__meshzero_name__", None)
+    name = name or getattr(actor, _NAME, None)
     if name is None:
         raise TypeError("a service needs a name: decorate its class with @meshzero.service(name), or pass one")
     return Service(actor, name, address)
@@ -51,49 +64,51 @@ def serve(actor, name=None, address=None):
 class Service:
     """An object that is served, until it is closed. A context manager. Made by `meshzero.serve`."""
 
-    def __init__(self, actor, name, address=None):
+    def __init__(self, actor: object, name: str, address: str | int | None = None) -> None:
         self._actor = actor
         self.name = name
         self._methods = _methods(actor)
         at = None if address is None else str(address)
+        address = _meshzero.advertise(name, at, False, sorted(self._methods))
+        assert address is not None, "it may exist"
         #: Where it is: "ip:port".
-        self.address = _meshzero.advertise(name, at, False, sorted(self._methods))
+        self.address = address
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
 
-    def publish(self, topic, data=None):
+    def publish(self, topic: str, data: object = None) -> None:
         """Sends news to everybody who listens to the service."""
         _meshzero.publish(self.address, topic, data)
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> None:
         """Waits until the service has been closed; Ctrl-C ends the wait."""
         self._thread.join(timeout)
 
-    def close(self):
+    def close(self) -> None:
         """Takes the name back; messages that wait are refused."""
         _meshzero.unadvertise(self.name)
         if self._thread is not threading.current_thread():
             self._thread.join()
 
-    def __enter__(self):
+    def __enter__(self) -> Service:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "<service %s at %s>" % (self.name, self.address)
 
-    def _run(self):
+    def _run(self) -> None:
         while True:
             try:
-                request = _meshzero.next_request(self.address, None)
+                request = _meshzero.next_request(self.address, None, True)
             except Closed:
                 return
             if request is not None:
                 self._handle(request)
 
-    def _handle(self, request):
+    def _handle(self, request: _meshzero.Request) -> None:
         method = self._methods.get(request.name)
         if method is None and request.name == _PLAIN and callable(self._actor):
             method = self._actor
@@ -117,7 +132,7 @@ class Service:
             _complain()
 
 
-def _methods(actor):
+def _methods(actor: object) -> dict[str, Method]:
     """The public methods of an object, which are its messages."""
     found = {}
     for name in dir(type(actor)):
@@ -126,24 +141,22 @@ def _methods(actor):
     return found
 
 
-def _arguments(method, request):
+def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object, ...], dict[str, object]]:
     """A message as the arguments of its method. Whether it fits is found out before anything runs."""
     import inspect
 
     message = request.message
-    if request.name == _PLAIN:
-        arguments, fields = (message,), {}
-    elif message is None:
-        arguments, fields = (), {}
-    elif isinstance(message, dict) and all(isinstance(key, str) for key in message):
-        arguments, fields = (), message
-    else:
-        arguments, fields = (message,), {}
+    arguments: tuple[object, ...] = ()
+    fields: dict[str, object] = {}
+    if request.name != _PLAIN and isinstance(message, dict) and all(isinstance(key, str) for key in message):
+        fields = message
+    elif request.name == _PLAIN or message is not None:
+        arguments = (message,)
     inspect.signature(method).bind(*arguments, **fields)
     return arguments, fields
 
 
-def _complain():
-    import sys
+def _complain() -> None:
+    import traceback
 
-    sys.excepthook(*sys.exc_info())
+    traceback.print_exc()

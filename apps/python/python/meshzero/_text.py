@@ -1,7 +1,9 @@
 """Small things about texts that NetworkZero's programs use."""
 
+from __future__ import annotations
 
-def action_and_params(commandline):
+
+def action_and_params(commandline: str) -> tuple[str, list[str]]:
     """Splits a typed line into its first word and the rest, as a shell does.
 
     >>> action_and_params("GO 'far away' 3")
@@ -13,7 +15,7 @@ def action_and_params(commandline):
     return components[0], components[1:]
 
 
-def bytes_to_string(data):
+def bytes_to_string(data: bytes) -> str:
     """Bytes as text (base64), for what can hold nothing but text. Messages and news hold bytes as they are.
 
     >>> bytes_to_string(b"hello")
@@ -24,7 +26,7 @@ def bytes_to_string(data):
     return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
-def string_to_bytes(data):
+def string_to_bytes(data: str) -> bytes:
     """The bytes that `bytes_to_string` made a text of.
 
     >>> string_to_bytes("aGVsbG8=")

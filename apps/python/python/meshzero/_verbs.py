@@ -1,13 +1,23 @@
 """NetworkZero's verbs: plain functions that wait."""
 
+from __future__ import annotations
+
 from time import monotonic
 
 from . import _desk, _meshzero
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._errors import Closed, InvalidAddressError, MissedNews, NetworkZeroError, SocketInterruptedError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Sequence, TypeVar
 
-def full(address):
+    from ._config import _Forever
+
+    T = TypeVar("T")
+
+
+def full(address: object) -> str:
     """An address as the native half takes it: with a port. A part of one is completed, as NetworkZero does."""
     if isinstance(address, str):
         if ":" in address:
@@ -20,7 +30,7 @@ def full(address):
     return str(address)
 
 
-def _interruptible(wait, *arguments):
+def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
     """Waits; Ctrl-C is NetworkZero's own exception."""
     begun = monotonic()
     try:
@@ -31,7 +41,9 @@ def _interruptible(wait, *arguments):
         raise SocketInterruptedError(monotonic() - begun) from None
 
 
-def advertise(name, address=None, fail_if_exists=False, ttl_s=ADVERT_TTL_S):
+def advertise(
+    name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
+) -> str | None:
     """Offers `name` on the network, and returns its address: "ip:port".
 
     Until the program ends others can `discover` the name. A later advert of the name by the same program keeps the
@@ -46,22 +58,24 @@ def advertise(name, address=None, fail_if_exists=False, ttl_s=ADVERT_TTL_S):
     return _meshzero.advertise(name, at, bool(fail_if_exists), [])
 
 
-def unadvertise(name):
+def unadvertise(name: str) -> bool:
     """Takes back what `advertise` did; says whether there was such a name."""
     return _meshzero.unadvertise(name)
 
 
-def discover(name, wait_for_s=60):
+def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """Waits until somebody advertises `name`, and returns the address; None when the time is over."""
     return _meshzero.discover(name, seconds(wait_for_s))
 
 
-def discover_all(wait_for_s=60):
+def discover_all(wait_for_s: float | _Forever = 60) -> list[tuple[str, str]] | None:
     """All services as [(name, address), ...], once something is known; None when the time is over."""
     return _meshzero.discover_all(seconds(wait_for_s)) or None
 
 
-def discover_group(group, separator="/", exclude=None):
+def discover_group(
+    group: str, separator: str = "/", exclude: Iterable[str] | None = None
+) -> list[tuple[str, str]]:
     """The services whose names begin with `group` and `separator`, as [(name, address), ...].
 
     :param exclude: names to leave out, such as one's own
@@ -69,7 +83,7 @@ def discover_group(group, separator="/", exclude=None):
     return _meshzero.discover_group(group, separator, list(exclude or ()), 0.0)
 
 
-def send_message_to(address, message=None, wait_for_reply_s=FOREVER):
+def send_message_to(address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER) -> Any:
     """Sends one message and returns the reply.
 
     :param message: None, bool, int, float, str, bytes, list, tuple or dict of these
@@ -79,7 +93,7 @@ def send_message_to(address, message=None, wait_for_reply_s=FOREVER):
     return _interruptible(_meshzero.call, full(address), message, None, seconds(wait_for_reply_s))
 
 
-def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
+def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False) -> Any:
     """Waits for the next message to an address of this program; None when none came in time.
 
     The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
@@ -88,7 +102,7 @@ def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
     in_hand = _desk.of_thread().in_hand
     # Whoever was left without a reply is told that none will come.
     in_hand.pop(address, None)
-    request = _interruptible(_meshzero.next_request, address, seconds(wait_for_s))
+    request = _interruptible(_meshzero.next_request, address, seconds(wait_for_s), False)
     if request is None:
         return None
     if autoreply:
@@ -98,7 +112,7 @@ def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
     return request.message
 
 
-def send_reply_to(address, reply=None):
+def send_reply_to(address: object, reply: object = None) -> None:
     """Replies to the message that this thread took last at this address."""
     address = full(address)
     request = _desk.of_thread().in_hand.pop(address, None)
@@ -109,12 +123,17 @@ def send_reply_to(address, reply=None):
     request.reply(reply)
 
 
-def send_news_to(address, topic, data=None):
+def send_news_to(address: object, topic: str, data: object = None) -> None:
     """Sends news to everybody who listens to this address of ours, and waits for nobody."""
     _meshzero.publish(full(address), topic, data)
 
 
-def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=False):
+def wait_for_news_from(
+    address: object,
+    prefix: str | Sequence[str] = EVERYTHING,
+    wait_for_s: float | _Forever = FOREVER,
+    is_raw: bool = False,
+) -> tuple[str | None, Any]:
     """Waits for news whose topic begins with `prefix`: (topic, data), or (None, None) when none came in time.
 
     The first wait subscribes, and what is published from then on is kept for the next waits of the same thread for the
@@ -124,12 +143,9 @@ def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=Fa
     :param prefix: one prefix, or a list of several
     :param is_raw: not needed: bytes arrive as bytes
     """
-    if isinstance(address, (list, tuple)):
-        address = tuple(full(one) for one in address)
-    else:
-        address = full(address)
+    addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
     desk = _desk.of_thread()
-    listener = desk.listener(address, prefix)
+    listener = desk.listener(addresses, prefix)
     wait = seconds(wait_for_s)
     end = None if wait is None else monotonic() + wait
     while True:
@@ -144,7 +160,7 @@ def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=Fa
             raise
 
 
-def address(address=None):
+def address(address: str | int | None = None) -> str:
     """The full address for a part of one: "ip:port".
 
     :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), a host name, or ip:port

@@ -12,14 +12,22 @@
     asyncio.run(main())
 """
 
+from __future__ import annotations
+
 import asyncio
 import weakref
 
 from . import _meshzero
 from ._config import EVERYTHING, FOREVER, seconds
 from ._desk import Desk
-from ._errors import Closed, MissedNews, NetworkZeroError
+from ._errors import Closed, MissedNews, NetworkZeroError, NotSent
 from ._verbs import address, advertise, full, send_news_to, unadvertise
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, AsyncIterator, Callable, Coroutine, Sequence
+
+    from ._config import _Forever
 
 __all__ = [
     "address",
@@ -37,27 +45,27 @@ __all__ = [
     "wait_for_news_from",
 ]
 
-_desks = weakref.WeakKeyDictionary()
+_desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
 
 
-def _desk():
+def _desk() -> Desk:
     """What is before the task that runs: tasks share a thread, and not its messages."""
     return _desks.setdefault(asyncio.current_task(), Desk())
 
 
-async def _run(later):
+async def _run(later: _meshzero.Later) -> Any:
     """Waits for something native. When this is cancelled, so is that."""
     loop = asyncio.get_running_loop()
-    future = loop.create_future()
+    future: asyncio.Future[Any] = loop.create_future()
 
-    def finish(value, error):
+    def finish(value: object, error: BaseException | None) -> None:
         if not future.done():
             if error is None:
                 future.set_result(value)
             else:
                 future.set_exception(error)
 
-    def done(value, error):
+    def done(value: object, error: BaseException | None) -> None:
         # On another thread. A loop that has been closed has nobody who waits.
         if not loop.is_closed():
             loop.call_soon_threadsafe(finish, value, error)
@@ -69,31 +77,36 @@ async def _run(later):
         later.cancel()
 
 
-async def discover(name, wait_for_s=60):
+async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """As `meshzero.discover`."""
-    return await _run(_meshzero.discover_later(name, seconds(wait_for_s)))
+    found: str | None = await _run(_meshzero.discover_later(name, seconds(wait_for_s)))
+    return found
 
 
-async def discover_all(wait_for_s=60):
+async def discover_all(wait_for_s: float | _Forever = 60) -> list[tuple[str, str]] | None:
     """As `meshzero.discover_all`."""
     return await _run(_meshzero.discover_all_later(seconds(wait_for_s))) or None
 
 
-async def send_message_to(address, message=None, wait_for_reply_s=FOREVER):
+async def send_message_to(
+    address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER
+) -> Any:
     """As `meshzero.send_message_to`. A call that is cancelled is given up at the other end as well."""
     return await _call(address, message, None, wait_for_reply_s)
 
 
-async def _call(address, message, name, wait):
+async def _call(address: object, message: object, name: str | None, wait: float | _Forever) -> Any:
     return await _run(_meshzero.call_later(full(address), message, name, seconds(wait)))
 
 
-async def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
+async def wait_for_message_from(
+    address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False
+) -> Any:
     """As `meshzero.wait_for_message_from`; the task that waited replies."""
     address = full(address)
     in_hand = _desk().in_hand
     in_hand.pop(address, None)
-    request = await _run(_meshzero.next_request_later(address, seconds(wait_for_s)))
+    request = await _run(_meshzero.next_request_later(address, seconds(wait_for_s), False))
     if request is None:
         return None
     if autoreply:
@@ -103,7 +116,7 @@ async def wait_for_message_from(address, wait_for_s=FOREVER, autoreply=False):
     return request.message
 
 
-async def send_reply_to(address, reply=None):
+async def send_reply_to(address: object, reply: object = None) -> None:
     """As `meshzero.send_reply_to`."""
     address = full(address)
     request = _desk().in_hand.pop(address, None)
@@ -112,28 +125,36 @@ async def send_reply_to(address, reply=None):
     request.reply(reply)
 
 
-async def requests(address):
+async def requests(address: object) -> AsyncIterator[_meshzero.Request]:
     """The messages to an address of this program, each with its way back, so that several may be under way::
 
         async for request in aio.requests(address):
             request.reply("you said: " + request.message)
     """
     address = full(address)
+    # Listened at from now on, if it was not before; once closed, it stays so.
+    first = await _run(_meshzero.next_request_later(address, 0.0, False))
+    if first is not None:
+        yield first
     while True:
         try:
-            request = await _run(_meshzero.next_request_later(address, None))
+            request = await _run(_meshzero.next_request_later(address, None, True))
         except Closed:
             return
         if request is not None:
             yield request
 
 
-async def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_raw=False):
+async def wait_for_news_from(
+    address: object,
+    prefix: str | Sequence[str] = EVERYTHING,
+    wait_for_s: float | _Forever = FOREVER,
+    is_raw: bool = False,
+) -> tuple[str | None, Any]:
     """As `meshzero.wait_for_news_from`; each task listens for itself."""
-    several = isinstance(address, (list, tuple))
-    address = tuple(full(one) for one in address) if several else full(address)
+    addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
     desk = _desk()
-    listener = desk.listener(address, prefix)
+    listener = desk.listener(addresses, prefix)
     loop = asyncio.get_running_loop()
     wait = seconds(wait_for_s)
     end = None if wait is None else loop.time() + wait
@@ -151,7 +172,9 @@ async def wait_for_news_from(address, prefix=EVERYTHING, wait_for_s=FOREVER, is_
 class News:
     """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`."""
 
-    def __init__(self, address, prefix=EVERYTHING, wait_for_s=FOREVER):
+    def __init__(
+        self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
+    ) -> None:
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
@@ -159,13 +182,13 @@ class News:
         #: How many items were dropped because this program did not take them for so long.
         self.missed = 0
 
-    def __aiter__(self):
+    def __aiter__(self) -> News:
         return self
 
-    async def __anext__(self):
+    async def __anext__(self) -> tuple[str, Any]:
         while True:
             try:
-                news = await _run(self._listener.next_later(self._wait))
+                news: tuple[str, Any] | None = await _run(self._listener.next_later(self._wait))
             except MissedNews as missed:
                 self.missed += missed.count
                 continue
@@ -173,14 +196,16 @@ class News:
                 raise StopAsyncIteration
             return news
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> News:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(self, *_: object) -> None:
         self._listener.close()
 
 
-def listen(address, prefix=EVERYTHING, wait_for_s=FOREVER):
+def listen(
+    address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
+) -> News:
     """As `meshzero.listen`, for `async for`."""
     return News(address, prefix, wait_for_s)
 
@@ -188,32 +213,30 @@ def listen(address, prefix=EVERYTHING, wait_for_s=FOREVER):
 class Remote:
     """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
 
-    def __init__(self, address, wait_for_reply_s=5):
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever = 5) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
         self._wait = wait_for_reply_s
 
-    async def send(self, name, message=None):
+    async def send(self, name: str | None, message: object = None) -> Any:
         """Sends a message under a name; None as the name for one without."""
         return await _call(self.address, message, name, self._wait)
 
-    async def __call__(self, message=None):
+    async def __call__(self, message: object = None) -> Any:
         return await self.send(None, message)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         if name.startswith("_"):
             raise AttributeError(name)
 
-        async def call(**fields):
+        async def call(**fields: object) -> Any:
             return await self.send(name, fields or None)
 
         return call
 
 
-async def find(name, wait_for_s=60, wait_for_reply_s=5):
+async def find(name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = 5) -> Remote:
     """As `meshzero.find`."""
-    from ._errors import NotSent
-
     address = await discover(name, wait_for_s)
     if address is None:
         raise NotSent("nobody advertises %r after %s seconds" % (name, wait_for_s))

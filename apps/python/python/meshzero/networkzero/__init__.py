@@ -4,6 +4,8 @@
 before they do: `meshzero.networkzero.stand_in()`.
 """
 
+from __future__ import annotations
+
 from . import config, core, discovery, messenger, sockets
 from .core import (
     AddressError,
@@ -28,8 +30,38 @@ from .messenger import (
     wait_for_news_from,
 )
 
+__all__ = [
+    "AddressError",
+    "DifferentThreadError",
+    "InvalidAddressError",
+    "NetworkZeroError",
+    "NoAddressFoundError",
+    "SocketAlreadyExistsError",
+    "SocketInterruptedError",
+    "SocketTimedOutError",
+    "action_and_params",
+    "address",
+    "advertise",
+    "bytes_to_string",
+    "config",
+    "core",
+    "discover",
+    "discover_all",
+    "discover_group",
+    "discovery",
+    "messenger",
+    "send_message_to",
+    "send_news_to",
+    "send_reply_to",
+    "sockets",
+    "stand_in",
+    "string_to_bytes",
+    "wait_for_message_from",
+    "wait_for_news_from",
+]
 
-def stand_in():
+
+def stand_in() -> None:
     """Has every `import networkzero` of this program mean this module."""
     import sys
 

@@ -1,6 +1,6 @@
 """As `networkzero.config`."""
 
-from .._config import (  # noqa: F401
+from .._config import (
     ADVERT_TTL_S,
     BEACON_ADVERT_FREQUENCY_S,
     COMMAND_ACK,
@@ -11,3 +11,15 @@ from .._config import (  # noqa: F401
     SHORT_WAIT,
     VALID_PORTS,
 )
+
+__all__ = [
+    "ADVERT_TTL_S",
+    "BEACON_ADVERT_FREQUENCY_S",
+    "COMMAND_ACK",
+    "DYNAMIC_PORTS",
+    "ENCODING",
+    "EVERYTHING",
+    "FOREVER",
+    "SHORT_WAIT",
+    "VALID_PORTS",
+]

@@ -1,7 +1,12 @@
 """As `networkzero.core`."""
 
-from .. import _config as config  # noqa: F401
-from .._errors import (  # noqa: F401
+from __future__ import annotations
+
+import logging
+import socket
+
+from . import config
+from .._errors import (
     AddressError,
     DifferentThreadError,
     InvalidAddressError,
@@ -11,18 +16,37 @@ from .._errors import (  # noqa: F401
     SocketInterruptedError,
     SocketTimedOutError,
 )
-from .._text import action_and_params, bytes_to_string, string_to_bytes  # noqa: F401
-from .._verbs import address  # noqa: F401
+from .._text import action_and_params, bytes_to_string, string_to_bytes
+from .._verbs import address
+
+__all__ = [
+    "AddressError",
+    "DifferentThreadError",
+    "InvalidAddressError",
+    "NetworkZeroError",
+    "NoAddressFoundError",
+    "SocketAlreadyExistsError",
+    "SocketInterruptedError",
+    "SocketTimedOutError",
+    "action_and_params",
+    "address",
+    "bytes_to_string",
+    "config",
+    "get_logger",
+    "is_valid_address",
+    "is_valid_ip_pattern",
+    "is_valid_port",
+    "split_address",
+    "string_to_bytes",
+]
 
 
-def get_logger(name):
+def get_logger(name: str) -> logging.Logger:
     """The logger of that name."""
-    import logging
-
     return logging.getLogger(name)
 
 
-def split_address(address):
+def split_address(address: str) -> tuple[str, str]:
     """An address as (ip, port), each of which may be empty."""
     if ":" in address:
         ip, _, port = address.partition(":")
@@ -30,10 +54,8 @@ def split_address(address):
     return ("", address) if address.isdigit() else (address, "")
 
 
-def is_valid_ip_pattern(ip):
+def is_valid_ip_pattern(ip: str) -> bool:
     """Whether the text is an IPv4 address, or one with wildcards."""
-    import socket
-
     try:
         socket.inet_aton(ip.replace("*", "1"))
     except OSError:
@@ -41,7 +63,7 @@ def is_valid_ip_pattern(ip):
     return True
 
 
-def is_valid_port(port, port_range=config.VALID_PORTS):
+def is_valid_port(port: str | int, port_range: range = config.VALID_PORTS) -> bool:
     """Whether the text or number is a port."""
     try:
         return int(port) in port_range
@@ -49,7 +71,7 @@ def is_valid_port(port, port_range=config.VALID_PORTS):
         return False
 
 
-def is_valid_address(address, port_range=config.VALID_PORTS):
+def is_valid_address(address: str, port_range: range = config.VALID_PORTS) -> bool:
     """Whether the text is ip:port."""
     ip, port = split_address(address)
     return is_valid_ip_pattern(ip) and is_valid_port(port, port_range)

@@ -1,7 +1,14 @@
 """As `networkzero.sockets`, as far as programs use it: there are no sockets to be had, and the verbs do what they did."""
 
-from . import config, core  # noqa: F401
+from . import config, core
 from .. import _verbs
+
+__all__ = [
+    "Sockets",
+    "_sockets",
+    "config",
+    "core",
+]
 
 
 class Sockets:
