@@ -20,6 +20,8 @@ pub(crate) enum Capability {
     Zeroconf,
     /// pyzmq and the real NetworkZero.
     NetworkZero,
+    /// maturin, which makes the wheel, in a virtual environment.
+    Wheel,
     /// libfaketime, which moves the wall clock of a program.
     Faketime,
     /// A compiler for C++, in which the fuzzer is written, and a system that it knows.
@@ -44,11 +46,12 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
 
 impl Capability {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Netns,
         Self::Avahi,
         Self::Zeroconf,
         Self::NetworkZero,
+        Self::Wheel,
         Self::Faketime,
         Self::Fuzzing,
         Self::Nextest,
@@ -61,6 +64,7 @@ impl Capability {
             Self::Avahi => "avahi",
             Self::Zeroconf => "zeroconf",
             Self::NetworkZero => "networkzero",
+            Self::Wheel => "wheel",
             Self::Faketime => "faketime",
             Self::Fuzzing => "fuzzing",
             Self::Nextest => "nextest",
@@ -98,6 +102,11 @@ impl Capability {
                 let import = read(Command::new(python_in(venv)).args(["-c", "import zmq, networkzero"]));
                 import.map(drop).map_err(|failure| self.skip(failure.0))
             }
+            Self::Wheel => {
+                let import =
+                    read(Command::new(python_in(venv)).args(["-c", "import ensurepip, maturin, venv"]));
+                import.map(drop).map_err(|failure| self.skip(failure.0))
+            }
             Self::Faketime => needs(Self::Faketime),
         }
     }
@@ -105,6 +114,7 @@ impl Capability {
     fn skip(self, why: String) -> Skip {
         let what = match self {
             Self::Nextest => "cargo-nextest".to_owned(),
+            Self::Wheel => "the Python wheel and its tests".to_owned(),
             _ => format!("tests that need {}", self.name()),
         };
         Skip { what, why }

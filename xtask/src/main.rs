@@ -1,6 +1,6 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
-//! `test` is most of it: [`setup`] installs what the tests need, [`stair`], [`dependencies`] and [`hygiene`] read
+//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel, [`stair`], [`dependencies`] and [`hygiene`] read
 //! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send, and
 //! [`mod@test`] puts them in order. [`soak`] is for an evening.
 
@@ -14,6 +14,7 @@ mod licence;
 mod metadata;
 mod policy;
 mod process;
+mod python;
 mod report;
 mod sandbox;
 mod setup;
@@ -31,11 +32,13 @@ Usage: cargo xtask test [--quick]
        cargo xtask soak --minutes N [--seed N]
        cargo xtask fuzz [TARGET] [--seconds N]
        cargo xtask asan
+       cargo xtask wheel
 
   test          set up what the tests need, as far as your rights allow, then run every check and every test
   test --quick  the same without setting anything up, without the documentation and without hostile bytes
   fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
   asan          run the protocol's tests under the address sanitizer
+  wheel         build the Python wheel that is released, for Linux systems from 2014 on
   soak          let programs work under random faults for so long, and tell how that went
 ";
 
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ["soak", options @ ..] => soak::start(options),
         ["fuzz", rest @ ..] => ended(fuzz(rest)),
         ["asan"] => ended(metadata::Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
+        ["wheel"] => ended(wheel()),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -70,6 +74,16 @@ fn fuzz(arguments: &[&str]) -> Outcome {
     let seconds = seconds.parse().map_err(|_| Failure(format!("{seconds:?} is no number of seconds")))?;
     let found = metadata::Metadata::load()?;
     hostile::fuzz(&found.root, &found.target, only, Duration::from_secs(seconds))
+}
+
+fn wheel() -> Outcome {
+    let found = metadata::Metadata::load()?;
+    let venv = found.target.join("test-venv");
+    if let Some(skip) = setup::install(&venv).first() {
+        return Err(Failure(format!("{}: {}", skip.what, skip.why)));
+    }
+    println!("{}", python::release(&found, &capability::python_in(&venv))?.display());
+    Ok(())
 }
 
 fn ended(outcome: Outcome) -> ExitCode {

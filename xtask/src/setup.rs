@@ -9,15 +9,18 @@ use crate::capability::{PROGRAMS, python_in};
 use crate::process::{Failure, Outcome, find_program, read, run};
 use crate::report::Skip;
 
-/// The programs of others that the tests talk to, with all that those need. `netifaces-binary` is the netifaces that NetworkZero
-/// imports, without a compiler.
-const PYTHON_PACKAGES: &[&str] = &[
-    "ifaddr==0.2.0",
-    "netifaces-binary==0.11.0",
-    "networkzero==1.0b1",
-    "pyzmq==27.3.0",
+/// What is installed from PyPI: other people's programs that tests talk to, and what the wheel is built and checked with.
+const PACKAGES: &[&str] = &[
     "zeroconf==0.154.0",
+    "maturin==1.16.0",
+    "mypy==2.4.1",
+    "netifaces-binary==0.11.0",
+    "pyzmq==27.3.0",
+    "ziglang==0.15.2",
 ];
+
+/// The same without what it asks for: it wants a netifaces that has to be compiled, and finds the one above.
+const ALONE: &[&str] = &["networkzero==1.0b1"];
 
 /// Where Debian asks whether a service may start when its package is installed.
 const START_POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -38,8 +41,8 @@ pub(crate) fn install(venv: &Path) -> Vec<Skip> {
         };
         skipped.extend(result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why }));
     }
-    let result = install_python_packages(venv);
-    let listed = PYTHON_PACKAGES.join(" ");
+    let listed = [PACKAGES, ALONE].concat().join(" ");
+    let result = install_from_pypi(venv);
     skipped.extend(
         result.err().map(|Failure(why)| Skip { what: format!("installing {listed} from PyPI"), why }),
     );
@@ -79,23 +82,27 @@ fn install_packages(packages: &[&str]) -> Outcome {
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
 }
 
-fn install_python_packages(venv: &Path) -> Outcome {
+fn install_from_pypi(venv: &Path) -> Outcome {
     let python = python_in(venv);
-    let are_there = format!(
-        "import importlib.metadata as m; assert all(m.version(name) == version \
-         for name, version in (package.split('==') for package in {:?}.split()))",
-        PYTHON_PACKAGES.join(" ")
+    let wanted = [PACKAGES, ALONE].concat().join(" ");
+    let all_there = format!(
+        "import importlib.metadata as m; assert all(m.version(n) == v for n, v in (p.split('==') for p in '{wanted}'.split()))"
     );
-    if read(Command::new(&python).args(["-c", &are_there])).is_ok() {
+    if read(Command::new(&python).args(["-c", &all_there])).is_ok() {
         return Ok(());
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv), PATIENCE)?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    // What is not named here is not needed, and what has to be compiled not wanted.
-    run(
-        Command::new(&python).args(pip).args(["--no-deps", "--only-binary", ":all:"]).args(PYTHON_PACKAGES),
-        PATIENCE,
-    )
+    let install = |options: &[&str], packages: &[&str]| {
+        let mut command = Command::new(&python);
+        command
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--only-binary", ":all:"])
+            .args(options)
+            .args(packages);
+        run(&mut command, PATIENCE)
+    };
+    install(&[], PACKAGES)?;
+    install(&["--no-deps"], ALONE)
 }
 
 /// While it lives, installing a package starts no service: the tests start a daemon of their own in a network

@@ -10,7 +10,7 @@ use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{dependencies, hostile, hygiene, policy, setup, stair};
+use crate::{dependencies, hostile, hygiene, policy, python, setup, stair};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,13 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     let tested = report.step("tests", || scene.run_tests());
     scene.collect_skips(report)?;
     tested?;
+    if scene.present.contains(&Capability::Wheel) {
+        let python = report.step("the Python wheel", || python::installed(&metadata, &scene.python))?;
+        report.step("tests in Python", || {
+            let inside = scene.sandbox.command("env");
+            run(&mut python::tests(&metadata, &python, inside, &scene.python), STEP)
+        })?;
+    }
     if scope == Scope::Full {
         if scene.present.contains(&Capability::Fuzzing) {
             report.step("fuzzing", || hostile::fuzz_briefly(&metadata.root, &metadata.target))?;
@@ -127,7 +134,7 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
 struct Scene {
     sandbox: Sandbox,
     present: Vec<Capability>,
-    /// The interpreter that has the programs of others.
+    /// The interpreter that has what was installed from PyPI.
     python: PathBuf,
     /// Where a test that skips itself says so.
     skips: PathBuf,

@@ -1,0 +1,74 @@
+//! The Python wheel: built for its tests with what is compiled already, and for release for as many systems as possible.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::capability::python_in;
+use crate::metadata::Metadata;
+use crate::process::{Failure, Outcome, run};
+
+/// The folder of the package, below the project's.
+const PACKAGE: &str = "apps/python";
+
+/// Compiling it all takes minutes; nothing takes this long.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
+/// The oldest system that released wheels are for, as pip names it.
+const OLDEST: &str = "manylinux_2_17";
+
+/// An interpreter with the wheel and nothing else, for the tests. `tools` is one that has maturin.
+pub(crate) fn installed(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
+    let wheels = metadata.target.join("wheels-test");
+    let wheel = build(metadata, tools, &wheels, &["--profile", "dev", "--locked", "--offline"])?;
+    let venv = metadata.target.join("wheel-venv");
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), PATIENCE)?;
+    let python = python_in(&venv);
+    let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"];
+    run(Command::new(&python).args(arguments).arg(wheel), PATIENCE)?;
+    Ok(python)
+}
+
+/// What tests the wheel that `python` has: everything is made an error that the interpreter would warn of.
+pub(crate) fn tests(metadata: &Metadata, python: &Path, mut command: Command, tools: &Path) -> Command {
+    let built = metadata.target.join("debug");
+    command
+        .arg(python)
+        .args(["-X", "dev", "-W", "error", "-m", "unittest", "discover", "-t", ".", "-s", "tests"])
+        .current_dir(metadata.root.join(PACKAGE))
+        // Its own bytecode would lie in the project.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("MESHZERO_TEST_TOOLS", tools)
+        .env("MESHZERO_TEST_BUILT", built);
+    command
+}
+
+/// Builds the wheel that is released, and says where it is. It needs no container: zig brings the libraries of old systems.
+pub(crate) fn release(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
+    let arguments = ["--release", "--locked", "--zig", "--compatibility", OLDEST];
+    build(metadata, tools, &metadata.target.join("wheels"), &arguments)
+}
+
+fn build(metadata: &Metadata, tools: &Path, into: &Path, arguments: &[&str]) -> Outcome<PathBuf> {
+    let failed = |error| Failure(format!("cannot make room in {}: {error}", into.display()));
+    if into.exists() {
+        fs::remove_dir_all(into).map_err(failed)?;
+    }
+    let mut command = Command::new(tools);
+    command
+        .args(["-m", "maturin", "build", "--quiet", "--interpreter"])
+        .arg(tools)
+        .arg("--out")
+        .arg(into)
+        .args(arguments)
+        .current_dir(metadata.root.join(PACKAGE))
+        // The zig that is a package of this interpreter.
+        .env("CARGO_ZIGBUILD_PYTHON_PATH", tools)
+        .env("CARGO_TARGET_DIR", &metadata.target);
+    run(&mut command, PATIENCE)?;
+    let made = fs::read_dir(into).map_err(failed)?.filter_map(Result::ok).map(|entry| entry.path());
+    let mut wheels = made.filter(|path| path.extension() == Some(OsStr::new("whl")));
+    wheels.next().ok_or_else(|| Failure(format!("maturin left no wheel in {}", into.display())))
+}
