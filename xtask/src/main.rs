@@ -22,10 +22,13 @@ mod soak;
 mod stair;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome};
+use crate::sandbox::Sandbox;
 
 const HELP: &str = "\
 Usage: cargo xtask test [--quick]
@@ -33,12 +36,14 @@ Usage: cargo xtask test [--quick]
        cargo xtask fuzz [TARGET] [--seconds N]
        cargo xtask asan
        cargo xtask wheel
+       cargo xtask python
 
   test          set up what the tests need, as far as your rights allow, then run every check and every test
   test --quick  the same without setting anything up, without the documentation and without hostile bytes
   fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
   asan          run the protocol's tests under the address sanitizer
   wheel         build the Python wheel that is released, for Linux systems from 2014 on
+  python        build the wheel for its tests and run them, as `test` does; build mz and the examples before
   soak          let programs work under random faults for so long, and tell how that went
 ";
 
@@ -50,8 +55,12 @@ fn main() -> ExitCode {
         ["test", "--quick"] => test::start(test::Scope::Quick),
         ["soak", options @ ..] => soak::start(options),
         ["fuzz", rest @ ..] => ended(fuzz(rest)),
-        ["asan"] => ended(metadata::Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
-        ["wheel"] => ended(wheel()),
+        ["asan"] => ended(Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
+        ["wheel"] => ended(tools().and_then(|(found, tools)| {
+            println!("{}", python::release(&found, &tools)?.display());
+            Ok(())
+        })),
+        ["python"] => ended(tools().and_then(|(found, tools)| python::test(&found, &tools, Sandbox::find()))),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -72,18 +81,18 @@ fn fuzz(arguments: &[&str]) -> Outcome {
         _ => return Err(Failure(format!("this cannot be read\n\n{HELP}"))),
     };
     let seconds = seconds.parse().map_err(|_| Failure(format!("{seconds:?} is no number of seconds")))?;
-    let found = metadata::Metadata::load()?;
+    let found = Metadata::load()?;
     hostile::fuzz(&found.root, &found.target, only, Duration::from_secs(seconds))
 }
 
-fn wheel() -> Outcome {
-    let found = metadata::Metadata::load()?;
+/// What is built, and an interpreter with all that is installed from PyPI.
+fn tools() -> Outcome<(Metadata, PathBuf)> {
+    let found = Metadata::load()?;
     let venv = found.target.join("test-venv");
-    if let Some(skip) = setup::install(&venv).first() {
-        return Err(Failure(format!("{}: {}", skip.what, skip.why)));
+    match setup::install(&venv).first() {
+        Some(skip) => Err(Failure(format!("{}: {}", skip.what, skip.why))),
+        None => Ok((found, capability::python_in(&venv))),
     }
-    println!("{}", python::release(&found, &capability::python_in(&venv))?.display());
-    Ok(())
 }
 
 fn ended(outcome: Outcome) -> ExitCode {

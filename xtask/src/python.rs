@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::capability::python_in;
 use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
+use crate::sandbox::Sandbox;
 
 /// The folder of the package, below the project's.
 const PACKAGE: &str = "apps/python";
@@ -19,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// The oldest system that released wheels are for, as pip names it.
 const OLDEST: &str = "manylinux_2_17";
 
-/// An interpreter with the wheel and nothing else, for the tests. `tools` is one that has maturin.
-pub(crate) fn installed(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
+/// Builds the wheel, installs it where there is nothing else, and runs its tests there: whatever the interpreter would warn
+/// of is an error. `tools` is an interpreter that has maturin; `mz` and the examples have been built before.
+pub(crate) fn test(metadata: &Metadata, tools: &Path, sandbox: Sandbox) -> Outcome {
     let wheels = metadata.target.join("wheels-test");
     let wheel = build(metadata, tools, &wheels, &["--profile", "dev", "--locked", "--offline"])?;
     let venv = metadata.target.join("wheel-venv");
@@ -28,21 +30,15 @@ pub(crate) fn installed(metadata: &Metadata, tools: &Path) -> Outcome<PathBuf> {
     let python = python_in(&venv);
     let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"];
     run(Command::new(&python).args(arguments).arg(wheel), PATIENCE)?;
-    Ok(python)
-}
-
-/// What tests the wheel that `python` has: everything is made an error that the interpreter would warn of.
-pub(crate) fn tests(metadata: &Metadata, python: &Path, mut command: Command, tools: &Path) -> Command {
-    let built = metadata.target.join("debug");
-    command
-        .arg(python)
+    let mut tests = sandbox.command(&python.to_string_lossy());
+    tests
         .args(["-X", "dev", "-W", "error", "-m", "unittest", "discover", "-t", ".", "-s", "tests"])
         .current_dir(metadata.root.join(PACKAGE))
         // Its own bytecode would lie in the project.
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("MESHZERO_TEST_TOOLS", tools)
-        .env("MESHZERO_TEST_BUILT", built);
-    command
+        .env("MESHZERO_TEST_BUILT", metadata.target.join("debug"));
+    run(&mut tests, PATIENCE)
 }
 
 /// Builds the wheel that is released, and says where it is. It needs no container: zig brings the libraries of old systems.

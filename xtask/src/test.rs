@@ -75,11 +75,7 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     scene.collect_skips(report)?;
     tested?;
     if scene.present.contains(&Capability::Wheel) {
-        let python = report.step("the Python wheel", || python::installed(&metadata, &scene.python))?;
-        report.step("tests in Python", || {
-            let inside = scene.sandbox.command("env");
-            run(&mut python::tests(&metadata, &python, inside, &scene.python), STEP)
-        })?;
+        report.step("tests in Python", || python::test(&metadata, &scene.python, scene.sandbox))?;
     }
     if scope == Scope::Full {
         if scene.present.contains(&Capability::Fuzzing) {

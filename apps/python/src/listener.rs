@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use crate::addresses;
 use crate::errors;
 use crate::later::{Later, Outcome};
+use crate::process::Own;
 use crate::unpack;
 use crate::verbs::until;
 use crate::wait::wait;
@@ -21,7 +22,7 @@ use crate::wait::wait;
 #[pyclass(module = "meshzero._meshzero", frozen)]
 pub(crate) struct Listener {
     /// One wait at a time: two threads that share it take turns.
-    listener: Arc<Mutex<Option<future::Listener>>>,
+    listener: Arc<Mutex<Option<Own<future::Listener>>>>,
 }
 
 type Next = Result<Option<News<Packed>>, ZeroError>;
@@ -34,14 +35,14 @@ impl Listener {
         let listener = py
             .detach(|| future::Listener::new(addresses, prefixes))
             .map_err(|error| errors::of(py, error))?;
-        Ok(Self { listener: Arc::new(Mutex::new(Some(listener))) })
+        Ok(Self { listener: Arc::new(Mutex::new(Some(Own::new(listener)))) })
     }
 
     /// Waits for the next item: `(topic, data)`, or None when none came in time.
     fn next<'py>(&self, py: Python<'py>, wait_for_s: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         // What is there already needs no waiting.
         if let Ok(mut listener) = self.listener.try_lock()
-            && let Some(listener) = listener.as_mut()
+            && let Some(listener) = listener.as_mut().and_then(Own::get)
             && let Some(news) = py.detach(|| listener.next_now()).map_err(|error| errors::of(py, error))?
         {
             return Ok(Some(show(py, &news)?));
@@ -69,7 +70,7 @@ impl Listener {
     fn next_until(&self, wait_for_s: Option<f64>) -> impl Future<Output = Next> + Send + 'static {
         let listener = Arc::clone(&self.listener);
         async move {
-            match listener.lock().await.as_mut() {
+            match listener.lock().await.as_mut().and_then(Own::get) {
                 Some(listener) => listener.next(until(wait_for_s)).await,
                 None => Err(ZeroError::Closed),
             }

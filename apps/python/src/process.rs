@@ -1,12 +1,51 @@
 //! What becomes of the mesh when the process forks and when it ends. The package registers these with the interpreter.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use meshzero::zero::{self, fork};
 use pyo3::prelude::*;
 
 use crate::later::{self, Slot};
 use crate::wait;
+
+/// How many forks are between this process and the one that loaded the extension.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// What belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
+/// for threads that it has not.
+pub(crate) struct Own<T> {
+    thing: Option<T>,
+    made: u64,
+}
+
+impl<T> Own<T> {
+    pub(crate) fn new(thing: T) -> Self {
+        Self { thing: Some(thing), made: FORKS.load(Ordering::Relaxed) }
+    }
+
+    /// The thing, to be used; `None` if it is another process'.
+    pub(crate) fn get(&mut self) -> Option<&mut T> {
+        if self.is_here() { self.thing.as_mut() } else { None }
+    }
+
+    /// The thing itself; `None` if it is another process'.
+    pub(crate) fn take(mut self) -> Option<T> {
+        if self.is_here() { self.thing.take() } else { None }
+    }
+
+    fn is_here(&self) -> bool {
+        self.made == FORKS.load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Drop for Own<T> {
+    fn drop(&mut self) {
+        if !self.is_here() {
+            std::mem::forget(self.thing.take());
+        }
+    }
+}
 
 thread_local! {
     static HELD: RefCell<Option<Slot>> = const { RefCell::new(None) };
@@ -31,6 +70,7 @@ pub(crate) fn after_fork_in_parent() {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     fork::in_child();
+    FORKS.fetch_add(1, Ordering::Relaxed);
     wait::forget_thread();
     if let Some(mut slot) = HELD.take() {
         // Its thread does not exist here, so there is nothing to stop.

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use crate::errors::{self, Kind};
 use crate::pack;
+use crate::process::Own;
 use crate::unpack;
 
 /// A message and the way back. When it is dropped without a reply, its sender is told that none will come.
@@ -20,7 +21,7 @@ pub(crate) struct Request {
     /// What it says.
     #[pyo3(get)]
     message: Py<PyAny>,
-    way: Mutex<Option<future::Request>>,
+    way: Mutex<Option<Own<future::Request>>>,
 }
 
 impl Request {
@@ -30,7 +31,7 @@ impl Request {
             Ok(message) => Ok(Some(Self {
                 name: request.name().to_owned(),
                 message: message.unbind(),
-                way: Mutex::new(Some(request)),
+                way: Mutex::new(Some(Own::new(request))),
             })),
             Err(error) => {
                 let (message, problem) = (request.name().to_owned(), error.value(py).to_string());
@@ -42,7 +43,9 @@ impl Request {
 
     fn take(&self, py: Python<'_>) -> PyResult<future::Request> {
         let taken = self.way.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| errors::raise(py, Kind::General, "this message has been replied to".to_owned()))
+        taken
+            .and_then(Own::take)
+            .ok_or_else(|| errors::raise(py, Kind::General, "this message has been replied to".to_owned()))
     }
 }
 
@@ -90,7 +93,7 @@ impl Request {
     /// Whether the sender still waits for a reply.
     #[getter]
     fn is_wanted(&self) -> bool {
-        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
-        way.as_ref().is_some_and(future::Request::is_wanted)
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        way.as_mut().and_then(Own::get).is_some_and(|request| request.is_wanted())
     }
 }
