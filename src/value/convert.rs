@@ -72,7 +72,7 @@ fn convert<T: Serialize + ?Sized, U: DeserializeOwned>(item: &T) -> Result<U, Co
         values_per_byte: 0,
     };
     let mut bytes = Vec::new();
-    codec::write(item, Encoding::MessagePack, usize::MAX, &mut bytes)
+    codec::encode(item, Encoding::MessagePack, usize::MAX, &mut bytes)
         .map_err(|error| ConvertError(error.to_string()))?;
     codec::read(&bytes, Encoding::MessagePack, &limits).map_err(|error| ConvertError(error.to_string()))
 }

@@ -94,6 +94,7 @@ mod tests {
         ("meshzero-actors", &["meshzero-proto", "actix"]),
         ("meshzero", &["meshzero-actors", "meshzero-proto"]),
         ("meshzero-cli", &["meshzero"]),
+        ("meshzero-python", &["meshzero"]),
         ("meshzero-simulation", &["meshzero", "meshzero-actors"]),
         ("meshzero-interleavings", &["meshzero-proto"]),
         ("meshzero-testing", &[]),

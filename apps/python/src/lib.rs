@@ -1,8 +1,8 @@
 //! `meshzero._meshzero`: what the Python package `meshzero` is made of natively.
 //!
-//! Objects become MessagePack and back ([`pack`], [`unpack`]) without anything in between. What waits is a future of
-//! [`meshzero::zero::future`], which a thread waits for with the interpreter released ([`wait`]), or asyncio by way of one
-//! thread of its own ([`later`]). What a thread or a task has before it is kept in Python.
+//! Objects become MessagePack and back (`pack`, `unpack`) without anything in between. What waits is a future of
+//! [`meshzero::zero::future`], which a thread waits for with the interpreter released (`wait`), or asyncio by way of one
+//! thread of its own (`later`). What a thread or a task has before it is kept in Python.
 
 mod addresses;
 mod errors;

@@ -21,26 +21,10 @@ pub enum Encoding {
 ///
 /// # Errors
 /// [`EncodeError`] says why not; `out` is as it was then. Bincode refuses a value that leaves out a field, or a list or
-/// map whose length is not known at its start: see [`encode_preferring`].
+/// map whose length is not known at its start, and neither can write a [`Packed`](super::Packed): see
+/// [`encode_preferring`].
 #[inline(always)]
-pub fn encode<T: Serialize + 'static>(
-    value: &T,
-    encoding: Encoding,
-    max: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), EncodeError> {
-    match packed::of(value) {
-        Some(packed) if encoding == Encoding::MessagePack => packed::write(packed, max, out),
-        _ => write(value, encoding, max, out),
-    }
-}
-
-/// As [`encode`], also for what is borrowed, and not for a [`Packed`](super::Packed).
-///
-/// # Errors
-/// As [`encode`].
-#[inline(always)]
-pub fn write<T: Serialize + ?Sized>(
+pub fn encode<T: Serialize + ?Sized>(
     value: &T,
     encoding: Encoding,
     max: usize,
@@ -53,7 +37,7 @@ pub fn write<T: Serialize + ?Sized>(
 }
 
 /// Adds the bytes of `value` to the end of `out`, at most `max` of them, and says in which encoding: the preferred one,
-/// or MessagePack where bincode would not be read back as it was written.
+/// or MessagePack where bincode would not be read back as it was written. What is MessagePack already stays as it is.
 ///
 /// # Errors
 /// [`EncodeError`] says why not; `out` is as it was then.
@@ -64,6 +48,9 @@ pub fn encode_preferring<T: Serialize + 'static>(
     max: usize,
     out: &mut Vec<u8>,
 ) -> Result<Encoding, EncodeError> {
+    if let Some(packed) = packed::of(value) {
+        return packed::write(packed, max, out).map(|()| Encoding::MessagePack);
+    }
     match encode(value, preferred, max, out) {
         Err(EncodeError::Refused { .. }) if preferred == Encoding::Bincode => {
             encode(value, Encoding::MessagePack, max, out).map(|()| Encoding::MessagePack)

@@ -32,7 +32,7 @@ mod wire;
 pub(crate) use blob::beside_len;
 pub use blob::{Beside, Blob, beside};
 pub use budget::DecodeLimits;
-pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring, read, write};
+pub use encoding::{Encoding, decode, decode_part, encode, encode_preferring, read};
 pub use error::{DecodeError, EncodeError};
 pub use fingerprint::Fingerprint;
 pub use json::Json;
