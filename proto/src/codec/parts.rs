@@ -37,11 +37,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::codec::{Blob, Encoding, write};
+    use crate::codec::{Blob, Encoding, encode};
 
     fn packed(value: &impl serde::Serialize) -> Vec<u8> {
         let mut out = Vec::new();
-        write(value, Encoding::MessagePack, 1 << 20, &mut out).expect("it is encoded");
+        encode(value, Encoding::MessagePack, 1 << 20, &mut out).expect("it is encoded");
         out
     }
 

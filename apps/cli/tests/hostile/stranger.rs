@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::codec::{DecodeLimits, Encoding, decode, write};
+use meshzero_proto::codec::{DecodeLimits, Encoding, decode, encode};
 use meshzero_proto::frame::{self, Frames, Header, Kind};
 use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Welcome};
 use meshzero_proto::id::NodeId;
@@ -182,7 +182,7 @@ pub(super) fn request(id: u64, message: &[u8]) -> Vec<u8> {
 /// The bytes of a message.
 pub(super) fn packed<T: Serialize + ?Sized>(message: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(message, Encoding::MessagePack, usize::MAX, &mut bytes).expect("it is encoded");
+    encode(message, Encoding::MessagePack, usize::MAX, &mut bytes).expect("it is encoded");
     bytes
 }
 
