@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use meshzero::value::Packed;
-use meshzero::zero::{self, Address, Advert, FOREVER, Group, IfExists, Wait, ZeroError, future};
-use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError};
+use meshzero::zero::{self, Address, Advert, FOREVER, Group, Wait, ZeroError, future};
+use meshzero::{DiscoverError, Mesh};
 use pyo3::prelude::*;
 
 use crate::addresses::parse;
@@ -14,6 +14,9 @@ use crate::pack;
 use crate::request::Request;
 use crate::unpack;
 use crate::wait::wait;
+
+/// How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
+const LOOK_FOR_OTHERS: f64 = 0.6;
 
 /// How long a verb waits; None is for ever.
 pub(crate) fn until(seconds: Option<f64>) -> Wait {
@@ -51,13 +54,13 @@ pub(crate) fn advertise(
     fail_if_exists: bool,
     messages: Vec<String>,
 ) -> PyResult<Option<String>> {
-    let if_exists = if fail_if_exists { IfExists::Fail } else { IfExists::Share };
-    let advert = Advert { at, if_exists, messages };
-    match py.detach(|| zero::advertise_with(name, advert)) {
-        Ok(address) => Ok(Some(address.to_string())),
-        Err(ZeroError::Advertise(AdvertiseError::Offer(OfferError::Exists { .. }))) => Ok(None),
-        Err(error) => Err(errors::of(py, error)),
+    // Looked for here, and not by the verb, so that Ctrl-C ends that.
+    if fail_if_exists && wait(py, found(&name, Some(LOOK_FOR_OTHERS)))?.is_ok_and(|found| found.is_some()) {
+        return Ok(None);
     }
+    let advert = Advert { at, messages, ..Advert::default() };
+    let advertised = py.detach(|| zero::advertise_with(name, advert));
+    advertised.map(|address| Some(address.to_string())).map_err(|error| errors::of(py, error))
 }
 
 /// Takes back what `advertise` did.

@@ -50,6 +50,25 @@ class Interrupts(unittest.TestCase):
     def test_waiting_for_somebody_to_be_there(self):
         self.interrupt("nw0.send_message_to('127.0.0.1:1', 'hello')", "SocketInterruptedError")
 
+    def test_looking_whether_a_name_is_new(self):
+        self.interrupt("nw0.advertise('new ' + sys.argv[1], fail_if_exists=True)", "KeyboardInterrupt")
+
+    def test_a_name_that_was_looked_for_in_vain_is_not_advertised(self):
+        source = """
+            import os, signal, threading
+            name = sys.argv[1]
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            try:
+                nw0.advertise(name, fail_if_exists=True)
+            except KeyboardInterrupt:
+                say("interrupted")
+            say(nw0.discover(name, 1))
+            say(nw0.advertise(name, fail_if_exists=True) == nw0.discover(name, 1))
+        """
+        with Program(source, unique("interrupted")) as program:
+            self.assertEqual([program.line() for _ in range(3)], ["interrupted", "None", "True"])
+            program.finish()
+
     def test_the_exception_is_that_of_networkzero_and_that_of_python(self):
         self.assertTrue(issubclass(nw0.SocketInterruptedError, nw0.NetworkZeroError))
         self.assertTrue(issubclass(nw0.SocketInterruptedError, KeyboardInterrupt))
