@@ -50,18 +50,24 @@ impl Value {
             Value::Bytes(bytes) => bytes.as_slice().into(),
             Value::List(items) => items.iter().map(Value::to_json).collect(),
             Value::Map(entries) => {
-                entries.iter().map(|(key, value)| (key.to_json_key(), value.to_json())).collect()
+                entries.iter().map(|(key, value)| (key.to_json_key(KEYS_IN_KEYS), value.to_json())).collect()
             }
         }
     }
 
-    fn to_json_key(&self) -> String {
-        match self {
-            Value::Text(text) => text.clone(),
-            other => other.to_string(),
+    /// Each level of keys within keys escapes the quotes of the one below it once more, which would double the text each time:
+    /// so deep ones are left out.
+    fn to_json_key(&self, levels: u8) -> String {
+        match (self, levels.checked_sub(1)) {
+            (Value::Text(text), _) => text.clone(),
+            (other, Some(within)) => Shown { value: other, levels: within }.to_string(),
+            (_, None) => "…".to_owned(),
         }
     }
 }
+
+/// Keys within keys that are shown, in levels.
+const KEYS_IN_KEYS: u8 = 2;
 
 impl From<serde_json::Value> for Value {
     fn from(json: serde_json::Value) -> Self {
@@ -83,7 +89,20 @@ impl From<serde_json::Value> for Value {
 /// Compact JSON, as [`Value::to_json`] says, with the entries of maps in their own order.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        Shown { value: self, levels: KEYS_IN_KEYS }.fmt(f)
+    }
+}
+
+/// A value as JSON, whose keys may have so many levels of keys within them.
+struct Shown<'a> {
+    value: &'a Value,
+    levels: u8,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, levels } = *self;
+        match value {
             Value::Null => f.write_str("null"),
             Value::Bool(value) => value.fmt(f),
             Value::Int(value) => value.fmt(f),
@@ -91,11 +110,11 @@ impl fmt::Display for Value {
             Value::Float(value) => serde_json::Value::from(*value).fmt(f),
             Value::Text(text) => write_text(f, text),
             Value::Bytes(bytes) => write_parts(f, '[', bytes, ']', |f, byte| byte.fmt(f)),
-            Value::List(items) => write_parts(f, '[', items, ']', |f, item| item.fmt(f)),
+            Value::List(items) => write_parts(f, '[', items, ']', |f, value| Shown { value, levels }.fmt(f)),
             Value::Map(entries) => write_parts(f, '{', entries, '}', |f, (key, value)| {
-                write_text(f, &key.to_json_key())?;
+                write_text(f, &key.to_json_key(levels))?;
                 f.write_char(':')?;
-                value.fmt(f)
+                Shown { value, levels }.fmt(f)
             }),
         }
     }
@@ -126,6 +145,17 @@ fn write_parts<T>(
 mod tests {
     use super::super::tests::mixed;
     use super::*;
+
+    #[test]
+    fn keys_within_keys_do_not_double_at_every_level() {
+        let nested = |levels| (0..levels).fold(Value::from(1), |key, _| Value::map([(key, Value::from(2))]));
+        assert_eq!(nested(2).to_string(), r#"{"{\"1\":2}":2}"#);
+        assert_eq!(nested(2).to_json().to_string(), r#"{"{\"1\":2}":2}"#);
+        let deep = nested(60);
+        assert!(deep.to_string().len() < 100 && deep.to_json().to_string().len() < 100, "{deep}");
+        assert!(deep.to_string().contains('…'), "{deep}");
+        assert_eq!(serde_json::to_string(&nested(1)).expect("it is JSON"), r#"{"1":2}"#);
+    }
 
     #[test]
     fn it_is_plain_json() {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bounded::Bounded;
 use super::budget::{Budget, DecodeLimits};
-use super::transcode::{Keys, Transcoded};
+use super::transcode::{KEYS_IN_KEYS, Keys, Transcoded};
 
 /// Each schema takes a few levels for one of its type. serde_json has the same bound.
 const NESTING: u32 = 127;
@@ -75,7 +75,8 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        let text = serde_json::to_vec(&Transcoded::new(source, Keys::Text)).map_err(D::Error::custom)?;
+        let text = serde_json::to_vec(&Transcoded::new(source, Keys::Text(KEYS_IN_KEYS)))
+            .map_err(D::Error::custom)?;
         Ok(Self::new(text, &DecodeLimits::default()))
     }
 }
@@ -140,6 +141,13 @@ mod tests {
         );
         let not_a_number = [&[0xcb][..], &f64::NAN.to_be_bytes()].concat();
         assert_eq!(unpacked(&not_a_number).as_deref(), Ok("null"));
+    }
+
+    #[test]
+    fn keys_within_keys_do_not_double_at_every_level() {
+        assert_eq!(unpacked(&[0x81, 0x81, 0xa1, b'a', 1, 2]).as_deref(), Ok(r#"{"{\"a\":1}":2}"#));
+        let deep = [&[0x81; 40][..], &[1], &[2; 40]].concat();
+        assert!(unpacked(&deep).expect_err("2^40 backslashes").contains("keys"));
     }
 
     #[test]

@@ -18,9 +18,13 @@ pub(super) struct Transcoded<D> {
 pub(super) enum Keys {
     /// They stay what they are.
     Any,
-    /// They become text: those that are not become their JSON.
-    Text,
+    /// They become text: those that are not become their JSON, and so do keys within such keys, so many levels deep. Each
+    /// level escapes the quotes of the one below it once more, which without a bound would double the text each time.
+    Text(u8),
 }
+
+/// The levels that a message may have. Python's tuples of numbers are keys; nobody has needed the second yet.
+pub(super) const KEYS_IN_KEYS: u8 = 2;
 
 impl<D> Transcoded<D> {
     pub(super) fn new(source: D, keys: Keys) -> Self {
@@ -122,8 +126,11 @@ impl<'de, S: SerializeMap> DeserializeSeed<'de> for Key<'_, S> {
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<(), D::Error> {
         let written = match self.keys {
             Keys::Any => self.map.serialize_key(&Transcoded::new(source, self.keys)),
-            Keys::Text => {
-                let key = Transcoded::new(source, self.keys);
+            Keys::Text(levels) => {
+                let Some(within) = levels.checked_sub(1) else {
+                    return Err(D::Error::custom("keys within keys within keys have no form in JSON"));
+                };
+                let key = Transcoded::new(source, Keys::Text(within));
                 let key = serde_json::to_value(&key).map_err(D::Error::custom)?;
                 match key.as_str() {
                     Some(text) => self.map.serialize_key(text),
