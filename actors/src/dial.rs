@@ -106,11 +106,6 @@ pub async fn dial(
         .unwrap_or(Err(DialError::TimedOut { after: timeout }))
 }
 
-/// Between half and all of `pause`, so that many who lost the same endpoint do not come back at once.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
 async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut waiting = addresses.iter().copied();

@@ -13,6 +13,7 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
+use crate::backoff::Backoff;
 use crate::dial::{self, DialError};
 use crate::discovery::{Failed, Proved, Verdict, Watcher};
 use crate::link::Link;
@@ -23,8 +24,8 @@ use crate::service::Service;
 use crate::stats::AskStats;
 use crate::zmtp::{self, StandIn};
 
-/// The pause before an endpoint is dialled again; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Before an endpoint is dialled again.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long one attempt to connect may take.
@@ -109,7 +110,7 @@ impl Keeper {
     }
 
     async fn keep_instance(self, mut listed: watch::Receiver<Option<Instance>>) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = PAUSES;
         loop {
             let Some(instance) = listed.borrow_and_update().clone() else { return };
             if instance.local {
@@ -120,7 +121,7 @@ impl Keeper {
                 match self.hold(link, instance).await {
                     None => return,
                     Some(Held::Long) => {
-                        pause = FIRST_PAUSE;
+                        pauses.reset();
                         continue;
                     }
                     Some(Held::Shortly) => {}
@@ -131,7 +132,7 @@ impl Keeper {
             }
             tokio::select! {
                 biased;
-                () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = time::sleep(pauses.pause()) => {}
                 changed = listed.changed() => if changed.is_err() { return },
             }
         }
@@ -139,7 +140,7 @@ impl Keeper {
 
     /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.
     pub(crate) async fn keep_address(self, address: SocketAddr) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = PAUSES;
         let mut is_foreign = false;
         while self.route.strong_count() > 0 {
             if let Some(service) = self.premises.own.at(address) {
@@ -165,11 +166,8 @@ impl Keeper {
             }
             match held {
                 None => return,
-                Some(Held::Long) => pause = FIRST_PAUSE,
-                Some(Held::Shortly) => {
-                    time::sleep(dial::jittered(pause)).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                Some(Held::Long) => pauses.reset(),
+                Some(Held::Shortly) => time::sleep(pauses.pause()).await,
             }
         }
     }

@@ -14,6 +14,7 @@ pub mod answers;
 pub mod arrivals;
 pub mod ask;
 mod attempt;
+pub mod backoff;
 pub mod call;
 pub mod caller;
 mod carry;

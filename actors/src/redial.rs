@@ -10,6 +10,7 @@ use meshzero_proto::id::LinkId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
+use crate::backoff::Backoff;
 use crate::carry::Way;
 use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
@@ -17,9 +18,8 @@ use crate::network::Network;
 use crate::socket;
 use crate::traffic::Carrying;
 
-/// The pause after the first attempt, which is made at once; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Before the second attempt and those after it; the first is made at once.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -138,7 +138,7 @@ impl Way for Redial {
         let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
         let hello = Hello { resume: Some(Resume { link, received }), ..self.hello.clone() };
         let until = Instant::now() + self.window;
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = PAUSES;
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
@@ -155,14 +155,14 @@ impl Way for Redial {
                 Ok(_) => return Err("it has begun another link".to_owned()),
                 Err(error) => error,
             };
-            let again = Instant::now() + dial::jittered(pause);
+            let again = Instant::now() + pauses.pause();
             if is_final(&error) || again >= until {
                 return Err(error.to_string());
             }
             tokio::select! {
                 biased;
-                () = time::sleep_until(again) => pause = (pause * 2).min(LONGEST_PAUSE),
-                () = self.told() => pause = FIRST_PAUSE,
+                () = time::sleep_until(again) => {}
+                () = self.told() => pauses.reset(),
             }
         }
     }

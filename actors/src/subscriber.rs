@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
-use crate::dial;
+use crate::backoff::Backoff;
 use crate::discovery::{Seek, Watch, Watcher};
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
@@ -24,9 +24,8 @@ use crate::route::Route;
 use crate::subscribed::Subscribed;
 use crate::traffic::Carrying;
 
-/// The pause before a publisher that is still listed is asked again; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Before a publisher that is still listed is asked again.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 
 /// What discovery says of one publisher at the moment; `None` when it says that it is gone.
 type Listed = watch::Receiver<Option<Instance>>;
@@ -199,7 +198,7 @@ impl Follower {
 
     /// Keeps the feed of one publisher, while it is listed.
     async fn keep(self, mut feed: Option<Feed>, mut listed: Listed) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = PAUSES;
         loop {
             let Some(instance) = listed.borrow_and_update().clone() else { return };
             let opened = match feed.take() {
@@ -208,7 +207,7 @@ impl Follower {
             };
             match opened {
                 Ok(feed) => {
-                    pause = FIRST_PAUSE;
+                    pauses.reset();
                     feed.run(&instance.service, &self.sink).await;
                 }
                 Err(error) => {
@@ -220,7 +219,7 @@ impl Follower {
             }
             tokio::select! {
                 biased;
-                () = time::sleep(dial::jittered(pause)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = time::sleep(pauses.pause()) => {}
                 changed = listed.changed() => if changed.is_err() { return },
             }
         }

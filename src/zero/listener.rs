@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
+use meshzero_actors::backoff::Backoff;
+use meshzero_actors::caller::deadline_in;
 use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 
@@ -17,8 +19,8 @@ use super::node::Node;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscription::{News, Subscription};
 
-/// The pause before a publisher is asked again; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Before a publisher is asked again.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Items passed over in one go.
@@ -203,7 +205,7 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
 }
 
 async fn open<T: Wire>(node: &Node, address: Address, prefix: &str) -> Result<Subscription<T>, ZeroError> {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = PAUSES;
     loop {
         let trouble = match node.remote(address, LONGEST_PAUSE).await {
             Ok(publisher) => match publisher.subscribe::<T>(prefix).await {
@@ -216,8 +218,7 @@ async fn open<T: Wire>(node: &Node, address: Address, prefix: &str) -> Result<Su
         tracing::debug!(%address, %trouble, "no publisher yet; trying again");
         node.forget(address);
         let alarms = node.mesh.node.alarms();
-        alarms.at(Instant::now().checked_add(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        alarms.at(deadline_in(pauses.pause())).await;
     }
 }
 

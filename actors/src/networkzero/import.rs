@@ -9,16 +9,15 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use crate::dial::jittered;
+use crate::backoff::Backoff;
 use crate::node::Node;
 use crate::offer::{Offer, OfferError, Only, Source, offer};
 use crate::place::Place;
 use crate::restart::Restart;
 use crate::zmtp::{self, Courier, Intake, Reached};
 
-/// The pause before a program is reached for again; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Before a program is reached for again.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// How long it may take to reach it.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,13 +37,13 @@ pub(super) async fn keep(
     address: SocketAddrV4,
     tell: mpsc::Sender<Brought>,
 ) {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = PAUSES;
     while let Some(here) = node.upgrade() {
         let (network, limits) = (here.config().network.clone(), Arc::clone(here.limits()));
         drop(here);
         match time::timeout(PATIENCE, zmtp::reach(&network, address.into(), &limits)).await {
             Ok(Ok(reached)) => {
-                pause = FIRST_PAUSE;
+                pauses.reset();
                 if let Err(error) = stand_in(&node, &name, reached, &tell).await {
                     tracing::warn!(%name, %error, "a service of NetworkZero cannot be offered");
                 }
@@ -54,8 +53,7 @@ pub(super) async fn keep(
             }
             Err(_) => tracing::debug!(%name, %address, "a service of NetworkZero does not answer"),
         }
-        time::sleep(jittered(pause)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        time::sleep(pauses.pause()).await;
     }
 }
 
