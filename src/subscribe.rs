@@ -4,16 +4,17 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Recipient;
+use meshzero_actors::backoff::Backoff;
 use meshzero_actors::caller::deadline_in;
 use meshzero_actors::discovery::List;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::{Route, Target};
 use meshzero_actors::subscriber::{self, Publishers};
 use meshzero_proto::codec::{Wire, type_info};
-use meshzero_proto::directory::Filter;
+use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Keep, Policy};
 use tokio::sync::oneshot;
@@ -22,8 +23,11 @@ use crate::error::SubscribeError;
 use crate::listening::{SubscriptionGuard, forward};
 use crate::subscription::{News, Subscription};
 
-/// How long is waited for a publisher that is not connected yet.
+/// How long is waited for a publisher that is not connected yet, or is about to go or to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Before publishers are asked again of whom none has confirmed.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -47,7 +51,8 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// out by [`News::skipped`] and [`News::thinned`], everything else by [`NewsError::Missed`](crate::NewsError::Missed).
 ///
 /// While no publisher of a single service is connected, it waits for one, 5 s at most; for members of a group it does not
-/// wait.
+/// wait. As long it asks again where nobody confirms because the connection is cut, or the only publisher is closing: another
+/// may be about to take its place.
 ///
 /// # Errors
 /// [`SubscribeError`]: an impossible prefix, nobody to subscribe to, nobody who confirms, or a mesh that has been left.
@@ -82,6 +87,44 @@ pub struct Subscribe<T> {
 enum Whom {
     Service(Arc<Route>),
     Group { name: String, filter: Filter },
+}
+
+impl Whom {
+    /// As people call it.
+    fn name(&self) -> String {
+        match self {
+            Self::Service(route) => route.target().to_string(),
+            Self::Group { name, .. } => name.clone(),
+        }
+    }
+
+    fn publishers(&self) -> Publishers {
+        match self {
+            Self::Service(route) => match route.target() {
+                Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
+                Target::Address(_) => Publishers::Fixed(Arc::clone(route)),
+            },
+            Self::Group { filter, .. } => Publishers::Follow(filter.clone()),
+        }
+    }
+
+    /// Those who are there now. One of a single service is waited for; `None` if none comes until then.
+    async fn known(&self, node: &Node, until: Option<Instant>) -> Option<Vec<Instance>> {
+        match self {
+            Self::Service(route) => {
+                tokio::select! {
+                    biased;
+                    _ = route.ready() => {}
+                    () = node.alarms().at(until) => return None,
+                }
+                Some(route.members().iter().map(|member| member.instance().clone()).collect())
+            }
+            Self::Group { filter, .. } => {
+                let list = List { filter: filter.clone(), within: Duration::ZERO };
+                Some(node.discovery().send(list).await.unwrap_or_default())
+            }
+        }
+    }
 }
 
 impl<T: Wire> Subscribe<T> {
@@ -254,32 +297,27 @@ impl<T: Wire> Subscribe<T> {
             fingerprint: type_info::<T>().fingerprint(),
             policy,
         };
-        let (name, publishers, known) = match self.whom {
-            Whom::Service(route) => {
-                let name = route.target().to_string();
-                let alarm = self.node.alarms().at(deadline_in(PATIENCE));
-                tokio::select! {
-                    biased;
-                    _ = route.ready() => {}
-                    () = alarm => return Err(SubscribeError::Nobody { service: name }),
-                }
-                let known: Vec<_> = route.members().iter().map(|member| member.instance().clone()).collect();
-                let publishers = match route.target() {
-                    Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
-                    Target::Address(_) => Publishers::Fixed(Arc::clone(&route)),
-                };
-                (name, publishers, known)
+        let (node, name) = (self.node, self.whom.name());
+        let until = deadline_in(PATIENCE);
+        let mut pauses = PAUSES;
+        let mut last = SubscribeError::Nobody { service: name.clone() };
+        while let Some(known) = self.whom.known(&node, until).await {
+            let publishers = self.whom.publishers();
+            let made = subscriber::subscribe(&node, &name, publishers, known, subscribe.clone()).await;
+            let fault = match made {
+                Ok((events, subscribed)) => return Ok(Subscription::new(node, events, subscribed)),
+                Err(fault) => fault,
+            };
+            let may_pass = fault.may_pass();
+            last = SubscribeError::new(name.clone(), fault);
+            let again = deadline_in(pauses.pause());
+            if !may_pass || again >= until {
+                break;
             }
-            Whom::Group { name, filter } => {
-                let list = List { filter: filter.clone(), within: Duration::ZERO };
-                let known = self.node.discovery().send(list).await.unwrap_or_default();
-                (name, Publishers::Follow(filter), known)
-            }
-        };
-        let (events, subscribed) = subscriber::subscribe(&self.node, &name, publishers, known, subscribe)
-            .await
-            .map_err(|fault| SubscribeError::new(name, fault))?;
-        Ok(Subscription::new(self.node, events, subscribed))
+            tracing::debug!(error = %last, "not subscribed yet; trying again");
+            node.alarms().at(again).await;
+        }
+        Err(last)
     }
 }
 

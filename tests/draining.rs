@@ -127,6 +127,30 @@ async fn callers_of_a_name_go_to_another_instance_while_one_drains() {
 }
 
 #[actix::test]
+async fn who_subscribes_while_the_publisher_closes_hears_the_one_that_takes_its_place() {
+    let rig = Rig::start(PATIENCE).await;
+    let accepted = actix::spawn(rig.worker.send(Later(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let mut watch = rig.pair.there.watch("worker");
+    watch.next().await.expect("it is there");
+    let (address, closing) = (rig.service.address(), actix::spawn(rig.service.close()));
+    let down = actix::clock::timeout(PATIENCE, watch.next()).await.expect("it is said at once");
+    assert!(matches!(down, Some(WatchEvent::Down { .. })), "{down:?}");
+    let subscribing = actix::spawn(rig.worker.subscribe::<u32>("count").into_future());
+    rig.gate.add_permits(1);
+    assert_eq!(accepted.await.expect("no panic").expect("a reply"), 1);
+    assert_eq!(closing.await.expect("no panic"), None);
+    let gate = Arc::clone(&rig.gate);
+    let next = rig.pair.here.advertise("worker", move || Worker { gate: Arc::clone(&gate) });
+    let next = next.at(address.to_string());
+    let next = next.handles::<Later>().await.expect("advertised at the same address");
+    let mut counts = subscribing.await.expect("no panic").expect("it is subscribed to the next one");
+    next.publish("count", &1u32).expect("published");
+    let count = actix::clock::timeout(PATIENCE, counts.next()).await.expect("in time").expect("it goes on");
+    assert_eq!(count.expect("an item").item, 1);
+}
+
+#[actix::test]
 async fn what_is_not_finished_in_time_is_named_and_its_callers_are_told() {
     let rig = Rig::start(Duration::from_millis(200)).await;
     let call = |message| actix::spawn(rig.worker.send(message).timeout(PATIENCE).into_future());

@@ -59,6 +59,16 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
+    /// place, is there by then.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Rejected { rejection, .. } => !matches!(rejection, Rejection::OtherMesh { .. }),
+            Self::NotMeshzero { .. } => false,
+        }
+    }
+
     /// Whether somebody is there who may speak another protocol: ZeroMQ's sockets say so, or leave without a word.
     pub(crate) fn is_foreign(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};

@@ -56,6 +56,17 @@ pub enum FeedError {
     TimedOut,
 }
 
+impl FeedError {
+    /// Whether another try may succeed in a moment, at this publisher or at one that takes its place.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Dial(error) => error.may_pass(),
+            Self::Ended(_) | Self::TimedOut => true,
+            Self::Full => false,
+        }
+    }
+}
+
 /// A subscription that the publisher has confirmed.
 pub struct Feed(Kind);
 

@@ -51,6 +51,16 @@ pub enum SubscribeFault {
     Gone(#[from] Gone),
 }
 
+impl SubscribeFault {
+    /// Whether the same may succeed in a moment.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Feed(error) => error.may_pass(),
+            Self::Gone(_) => false,
+        }
+    }
+}
+
 /// Subscribes to what `service` says, as people call it, and waits until the publishers named by `known` have confirmed it.
 /// Works on any executor.
 ///

@@ -14,9 +14,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{
-    Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscribe, SubscribeError, Subscription,
-};
+use meshzero::{Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscription};
 use meshzero_testing::{Kind, Outcome, Record};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -241,26 +239,11 @@ fn outcome(error: &CallError) -> Outcome {
 /// Listens with one subscription of each kind; their numbers count from `streams`.
 async fn listen(service: &ServiceRef, streams: u64) -> Result<(), Box<dyn Error>> {
     let subscribe = || service.subscribe::<Item>("item");
-    let subscriptions = [
-        confirmed(subscribe).await?,
-        confirmed(|| subscribe().keep(16)).await?,
-        confirmed(|| subscribe().latest()).await?,
-    ];
+    let subscriptions = [subscribe().await?, subscribe().keep(16).await?, subscribe().latest().await?];
     for (stream, news) in (streams..).zip(subscriptions) {
         actix::spawn(hear(stream, news));
     }
     Ok(())
-}
-
-/// Subscribes again where no publisher has confirmed it, as may be on a bad line.
-async fn confirmed(subscribe: impl Fn() -> Subscribe<Item>) -> Result<Subscription<Item>, SubscribeError> {
-    for _ in 0..10 {
-        match subscribe().await {
-            Err(SubscribeError::Unconfirmed { error, .. }) => eprintln!("{error}"),
-            subscribed => return subscribed,
-        }
-    }
-    subscribe().await
 }
 
 async fn hear(stream: u64, mut news: Subscription<Item>) {
