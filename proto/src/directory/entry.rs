@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::room::{Claim, Origin};
+use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;

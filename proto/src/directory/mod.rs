@@ -4,6 +4,7 @@
 //! over a connection whose handshake named it. Hints never displace, move or remove what is verified: they only raise
 //! a *doubt*, and who owns the directory settles it by asking the endpoint.
 
+mod claims;
 mod entry;
 mod filter;
 mod known;
@@ -25,8 +26,8 @@ use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};
+use claims::{Claims, Origin};
 use entry::{Entry, Standing};
-use room::{Claims, Origin};
 
 /// For how long a direct reply or a handshake is taken as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);

@@ -1,71 +1,9 @@
 //! Room in the directory: its bounds, and who makes way for whom.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
-use std::time::Instant;
-
+use super::claims::{Claim, Origin};
 use super::entry::Entry;
-use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
+use super::{Changes, Directory, DirectoryEvent, Instance, Why};
 use crate::id::{InstanceId, NodeId};
-
-/// Who was the first to tell of an instance, as far as senders can be told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
-    /// This node.
-    Own,
-    /// Somebody by multicast.
-    Multicast,
-    /// A host that replied to a question. Its address cannot be chosen freely where replies come back to it.
-    Host(IpAddr),
-    /// A peer.
-    Peer(NodeId),
-}
-
-impl From<Source> for Origin {
-    fn from(source: Source) -> Self {
-        match source {
-            Source::Local => Self::Own,
-            Source::Mdns => Self::Multicast,
-            Source::Reply(host) => Self::Host(host),
-            Source::Peer(peer) | Source::Caller(peer) => Self::Peer(peer),
-        }
-    }
-}
-
-/// The place of an instance among those that only others speak for: the first is the first to make way. Those that were
-/// found dead come first, and then those that were not heard of for longest.
-pub(super) type Claim = (bool, Instant, InstanceId);
-
-/// The instances that only others speak for. A flood of them has to be cheap, so nothing is searched.
-#[derive(Debug, Default)]
-pub(super) struct Claims {
-    all: BTreeSet<Claim>,
-    by_origin: HashMap<Origin, BTreeSet<Claim>>,
-}
-
-impl Claims {
-    fn of(&self, origin: Origin) -> usize {
-        self.by_origin.get(&origin).map_or(0, BTreeSet::len)
-    }
-
-    fn change(&mut self, origin: Origin, before: Option<Claim>, after: Option<Claim>) {
-        if before == after {
-            return;
-        }
-        let of_origin = self.by_origin.entry(origin).or_default();
-        if let Some(before) = before {
-            self.all.remove(&before);
-            of_origin.remove(&before);
-        }
-        if let Some(after) = after {
-            self.all.insert(after);
-            of_origin.insert(after);
-        }
-        if of_origin.is_empty() {
-            self.by_origin.remove(&origin);
-        }
-    }
-}
 
 /// Room for what is new.
 impl Directory {
@@ -83,11 +21,10 @@ impl Directory {
             Origin::Own | Origin::Host(_) | Origin::Peer(_) => self.per_source,
         };
         if self.claims.of(origin) >= most {
-            let first = self.claims.by_origin.get(&origin).and_then(BTreeSet::first).copied();
-            return self.displace(first, changes);
+            return self.displace(self.claims.first_of(origin), changes);
         }
         if self.entries.len() >= self.capacity {
-            return self.displace(self.claims.all.first().copied(), changes);
+            return self.displace(self.claims.first(), changes);
         }
         true
     }

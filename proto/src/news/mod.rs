@@ -1,5 +1,6 @@
 //! News: what a subscriber asks for, what travels to it, and the bounded memory of what it has not got yet.
 
+mod item;
 mod log;
 mod missed;
 mod pace;

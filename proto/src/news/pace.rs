@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::queue::Item;
+use super::item::Item;
 use crate::name::Topic;
 
 /// The topics of which an item has passed within the last period, and the items that are held back until it is over.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::item::Item;
 use super::missed::{GapReason, Missed};
 use super::pace::Pace;
 use super::patience::Patience;
@@ -19,20 +20,6 @@ pub enum Next {
     Gap(u64, GapReason),
     /// An item, as the frame that travels.
     Item(Bytes),
-}
-
-/// An item that waits.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) frame: Bytes,
-    /// Items before it that were left out for the sake of the rate.
-    pub(super) thinned: u64,
-}
-
-impl Item {
-    pub(super) fn bytes(&self) -> u64 {
-        self.frame.len() as u64
-    }
 }
 
 /// The items that wait, within the bounds of a policy.

@@ -7,12 +7,14 @@
 mod bulk;
 mod outflow;
 mod outgoing;
+mod piece;
 mod received;
 mod sent;
 
 pub use self::bulk::PIECE_BYTES;
 pub use self::outflow::Outflow;
-pub use self::outgoing::{Outgoing, Piece, SLICES};
+pub use self::outgoing::{Outgoing, SLICES};
+pub use self::piece::Piece;
 pub use self::received::{Received, TELL_BYTES};
 pub use self::sent::{NotThere, Sent};
 

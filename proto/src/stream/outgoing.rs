@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::ops::Deref;
 
 use bytes::Bytes;
 
+use super::piece::Piece;
 use super::sent::Sent;
 use crate::codec::Beside;
 
@@ -20,26 +20,6 @@ const COPIED_BYTES: usize = 16 << 10;
 
 /// Memory beyond this is given back to the allocator when a batch has left most of it unused.
 const KEEP_BYTES: usize = 512 << 10;
-
-/// Bytes that stay together.
-#[derive(Debug)]
-pub enum Piece {
-    /// A batch.
-    Batch(Vec<u8>),
-    /// A payload, whose memory others may use as well.
-    Shared(Bytes),
-}
-
-impl Deref for Piece {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            Self::Batch(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
 
 /// Bytes in the order in which they leave.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::outgoing::Piece;
+use super::piece::Piece;
 
 /// Small batches are kept together in chunks of this length.
 const CHUNK_BYTES: usize = 64 << 10;

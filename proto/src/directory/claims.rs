@@ -1,0 +1,79 @@
+//! Who makes way for whom in the directory, and whose fault it is that there are so many.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::Source;
+use crate::id::{InstanceId, NodeId};
+
+/// Who was the first to tell of an instance, as far as senders can be told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    /// This node.
+    Own,
+    /// Somebody by multicast.
+    Multicast,
+    /// A host that replied to a question. Its address cannot be chosen freely where replies come back to it.
+    Host(IpAddr),
+    /// A peer.
+    Peer(NodeId),
+}
+
+impl From<Source> for Origin {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::Local => Self::Own,
+            Source::Mdns => Self::Multicast,
+            Source::Reply(host) => Self::Host(host),
+            Source::Peer(peer) | Source::Caller(peer) => Self::Peer(peer),
+        }
+    }
+}
+
+/// The place of an instance among those that only others speak for: the first is the first to make way. Those that were
+/// found dead come first, and then those that were not heard of for longest.
+pub(super) type Claim = (bool, Instant, InstanceId);
+
+/// The instances that only others speak for. A flood of them has to be cheap, so nothing is searched.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    all: BTreeSet<Claim>,
+    by_origin: HashMap<Origin, BTreeSet<Claim>>,
+}
+
+impl Claims {
+    /// How many of them `origin` told of first.
+    pub(super) fn of(&self, origin: Origin) -> usize {
+        self.by_origin.get(&origin).map_or(0, BTreeSet::len)
+    }
+
+    /// The first to make way of those that `origin` told of.
+    pub(super) fn first_of(&self, origin: Origin) -> Option<Claim> {
+        self.by_origin.get(&origin)?.first().copied()
+    }
+
+    /// The first to make way of all.
+    pub(super) fn first(&self) -> Option<Claim> {
+        self.all.first().copied()
+    }
+
+    /// An instance of `origin` has another place than before, or none.
+    pub(super) fn change(&mut self, origin: Origin, before: Option<Claim>, after: Option<Claim>) {
+        if before == after {
+            return;
+        }
+        let of_origin = self.by_origin.entry(origin).or_default();
+        if let Some(before) = before {
+            self.all.remove(&before);
+            of_origin.remove(&before);
+        }
+        if let Some(after) = after {
+            self.all.insert(after);
+            of_origin.insert(after);
+        }
+        if of_origin.is_empty() {
+            self.by_origin.remove(&origin);
+        }
+    }
+}
