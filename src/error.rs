@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_actors::caller::Fault;
+use meshzero_actors::fault::Fault;
 use meshzero_actors::feed::FeedError;
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::InterfacesError;

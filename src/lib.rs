@@ -97,7 +97,6 @@ pub use join::Join;
 pub use listening::SubscriptionGuard;
 pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
-pub use meshzero_actors::drain::Abandoned;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::InterfacesError;
@@ -110,6 +109,7 @@ pub use meshzero_actors::stats::{
     CallCounts, Carries, ConnectionCounts, DiscoveryStats, LinkStats, NewsTotals, RequestCounts, RouteStats,
     ServiceStats, Stats, SubscriptionStats, Traffic,
 };
+pub use meshzero_actors::unfinished::Abandoned;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

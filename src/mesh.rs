@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
-use meshzero_actors::drain::Abandoned;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
 use meshzero_actors::stats::{Stats, Traffic};
+use meshzero_actors::unfinished::Abandoned;
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use meshzero_actors::NetMessage;
 use meshzero_actors::call::Call;
-use meshzero_actors::caller::{Caller, Fault};
+use meshzero_actors::caller::Caller;
+use meshzero_actors::fault::Fault;
 use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
 use meshzero_proto::name::{InvalidName, TypeName};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::discovery::{Announce, Withdraw};
-use meshzero_actors::drain::Abandoned;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
@@ -14,6 +13,7 @@ use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
 use meshzero_actors::service::ServiceEnd;
 use meshzero_actors::stats::{NewsTotals, ServiceStats};
+use meshzero_actors::unfinished::Abandoned;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;

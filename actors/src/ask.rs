@@ -7,8 +7,9 @@ use meshzero_proto::codec::DecodeError;
 use meshzero_proto::description::Description;
 
 use crate::attempt;
-use crate::caller::{Caller, Fault};
+use crate::caller::Caller;
 use crate::describe;
+use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::{Ended, Question, Unsent};
 use crate::payload::Payload;
@@ -54,7 +55,7 @@ enum Told {
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Question) -> Result<Told, Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
-    let member = attempt::instance(caller, &mut alarm).await?;
+    let member = caller.instance(&mut alarm).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Told::Here(service)),
         Member::Remote(link, _) => link,

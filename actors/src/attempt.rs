@@ -1,6 +1,6 @@
 //! One message tried at one instance after the other, with all the waiting that may take.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -16,8 +16,10 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
-use crate::caller::{Caller, Failed, Fault, conclude, decode};
+use crate::caller::{Caller, conclude, decode};
+use crate::choice::Chosen;
 use crate::door::{Door, Entering, Inlet};
+use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
 use crate::link::{Link, Unsent};
@@ -26,7 +28,7 @@ use crate::node::Node;
 use crate::outward::{Deadline, Outward};
 use crate::packed;
 use crate::quota::Taken;
-use crate::route::{Chosen, Member};
+use crate::route::Member;
 use crate::service::Service;
 use crate::tries::Tries;
 
@@ -47,7 +49,7 @@ pub(crate) async fn call<M: NetMessage>(
     before: Option<(InstanceId, Fault)>,
 ) -> Result<M::Result, Failed> {
     let mut alarm = caller.node.alarms().at(order.deadline);
-    let mut tries = Tries::new(caller, &order);
+    let mut tries = Tries::new(caller, order.deadline, order.repeats);
     let mut message = message;
     if let Some((instance, fault)) = before {
         tries.go_on(instance, fault).await?;
@@ -85,30 +87,6 @@ impl<M> From<Fault> for Unanswered<M> {
 }
 
 type Tried<M> = Result<<M as Message>::Result, Unanswered<M>>;
-
-/// Waits for an instance to call, until the alarm.
-pub(crate) async fn instance(caller: &Caller, alarm: &mut Alarm) -> Result<Member, Fault> {
-    until(caller, alarm, caller.route.ready()).await
-}
-
-/// Waits for what `ready` brings, until the alarm.
-pub(crate) async fn until<T>(
-    caller: &Caller,
-    alarm: &mut Alarm,
-    ready: impl Future<Output = T>,
-) -> Result<T, Fault> {
-    let Caller { node, route } = caller;
-    tokio::select! {
-        biased;
-        ready = ready => Ok(ready),
-        () = alarm => {
-            let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
-            Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
-        }
-        // With the node its alarm clock has gone.
-        () = node.ending().come() => Err(Fault::NotSent("the mesh has been left".to_owned())),
-    }
-}
 
 async fn call_there<M: NetMessage>(
     node: &Node,

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
-use crate::caller::{Caller, Failed, Fault, conclude, deadline_in};
+use crate::caller::{Caller, conclude, deadline_in};
 use crate::door::{Door, Entering};
+use crate::fault::{Failed, Fault};
 use crate::inbox::Ticket;
 use crate::link::Reply;
 use crate::message::NetMessage;
@@ -209,7 +210,7 @@ impl<M: NetMessage> Future for Call<M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let State::New = this.state {
-            this.part.set_out::<M>(&this.caller, this.name.as_ref());
+            this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;

@@ -1,72 +1,19 @@
-//! Who calls, and what comes of a call.
+//! Who calls, until when, and how what a call ended in becomes its reply.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meshzero_proto::calls::Fate;
-use meshzero_proto::codec::{DecodeError, DecodeLimits, EncodeError};
-use meshzero_proto::refusal::Refusal;
-use meshzero_proto::retry::Tried;
+use meshzero_proto::codec::DecodeLimits;
 
+use crate::alarms::Alarm;
 use crate::clock;
+use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::Ended;
 use crate::message::NetMessage;
 use crate::node::Node;
-use crate::route::Route;
-
-/// Why a call has no reply.
-#[derive(Debug)]
-pub enum Fault {
-    /// The message did not leave, or was not handled for certain.
-    NotSent(String),
-    /// The deadline passed. The message may have been handled, or may still be.
-    TimedOut,
-    /// The connection or the process ended meanwhile. The message may have been handled.
-    Lost,
-    /// The service answered that it will not.
-    Refused(Refusal),
-    /// The message cannot be encoded.
-    Encode(EncodeError),
-    /// The reply does not decode.
-    Decode(DecodeError),
-}
-
-/// How a call ended without a reply.
-#[derive(Debug)]
-pub struct Failed {
-    /// Why there is none.
-    pub fault: Fault,
-    /// How many instances, or how often one, had the message or should have had it.
-    pub tries: u32,
-}
-
-impl Fault {
-    /// What it means for another try.
-    pub(crate) fn tried(&self) -> Tried {
-        match self {
-            Self::NotSent(_) => Tried::NotSent,
-            Self::Lost => Tried::Unknown,
-            Self::Refused(refusal) => Tried::from(refusal),
-            // There is no time for another, or it would end in the same.
-            Self::TimedOut | Self::Encode(_) | Self::Decode(_) => Tried::Final,
-        }
-    }
-
-    /// Whether the message was not handled, for certain.
-    pub(crate) fn is_unhandled(&self) -> bool {
-        match self {
-            Self::NotSent(_) | Self::Encode(_) => true,
-            Self::Refused(refusal) => refusal.is_unhandled(),
-            Self::TimedOut | Self::Lost | Self::Decode(_) => false,
-        }
-    }
-
-    /// Whether the instance failed, rather than answered.
-    pub(crate) fn is_failure(&self) -> bool {
-        matches!(self, Self::TimedOut) || self.tried() != Tried::Final
-    }
-}
+use crate::route::{Member, Route};
 
 /// Who calls: a node, by a route.
 pub struct Caller {
@@ -74,6 +21,32 @@ pub struct Caller {
     pub node: Arc<Node>,
     /// Whom it calls.
     pub route: Arc<Route>,
+}
+
+impl Caller {
+    /// Waits for an instance to call, until the alarm.
+    pub(crate) async fn instance(&self, alarm: &mut Alarm) -> Result<Member, Fault> {
+        self.until(alarm, self.route.ready()).await
+    }
+
+    /// Waits for what `ready` brings, until the alarm.
+    pub(crate) async fn until<T>(
+        &self,
+        alarm: &mut Alarm,
+        ready: impl Future<Output = T>,
+    ) -> Result<T, Fault> {
+        let Self { node, route } = self;
+        tokio::select! {
+            biased;
+            ready = ready => Ok(ready),
+            () = alarm => {
+                let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+                Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
+            }
+            // With the node its alarm clock has gone.
+            () = node.ending().come() => Err(Fault::NotSent("the mesh has been left".to_owned())),
+        }
+    }
 }
 
 /// The deadline of a call that may take `timeout` from now; none where it would lie beyond what a clock can tell.

@@ -17,15 +17,16 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::dial;
-use crate::drain::{self, Abandoned, LAST_ANSWERS};
+use crate::drain::{self, LAST_ANSWERS};
 use crate::guests::{Guests, Place};
-use crate::links::{Connections, Links};
 use crate::network::Listener;
-use crate::route::nameless;
+use crate::readmit::Connections;
 use crate::service::Service;
 use crate::stats::Carries;
+use crate::target::nameless;
+use crate::unfinished::Abandoned;
 use crate::zmtp::{Visitor, WireError};
-use crate::{session, socket, zmtp};
+use crate::{session, zmtp};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -199,7 +200,7 @@ async fn greet(
     service: &Arc<Service>,
     has_place: bool,
 ) -> Result<Welcomed, GreetError> {
-    socket::prepare(&connection, service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
+    connection.keep_alive(service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
     let mut first = [0; protocol::FIRST_BYTES];
     let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
     if read == 0 {
@@ -251,7 +252,7 @@ async fn greet_client(
         (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
         (None, purpose @ (Purpose::Requests | Purpose::News)) => {
             let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
-            let connections = Links::begin(service, hello.node, from, carries)?;
+            let connections = Connections::begin(service, hello.node, from, carries)?;
             (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
         }
     };

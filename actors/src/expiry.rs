@@ -1,21 +1,13 @@
-//! Refuses requests whose deadlines pass while they wait, whatever their actor is doing meanwhile.
+//! When the requests of one connection that wait are looked at, because their deadlines pass.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::time;
 
-use crate::answers::Answers;
 use crate::clock;
 use crate::owed::NEVER;
-
-/// The shortest time between two looks at what waits, in milliseconds: each looks at all of it.
-const TICK: u64 = 2;
-
-/// The longest: so soon it is noticed that a connection has ended.
-const LONGEST_TICK: Duration = Duration::from_secs(5);
 
 /// When the requests of one connection that wait are looked at.
 #[derive(Debug)]
@@ -39,51 +31,26 @@ impl Expiry {
     }
 
     /// The next look, if there will be one.
-    fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         match self.next.load(Ordering::Relaxed) {
             NEVER => None,
             millis => self.epoch.checked_add(Duration::from_millis(millis)),
         }
     }
-}
 
-/// Notes that the request `id` arrived `at`, see [`Expiry::millis`], whose reply is wanted `within` so long, as
-/// [`Owed::owe`](crate::owed::Owed::owe). If it still waits when that is over, it is refused. To be called on the thread of
-/// its connection.
-#[inline]
-pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: u64, within: Option<Duration>) -> bool {
-    let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));
-    let is_new = answers.owed.owe(id, deadline);
-    // Most come in the order of their deadlines, and wait for nobody.
-    if is_new && deadline < answers.expiry.next.load(Ordering::Relaxed) {
-        look_sooner(answers, deadline);
+    /// Whether nobody looks before `deadline`, in milliseconds since the epoch.
+    #[inline]
+    pub(crate) fn is_after(&self, deadline: u64) -> bool {
+        deadline < self.next.load(Ordering::Relaxed)
     }
-    is_new
-}
 
-#[cold]
-fn look_sooner(answers: &Arc<Answers>, deadline: u64) {
-    let expiry = &answers.expiry;
-    if expiry.next.swap(deadline, Ordering::Relaxed) == NEVER {
-        drop(actix::spawn(look(Arc::downgrade(answers), Arc::clone(&expiry.sooner))));
-    } else {
-        expiry.sooner.notify_one();
+    /// Has somebody look at `next`, in milliseconds since the epoch; says whether nobody looked before.
+    pub(crate) fn set(&self, next: u64) -> bool {
+        self.next.swap(next, Ordering::Relaxed) == NEVER
     }
-}
 
-/// Looks at what waits at each deadline, until nothing waits that has one.
-async fn look(answers: Weak<Answers>, sooner: Arc<Notify>) {
-    while let Some(next) = answers.upgrade().and_then(|answers| answers.expiry.next()) {
-        // Not so long that those who have hung up cost memory until their deadlines.
-        let latest = clock::now() + LONGEST_TICK;
-        tokio::select! {
-            biased;
-            () = sooner.notified() => continue,
-            () = time::sleep_until(next.min(latest).into()) => {}
-        }
-        let Some(answers) = answers.upgrade() else { return };
-        let now = answers.expiry.millis(clock::now());
-        let next = answers.expire_until(now).map_or(NEVER, |next| next.max(now + TICK));
-        answers.expiry.next.store(next, Ordering::Relaxed);
+    /// Wakes the one who looks.
+    pub(crate) fn sooner(&self) -> &Arc<Notify> {
+        &self.sooner
     }
 }

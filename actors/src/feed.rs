@@ -27,7 +27,6 @@ use crate::outbox::{Outbox, Pace, Room};
 use crate::publisher;
 use crate::redial::Redial;
 use crate::service::Service;
-use crate::socket;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;
 
@@ -176,8 +175,7 @@ impl Remote {
         let dialled = dial::dial(&carrying.network, &instance.addresses, hello, PATIENCE).await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
-        socket::prepare(&dialled.connection, carrying.limits.keep_alive)
-            .map_err(|error| ended(error.into()))?;
+        dialled.connection.keep_alive(carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
         let Connection { reader, writer } = dialled.connection;
         let outbox = Outbox::new(writer, carrying);
         let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);

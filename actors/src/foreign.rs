@@ -9,12 +9,13 @@ use meshzero_proto::name::TypeName;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock;
+use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
-use crate::drain::{Begun, Tally};
 use crate::due::Batch;
-use crate::handler::{Decoding, Hold, Known, Post, Registration};
+use crate::handler::{Hold, Post, Registration};
 use crate::inbound::Inbound;
 use crate::service::Entry;
+use crate::unfinished::{Begun, Tally};
 
 /// The entrance to an actor that the user runs.
 pub struct Foreign<A: Actor> {

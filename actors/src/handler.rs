@@ -12,10 +12,9 @@ use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::oneshot;
 
-use crate::counts::RequestCounters;
+use crate::decoding::Known;
 use crate::delivery::{Arrived, Kept, Place};
 use crate::door::{AnyDoor, Door, inbox_door};
-use crate::drain::Begun;
 use crate::due::Due;
 use crate::handled::{Handled, dispatch};
 use crate::inbound::{Inbound, ReplyTo};
@@ -23,6 +22,7 @@ use crate::inbox::Inbox;
 use crate::message::NetMessage;
 use crate::run::Run;
 use crate::trace;
+use crate::unfinished::Begun;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {
@@ -67,23 +67,6 @@ pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
 
 /// A decoded message, see [`Hold`].
 pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>)>;
-
-/// How the messages of a service are decoded.
-#[derive(Debug, Clone)]
-pub(crate) struct Decoding {
-    /// What it may cost.
-    pub(crate) limits: DecodeLimits,
-    /// Counts those that do not decode.
-    pub(crate) counters: Arc<RequestCounters>,
-}
-
-/// What is known of a message before it is decoded.
-pub(crate) struct Known<'a> {
-    pub(crate) name: &'a TypeName,
-    pub(crate) decoding: &'a Decoding,
-    /// Cloned for each message that its handler ends later.
-    pub(crate) begun: &'a Begun,
-}
 
 /// JSON schemas that the user's types bring along, with documentation and constraints.
 #[derive(Debug, Clone)]

@@ -17,16 +17,17 @@ use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
 use crate::clock;
+use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
-use crate::drain::{Begun, Tally};
 use crate::due::Batch;
-use crate::handler::{Calls, Decoding, Known, Registration};
+use crate::handler::{Calls, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
 use crate::restart::{Restart, Restarts};
 use crate::run::Run;
 use crate::service::{Entry, ServiceEnd};
 use crate::trace::Handling;
+use crate::unfinished::{Begun, Tally};
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;

@@ -19,9 +19,10 @@ use crate::discovery::{Failed, Proved, Verdict, Watcher};
 use crate::link::Link;
 use crate::premises::Premises;
 use crate::redial::Redial;
-use crate::route::{Member, Route, nameless};
+use crate::route::{Member, Route};
 use crate::service::Service;
 use crate::stats::AskStats;
+use crate::target::nameless;
 use crate::zmtp::{self, StandIn};
 
 /// Before an endpoint is dialled again.

@@ -26,7 +26,6 @@ use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
 use crate::passages::Passages;
 use crate::redial::Redial;
-use crate::socket;
 use crate::stats::{Carries, LinkStats};
 use crate::traffic::Carrying;
 
@@ -80,7 +79,7 @@ impl Link {
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
         let Dialled { connection, welcome, address } = dialled;
-        socket::prepare(&connection, limits.keep_alive).map_err(IncomingError::Io)?;
+        connection.keep_alive(limits.keep_alive).map_err(IncomingError::Io)?;
         let Connection { reader, writer } = connection;
         let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
         let catalogue = match incoming.next().await? {

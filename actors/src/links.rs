@@ -1,20 +1,16 @@
-//! The links to one service that may go on over another connection, and the way to those who keep them.
+//! The links to one service, which may go on over another connection, and the way to those who keep them.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meshzero_proto::hello::{self, Answer, Resume, Welcome};
+use meshzero_proto::hello::Resume;
 use meshzero_proto::id::{LinkId, NodeId};
 use tokio::sync::mpsc;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
-use crate::carry::Way;
 use crate::connection::Connection;
 use crate::outbox::Outbox;
-use crate::service::Service;
-use crate::socket;
 use crate::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
@@ -39,37 +35,56 @@ struct Kept {
 /// A client that wants to go on with a link.
 #[derive(Debug)]
 pub(crate) struct Arrival {
-    connection: Connection,
-    from: SocketAddr,
-    received: u64,
-}
-
-/// The connections of one link. Dropping it gives the link up.
-pub(crate) struct Connections {
-    link: LinkId,
-    service: Arc<Service>,
-    arrivals: mpsc::Receiver<Arrival>,
-    /// What has arrived and is not used yet.
-    arrived: Option<Arrival>,
+    pub(crate) connection: Connection,
+    pub(crate) from: SocketAddr,
+    /// Bytes that it has of the link.
+    pub(crate) received: u64,
 }
 
 impl Links {
-    /// Begins a link of `node`, which comes from an address and is for something.
-    ///
-    /// # Errors
-    /// The system has no randomness.
-    pub(crate) fn begin(
-        service: &Arc<Service>,
+    /// Notes a link of `node`, which comes from an address and is for something. Its next connections arrive at the receiver.
+    pub(crate) fn add(
+        &self,
+        link: LinkId,
         node: NodeId,
         from: SocketAddr,
         carries: Carries,
-    ) -> Result<Connections, getrandom::Error> {
-        let link = LinkId::from_random(service.carrying.network.random()?);
+    ) -> mpsc::Receiver<Arrival> {
         let (sender, arrivals) = mpsc::channel(1);
         let kept = Kept { node, from, carries, outbox: None, arrivals: sender, waits_since: None };
-        service.links.lock().insert(link, kept);
-        service.connections.begun.count();
-        Ok(Connections { link, service: Arc::clone(service), arrivals, arrived: None })
+        self.lock().insert(link, kept);
+        arrivals
+    }
+
+    /// Forgets a link that has ended.
+    pub(crate) fn remove(&self, link: LinkId) {
+        self.lock().remove(&link);
+    }
+
+    /// Notes what is on its way to the client.
+    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<Outbox>) {
+        if let Some(kept) = self.lock().get_mut(&link) {
+            kept.outbox = Some(Arc::clone(outbox));
+        }
+    }
+
+    /// Notes where the client comes from now.
+    pub(crate) fn note_back(&self, link: LinkId, from: SocketAddr) {
+        if let Some(kept) = self.lock().get_mut(&link) {
+            kept.from = from;
+            kept.waits_since = None;
+        }
+    }
+
+    /// Notes since when the link has been without a connection; false if it has been given up.
+    pub(crate) fn note_lost(&self, link: LinkId, since: Instant) -> bool {
+        match self.lock().get_mut(&link) {
+            Some(kept) => {
+                kept.waits_since = Some(since);
+                true
+            }
+            None => false,
+        }
     }
 
     /// Whether `node` has this link.
@@ -129,96 +144,6 @@ impl Links {
     }
 }
 
-impl Connections {
-    /// The link.
-    pub(crate) fn link(&self) -> LinkId {
-        self.link
-    }
-
-    /// Notes what is on its way to the client.
-    pub(crate) fn carry(&self, outbox: &Arc<Outbox>) {
-        if let Some(kept) = self.service.links.lock().get_mut(&self.link) {
-            kept.outbox = Some(Arc::clone(outbox));
-        }
-    }
-
-    /// Notes where the client comes from now.
-    fn note_back(&self, from: SocketAddr) {
-        if let Some(kept) = self.service.links.lock().get_mut(&self.link) {
-            kept.from = from;
-            kept.waits_since = None;
-        }
-        self.service.connections.resumed.count();
-        tracing::debug!(%from, "a client has come back to its link");
-    }
-
-    /// Notes since when the link has been without a connection; false if it has been given up.
-    fn note_lost(&self, since: Instant) -> bool {
-        match self.service.links.lock().entry(self.link) {
-            Entry::Occupied(mut kept) => {
-                kept.get_mut().waits_since = Some(since);
-                true
-            }
-            Entry::Vacant(_) => false,
-        }
-    }
-
-    async fn arrive(&mut self) -> Result<Arrival, String> {
-        if let Some(arrived) = self.arrived.take() {
-            return Ok(arrived);
-        }
-        // The client's time begins when it has noticed, which may take as long as it takes to find out a silent host.
-        let limits = self.service.limits();
-        let window = limits.reconnect + limits.keep_alive * (socket::PROBES + 1);
-        match time::timeout(window, self.arrivals.recv()).await {
-            Ok(Some(arrival)) => Ok(arrival),
-            Ok(None) => Err("others needed its place".to_owned()),
-            Err(_) => Err(format!("the client did not come back within {window:?}")),
-        }
-    }
-}
-
-impl Way for Connections {
-    async fn watch(&mut self) {
-        if self.arrived.is_none() {
-            match self.arrivals.recv().await {
-                Some(arrival) => self.arrived = Some(arrival),
-                // Only a link without a connection is given up.
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    async fn next(&mut self, has: u64) -> Result<(Connection, u64), String> {
-        if !self.note_lost(Instant::now()) {
-            return Err("others needed its place".to_owned());
-        }
-        loop {
-            let Arrival { connection, from, received } = self.arrive().await?;
-            let answer = hello::encode_answer(&Answer::Welcome(Welcome {
-                link: Some(self.link),
-                received: has,
-                ..self.service.welcome()
-            }));
-            let handshake = self.service.limits().handshake;
-            match time::timeout(handshake, connection.writer.write_all(&answer)).await {
-                Ok(Ok(())) => {
-                    self.note_back(from);
-                    return Ok((connection, received));
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
-                Err(_) => tracing::debug!("a client did not read the answer to its hello"),
-            }
-        }
-    }
-}
-
-impl Drop for Connections {
-    fn drop(&mut self) {
-        self.service.links.lock().remove(&self.link);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +161,8 @@ mod tests {
     #[test]
     fn the_link_that_has_waited_longest_gives_its_place_and_none_that_is_carried() {
         let (links, node, now) = (Links::default(), NodeId::from_random([1; 16]), Instant::now());
-        for (byte, waits_since) in [(1, None), (2, Some(now)), (3, Some(now - time::Duration::from_secs(1)))]
+        for (byte, waits_since) in
+            [(1, None), (2, Some(now)), (3, Some(now - std::time::Duration::from_secs(1)))]
         {
             links.lock().insert(link(byte), kept(node, waits_since).0);
         }

@@ -15,7 +15,6 @@ use crate::alarms::Alarms;
 use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::drain::Abandoned;
 use crate::ending::Ending;
 use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
@@ -28,6 +27,7 @@ use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
+use crate::unfinished::Abandoned;
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);

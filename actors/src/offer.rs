@@ -14,10 +14,11 @@ use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
 use crate::counts::RequestCounters;
+use crate::decoding::Decoding;
 use crate::discovery::{Announce, Discovery, List};
 use crate::endpoint;
 use crate::foreign::Foreign;
-use crate::handler::{Decoding, Registration};
+use crate::handler::Registration;
 use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
 use crate::node::{Node, StartError, random};
@@ -297,7 +298,7 @@ where
         };
         node.discovery().send(Announce(advert)).await.map_err(|_| Gone)?;
     }
-    let shown = offer.name.unwrap_or_else(|| crate::route::nameless(address));
+    let shown = offer.name.unwrap_or_else(|| crate::target::nameless(address));
     let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
 }

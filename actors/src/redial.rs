@@ -15,7 +15,6 @@ use crate::carry::Way;
 use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
-use crate::socket;
 use crate::traffic::Carrying;
 
 /// Before the second attempt and those after it; the first is made at once.
@@ -145,7 +144,7 @@ impl Way for Redial {
             let error = match dial::dial(&self.network, &self.addresses, &hello, patience).await {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address } = dialled;
-                    if let Err(error) = socket::prepare(&connection, self.keep_alive) {
+                    if let Err(error) = connection.keep_alive(self.keep_alive) {
                         tracing::debug!(%error, "a dead host will be noticed late");
                     }
                     self.address = address;

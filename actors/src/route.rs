@@ -7,32 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::name::ServiceName;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
-use crate::health::{Health, Probe};
+use crate::health::Health;
 use crate::link::Link;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
-
-/// What a route leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// All instances of a name.
-    Name(ServiceName),
-    /// The one endpoint at an address.
-    Address(SocketAddr),
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Name(name) => name.fmt(f),
-            Self::Address(address) => address.fmt(f),
-        }
-    }
-}
+use crate::target::Target;
 
 /// One instance that can be called now.
 #[derive(Clone)]
@@ -69,7 +51,7 @@ impl Member {
     }
 
     /// Whether it takes messages and has a connection that they can leave on.
-    fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),
             Self::Remote(link, _) => link.is_attached() && !link.is_closed(),
@@ -111,13 +93,6 @@ impl Members {
         let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
         find(Member::is_ready).or_else(|| find(Member::is_alive))
     }
-}
-
-/// An instance for one call.
-pub(crate) struct Chosen {
-    pub(crate) member: Member,
-    /// Given if the call finds out whether the instance works again.
-    pub(crate) probe: Option<Probe>,
 }
 
 impl Route {
@@ -189,30 +164,17 @@ impl Route {
         self.until(|| self.pick()).await
     }
 
-    /// Waits until there is an instance for a call that has `failed` at some, and prefers another. Works on any executor.
-    ///
-    /// # Cancel safety
-    /// Loses nothing.
-    pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Chosen {
-        self.until(|| self.choose(failed)).await
-    }
-
-    fn choose(self: &Arc<Self>, failed: &[InstanceId]) -> Option<Chosen> {
+    /// An instance at which a call has not `failed`, if one is used and ready.
+    pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
         let members = self.members.load();
-        if let Some(probe) = Probe::due(self)
-            && let Some(member) = find(&members, probe.instance()).filter(|member| member.is_ready())
-        {
-            return Some(Chosen { member, probe: Some(probe) });
-        }
         let others: Vec<_> =
             members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
-        let other = match others.as_slice() {
+        match others.as_slice() {
             [] => None,
             [only] => only.is_ready().then_some(*only),
             several => less_busy(several).copied(),
-        };
-        let member = other.cloned().or_else(|| self.pick())?;
-        Some(Chosen { member, probe: None })
+        }
+        .cloned()
     }
 
     /// Whether there is an instance that is used, and at which a call has not `failed`.
@@ -240,7 +202,7 @@ impl Route {
         self.members.load().all.iter().map(calls).sum()
     }
 
-    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         loop {
             // Hears of every change from here on.
             let changed = self.changed.notified();
@@ -335,9 +297,4 @@ fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
         (false, true) => Some(second),
         (false, false) => several.iter().find(|member| (*member).borrow().is_ready()),
     }
-}
-
-/// What an endpoint without a name is called where a name is needed.
-pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
-    ServiceName::new(address.to_string()).expect("an address is short and printable")
 }

@@ -15,12 +15,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::discovery::{AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
-use crate::drain::Abandoned;
 use crate::keeper::Keeper;
 use crate::premises::Premises;
-use crate::route::{Route, Target};
+use crate::route::Route;
 use crate::service::{Service, ServiceEnd};
 use crate::stats::{AskStats, DiscoveryStats, Stats};
+use crate::target::Target;
+use crate::unfinished::Abandoned;
 
 /// How much longer than the work of an endpoint its closing may take.
 const CLOSING: Duration = Duration::from_millis(300);

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use crate::clock;
+use crate::decoding::Known;
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
-use crate::handler::Known;
 use crate::trace::Handling;
 
 /// The messages of a delivery, as runs of the same type, as many as there are turns for.

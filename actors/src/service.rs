@@ -16,7 +16,6 @@ use crate::answers::Answers;
 use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
 use crate::door::{AnyDoor, Door};
-use crate::drain::Tally;
 use crate::ending::Ending;
 use crate::handler::Documented;
 use crate::home::Home;
@@ -27,6 +26,7 @@ use crate::publisher::Publisher;
 use crate::quota::{Quota, Taken};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
+use crate::unfinished::Tally;
 
 /// The way into an actor of any type.
 pub trait Entry: Send + Sync {

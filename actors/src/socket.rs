@@ -7,7 +7,6 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::connection::{Connection, Reader, Writer};
 use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
@@ -16,47 +15,29 @@ pub(crate) const PROBES: u32 = 3;
 /// Connections that the system holds until they are accepted.
 const BACKLOG: i32 = 1_024;
 
-/// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
-/// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
-/// dead.
+/// Sends small frames at once, and lets the system ask the other host for a sign of life after `idle` of silence, three times.
 ///
 /// # Errors
 /// What the system says to the options.
-pub fn prepare(connection: &Connection, idle: Duration) -> io::Result<()> {
-    match (&connection.reader, &connection.writer) {
-        (Reader::System(reader), _) => keep_alive(reader.as_ref(), idle),
-        (Reader::Other(_), Writer::Other(writer)) => {
-            writer.keep_alive(idle * (PROBES + 1), false);
-            Ok(())
-        }
-        (Reader::Other(_), Writer::System(writer)) => keep_alive(writer.as_ref(), idle),
-    }
-}
-
-fn keep_alive(stream: &TcpStream, idle: Duration) -> io::Result<()> {
+pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
     SockRef::from(stream).set_tcp_keepalive(&keep_alive)
 }
 
-/// As [`prepare`], for a connection whose other end always reads. There data that is not acknowledged means that the
-/// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
+/// Gives the connection up when what was sent is not acknowledged for so long. While it waits for that nobody is asked: there
+/// the system's patience counts, which is a quarter of an hour by itself.
 ///
 /// # Errors
-/// What the system says to the options.
-pub fn prepare_peer(connection: &Connection, idle: Duration) -> io::Result<()> {
-    prepare(connection, idle)?;
-    if let Writer::Other(writer) = &connection.writer {
-        writer.keep_alive(idle * (PROBES + 1), true);
-    }
-    // While sent data waits for its acknowledgement nobody is asked: there the system's patience counts, which is a
-    // quarter of an hour by itself.
+/// What the system says to the option.
+pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Reader::System(reader) = &connection.reader {
-        let stream: &TcpStream = reader.as_ref();
-        SockRef::from(stream).set_tcp_user_timeout(Some(idle * (PROBES + 1)))?;
+    return SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (stream, patience);
+        Ok(())
     }
-    Ok(())
 }
 
 /// Bytes that the system keeps of what it has not sent. Half of them are written at a time, or a little more.

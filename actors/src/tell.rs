@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use meshzero_proto::trace::TraceContext;
 
 use crate::attempt;
-use crate::caller::{Caller, Fault, deadline_in};
+use crate::caller::{Caller, deadline_in};
 use crate::door::{Door, Entering};
+use crate::fault::Fault;
 use crate::link::Unsent;
 use crate::message::NetMessage;
 use crate::outward::Outward;
@@ -149,7 +150,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
         let this = self.get_mut();
         let begun = match &mut this.state {
             State::New(message) => {
-                this.part.set_out::<M>(this.caller, None);
+                this.part.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.part.context();
                 Some(this.caller.route.with_pick(|member| Self::begin(message, member, trace)))
             }
@@ -170,7 +171,7 @@ async fn tell<M: NetMessage>(
 ) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
     loop {
-        let member = attempt::instance(caller, &mut alarm).await?;
+        let member = caller.instance(&mut alarm).await?;
         match member {
             Member::Remote(link, _) => {
                 let turn = tokio::select! {
@@ -225,7 +226,7 @@ pub enum Untold<M> {
 /// [`Untold`]; no instance will see the message.
 pub fn try_tell<M: NetMessage>(caller: &Caller, message: M) -> Result<(), Untold<M>> {
     let mut part = Part::here();
-    part.set_out::<M>(caller, None);
+    part.set_out::<M>(caller.route.target(), None);
     let told = try_tell_for(caller, message, part.context());
     if let Part::As(span) = &mut part {
         record(span, &told);

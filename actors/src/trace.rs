@@ -19,9 +19,10 @@ use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
-use crate::caller::{Caller, Fault};
+use crate::fault::Fault;
 use crate::message::NetMessage;
 use crate::network::Network;
+use crate::target::Target;
 
 thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
@@ -226,9 +227,9 @@ impl Part {
 
     /// The message sets out, under its type's own name or another one.
     #[inline(always)]
-    pub(crate) fn set_out<M: NetMessage>(&mut self, caller: &Caller, name: Option<&TypeName>) {
+    pub(crate) fn set_out<M: NetMessage>(&mut self, target: &Target, name: Option<&TypeName>) {
         if let Self::Of(parent) = self {
-            *self = Self::As(Outgoing::begin::<M>(**parent, caller, name));
+            *self = Self::As(Outgoing::begin::<M>(**parent, target, name));
         }
     }
 
@@ -254,10 +255,10 @@ impl Outgoing {
     /// The span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
-    fn begin<M: NetMessage>(parent: TraceContext, caller: &Caller, name: Option<&TypeName>) -> Box<Self> {
+    fn begin<M: NetMessage>(parent: TraceContext, target: &Target, name: Option<&TypeName>) -> Box<Self> {
         let record = tracing::enabled!(target: TARGET, tracing::Level::DEBUG).then(|| Record {
             parent_id: parent.span_id(),
-            service: caller.route.target().to_string(),
+            service: target.to_string(),
             message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
             began: Instant::now(),
         });

@@ -8,11 +8,10 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
 use crate::alarms::Alarm;
-use crate::attempt::{self, Order};
-use crate::caller::{Caller, Failed, Fault};
+use crate::caller::Caller;
+use crate::choice::{Chosen, Probe};
 use crate::clock;
-use crate::health::Probe;
-use crate::route::Chosen;
+use crate::fault::{Failed, Fault};
 
 /// The tries of one call.
 pub(crate) struct Tries<'a> {
@@ -29,8 +28,7 @@ pub(crate) struct Tries<'a> {
 }
 
 impl<'a> Tries<'a> {
-    pub(crate) fn new(caller: &'a Caller, order: &Order<'_>) -> Self {
-        let (deadline, repeats) = (order.deadline, order.repeats);
+    pub(crate) fn new(caller: &'a Caller, deadline: Option<Instant>, repeats: Repeats) -> Self {
         Self { caller, deadline, repeats, count: 0, failed: Vec::new(), handover: None, last: None }
     }
 
@@ -40,9 +38,9 @@ impl<'a> Tries<'a> {
         let chosen = match self.handover {
             Some(_) => {
                 let mut sooner = self.caller.node.alarms().at(self.handover);
-                attempt::until(self.caller, &mut sooner, chosen).await
+                self.caller.until(&mut sooner, chosen).await
             }
-            None => attempt::until(self.caller, alarm, chosen).await,
+            None => self.caller.until(alarm, chosen).await,
         };
         match chosen {
             Ok(chosen) => {

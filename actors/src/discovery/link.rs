@@ -14,7 +14,6 @@ use tokio::time;
 use super::Discovery;
 use crate::connection::{Connection, Writer};
 use crate::incoming::{Incoming, IncomingError};
-use crate::socket;
 use crate::traffic::Carrying;
 
 /// How long one telling may wait for a peer that does not read.
@@ -102,7 +101,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let Admitted { link, keep_alive, out, guard } = admitted;
-    if let Err(error) = socket::prepare_peer(&connection, keep_alive) {
+    if let Err(error) = connection.keep_alive_of_reading_peer(keep_alive) {
         tracing::debug!(%node, %error, "a dead host will be noticed late");
     }
     let Connection { reader, writer } = connection;

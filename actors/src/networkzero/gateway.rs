@@ -1,24 +1,19 @@
 //! The gateway as its owner holds it, and how it ends.
 
 use std::io;
-use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use meshzero_proto::directory::Filter;
-use meshzero_proto::name::ServiceName;
 use tokio::sync::mpsc;
 use tokio::time;
 
+use super::crossing::Crossing;
 use super::sides::Sides;
-use super::working::{self, Working};
+use super::working::{self, CLOSING, Working};
 use crate::discovery::Watch;
 use crate::ending::Ending;
 use crate::home::Gone;
 use crate::node::Node;
-
-/// How long taking back may take.
-pub(super) const CLOSING: Duration = Duration::from_millis(500);
 
 /// News for the gateway's owner that wait; more are dropped.
 const CROSSINGS: usize = 256;
@@ -32,40 +27,6 @@ pub enum GatewayError {
     /// The node has left.
     #[error(transparent)]
     Gone(#[from] Gone),
-}
-
-/// Something that has crossed, or does no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Crossing {
-    /// A service of NetworkZero is one of the mesh now.
-    Brought {
-        /// Its name.
-        name: ServiceName,
-        /// Where its program listens.
-        address: SocketAddrV4,
-    },
-    /// It is no more.
-    TakenBack {
-        /// Its name.
-        name: ServiceName,
-    },
-    /// A service of the mesh is advertised to NetworkZero now.
-    Announced {
-        /// Its name.
-        name: String,
-        /// Its endpoint.
-        address: SocketAddrV4,
-    },
-    /// It is no more; it is forgotten there within 20 s.
-    Unannounced {
-        /// Its name.
-        name: String,
-    },
-    /// This process is the beacon of its machine now.
-    IsBeacon,
-    /// Another process is the beacon of this machine, and is told and asked.
-    OtherBeacon,
 }
 
 /// A gateway that works until it is dropped, or its node leaves.

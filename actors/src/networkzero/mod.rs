@@ -6,6 +6,7 @@
 
 mod air;
 mod clerk;
+mod crossing;
 mod gateway;
 mod import;
 mod orders;
@@ -13,4 +14,5 @@ mod other_beacon;
 mod sides;
 mod working;
 
-pub use self::gateway::{Crossing, Gateway, GatewayError, Gateways};
+pub use self::crossing::Crossing;
+pub use self::gateway::{Gateway, GatewayError, Gateways};

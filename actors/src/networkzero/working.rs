@@ -11,7 +11,7 @@ use tokio::time;
 
 use super::air::Air;
 use super::clerk;
-use super::gateway::{CLOSING, Crossing};
+use super::crossing::Crossing;
 use super::import::Brought;
 use super::orders::Orders;
 use super::other_beacon::{OtherBeacon, OtherBeaconError};
@@ -26,6 +26,9 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// How often the beacon of another process is asked.
 const ASK: Duration = Duration::from_secs(1);
+
+/// How long taking back may take.
+pub(super) const CLOSING: Duration = Duration::from_millis(500);
 
 /// Names of NetworkZero that are kept.
 pub(super) const NAMES: usize = 512;

@@ -15,8 +15,8 @@ use self::requests::Requests;
 use crate::carry::{Carried, carry};
 use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
-use crate::links::Connections;
 use crate::outbox::{Outbox, Pace, Room};
+use crate::readmit::Connections;
 use crate::service::Service;
 
 /// Why a session ended, when the peer did not just leave.

@@ -15,9 +15,9 @@ use crate::carry::{Conversation, Stop, keep_up};
 use crate::clock;
 use crate::delivery::{self, Delivery};
 use crate::describe;
-use crate::expiry;
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
+use crate::overdue;
 use crate::quota::{Quota, Taken};
 use crate::service::Service;
 use crate::stats::AskStats;
@@ -117,7 +117,7 @@ impl Requests {
                 let Some((within, _)) = untraced(header, payload).and_then(delivery::request) else {
                     return Err(too_short(Kind::Request));
                 };
-                if !expiry::owe(&self.answers, header.id, at, within) {
+                if !overdue::owe(&self.answers, header.id, at, within) {
                     self.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)

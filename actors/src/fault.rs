@@ -1,0 +1,58 @@
+//! Why a call has no reply, and what that means for another try.
+
+use meshzero_proto::codec::{DecodeError, EncodeError};
+use meshzero_proto::refusal::Refusal;
+use meshzero_proto::retry::Tried;
+
+/// Why a call has no reply.
+#[derive(Debug)]
+pub enum Fault {
+    /// The message did not leave, or was not handled for certain.
+    NotSent(String),
+    /// The deadline passed. The message may have been handled, or may still be.
+    TimedOut,
+    /// The connection or the process ended meanwhile. The message may have been handled.
+    Lost,
+    /// The service answered that it will not.
+    Refused(Refusal),
+    /// The message cannot be encoded.
+    Encode(EncodeError),
+    /// The reply does not decode.
+    Decode(DecodeError),
+}
+
+/// How a call ended without a reply.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why there is none.
+    pub fault: Fault,
+    /// How many instances, or how often one, had the message or should have had it.
+    pub tries: u32,
+}
+
+impl Fault {
+    /// What it means for another try.
+    pub(crate) fn tried(&self) -> Tried {
+        match self {
+            Self::NotSent(_) => Tried::NotSent,
+            Self::Lost => Tried::Unknown,
+            Self::Refused(refusal) => Tried::from(refusal),
+            // There is no time for another, or it would end in the same.
+            Self::TimedOut | Self::Encode(_) | Self::Decode(_) => Tried::Final,
+        }
+    }
+
+    /// Whether the message was not handled, for certain.
+    pub(crate) fn is_unhandled(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::Encode(_) => true,
+            Self::Refused(refusal) => refusal.is_unhandled(),
+            Self::TimedOut | Self::Lost | Self::Decode(_) => false,
+        }
+    }
+
+    /// Whether the instance failed, rather than answered.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::TimedOut) || self.tried() != Tried::Final
+    }
+}

@@ -1,0 +1,28 @@
+//! Whom a caller means: a name, or an address.
+
+use std::net::SocketAddr;
+
+use meshzero_proto::name::ServiceName;
+
+/// What a route leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// All instances of a name.
+    Name(ServiceName),
+    /// The one endpoint at an address.
+    Address(SocketAddr),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What an endpoint without a name is called where a name is needed.
+pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
+    ServiceName::new(address.to_string()).expect("an address is short and printable")
+}

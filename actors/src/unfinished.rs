@@ -1,0 +1,101 @@
+//! What a service has not finished, by the types of its messages.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use meshzero_proto::name::ServiceName;
+
+/// What a service had not finished when its time for draining was over.
+///
+/// ```
+/// # use meshzero_actors::unfinished::Abandoned;
+/// fn report(abandoned: &Abandoned) {
+///     // "robot/arm: 4 messages (2 Move, 1 Stop, 1 of another kind)"
+///     eprintln!("not finished in time: {abandoned}");
+///     if abandoned.messages.contains_key("Stop") {
+///         eprintln!("stop {} by hand", abandoned.service);
+///     }
+/// }
+/// # let _ = report;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Abandoned {
+    /// The service's name; its address if it has none.
+    pub service: ServiceName,
+    /// Messages that were accepted and not finished, counted by the names of their types. Those that no handler had begun
+    /// were refused, and their callers may send them elsewhere; what became of the others nobody knows.
+    pub messages: BTreeMap<String, usize>,
+    /// As many more whose types are not known: of callers in this process, or in the mailbox of an actor that the program
+    /// runs itself.
+    pub others: usize,
+    /// Connections that had not taken all that was theirs: answers, or news that were published before the close.
+    pub connections: usize,
+}
+
+impl Abandoned {
+    /// How many messages were not finished.
+    pub fn unfinished(&self) -> usize {
+        self.messages.values().sum::<usize>() + self.others
+    }
+}
+
+impl fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count| if count == 1 { "" } else { "s" };
+        write!(f, "{}: ", self.service)?;
+        let unfinished = self.unfinished();
+        if unfinished > 0 {
+            write!(f, "{unfinished} message{} (", plural(unfinished))?;
+            let mut separator = "";
+            for (name, count) in &self.messages {
+                write!(f, "{separator}{count} {name}")?;
+                separator = ", ";
+            }
+            if self.others > 0 {
+                write!(f, "{separator}{} of another kind", self.others)?;
+            }
+            f.write_str(")")?;
+        }
+        if self.connections > 0 {
+            let (count, and) = (self.connections, if unfinished > 0 { " and " } else { "" });
+            write!(f, "{and}{count} connection{} that did not take all", plural(count))?;
+        }
+        Ok(())
+    }
+}
+
+/// Unfinished messages by the names of their types.
+pub(crate) type Tally = BTreeMap<String, usize>;
+
+/// Messages of one type that handlers have begun and will end later: one clone of this each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Begun(Arc<()>);
+
+impl Begun {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_abandoned_is_said_in_a_line() {
+        let service = ServiceName::new("arm").expect("a name");
+        let nothing = Abandoned { service, messages: BTreeMap::new(), others: 0, connections: 0 };
+        let one = Abandoned { connections: 1, ..nothing.clone() };
+        assert_eq!(one.to_string(), "arm: 1 connection that did not take all");
+        let both = Abandoned { messages: [("Move".to_owned(), 1)].into(), connections: 2, ..nothing.clone() };
+        assert_eq!(both.to_string(), "arm: 1 message (1 Move) and 2 connections that did not take all");
+        let messages = [("Move".to_owned(), 2), ("Stop".to_owned(), 1)].into();
+        let several = Abandoned { messages, others: 1, ..nothing.clone() };
+        assert_eq!(several.to_string(), "arm: 4 messages (2 Move, 1 Stop, 1 of another kind)");
+        let unknown = Abandoned { others: 3, ..nothing };
+        assert_eq!(unknown.to_string(), "arm: 3 messages (3 of another kind)");
+    }
+}
