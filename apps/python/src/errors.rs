@@ -1,13 +1,13 @@
 //! The library's errors as the exceptions of the package, which are written in Python.
 
 use meshzero::zero::ZeroError;
-use meshzero::{AdvertiseError, CallError, OfferError, PlaceError, PublishError, Refusal, Uncertain};
+use meshzero::{
+    AdvertiseError, CallError, NewsError, OfferError, PlaceError, PublishError, Refusal, Uncertain,
+};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyModule;
-
-use crate::listener::missed;
 
 /// Which exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +77,7 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
             raise(py, Kind::CannotTravel, text)
         }
         ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => raise(py, Kind::Closed, text),
-        ZeroError::News(_) => match missed(&error) {
-            Some(count) => made(py, Kind::Missed, (count, text)),
-            None => raise(py, Kind::General, text),
-        },
+        ZeroError::News(NewsError::Missed { count, .. }) => made(py, Kind::Missed, (count, text)),
         _ => raise(py, Kind::General, text),
     }
 }

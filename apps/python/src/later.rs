@@ -6,32 +6,14 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use meshzero::News;
-use meshzero::value::Packed;
-use meshzero::zero::{Address, ZeroError, future};
 use pyo3::prelude::*;
 use tokio::runtime::{self, Handle};
 use tokio::task::AbortHandle;
 
 use crate::errors;
-use crate::listener;
-use crate::request::Request;
-use crate::unpack;
 
 /// The thread that runs them, from the first that is started.
 static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
-
-/// What a wait ends in, on its way to the interpreter.
-pub(crate) enum Outcome {
-    Failed(ZeroError),
-    /// A call that failed, with the seconds it was allowed and whether they are over.
-    Late(ZeroError, Option<f64>, bool),
-    Address(Option<Address>),
-    Services(Vec<(String, Address)>),
-    Reply(Packed),
-    Request(Option<future::Request>),
-    News(Option<News<Packed>>),
-}
 
 /// Something to wait for that has not begun.
 #[pyclass(module = "meshzero._meshzero", frozen)]
@@ -39,15 +21,27 @@ pub(crate) struct Later {
     state: Mutex<State>,
 }
 
+/// What a wait has ended in, as an object once there is an interpreter.
+type Show = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
 enum State {
-    New(Pin<Box<dyn Future<Output = Outcome> + Send>>),
+    New(Pin<Box<dyn Future<Output = Show> + Send>>),
     Begun(AbortHandle),
     Over,
 }
 
 impl Later {
-    pub(crate) fn new(future: impl Future<Output = Outcome> + Send + 'static) -> Self {
-        Self { state: Mutex::new(State::New(Box::pin(future))) }
+    /// Waits for `future` once it has begun; `show` makes an object of what comes of it, or an exception.
+    pub(crate) fn new<F, S>(future: F, show: S) -> Self
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+        S: FnOnce(Python<'_>, F::Output) -> PyResult<Py<PyAny>> + Send + 'static,
+    {
+        let shown = async move {
+            let output = future.await;
+            Box::new(move |py: Python<'_>| show(py, output)) as Show
+        };
+        Self { state: Mutex::new(State::New(Box::pin(shown))) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,9 +59,9 @@ impl Later {
             return Err(errors::broken("this wait has begun already"));
         };
         let task = runner()?.spawn(async move {
-            let outcome = future.await;
+            let show = future.await;
             // An interpreter that ends has nobody who waits.
-            Python::try_attach(|py| tell(py, outcome, &done));
+            Python::try_attach(|py| tell(py, show, &done));
         });
         *state = State::Begun(task.abort_handle());
         Ok(())
@@ -81,8 +75,8 @@ impl Later {
     }
 }
 
-fn tell(py: Python<'_>, outcome: Outcome, done: &Py<PyAny>) {
-    let told = match object(py, outcome) {
+fn tell(py: Python<'_>, show: Show, done: &Py<PyAny>) {
+    let told = match show(py) {
         Ok(value) => done.call1(py, (value, py.None())),
         Err(error) => done.call1(py, (py.None(), error.into_value(py))),
     };
@@ -90,28 +84,6 @@ fn tell(py: Python<'_>, outcome: Outcome, done: &Py<PyAny>) {
         // The event loop has been closed, most likely.
         error.write_unraisable(py, Some(done.bind(py)));
     }
-}
-
-fn object(py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
-    Ok(match outcome {
-        Outcome::Failed(error) => return Err(errors::of(py, error)),
-        Outcome::Late(error, wait, is_over) => return Err(errors::of_late(py, error, wait, is_over)),
-        Outcome::Address(address) => address.map(|address| address.to_string()).into_pyobject(py)?.unbind(),
-        Outcome::Services(services) => shown(services).into_pyobject(py)?.unbind(),
-        Outcome::Reply(reply) => unpack::to_object(py, reply.bytes())?.unbind(),
-        Outcome::Request(None) | Outcome::News(None) => py.None(),
-        // One that cannot be shown is refused, and is none for who waits.
-        Outcome::Request(Some(request)) => match Request::new(py, request)? {
-            Some(request) => Bound::new(py, request)?.into_any().unbind(),
-            None => py.None(),
-        },
-        Outcome::News(Some(news)) => listener::show(py, &news)?.into_any().unbind(),
-    })
-}
-
-/// Names with their addresses as text.
-pub(crate) fn shown(services: Vec<(String, Address)>) -> Vec<(String, String)> {
-    services.into_iter().map(|(name, address)| (name, address.to_string())).collect()
 }
 
 fn runner() -> PyResult<Handle> {

@@ -3,20 +3,20 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use meshzero::News;
 use meshzero::value::Packed;
-use meshzero::zero::{self, ZeroError, future};
-use meshzero::{News, NewsError};
+use meshzero::zero::{ZeroError, future};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tokio::sync::Mutex;
 
 use crate::addresses;
 use crate::errors;
-use crate::later::{Later, Outcome};
+use crate::later::Later;
 use crate::process::Own;
 use crate::unpack;
-use crate::verbs::until;
-use crate::wait::wait;
+use crate::wait::{until, wait};
 
 /// News of some addresses under some prefixes, until it is dropped or closed.
 #[pyclass(module = "meshzero._meshzero", frozen)]
@@ -47,14 +47,12 @@ impl Listener {
         {
             return Ok(Some(show(py, &news)?));
         }
-        let next = wait(py, self.next_until(wait_for_s))?.map_err(|error| errors::of(py, error))?;
-        next.map(|news| show(py, &news)).transpose()
+        show_next(py, wait(py, self.next_until(wait_for_s))?)
     }
 
     /// As `next`, to be waited for later.
     fn next_later(&self, wait_for_s: Option<f64>) -> Later {
-        let next = self.next_until(wait_for_s);
-        Later::new(async move { next.await.map_or_else(Outcome::Failed, Outcome::News) })
+        Later::new(self.next_until(wait_for_s), |py, next| show_next(py, next)?.into_py_any(py))
     }
 
     /// Ends the subscription.
@@ -78,15 +76,11 @@ impl Listener {
     }
 }
 
-/// What the program gets of an item.
-pub(crate) fn show<'py>(py: Python<'py>, news: &News<Packed>) -> PyResult<Bound<'py, PyTuple>> {
-    (news.topic.as_str(), unpack::to_object(py, news.item.bytes())?).into_pyobject(py)
+fn show_next(py: Python<'_>, next: Next) -> PyResult<Option<Bound<'_, PyTuple>>> {
+    next.map_err(|error| errors::of(py, error))?.map(|news| show(py, &news)).transpose()
 }
 
-/// How many items an error says are missing.
-pub(crate) fn missed(error: &zero::ZeroError) -> Option<u64> {
-    match error {
-        ZeroError::News(NewsError::Missed { count, .. }) => Some(*count),
-        _ => None,
-    }
+/// What the program gets of an item.
+fn show<'py>(py: Python<'py>, news: &News<Packed>) -> PyResult<Bound<'py, PyTuple>> {
+    (news.topic.as_str(), unpack::to_object(py, news.item.bytes())?).into_pyobject(py)
 }

@@ -3,25 +3,21 @@
 use std::time::{Duration, Instant};
 
 use meshzero::value::Packed;
-use meshzero::zero::{self, Address, Advert, FOREVER, Group, Wait, ZeroError, future};
+use meshzero::zero::{self, Address, Advert, Group, ZeroError, future};
 use meshzero::{DiscoverError, Mesh};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::addresses::parse;
 use crate::errors;
-use crate::later::{Later, Outcome, shown};
+use crate::later::Later;
 use crate::pack;
 use crate::request::Request;
 use crate::unpack;
-use crate::wait::wait;
+use crate::wait::{until, wait};
 
 /// How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
 const LOOK_FOR_OTHERS: f64 = 0.6;
-
-/// How long a verb waits; None is for ever.
-pub(crate) fn until(seconds: Option<f64>) -> Wait {
-    seconds.map_or(FOREVER, Wait::from)
-}
 
 /// Joins under another mesh name or on some interfaces only, before any other verb does.
 #[pyfunction]
@@ -82,14 +78,14 @@ pub(crate) fn address(py: Python<'_>, at: Option<String>) -> PyResult<String> {
 /// Waits until somebody advertises the name; None when the time is over.
 #[pyfunction]
 pub(crate) fn discover(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<Option<String>> {
-    let found = wait(py, found(&name, wait_for_s))?.map_err(|error| errors::of(py, error))?;
-    Ok(found.map(|address| address.to_string()))
+    show_found(py, wait(py, found(&name, wait_for_s))?)
 }
 
 /// As `discover`, to be waited for later.
 #[pyfunction]
 pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
-    Later::new(async move { found(&name, wait_for_s).await.map_or_else(Outcome::Failed, Outcome::Address) })
+    let found = async move { found(&name, wait_for_s).await };
+    Later::new(found, |py, found| show_found(py, found)?.into_py_any(py))
 }
 
 async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
@@ -100,18 +96,29 @@ async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, Z
     }
 }
 
+fn show_found(py: Python<'_>, found: Result<Option<Address>, ZeroError>) -> PyResult<Option<String>> {
+    let found = found.map_err(|error| errors::of(py, error))?;
+    Ok(found.map(|address| address.to_string()))
+}
+
 /// All names with their addresses, once something is known.
 #[pyfunction]
 pub(crate) fn discover_all(py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Vec<(String, String)>> {
-    let all = wait(py, future::discover_all(until(wait_for_s)))?;
-    all.map(shown).map_err(|error| errors::of(py, error))
+    show_all(py, wait(py, future::discover_all(until(wait_for_s)))?)
 }
 
 /// As `discover_all`, to be waited for later.
 #[pyfunction]
 pub(crate) fn discover_all_later(wait_for_s: Option<f64>) -> Later {
     let all = future::discover_all(until(wait_for_s));
-    Later::new(async { all.await.map_or_else(Outcome::Failed, Outcome::Services) })
+    Later::new(all, |py, all| show_all(py, all)?.into_py_any(py))
+}
+
+type Services<Address> = Vec<(String, Address)>;
+
+fn show_all(py: Python<'_>, all: Result<Services<Address>, ZeroError>) -> PyResult<Services<String>> {
+    let all = all.map_err(|error| errors::of(py, error))?;
+    Ok(all.into_iter().map(|(name, address)| (name, address.to_string())).collect())
 }
 
 /// The members of a group that are known, or are within the time.
@@ -124,7 +131,7 @@ pub(crate) fn discover_group(
     wait_for_s: Option<f64>,
 ) -> PyResult<Vec<(String, String)>> {
     let members = future::discover_group(group, until(wait_for_s), Group { separator, exclude });
-    wait(py, members)?.map(shown).map_err(|error| errors::of(py, error))
+    show_all(py, wait(py, members)?)
 }
 
 /// Sends a message, under a name if there is one, and waits for the reply.
@@ -138,10 +145,8 @@ pub(crate) fn call<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (address, message) = (parse(py, address)?, Packed::from(pack::to_bytes("message", message)?));
     let begun = Instant::now();
-    match wait(py, future::send_message_to(address, message, name, until(wait_for_s)))? {
-        Ok(reply) => unpack::to_object(py, reply.bytes()),
-        Err(error) => Err(errors::of_late(py, error, wait_for_s, is_over(begun, wait_for_s))),
-    }
+    let reply = wait(py, future::send_message_to(address, message, name, until(wait_for_s)))?;
+    show_reply(py, reply, wait_for_s, is_over(begun, wait_for_s))
 }
 
 /// As `call`, to be waited for later.
@@ -155,12 +160,25 @@ pub(crate) fn call_later(
 ) -> PyResult<Later> {
     let (address, message) = (parse(py, address)?, Packed::from(pack::to_bytes("message", message)?));
     let begun = Instant::now();
-    Ok(Later::new(async move {
-        match future::send_message_to(address, message, name.as_deref(), until(wait_for_s)).await {
-            Ok(reply) => Outcome::Reply(reply),
-            Err(error) => Outcome::Late(error, wait_for_s, is_over(begun, wait_for_s)),
-        }
+    let reply = async move {
+        let reply = future::send_message_to(address, message, name.as_deref(), until(wait_for_s)).await;
+        (reply, is_over(begun, wait_for_s))
+    };
+    Ok(Later::new(reply, move |py, (reply, is_over)| {
+        show_reply(py, reply, wait_for_s, is_over).map(Bound::unbind)
     }))
+}
+
+fn show_reply(
+    py: Python<'_>,
+    reply: Result<Packed, ZeroError>,
+    wait_for_s: Option<f64>,
+    is_over: bool,
+) -> PyResult<Bound<'_, PyAny>> {
+    match reply {
+        Ok(reply) => unpack::to_object(py, reply.bytes()),
+        Err(error) => Err(errors::of_late(py, error, wait_for_s, is_over)),
+    }
 }
 
 /// Whether the time of a call that began then is over, but for what the deadline that travels is shorter.
@@ -201,7 +219,11 @@ pub(crate) fn next_request_later(
     if_open: bool,
 ) -> PyResult<Later> {
     let next = taken(parse(py, address)?, wait_for_s, if_open);
-    Ok(Later::new(async { next.await.map_or_else(Outcome::Failed, Outcome::Request) }))
+    Ok(Later::new(next, |py, next| {
+        let next = next.map_err(|error| errors::of(py, error))?;
+        // One that cannot be shown is refused, and is none for who waits.
+        next.map(|request| Request::new(py, request)).transpose()?.flatten().into_py_any(py)
+    }))
 }
 
 async fn taken(

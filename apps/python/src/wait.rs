@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use meshzero::zero::{FOREVER, Wait};
 use pyo3::prelude::*;
 
 /// How long the main thread waits before it looks whether a signal has come. Python handles signals there and nowhere
@@ -40,6 +41,11 @@ thread_local! {
     static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
     /// Whether this is the interpreter's main thread, if that has been asked.
     static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// How long a verb waits; None is for ever.
+pub(crate) fn until(seconds: Option<f64>) -> Wait {
+    seconds.map_or(FOREVER, Wait::from)
 }
 
 /// Waits for `future`. A signal whose handler raises ends the wait, and drops the future.
