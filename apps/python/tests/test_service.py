@@ -1,12 +1,14 @@
 """Objects as services, and services called by the names of their messages."""
 
+import asyncio
 import contextlib
 import io
 import threading
 import unittest
 
 import meshzero
-from meshzero import aio
+from meshzero import _meshzero, aio
+from meshzero._remote import Remote
 
 from .support import PATIENCE, unique
 
@@ -132,3 +134,23 @@ class AsyncCallers(unittest.IsolatedAsyncioTestCase):
             arm = await aio.find(service.name)
             self.assertEqual(await arm.move(by=2), {"at": 2.0, "fast": False})
             self.assertEqual(await arm("hello"), "got hello")
+
+    async def test_a_message_without_fields_is_nothing_or_an_empty_one(self):
+        address = _meshzero.advertise(unique("strict"), None, False, ["Move", "Ping", "Stop"])
+
+        async def serve():
+            async for request in aio.requests(address):
+                if request.message is None and request.name == "Stop":
+                    request.misunderstand("it has fields, all of which may be missing")
+                else:
+                    request.reply([request.name, request.message])
+
+        serving = asyncio.ensure_future(serve())
+        arm = aio.Remote(address, PATIENCE)
+        self.assertEqual(await arm.Ping(), ["Ping", None])
+        self.assertEqual(await arm.Stop(), ["Stop", {}])
+        self.assertEqual(await arm.Move(3), ["Move", 3])
+        self.assertEqual(await asyncio.to_thread(Remote(address, PATIENCE).Stop), ["Stop", {}])
+        with self.assertRaisesRegex(TypeError, "one message, or the fields of one"):
+            await arm.Move(3, by=1)
+        serving.cancel()

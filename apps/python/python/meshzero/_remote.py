@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 PATIENCE = 5
 
 
+def written(name: str, message: tuple[object, ...], fields: dict[str, object]) -> list[object]:
+    """What a call was written with, as messages to be tried one after the other while they are undecodable: one message as
+    it is, or the fields of one. One without fields is nothing to some types, and an empty one to others.
+    """
+    if message and (fields or len(message) > 1):
+        raise TypeError("%s takes one message, or the fields of one by their names" % name)
+    if message:
+        return [message[0]]
+    return [fields] if fields else [None, {}]
+
+
 class Remote:
     """A service: `service.Move(x=1.0)` sends it the message `Move` with the field `x`, and returns the reply.
 
@@ -45,26 +56,16 @@ class Remote:
             raise AttributeError(name)
 
         def call(*message: object, **fields: object) -> Any:
-            return self.send_fields(name, message, fields)
+            first, *others = written(name, message, fields)
+            try:
+                return self.send(name, first)
+            except Refused as refused:
+                if refused.reason != "undecodable" or not others:
+                    raise
+            return self.send(name, others[0])
 
         call.__name__ = call.__qualname__ = name
         return call
-
-    def send_fields(self, name: str, message: tuple[object, ...], fields: dict[str, object]) -> Any:
-        """Sends what a call was written with: one message as it is, or the fields of one."""
-        if message and (fields or len(message) > 1):
-            raise TypeError("%s takes one message, or the fields of one by their names" % name)
-        if message:
-            return self.send(name, message[0])
-        if fields:
-            return self.send(name, fields)
-        try:
-            return self.send(name, None)
-        except Refused as refused:
-            # A message without fields is nothing to some types, and an empty one to others.
-            if refused.reason != "undecodable":
-                raise
-        return self.send(name, {})
 
     def __repr__(self) -> str:
         return "<service at %s>" % self.address

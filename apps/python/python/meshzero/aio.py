@@ -20,7 +20,8 @@ import weakref
 from . import _meshzero
 from ._config import EVERYTHING, FOREVER, seconds
 from ._desk import Desk
-from ._errors import Closed, MissedNews, NetworkZeroError, NotSent
+from ._errors import Closed, MissedNews, NetworkZeroError, NotSent, Refused
+from ._remote import PATIENCE, written
 from ._verbs import address, advertise, full, send_news_to, unadvertise
 
 TYPE_CHECKING = False
@@ -213,10 +214,14 @@ def listen(
 class Remote:
     """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
 
-    def __init__(self, address: object, wait_for_reply_s: float | _Forever = 5) -> None:
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever = PATIENCE) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
         self._wait = wait_for_reply_s
+
+    def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
+        """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
+        return Remote(self.address, wait_for_reply_s)
 
     async def send(self, name: str | None, message: object = None) -> Any:
         """Sends a message under a name; None as the name for one without."""
@@ -229,13 +234,25 @@ class Remote:
         if name.startswith("_"):
             raise AttributeError(name)
 
-        async def call(**fields: object) -> Any:
-            return await self.send(name, fields or None)
+        async def call(*message: object, **fields: object) -> Any:
+            first, *others = written(name, message, fields)
+            try:
+                return await self.send(name, first)
+            except Refused as refused:
+                if refused.reason != "undecodable" or not others:
+                    raise
+            return await self.send(name, others[0])
 
+        call.__name__ = call.__qualname__ = name
         return call
 
+    def __repr__(self) -> str:
+        return "<service at %s>" % self.address
 
-async def find(name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = 5) -> Remote:
+
+async def find(
+    name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
+) -> Remote:
     """As `meshzero.find`."""
     address = await discover(name, wait_for_s)
     if address is None:
