@@ -100,8 +100,8 @@ impl Node {
         allocator::keep_large_blocks();
         let id = NodeId::from_random(random(&config.network)?);
         let limits = Arc::new(config.limits.clone());
-        let carrying =
-            Carrying { limits, spin: config.spin, network: config.network.clone(), meter: Arc::default() };
+        let (spin, network) = (config.spin, config.network.clone());
+        let carrying = Carrying { limits, spin, network, ..Carrying::default() };
         let alarms = Alarms::new();
         let (home, lodging) = home()?;
         let thread = home.clone();

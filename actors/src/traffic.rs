@@ -1,10 +1,11 @@
-//! What the message connections of a node have in common: how they wait, and how much they have carried.
+//! What the message connections of a node have in common: how they wait, how much they have carried, and memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meshzero_proto::limits::Limits;
+use meshzero_proto::stream::Spares;
 
 use crate::network::Network;
 use crate::stats::Traffic;
@@ -20,6 +21,8 @@ pub struct Carrying {
     pub network: Network,
     /// Counts what is carried.
     pub meter: Arc<Meter>,
+    /// Memory for their next batches.
+    pub spares: Spares,
 }
 
 /// The counters of one node.

@@ -123,8 +123,9 @@ pub enum PushError<E> {
 impl Outbox {
     /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit.
     pub fn new(socket: Writer, carrying: &Carrying) -> Self {
+        let window = carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES);
         let state = State {
-            flow: Outflow::new(carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES)),
+            flow: Outflow::new(window, carrying.spares.clone()),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             is_kept_short: false,

@@ -10,6 +10,7 @@ mod outgoing;
 mod piece;
 mod received;
 mod sent;
+mod spares;
 
 pub use self::bulk::PIECE_BYTES;
 pub use self::outflow::Outflow;
@@ -17,6 +18,7 @@ pub use self::outgoing::{Outgoing, SLICES};
 pub use self::piece::Piece;
 pub use self::received::{Received, TELL_BYTES};
 pub use self::sent::{NotThere, Sent};
+pub use self::spares::Spares;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::bulk::Bulk;
-use super::{NotThere, Outgoing, Sent};
+use super::{NotThere, Outgoing, Sent, Spares};
 use crate::codec::Beside;
 use crate::frame::{self, Header, Kind};
 
@@ -39,13 +39,14 @@ pub struct Outflow {
 impl Outflow {
     /// A stream that has not begun, of which `window` bytes may be written and not acknowledged, besides those that are
     /// written in one go with the last of them, and those before an acknowledgement of the other end's. The other end has to
-    /// acknowledge what it has before as many have arrived, see [`Received`](super::Received).
-    pub fn new(window: usize) -> Self {
+    /// acknowledge what it has before as many have arrived, see [`Received`](super::Received). The memory of batches goes to
+    /// `spares` and comes from there.
+    pub fn new(window: usize, spares: Spares) -> Self {
         Self {
             filling: Outgoing::default(),
             bulk: Bulk::default(),
             leaving: Some(Outgoing::default()),
-            sent: Sent::default(),
+            sent: Sent::new(spares),
             placed: 0,
             written: 0,
             handed: 0,

@@ -3,13 +3,10 @@
 use std::collections::VecDeque;
 
 use super::piece::Piece;
+use super::spares::Spares;
 
 /// Small batches are kept together in chunks of this length.
 const CHUNK_BYTES: usize = 64 << 10;
-
-/// Batches whose memory is kept for the next ones, and how large they may be. They are in the processor's cache still.
-const SPARE: usize = 4;
-const SPARE_BYTES: usize = 1 << 20;
 
 /// Bytes that were written, from the first that the other end may not have. How many they become is up to the writer, who
 /// stops at a bound.
@@ -24,7 +21,7 @@ pub struct Sent {
     end: u64,
     /// Bytes that the other end has.
     acknowledged: u64,
-    spare: Vec<Vec<u8>>,
+    spares: Spares,
 }
 
 /// The other end says that it has bytes that were never written, or wants some that it had: it is broken, or lies.
@@ -40,6 +37,11 @@ pub struct NotThere {
 }
 
 impl Sent {
+    /// Nothing yet. The memory of batches goes to `spares`.
+    pub fn new(spares: Spares) -> Self {
+        Self { spares, ..Self::default() }
+    }
+
     /// How many bytes were given to be kept since the beginning.
     pub fn end(&self) -> u64 {
         self.end
@@ -73,7 +75,7 @@ impl Sent {
 
     /// Memory for the next batch, which may become as long as `bytes`.
     pub fn spare(&mut self, bytes: usize) -> Vec<u8> {
-        self.spare.pop().unwrap_or_else(|| Vec::with_capacity(bytes.min(SPARE_BYTES)))
+        self.spares.take(bytes)
     }
 
     /// Notes that the other end has the first `bytes` of the stream, of which `written` have been written.
@@ -118,12 +120,8 @@ impl Sent {
                 return;
             }
             self.begin = end;
-            if let Some(Piece::Batch(mut batch)) = self.pieces.pop_front()
-                && self.spare.len() < SPARE
-                && (CHUNK_BYTES..=SPARE_BYTES).contains(&batch.capacity())
-            {
-                batch.clear();
-                self.spare.push(batch);
+            if let Some(Piece::Batch(batch)) = self.pieces.pop_front() {
+                self.spares.give(batch);
             }
         }
         if self.acknowledged >= self.end {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
-use super::{Outflow, Received, SLICES};
+use super::{Outflow, Received, SLICES, Spares};
 use crate::calls::{CallId, Calls, Fate};
 use crate::frame::{self, Frame, Header, Kind, LAST};
 use crate::pieces::Pieces;
@@ -84,7 +84,7 @@ struct Side {
 impl Side {
     fn new() -> Self {
         Self {
-            flow: Outflow::new(WINDOW).in_pieces_of(PIECE),
+            flow: Outflow::new(WINDOW, Spares::default()).in_pieces_of(PIECE),
             received: Received::every(TELL),
             buffer: BytesMut::new(),
             wire: VecDeque::new(),

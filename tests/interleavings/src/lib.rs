@@ -25,12 +25,14 @@ mod stats {
 /// What takes the place of `meshzero_actors::traffic`, as far as the outbox knows it.
 mod traffic {
     use meshzero_proto::limits::Limits;
+    use meshzero_proto::stream::Spares;
     use shuttle::sync::Arc;
 
     #[derive(Default)]
     pub(crate) struct Carrying {
         pub(crate) limits: Limits,
         pub(crate) meter: Arc<Meter>,
+        pub(crate) spares: Spares,
     }
 
     #[derive(Debug, Default)]
