@@ -113,12 +113,15 @@ impl Whom {
     async fn known(&self, node: &Node, until: Option<Instant>) -> Option<Vec<Instance>> {
         match self {
             Self::Service(route) => {
-                tokio::select! {
+                let ready = tokio::select! {
                     biased;
-                    _ = route.ready() => {}
+                    ready = route.ready() => ready,
                     () = node.alarms().at(until) => return None,
-                }
-                Some(route.members().iter().map(|member| member.instance().clone()).collect())
+                };
+                let members = route.members();
+                // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
+                let asked = if members.is_empty() { vec![ready] } else { members };
+                Some(asked.iter().map(|member| member.instance().clone()).collect())
             }
             Self::Group { filter, .. } => {
                 let list = List { filter: filter.clone(), within: Duration::ZERO };

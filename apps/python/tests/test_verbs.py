@@ -53,6 +53,7 @@ class Names(unittest.TestCase):
         group = unique("group")
         a, b = nw0.advertise(group + "/a"), nw0.advertise(group + "/b")
         c = nw0.advertise(group + ":c")
+        self.assertIn([group + "/a", a], nw0.discover_all())
         everything = dict(nw0.discover_all())
         self.assertEqual((everything[group + "/a"], everything[group + ":c"]), (a, c))
         self.assertEqual(sorted(nw0.discover_group(group)), [(group + "/a", a), (group + "/b", b)])
@@ -236,8 +237,11 @@ class Addresses(unittest.TestCase):
 
     def test_what_is_none_says_so(self):
         for text in ["127.0.0.1:99999", "1.2.3:4:5"]:
-            with self.assertRaises((nw0.AddressError, nw0.InvalidAddressError)):
+            with self.assertRaises(nw0.AddressError):
                 nw0.send_message_to(text, "hello", 0)
+        for text in [123456, "!!!:INVALID"]:
+            with self.assertRaises(nw0.AddressError):
+                nw0.address(text)
         with self.assertRaises(nw0.InvalidAddressError) as caught:
             nw0.address("no-such-host.invalid:80")
         self.assertIn("no-such-host.invalid", str(caught.exception))

@@ -62,8 +62,8 @@ class NoAddressFoundError(AddressError):
     """No address of this computer is as was wished for."""
 
 
-class InvalidAddressError(NetworkZeroError):
-    """The text is no address, or the host is not known."""
+class InvalidAddressError(AddressError):
+    """The text is no address, or the host is not known. (NetworkZero raises an `AddressError` for some of these.)"""
 
     def __init__(self, address: object, errno: int | None = None, problem: str | None = None) -> None:
         super().__init__(address, errno)

@@ -68,9 +68,14 @@ def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     return _meshzero.discover(name, seconds(wait_for_s))
 
 
-def discover_all(wait_for_s: float | _Forever = 60) -> list[tuple[str, str]] | None:
-    """All services as [(name, address), ...], once something is known; None when the time is over."""
-    return _meshzero.discover_all(seconds(wait_for_s)) or None
+def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
+    """All services as [[name, address], ...], once something is known; None when the time is over."""
+    return as_lists(_meshzero.discover_all(seconds(wait_for_s)))
+
+
+def as_lists(services: list[tuple[str, str]]) -> list[list[str]] | None:
+    """Services as NetworkZero gives them, whose programs ask whether [name, address] is among them."""
+    return [list(service) for service in services] or None
 
 
 def discover_group(

@@ -22,7 +22,7 @@ from ._config import EVERYTHING, FOREVER, seconds
 from ._desk import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, NotSent, Refused
 from ._remote import PATIENCE, written
-from ._verbs import address, advertise, full, send_news_to, unadvertise
+from ._verbs import address, advertise, as_lists, full, send_news_to, unadvertise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     return found
 
 
-async def discover_all(wait_for_s: float | _Forever = 60) -> list[tuple[str, str]] | None:
+async def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
     """As `meshzero.discover_all`."""
-    return await _run(_meshzero.discover_all_later(seconds(wait_for_s))) or None
+    return as_lists(await _run(_meshzero.discover_all_later(seconds(wait_for_s))))
 
 
 async def send_message_to(
