@@ -72,6 +72,12 @@ pub enum PlaceError {
         /// The address.
         address: SocketAddr,
     },
+    /// It is another computer's, or nobody's. Services listen at addresses of their own computer.
+    #[error("{ip} is not an address of this computer")]
+    NotHere {
+        /// The address.
+        ip: IpAddr,
+    },
     /// Every port of the range is in use.
     #[error("all ports from {} to {} are in use", .range.start(), .range.end())]
     RangeInUse {
@@ -228,6 +234,9 @@ fn listen_at(network: &Network, ips: &[IpAddr], port: u16) -> Result<Listener, P
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(PlaceError::InUse { address });
             }
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !ip.is_unspecified() => {
+                refused = Some(PlaceError::NotHere { ip: *ip });
+            }
             // A system without IPv6 refuses the first address and takes the second.
             Err(error) => refused = Some(PlaceError::Refused { address, error }),
         }
@@ -288,6 +297,15 @@ mod tests {
             let error = text.parse::<Place>().expect_err(text);
             assert!(error.to_string().contains("192.168.*"), "{text}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_computer_is_named() {
+        // One that documentation may use, and nobody has (RFC 5737).
+        let place: Place = "192.0.2.1:9000".parse().expect("an address");
+        let error =
+            place.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
+        assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
     }
 
     #[tokio::test]

@@ -247,6 +247,8 @@ class Addresses(unittest.TestCase):
         self.assertIn("no-such-host.invalid", str(caught.exception))
         with self.assertRaises(nw0.NoAddressFoundError):
             nw0.address("10.255.*")
+        with self.assertRaisesRegex(nw0.AddressError, "192.0.2.1 is not an address of this computer"):
+            nw0.advertise(unique("elsewhere"), "192.0.2.1")
 
 
 class Texts(unittest.TestCase):
