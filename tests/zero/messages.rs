@@ -233,7 +233,7 @@ fn an_address_that_is_in_use_or_not_ours_says_so() {
     };
     assert!(matches!(place(error), PlaceError::InUse { .. }));
     let error = zero::send_news_to("192.0.2.1:9000", "topic", 1).expect_err("not of this computer");
-    assert!(matches!(place(error), PlaceError::Refused { .. }));
+    assert!(matches!(place(error), PlaceError::NotHere { .. }));
     for text in ["", "nowhere", "127.0.0.1", "127.0.0.1:99999", "no-such-host.invalid:9"] {
         let error = zero::send_message_to::<Value>(text, 1, 0).expect_err(text);
         assert!(matches!(error, ZeroError::Address { .. }), "{text}: {error}");
