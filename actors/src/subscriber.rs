@@ -230,7 +230,11 @@ impl Follower {
             tokio::select! {
                 biased;
                 () = time::sleep(pauses.pause()) => {}
-                changed = listed.changed() => if changed.is_err() { return },
+                changed = listed.changed() => match changed {
+                    // What is new about it is a reason to try at once, and not later than before if that fails.
+                    Ok(()) => pauses.reset(),
+                    Err(_) => return,
+                },
             }
         }
     }

@@ -114,7 +114,8 @@ pub(crate) fn discover_all_later(wait_for_s: Option<f64>) -> Later {
     Later::new(all, |py, all| show_all(py, all)?.into_py_any(py))
 }
 
-type Services<Address> = Vec<(String, Address)>;
+/// Names with what leads there.
+type Services<Way> = Vec<(String, Way)>;
 
 fn show_all(py: Python<'_>, all: Result<Services<Address>, ZeroError>) -> PyResult<Services<String>> {
     let all = all.map_err(|error| errors::of(py, error))?;
