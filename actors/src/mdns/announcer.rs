@@ -1,6 +1,6 @@
 //! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +26,10 @@ const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How many records a daemon may remember. One that asks nothing remembers hardly any, unless somebody floods it: it has no bound
 /// of its own.
 const MOST_RECORDS: i64 = 8_192;
+/// When a service is announced again, at random between these: the daemon announces it twice, a second apart, which is too
+/// soon to outlast a bad moment of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+const AGAIN_LAST: Duration = Duration::from_secs(9);
 /// How often a daemon looks for interfaces that have come or gone, in seconds.
 const LOOK_FOR_INTERFACES: u32 = 2;
 
@@ -34,12 +38,16 @@ pub(super) struct Announcer {
     shared: Arc<Shared>,
     /// What the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
+    /// What is to be announced again, and when.
+    again: VecDeque<(Instant, InstanceId)>,
 }
 
 /// What the announcer found to do.
 enum Work {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
+    /// One that was announced a while ago.
+    Repeat(InstanceId),
     /// To see whether the daemon is well.
     LookAfter,
     Close(Option<oneshot::Sender<()>>),
@@ -60,7 +68,7 @@ enum Loss {
 
 impl Announcer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, registered: BTreeMap::new() }
+        Self { shared, registered: BTreeMap::new(), again: VecDeque::new() }
     }
 
     /// Runs until the node leaves.
@@ -145,6 +153,12 @@ impl Announcer {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
                 Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
+                Work::Repeat(instance) => {
+                    if let Some(advert) = self.registered.get(&instance) {
+                        let again = record(advert)?;
+                        patiently(|| daemon.register(again.clone()))?;
+                    }
+                }
                 Work::LookAfter => look_after(daemon)?,
                 Work::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
@@ -164,6 +178,9 @@ impl Announcer {
         match record(&advert) {
             Ok(info) => {
                 patiently(|| daemon.register(info.clone()))?;
+                let pause = AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32());
+                self.again.retain(|(_, instance)| *instance != advert.instance);
+                self.again.push_back((Instant::now() + pause, advert.instance));
                 self.registered.insert(advert.instance, advert);
             }
             Err(error) => {
@@ -183,7 +200,7 @@ impl Announcer {
         Ok(())
     }
 
-    fn next_work(&self) -> Work {
+    fn next_work(&mut self) -> Work {
         let mut wishes = self.shared.wishes();
         loop {
             if wishes.closing {
@@ -196,9 +213,19 @@ impl Announcer {
                     None => {}
                 }
             }
-            let waited = self.shared.changed.wait_timeout(wishes, LOOK_AFTER);
+            // In the order in which they were announced: who has to wait a little longer is not in a hurry.
+            let now = Instant::now();
+            let wait = match self.again.front().copied() {
+                Some((at, instance)) if at <= now => {
+                    self.again.pop_front();
+                    return Work::Repeat(instance);
+                }
+                Some((at, _)) => LOOK_AFTER.min(at - now),
+                None => LOOK_AFTER,
+            };
+            let waited = self.shared.changed.wait_timeout(wishes, wait);
             let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() {
+            if timeout.timed_out() && wait == LOOK_AFTER {
                 return Work::LookAfter;
             }
             wishes = again;
@@ -218,6 +245,7 @@ impl Announcer {
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
+        self.again.clear();
         let mut wishes = self.shared.wishes();
         wishes.dirty = wishes.announced.keys().copied().collect();
     }

@@ -1,0 +1,3 @@
+//! Networks that are not a quiet laboratory, each on namespaces and cables of its own.
+
+mod air;
