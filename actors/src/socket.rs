@@ -106,7 +106,7 @@ impl Family {
 }
 
 /// The port of mDNS.
-const MDNS_PORT: u16 = 5353;
+pub(crate) const MDNS_PORT: u16 = 5353;
 
 /// A socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers come straight back
 /// (RFC 6762 §6.7), and the group it asks.

@@ -15,7 +15,7 @@ use super::Discovery;
 use crate::clock;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::Nics;
-use crate::socket::Family;
+use crate::socket::{Family, MDNS_PORT};
 
 /// How many datagrams of one socket are read before the actor is told.
 const BATCH: usize = 64;
@@ -288,8 +288,12 @@ impl Heard {
             })
         } else {
             Asked::parse(bytes).map(|asked| {
-                if !asked.questions.is_empty() {
-                    self.note(host);
+                if asked.questions.is_empty() {
+                    return;
+                }
+                self.note(host);
+                // From another port it is a one-shot question, whose answers nobody else gets.
+                if from.port() == MDNS_PORT {
                     self.asked.push(asked);
                 }
             })
