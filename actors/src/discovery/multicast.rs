@@ -1,5 +1,6 @@
 //! The multicast sockets of a node: opened and closed as interfaces come and go, read by one task each.
 
+use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ const LAST_REPLIES: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Multicast {
     nics: Nics,
+    has_told_left_out: bool,
     listening: Vec<Open>,
     /// Only while questions are asked.
     one_shot: Vec<Open>,
@@ -130,16 +132,19 @@ impl Discovery {
         if nics != multicast.nics {
             // They may have other addresses.
             multicast.one_shot.clear();
-            if !nics.left_out.is_empty() && nics.left_out != multicast.nics.left_out {
+            if !nics.left_out.is_empty() && !multicast.has_told_left_out {
+                multicast.has_told_left_out = true;
                 tracing::warn!(
-                    interfaces = nics.left_out.join(", "),
-                    "there are too many network interfaces to use all of them; to choose others, name them in MESHZERO_INTERFACES"
+                    "there are too many network interfaces to use them all: {} is left out; \
+                     to use others, name them in MESHZERO_INTERFACES",
+                    some_of(&nics.left_out)
                 );
             }
             multicast.nics = nics;
         }
         let (nics, mut before) = (&multicast.nics, std::mem::take(&mut multicast.listening));
         let mut news = false;
+        let mut in_use = false;
         let mut trouble = None;
         for nic in &nics.used {
             for family in nic.families() {
@@ -156,6 +161,8 @@ impl Discovery {
                 };
                 match open {
                     Ok(open) => multicast.listening.push(open),
+                    // What has the port for itself keeps services from being announced as well, which is told there.
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = true,
                     Err(error) => trouble = Some(format!("{}: {error}", nic.name)),
                 }
             }
@@ -167,7 +174,7 @@ impl Discovery {
             (Some(_), None) => tracing::info!("multicast DNS is heard again"),
             _ => {}
         }
-        multicast.trouble = trouble;
+        multicast.trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
         news
     }
 
@@ -233,6 +240,15 @@ impl Handler<Heard> for Discovery {
             self.hear_question(&asked, now);
         }
         self.apply(changes, None, ctx);
+    }
+}
+
+/// The first few of many names.
+fn some_of(names: &[String]) -> String {
+    const FEW: usize = 4;
+    match names.len().checked_sub(FEW) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
     }
 }
 

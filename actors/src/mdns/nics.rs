@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use crate::interfaces::Interface;
 use crate::socket::Family;
@@ -39,10 +40,6 @@ pub(crate) struct Nics {
 impl Nics {
     /// The interfaces that have these addresses; at most 16, those first that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
-        Self::ranked(list, rank)
-    }
-
-    fn ranked(list: &[Interface], rank: impl Fn(&Nic, &[IpAddr]) -> u8) -> Self {
         let mut by_name: BTreeMap<&str, (Nic, Vec<IpAddr>)> = BTreeMap::new();
         for Interface { name, index, address } in list {
             let (nic, ips) = by_name.entry(name).or_insert_with(|| (Nic::new(name, *index), Vec::new()));
@@ -53,6 +50,8 @@ impl Nics {
                 IpAddr::V6(_) => nic.has_v6 = true,
             }
         }
+        // What arrives at a port of a bridge arrives at the bridge.
+        by_name.retain(|name, _| !has(name, "brport"));
         let mut used: Vec<(u8, Nic)> =
             by_name.into_values().map(|(nic, ips)| (rank(&nic, &ips), nic)).collect();
         if used.len() > MOST {
@@ -85,19 +84,20 @@ impl Nic {
 
 /// How little an interface is worth.
 fn rank(nic: &Nic, ips: &[IpAddr]) -> u8 {
-    let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix)) || is_bridge(&nic.name);
+    let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
         Nic { is_loopback: true, .. } => 0,
         _ if crate::interfaces::default_route_address().is_some_and(|ip| ips.contains(&ip)) => 1,
-        _ if !inward => 2,
+        // One that hosts are reached by has the default route.
+        _ if inward || has(&nic.name, "bridge") => 4,
+        Nic { v4: Some(_), .. } => 2,
         _ => 3,
     }
 }
 
-/// Whether an interface is a bridge, as far as the system tells. One that hosts are reached by has the default route.
-fn is_bridge(name: &str) -> bool {
-    // Names of interfaces have no slashes; other systems have no such folder.
-    std::path::Path::new("/sys/class/net").join(name).join("bridge").exists()
+/// Whether Linux has such an entry for an interface; other systems have no such folder.
+fn has(name: &str, entry: &str) -> bool {
+    Path::new("/sys/class/net").join(name).join(entry).exists()
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@ use std::cell::Cell;
 use meshzero::{Join, Mesh};
 use tokio::sync::OnceCell;
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::fmt;
 
 use crate::failure::Failure;
 use crate::global::Global;
@@ -71,13 +75,22 @@ impl Session {
     }
 }
 
-/// Tells on standard error what goes on: nothing, what is worth knowing, or everything.
+/// Tells on standard error what goes on: what keeps others from being found, what is worth knowing, or everything.
 pub(crate) fn log_to_stderr(verbose: u8) {
     let level = match verbose {
-        0 => return,
+        0 => return warn_of_the_network(),
         1 => Level::INFO,
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
     tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
+}
+
+/// Without this a program would wait in silence for what cannot come.
+fn warn_of_the_network() {
+    let network = Targets::new()
+        .with_target("meshzero_actors::discovery", Level::WARN)
+        .with_target("meshzero_actors::mdns", Level::WARN);
+    let lines = fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(network)).init();
 }

@@ -104,6 +104,19 @@ impl Lan {
         (|program: &str| switch.command(program), &cable.port)
     }
 
+    /// Takes the first interface of host `index` away, as when an adapter is pulled out, and gives it back as a new one with the
+    /// addresses that it had.
+    #[track_caller]
+    pub fn replug(&self, index: usize) {
+        let host = &self.hosts[index];
+        let switch = self.switch.as_ref().expect("hosts with cables are on a switch");
+        let cable = host.cables.first().expect("a host with a cable");
+        run(switch.ip().args(["link", "del", &cable.port]));
+        let [_, network, _, number] = host.address.octets();
+        let port = cable.port.chars().next().expect("ports have names");
+        Bridge { name: "br0", port, interface: cable.interface, network }.join(&host.namespace, switch, number);
+    }
+
     /// Stops forwarding multicast, as many wireless networks and most clouds do; all else goes on.
     #[track_caller]
     pub fn block_multicast(&self) {
