@@ -1,11 +1,13 @@
 //! A classroom that starts at once: every process offers some services and wants to know all.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use meshzero_testing::{Lan, Metered, require};
 
 use crate::report::Row;
 use crate::rig::{Event, Rig};
-use crate::{Other, PATIENCE, own_mesh, say, wait_for_end};
+use crate::{Other, PATIENCE, own_mesh, say, this_program, wait_for_end};
 
 const PROCESSES: usize = 60;
 const SERVICES: usize = 5;
@@ -28,6 +30,66 @@ pub(crate) fn all_know_all() -> Vec<Row> {
         }
     }
     vec![Row::of("60 processes know all 300 services", times).most_below(Duration::from_millis(1_500))]
+}
+
+/// The same with a host for each process: 60 laptops on one switch. Needs what makes networks of namespaces.
+pub(crate) fn on_hosts() -> Vec<Row> {
+    if !require::netns() {
+        println!("60 hosts: not measured, networks of namespaces cannot be made here");
+        return Vec::new();
+    }
+    let mesh = own_mesh();
+    let lan = Lan::new(60);
+    let meter = || (0..PROCESSES).map(|host| Metered::read(&lan, host)).collect::<Vec<_>>();
+    let sum = |metered: &[Metered]| {
+        let of = |count: fn(&Metered) -> u64| metered.iter().map(count).sum::<u64>();
+        format!(
+            "{} questions, {} responses, {} kB",
+            of(|one| one.questions),
+            of(|one| one.responses),
+            of(|one| one.bytes) / 1_000
+        )
+    };
+    // The first reading begins to count.
+    meter();
+    let begun = Instant::now();
+    let mut members: Vec<Other> = lan
+        .hosts()
+        .iter()
+        .map(|host| {
+            let mut command = host.command(this_program());
+            Other::start_by(command.env("DISCOVERY_BENCH_INTERFACES", "eth0"), "crowd", &mesh)
+        })
+        .collect();
+    let started = members.iter_mut().map(|member| member.expect("started")).max().expect("some");
+    let knows = members.iter_mut().map(|member| member.expect("knows")).max().expect("some");
+    let until_known = sum(&meter());
+    // With what is announced again, and what watchers ask again.
+    std::thread::sleep(Duration::from_secs(20).saturating_sub(begun.elapsed()));
+    let early = meter();
+    std::thread::sleep(Duration::from_secs(60));
+    let quiet: Vec<Metered> = meter()
+        .iter()
+        .zip(&early)
+        .map(|(now, before)| Metered {
+            questions: now.questions - before.questions,
+            responses: now.responses - before.responses,
+            bytes: now.bytes - before.bytes,
+        })
+        .collect();
+    for member in &mut members {
+        member.input.take();
+    }
+    for member in members {
+        member.end();
+    }
+    let row = Row::of("60 hosts know all 300 services", vec![knows.saturating_sub(started)]);
+    let row = row.most_below(Duration::from_millis(1_500));
+    vec![
+        row.noting(format!("on their cables until then: {until_known}"))
+            .noting(format!("in the first 20 s: {}", sum(&early)))
+            .noting(format!("in the minute after: {}", sum(&quiet))),
+    ]
 }
 
 /// One of the processes.

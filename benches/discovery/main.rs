@@ -1,4 +1,5 @@
-//! How fast services are found and missed, between processes on loopback: `cargo bench --bench discovery`.
+//! How fast services are found and missed, between processes on loopback, and what that puts on the cables between hosts:
+//! `cargo bench --bench discovery`.
 //!
 //! The program starts itself again as the other processes. Times of two processes are compared by the clock of the
 //! host they share.
@@ -41,8 +42,13 @@ fn main() {
 /// Measures everything, or what the first argument names.
 fn measure() {
     type Measure = fn() -> Vec<Row>;
-    let measures: [(&str, Measure); 4] =
-        [("new", new_service), ("cold", cold_discover), ("killed", killed), ("crowd", crowd::all_know_all)];
+    let measures: [(&str, Measure); 5] = [
+        ("new", new_service),
+        ("cold", cold_discover),
+        ("killed", killed),
+        ("crowd", crowd::all_know_all),
+        ("hosts", crowd::on_hosts),
+    ];
     let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let chosen = measures.iter().filter(|(name, _)| chosen.as_deref().is_none_or(|chosen| chosen == *name));
     report::print(chosen.flat_map(|(_, measure)| measure()));
@@ -171,6 +177,10 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970")
 }
 
+fn this_program() -> std::path::PathBuf {
+    std::env::current_exe().expect("this program has a path")
+}
+
 fn own_mesh() -> String {
     format!("bench {} {}", std::process::id(), now().as_nanos())
 }
@@ -184,8 +194,12 @@ struct Other {
 
 impl Other {
     fn start(role: &str, mesh: &str) -> Self {
-        let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
+        Self::start_by(Command::new(this_program()).env("DISCOVERY_BENCH_INTERFACES", "lo"), role, mesh)
+    }
+
+    /// As [`Other::start`], by a command that starts this program.
+    fn start_by(command: &mut Command, role: &str, mesh: &str) -> Self {
+        let mut child = command
             .env("DISCOVERY_BENCH_ROLE", role)
             .env("DISCOVERY_BENCH_MESH", mesh)
             .stdin(Stdio::piped())

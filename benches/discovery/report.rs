@@ -7,6 +7,7 @@ pub(crate) struct Row {
     what: &'static str,
     times: Vec<Duration>,
     aim: Option<(Measure, Duration)>,
+    notes: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -19,7 +20,7 @@ impl Row {
     /// What was measured, and each result.
     pub(crate) fn of(what: &'static str, mut times: Vec<Duration>) -> Self {
         times.sort();
-        Self { what, times, aim: None }
+        Self { what, times, aim: None, notes: Vec::new() }
     }
 
     /// What the median should be below.
@@ -30,6 +31,12 @@ impl Row {
     /// What every result should be below.
     pub(crate) fn most_below(self, aim: Duration) -> Self {
         Self { aim: Some((Measure::Most, aim)), ..self }
+    }
+
+    /// Something to be read below the row.
+    pub(crate) fn noting(mut self, note: String) -> Self {
+        self.notes.push(note);
+        self
     }
 
     fn median(&self) -> Duration {
@@ -63,5 +70,8 @@ pub(crate) fn print(rows: impl Iterator<Item = Row>) {
             row.times.len(),
             row.verdict()
         );
+        for note in &row.notes {
+            println!("  {note}");
+        }
     }
 }

@@ -30,7 +30,9 @@ pub(crate) struct Watching {
 
 impl Rig {
     pub(crate) fn join(mesh: &str) -> Self {
-        Self { mesh: block_on(Mesh::join().mesh(mesh).interfaces("lo").into_future()).expect("joined") }
+        let interfaces = std::env::var("DISCOVERY_BENCH_INTERFACES").unwrap_or_else(|_| "lo".into());
+        let join = Mesh::join().mesh(mesh).interfaces(&interfaces);
+        Self { mesh: block_on(join.into_future()).expect("joined") }
     }
 
     pub(crate) fn advertise(&self, name: &str) -> Service<Idle> {
