@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinSet;
@@ -11,6 +12,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
+use crate::trail::{Accepted, Trail};
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -33,12 +35,16 @@ pub enum DialError {
         address: SocketAddr,
         /// What the system said.
         error: io::Error,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// Nothing answered in time.
     #[error("no answer within {after:?}")]
     TimedOut {
         /// How long was waited.
         after: Duration,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// The other end does not speak this protocol.
     #[error("{address}: {error}")]
@@ -47,6 +53,8 @@ pub enum DialError {
         address: SocketAddr,
         /// What was wrong with the answer.
         error: HelloError,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// The other end speaks the protocol and declined.
     #[error("{address}: {rejection}")]
@@ -55,10 +63,34 @@ pub enum DialError {
         address: SocketAddr,
         /// What it said.
         rejection: Rejection,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
 }
 
 impl DialError {
+    /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::NoAddress => &[],
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => attempts,
+        }
+    }
+
+    fn after(mut self, tried: Vec<Attempt>) -> Self {
+        match &mut self {
+            Self::NoAddress => {}
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => *attempts = tried,
+        }
+        self
+    }
+
     /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
     /// place, is there by then.
     pub(crate) fn may_pass(&self) -> bool {
@@ -79,6 +111,17 @@ impl DialError {
                 matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
             }
             Self::NoAddress | Self::TimedOut { .. } | Self::Rejected { .. } => false,
+        }
+    }
+}
+
+impl From<&DialError> for Outcome {
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Unreachable { error, .. } => error.into(),
+            DialError::NotMeshzero { .. } => Self::OtherProtocol,
+            DialError::Rejected { .. } => Self::Rejected,
+            DialError::NoAddress | DialError::TimedOut { .. } => Self::Silent,
         }
     }
 }
@@ -111,12 +154,19 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    time::timeout(timeout, race(network, addresses, hello))
+    let mut trail = Trail::default();
+    time::timeout(timeout, race(network, addresses, hello, &mut trail))
         .await
-        .unwrap_or(Err(DialError::TimedOut { after: timeout }))
+        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }))
+        .map_err(|told| told.after(trail.finish()))
 }
 
-async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
+async fn race(
+    network: &Network,
+    addresses: &[SocketAddr],
+    hello: &Hello,
+    trail: &mut Trail,
+) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
@@ -129,7 +179,9 @@ async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Res
         while !exhausted && next_at <= Instant::now() {
             match waiting.next() {
                 Some(address) => {
-                    attempts.spawn(shake_hands(network.clone(), address, hello.clone()));
+                    let (number, accepted) = trail.begin(address);
+                    let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
+                    attempts.spawn(async move { (number, attempt.await) });
                     next_at = Instant::now() + NEXT_ADDRESS;
                 }
                 None => exhausted = true,
@@ -141,8 +193,9 @@ async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Res
         tokio::select! {
             biased;
             Some(attempt) = attempts.join_next() => match attempt {
-                Ok(Ok(dialled)) => return Ok(dialled),
-                Ok(Err(error)) => {
+                Ok((_, Ok(dialled))) => return Ok(dialled),
+                Ok((number, Err(error))) => {
+                    trail.end(number, Outcome::from(&error));
                     next_at = Instant::now();
                     if weight(&error) >= REFUSAL {
                         give_up.get_or_insert(next_at + AFTER_REFUSAL);
@@ -172,20 +225,28 @@ fn weight(error: &DialError) -> u8 {
     }
 }
 
-async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
-    let unreachable = |error| DialError::Unreachable { address, error };
+async fn shake_hands(
+    network: Network,
+    address: SocketAddr,
+    hello: Vec<u8>,
+    accepted: Accepted,
+) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let mut connection = network.connect(address).await.map_err(unreachable)?;
+    accepted.set();
     connection.writer.write_all(&hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
-                GreetingError::Io(error) => DialError::Unreachable { address, error },
-                GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
+                GreetingError::Io(error) => unreachable(error),
+                GreetingError::Hello(error) => {
+                    DialError::NotMeshzero { address, error, attempts: Vec::new() }
+                }
             },
         )?;
     match answer {
         Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
-        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
+        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
     }
 }
 
@@ -261,5 +322,36 @@ mod tests {
             .await
             .expect_err("nobody answers");
         assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_error_names_every_address_that_was_tried_and_how_each_ended() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+        let addresses = [silent.local_addr().expect("bound"), refusing];
+        let error = dial(&Network::System, &addresses, &hello(), Duration::from_secs(60))
+            .await
+            .expect_err("nobody answers");
+        let [first, second] = error.attempts() else { panic!("not two: {:?}", error.attempts()) };
+        assert_eq!((first.address, first.outcome), (addresses[0], Outcome::Accepted));
+        assert_eq!(second.address, refusing);
+        let kind = io::ErrorKind::ConnectionRefused;
+        assert!(
+            matches!(second.outcome, Outcome::Failed { kind: told, code: Some(_) } if told == kind),
+            "{second}"
+        );
+        assert!(first.took >= AFTER_REFUSAL && second.took < AFTER_REFUSAL, "{first}, {second}");
+    }
+
+    #[tokio::test]
+    async fn what_is_open_when_the_time_is_over_is_told_as_well() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let patience = Duration::from_millis(100);
+        let error = dial(&Network::System, &[address], &hello(), patience).await.expect_err("nobody answers");
+        assert!(matches!(error, DialError::TimedOut { after, .. } if after == patience), "{error}");
+        let [Attempt { outcome: Outcome::Accepted, .. }] = error.attempts() else {
+            panic!("{:?}", error.attempts())
+        };
     }
 }

@@ -12,6 +12,7 @@ pub mod calls;
 pub mod catalogue;
 pub mod codec;
 pub mod description;
+pub mod diagnosis;
 pub mod directory;
 pub mod frame;
 pub mod hello;
