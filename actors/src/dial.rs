@@ -1,12 +1,16 @@
 //! Dialling: from the addresses of an endpoint to a connection whose other end has proved who it is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use meshzero_proto::addresses::{OwnAddress, is_here, is_own};
 use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
@@ -21,6 +25,12 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 /// How long the other addresses are waited for once one has answered that the endpoint is not there. All lead to the
 /// same listener, and where multicast is blocked the IPv6 ones often lead nowhere, which shows after seconds only.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
+/// How many addresses are tried at most, those included that are added while dialling.
+const MOST_ADDRESSES: usize = 64;
+
+/// What is known of an instance at the moment; `None` when it is known to be gone.
+pub(crate) type Listed = watch::Receiver<Option<Instance>>;
 
 /// Why an endpoint could not be reached or did not accept.
 #[derive(Debug, thiserror::Error)]
@@ -154,73 +164,130 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
+    dial_listed(network, addresses, None, hello, timeout).await
+}
+
+/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well.
+pub(crate) async fn dial_listed(
+    network: &Network,
+    addresses: &[SocketAddr],
+    listed: Option<Listed>,
+    hello: &Hello,
+    timeout: Duration,
+) -> Result<Dialled, DialError> {
     let mut trail = Trail::default();
-    time::timeout(timeout, race(network, addresses, hello, &mut trail))
+    let candidates = Candidates::new(addresses, listed);
+    time::timeout(timeout, race(network, candidates, hello, &mut trail))
         .await
         .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }))
         .map_err(|told| told.after(trail.finish()))
 }
 
+/// The addresses to try.
+struct Candidates {
+    waiting: VecDeque<SocketAddr>,
+    known: Vec<SocketAddr>,
+    listed: Option<Listed>,
+}
+
+impl Candidates {
+    fn new(addresses: &[SocketAddr], listed: Option<Listed>) -> Self {
+        Self { waiting: addresses.iter().copied().collect(), known: addresses.to_vec(), listed }
+    }
+
+    /// Waits until there are more; forever if there will not be any.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    async fn added(&mut self) {
+        while let Some(listed) = &mut self.listed {
+            if listed.changed().await.is_err() {
+                self.listed = None;
+                break;
+            }
+            let before = self.known.len();
+            if let Some(instance) = &*listed.borrow_and_update() {
+                for &address in &instance.addresses {
+                    if self.known.len() < MOST_ADDRESSES && !self.known.contains(&address) {
+                        self.known.push(address);
+                        self.waiting.push_back(address);
+                    }
+                }
+            }
+            if self.known.len() > before {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
 async fn race(
     network: &Network,
-    addresses: &[SocketAddr],
+    mut candidates: Candidates,
     hello: &Hello,
     trail: &mut Trail,
 ) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
-    let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
     let mut next_at = Instant::now();
-    let mut told = DialError::NoAddress;
-    let mut exhausted = false;
+    let mut told = (0, DialError::NoAddress);
+    let mut own: Option<Vec<OwnAddress>> = None;
     let mut give_up = None;
     loop {
         // Not by a timer: even one that is due takes a millisecond, which is more than the whole handshake.
-        while !exhausted && next_at <= Instant::now() {
-            match waiting.next() {
-                Some(address) => {
-                    let (number, accepted) = trail.begin(address);
-                    let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
-                    attempts.spawn(async move { (number, attempt.await) });
-                    next_at = Instant::now() + NEXT_ADDRESS;
-                }
-                None => exhausted = true,
-            }
+        while next_at <= Instant::now()
+            && let Some(address) = candidates.waiting.pop_front()
+        {
+            let (number, accepted) = trail.begin(address);
+            let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
+            attempts.spawn(async move { (number, address, attempt.await) });
+            next_at = Instant::now() + NEXT_ADDRESS;
         }
+        let exhausted = candidates.waiting.is_empty();
         if exhausted && attempts.is_empty() {
-            return Err(told);
+            return Err(told.1);
         }
         tokio::select! {
             biased;
             Some(attempt) = attempts.join_next() => match attempt {
-                Ok((_, Ok(dialled))) => return Ok(dialled),
-                Ok((number, Err(error))) => {
+                Ok((_, _, Ok(dialled))) => return Ok(dialled),
+                Ok((number, address, Err(error))) => {
                     trail.end(number, Outcome::from(&error));
                     next_at = Instant::now();
-                    if weight(&error) >= REFUSAL {
+                    let own = own.get_or_insert_with(|| network.own_addresses());
+                    // Somebody on this host, while the endpoint may be on another.
+                    let is_misled = is_own(address.ip(), own) && !is_here(&candidates.known, own);
+                    let weight = if is_misled { weight(&error).min(MISLED) } else { weight(&error) };
+                    if weight >= REFUSAL {
                         give_up.get_or_insert(next_at + AFTER_REFUSAL);
                     }
-                    if weight(&error) >= weight(&told) {
-                        told = error;
+                    if weight >= told.0 {
+                        told = (weight, error);
                     }
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
             () = time::sleep_until(next_at), if !exhausted => {}
-            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
+            () = candidates.added() => {}
+            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told.1),
         }
     }
 }
 
+/// The most weight that an error can have at an address that this host has as well.
+const MISLED: u8 = 1;
+
 /// The weight of an error that is an answer, if only of the other host's system.
-const REFUSAL: u8 = 2;
+const REFUSAL: u8 = 3;
 
 /// How much an error says about the endpoint.
 fn weight(error: &DialError) -> u8 {
     match error {
-        DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 3,
+        DialError::Rejected { rejection, .. } if rejection.is_its_own() => 5,
+        DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 4,
         DialError::Unreachable { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused => REFUSAL,
-        DialError::Unreachable { .. } | DialError::TimedOut { .. } => 1,
+        DialError::Unreachable { .. } | DialError::TimedOut { .. } => 2,
         DialError::NoAddress => 0,
     }
 }
@@ -322,6 +389,50 @@ mod tests {
             .await
             .expect_err("nobody answers");
         assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_becomes_known_while_dialling_is_tried() {
+        use meshzero_proto::hello::{Answer, encode_answer, parse_hello};
+        use meshzero_proto::id::InstanceId;
+        use tokio::io::AsyncWriteExt;
+
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let there = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = there.local_addr().expect("bound");
+        let mut instance = Instance {
+            id: InstanceId::from_random([2; 16]),
+            node: NodeId::from_random([3; 16]),
+            service: "arm".parse().expect("a name"),
+            addresses: vec![silent.local_addr().expect("bound")],
+            local: false,
+        };
+        let (tell, listed) = watch::channel(Some(instance.clone()));
+        let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
+        let dialling = dial_listed(&network, &known, Some(listed), &hello, Duration::from_secs(60));
+        let answering = async {
+            // The first address is being tried by now.
+            let (_held, _) = silent.accept().await.expect("dialled");
+            instance.addresses.push(address);
+            tell.send(Some(instance)).expect("it listens");
+            let (mut stream, _) = there.accept().await.expect("dialled");
+            read_greeting(&mut stream, &[], parse_hello).await.expect("a hello");
+            let welcome = Welcome {
+                node: NodeId::from_random([3; 16]),
+                instance: InstanceId::from_random([2; 16]),
+                service: None,
+                message_bytes: 1,
+                link: None,
+                received: 0,
+            };
+            stream.write_all(&encode_answer(&Answer::Welcome(welcome))).await.expect("it reads");
+            std::future::pending::<()>().await;
+        };
+        let dialled = tokio::select! {
+            dialled = dialling => dialled.expect("it answers"),
+            () = answering => unreachable!("it never ends"),
+        };
+        assert_eq!(dialled.address, address);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod absence;
 pub mod addresses;
 pub mod advert;
 pub mod calls;

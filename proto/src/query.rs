@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, ResourceRecord, TYPE};
 
-use crate::advert::{Advert, InvalidAdvert, MAX_ADDRESSES};
+use crate::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
 
 /// The longest reply that is looked at: RFC 6762 §17 allows no longer one.
 const MAX_REPLY_BYTES: usize = 9_000;
@@ -162,7 +162,7 @@ impl Pieces {
             self.held += ENTRY_BYTES + bytes;
             Vec::new()
         });
-        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) {
+        if addresses.len() < MAX_HEARD_ADDRESSES && !addresses.contains(&ip) {
             self.held += size_of::<IpAddr>();
             addresses.push(ip);
         }
@@ -329,6 +329,24 @@ mod tests {
         let unknown_host = records(4).into_iter().take(2).collect();
         let adverts = replies.add(responder(), &datagram(unknown_host)).expect("a reply").adverts;
         assert_eq!(adverts[0].addresses, [SocketAddr::from(([10, 0, 0, 9], 4000))]);
+    }
+
+    #[test]
+    fn the_last_of_a_hundred_addresses_is_read_as_well() {
+        let address = |n: u8| {
+            ResourceRecord::new(
+                name("host1.local".into()),
+                CLASS::IN,
+                10,
+                RData::A(A { address: std::net::Ipv4Addr::new(10, 200, n, 1).into() }),
+            )
+        };
+        let many = datagram((0..100).map(address).chain(records(1)).collect());
+        let addresses = parse_reply(&many).expect("a reply").adverts[0].addresses.clone();
+        assert_eq!((addresses.len(), addresses[100]), (101, expected(1).addresses[0]));
+        let too_many = (0..=255).map(address).chain(records(1)).collect();
+        let adverts = parse_reply(&datagram(too_many)).expect("a reply").adverts;
+        assert_eq!(adverts[0].addresses.len(), MAX_HEARD_ADDRESSES);
     }
 
     #[test]
