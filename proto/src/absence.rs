@@ -16,13 +16,21 @@ pub fn is_gone(
     denied: impl Fn(&Outcome) -> bool,
     is_own: impl Fn(IpAddr) -> bool,
 ) -> bool {
-    let all = !attempts.is_empty() && attempts.iter().all(|attempt| denied(&attempt.outcome));
+    let mut tried = attempts.iter().filter(|attempt| !is_impossible(&attempt.outcome)).peekable();
+    let all = tried.peek().is_some() && tried.all(|attempt| denied(&attempt.outcome));
     let last = || {
         attempts.iter().any(|attempt| {
             Some(attempt.address) == answered && denied(&attempt.outcome) && !is_own(attempt.address.ip())
         })
     };
     all || last()
+}
+
+/// Whether this host cannot dial the address at all, such as a link-local one of an unknown link. It says nothing either way.
+fn is_impossible(outcome: &Outcome) -> bool {
+    use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
+
+    matches!(outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
 }
 
 /// Whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
@@ -98,6 +106,13 @@ mod tests {
         assert!(gone(&[(LAN, Outcome::Rejected), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
         assert!(gone(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)), "a process of this host");
         assert!(gone(&[(LAN, refused), (BRIDGE, Outcome::OtherProtocol)], None));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_dialled_says_nothing_either_way() {
+        let (refused, invalid) = (failed(ErrorKind::ConnectionRefused), failed(ErrorKind::InvalidInput));
+        assert!(gone(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
+        assert!(!gone(&[("[fe80::1]:9000", invalid)], None));
     }
 
     #[test]
