@@ -281,7 +281,7 @@ fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> IpAddr {
 
 /// The address from which this host would reach the world. Connecting a UDP socket asks the routing table and sends
 /// nothing; the address is one that documentation may use and nobody has (RFC 5737).
-fn default_route_address() -> Option<IpAddr> {
+pub(crate) fn default_route_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())

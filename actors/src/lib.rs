@@ -70,7 +70,6 @@ pub mod payload;
 pub mod place;
 pub mod premises;
 pub mod publisher;
-pub mod query;
 pub mod quota;
 mod readers;
 mod readmit;

@@ -1,10 +1,11 @@
-//! Announcing services by multicast DNS and listening to what others announce: the only module that knows mdns-sd.
+//! Multicast DNS: the sockets that ask and hear, and the announcements of this node's services, which mdns-sd makes.
 //!
-//! The library wants things that a mailbox cannot give: a thread that always drains its events (it drops the
-//! subscription of a slow listener), patience when its command queue is full, and a new daemon when the old one died.
-//! So the wish list of what is to be announced is plain shared state, and two threads make it true.
+//! This is the only module that knows mdns-sd. It answers and announces, and nothing else: it would ask again for
+//! whatever it was asked for once, on every interface and in every node. It wants things that a mailbox cannot
+//! give: patience when its command queue is full, and a new daemon when the old one died. So the wish list of what is to
+//! be announced is plain shared state, and a thread makes it true.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,13 +14,15 @@ use std::time::{Duration, Instant};
 use mdns_sd::Error;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::id::InstanceId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
+use self::nics::Nics;
 use crate::interfaces::Interfaces;
 
 mod announcer;
-mod listening;
+pub(crate) mod channel;
+pub(crate) mod nics;
 mod records;
 
 /// The service type of every service, in the notation of DNS-SD.
@@ -31,18 +34,7 @@ const GOODBYE: Duration = Duration::from_millis(300);
 const QUEUE_FULL: Duration = Duration::from_micros(500);
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// A service was announced, or announced again with other addresses.
-    Up(Advert),
-    /// A service said goodbye, or its records ran out.
-    Down(InstanceId),
-    /// For a while nobody listened: what was announced meanwhile has to be asked for.
-    Missed,
-}
-
-/// Multicast DNS for one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
+/// The announcements of one node. Dropping it leaves without waiting; [`Mdns::close`] waits for the goodbye.
 #[derive(Debug)]
 pub struct Mdns {
     shared: Arc<Shared>,
@@ -51,8 +43,7 @@ pub struct Mdns {
 #[derive(Debug)]
 struct Shared {
     interfaces: Interfaces,
-    /// How many records of others the daemon may remember.
-    most_records: i64,
+    chosen: Mutex<Chosen>,
     wishes: Mutex<Wishes>,
     changed: Condvar,
     /// How many daemons were replaced.
@@ -61,53 +52,48 @@ struct Shared {
     harm: tests::Harm,
 }
 
+/// Which interfaces the daemon uses of those that the mesh does, by name.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chosen {
+    /// Those for which there is no room.
+    left_out: BTreeSet<String>,
+    /// Those that have an IPv4 address, and are used in that family only.
+    ipv4: BTreeSet<String>,
+}
+
 /// What is to be true, and where it is not yet.
 #[derive(Debug, Default)]
 struct Wishes {
     announced: BTreeMap<InstanceId, Advert>,
     /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
-    /// The last daemon that is not listened to any more, by its number, and why: everything has to be announced to
-    /// a new one.
-    ended: Option<(u64, Loss)>,
     closing: bool,
     closed: Option<oneshot::Sender<()>>,
 }
 
-/// Why a daemon has to be replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Loss {
-    #[error("its thread, or the one that listens to it, has ended")]
-    Died,
-    #[error("it remembers more than it should")]
-    Overfull,
-}
-
 impl Mdns {
-    /// Starts to listen. What is heard goes to `heard`; while that is full, the listening thread waits. The daemon forgets
-    /// all that it has heard when that is more than `most_records` DNS records, of which a service has four or more.
-    ///
-    /// Where multicast does not work the threads keep trying, with a growing pause, until this is closed or dropped.
+    /// Starts the thread, which announces on `nics`. Where multicast does not work it keeps trying, with a growing pause, until this is closed or dropped.
     ///
     /// # Errors
     /// What the system says when it gives no thread.
-    pub fn start(
-        interfaces: Interfaces,
-        most_records: usize,
-        heard: mpsc::Sender<Heard>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(interfaces: Interfaces, nics: &Nics) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             interfaces,
-            most_records: i64::try_from(most_records).unwrap_or(i64::MAX),
+            chosen: Mutex::new(Chosen::from(nics)),
             wishes: Mutex::default(),
             changed: Condvar::new(),
             replaced: AtomicU64::new(0),
             #[cfg(test)]
             harm: tests::Harm::default(),
         });
-        let announcer = Announcer::new(Arc::clone(&shared), heard);
+        let announcer = Announcer::new(Arc::clone(&shared));
         thread::Builder::new().name("meshzero-mdns".into()).spawn(move || announcer.run())?;
         Ok(Self { shared })
+    }
+
+    /// Announces on these interfaces from now on, within some seconds.
+    pub(crate) fn use_nics(&self, nics: &Nics) {
+        *self.shared.chosen() = Chosen::from(nics);
     }
 
     /// Announces a service, or announces it anew after something about it changed. An unspecified address means all
@@ -128,7 +114,7 @@ impl Mdns {
         }
     }
 
-    /// How many daemons were replaced, because they died or remembered too much.
+    /// How many daemons were replaced, because they died or could not be started.
     pub fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
     }
@@ -159,6 +145,20 @@ impl Shared {
     /// A panic while the lock was held leaves plain data behind that is still worth acting on.
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chosen(&self) -> MutexGuard<'_, Chosen> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<&Nics> for Chosen {
+    fn from(nics: &Nics) -> Self {
+        let with_ipv4 = nics.used.iter().filter(|nic| nic.v4.is_some());
+        Self {
+            left_out: nics.left_out.iter().cloned().collect(),
+            ipv4: with_ipv4.map(|nic| nic.name.clone()).collect(),
+        }
     }
 }
 

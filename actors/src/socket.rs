@@ -4,10 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-
-use crate::interfaces::Interface;
 
 /// Unanswered probes after which the system takes a silent host for dead.
 pub(crate) const PROBES: u32 = 3;
@@ -86,41 +84,131 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A socket that asks mDNS questions on one interface from a port of its own, so that the answers come straight back
+/// A family of addresses on one interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Family {
+    /// IPv4, and the interface's address, from which it sends.
+    V4(Ipv4Addr),
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The group that mDNS is sent to (RFC 6762 §3), on the interface with this number.
+    fn mdns_group(self, interface: u32) -> SocketAddr {
+        match self {
+            Self::V4(_) => (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into(),
+            Self::V6 => {
+                SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb), MDNS_PORT, 0, interface)
+                    .into()
+            }
+        }
+    }
+}
+
+/// The port of mDNS.
+pub(crate) const MDNS_PORT: u16 = 5353;
+
+/// A socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers come straight back
 /// (RFC 6762 §6.7), and the group it asks.
 ///
 /// # Errors
 /// What the system says, for instance when the interface has just gone.
-pub(crate) fn question_socket(interface: &Interface) -> io::Result<(UdpSocket, SocketAddr)> {
+pub(crate) fn one_shot(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
+    let own: SocketAddr = match family {
+        Family::V4(ip) => (ip, 0).into(),
+        Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = multicast_sender(family, interface)?;
+    socket.bind(&own.into())?;
+    Ok((socket.into(), family.mdns_group(interface)))
+}
+
+/// A socket that hears what is sent to the mDNS group on one interface, and sends from the port of mDNS, which it shares with
+/// other programs; and the group.
+///
+/// # Errors
+/// What the system says: [`io::ErrorKind::AddrInUse`] when another program has the port for itself.
+pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
+    let group = family.mdns_group(interface);
+    let socket = multicast_sender(family, interface)?;
+    share_port(&socket)?;
+    // Bound to the group it gets nothing that was sent to this host alone, of which each datagram goes to one of the sockets that
+    // share the port. Windows binds to addresses of its own only.
+    let own = if cfg!(windows) { unspecified(group) } else { group };
+    socket.bind(&own.into())?;
+    match family {
+        Family::V4(ip) => {
+            // By number: an address may be on several interfaces.
+            let by = match interface {
+                0 => InterfaceIndexOrAddress::Address(ip),
+                index => InterfaceIndexOrAddress::Index(index),
+            };
+            let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
+            socket.join_multicast_v4_n(&group, &by)?;
+            #[cfg(target_os = "linux")]
+            socket.set_multicast_all_v4(false)?;
+        }
+        Family::V6 => {
+            let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
+            socket.join_multicast_v6(&group, interface)?;
+            #[cfg(target_os = "linux")]
+            socket.set_multicast_all_v6(false)?;
+        }
+    }
+    Ok((socket.into(), group))
+}
+
+/// Whether the port of mDNS can be shared with the other programs that use it, in a family.
+///
+/// # Errors
+/// What the system says: [`io::ErrorKind::AddrInUse`] when another program has it for itself.
+pub(crate) fn check_mdns_port(family: Family) -> io::Result<()> {
+    let socket = multicast_sender(family, 0)?;
+    share_port(&socket)?;
+    socket.bind(&unspecified(family.mdns_group(0)).into())
+}
+
+fn unspecified(like: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    (ip, like.port()).into()
+}
+
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    Ok(())
+}
+
+/// A socket that sends multicast on one interface, 0 for any, and is not bound yet.
+fn multicast_sender(family: Family, interface: u32) -> io::Result<Socket> {
     /// Room for the answers of a whole classroom that arrive within a millisecond.
     const RECEIVE_BYTES: usize = 4 << 20;
-    const MDNS_PORT: u16 = 5353;
 
-    let (socket, group): (Socket, SocketAddr) = match interface.address.ip {
-        IpAddr::V4(ip) => {
-            let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-            socket.bind(&SockAddr::from(SocketAddr::from((ip, 0))))?;
-            socket.set_multicast_if_v4(&ip)?;
+    let domain = if matches!(family, Family::V4(_)) { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    match family {
+        Family::V4(ip) => {
+            if !ip.is_unspecified() {
+                socket.set_multicast_if_v4(&ip)?;
+            }
             socket.set_multicast_ttl_v4(255)?;
             socket.set_multicast_loop_v4(true)?;
-            (socket, (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into())
         }
-        IpAddr::V6(_) => {
-            let index = interface.index.ok_or(io::ErrorKind::AddrNotAvailable)?;
-            let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
+        Family::V6 => {
             socket.set_only_v6(true)?;
-            socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))))?;
-            socket.set_multicast_if_v6(index)?;
+            if interface != 0 {
+                socket.set_multicast_if_v6(interface)?;
+            }
             socket.set_multicast_hops_v6(255)?;
             socket.set_multicast_loop_v6(true)?;
-            let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-            (socket, SocketAddrV6::new(group, MDNS_PORT, 0, index).into())
         }
-    };
+    }
     // The system grants what it allows; less only costs a repeated question.
     if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BYTES) {
         tracing::debug!(%error, "the receive buffer keeps its default size");
     }
     socket.set_nonblocking(true)?;
-    Ok((socket.into(), group))
+    Ok(socket)
 }

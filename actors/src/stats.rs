@@ -68,8 +68,16 @@ pub struct DiscoveryStats {
     pub displaced: u64,
     /// Instances that were not taken in, because nothing made way for them.
     pub refused: u64,
-    /// How often the threads for multicast DNS were replaced, because they died or remembered too much.
+    /// How often the thread that announces by multicast DNS was replaced, because it died or could not share its port.
     pub mdns_restarts: u64,
+    /// Questions that were answered to this node alone: it asks them when somebody looks for a service.
+    pub one_shot_questions: u64,
+    /// Questions that were answered to everybody: it asks them where no direct reply arrives, and now and then for watchers.
+    pub ordinary_questions: u64,
+    /// Services in direct replies.
+    pub replies: u64,
+    /// Services in announcements and in answers to everybody, of any mesh.
+    pub announcements: u64,
 }
 
 /// What one service has counted.

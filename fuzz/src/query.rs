@@ -1,9 +1,9 @@
-//! Direct replies to the one-shot question.
+//! What is heard by multicast DNS: replies, announcements and the questions of others.
 
 use std::net::SocketAddr;
 
 use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
-use meshzero_proto::query::{self, Replied, Replies};
+use meshzero_proto::query::{self, Asked, NETWORK_DATAGRAM_BYTES, Question, Replied, Replies};
 
 use crate::memory;
 
@@ -28,6 +28,9 @@ pub fn run(bytes: &[u8]) {
             for replied in [query::parse_reply(datagram), replies.add(from, datagram)] {
                 check(replied);
             }
+            if let Ok(asked) = Asked::parse(datagram) {
+                assert!(asked.questions.len() <= datagram.len() && asked.known.len() <= datagram.len());
+            }
         }
     });
     check(query::parse_reply(bytes));
@@ -35,7 +38,8 @@ pub fn run(bytes: &[u8]) {
 
 fn check(replied: Result<Replied, query::ReplyError>) {
     match replied {
-        Ok(Replied { adverts, invalid }) => {
+        Ok(Replied { adverts, gone, invalid }) => {
+            assert!(gone.len() < 9_000);
             assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
             assert!(invalid.iter().all(|(_, problem)| problem.to_string().len() < 2_000));
         }
@@ -49,7 +53,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let length = u16::try_from(bytes.len()).expect("a datagram").to_le_bytes();
         [&[1], &length[..], bytes].concat()
     };
-    vec![datagram(&query::question()), datagram(&reply()), [reply(), reply()].concat()]
+    vec![datagram(&question()), datagram(&reply()), [reply(), reply()].concat()]
+}
+
+fn question() -> Vec<u8> {
+    let known = meshzero_proto::id::InstanceId::from_random([1; 16]);
+    Question::encode(&[Question::All], [known], NETWORK_DATAGRAM_BYTES)
 }
 
 /// One service, as a responder tells of it: SRV, TXT and A, with compressed names.

@@ -36,6 +36,7 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
     ("bridge", "iproute2", Capability::Netns),
     ("sysctl", "procps", Capability::Netns),
     ("iptables-legacy", "iptables", Capability::Netns),
+    ("nft", "nftables", Capability::Netns),
     ("dbus-daemon", "dbus", Capability::Avahi),
     ("avahi-daemon", "avahi-daemon", Capability::Avahi),
     ("avahi-browse", "avahi-utils", Capability::Avahi),

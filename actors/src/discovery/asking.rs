@@ -1,179 +1,146 @@
-//! Asking the network: the rounds of the one-shot question, while somebody looks for what is not known.
+//! Asking the network: sends the questions that are due, and plans the next.
 
-use std::cell::Cell;
-use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::advert::Advert;
-use meshzero_proto::directory::{Changes, Source};
-use tokio::sync::Notify;
-use tokio::time;
+use meshzero_proto::directory::Filter;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::ServiceName;
+use meshzero_proto::query::{Asked, Due, Manner, Question, Rounds, Subtype};
 
 use super::Discovery;
 use crate::clock;
-use crate::interfaces::Interfaces;
-use crate::query::Query;
+use crate::mdns::channel::Use;
 
 /// Questions this close together are one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
-/// When a name is asked for, in milliseconds after the first time. At 10 % loss one question in five goes unanswered.
-const FOR_A_NAME_MS: [u64; 4] = [60, 150, 300, 600];
-/// The later rounds, as long as the name is sought.
-const LATER_MS: [u64; 3] = [1_200, 2_400, 4_800];
-/// When it is asked what there is: seldom, because everybody answers with all that it has.
-const FOR_ALL_MS: [u64; 2] = [150, 600];
-/// How long replies are waited for after the last round.
-const LAST_REPLIES: Duration = Duration::from_secs(1);
+/// How many questions travel in one datagram.
+const QUESTIONS_AT_ONCE: usize = 16;
 
-/// How often to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Urgency {
-    /// Somebody waits for one name.
-    Name,
-    /// Somebody wants to know what there is.
-    All,
-    /// Only in case something was missed.
-    Once,
-}
-
-/// The question that is being asked, if one is.
+/// What is asked, and when next.
+#[derive(Default)]
 pub(super) struct Asking {
-    again: Rc<Notify>,
-    running: bool,
-    begun: Option<Instant>,
-    urgency: Rc<Cell<Urgency>>,
+    rounds: Rounds,
+    planned: Option<(Instant, SpawnHandle)>,
 }
 
-impl Default for Asking {
-    fn default() -> Self {
-        Self { again: Rc::default(), running: false, begun: None, urgency: Rc::new(Cell::new(Urgency::Once)) }
+impl Asking {
+    /// Another host replied directly.
+    pub(super) fn answered(&mut self) {
+        self.rounds.answered();
+    }
+
+    /// Whether the answers to a question that are known now are worth showing.
+    pub(super) fn is_settled(&self, question: Question, now: Instant) -> bool {
+        self.rounds.is_settled(question, now)
+    }
+
+    /// Nobody looks for the answers any longer, or they are known.
+    pub(super) fn end(&mut self, question: Question) {
+        self.rounds.end(question);
+    }
+
+    /// The timer is gone.
+    pub(super) fn forget_plan(&mut self) {
+        self.planned = None;
     }
 }
-
-/// Replies to the question.
-#[derive(Message)]
-#[rtype(result = "Wanted")]
-struct Replied(Vec<(IpAddr, Advert)>);
-
-/// Whether the rounds should go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
-pub(super) enum Wanted {
-    Yes,
-    No,
-}
-
-/// The rounds are over.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Done;
 
 impl Discovery {
-    /// Begins the rounds, or begins them again, where anybody can hear the question.
-    pub(super) fn ask_around(&mut self, urgency: Urgency, ctx: &mut Context<Self>) {
-        if !self.config.network.has_multicast() {
-            return;
-        }
-        let now = clock::now();
-        let just_now = self.asking.begun.is_some_and(|begun| now.duration_since(begun) < SAME_QUESTION);
-        // The rounds for one name serve everybody else as well.
-        let same = self.asking.urgency.get() == Urgency::Name || self.asking.urgency.get() == urgency;
-        if just_now && same {
-            return;
-        }
-        self.asking.urgency.set(if self.is_seeking() { Urgency::Name } else { urgency });
-        self.asking.begun = Some(now);
-        if self.asking.running {
-            self.asking.again.notify_one();
-            return;
-        }
-        self.asking.running = true;
-        let wish = (self.asking.again.clone(), self.asking.urgency.clone());
-        actix_rt::spawn(rounds(self.config.interfaces.clone(), wish, ctx.address()));
-    }
-}
-
-impl Handler<Replied> for Discovery {
-    type Result = Wanted;
-
-    fn handle(&mut self, Replied(adverts): Replied, ctx: &mut Self::Context) -> Wanted {
-        let now = clock::now();
-        let mut changes = Changes::default();
-        for (host, advert) in adverts {
-            changes.append(self.hear(advert, Source::Reply(host), now));
-        }
-        self.apply(changes, None, ctx);
-        if self.is_seeking() { Wanted::Yes } else { Wanted::No }
-    }
-}
-
-impl Handler<Done> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Done: Done, ctx: &mut Self::Context) {
-        self.asking.running = false;
-        if self.is_seeking() {
-            self.ask_around(Urgency::Name, ctx);
+    /// The question that the services which `filter` names answer.
+    pub(super) fn question(&self, filter: &Filter) -> Question {
+        match filter {
+            Filter::Name(name) => self.question_for(name),
+            Filter::Prefix(_) | Filter::Group { .. } => Question::All,
         }
     }
-}
 
-async fn rounds(interfaces: Interfaces, wish: (Rc<Notify>, Rc<Cell<Urgency>>), discovery: Addr<Discovery>) {
-    match Query::open(&interfaces) {
-        Ok(query) => ask_in_rounds(query, &wish.0, &wish.1, &discovery).await,
-        Err(error) => {
-            tracing::warn!(%error, "the network cannot be asked");
-            time::sleep(LAST_REPLIES).await;
+    pub(super) fn question_for(&self, name: &ServiceName) -> Question {
+        Question::Name(Subtype::new(&self.config.mesh, name))
+    }
+
+    /// Begins the quick rounds of a question, where anybody can hear it.
+    pub(super) fn ask_network(&mut self, question: Question, ctx: &mut Context<Self>) {
+        if self.config.network.has_multicast() {
+            self.asking.rounds.begin(question, SAME_QUESTION, clock::now());
+            self.ask_due(ctx);
         }
     }
-    // The actor may have gone meanwhile, and with it the wish.
-    discovery.send(Done).await.ok();
-}
 
-async fn ask_in_rounds(
-    mut query: Query,
-    again: &Notify,
-    urgency: &Cell<Urgency>,
-    discovery: &Addr<Discovery>,
-) {
-    'question: loop {
-        let begun = time::Instant::now();
-        let (rounds, while_sought): (&[u64], &[u64]) = match urgency.get() {
-            Urgency::Name => (&FOR_A_NAME_MS, &LATER_MS),
-            Urgency::All => (&FOR_ALL_MS, &[]),
-            Urgency::Once => (&[], &[]),
-        };
-        let mut rounds =
-            rounds.iter().map(|ms| (ms, Wanted::Yes)).chain(while_sought.iter().map(|ms| (ms, Wanted::No)));
-        query.ask();
-        let mut next = rounds.next();
-        let mut last = begun;
-        loop {
-            let at = next.map_or(last + LAST_REPLIES, |(ms, _)| begun + Duration::from_millis(*ms));
-            tokio::select! {
-                biased;
-                adverts = query.heard() => {
-                    if discovery.send(Replied(adverts)).await.is_err() {
-                        return;
-                    }
-                }
-                () = again.notified() => continue 'question,
-                () = time::sleep_until(at) => {
-                    let Some((_, anyway)) = next else { return };
-                    let wanted = match anyway {
-                        Wanted::Yes => Ok(Wanted::Yes),
-                        Wanted::No => discovery.send(Replied(Vec::new())).await,
-                    };
-                    if wanted == Ok(Wanted::Yes) {
-                        query.ask();
-                        last = at;
-                        next = rounds.next();
-                    } else {
-                        next = None;
-                    }
-                }
+    /// Asks a question now and then, for somebody who watches.
+    pub(super) fn ask_now_and_then(&mut self, question: Question, ctx: &mut Context<Self>) {
+        if self.config.network.has_multicast() {
+            self.asking.rounds.watch(question, clock::now(), fastrand::f32());
+            self.plan(ctx);
+        }
+    }
+
+    /// Asks no longer for those who have ceased to watch.
+    pub(super) fn ask_for_watchers_only(&mut self) {
+        let all = self.presence.is_looking();
+        let watched = self.watchers.filters().map(|filter| self.question(filter)).collect::<Vec<_>>();
+        self.asking
+            .rounds
+            .retain_watches(|question| (question == Question::All && all) || watched.contains(&question));
+    }
+
+    /// Somebody else's question was heard.
+    pub(super) fn hear_question(&mut self, asked: &Asked, now: Instant) {
+        for question in &asked.questions {
+            // What it does not want to hear again must not be what is unknown here.
+            if asked.known.iter().all(|instance| self.directory.is_shown(*instance)) {
+                self.asking.rounds.heard(*question, now, fastrand::f32());
             }
         }
+    }
+
+    /// Sends what is due.
+    pub(super) fn ask_due(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let due = self.asking.rounds.due(now, fastrand::f32);
+        for (manner, purpose) in [(Manner::OneShot, Use::OneShot), (Manner::Ordinary, Use::Multicast)] {
+            let of_manner = |due: &&Due| due.manner == manner;
+            let questions: Vec<Question> = due.iter().filter(of_manner).map(|due| due.question).collect();
+            if questions.is_empty() {
+                continue;
+            }
+            if purpose == Use::OneShot {
+                self.open_one_shot(now, ctx);
+            }
+            let known = self.known_answers(&questions, now);
+            for questions in questions.chunks(QUESTIONS_AT_ONCE) {
+                self.multicast
+                    .ask(purpose, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+            }
+        }
+        self.plan(ctx);
+    }
+
+    /// The instances that need not answer, in random order, because not all may fit into a datagram.
+    fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
+        let asked = |name: &ServiceName| {
+            questions.contains(&Question::All) || questions.contains(&self.question_for(name))
+        };
+        let mut known = self.directory.select(&Filter::everything());
+        known.retain(|instance| asked(&instance.service) && self.is_alive(instance, now));
+        fastrand::shuffle(&mut known);
+        known.into_iter().map(|instance| instance.id).collect()
+    }
+
+    fn plan(&mut self, ctx: &mut Context<Self>) {
+        let next = self.asking.rounds.next_at();
+        if self.asking.planned.map(|(at, _)| at) == next {
+            return;
+        }
+        if let Some((_, timer)) = self.asking.planned.take() {
+            ctx.cancel_future(timer);
+        }
+        self.asking.planned = next.map(|at| {
+            let timer = ctx.run_later(at.saturating_duration_since(clock::now()), |this, ctx| {
+                this.asking.planned = None;
+                this.ask_due(ctx);
+            });
+            (at, timer)
+        });
     }
 }

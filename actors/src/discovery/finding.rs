@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
-use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
+use meshzero_proto::query::Question;
 use tokio::sync::oneshot;
 
 use super::Discovery;
-use super::asking::Urgency;
-
 use crate::clock;
 
 /// How long one wish to find a name lasts, unless it is repeated.
@@ -23,16 +21,10 @@ const SEEK_FURTHER: Duration = Duration::from_secs(2);
 /// How many names are sought at once; the oldest wish makes room.
 const MAX_SOUGHT: usize = 1_024;
 /// A list is complete when the first rounds of questions are over and nothing new came for a while.
-const FIRST_ROUNDS: Duration = Duration::from_millis(150);
 const QUIET: Duration = Duration::from_millis(100);
 /// How long a list waits for nodes that do not answer.
 const STRAGGLERS: Duration = Duration::from_secs(1);
 const LIST_CHECK: Duration = Duration::from_millis(20);
-/// When somebody who watches asks everybody again, for what both an announcement and its repetition failed to tell: the
-/// pause is doubled each time up to the second value.
-const LOOK_AROUND_FIRST: Duration = Duration::from_secs(2);
-const LOOK_AROUND_LAST: Duration = Duration::from_secs(30);
-
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct Finding {
@@ -40,13 +32,12 @@ pub(super) struct Finding {
     lists: Vec<Waiting>,
     checking: bool,
     changed_at: Option<Instant>,
-    /// When to ask around next, and the pause before it.
-    look_around: Option<(Instant, Duration)>,
 }
 
 struct Sought {
     since: Instant,
     wished: Instant,
+    found: bool,
 }
 
 struct Waiting {
@@ -117,11 +108,7 @@ impl<A: Actor> MessageResponse<A, List> for Later {
 
 impl Finding {
     pub(super) fn seeks(&self, name: &ServiceName) -> bool {
-        self.sought.contains_key(name)
-    }
-
-    pub(super) fn found(&mut self, name: &ServiceName) {
-        self.sought.remove(name);
+        self.sought.get(name).is_some_and(|sought| !sought.found)
     }
 
     pub(super) fn changed(&mut self, now: Instant) {
@@ -131,11 +118,6 @@ impl Finding {
     /// Lists are to be checked again when something happens, whatever was planned.
     pub(super) fn check_again(&mut self) {
         self.checking = false;
-    }
-
-    /// Spread out, so that nodes which started together do not ask together for ever.
-    fn plan_look_around(&mut self, now: Instant, pause: Duration) {
-        self.look_around = Some((now + pause.mul_f32(0.75 + 0.5 * fastrand::f32()), pause));
     }
 
     fn make_room(&mut self) {
@@ -149,12 +131,26 @@ impl Finding {
 }
 
 impl Discovery {
-    pub(super) fn is_seeking(&self) -> bool {
-        !self.finding.sought.is_empty()
+    /// An instance of `name` has come.
+    pub(super) fn found(&mut self, name: &ServiceName) {
+        if let Some(sought) = self.finding.sought.get_mut(name) {
+            sought.found = true;
+            let question = self.question_for(name);
+            self.asking.end(question);
+        }
     }
 
-    pub(super) fn hear_from_mdns(&mut self, advert: Advert) -> Changes {
-        self.hear(advert, Source::Mdns, clock::now())
+    /// An instance of `name` has gone. What was heard of it may have been out of date.
+    pub(super) fn lost_again(&mut self, name: &ServiceName, ctx: &mut Context<Self>) {
+        let none_left = self.directory.get(name).is_empty();
+        if let Some(sought) = self.finding.sought.get_mut(name)
+            && sought.found
+            && none_left
+        {
+            sought.found = false;
+            let question = self.question_for(name);
+            self.ask_network(question, ctx);
+        }
     }
 
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
@@ -167,10 +163,16 @@ impl Discovery {
         changes
     }
 
-    /// Nobody listened to announcements for a while: whoever looks or waits asks instead.
+    /// What was announced meanwhile was not heard: whoever looks or waits asks instead.
     pub(super) fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
-        if self.presence.is_looking() || self.is_seeking() || !self.watchers.is_empty() {
-            self.ask_around(Urgency::All, ctx);
+        let sought = self.finding.sought.iter().filter(|(_, sought)| !sought.found).map(|(name, _)| name);
+        let mut questions: Vec<Question> = sought.map(|name| self.question_for(name)).collect();
+        questions.extend(self.watchers.filters().map(|filter| self.question(filter)));
+        if self.presence.is_looking() {
+            questions.push(Question::All);
+        }
+        for question in questions {
+            self.ask_network(question, ctx);
         }
     }
 
@@ -178,24 +180,23 @@ impl Discovery {
     pub(super) fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.answer_lists(ctx);
         let now = clock::now();
-        let sought = &mut self.finding.sought;
-        sought.retain(|_, sought| now.duration_since(sought.wished) < SEEK);
-        let long = sought.values().any(|sought| now.duration_since(sought.since) >= SEEK_FURTHER);
-        if long {
+        let mut ended = Vec::new();
+        self.finding.sought.retain(|name, sought| {
+            let wanted = now.duration_since(sought.wished) < SEEK;
+            if !wanted {
+                ended.push(name.clone());
+            }
+            wanted
+        });
+        for name in ended {
+            let question = self.question_for(&name);
+            self.asking.end(question);
+        }
+        let unfound = |sought: &Sought| !sought.found && now.duration_since(sought.since) >= SEEK_FURTHER;
+        if self.finding.sought.values().any(unfound) {
             self.look(ctx);
         }
-        if !self.presence.is_looking() && self.watchers.is_empty() {
-            self.finding.look_around = None;
-            return;
-        }
-        match self.finding.look_around {
-            Some((at, pause)) if at <= now => {
-                self.finding.plan_look_around(now, (pause * 2).min(LOOK_AROUND_LAST));
-                self.ask_around(Urgency::Once, ctx);
-            }
-            Some(_) => {}
-            None => self.finding.plan_look_around(now, LOOK_AROUND_FIRST),
-        }
+        self.ask_for_watchers_only();
     }
 
     /// Answers the lists that are complete, and sees to it that the others are checked again.
@@ -236,8 +237,7 @@ impl Discovery {
             |since: Option<Instant>, wait| since.is_none_or(|since| now.duration_since(since) >= wait);
         let asked = self.presence.looking_since().unwrap_or(list.since);
         let quiet = passed(self.finding.changed_at, QUIET) || passed(Some(asked), STRAGGLERS);
-        let settled = passed(Some(asked), FIRST_ROUNDS) && quiet;
-        if !settled {
+        if !quiet || !self.asking.is_settled(self.question(&list.filter), now) {
             return None;
         }
         let shown = self.directory.select(&list.filter);
@@ -262,13 +262,18 @@ impl Handler<Seek> for Discovery {
         }
         let now = clock::now();
         self.finding.make_room();
-        let sought = self.finding.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now });
-        sought.wished = now;
+        let sought = self.finding.sought.entry(name.clone()).or_insert(Sought {
+            since: now,
+            wished: now,
+            found: false,
+        });
+        (sought.wished, sought.found) = (now, false);
         // What was found dead a while ago may be back.
         for candidate in self.directory.candidates(&name) {
             self.ask(candidate.id, ctx);
         }
-        self.ask_around(Urgency::Name, ctx);
+        let question = self.question_for(&name);
+        self.ask_network(question, ctx);
     }
 }
 
@@ -280,7 +285,8 @@ impl Handler<List> for Discovery {
         let since = clock::now();
         match filter {
             Filter::Name(_) => {
-                self.ask_around(Urgency::Name, ctx);
+                let question = self.question(&filter);
+                self.ask_network(question, ctx);
                 for instance in self.directory.select(&filter) {
                     self.ask(instance.id, ctx);
                 }

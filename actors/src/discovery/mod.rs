@@ -1,7 +1,7 @@
 //! The discovery actor: owns what a node knows of its mesh, and everything that keeps that knowledge true.
 //!
 //! ```text
-//! mDNS thread ──┐                          ┌── watchers (merged, bounded)
+//! announcements ┐                          ┌── watchers (merged, bounded)
 //! replies ──────┼──▶ Directory (pure) ─────┼── links to peers (own services, or all that is known)
 //! links ────────┘         │                └── lists that wait until nothing new comes
 //!                         └─ doubts ─▶ the endpoint is asked: its handshake settles them
@@ -13,6 +13,7 @@
 mod asking;
 mod finding;
 mod link;
+mod multicast;
 mod offering;
 mod peers;
 mod presence;
@@ -31,15 +32,13 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance, Source};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::limits::Limits;
 use meshzero_proto::name::ServiceName;
-use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::config::Config;
 use crate::enduring;
-use crate::interfaces::Interfaces;
-use crate::mdns::{Heard, Mdns};
+use crate::mdns::Mdns;
+use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
 pub use finding::{Ask, List, Report, Seek};
 pub use offering::{Announce, Leave, Withdraw};
@@ -50,6 +49,7 @@ pub use watching::{Addresses, Watch, Watcher};
 use asking::Asking;
 use finding::Finding;
 use link::LinkId;
+use multicast::Multicast;
 use offering::Offering;
 use peers::Links;
 use presence::Presence;
@@ -58,14 +58,10 @@ use watching::Watchers;
 
 /// How often the actor looks after what no event would bring up.
 const TICK: Duration = Duration::from_millis(250);
-/// How much mDNS news may wait for the actor before the listening thread does.
-const NEWS: usize = 1_024;
-/// How much of it is handled at once.
-const NEWS_AT_ONCE: usize = 256;
 /// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
 const MAILBOX: usize = 256;
 /// How often the addresses of this host are read again.
-const READ_ADDRESSES: Duration = Duration::from_secs(5);
+const READ_ADDRESSES: Duration = Duration::from_secs(2);
 
 /// The discovery actor of one node.
 pub struct Discovery {
@@ -82,6 +78,7 @@ pub struct Discovery {
     watchers: Watchers,
     finding: Finding,
     asking: Asking,
+    multicast: Multicast,
     presence: Presence,
     links: Links,
     static_peers: StaticPeers,
@@ -97,18 +94,16 @@ impl Discovery {
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
     pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
-        let (heard, news) = mpsc::channel(NEWS);
         let mdns = match config.network.has_multicast() {
-            true => Some(Mdns::start(config.interfaces.clone(), most_records(&config.limits), heard)?),
+            true => Some(Mdns::start(config.interfaces.clone(), &nics(&config))?),
             false => None,
         };
         let config = config.clone();
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            actix_rt::spawn(pass_on(news, ctx.address()));
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
-                own_addresses: own_addresses(&config.interfaces),
+                own_addresses: Vec::new(),
                 host_addresses: Vec::new(),
                 addresses_read: clock::now(),
                 mdns,
@@ -116,6 +111,7 @@ impl Discovery {
                 watchers: Watchers::default(),
                 finding: Finding::default(),
                 asking: Asking::default(),
+                multicast: Multicast::default(),
                 presence: Presence::default(),
                 links: Links::default(),
                 static_peers: StaticPeers::default(),
@@ -123,6 +119,7 @@ impl Discovery {
                 node,
             };
             discovery.read_host_addresses();
+            discovery.read_interfaces(ctx);
             discovery.connect_static_peers(ctx);
             discovery
         }))
@@ -156,9 +153,13 @@ impl Discovery {
             self.watchers.push_growth(instance);
         }
         for event in changes.events {
-            if let DirectoryEvent::Up(instance) = &event {
-                self.finding.found(&instance.service);
-                self.tend(instance.node, ctx);
+            match &event {
+                DirectoryEvent::Up(instance) => {
+                    self.found(&instance.service);
+                    self.tend(instance.node, ctx);
+                }
+                DirectoryEvent::Down { instance, .. } => self.lost_again(&instance.service, ctx),
+                DirectoryEvent::Moved(_) => {}
             }
             self.tell_dialling(event.instance().id);
             self.watchers.push(event);
@@ -206,14 +207,34 @@ impl Discovery {
         self.watchers.prune();
         self.look_after_nodes(ctx);
         self.look_around(ctx);
+        self.multicast.close_idle(now);
         if now.duration_since(self.addresses_read) >= READ_ADDRESSES {
             self.addresses_read = now;
             self.read_host_addresses();
-            let own_addresses = own_addresses(&self.config.interfaces);
-            if own_addresses != self.own_addresses {
-                self.own_addresses = own_addresses;
-                self.offer_again(ctx);
+            self.read_interfaces(ctx);
+        }
+    }
+
+    /// Takes note of the addresses that this host has now.
+    fn read_interfaces(&mut self, ctx: &mut Context<Self>) {
+        let list = match self.config.interfaces.list() {
+            Ok(list) => list,
+            // Those known last are better than none.
+            Err(error) => return tracing::warn!(%error, "the addresses of this host are unknown"),
+        };
+        if self.config.network.has_multicast() {
+            let nics = Nics::of(&list);
+            if let Some(mdns) = &self.mdns {
+                mdns.use_nics(&nics);
             }
+            if self.open_multicast(nics, ctx) {
+                self.ask_what_was_missed(ctx);
+            }
+        }
+        let own_addresses: Vec<_> = list.into_iter().map(|interface| interface.address).collect();
+        if own_addresses != self.own_addresses {
+            self.own_addresses = own_addresses;
+            self.offer_again(ctx);
         }
     }
 }
@@ -223,13 +244,15 @@ impl Actor for Discovery {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(TICK, Self::tick);
+        self.ask_due(ctx);
     }
 }
 
 impl Supervised for Discovery {
     fn restarting(&mut self, _: &mut Self::Context) {
-        // The timer that was to check them is gone.
+        // The timers that were to do this are gone.
         self.finding.check_again();
+        self.asking.forget_plan();
     }
 }
 
@@ -248,58 +271,15 @@ impl Handler<AskDiscoveryStats> for Discovery {
             displaced,
             refused,
             mdns_restarts: self.mdns.as_ref().map_or(0, Mdns::replaced),
+            one_shot_questions: self.multicast.counts.one_shot_questions,
+            ordinary_questions: self.multicast.counts.ordinary_questions,
+            replies: self.multicast.counts.replied,
+            announcements: self.multicast.counts.heard,
         })
     }
 }
 
-/// News from the mDNS thread.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Batch(Vec<Heard>);
-
-impl Handler<Batch> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Batch(batch): Batch, ctx: &mut Self::Context) {
-        let mut changes = Changes::default();
-        for heard in batch {
-            changes.append(match heard {
-                Heard::Up(advert) if advert.leaving => self.hear_goodbye(advert.instance),
-                Heard::Up(advert) => self.hear_from_mdns(advert),
-                Heard::Down(instance) => self.hear_goodbye(instance),
-                Heard::Missed => {
-                    self.ask_what_was_missed(ctx);
-                    Changes::default()
-                }
-            });
-        }
-        self.apply(changes, None, ctx);
-    }
-}
-
-/// How many DNS records the mDNS daemon may remember: four times as many as the directory's instances have, because some
-/// are of other meshes, and a host may have several addresses.
-fn most_records(limits: &Limits) -> usize {
-    limits.instances.saturating_mul(16)
-}
-
-async fn pass_on(mut news: mpsc::Receiver<Heard>, discovery: Addr<Discovery>) {
-    let mut batch = Vec::new();
-    while news.recv_many(&mut batch, NEWS_AT_ONCE).await > 0 {
-        let passed = discovery.send(Batch(std::mem::take(&mut batch))).await;
-        // It fails as well when handling it panicked, and then the next may do better.
-        if passed.is_err() && !discovery.connected() {
-            return;
-        }
-    }
-}
-
-fn own_addresses(interfaces: &Interfaces) -> Vec<OwnAddress> {
-    match interfaces.list() {
-        Ok(list) => list.into_iter().map(|interface| interface.address).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the addresses of this host are unknown");
-            Vec::new()
-        }
-    }
+/// The interfaces that multicast uses now; none where the system does not tell.
+fn nics(config: &Config) -> Nics {
+    config.interfaces.list().map(|list| Nics::of(&list)).unwrap_or_default()
 }

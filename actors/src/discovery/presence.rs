@@ -14,11 +14,11 @@ use actix::prelude::*;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::query::Question;
 use tokio::sync::{Semaphore, watch};
 use tokio::time;
 
 use super::Discovery;
-use super::asking::Urgency;
 use super::link::{Ending, Linked, Way, carry, ends};
 use super::reaching::{Sought, Verdict, reach, slots, with_slot};
 use crate::clock;
@@ -170,7 +170,8 @@ impl Discovery {
             return;
         }
         self.presence.looking = Some(clock::now());
-        self.ask_around(Urgency::All, ctx);
+        self.ask_network(Question::All, ctx);
+        self.ask_now_and_then(Question::All, ctx);
         for node in self.directory.nodes() {
             self.tend(node, ctx);
         }

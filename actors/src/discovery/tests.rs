@@ -9,9 +9,9 @@ use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::hello::{Answer, Purpose, Rejection, Welcome, encode_answer, parse_hello};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::name::{MeshName, ServiceName};
+use meshzero_proto::query::Replies;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time;
 
@@ -19,6 +19,7 @@ use super::*;
 use crate::dial::read_greeting;
 use crate::endpoint::PeerArrived;
 use crate::interfaces::Interfaces;
+use crate::mdns::channel::{Channel, Use};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -140,15 +141,13 @@ async fn welcome(
 struct Ghost {
     node: NodeId,
     mdns: Mdns,
-    _news: mpsc::Receiver<Heard>,
 }
 
 impl Ghost {
     fn start() -> Self {
-        // Deep enough for the echo of all that these tests announce.
-        let (heard, _news) = mpsc::channel(10_000);
-        let mdns = Mdns::start(Interfaces::loopback(), usize::MAX, heard).expect("threads");
-        Self { node: NodeId::from_random(random()), mdns, _news }
+        let list = Interfaces::loopback().list().expect("a list");
+        let mdns = Mdns::start(Interfaces::loopback(), &Nics::of(&list)).expect("threads");
+        Self { node: NodeId::from_random(random()), mdns }
     }
 
     fn announce(&self, mesh: &MeshName, service: &str, instance: InstanceId, address: SocketAddr) {
@@ -304,8 +303,24 @@ async fn a_forged_goodbye_is_not_believed() {
     up(&mut watcher).await;
     let mut forger = Ghost::start();
     forger.node = there.id;
-    forger.announce(&mesh, "arm", arm.instance, arm.address);
-    until("the forger's record is out", async || !forger._news.is_empty()).await;
+    let list = Interfaces::loopback().list().expect("a list");
+    let nics = Nics::of(&list);
+    let family = nics.used[0].family().expect("it has an address");
+    let ears = Channel::open(&nics.used[0], family, Use::Multicast).expect("a socket");
+    let mut replies = Replies::default();
+    // At another address, so that it can be told from what the true node says.
+    let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    forger.announce(&mesh, "arm", arm.instance, elsewhere);
+    until("the forger's record is out", async || {
+        let mut is_out = false;
+        let take = |from, bytes: &[u8]| {
+            let adverts = replies.add(from, bytes).map(|replied| replied.adverts).unwrap_or_default();
+            is_out |= adverts.iter().any(|advert| advert.addresses == [elsewhere]);
+        };
+        ears.receive(64, take).await.expect("the socket lives");
+        is_out
+    })
+    .await;
     forger.mdns.close().await;
     // The endpoint is asked, and answers.
     time::sleep(Duration::from_millis(500)).await;

@@ -128,8 +128,9 @@ impl Watchers {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// What is watched.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.0.iter().map(|watching| &watching.filter)
     }
 
     /// Whether somebody watches a name.
@@ -163,9 +164,11 @@ impl Handler<Watch> for Discovery {
         for instance in self.directory.select(&filter) {
             shared.queue().pending.push(DirectoryEvent::Up(instance));
         }
+        let question = self.question(&filter);
         let single = matches!(filter, Filter::Name(_));
         self.watchers.prune();
         self.watchers.0.push(Watching { filter, addresses, shared: shared.clone() });
+        self.ask_now_and_then(question, ctx);
         if !single {
             self.look(ctx);
         }

@@ -1,88 +1,106 @@
-//! The thread that owns the daemon: it makes true what is wished for, and has a new daemon when the old one died.
+//! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::Ipv4Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdns_sd::{Error, IfKind, IfPredicate, ServiceDaemon};
+use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon};
 use meshzero_proto::advert::Advert;
 use meshzero_proto::id::InstanceId;
-use tokio::sync::{mpsc, oneshot};
+use meshzero_proto::query::LOOPBACK_DATAGRAM_BYTES;
+use tokio::sync::oneshot;
 
 use super::records::record;
-use super::{GOODBYE, Heard, Loss, SERVICE_TYPE, Shared, listening, patiently};
-use crate::interfaces::Interfaces;
+use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
+use crate::socket::{self, Family};
 
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
 const REVIVE_FIRST: Duration = Duration::from_millis(50);
 const REVIVE_LAST: Duration = Duration::from_secs(5);
-/// The largest datagram over loopback, where nothing is cut into pieces: RFC 6762 §17.
-const LOOPBACK_DATAGRAM: usize = 8_952;
+/// How often a daemon is asked whether it lives, and how much it remembers.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+/// How many records a daemon may remember. One that asks nothing remembers hardly any, unless somebody floods it: it has no bound
+/// of its own.
+const MOST_RECORDS: i64 = 8_192;
+/// When a service is announced again, at random between these: the daemon announces it twice, a second apart, which is too
+/// soon to outlast a bad moment of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
+const AGAIN_FIRST: Duration = Duration::from_secs(5);
+const AGAIN_LAST: Duration = Duration::from_secs(9);
+/// How often a daemon looks for interfaces that have come or gone, in seconds.
+const LOOK_FOR_INTERFACES: u32 = 2;
 
 /// The thread itself.
 pub(super) struct Announcer {
     shared: Arc<Shared>,
-    heard: mpsc::Sender<Heard>,
-    /// The number of the present daemon.
-    daemon: u64,
     /// What the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
+    /// What is to be announced again, and when.
+    again: VecDeque<(Instant, InstanceId)>,
 }
 
 /// What the announcer found to do.
 enum Work {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
-    Replace(Loss),
+    /// One that was announced a while ago.
+    Repeat(InstanceId),
+    /// To see whether the daemon is well.
+    LookAfter,
     Close(Option<oneshot::Sender<()>>),
 }
 
-/// How the life of a daemon ended.
-enum Ended {
-    /// The node left, and somebody may wait to be told.
-    Left(Option<oneshot::Sender<()>>),
-    /// It has to be replaced.
-    Lost(Loss),
+/// Why a daemon has to be replaced.
+#[derive(Debug, thiserror::Error)]
+enum Loss {
+    #[error("{0}")]
+    Daemon(#[from] Error),
+    #[error(
+        "another program has UDP port 5353 for itself ({0}); find it with `ss -ulpn`, or let it share the port"
+    )]
+    Port(io::Error),
+    #[error("it remembers more than it should")]
+    Overfull,
+    #[error("its thread panicked")]
+    Panicked,
 }
 
 impl Announcer {
-    pub(super) fn new(shared: Arc<Shared>, heard: mpsc::Sender<Heard>) -> Self {
-        Self { shared, heard, daemon: 0, registered: BTreeMap::new() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, registered: BTreeMap::new(), again: VecDeque::new() }
     }
 
     /// Runs until the node leaves.
     pub(super) fn run(mut self) {
         let mut pause = REVIVE_FIRST;
+        let mut told = String::new();
         loop {
             let started = Instant::now();
-            self.daemon += 1;
-            let loss = match catch_unwind(AssertUnwindSafe(|| self.live())) {
-                Ok(Ok(Ended::Left(closed))) => {
+            let lived = catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(Loss::Panicked));
+            let loss = match lived {
+                Ok(closed) => {
                     // Nobody waits for it when the node was dropped rather than closed.
                     if let Some(closed) = closed {
                         closed.send(()).ok();
                     }
                     return;
                 }
-                Ok(Ok(Ended::Lost(loss))) => {
-                    tracing::warn!(%loss, "multicast DNS is started again");
-                    loss
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "multicast DNS stopped; starting it again");
-                    Loss::Died
-                }
-                Err(_) => {
-                    tracing::error!("announcing by multicast DNS panicked; starting it again");
-                    Loss::Died
-                }
+                Err(loss) => loss,
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             // Who fills it must not thereby silence this node.
-            if started.elapsed() > REVIVE_LAST || loss == Loss::Overfull {
+            if started.elapsed() > REVIVE_LAST || matches!(loss, Loss::Overfull) {
                 pause = REVIVE_FIRST;
+                told.clear();
+            }
+            // Once is enough until something else is wrong.
+            let problem = loss.to_string();
+            if problem != told {
+                tracing::warn!(%problem, "services are not announced by multicast DNS; trying on");
+                told = problem;
             }
             if self.pause(pause) {
                 return;
@@ -92,14 +110,19 @@ impl Announcer {
         }
     }
 
-    /// One daemon's life. Ends well when the node leaves.
-    fn live(&mut self) -> Result<Ended, Error> {
+    /// One daemon's life. Ends well when the node leaves, and somebody may wait to be told.
+    fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
+        // The daemon would go on without the port, and say nothing.
+        match socket::check_mdns_port(Family::V4(Ipv4Addr::UNSPECIFIED)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(Loss::Port(error)),
+            // Any other problem is of one family, or will be the daemon's as well.
+            _ => {}
+        }
         let daemon = self.start_daemon()?;
         #[cfg(test)]
         self.shared.harm.expose(&daemon);
-        let listening = listening::listen(&self.shared, &self.heard, self.daemon, &daemon);
-        let served = listening.and_then(|()| self.serve(&daemon));
-        if !matches!(served, Ok(Ended::Left(_))) {
+        let served = self.serve(&daemon);
+        if served.is_err() {
             // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
             match patiently(|| daemon.shutdown()) {
                 Ok(done) => drop(done.recv_timeout(GOODBYE)),
@@ -112,24 +135,33 @@ impl Announcer {
     fn start_daemon(&self) -> Result<ServiceDaemon, Error> {
         let daemon = ServiceDaemon::new()?;
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
-        let interfaces = self.shared.interfaces.clone();
+        let shared = Arc::clone(&self.shared);
         let chosen = IfPredicate::new(move |interface| {
-            interfaces.includes(&interface.name, interface.ip())
-                && (interface.ip().is_ipv4() || !has_ipv4(&interfaces, &interface.name))
+            let chosen = shared.chosen();
+            shared.interfaces.includes(&interface.name, interface.ip())
+                && !chosen.left_out.contains(&interface.name)
+                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(&interface.name))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
-        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM))?;
+        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
+        patiently(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
         Ok(daemon)
     }
 
     /// Makes wishes true until the node leaves.
-    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Ended, Error> {
+    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Option<oneshot::Sender<()>>, Loss> {
         loop {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
                 Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
-                Work::Replace(loss) => return Ok(Ended::Lost(loss)),
+                Work::Repeat(instance) => {
+                    if let Some(advert) = self.registered.get(&instance) {
+                        let again = record(advert)?;
+                        patiently(|| daemon.register(again.clone()))?;
+                    }
+                }
+                Work::LookAfter => look_after(daemon)?,
                 Work::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
@@ -138,7 +170,7 @@ impl Announcer {
                     if done.recv_timeout(GOODBYE).is_err() {
                         tracing::warn!("multicast DNS did not confirm its goodbye");
                     }
-                    return Ok(Ended::Left(closed));
+                    return Ok(closed);
                 }
             }
         }
@@ -148,6 +180,9 @@ impl Announcer {
         match record(&advert) {
             Ok(info) => {
                 patiently(|| daemon.register(info.clone()))?;
+                let pause = AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32());
+                self.again.retain(|(_, instance)| *instance != advert.instance);
+                self.again.push_back((Instant::now() + pause, advert.instance));
                 self.registered.insert(advert.instance, advert);
             }
             Err(error) => {
@@ -167,16 +202,11 @@ impl Announcer {
         Ok(())
     }
 
-    fn next_work(&self) -> Work {
+    fn next_work(&mut self) -> Work {
         let mut wishes = self.shared.wishes();
         loop {
             if wishes.closing {
                 return Work::Close(wishes.closed.take());
-            }
-            if let Some((daemon, loss)) = wishes.ended.take()
-                && daemon == self.daemon
-            {
-                return Work::Replace(loss);
             }
             while let Some(instance) = wishes.dirty.pop_front() {
                 match wishes.announced.get(&instance) {
@@ -185,7 +215,22 @@ impl Announcer {
                     None => {}
                 }
             }
-            wishes = self.shared.changed.wait(wishes).unwrap_or_else(PoisonError::into_inner);
+            // In the order in which they were announced: who has to wait a little longer is not in a hurry.
+            let now = Instant::now();
+            let wait = match self.again.front().copied() {
+                Some((at, instance)) if at <= now => {
+                    self.again.pop_front();
+                    return Work::Repeat(instance);
+                }
+                Some((at, _)) => LOOK_AFTER.min(at - now),
+                None => LOOK_AFTER,
+            };
+            let waited = self.shared.changed.wait_timeout(wishes, wait);
+            let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() && wait == LOOK_AFTER {
+                return Work::LookAfter;
+            }
+            wishes = again;
         }
     }
 
@@ -202,12 +247,27 @@ impl Announcer {
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
+        self.again.clear();
         let mut wishes = self.shared.wishes();
         wishes.dirty = wishes.announced.keys().copied().collect();
     }
 }
 
-fn has_ipv4(interfaces: &Interfaces, name: &str) -> bool {
-    let list = interfaces.list().unwrap_or_default();
-    list.iter().any(|interface| interface.name == name && interface.address.ip.is_ipv4())
+/// # Errors
+/// It has ended, or remembers too much.
+fn look_after(daemon: &ServiceDaemon) -> Result<(), Loss> {
+    match daemon.get_metrics() {
+        Ok(metrics) => match metrics.recv_timeout(GOODBYE) {
+            Ok(metrics) if records(&metrics) > MOST_RECORDS => Err(Loss::Overfull),
+            // One that is busy answers next time.
+            Ok(_) | Err(_) => Ok(()),
+        },
+        Err(Error::Again) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How many records of others a daemon remembers.
+fn records(metrics: &Metrics) -> i64 {
+    metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
 }

@@ -1,9 +1,10 @@
-//! Adverts as the records of DNS-SD, and back.
+//! Adverts as the records of DNS-SD.
 
 use std::net::{IpAddr, SocketAddr};
 
-use mdns_sd::{Error, IfKind, ResolvedService, ServiceInfo};
-use meshzero_proto::advert::{Advert, InvalidAdvert};
+use mdns_sd::{Error, IfKind, ServiceInfo};
+use meshzero_proto::advert::Advert;
+use meshzero_proto::query::Subtype;
 
 use super::SERVICE_TYPE;
 
@@ -15,7 +16,9 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
     let given: Vec<IpAddr> = advert.addresses.iter().map(SocketAddr::ip).collect();
     let everywhere = given.iter().any(IpAddr::is_unspecified);
     let addresses = if everywhere { Vec::new() } else { given.clone() };
-    let mut info = ServiceInfo::new(SERVICE_TYPE, &label, &host, &addresses[..], port, &advert.to_txt()[..])?;
+    // Those who look for the name ask for its subtype.
+    let kind = format!("{}._sub.{SERVICE_TYPE}", Subtype::new(&advert.mesh, &advert.service));
+    let mut info = ServiceInfo::new(&kind, &label, &host, &addresses[..], port, &advert.to_txt()[..])?;
     if everywhere {
         info = info.enable_addr_auto();
         if given.iter().all(IpAddr::is_ipv4) {
@@ -25,21 +28,4 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
     // The names are random, so there is nobody to ask whether they are taken: that would take 0.9 s.
     info.set_requires_probe(false);
     Ok(info)
-}
-
-/// What a service announces.
-pub(super) fn read(service: &ResolvedService) -> Result<Advert, InvalidAdvert> {
-    let property = |key: &str| service.get_property_val(key).map(Option::unwrap_or_default);
-    let addresses = service.addresses.iter().map(|address| match address {
-        mdns_sd::ScopedIp::V6(v6) if v6.addr().is_unicast_link_local() => {
-            std::net::SocketAddrV6::new(*v6.addr(), service.port, 0, v6.scope_id().index).into()
-        }
-        other => SocketAddr::new(other.to_ip_addr(), service.port),
-    });
-    Advert::from_txt(label(&service.fullname), property, addresses)
-}
-
-/// The first label of a name, which is the instance.
-pub(super) fn label(fullname: &str) -> &str {
-    fullname.split('.').next().unwrap_or_default()
 }

@@ -1,10 +1,11 @@
-use std::sync::atomic::AtomicBool;
-
 use mdns_sd::ServiceDaemon;
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::{MeshName, ServiceName};
 
-use super::records::{label, record};
+use meshzero_proto::query::{LOOPBACK_DATAGRAM_BYTES, Question, Replied, Replies, Subtype};
+
+use super::channel::{Channel, Use};
+use super::records::record;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,47 +27,87 @@ fn advert(ip: [u8; 4]) -> Advert {
     }
 }
 
-/// Waits for news about one instance, past those of other tests and programs on this host.
-async fn next_about(heard: &mut mpsc::Receiver<Heard>, instance: InstanceId) -> Heard {
-    let wanted = |heard: &Heard| match heard {
-        Heard::Up(advert) => advert.instance == instance,
-        Heard::Down(gone) => *gone == instance,
-        Heard::Missed => false,
-    };
-    let search = async {
-        loop {
-            match heard.recv().await {
-                Some(news) if wanted(&news) => return news,
-                Some(_) => {}
-                None => panic!("the listening thread ended"),
+/// What is heard on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Heard {
+    Up(Advert),
+    Down(InstanceId),
+}
+
+/// A socket on loopback.
+struct Ears {
+    channel: Channel,
+    replies: Replies,
+    waiting: VecDeque<Heard>,
+}
+
+impl Ears {
+    fn open(purpose: Use) -> Self {
+        let nics = loopback();
+        let nic = nics.used.first().expect("there is loopback");
+        let channel =
+            Channel::open(nic, nic.family().expect("it has an address"), purpose).expect("a socket");
+        Self { replies: Replies::on_interface(channel.zone()), channel, waiting: VecDeque::new() }
+    }
+
+    /// Waits for what is said about one instance, past what other tests and programs on this host say.
+    async fn next_about(&mut self, instance: InstanceId) -> Heard {
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                match self.next().await {
+                    Heard::Up(advert) if advert.instance == instance => return Heard::Up(advert),
+                    Heard::Down(gone) if gone == instance => return Heard::Down(gone),
+                    Heard::Up(_) | Heard::Down(_) => {}
+                }
             }
+        })
+        .await
+        .expect("it is heard in time")
+    }
+
+    async fn next(&mut self) -> Heard {
+        loop {
+            if let Some(heard) = self.waiting.pop_front() {
+                return heard;
+            }
+            let (replies, waiting) = (&mut self.replies, &mut self.waiting);
+            let take = |from, bytes: &[u8]| {
+                let Ok(Replied { adverts, gone, .. }) = replies.add(from, bytes) else { return };
+                waiting.extend(adverts.into_iter().map(Heard::Up));
+                waiting.extend(gone.into_iter().map(Heard::Down));
+            };
+            self.channel.receive(1, take).await.expect("the socket lives");
         }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("news in time")
+    }
+
+    /// Asks until the service is told of.
+    async fn find(&mut self, question: Question, service: &Advert) {
+        let message = Question::encode(&[question], [], LOOPBACK_DATAGRAM_BYTES);
+        let mut again = tokio::time::interval(Duration::from_millis(50));
+        let search = async {
+            loop {
+                tokio::select! {
+                    _ = again.tick() => self.channel.ask(&message).expect("it is sent"),
+                    heard = self.next() => if heard == Heard::Up(service.clone()) { return },
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.expect("an answer in time");
+    }
 }
 
-fn start() -> (Mdns, mpsc::Receiver<Heard>) {
-    start_with(usize::MAX)
+fn loopback() -> Nics {
+    Nics::of(&Interfaces::loopback().list().expect("a list"))
 }
 
-fn start_with(most_records: usize) -> (Mdns, mpsc::Receiver<Heard>) {
-    let (heard, news) = mpsc::channel(64);
-    (Mdns::start(Interfaces::loopback(), most_records, heard).expect("threads"), news)
+fn start() -> Mdns {
+    Mdns::start(Interfaces::loopback(), &loopback()).expect("a thread")
 }
 
-/// One that tells, and whose news are taken as they come: the thread that brings them would wait, and see to nothing else, once
-/// other tests on the same loopback interface have filled its queue.
-fn start_teller() -> Mdns {
-    let (teller, mut news) = start();
-    drop(tokio::spawn(async move { while news.recv().await.is_some() {} }));
-    teller
-}
-
-/// What tests do to the threads behind an [`Mdns`].
+/// What tests do to the daemon behind an [`Mdns`].
 #[derive(Default)]
 pub(super) struct Harm {
     daemon: Mutex<Option<ServiceDaemon>>,
-    stumbles: AtomicBool,
 }
 
 impl std::fmt::Debug for Harm {
@@ -80,11 +121,6 @@ impl Harm {
         *self.daemon.lock().expect("no panic") = Some(daemon.clone());
     }
 
-    /// Panics in the listening thread, if that is wanted.
-    pub(super) fn stumble(&self) {
-        assert!(!self.stumbles.swap(false, Ordering::Relaxed), "the listening thread stumbles");
-    }
-
     /// Ends the daemon behind the back of those who use it.
     fn kill(&self) {
         let daemon = self.daemon.lock().expect("no panic").take().expect("it runs");
@@ -92,138 +128,63 @@ impl Harm {
     }
 }
 
-/// Does harm to `teller` and `listener`, which know each other, and checks that they recover by themselves.
-async fn recover_from(harm: impl Fn(&Harm)) {
-    let (teller, (listener, mut news)) = (start_teller(), start());
+#[tokio::test]
+async fn a_daemon_that_dies_is_replaced_and_announces_all_again() {
+    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
     let service = advert([127, 0, 0, 1]);
-    teller.announce(service.clone());
-    assert_eq!(next_about(&mut news, service.instance).await, Heard::Up(service.clone()));
-    for mdns in [&teller, &listener] {
-        harm(&mdns.shared.harm);
-        let patience = Instant::now() + PATIENCE;
-        while mdns.replaced() == 0 {
-            assert!(Instant::now() < patience, "it is replaced in time");
-            // Whoever listens takes what comes.
-            let _ = tokio::time::timeout(Duration::from_millis(1), news.recv()).await;
-        }
-    }
-    // Announced again: somebody who comes only now can ask for it, and somebody new is heard.
-    let mut query = crate::query::Query::open(&Interfaces::loopback()).expect("a socket on loopback");
-    let mut again = tokio::time::interval(Duration::from_millis(50));
-    let search = async {
-        loop {
-            tokio::select! {
-                _ = again.tick() => query.ask(),
-                adverts = query.heard() => if adverts.iter().any(|(_, advert)| *advert == service) { return },
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("an answer in time");
-    let another = advert([127, 0, 0, 1]);
-    teller.announce(another.clone());
-    assert_eq!(next_about(&mut news, another.instance).await, Heard::Up(another));
-    teller.close().await;
-    listener.close().await;
-}
-
-#[tokio::test]
-async fn a_daemon_that_dies_is_replaced_and_knows_all_again() {
-    recover_from(Harm::kill).await;
-}
-
-#[tokio::test]
-async fn a_listening_thread_that_panics_is_replaced() {
-    recover_from(|harm| harm.stumbles.store(true, Ordering::Relaxed)).await;
-}
-
-#[tokio::test]
-async fn a_daemon_that_remembers_too_much_is_replaced() {
-    let (teller, (listener, mut news)) = (start_teller(), start_with(64));
-    let crowd: Vec<_> = (0..40).map(|_| advert([127, 0, 0, 1])).collect();
-    for service in &crowd {
-        teller.announce(service.clone());
-    }
+    mdns.announce(service.clone());
+    assert_eq!(ears.next_about(service.instance).await, Heard::Up(service.clone()));
+    mdns.shared.harm.kill();
     let replaced = async {
-        while listener.replaced() == 0 {
-            // Whoever listens takes what comes.
-            let _ = tokio::time::timeout(Duration::from_millis(5), news.recv()).await;
+        while mdns.replaced() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(PATIENCE, replaced).await.expect("it is replaced in time");
-    for service in &crowd {
-        teller.withdraw(service.instance);
-    }
-    // Other tests share the loopback interface, and may fill the next daemon just as one is announced.
-    let mut late = Vec::new();
-    let mut again = tokio::time::interval(Duration::from_millis(500));
-    let search = async {
-        loop {
-            tokio::select! {
-                _ = again.tick() => {
-                    late.push(advert([127, 0, 0, 1]));
-                    teller.announce(late[late.len() - 1].clone());
-                }
-                heard = news.recv() => match heard.expect("the thread lives") {
-                    Heard::Up(advert) if late.contains(&advert) => return,
-                    _ => {}
-                },
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("somebody new is heard in time");
-    teller.close().await;
-    listener.close().await;
+    Ears::open(Use::OneShot).find(Question::All, &service).await;
+    let another = advert([127, 0, 0, 1]);
+    mdns.announce(another.clone());
+    assert_eq!(ears.next_about(another.instance).await, Heard::Up(another));
+    mdns.close().await;
 }
 
 #[tokio::test]
-async fn a_service_is_heard_changed_and_withdrawn() {
-    let teller = start_teller();
-    let (listener, mut news) = start();
+async fn a_service_is_heard_and_withdrawn() {
+    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
     let service = advert([0, 0, 0, 0]);
-    teller.announce(service.clone());
+    mdns.announce(service.clone());
     let expected = Advert { addresses: vec![([127, 0, 0, 1], 4_321).into()], ..service.clone() };
-    assert_eq!(next_about(&mut news, service.instance).await, Heard::Up(expected.clone()));
-    teller.withdraw(service.instance);
+    assert_eq!(ears.next_about(service.instance).await, Heard::Up(expected));
+    mdns.withdraw(service.instance);
     loop {
-        match next_about(&mut news, service.instance).await {
+        match ears.next_about(service.instance).await {
             Heard::Up(advert) if !advert.leaving => {}
-            Heard::Up(_) | Heard::Down(_) | Heard::Missed => break,
+            Heard::Up(_) => {}
+            Heard::Down(_) => break,
         }
     }
-    teller.close().await;
-    listener.close().await;
+    mdns.close().await;
 }
 
 #[tokio::test]
 async fn closing_says_goodbye_for_all() {
-    let teller = start_teller();
-    let (_listener, mut news) = start();
+    let (mdns, mut ears) = (start(), Ears::open(Use::Multicast));
     let services = [advert([127, 0, 0, 1]), advert([127, 0, 0, 1])];
     for service in &services {
-        teller.announce(service.clone());
+        mdns.announce(service.clone());
+        assert_eq!(ears.next_about(service.instance).await, Heard::Up(service.clone()));
     }
-    let mut up = std::collections::BTreeSet::new();
-    let mut down = std::collections::BTreeSet::new();
-    let ours = |id: InstanceId| services.iter().any(|service| service.instance == id);
-    let mut teller = Some(teller);
+    mdns.close().await;
+    let mut leaving = BTreeSet::new();
     let search = async {
-        while down.len() < 2 {
-            match news.recv().await.expect("the thread lives") {
-                Heard::Up(advert) if advert.leaving && ours(advert.instance) => {
-                    down.insert(advert.instance);
-                }
-                Heard::Up(advert) if ours(advert.instance) => {
-                    up.insert(advert.instance);
-                }
-                Heard::Down(id) if ours(id) => {
-                    down.insert(id);
-                }
-                Heard::Up(_) | Heard::Down(_) | Heard::Missed => {}
-            }
-            if up.len() == 2
-                && let Some(teller) = teller.take()
-            {
-                teller.close().await;
+        while leaving.len() < services.len() {
+            let gone = match ears.next().await {
+                Heard::Up(advert) if advert.leaving => advert.instance,
+                Heard::Up(_) => continue,
+                Heard::Down(gone) => gone,
+            };
+            if services.iter().any(|service| service.instance == gone) {
+                leaving.insert(gone);
             }
         }
     };
@@ -231,34 +192,41 @@ async fn closing_says_goodbye_for_all() {
 }
 
 #[tokio::test]
-async fn a_direct_question_is_answered() {
-    let teller = start_teller();
-    let service = advert([0, 0, 0, 0]);
-    teller.announce(service.clone());
-    let mut query = crate::query::Query::open(&Interfaces::loopback()).expect("a socket on loopback");
-    let mut again = tokio::time::interval(Duration::from_millis(50));
-    let search = async {
-        loop {
-            tokio::select! {
-                _ = again.tick() => query.ask(),
-                adverts = query.heard() => {
-                    if let Some(found) = adverts.into_iter().map(|(_, advert)| advert).find(|advert| advert.instance == service.instance) {
-                        return found;
-                    }
-                }
-            }
+async fn questions_are_answered_directly_and_to_everybody() {
+    let mdns = start();
+    let service = advert([127, 0, 0, 1]);
+    mdns.announce(service.clone());
+    let subtype = Question::Name(Subtype::new(&service.mesh, &service.service));
+    for question in [subtype, Question::All] {
+        for purpose in [Use::OneShot, Use::Multicast] {
+            Ears::open(purpose).find(question, &service).await;
         }
-    };
-    let found = tokio::time::timeout(PATIENCE, search).await.expect("an answer in time");
-    assert_eq!(found, Advert { addresses: vec![([127, 0, 0, 1], 4_321).into()], ..service });
-    teller.close().await;
+    }
+    mdns.close().await;
+}
+
+#[tokio::test]
+async fn only_its_instances_answer_for_a_name() {
+    let mdns = start();
+    let (wanted, other) = (advert([127, 0, 0, 1]), advert([127, 0, 0, 1]));
+    let other = Advert { service: ServiceName::new("another").expect("a name"), ..other };
+    let mut ears = Ears::open(Use::OneShot);
+    for service in [&other, &wanted] {
+        mdns.announce(service.clone());
+        ears.find(Question::All, service).await;
+    }
+    let mut ears = Ears::open(Use::OneShot);
+    ears.find(Question::Name(Subtype::new(&wanted.mesh, &wanted.service)), &wanted).await;
+    // Both are answered for by the same daemon, in one message.
+    assert!(!ears.waiting.iter().any(|heard| matches!(heard, Heard::Up(advert) if *advert == other)));
+    mdns.close().await;
 }
 
 #[test]
 fn a_record_keeps_what_dns_permits() {
     let service = ServiceName::new("x".repeat(meshzero_proto::name::MAX_NAME_BYTES)).expect("a name");
     let info = record(&Advert { service, ..advert([10, 0, 0, 1]) }).expect("a record");
-    assert!(label(info.get_fullname()).len() <= 63);
+    assert!(info.get_fullname().split('.').all(|label| label.len() <= 63));
     assert!(!info.requires_probe());
     assert_eq!(info.get_fullname(), info.get_fullname().to_lowercase());
 }

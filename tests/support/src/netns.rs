@@ -110,6 +110,14 @@ impl Lan {
         }
     }
 
+    /// The switch, as a way to start programs on it, and its end of the first cable of host `index`.
+    #[track_caller]
+    pub(crate) fn port(&self, index: usize) -> (impl Fn(&str) -> Command, &str) {
+        let switch = self.switch.as_ref().expect("hosts with cables are on a switch");
+        let cable = self.hosts[index].cables.first().expect("a host with a cable");
+        (|program: &str| switch.command(program), &cable.port)
+    }
+
     /// Stops forwarding multicast, as many wireless networks and most clouds do; all else goes on.
     #[track_caller]
     pub fn block_multicast(&self) {
@@ -343,7 +351,7 @@ fn try_namespace() -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err("network namespaces are Linux's".into());
     }
-    for program in ["bridge", "sysctl", "iptables-legacy", "ip6tables-legacy"] {
+    for program in ["bridge", "sysctl", "iptables-legacy", "ip6tables-legacy", "nft"] {
         check(Command::new(program).arg("-V"))?;
     }
     let name = format!("{}-try", unique_name());

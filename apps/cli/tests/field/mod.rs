@@ -1,4 +1,6 @@
-//! Hosts as they are in the field: real `mz` on networks of namespaces that are set up as people's are.
+//! Networks that are not a quiet laboratory, each on namespaces and cables of its own.
 
 mod addresses;
+mod air;
+mod firewall;
 mod translation;

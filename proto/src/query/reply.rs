@@ -1,15 +1,15 @@
-//! The one-shot question, and what direct replies to it say: from the bytes of DNS messages to adverts.
+//! What responders say, directly or by multicast: from the bytes of DNS messages to adverts and goodbyes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use simple_dns::rdata::RData;
-use simple_dns::{CLASS, Name, Packet, QCLASS, QTYPE, Question, ResourceRecord, TYPE};
+use simple_dns::rdata::{PTR, RData};
+use simple_dns::{Name, Packet, PacketFlag, ResourceRecord};
 
+use super::{before_service_type, check_counts};
 use crate::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
+use crate::id::InstanceId;
 
-/// The longest reply that is looked at: RFC 6762 §17 allows no longer one.
-const MAX_REPLY_BYTES: usize = 9_000;
 /// How many responders are kept whose replies are incomplete, how many names of each, and how many bytes of all.
 const MAX_RESPONDERS: usize = 1_024;
 const MAX_NAMES: usize = 512;
@@ -18,9 +18,6 @@ const MAX_HELD_BYTES: usize = 1 << 20;
 const ENTRY_BYTES: usize = 128;
 /// How many properties of one record are looked at.
 const MAX_PROPERTIES: usize = 16;
-
-const HEADER_BYTES: usize = 12;
-const SERVICE_LABELS: [&[u8]; 3] = [b"_meshzero", b"_tcp", b"local"];
 
 /// Why bytes are not a reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,19 +33,13 @@ pub enum ReplyError {
     Malformed(String),
 }
 
-/// The question for all services of the mesh's kind, as the datagram that travels.
-pub fn question() -> Vec<u8> {
-    let name = Name::new_unchecked("_meshzero._tcp.local");
-    let mut packet = Packet::new_query(0);
-    packet.questions.push(Question::new(name, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false));
-    packet.build_bytes_vec().expect("a question of three labels encodes")
-}
-
 /// What replies have said as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Replied {
     /// The services.
     pub adverts: Vec<Advert>,
+    /// The instances whose records were withdrawn: those whose lifetime is 0 (RFC 6762 §10.1).
+    pub gone: Vec<InstanceId>,
     /// Labels of services of the mesh's kind that are no adverts, with what is wrong with them.
     pub invalid: Vec<(String, InvalidAdvert)>,
 }
@@ -59,8 +50,8 @@ pub struct Replied {
 /// [`ReplyError`]: these bytes are no DNS message.
 pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
     let mut pieces = Pieces::default();
-    pieces.add(bytes)?;
-    Ok(pieces.take_whole(None))
+    let gone = pieces.add(bytes)?;
+    Ok(Replied { gone, ..pieces.take_whole(None, 0) })
 }
 
 /// Puts replies together. A responder with many services spreads their records over several datagrams.
@@ -71,10 +62,24 @@ pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
 pub struct Replies {
     incomplete: HashMap<SocketAddr, Pieces>,
     held: usize,
+    /// The zone of link-local addresses (RFC 4007): the number of the interface that the replies arrive on.
+    zone: u32,
 }
 
 impl Replies {
-    /// Takes in one datagram, and gives the adverts that it completes.
+    /// For replies that arrive on the interface with this number. Link-local addresses in them are of its network.
+    pub fn on_interface(zone: u32) -> Self {
+        Self { zone, ..Self::default() }
+    }
+
+    /// Lets go of what waits for the rest of its records. Do so from time to time: a record whose rest is never sent would wait
+    /// forever.
+    pub fn forget_incomplete(&mut self) {
+        self.incomplete.clear();
+        self.held = 0;
+    }
+
+    /// Takes in one datagram, and gives the adverts that it completes. One that is no response has none.
     ///
     /// # Errors
     /// [`ReplyError`]: these bytes are no DNS message. What was known before stays.
@@ -86,20 +91,19 @@ impl Replies {
             self.held = self.incomplete.values().map(|pieces| pieces.held).sum();
             if self.held >= MAX_HELD_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
                 // Only whoever floods loses by this; others answer the next question again.
-                self.incomplete.clear();
-                self.held = 0;
+                self.forget_incomplete();
             }
         }
         let pieces = self.incomplete.entry(from).or_default();
         self.held -= pieces.held;
         let added = pieces.add(bytes);
-        let whole = pieces.take_whole(Some(from.ip()));
+        let whole = pieces.take_whole(Some(from.ip()), self.zone);
         if pieces.is_empty() {
             self.incomplete.remove(&from);
         } else {
             self.held += pieces.held;
         }
-        added.map(|()| whole)
+        added.map(|gone| Replied { gone, ..whole })
     }
 }
 
@@ -130,13 +134,43 @@ impl Service {
 }
 
 impl Pieces {
-    fn add(&mut self, bytes: &[u8]) -> Result<(), ReplyError> {
-        check(bytes)?;
+    /// Takes in the records of one datagram, and gives the instances that it withdraws.
+    fn add(&mut self, bytes: &[u8]) -> Result<Vec<InstanceId>, ReplyError> {
+        check_counts(bytes)?;
         let packet = Packet::parse(bytes).map_err(|error| ReplyError::Malformed(error.to_string()))?;
-        for record in packet.answers.iter().chain(&packet.additional_records) {
-            self.add_record(record);
+        let mut gone = Vec::new();
+        if !packet.has_flags(PacketFlag::RESPONSE) {
+            return Ok(gone);
         }
-        Ok(())
+        let records = || packet.answers.iter().chain(&packet.additional_records);
+        for record in records() {
+            if record.ttl == 0 {
+                gone.extend(withdrawn(record).filter(|instance| !gone.contains(instance)));
+            } else if let RData::SRV(srv) = &record.rdata {
+                self.forget_given(&record.name, &host_key(&srv.target));
+            }
+        }
+        for instance in &gone {
+            self.remove(&instance.to_string());
+        }
+        records().filter(|record| record.ttl > 0).for_each(|record| self.add_record(record));
+        Ok(gone)
+    }
+
+    /// A service that has been given is told of again: so will be the addresses that its host has by now.
+    fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
+        let is_given = |service: &Service| service.given.is_some();
+        if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
+            && let Some(addresses) = self.hosts.remove(host)
+        {
+            self.held -= ENTRY_BYTES + host.len() + size_of::<IpAddr>() * addresses.len();
+        }
+    }
+
+    fn remove(&mut self, label: &str) {
+        if let Some(service) = self.services.remove(label) {
+            self.held -= ENTRY_BYTES + label.len() + service.bytes();
+        }
     }
 
     fn add_record(&mut self, record: &ResourceRecord<'_>) {
@@ -186,13 +220,7 @@ impl Pieces {
 
     /// The entry of an instance of our service type; `None` for other names, and when there are too many.
     fn service(&mut self, name: &Name<'_>) -> Option<&mut Service> {
-        let (label, kind) = name.get_labels().split_first()?;
-        let ours = kind.len() == SERVICE_LABELS.len()
-            && kind.iter().zip(SERVICE_LABELS).all(|(label, ours)| label.as_ref().eq_ignore_ascii_case(ours));
-        if !ours {
-            return None;
-        }
-        let label = std::str::from_utf8(label.as_ref()).ok()?.to_ascii_lowercase();
+        let label = instance_label(name)?;
         if self.services.len() >= MAX_NAMES && !self.services.contains_key(&label) {
             return None;
         }
@@ -204,7 +232,7 @@ impl Pieces {
     }
 
     /// What is complete and has not been given as it is now. `responder` is where a service is whose host has no address record.
-    fn take_whole(&mut self, responder: Option<IpAddr>) -> Replied {
+    fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> Replied {
         let mut replied = Replied::default();
         for (label, service) in &mut self.services {
             let (Some((host, port)), Some(properties)) = (&service.target, &service.properties) else {
@@ -217,7 +245,8 @@ impl Pieces {
             }
             let Some(addresses) = known.cloned().or(responder.map(|ip| vec![ip])) else { continue };
             service.given = Some(count);
-            match advert(label, *port, properties, addresses) {
+            let addresses = addresses.into_iter().map(|ip| socket_address(ip, *port, zone));
+            match advert(label, properties, addresses) {
                 Ok(advert) => replied.adverts.push(advert),
                 Err(problem) => replied.invalid.push((label.clone(), problem)),
             }
@@ -241,15 +270,37 @@ impl Pieces {
 
 fn advert(
     label: &str,
-    port: u16,
     properties: &[(Vec<u8>, Vec<u8>)],
-    addresses: Vec<IpAddr>,
+    addresses: impl Iterator<Item = SocketAddr>,
 ) -> Result<Advert, InvalidAdvert> {
     let property = |key: &str| {
         let found = properties.iter().find(|(other, _)| other.eq_ignore_ascii_case(key.as_bytes()));
         found.map(|(_, value)| value.as_slice())
     };
-    Advert::from_txt(label, property, addresses.into_iter().map(|ip| SocketAddr::new(ip, port)))
+    Advert::from_txt(label, property, addresses)
+}
+
+fn socket_address(ip: IpAddr, port: u16, zone: u32) -> SocketAddr {
+    match ip {
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => SocketAddrV6::new(ip, port, 0, zone).into(),
+        ip => SocketAddr::new(ip, port),
+    }
+}
+
+/// The label of an instance of our service type.
+fn instance_label(name: &Name<'_>) -> Option<String> {
+    let [label] = before_service_type(name)? else { return None };
+    Some(std::str::from_utf8(label.as_ref()).ok()?.to_ascii_lowercase())
+}
+
+/// The instance that a record with a lifetime of 0 withdraws.
+fn withdrawn(record: &ResourceRecord<'_>) -> Option<InstanceId> {
+    let name = match &record.rdata {
+        RData::PTR(PTR(name)) if before_service_type(&record.name).is_some_and(<[_]>::is_empty) => name,
+        RData::SRV(_) => &record.name,
+        _ => return None,
+    };
+    instance_label(name)?.parse().ok()
 }
 
 fn host_key(name: &Name<'_>) -> Vec<u8> {
@@ -261,23 +312,12 @@ fn host_key(name: &Name<'_>) -> Vec<u8> {
     key
 }
 
-/// The parser reserves memory for as many records as the header announces: they must at least fit the bytes.
-fn check(bytes: &[u8]) -> Result<(), ReplyError> {
-    const LEAST_QUESTION_BYTES: usize = 5;
-    const LEAST_RECORD_BYTES: usize = 11;
-    if bytes.len() < HEADER_BYTES || bytes.len() > MAX_REPLY_BYTES {
-        return Err(ReplyError::Length(bytes.len()));
-    }
-    let count = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
-    let least = count(4) * LEAST_QUESTION_BYTES + (count(6) + count(8) + count(10)) * LEAST_RECORD_BYTES;
-    if least > bytes.len() - HEADER_BYTES { Err(ReplyError::Counts) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::id::{InstanceId, NodeId};
     use crate::name::{MeshName, ServiceName};
-    use simple_dns::rdata::{A, SRV, TXT};
+    use crate::query::{HEADER_BYTES, MAX_MESSAGE_BYTES};
+    use simple_dns::rdata::{A, AAAA, SRV, TXT};
     use simple_dns::{CLASS, CharacterString};
 
     use super::*;
@@ -321,15 +361,14 @@ mod tests {
         packet.build_bytes_vec_compressed().expect("it encodes")
     }
 
-    fn responder() -> SocketAddr {
-        ([10, 0, 0, 9], 5353).into()
+    fn datagrams(records: Vec<ResourceRecord<'static>>) -> Vec<Vec<u8>> {
+        let mut records = records;
+        let rest = records.split_off(1);
+        vec![datagram(records), datagram(rest)]
     }
 
-    #[test]
-    fn the_question_is_for_our_service_type() {
-        let bytes = question();
-        let packet = Packet::parse(&bytes).expect("it parses");
-        assert_eq!(packet.questions[0].qname.to_string(), "_meshzero._tcp.local");
+    fn responder() -> SocketAddr {
+        ([10, 0, 0, 9], 5353).into()
     }
 
     #[test]
@@ -384,8 +423,45 @@ mod tests {
         assert_eq!(again[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
         let nothing_new = replies.add(responder(), &datagram(vec![more])).expect("a reply").adverts;
         assert_eq!(nothing_new, []);
-        // The next reply is a sign of life.
-        assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts.len(), 1);
+        // The next reply is a sign of life, and says where it is by now.
+        assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts, [expected(1)]);
+        let mut goodbye = records(1);
+        goodbye.iter_mut().for_each(|record| record.ttl = 0);
+        replies.add(responder(), &datagram(goodbye)).expect("a reply");
+        assert_eq!((replies.incomplete.len(), replies.held), (0, 0));
+    }
+
+    #[test]
+    fn link_local_addresses_keep_the_interface_they_were_heard_on() {
+        let mut records = records(1);
+        let host = records[2].name.clone();
+        let ip = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        records[2] = ResourceRecord::new(host, CLASS::IN, 10, RData::AAAA(AAAA { address: ip.into() }));
+        let replied = Replies::on_interface(3).add(responder(), &datagram(records)).expect("a reply");
+        assert_eq!(replied.adverts[0].addresses, [SocketAddr::from(SocketAddrV6::new(ip, 4000, 0, 3))]);
+    }
+
+    #[test]
+    fn records_without_a_lifetime_withdraw_their_instance() {
+        let mut records = records(1);
+        let kind = name(crate::query::SERVICE_TYPE.into());
+        let pointer = RData::PTR(PTR(records[0].name.clone()));
+        records.push(ResourceRecord::new(kind, CLASS::IN, 10, pointer));
+        for record in &mut records {
+            record.ttl = 0;
+        }
+        let replied = Replies::default().add(responder(), &datagram(records)).expect("a reply");
+        assert_eq!(replied, Replied { gone: vec![expected(1).instance], ..Replied::default() });
+    }
+
+    #[test]
+    fn what_waits_for_its_rest_is_forgotten_on_request() {
+        let mut replies = Replies::default();
+        let mut halves = datagrams(records(1));
+        let second = halves.split_off(1).concat();
+        replies.add(responder(), &halves[0]).expect("a reply");
+        replies.forget_incomplete();
+        assert_eq!(replies.add(responder(), &second).expect("a reply").adverts, []);
     }
 
     #[test]
@@ -444,6 +520,6 @@ mod tests {
             most = most.max(replies.held);
             assert_eq!(replies.held, replies.incomplete.values().map(|pieces| pieces.held).sum::<usize>());
         }
-        assert!((MAX_HELD_BYTES / 2..MAX_HELD_BYTES + 2 * MAX_REPLY_BYTES).contains(&most), "{most}");
+        assert!((MAX_HELD_BYTES / 2..MAX_HELD_BYTES + 2 * MAX_MESSAGE_BYTES).contains(&most), "{most}");
     }
 }

@@ -1,0 +1,311 @@
+//! The multicast sockets of a node: opened and closed as interfaces come and go, read by one task each.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::advert::Advert;
+use meshzero_proto::directory::{Changes, Source};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::{Asked, Replied, Replies};
+use tokio::task::JoinHandle;
+
+use super::Discovery;
+use crate::clock;
+use crate::mdns::channel::{Channel, Use};
+use crate::mdns::nics::Nics;
+use crate::socket::{Family, MDNS_PORT};
+
+/// How many datagrams of one socket are read before the actor is told.
+const BATCH: usize = 64;
+/// Records whose rest has not come after this time are let go.
+const FORGET: Duration = Duration::from_secs(5);
+/// How long replies to a one-shot question are waited for.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
+
+/// The sockets, and what has gone through them.
+#[derive(Default)]
+pub(super) struct Multicast {
+    nics: Nics,
+    listening: Vec<Open>,
+    /// Only while questions are asked.
+    one_shot: Vec<Open>,
+    one_shot_at: Option<Instant>,
+    /// Why some interfaces are not listened on, as it was last logged.
+    trouble: Option<String>,
+    pub(super) counts: MulticastCounts,
+}
+
+/// What has been asked and heard.
+#[derive(Debug, Clone, Default)]
+pub(super) struct MulticastCounts {
+    /// Datagrams with one-shot questions, and with ordinary ones.
+    pub(super) one_shot_questions: u64,
+    pub(super) ordinary_questions: u64,
+    /// Adverts in direct replies, and in what is multicast.
+    pub(super) replied: u64,
+    pub(super) heard: u64,
+    /// Datagrams of this host that were heard on a network: multicast to it is let in.
+    pub(super) own_heard: u64,
+    /// Questions that the system did not send, and what it said last.
+    pub(super) unsent: u64,
+    pub(super) last_error: Option<String>,
+}
+
+/// One socket, until it is dropped.
+struct Open {
+    nic: String,
+    family: Family,
+    channel: Rc<Channel>,
+    reading: JoinHandle<()>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+/// What one socket has heard.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Heard {
+    purpose: Use,
+    adverts: Vec<(IpAddr, Advert)>,
+    gone: Vec<InstanceId>,
+    asked: Vec<Asked>,
+    /// The hosts that it comes from.
+    hosts: Vec<IpAddr>,
+}
+
+impl Multicast {
+    /// Why some interfaces are not listened on, if that is so.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// The names of the interfaces that are left out because there are too many.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.nics.left_out
+    }
+
+    /// Sends questions on every interface; `message` makes one of at most so many bytes.
+    pub(super) fn ask(&mut self, purpose: Use, mut message: impl FnMut(usize) -> Vec<u8>) {
+        let channels = match purpose {
+            Use::OneShot => &self.one_shot,
+            Use::Multicast => &self.listening,
+        };
+        let mut sent = false;
+        for Open { channel, .. } in channels {
+            match channel.ask(&message(channel.datagram_bytes())) {
+                Ok(()) => sent = true,
+                Err(error) => {
+                    tracing::debug!(%channel, %error, "a question was not sent");
+                    self.counts.unsent += 1;
+                    self.counts.last_error = Some(format!("{channel}: {error}"));
+                }
+            }
+        }
+        match purpose {
+            _ if !sent => {}
+            Use::OneShot => self.counts.one_shot_questions += 1,
+            Use::Multicast => self.counts.ordinary_questions += 1,
+        }
+    }
+
+    /// Closes the sockets for one-shot questions if nothing has been asked for a while.
+    pub(super) fn close_idle(&mut self, now: Instant) {
+        if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
+            self.one_shot.clear();
+            self.one_shot_at = None;
+        }
+    }
+}
+
+impl Discovery {
+    /// Listens on the interfaces that there are now. Says whether there is one on which nobody listened before.
+    pub(super) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
+        let multicast = &mut self.multicast;
+        if nics != multicast.nics {
+            // They may have other addresses.
+            multicast.one_shot.clear();
+            if !nics.left_out.is_empty() && nics.left_out != multicast.nics.left_out {
+                tracing::warn!(
+                    interfaces = nics.left_out.join(", "),
+                    "there are too many network interfaces to use all of them; to choose others, name them in MESHZERO_INTERFACES"
+                );
+            }
+            multicast.nics = nics;
+        }
+        let (nics, mut before) = (&multicast.nics, std::mem::take(&mut multicast.listening));
+        let mut news = false;
+        let mut trouble = None;
+        for nic in &nics.used {
+            for family in nic.families() {
+                let same = |open: &Open| {
+                    let zone = nic.index.unwrap_or(0);
+                    open.nic == nic.name && open.family == family && open.channel.zone() == zone
+                };
+                let open = match before.iter().position(|open| same(open) && !open.reading.is_finished()) {
+                    Some(at) => Ok(before.swap_remove(at)),
+                    None => Channel::open(nic, family, Use::Multicast).map(|channel| {
+                        news = true;
+                        begin(nic.name.clone(), family, channel, Use::Multicast, ctx.address())
+                    }),
+                };
+                match open {
+                    Ok(open) => multicast.listening.push(open),
+                    Err(error) => trouble = Some(format!("{}: {error}", nic.name)),
+                }
+            }
+        }
+        match (&multicast.trouble, &trouble) {
+            (before, Some(now)) if before.as_ref() != Some(now) => {
+                tracing::warn!(problem = %now, "multicast DNS is not heard; trying on");
+            }
+            (Some(_), None) => tracing::info!("multicast DNS is heard again"),
+            _ => {}
+        }
+        multicast.trouble = trouble;
+        news
+    }
+
+    /// Opens the sockets for one-shot questions, if they are not.
+    pub(super) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let multicast = &mut self.multicast;
+        multicast.one_shot_at = Some(now);
+        if !multicast.one_shot.is_empty() {
+            return;
+        }
+        for nic in &multicast.nics.used {
+            let Some(family) = nic.family() else { continue };
+            match Channel::open(nic, family, Use::OneShot) {
+                Ok(channel) => {
+                    let open = begin(nic.name.clone(), family, channel, Use::OneShot, ctx.address());
+                    multicast.one_shot.push(open);
+                }
+                Err(error) => {
+                    tracing::debug!(interface = nic.name, %error, "no question can be asked here");
+                    multicast.counts.unsent += 1;
+                    multicast.counts.last_error = Some(format!("{}: {error}", nic.name));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Heard> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
+        let now = clock::now();
+        let is_own = |host: &IpAddr| self.own_addresses.iter().any(|own| own.ip == *host);
+        let alone = self.own_addresses.iter().all(|own| own.ip.is_loopback());
+        let others = heard.hosts.iter().any(|host| alone || !is_own(host));
+        let own = heard.hosts.iter().any(|host| is_own(host) && !host.is_loopback());
+        let counts = &mut self.multicast.counts;
+        let adverts = heard.adverts.len() as u64;
+        match heard.purpose {
+            Use::OneShot => {
+                counts.replied += adverts;
+                if others && adverts > 0 {
+                    self.asking.answered();
+                }
+            }
+            Use::Multicast => {
+                counts.heard += adverts;
+                counts.own_heard += u64::from(own);
+            }
+        }
+        let mut changes = Changes::default();
+        for (host, advert) in heard.adverts {
+            changes.append(match heard.purpose {
+                _ if advert.leaving => self.hear_goodbye(advert.instance),
+                Use::OneShot => self.hear(advert, Source::Reply(host), now),
+                Use::Multicast => self.hear(advert, Source::Mdns, now),
+            });
+        }
+        for instance in heard.gone {
+            changes.append(self.hear_goodbye(instance));
+        }
+        for asked in heard.asked {
+            self.hear_question(&asked, now);
+        }
+        self.apply(changes, None, ctx);
+    }
+}
+
+fn begin(nic: String, family: Family, channel: Channel, purpose: Use, discovery: Addr<Discovery>) -> Open {
+    let channel = Rc::new(channel);
+    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
+    Open { nic, family, channel, reading }
+}
+
+/// Passes on what arrives at one socket, with at most one message to the actor under way.
+async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
+    let mut replies = Replies::on_interface(channel.zone());
+    let mut forgotten_at = clock::now();
+    loop {
+        let mut heard =
+            Heard { purpose, adverts: Vec::new(), gone: Vec::new(), asked: Vec::new(), hosts: Vec::new() };
+        let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
+        if let Err(error) = received {
+            // The actor opens another when it looks after its interfaces again.
+            return tracing::warn!(%channel, %error, "multicast DNS cannot be heard");
+        }
+        let now = clock::now();
+        if now.saturating_duration_since(forgotten_at) >= FORGET {
+            replies.forget_incomplete();
+            forgotten_at = now;
+        }
+        // It fails as well when handling it panicked, and then the next may do better.
+        if !heard.is_empty() && discovery.send(heard).await.is_err() && !discovery.connected() {
+            return;
+        }
+    }
+}
+
+impl Heard {
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    fn take(&mut self, from: std::net::SocketAddr, bytes: &[u8], replies: &mut Replies) {
+        let host = from.ip().to_canonical();
+        let is_response = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
+        let problem = if is_response {
+            replies.add(from, bytes).map(|Replied { adverts, gone, invalid }| {
+                for (label, problem) in invalid {
+                    tracing::debug!(%from, label, %problem, "an announcement is no advert");
+                }
+                if adverts.is_empty() && gone.is_empty() {
+                    return;
+                }
+                self.note(host);
+                self.adverts.extend(adverts.into_iter().map(|advert| (host, advert)));
+                self.gone.extend(gone);
+            })
+        } else {
+            Asked::parse(bytes).map(|asked| {
+                if asked.questions.is_empty() {
+                    return;
+                }
+                self.note(host);
+                // From another port it is a one-shot question, whose answers nobody else gets.
+                if from.port() == MDNS_PORT {
+                    self.asked.push(asked);
+                }
+            })
+        };
+        if let Err(problem) = problem {
+            tracing::debug!(%from, %problem, "not a message of mDNS");
+        }
+    }
+
+    fn note(&mut self, host: IpAddr) {
+        if !self.hosts.contains(&host) {
+            self.hosts.push(host);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Sockets of multicast DNS: one for each interface and family, to ask from and to hear on.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use meshzero_proto::query::{LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+use super::nics::Nic;
+use crate::socket::{self, Family};
+
+/// A datagram of mDNS is no longer than this (RFC 6762 §17).
+const DATAGRAM_BYTES: usize = 9_000;
+/// A socket that fails more often than this in a row is broken, and is given up.
+const ERRORS_AT_ONCE: usize = 8;
+
+/// What a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// One-shot questions from a port of its own, and the replies to them.
+    OneShot,
+    /// Everything that is multicast to port 5353, and ordinary questions.
+    Multicast,
+}
+
+/// One socket.
+pub(crate) struct Channel {
+    socket: UdpSocket,
+    group: SocketAddr,
+    /// The number of the interface: the zone of link-local addresses that are heard.
+    zone: u32,
+    /// How long a question may be.
+    datagram_bytes: usize,
+    shown: String,
+}
+
+impl Channel {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// What the system says, for instance when the interface has just gone or another program has the port for itself.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub(crate) fn open(nic: &Nic, family: Family, purpose: Use) -> io::Result<Self> {
+        let index = nic.index.unwrap_or(0);
+        let (socket, group) = match purpose {
+            Use::OneShot => socket::one_shot(family, index)?,
+            Use::Multicast => socket::multicast(family, index)?,
+        };
+        let datagram_bytes = if nic.is_loopback { LOOPBACK_DATAGRAM_BYTES } else { NETWORK_DATAGRAM_BYTES };
+        let shown = match family {
+            Family::V4(ip) => format!("{} ({ip})", nic.name),
+            Family::V6 => format!("{} (IPv6)", nic.name),
+        };
+        Ok(Self { socket: UdpSocket::from_std(socket)?, group, zone: index, datagram_bytes, shown })
+    }
+
+    /// The number of its interface.
+    pub(crate) fn zone(&self) -> u32 {
+        self.zone
+    }
+
+    /// The longest question that it can carry, in bytes.
+    pub(crate) fn datagram_bytes(&self) -> usize {
+        self.datagram_bytes
+    }
+
+    /// Sends a message to everybody.
+    ///
+    /// # Errors
+    /// What the system says. A question is repeated, so an error may pass.
+    pub(crate) fn ask(&self, message: &[u8]) -> io::Result<()> {
+        // Straight to the system: the runtime does not know yet that a fresh socket is writable.
+        socket2::SockRef::from(&self.socket).send_to(message, &self.group.into()).map(drop)
+    }
+
+    /// Waits for datagrams, and hands each to `take`: at most `most`, so that others have their turn.
+    ///
+    /// # Errors
+    /// The last of many errors in a row: the socket is of no more use.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(crate) async fn receive(
+        &self,
+        most: usize,
+        mut take: impl FnMut(SocketAddr, &[u8]),
+    ) -> io::Result<()> {
+        let mut buffer = [0; DATAGRAM_BYTES];
+        poll_fn(|cx| {
+            for taken in 0..most {
+                match self.poll_datagram(cx, &mut buffer) {
+                    Poll::Ready(Ok((from, length))) => take(from, &buffer[..length]),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if taken == 0 => return Poll::Pending,
+                    Poll::Pending => break,
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    fn poll_datagram(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(SocketAddr, usize)>> {
+        let mut errors = 0;
+        loop {
+            let mut read = ReadBuf::new(buffer);
+            match self.socket.poll_recv_from(cx, &mut read) {
+                Poll::Ready(Ok(from)) => return Poll::Ready(Ok((from, read.filled().len()))),
+                // A pending error, such as of an interface that went away, is taken off the socket by reading it.
+                Poll::Ready(Err(error)) if errors < ERRORS_AT_ONCE => {
+                    errors += 1;
+                    tracing::debug!(channel = %self, %error, "a datagram could not be read");
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}

@@ -1,0 +1,134 @@
+//! The network interfaces that multicast uses: all that were chosen, or the most useful where there are too many.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::interfaces::Interface;
+use crate::socket::Family;
+
+/// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
+/// for all of them; some room is left for those that come while others go.
+const MOST: usize = 16;
+
+/// What the names of interfaces begin with that lead to containers and virtual machines of this host, not to other hosts.
+const INWARD: [&str; 11] =
+    ["veth", "br-", "docker", "podman", "virbr", "vnet", "cni", "cali", "flannel", "lxc", "lxd"];
+
+/// One network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Nic {
+    /// The system's name for it.
+    pub(crate) name: String,
+    /// The system's number for it, where it has one.
+    pub(crate) index: Option<u32>,
+    /// Its first IPv4 address, from which it sends.
+    pub(crate) v4: Option<Ipv4Addr>,
+    /// Whether it has an IPv6 address.
+    pub(crate) has_v6: bool,
+    pub(crate) is_loopback: bool,
+}
+
+/// Which interfaces are used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Nics {
+    pub(crate) used: Vec<Nic>,
+    /// The names of those for which there is no room.
+    pub(crate) left_out: Vec<String>,
+}
+
+impl Nics {
+    /// The interfaces that have these addresses; at most 16, those first that lead to other hosts.
+    pub(crate) fn of(list: &[Interface]) -> Self {
+        Self::ranked(list, rank)
+    }
+
+    fn ranked(list: &[Interface], rank: impl Fn(&Nic, &[IpAddr]) -> u8) -> Self {
+        let mut by_name: BTreeMap<&str, (Nic, Vec<IpAddr>)> = BTreeMap::new();
+        for Interface { name, index, address } in list {
+            let (nic, ips) = by_name.entry(name).or_insert_with(|| (Nic::new(name, *index), Vec::new()));
+            ips.push(address.ip);
+            nic.is_loopback |= address.ip.is_loopback();
+            match address.ip {
+                IpAddr::V4(ip) => _ = nic.v4.get_or_insert(ip),
+                IpAddr::V6(_) => nic.has_v6 = true,
+            }
+        }
+        let mut used: Vec<(u8, Nic)> =
+            by_name.into_values().map(|(nic, ips)| (rank(&nic, &ips), nic)).collect();
+        if used.len() > MOST {
+            used.sort_by_key(|(rank, nic)| (*rank, nic.index));
+        }
+        let left_out = used.split_off(used.len().min(MOST));
+        Self {
+            used: used.into_iter().map(|(_, nic)| nic).collect(),
+            left_out: left_out.into_iter().map(|(_, nic)| nic.name).collect(),
+        }
+    }
+}
+
+impl Nic {
+    fn new(name: &str, index: Option<u32>) -> Self {
+        Self { name: name.to_owned(), index, v4: None, has_v6: false, is_loopback: false }
+    }
+
+    /// The families in which it is listened on.
+    pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
+        self.v4.map(Family::V4).into_iter().chain(self.has_v6.then_some(Family::V6))
+    }
+
+    /// The family in which questions are asked and services announced: IPv4 wherever there is some, because two families double
+    /// every answer.
+    pub(crate) fn family(&self) -> Option<Family> {
+        self.families().next()
+    }
+}
+
+/// How little an interface is worth.
+fn rank(nic: &Nic, ips: &[IpAddr]) -> u8 {
+    let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix)) || is_bridge(&nic.name);
+    match nic {
+        Nic { is_loopback: true, .. } => 0,
+        _ if crate::interfaces::default_route_address().is_some_and(|ip| ips.contains(&ip)) => 1,
+        _ if !inward => 2,
+        _ => 3,
+    }
+}
+
+/// Whether an interface is a bridge, as far as the system tells. One that hosts are reached by has the default route.
+fn is_bridge(name: &str) -> bool {
+    // Names of interfaces have no slashes; other systems have no such folder.
+    std::path::Path::new("/sys/class/net").join(name).join("bridge").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
+    use super::*;
+
+    fn interface(name: &str, index: u32, ip: &str) -> Interface {
+        let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
+        Interface { name: name.into(), index: Some(index), address }
+    }
+
+    #[test]
+    fn an_interface_is_one_however_many_addresses_it_has() {
+        let list: Vec<_> = (1..=250).map(|n| interface("eth0", 2, &format!("10.0.0.{n}"))).collect();
+        let list = [list, vec![interface("eth0", 2, "fe80::1"), interface("wlan0", 3, "fe80::2")]].concat();
+        let Nics { used, left_out } = Nics::of(&list);
+        assert_eq!((used.len(), left_out.len()), (2, 0));
+        let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
+        assert_eq!((used[0].family(), used[1].family()), (Some(first), Some(Family::V6)));
+    }
+
+    #[test]
+    fn of_too_many_those_remain_that_lead_to_others() {
+        let bridges = (0..40).map(|n| interface(&format!("br-{n}"), n + 2, &format!("172.18.{n}.1")));
+        let last = [interface("lo", 1, "127.0.0.1"), interface("eth0", 99, "10.0.0.1")];
+        let list: Vec<_> = bridges.chain(last).collect();
+        let Nics { used, left_out } = Nics::of(&list);
+        assert_eq!((used.len(), left_out.len()), (MOST, 42 - MOST));
+        assert_eq!([&used[0].name, &used[1].name], ["lo", "eth0"]);
+    }
+}

@@ -1,0 +1,37 @@
+//! Multicast DNS (RFC 6762) as discovery uses it: questions, when they are asked, and the adverts in what is heard.
+
+mod question;
+mod reply;
+mod rounds;
+
+pub use question::{Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, Question, Subtype};
+pub use reply::{Replied, Replies, ReplyError, parse_reply};
+pub use rounds::{Due, Manner, Rounds};
+
+use simple_dns::Name;
+
+/// The longest message that is looked at: RFC 6762 §17 allows no longer one.
+const MAX_MESSAGE_BYTES: usize = 9_000;
+const HEADER_BYTES: usize = 12;
+const SERVICE_LABELS: [&[u8]; 3] = [b"_meshzero", b"_tcp", b"local"];
+const SERVICE_TYPE: &str = "_meshzero._tcp.local";
+
+/// The labels of `name` in front of the service type, or `None` where it ends otherwise.
+fn before_service_type<'a, 'n>(name: &'a Name<'n>) -> Option<&'a [simple_dns::Label<'n>]> {
+    let labels = name.get_labels();
+    let (front, kind) = labels.split_at_checked(labels.len().checked_sub(SERVICE_LABELS.len())?)?;
+    let ours = kind.iter().zip(SERVICE_LABELS).all(|(label, ours)| label.as_ref().eq_ignore_ascii_case(ours));
+    ours.then_some(front)
+}
+
+/// Refuses a message that announces more records than its bytes can hold: the parser reserves memory for as many.
+fn check_counts(bytes: &[u8]) -> Result<(), ReplyError> {
+    const LEAST_QUESTION_BYTES: usize = 5;
+    const LEAST_RECORD_BYTES: usize = 11;
+    if bytes.len() < HEADER_BYTES || bytes.len() > MAX_MESSAGE_BYTES {
+        return Err(ReplyError::Length(bytes.len()));
+    }
+    let count = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let least = count(4) * LEAST_QUESTION_BYTES + (count(6) + count(8) + count(10)) * LEAST_RECORD_BYTES;
+    if least > bytes.len() - HEADER_BYTES { Err(ReplyError::Counts) } else { Ok(()) }
+}
