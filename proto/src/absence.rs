@@ -8,8 +8,9 @@ use crate::diagnosis::{Attempt, Outcome};
 /// Whether `attempts`, made because of an instance that is not there any more or cannot be reached, prove that its process has
 /// ended or has withdrawn it: every address that can be meant for it was `denied`, or the one at which it `answered` last was.
 ///
-/// An address that `is_own`, which this host has as well, proves nothing by itself: on this host somebody else may have the
-/// port, or nobody, while the instance is on another. Neither does an address that has never led to the instance.
+/// An address that `is_own`, which this host has as well, proves nothing by itself, unless all are such: on this host somebody
+/// else may have the port, or nobody, while the instance is on another. Neither does an address that has never led to the
+/// instance.
 pub fn is_gone(
     attempts: &[Attempt],
     answered: Option<SocketAddr>,
@@ -18,12 +19,9 @@ pub fn is_gone(
 ) -> bool {
     let mut tried = attempts.iter().filter(|attempt| !is_impossible(&attempt.outcome)).peekable();
     let all = tried.peek().is_some() && tried.all(|attempt| denied(&attempt.outcome));
-    let last = || {
-        attempts.iter().any(|attempt| {
-            Some(attempt.address) == answered && denied(&attempt.outcome) && !is_own(attempt.address.ip())
-        })
-    };
-    all || last()
+    let is_here = attempts.iter().all(|attempt| is_own(attempt.address.ip()));
+    let mut last = attempts.iter().filter(|attempt| Some(attempt.address) == answered);
+    all || last.any(|attempt| denied(&attempt.outcome) && (is_here || !is_own(attempt.address.ip())))
 }
 
 /// Whether this host cannot dial the address at all, such as a link-local one of an unknown link. It says nothing either way.
@@ -105,6 +103,9 @@ mod tests {
         assert!(!gone(&[(LAN, refused), ("10.78.0.1:9000", Outcome::Silent)], None));
         assert!(gone(&[(LAN, Outcome::Rejected), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
         assert!(gone(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)), "a process of this host");
+        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, Outcome::Silent)], Some(LOOPBACK)), "the same");
+        let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", Outcome::Silent)];
+        assert!(!gone(&forwarded, Some(LOOPBACK)), "a forwarded port, whose forwarder is started again");
         assert!(gone(&[(LAN, refused), (BRIDGE, Outcome::OtherProtocol)], None));
     }
 

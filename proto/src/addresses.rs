@@ -46,18 +46,21 @@ pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
 }
 
 /// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
-/// and multicast addresses, port 0, and the loopback addresses of other hosts.
+/// and multicast addresses, port 0, the loopback addresses of other hosts, and beside others the link-local ones of this host,
+/// which may have been heard on another of its links.
 ///
 /// `own` are all addresses of this host, loopback included.
 pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
     // An endpoint that names loopback addresses only was heard over loopback, or listens there only.
     let is_here = is_here(addresses, own);
+    let has_others = addresses.iter().any(|address| !is_link_local(address.ip()));
     let mut usable: Vec<SocketAddr> = Vec::with_capacity(addresses.len().min(MAX_ADDRESSES));
     for &address in addresses {
         let can_be_dialled = address.port() != 0
             && !address.ip().is_unspecified()
             && !address.ip().is_multicast()
-            && (is_here || !address.ip().is_loopback());
+            && (is_here || !address.ip().is_loopback())
+            && !(is_here && has_others && is_link_local(address.ip()));
         if can_be_dialled && !usable.contains(&address) {
             usable.push(address);
         }

@@ -37,6 +37,15 @@ fn loopback_is_the_way_on_the_same_host() {
 }
 
 #[test]
+fn link_local_addresses_of_this_host_are_of_no_use_beside_others() {
+    let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24), ("fe80::1", 64)]);
+    // Of which link it is, whoever heard it on another does not know.
+    let given = list(&["[fe80::1%7]:1", "192.168.1.5:1"]);
+    assert_eq!(order(&given, &own), list(&["192.168.1.5:1"]));
+    assert_eq!(order(&given[..1], &own), given[..1]);
+}
+
+#[test]
 fn one_shared_address_does_not_make_two_hosts_one() {
     let own = own(&[("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)]);
     let given = list(&["172.17.0.1:9000", "10.77.0.1:9000", "203.0.113.9:9000", "127.0.0.1:9000"]);
