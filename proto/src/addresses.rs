@@ -46,21 +46,18 @@ pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
 }
 
 /// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
-/// and multicast addresses, port 0, the loopback addresses of other hosts, and beside others the link-local ones of this host,
-/// which may have been heard on another of its links.
+/// and multicast addresses, port 0, and the loopback addresses of other hosts.
 ///
 /// `own` are all addresses of this host, loopback included.
 pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
     // An endpoint that names loopback addresses only was heard over loopback, or listens there only.
     let is_here = is_here(addresses, own);
-    let has_others = addresses.iter().any(|address| !is_link_local(address.ip()));
     let mut usable: Vec<SocketAddr> = Vec::with_capacity(addresses.len().min(MAX_ADDRESSES));
     for &address in addresses {
         let can_be_dialled = address.port() != 0
             && !address.ip().is_unspecified()
             && !address.ip().is_multicast()
-            && (is_here || !address.ip().is_loopback())
-            && !(is_here && has_others && is_link_local(address.ip()));
+            && (is_here || !address.ip().is_loopback());
         if can_be_dialled && !usable.contains(&address) {
             usable.push(address);
         }
@@ -71,8 +68,14 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
 /// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
 /// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Keeps the given order
 /// within each of these.
-pub fn sort(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
+///
+/// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
+/// link than theirs, where they lead nowhere.
+pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
+    if is_here && addresses.iter().any(|address| !is_link_local(address.ip())) {
+        addresses.retain(|address| !is_link_local(address.ip()));
+    }
     addresses.sort_by_cached_key(|address| rank(address.ip(), is_here, own));
 }
 

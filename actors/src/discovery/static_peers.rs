@@ -115,6 +115,7 @@ async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connec
         Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
     };
     if addresses.len() > MAX_ADDRESSES {
+        // What the system's resolver prefers comes first otherwise.
         sort(&mut addresses, &network.own_addresses());
         addresses.truncate(MAX_ADDRESSES);
     }
