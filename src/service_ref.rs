@@ -11,7 +11,7 @@ use meshzero_actors::ask;
 use meshzero_actors::caller::{Caller, deadline_in};
 use meshzero_actors::fault::Fault;
 use meshzero_actors::node::Node;
-use meshzero_actors::route::Route;
+use meshzero_actors::route::{Member, Route};
 use meshzero_actors::stats::{RouteStats, Stats};
 use meshzero_actors::tell::{self, Untold};
 use meshzero_proto::codec::Wire;
@@ -60,9 +60,10 @@ impl ServiceRef {
         &self.name
     }
 
-    /// The instances that are connected at the moment.
+    /// The instances that are connected at the moment, each with the address at which it was reached first; whether the others
+    /// lead to it from here has not been tried.
     pub fn instances(&self) -> Vec<Instance> {
-        self.caller.route.members().iter().map(|member| member.instance().clone()).collect()
+        self.caller.route.members().iter().map(Member::listing).collect()
     }
 
     /// The address at which one of the instances that are connected at the moment was reached.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use meshzero_actors::discovery::{self, Watcher};
+use meshzero_actors::discovery::{self, Addresses, Watcher};
 use meshzero_actors::node::Node;
 use meshzero_proto::directory::{DirectoryEvent, Filter};
 
@@ -44,7 +44,9 @@ enum State {
 impl Watch {
     pub(crate) fn new(node: Arc<Node>, filter: Filter) -> Self {
         let discovery = node.discovery().clone();
-        let starting = async move { discovery.send(discovery::Watch { filter }).await.ok() };
+        let starting = async move {
+            discovery.send(discovery::Watch { filter, addresses: Addresses::Moves }).await.ok()
+        };
         Self { state: State::Starting(Box::pin(starting)), _node: node }
     }
 

@@ -1,16 +1,22 @@
 //! Dialling: from the addresses of an endpoint to a connection whose other end has proved who it is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use meshzero_proto::addresses::{OwnAddress, is_here, is_own};
+use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
+use crate::trail::{Accepted, Trail};
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -19,6 +25,12 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 /// How long the other addresses are waited for once one has answered that the endpoint is not there. All lead to the
 /// same listener, and where multicast is blocked the IPv6 ones often lead nowhere, which shows after seconds only.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
+/// How many addresses are tried at most, those included that are added while dialling.
+const MOST_ADDRESSES: usize = 64;
+
+/// What is known of an instance at the moment; `None` when it is known to be gone.
+pub(crate) type Listed = watch::Receiver<Option<Instance>>;
 
 /// Why an endpoint could not be reached or did not accept.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +45,16 @@ pub enum DialError {
         address: SocketAddr,
         /// What the system said.
         error: io::Error,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// Nothing answered in time.
     #[error("no answer within {after:?}")]
     TimedOut {
         /// How long was waited.
         after: Duration,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// The other end does not speak this protocol.
     #[error("{address}: {error}")]
@@ -47,6 +63,8 @@ pub enum DialError {
         address: SocketAddr,
         /// What was wrong with the answer.
         error: HelloError,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
     /// The other end speaks the protocol and declined.
     #[error("{address}: {rejection}")]
@@ -55,10 +73,34 @@ pub enum DialError {
         address: SocketAddr,
         /// What it said.
         rejection: Rejection,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
     },
 }
 
 impl DialError {
+    /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::NoAddress => &[],
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => attempts,
+        }
+    }
+
+    fn after(mut self, tried: Vec<Attempt>) -> Self {
+        match &mut self {
+            Self::NoAddress => {}
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => *attempts = tried,
+        }
+        self
+    }
+
     /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
     /// place, is there by then.
     pub(crate) fn may_pass(&self) -> bool {
@@ -79,6 +121,17 @@ impl DialError {
                 matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
             }
             Self::NoAddress | Self::TimedOut { .. } | Self::Rejected { .. } => false,
+        }
+    }
+}
+
+impl From<&DialError> for Outcome {
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Unreachable { error, .. } => error.into(),
+            DialError::NotMeshzero { .. } => Self::OtherProtocol,
+            DialError::Rejected { .. } => Self::Rejected,
+            DialError::NoAddress | DialError::TimedOut { .. } => Self::Silent,
         }
     }
 }
@@ -111,81 +164,156 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    time::timeout(timeout, race(network, addresses, hello))
-        .await
-        .unwrap_or(Err(DialError::TimedOut { after: timeout }))
+    dial_listed(network, addresses, None, hello, timeout).await
 }
 
-async fn race(network: &Network, addresses: &[SocketAddr], hello: &Hello) -> Result<Dialled, DialError> {
+/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well.
+pub(crate) async fn dial_listed(
+    network: &Network,
+    addresses: &[SocketAddr],
+    listed: Option<Listed>,
+    hello: &Hello,
+    timeout: Duration,
+) -> Result<Dialled, DialError> {
+    let mut trail = Trail::default();
+    let candidates = Candidates::new(addresses, listed);
+    time::timeout(timeout, race(network, candidates, hello, &mut trail))
+        .await
+        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }))
+        .map_err(|told| told.after(trail.finish()))
+}
+
+/// The addresses to try.
+struct Candidates {
+    waiting: VecDeque<SocketAddr>,
+    known: Vec<SocketAddr>,
+    listed: Option<Listed>,
+}
+
+impl Candidates {
+    fn new(addresses: &[SocketAddr], listed: Option<Listed>) -> Self {
+        Self { waiting: addresses.iter().copied().collect(), known: addresses.to_vec(), listed }
+    }
+
+    /// Waits until there are more; forever if there will not be any.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    async fn added(&mut self) {
+        while let Some(listed) = &mut self.listed {
+            if listed.changed().await.is_err() {
+                self.listed = None;
+                break;
+            }
+            let before = self.known.len();
+            if let Some(instance) = &*listed.borrow_and_update() {
+                for &address in &instance.addresses {
+                    if self.known.len() < MOST_ADDRESSES && !self.known.contains(&address) {
+                        self.known.push(address);
+                        self.waiting.push_back(address);
+                    }
+                }
+            }
+            if self.known.len() > before {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+async fn race(
+    network: &Network,
+    mut candidates: Candidates,
+    hello: &Hello,
+    trail: &mut Trail,
+) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
-    let mut waiting = addresses.iter().copied();
     let mut attempts = JoinSet::new();
     let mut next_at = Instant::now();
-    let mut told = DialError::NoAddress;
-    let mut exhausted = false;
+    let mut told = (0, DialError::NoAddress);
+    let mut own: Option<Vec<OwnAddress>> = None;
     let mut give_up = None;
     loop {
         // Not by a timer: even one that is due takes a millisecond, which is more than the whole handshake.
-        while !exhausted && next_at <= Instant::now() {
-            match waiting.next() {
-                Some(address) => {
-                    attempts.spawn(shake_hands(network.clone(), address, hello.clone()));
-                    next_at = Instant::now() + NEXT_ADDRESS;
-                }
-                None => exhausted = true,
-            }
+        while next_at <= Instant::now()
+            && let Some(address) = candidates.waiting.pop_front()
+        {
+            let (number, accepted) = trail.begin(address);
+            let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
+            attempts.spawn(async move { (number, address, attempt.await) });
+            next_at = Instant::now() + NEXT_ADDRESS;
         }
+        let exhausted = candidates.waiting.is_empty();
         if exhausted && attempts.is_empty() {
-            return Err(told);
+            return Err(told.1);
         }
         tokio::select! {
             biased;
             Some(attempt) = attempts.join_next() => match attempt {
-                Ok(Ok(dialled)) => return Ok(dialled),
-                Ok(Err(error)) => {
+                Ok((_, _, Ok(dialled))) => return Ok(dialled),
+                Ok((number, address, Err(error))) => {
+                    trail.end(number, Outcome::from(&error));
                     next_at = Instant::now();
-                    if weight(&error) >= REFUSAL {
+                    let own = own.get_or_insert_with(|| network.own_addresses());
+                    // Somebody on this host, while the endpoint may be on another.
+                    let is_misled = is_own(address.ip(), own) && !is_here(&candidates.known, own);
+                    let weight = if is_misled { weight(&error).min(MISLED) } else { weight(&error) };
+                    if weight >= REFUSAL {
                         give_up.get_or_insert(next_at + AFTER_REFUSAL);
                     }
-                    if weight(&error) >= weight(&told) {
-                        told = error;
+                    if weight >= told.0 {
+                        told = (weight, error);
                     }
                 }
                 Err(error) => tracing::error!(%error, "an attempt to connect ended by itself"),
             },
             () = time::sleep_until(next_at), if !exhausted => {}
-            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told),
+            () = candidates.added() => {}
+            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told.1),
         }
     }
 }
 
+/// The most weight that an error can have at an address that this host has as well.
+const MISLED: u8 = 1;
+
 /// The weight of an error that is an answer, if only of the other host's system.
-const REFUSAL: u8 = 2;
+const REFUSAL: u8 = 3;
 
 /// How much an error says about the endpoint.
 fn weight(error: &DialError) -> u8 {
     match error {
-        DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 3,
+        DialError::Rejected { rejection, .. } if rejection.is_its_own() => 5,
+        DialError::Rejected { .. } | DialError::NotMeshzero { .. } => 4,
         DialError::Unreachable { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused => REFUSAL,
-        DialError::Unreachable { .. } | DialError::TimedOut { .. } => 1,
+        DialError::Unreachable { .. } | DialError::TimedOut { .. } => 2,
         DialError::NoAddress => 0,
     }
 }
 
-async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
-    let unreachable = |error| DialError::Unreachable { address, error };
+async fn shake_hands(
+    network: Network,
+    address: SocketAddr,
+    hello: Vec<u8>,
+    accepted: Accepted,
+) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let mut connection = network.connect(address).await.map_err(unreachable)?;
+    accepted.set();
     connection.writer.write_all(&hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
-                GreetingError::Io(error) => DialError::Unreachable { address, error },
-                GreetingError::Hello(error) => DialError::NotMeshzero { address, error },
+                GreetingError::Io(error) => unreachable(error),
+                GreetingError::Hello(error) => {
+                    DialError::NotMeshzero { address, error, attempts: Vec::new() }
+                }
             },
         )?;
     match answer {
         Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
-        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
+        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
     }
 }
 
@@ -261,5 +389,80 @@ mod tests {
             .await
             .expect_err("nobody answers");
         assert!(matches!(error, DialError::Unreachable { address, .. } if address == refusing), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_becomes_known_while_dialling_is_tried() {
+        use meshzero_proto::hello::{Answer, encode_answer, parse_hello};
+        use meshzero_proto::id::InstanceId;
+        use tokio::io::AsyncWriteExt;
+
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let there = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = there.local_addr().expect("bound");
+        let mut instance = Instance {
+            id: InstanceId::from_random([2; 16]),
+            node: NodeId::from_random([3; 16]),
+            service: "arm".parse().expect("a name"),
+            addresses: vec![silent.local_addr().expect("bound")],
+            local: false,
+        };
+        let (tell, listed) = watch::channel(Some(instance.clone()));
+        let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
+        let dialling = dial_listed(&network, &known, Some(listed), &hello, Duration::from_secs(60));
+        let answering = async {
+            // The first address is being tried by now.
+            let (_held, _) = silent.accept().await.expect("dialled");
+            instance.addresses.push(address);
+            tell.send(Some(instance)).expect("it listens");
+            let (mut stream, _) = there.accept().await.expect("dialled");
+            read_greeting(&mut stream, &[], parse_hello).await.expect("a hello");
+            let welcome = Welcome {
+                node: NodeId::from_random([3; 16]),
+                instance: InstanceId::from_random([2; 16]),
+                service: None,
+                message_bytes: 1,
+                link: None,
+                received: 0,
+            };
+            stream.write_all(&encode_answer(&Answer::Welcome(welcome))).await.expect("it reads");
+            std::future::pending::<()>().await;
+        };
+        let dialled = tokio::select! {
+            dialled = dialling => dialled.expect("it answers"),
+            () = answering => unreachable!("it never ends"),
+        };
+        assert_eq!(dialled.address, address);
+    }
+
+    #[tokio::test]
+    async fn an_error_names_every_address_that_was_tried_and_how_each_ended() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+        let addresses = [silent.local_addr().expect("bound"), refusing];
+        let error = dial(&Network::System, &addresses, &hello(), Duration::from_secs(60))
+            .await
+            .expect_err("nobody answers");
+        let [first, second] = error.attempts() else { panic!("not two: {:?}", error.attempts()) };
+        assert_eq!((first.address, first.outcome), (addresses[0], Outcome::Accepted));
+        assert_eq!(second.address, refusing);
+        let kind = io::ErrorKind::ConnectionRefused;
+        assert!(
+            matches!(second.outcome, Outcome::Failed { kind: told, code: Some(_) } if told == kind),
+            "{second}"
+        );
+        assert!(first.took >= AFTER_REFUSAL && second.took < AFTER_REFUSAL, "{first}, {second}");
+    }
+
+    #[tokio::test]
+    async fn what_is_open_when_the_time_is_over_is_told_as_well() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = silent.local_addr().expect("bound");
+        let patience = Duration::from_millis(100);
+        let error = dial(&Network::System, &[address], &hello(), patience).await.expect_err("nobody answers");
+        assert!(matches!(error, DialError::TimedOut { after, .. } if after == patience), "{error}");
+        let [Attempt { outcome: Outcome::Accepted, .. }] = error.attempts() else {
+            panic!("{:?}", error.attempts())
+        };
     }
 }

@@ -172,7 +172,8 @@ impl Remote {
         subscribe: &Subscribe,
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
-        let dialled = dial::dial(&carrying.network, &instance.addresses, hello, PATIENCE).await?;
+        let (network, addresses) = (&carrying.network, &instance.addresses);
+        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE).await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;

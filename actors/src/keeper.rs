@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 use crate::backoff::Backoff;
-use crate::dial::{self, DialError};
+use crate::dial::{self, DialError, Listed};
 use crate::discovery::{Failed, Proved, Verdict, Watcher};
 use crate::link::Link;
 use crate::premises::Premises;
@@ -45,7 +45,7 @@ pub(crate) struct Keeper {
 }
 
 /// What discovery says of one instance at the moment; `None` when it says that it is gone.
-type Listed = watch::Sender<Option<Instance>>;
+type Listing = watch::Sender<Option<Instance>>;
 
 impl Keeper {
     /// Runs `keeping` until it is done or the node leaves; then the route leads nowhere.
@@ -61,7 +61,7 @@ impl Keeper {
 
     /// Keeps the route to all instances of a name, as `events` tell of them.
     pub(crate) async fn keep_name(self, mut events: Watcher) {
-        let mut listed: HashMap<InstanceId, Listed> = HashMap::new();
+        let mut listed: HashMap<InstanceId, Listing> = HashMap::new();
         while let Some(event) = self.next(&mut events).await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
@@ -110,15 +110,18 @@ impl Keeper {
         }
     }
 
-    async fn keep_instance(self, mut listed: watch::Receiver<Option<Instance>>) {
+    async fn keep_instance(self, mut listed: Listed) {
         let mut pauses = PAUSES;
+        let mut answered = None;
         loop {
             let Some(instance) = listed.borrow_and_update().clone() else { return };
             if instance.local {
                 return self.add_own(instance);
             }
             let hello = self.hello(Some(instance.id));
-            if let Ok(link) = self.connect(&instance.addresses, &hello, Some(listed.clone())).await {
+            let known = Known { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
+            if let Ok(link) = self.connect(known, &hello).await {
+                answered = Some(link.address());
                 match self.hold(link, instance).await {
                     None => return,
                     Some(Held::Long) => {
@@ -154,7 +157,7 @@ impl Keeper {
             }
             let mut held = Some(Held::Shortly);
             if !is_foreign {
-                match self.connect(&[address], &self.hello(None), None).await {
+                match self.connect(Known::only(&[address]), &self.hello(None)).await {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
                         held = self.hold(link, instance).await;
@@ -247,19 +250,17 @@ impl Keeper {
     }
 
     /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
-    async fn connect(
-        &self,
-        addresses: &[SocketAddr],
-        hello: &Hello,
-        listed: Option<watch::Receiver<Option<Instance>>>,
-    ) -> Result<Arc<Link>, Trouble> {
-        let dialled = dial::dial(&self.premises.carrying.network, addresses, hello, PATIENCE).await;
+    async fn connect(&self, known: Known<'_>, hello: &Hello) -> Result<Arc<Link>, Trouble> {
+        let Known { addresses, answered, listed } = known;
+        let network = &self.premises.carrying.network;
+        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.premises.discovery.do_send(Proved { instance, address: dialled.address });
             }
             (Err(error), Some(instance)) => {
-                self.premises.discovery.do_send(Failed { instance, verdict: Verdict::from(error) });
+                let verdict = Verdict::of(error, answered, network);
+                self.premises.discovery.do_send(Failed { instance, verdict });
             }
             (_, None) => {}
         }
@@ -316,6 +317,21 @@ impl Keeper {
         if let Some(route) = self.route.upgrade() {
             route.add(member);
         }
+    }
+}
+
+/// What is known of an endpoint that is to be dialled.
+struct Known<'a> {
+    addresses: &'a [SocketAddr],
+    /// The address that answered last.
+    answered: Option<SocketAddr>,
+    /// Tells of more addresses.
+    listed: Option<Listed>,
+}
+
+impl<'a> Known<'a> {
+    fn only(addresses: &'a [SocketAddr]) -> Self {
+        Self { addresses, answered: None, listed: None }
     }
 }
 

@@ -91,6 +91,7 @@ pub mod tell;
 mod topics;
 pub mod trace;
 pub mod traffic;
+mod trail;
 mod tries;
 pub mod unfinished;
 mod zmtp;

@@ -7,9 +7,11 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use meshzero_proto::addresses::OwnAddress;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::connection::Connection;
+use crate::interfaces::Interfaces;
 use crate::socket;
 
 /// Where a node's connections come from. Cheap to clone.
@@ -112,6 +114,18 @@ impl Network {
         match self {
             Self::System => Ok(Listener::System(socket::listen(address)?)),
             Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
+        }
+    }
+
+    /// All addresses of this host, whichever interfaces are used; of another network's hosts only that each has its own.
+    pub fn own_addresses(&self) -> Vec<OwnAddress> {
+        match self {
+            Self::System => Interfaces::default()
+                .list()
+                .inspect_err(|error| tracing::warn!(%error, "the addresses of this host are unknown"))
+                .map(|list| list.into_iter().map(|interface| interface.address).collect())
+                .unwrap_or_default(),
+            Self::Other(_) => Vec::new(),
         }
     }
 

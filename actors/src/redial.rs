@@ -1,9 +1,10 @@
 //! Dialling an endpoint again, to go on with a link whose connection was lost.
 
-use std::io::ErrorKind::ConnectionRefused;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use meshzero_proto::absence::{is_gone, is_refusal};
+use meshzero_proto::addresses::is_own;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
@@ -141,7 +142,9 @@ impl Way for Redial {
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let error = match dial::dial(&self.network, &self.addresses, &hello, patience).await {
+            let listed = self.listed.clone();
+            let dialled = dial::dial_listed(&self.network, &self.addresses, listed, &hello, patience).await;
+            let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address } = dialled;
                     if let Err(error) = connection.keep_alive(self.keep_alive) {
@@ -155,7 +158,7 @@ impl Way for Redial {
                 Err(error) => error,
             };
             let again = Instant::now() + pauses.pause();
-            if is_final(&error) || again >= until {
+            if is_final(&error, self.address, &self.network) || again >= until {
                 return Err(error.to_string());
             }
             tokio::select! {
@@ -167,13 +170,14 @@ impl Way for Redial {
     }
 }
 
-/// Whether it is no use trying again: the endpoint is not there any more, or knows nothing of the link.
-fn is_final(error: &DialError) -> bool {
+/// Whether it is no use trying again: the endpoint is not there any more, or knows nothing of the link. The connection led to
+/// `address` before.
+fn is_final(error: &DialError, address: SocketAddr, network: &Network) -> bool {
     match error {
-        // Whoever listens goes on listening until the process ends.
-        DialError::Unreachable { error, .. } => error.kind() == ConnectionRefused,
-        DialError::Rejected { rejection, .. } => *rejection != Rejection::Full,
-        DialError::NotMeshzero { .. } => true,
-        DialError::TimedOut { .. } | DialError::NoAddress => false,
+        DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
+        _ => {
+            let own = network.own_addresses();
+            is_gone(error.attempts(), Some(address), is_refusal, |ip| is_own(ip, &own))
+        }
     }
 }

@@ -33,6 +33,17 @@ impl Member {
         }
     }
 
+    /// The instance, with the address at which it was reached before all others.
+    pub fn listing(&self) -> Instance {
+        let mut instance = self.instance().clone();
+        if let Self::Remote(link, _) = self {
+            let reached = link.address();
+            instance.addresses.retain(|address| *address != reached);
+            instance.addresses.insert(0, reached);
+        }
+        instance
+    }
+
     /// Where it was reached; in this process, where others reach it.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {

@@ -14,7 +14,7 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
-use crate::discovery::{AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
+use crate::discovery::{Addresses, AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
 use crate::keeper::Keeper;
 use crate::premises::Premises;
 use crate::route::Route;
@@ -243,7 +243,10 @@ impl Handler<Follow> for Router {
                 let discovery = self.premises.discovery.clone();
                 actix::spawn(keeper.clone().until_left(async move {
                     discovery.do_send(Seek { name: name.clone() });
-                    match discovery.send(Watch { filter: Filter::Name(name) }).await {
+                    match discovery
+                        .send(Watch { filter: Filter::Name(name), addresses: Addresses::All })
+                        .await
+                    {
                         Ok(events) => keeper.keep_name(events).await,
                         Err(error) => tracing::debug!(%error, "the discovery actor is gone"),
                     }

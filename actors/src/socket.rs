@@ -99,7 +99,8 @@ impl Family {
         match self {
             Self::V4(_) => (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into(),
             Self::V6 => {
-                SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb), MDNS_PORT, 0, interface).into()
+                SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb), MDNS_PORT, 0, interface)
+                    .into()
             }
         }
     }

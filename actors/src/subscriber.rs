@@ -14,7 +14,7 @@ use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
 use crate::backoff::Backoff;
-use crate::discovery::{Seek, Watch, Watcher};
+use crate::discovery::{Addresses, Seek, Watch, Watcher};
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
@@ -172,7 +172,9 @@ impl Follower {
         if let Filter::Name(name) = &filter {
             self.node.discovery.do_send(Seek { name: name.clone() });
         }
-        let Ok(events) = self.node.discovery.send(Watch { filter }).await else { return };
+        let Ok(events) = self.node.discovery.send(Watch { filter, addresses: Addresses::All }).await else {
+            return;
+        };
         tokio::select! {
             biased;
             () = self.hear(events, &mut followed) => {}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use meshzero_proto::advert::MAX_ADDRESSES;
+use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
 use meshzero_proto::query::{self, Asked, NETWORK_DATAGRAM_BYTES, Question, Replied, Replies};
 
 use crate::memory;
@@ -40,7 +40,7 @@ fn check(replied: Result<Replied, query::ReplyError>) {
     match replied {
         Ok(Replied { adverts, gone, invalid }) => {
             assert!(gone.len() < 9_000);
-            assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_ADDRESSES));
+            assert!(adverts.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
             assert!(invalid.iter().all(|(_, problem)| problem.to_string().len() < 2_000));
         }
         Err(error) => assert!(!error.to_string().is_empty()),

@@ -1,7 +1,7 @@
 //! What the two ends of a connection tell each other besides messages, and what comes before messages in frames.
 
 use bytes::BytesMut;
-use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
+use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
 use meshzero_proto::catalogue::{Catalogue, MessageEntry};
 use meshzero_proto::codec::type_info;
 use meshzero_proto::description::Description;
@@ -39,7 +39,7 @@ pub fn run(bytes: &[u8]) {
         }
         2 => {
             if let Ok(told) = memory::within(few, || Told::decode(bytes)) {
-                assert!(told.known.iter().all(|advert| advert.addresses.len() <= MAX_ADDRESSES));
+                assert!(told.known.iter().all(|advert| advert.addresses.len() <= MAX_HEARD_ADDRESSES));
                 let mut frames = BytesMut::from(&told.to_frames()[..]);
                 let mut again = Told::default();
                 while let Some(frame) = frame::take(&mut frames, MAX_TOLD_BYTES).expect("frames") {

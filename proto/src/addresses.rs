@@ -1,6 +1,8 @@
-//! In which order the addresses of an endpoint are tried, and which of them cannot be meant for this host.
+//! Addresses of endpoints: which can be meant for this host, in which order they are tried, and which a peer is told.
 
 use std::net::{IpAddr, SocketAddr};
+
+use crate::advert::MAX_ADDRESSES;
 
 /// One address of this host, with the length of its network's prefix in bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,70 +30,116 @@ impl OwnAddress {
     }
 }
 
-/// Sorts the `addresses` of one endpoint by how soon an answer can be hoped for: loopback if the endpoint is on
-/// this host, then networks of this host, other IPv4, other IPv6, link-local IPv6 last. Keeps the given order within
-/// each of these, and drops doublets, unspecified addresses, port 0, and the loopback addresses of other hosts.
+/// Whether `addresses` can be those of an endpoint on this host: there is none but loopback addresses and addresses that this
+/// host has as well, of which `own` are all.
 ///
-/// `own` are the addresses of this host, loopback included.
-pub fn order(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
-    let is_own = |ip: IpAddr| own.iter().any(|own| own.ip == ip);
+/// One shared address does not make two hosts one, because many hosts have the same address on a bridge to their containers.
+/// All of them may be shared as well, by copies of one virtual machine. So this decides in which order addresses are tried,
+/// and proves nothing.
+pub fn is_here(addresses: &[SocketAddr], own: &[OwnAddress]) -> bool {
+    addresses.iter().all(|address| address.ip().is_loopback() || is_own(address.ip(), own))
+}
+
+/// Whether this host has an address.
+pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
+    own.iter().any(|own| own.ip == ip)
+}
+
+/// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
+/// and multicast addresses, port 0, and the loopback addresses of other hosts.
+///
+/// `own` are all addresses of this host, loopback included.
+pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
     // An endpoint that names loopback addresses only was heard over loopback, or listens there only.
-    let same_host = addresses.iter().any(|a| !a.ip().is_loopback() && is_own(a.ip()))
-        || addresses.iter().all(|a| a.ip().is_loopback());
-    let rank = |ip: IpAddr| match ip {
+    let is_here = is_here(addresses, own);
+    let mut usable: Vec<SocketAddr> = Vec::with_capacity(addresses.len().min(MAX_ADDRESSES));
+    for &address in addresses {
+        let can_be_dialled = address.port() != 0
+            && !address.ip().is_unspecified()
+            && !address.ip().is_multicast()
+            && (is_here || !address.ip().is_loopback());
+        if can_be_dialled && !usable.contains(&address) {
+            usable.push(address);
+        }
+    }
+    usable
+}
+
+/// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
+/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Keeps the given order
+/// within each of these.
+///
+/// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
+/// link than theirs, where they lead nowhere.
+pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
+    let is_here = is_here(addresses, own);
+    if is_here && addresses.iter().any(|address| !is_link_local(address.ip())) {
+        addresses.retain(|address| !is_link_local(address.ip()));
+    }
+    addresses.sort_by_cached_key(|address| rank(address.ip(), is_here, own));
+}
+
+fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
+    match ip {
         ip if ip.is_loopback() => 0,
+        ip if !is_here && is_own(ip, own) => 5,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => 4,
         ip if own.iter().any(|own| own.shares_network_with(ip)) => 1,
         IpAddr::V4(_) => 2,
         IpAddr::V6(_) => 3,
-    };
-    let mut ordered: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
+    }
+}
+
+/// The ends of a link over which one node tells another of endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The address of this host at which the link ends, where it is known. It is known to lead here from there.
+    pub own: Option<IpAddr>,
+    /// The address of the other end, as it is seen here.
+    pub other: IpAddr,
+}
+
+impl Ends {
+    /// Whether both ends are on this host, as far as addresses tell.
+    pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
+        self.other.is_loopback() || is_own(self.other, own)
+    }
+
+    /// Where the other end may reach an endpoint that listens at `address` of this host, on every interface.
+    pub fn towards(&self, address: SocketAddr) -> Option<SocketAddr> {
+        let own = self.own.filter(|own| !is_link_local(*own) && own.is_ipv4() >= address.is_ipv4());
+        own.map(|own| SocketAddr::new(own, address.port()))
+    }
+}
+
+/// The `addresses` of one endpoint that the other end of a link is told, at most [`MAX_ADDRESSES`], best first: those that lead
+/// here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
+/// addresses are of use on the same host only, and link-local ones belong to a link.
+pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
+    let is_near = ends.are_on_one_host(own);
+    let shared: Vec<OwnAddress> =
+        own.iter().copied().filter(|own| own.shares_network_with(ends.other)).collect();
+    let mut told: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
     for &address in addresses {
-        let usable = address.port() != 0
-            && !address.ip().is_unspecified()
-            && !address.ip().is_multicast()
-            && (same_host || !address.ip().is_loopback());
-        if usable && !ordered.contains(&address) {
-            ordered.push(address);
+        let ip = address.ip();
+        if !is_link_local(ip) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
+            told.push(address);
         }
     }
-    ordered.sort_by_key(|address| rank(address.ip()));
-    ordered
+    told.sort_by_cached_key(|address| match address.ip() {
+        ip if Some(ip) == ends.own => 0,
+        ip if ip.is_loopback() => 4,
+        ip if shared.iter().any(|shared| shared.shares_network_with(ip)) => 1,
+        IpAddr::V4(_) => 2,
+        IpAddr::V6(_) => 3,
+    });
+    told.truncate(MAX_ADDRESSES);
+    told
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn own(text: &[(&str, u8)]) -> Vec<OwnAddress> {
-        text.iter()
-            .map(|(ip, prefix)| OwnAddress { ip: ip.parse().expect("an address"), prefix: *prefix })
-            .collect()
-    }
-
-    fn list(text: &[&str]) -> Vec<SocketAddr> {
-        text.iter().map(|a| a.parse().expect("a socket address")).collect()
-    }
-
-    #[test]
-    fn near_addresses_come_first() {
-        let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
-        let given = list(&["[fe80::1]:1", "[2001:db8::1]:1", "10.0.0.1:1", "192.168.1.9:1", "127.0.0.1:1"]);
-        let expected = list(&["192.168.1.9:1", "10.0.0.1:1", "[2001:db8::1]:1", "[fe80::1]:1"]);
-        assert_eq!(order(&given, &own), expected, "the loopback address of another host is no way to it");
-    }
-
-    #[test]
-    fn loopback_is_the_way_on_the_same_host() {
-        let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
-        let given = list(&["192.168.1.5:1", "127.0.0.1:1", "192.168.1.5:1"]);
-        assert_eq!(order(&given, &own), list(&["127.0.0.1:1", "192.168.1.5:1"]));
-        assert_eq!(order(&list(&["127.0.0.1:1"]), &own), list(&["127.0.0.1:1"]));
-    }
-
-    #[test]
-    fn what_cannot_be_dialled_is_dropped() {
-        let given = list(&["0.0.0.0:1", "10.0.0.1:0", "224.0.0.251:1", "[::]:1"]);
-        assert!(order(&given, &[]).is_empty());
-    }
-}
+mod tests;

@@ -10,8 +10,12 @@ use crate::name::{InvalidName, MeshName, ServiceName};
 /// The version of this protocol. A node ignores what it hears of another version.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// The most addresses that one instance is known by; what comes beyond them is not looked at.
+/// The most addresses that one instance is known by, and that one node tells another of it.
 pub const MAX_ADDRESSES: usize = 16;
+
+/// The most addresses that are taken from one advert or reply, at 32 bytes each. They are sorted by how near they are to this
+/// host before they are cut to [`MAX_ADDRESSES`], because a host with many networks may name the useful one last.
+pub const MAX_HEARD_ADDRESSES: usize = 256;
 
 /// One service of one node, as told to other nodes by mDNS or over a link between peers.
 ///
@@ -26,7 +30,7 @@ pub struct Advert {
     pub mesh: MeshName,
     /// Its name.
     pub service: ServiceName,
-    /// Where its endpoint listens: at most [`MAX_ADDRESSES`], more are dropped while decoding.
+    /// Where its endpoint listens: at most [`MAX_HEARD_ADDRESSES`], more are dropped while decoding.
     #[serde(deserialize_with = "bounded_addresses")]
     pub addresses: Vec<SocketAddr>,
     /// The service is about to go.
@@ -93,7 +97,7 @@ impl Advert {
             node: text("node")?.parse()?,
             mesh: MeshName::new(text("mesh")?)?,
             service: ServiceName::new(text("svc")?)?,
-            addresses: addresses.into_iter().take(MAX_ADDRESSES).collect(),
+            addresses: addresses.into_iter().take(MAX_HEARD_ADDRESSES).collect(),
             leaving: property("bye").is_some(),
         })
     }
@@ -113,7 +117,7 @@ fn bounded_addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<S
             // Grown one by one: the announced length is the sender's claim.
             let mut addresses = Vec::new();
             while let Some(address) = seq.next_element()? {
-                if addresses.len() < MAX_ADDRESSES {
+                if addresses.len() < MAX_HEARD_ADDRESSES {
                     addresses.push(address);
                 }
             }
@@ -186,6 +190,6 @@ mod tests {
         let many = Advert { addresses: (1..=999).map(|p| ([10, 0, 0, 1], p).into()).collect(), ..advert() };
         let bytes = rmp_serde::to_vec_named(&many).expect("an advert encodes");
         let read: Advert = rmp_serde::from_slice(&bytes).expect("an advert decodes");
-        assert_eq!(read.addresses, many.addresses[..MAX_ADDRESSES]);
+        assert_eq!(read.addresses, many.addresses[..MAX_HEARD_ADDRESSES]);
     }
 }

@@ -107,6 +107,16 @@ pub enum Rejection {
     UnknownLink,
 }
 
+impl Rejection {
+    /// Whether it comes from the instance that the client expects, if it expects one: others say who they are instead.
+    pub fn is_its_own(&self) -> bool {
+        match self {
+            Self::OtherMesh { .. } | Self::OtherInstance => false,
+            Self::Full | Self::Draining | Self::UnknownLink => true,
+        }
+    }
+}
+
 /// What an endpoint answers to a hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {

@@ -6,12 +6,14 @@
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod absence;
 pub mod addresses;
 pub mod advert;
 pub mod calls;
 pub mod catalogue;
 pub mod codec;
 pub mod description;
+pub mod diagnosis;
 pub mod directory;
 pub mod frame;
 pub mod hello;

@@ -109,7 +109,8 @@ impl Discovery {
             }
             let known = self.known_answers(&questions, now);
             for questions in questions.chunks(QUESTIONS_AT_ONCE) {
-                self.multicast.ask(purpose, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+                self.multicast
+                    .ask(purpose, |bytes| Question::encode(questions, known.iter().copied(), bytes));
             }
         }
         self.plan(ctx);
@@ -117,8 +118,9 @@ impl Discovery {
 
     /// The instances that need not answer, in random order, because not all may fit into a datagram.
     fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
-        let asked =
-            |name: &ServiceName| questions.contains(&Question::All) || questions.contains(&self.question_for(name));
+        let asked = |name: &ServiceName| {
+            questions.contains(&Question::All) || questions.contains(&self.question_for(name))
+        };
         let mut known = self.directory.select(&Filter::everything());
         known.retain(|instance| asked(&instance.service) && self.is_alive(instance, now));
         fastrand::shuffle(&mut known);

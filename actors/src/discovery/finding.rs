@@ -262,8 +262,11 @@ impl Handler<Seek> for Discovery {
         }
         let now = clock::now();
         self.finding.make_room();
-        let sought =
-            self.finding.sought.entry(name.clone()).or_insert(Sought { since: now, wished: now, found: false });
+        let sought = self.finding.sought.entry(name.clone()).or_insert(Sought {
+            since: now,
+            wished: now,
+            found: false,
+        });
         (sought.wished, sought.found) = (now, false);
         // What was found dead a while ago may be back.
         for candidate in self.directory.candidates(&name) {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
+use meshzero_proto::addresses::Ends;
 use meshzero_proto::frame::Kind;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::{MAX_TOLD_BYTES, Told, UndecodableTold};
@@ -37,10 +38,14 @@ pub(super) enum Way {
 #[rtype(result = "Option<Admitted>")]
 pub(super) struct Linked {
     pub(super) node: NodeId,
-    /// The other end's address.
-    pub(super) from: IpAddr,
+    pub(super) ends: Ends,
     pub(super) way: Way,
     pub(super) hand_on: bool,
+}
+
+/// The ends of a link over a connection to, or from, the IP address `other`.
+pub(super) fn ends(connection: &Connection, other: IpAddr) -> Ends {
+    Ends { own: connection.local_ip().map(|own| own.to_canonical()), other: other.to_canonical() }
 }
 
 /// A link that is wanted.

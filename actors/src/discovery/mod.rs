@@ -27,7 +27,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::{OwnAddress, order};
+use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Instance, Source};
 use meshzero_proto::hello::{Hello, Purpose};
@@ -44,7 +44,7 @@ pub use finding::{Ask, List, Report, Seek};
 pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
-pub use watching::{Watch, Watcher};
+pub use watching::{Addresses, Watch, Watcher};
 
 use asking::Asking;
 use finding::Finding;
@@ -68,7 +68,10 @@ pub struct Discovery {
     config: Config,
     node: NodeId,
     directory: Directory,
+    /// The addresses of the chosen interfaces.
     own_addresses: Vec<OwnAddress>,
+    /// All addresses of this host.
+    host_addresses: Vec<OwnAddress>,
     addresses_read: Instant,
     mdns: Option<Mdns>,
     offering: Offering,
@@ -101,6 +104,7 @@ impl Discovery {
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_addresses: Vec::new(),
+                host_addresses: Vec::new(),
                 addresses_read: clock::now(),
                 mdns,
                 offering: Offering::default(),
@@ -114,24 +118,39 @@ impl Discovery {
                 config,
                 node,
             };
+            discovery.read_host_addresses();
             discovery.read_interfaces(ctx);
             discovery.connect_static_peers(ctx);
             discovery
         }))
     }
 
-    /// Takes in what another node, or somebody in its name, says of a service: of its addresses those that can be meant
-    /// for this host, best first.
+    /// Takes in what another node, or somebody in its name, says of a service.
     fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
-        let addresses = order(&advert.addresses, &self.own_addresses);
-        self.directory.hear(Advert { addresses, ..advert }, source, now)
+        self.directory.hear(advert, source, now)
+    }
+
+    /// Reads all addresses of this host, also those of interfaces that are not used: which addresses are this host's own, and
+    /// which are near, does not depend on the choice.
+    fn read_host_addresses(&mut self) {
+        let own = self.config.network.own_addresses();
+        if own != self.host_addresses {
+            self.directory.set_own_addresses(own.clone());
+            self.host_addresses = own;
+        }
     }
 
     /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.
     fn apply(&mut self, changes: Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
         if !changes.events.is_empty() {
             self.finding.changed(clock::now());
-            self.tell_peers(&changes.events, origin);
+        }
+        if !changes.events.is_empty() || !changes.grown.is_empty() {
+            self.tell_peers(&changes, origin);
+        }
+        for instance in changes.grown {
+            self.tell_dialling(instance.id);
+            self.watchers.push_growth(instance);
         }
         for event in changes.events {
             match &event {
@@ -142,9 +161,11 @@ impl Discovery {
                 DirectoryEvent::Down { instance, .. } => self.lost_again(&instance.service, ctx),
                 DirectoryEvent::Moved(_) => {}
             }
+            self.tell_dialling(event.instance().id);
             self.watchers.push(event);
         }
         for doubted in changes.doubts {
+            self.tell_dialling(doubted);
             if self.cares_about(doubted) {
                 self.settle(doubted, ctx);
             }
@@ -189,6 +210,7 @@ impl Discovery {
         self.multicast.close_idle(now);
         if now.duration_since(self.addresses_read) >= READ_ADDRESSES {
             self.addresses_read = now;
+            self.read_host_addresses();
             self.read_interfaces(ctx);
         }
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
+use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
 use meshzero_proto::directory::{Source, Why};
 use meshzero_proto::id::InstanceId;
 
@@ -42,7 +42,7 @@ pub struct Withdraw(pub InstanceId);
 pub struct Leave;
 
 impl Discovery {
-    /// The adverts of this node's services, with the addresses they have now.
+    /// The adverts of this node's services, with all addresses they have now.
     pub(super) fn own_adverts(&self) -> Vec<Advert> {
         self.offering.services.values().map(|advert| self.with_addresses(advert)).collect()
     }
@@ -69,7 +69,7 @@ impl Discovery {
         // Loopback is of use to the same host only, and not what people want to see.
         own.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
         let addresses =
-            own.into_iter().map(|ip| SocketAddr::new(ip, listens.port())).take(MAX_ADDRESSES).collect();
+            own.into_iter().map(|ip| SocketAddr::new(ip, listens.port())).take(MAX_HEARD_ADDRESSES).collect();
         Advert { addresses, ..advert.clone() }
     }
 }

@@ -1,11 +1,12 @@
 //! Links to other nodes: which are wanted, and what is told over them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::advert::{Advert, MAX_ADDRESSES};
+use meshzero_proto::addresses::{Ends, is_here, to_tell};
+use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
 use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::{InstanceId, NodeId};
@@ -13,7 +14,7 @@ use meshzero_proto::peer::Told;
 use tokio::sync::mpsc;
 
 use super::Discovery;
-use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
+use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry, ends};
 use crate::clock;
 use crate::endpoint::PeerArrived;
 
@@ -22,6 +23,14 @@ const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
 /// How many tellings wait for a peer before it is given up; it dials again and is told all there is.
 const TELLINGS: usize = 64;
+
+/// An address of an instance that its node did not tell.
+enum Seen {
+    /// A link stands that leads there.
+    Proved(SocketAddr),
+    /// Another endpoint of its node answered at this IP address.
+    Likely(SocketAddr),
+}
 
 /// The links that stand.
 pub(super) struct Links {
@@ -35,8 +44,7 @@ pub(super) struct Links {
 
 struct Link {
     node: NodeId,
-    /// The other end's address.
-    from: IpAddr,
+    ends: Ends,
     way: Way,
     hand_on: bool,
     since: Instant,
@@ -90,8 +98,8 @@ impl Links {
 
 impl Discovery {
     /// Passes on what changed to the peers that do not know it from elsewhere.
-    pub(super) fn tell_peers(&mut self, events: &[DirectoryEvent], origin: Option<LinkId>) {
-        for event in events {
+    pub(super) fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>) {
+        for event in &changes.events {
             if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
                 self.links.handed_on.remove(&event.instance().id);
             }
@@ -102,11 +110,16 @@ impl Discovery {
         let ids: Vec<LinkId> = self.links.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
             let mut told = Told::default();
-            for event in events {
+            for instance in &changes.grown {
+                if self.concerns(id, instance) {
+                    told.known.extend(self.advert(id, instance));
+                }
+            }
+            for event in &changes.events {
                 match event {
                     DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
                         if self.concerns(id, instance) {
-                            told.known.push(self.advert(instance));
+                            told.known.extend(self.advert(id, instance));
                         }
                     }
                     DirectoryEvent::Down { instance, .. } => {
@@ -129,48 +142,51 @@ impl Discovery {
         instance.local || foreign
     }
 
-    fn advert(&self, instance: &Instance) -> Advert {
-        let beyond_this_link = |address: &SocketAddr| match address {
-            SocketAddr::V4(_) => true,
-            SocketAddr::V6(v6) => !v6.ip().is_unicast_link_local(),
-        };
-        Advert {
+    /// What a peer is told of an instance.
+    fn advert(&self, id: LinkId, instance: &Instance) -> Option<Advert> {
+        let ends = self.links.links.get(&id)?.ends;
+        let own = &self.host_addresses;
+        let mut addresses = instance.addresses.clone();
+        if !instance.local && is_here(&instance.addresses, own) {
+            // It is on this host, and known here by what is good here, while the peer has reached this host at the link's address.
+            for address in &instance.addresses {
+                addresses.extend(ends.towards(*address).filter(|towards| !addresses.contains(towards)));
+            }
+        }
+        Some(Advert {
             instance: instance.id,
             node: instance.node,
             mesh: self.config.mesh.clone(),
             service: instance.service.clone(),
-            addresses: instance.addresses.iter().copied().filter(beyond_this_link).collect(),
+            addresses: to_tell(&addresses, ends, own),
             leaving: false,
-        }
+        })
     }
 
     fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.links.get(&id) else { return changes };
-        let (node, hand_on, from) = (link.node, link.hand_on, link.from);
-        let source = match link.way {
+        let Link { node, hand_on, ends, way, .. } = *link;
+        let source = match way {
             Way::Dialled { .. } => Source::Peer(node),
             Way::Accepted => Source::Caller(node),
         };
-        let translated = matches!(link.way, Way::Dialled { .. }) && hand_on;
-        let same_host = from.is_loopback() || self.own_addresses.iter().any(|own| own.ip == from);
+        let same_host = ends.are_on_one_host(&self.host_addresses);
         let now = clock::now();
         for mut advert in told.known {
             if !same_host {
                 // Its loopback is not this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());
             }
-            if advert.node == node
-                && translated
-                && let Some(first) = advert.addresses.first().copied()
-            {
-                // Between the two may be a router that translates addresses: this one is known to work.
-                let seen = SocketAddr::new(from, first.port());
-                if !advert.addresses.contains(&seen) && advert.addresses.len() < MAX_ADDRESSES {
-                    advert.addresses.push(seen);
+            let (id, port) = (advert.instance, advert.addresses.first().map(SocketAddr::port));
+            // Between the two may be a router that translates addresses.
+            let seen = match way {
+                Way::Dialled { instance, address } if instance == id => Some(Seen::Proved(address)),
+                Way::Dialled { .. } if advert.node == node => {
+                    port.map(|port| Seen::Likely(SocketAddr::new(ends.other, port)))
                 }
-            }
-            let id = advert.instance;
+                Way::Dialled { .. } | Way::Accepted => None,
+            };
             if hand_on
                 && !self.directory.is_heard_by_mdns(id)
                 && self.links.handed_on.len() < self.config.limits.instances
@@ -178,6 +194,12 @@ impl Discovery {
                 self.links.handed_on.insert(id);
             }
             changes.append(self.hear(advert, source, now));
+            match seen {
+                // The link leads there: that is an address, whatever the node knows of itself.
+                Some(Seen::Proved(address)) => changes.append(self.directory.verified(id, address, now)),
+                Some(Seen::Likely(address)) => changes.append(self.directory.guess(id, address)),
+                None => {}
+            }
         }
         for gone in told.gone {
             let heard = self.directory.unheard(gone, source, now);
@@ -189,9 +211,8 @@ impl Discovery {
 
     /// All that a new peer is to be told.
     fn first_telling(&self, id: LinkId) -> Told {
-        let mut known = self.own_adverts();
         let all = self.directory.select(&Filter::everything());
-        known.extend(all.iter().filter(|i| !i.local && self.concerns(id, i)).map(|i| self.advert(i)));
+        let known = all.iter().filter(|i| self.concerns(id, i)).filter_map(|i| self.advert(id, i)).collect();
         Told { known, gone: Vec::new() }
     }
 }
@@ -204,10 +225,10 @@ impl Handler<PeerArrived> for Discovery {
         let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
         };
-        let from = from.ip().to_canonical();
+        let ends = ends(&connection, from.ip());
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(&discovery, connection, Linked { node: hello.node, from, way: Way::Accepted, hand_on })
+            carry(&discovery, connection, Linked { node: hello.node, ends, way: Way::Accepted, hand_on })
                 .await;
         });
     }
@@ -217,7 +238,7 @@ impl Handler<Linked> for Discovery {
     type Result = MessageResult<Linked>;
 
     fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
-        let Linked { node, from, way, hand_on } = linked;
+        let Linked { node, ends, way, hand_on } = linked;
         if node == self.node || !self.links.is_welcome(node) {
             return MessageResult(None);
         }
@@ -226,7 +247,7 @@ impl Handler<Linked> for Discovery {
         let (sender, out) = mpsc::channel(TELLINGS);
         self.links
             .links
-            .insert(id, Link { node, from, way, hand_on, since: clock::now(), out: Some(sender) });
+            .insert(id, Link { node, ends, way, hand_on, since: clock::now(), out: Some(sender) });
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);

@@ -5,23 +5,22 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::order;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::query::Question;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time;
 
 use super::Discovery;
-use super::link::{Ending, Linked, Way, carry};
-use super::reaching::{Verdict, reach, slots, with_slot};
+use super::link::{Ending, Linked, Way, carry, ends};
+use super::reaching::{Sought, Verdict, reach, slots, with_slot};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
@@ -51,6 +50,8 @@ pub(super) struct Presence {
     looking: Option<Instant>,
     nodes: BTreeMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
+    /// What is told to those who are dialling an instance.
+    dialled: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
     dials: Rc<()>,
@@ -88,7 +89,7 @@ pub struct Proved {
 pub struct Failed {
     /// Which one.
     pub instance: InstanceId,
-    /// What that says: `Verdict::from(&error)`.
+    /// What that says, see [`Verdict::of`].
     pub verdict: Verdict,
 }
 
@@ -114,6 +115,7 @@ impl Default for Presence {
             looking: None,
             nodes: BTreeMap::new(),
             asked: HashSet::new(),
+            dialled: HashMap::new(),
             slots: slots(),
             dials: Rc::default(),
         }
@@ -256,9 +258,7 @@ impl Discovery {
         endpoints.truncate(ENDPOINTS);
         let need = Rc::new(Cell::new(Need::Wanted));
         tended.dialling = Some(need.clone());
-        for endpoint in &mut endpoints {
-            endpoint.addresses = order(&endpoint.addresses, &self.own_addresses);
-        }
+        let endpoints = endpoints.into_iter().map(|instance| self.seek_out(instance)).collect();
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
         let network = self.config.network.clone();
@@ -276,18 +276,33 @@ impl Discovery {
         });
     }
 
+    /// An instance as it is to be dialled, by whoever hears of addresses that become known meanwhile.
+    fn seek_out(&mut self, instance: Instance) -> Sought {
+        let answered = self.directory.answered(instance.id);
+        self.presence.dialled.retain(|_, dialled| !dialled.is_closed());
+        let dialled = self.presence.dialled.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
+        Sought { instance, answered, listed: dialled.subscribe() }
+    }
+
+    /// Tells those who are dialling an instance where it may be by now.
+    pub(super) fn tell_dialling(&mut self, id: InstanceId) {
+        if let Some(dialled) = self.presence.dialled.get(&id) {
+            dialled.send_replace(self.directory.candidate(id));
+        }
+    }
+
     /// Asks the endpoint of an instance whether it is what was said about it.
     pub(super) fn ask(&mut self, instance: InstanceId, ctx: &mut Context<Self>) {
         let Some(candidate) = self.directory.candidate(instance) else { return };
         if candidate.local || !self.presence.asked.insert(instance) {
             return;
         }
-        let addresses = order(&candidate.addresses, &self.own_addresses);
+        let sought = self.seek_out(candidate);
         let hello = self.hello(Some(instance), Purpose::Probe);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
         let network = self.config.network.clone();
         actix_rt::spawn(async move {
-            let asked = with_slot(&slots, reach(&network, &candidate, &addresses, &hello)).await;
+            let asked = with_slot(&slots, reach(&network, &sought, &hello)).await;
             let outcome = asked.map(|dialled| dialled.address);
             // When the actor is gone nobody wants to know.
             discovery.send(Asked { instance, outcome }).await.ok();
@@ -386,7 +401,7 @@ async fn connect(
     discovery: Addr<Discovery>,
     network: Network,
     node: NodeId,
-    endpoints: Vec<Instance>,
+    endpoints: Vec<Sought>,
     hello: Hello,
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
@@ -397,9 +412,9 @@ async fn connect(
         }
         let mut worst = Verdict::Dead;
         for endpoint in &endpoints {
-            let hello = Hello { instance: Some(endpoint.id), ..hello.clone() };
-            match reach(&network, endpoint, &endpoint.addresses, &hello).await {
-                Ok(dialled) => return Ok((endpoint.id, dialled)),
+            let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
+            match reach(&network, endpoint, &hello).await {
+                Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
                 // The others share its host, or its listener.
                 Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),
                 Err(Verdict::Unreachable) if worst == Verdict::Unreachable => break,
@@ -412,8 +427,8 @@ async fn connect(
     match with_slot(&slots, attempt).await {
         Ok((instance, Dialled { connection, address, .. })) => {
             let way = Way::Dialled { instance, address };
-            let from = address.ip().to_canonical();
-            Connected::Link(discovery, connection, Linked { node, from, way, hand_on: false })
+            let ends = ends(&connection, address.ip());
+            Connected::Link(discovery, connection, Linked { node, ends, way, hand_on: false })
         }
         Err(verdict) => {
             // When the actor is gone nobody wants to know.

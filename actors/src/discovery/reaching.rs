@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use meshzero_proto::absence::{is_denial, is_gone};
+use meshzero_proto::addresses::is_own;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::dial::{DialError, Dialled, dial};
+use crate::dial::{DialError, Dialled, Listed, dial_listed};
 use crate::network::Network;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
@@ -32,35 +34,40 @@ pub enum Verdict {
     Unreachable,
 }
 
-impl From<&DialError> for Verdict {
-    fn from(error: &DialError) -> Self {
+impl Verdict {
+    /// What it says that an instance could not be reached, which `answered` at an address before.
+    pub fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,
-            DialError::Rejected { .. } | DialError::NotMeshzero { .. } => Self::Dead,
-            DialError::Unreachable { error, .. } => match error.kind() {
+            DialError::Rejected { rejection, .. } if rejection.is_its_own() => Self::Dead,
+            _ => {
+                let own = network.own_addresses();
                 // The system of the other host answered: there is no such listener, or its process just died.
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof => Self::Dead,
-                _ => Self::Unreachable,
-            },
-            DialError::NoAddress | DialError::TimedOut { .. } => Self::Unreachable,
+                match is_gone(error.attempts(), answered, is_denial, |ip| is_own(ip, &own)) {
+                    true => Self::Dead,
+                    false => Self::Unreachable,
+                }
+            }
         }
     }
 }
 
+/// An instance that is to be reached.
+pub(super) struct Sought {
+    pub(super) instance: Instance,
+    /// The address that answered last, if one did.
+    pub(super) answered: Option<SocketAddr>,
+    /// Tells of addresses that become known meanwhile.
+    pub(super) listed: Listed,
+}
+
 /// Dials one endpoint and checks that it is the one that was advertised.
-pub(super) async fn reach(
-    network: &Network,
-    advertised: &Instance,
-    addresses: &[SocketAddr],
-    hello: &Hello,
-) -> Result<Dialled, Verdict> {
+pub(super) async fn reach(network: &Network, sought: &Sought, hello: &Hello) -> Result<Dialled, Verdict> {
+    let Sought { instance: advertised, answered, listed } = sought;
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
-        match dial(network, addresses, hello, ANSWER).await {
+        let listed = Some(listed.clone());
+        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);
@@ -70,7 +77,7 @@ pub(super) async fn reach(
                 tracing::debug!(service = %advertised.service, %error, "no connection to a service that was heard of");
                 match pauses.next() {
                     Some(pause) if was_closed(&error) => time::sleep(pause).await,
-                    _ => return Err(Verdict::from(&error)),
+                    _ => return Err(Verdict::of(&error, *answered, network)),
                 }
             }
         }

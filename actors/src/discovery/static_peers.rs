@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::advert::MAX_ADDRESSES;
+use meshzero_proto::addresses::sort;
+use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
 use meshzero_proto::hello::{Hello, Purpose};
 use tokio::net::lookup_host;
 use tokio::time;
 
 use super::Discovery;
-use super::link::{Linked, Way, carry};
+use super::link::{Linked, Way, carry, ends};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial;
@@ -108,13 +109,18 @@ async fn keep_connected(network: Network, peer: String, hello: Hello, discovery:
 
 async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connection, Linked), String> {
     let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
-    let addresses: Vec<SocketAddr> = match resolved {
-        Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
+    let mut addresses: Vec<SocketAddr> = match resolved {
+        Ok(Ok(addresses)) => addresses.take(MAX_HEARD_ADDRESSES).collect(),
         Ok(Err(error)) => return Err(format!("cannot be resolved: {error}")),
         Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
     };
+    if addresses.len() > MAX_ADDRESSES {
+        // What the system's resolver prefers comes first otherwise.
+        sort(&mut addresses, &network.own_addresses());
+        addresses.truncate(MAX_ADDRESSES);
+    }
     let dialled = dial(network, &addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
-    let from = dialled.address.ip().to_canonical();
-    Ok((dialled.connection, Linked { node: dialled.welcome.node, from, way, hand_on: true }))
+    let ends = ends(&dialled.connection, dialled.address.ip());
+    Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))
 }

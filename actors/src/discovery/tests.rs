@@ -82,7 +82,7 @@ impl Node {
     }
 
     async fn watch(&self, filter: Filter) -> Watcher {
-        self.discovery.send(Watch { filter }).await.expect("the actor lives")
+        self.discovery.send(Watch { filter, addresses: Addresses::Moves }).await.expect("the actor lives")
     }
 
     async fn list(&self) -> Vec<Instance> {

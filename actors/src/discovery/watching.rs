@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::prelude::*;
-use meshzero_proto::directory::{DirectoryEvent, Filter, Pending};
+use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
 
 use super::Discovery;
@@ -19,6 +19,17 @@ use super::Discovery;
 pub struct Watch {
     /// Which services.
     pub filter: Filter,
+    /// What is told of the addresses of an instance.
+    pub addresses: Addresses,
+}
+
+/// What a watcher is told of the addresses of instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addresses {
+    /// That an instance has moved: some of them are no longer its own.
+    Moves,
+    /// Each that becomes known, as a move, for those who connect to it.
+    All,
 }
 
 /// The receiving end of a watch.
@@ -86,12 +97,28 @@ impl Shared {
 
 /// The sending ends.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(Vec<(Filter, Arc<Shared>)>);
+pub(super) struct Watchers(Vec<Watching>);
+
+#[derive(Debug)]
+struct Watching {
+    filter: Filter,
+    addresses: Addresses,
+    shared: Arc<Shared>,
+}
 
 impl Watchers {
     pub(super) fn push(&mut self, event: DirectoryEvent) {
-        for (filter, shared) in &self.0 {
-            if filter.includes(&event.instance().service) {
+        self.push_to(|_| true, &event);
+    }
+
+    /// Tells those who want all addresses of an instance that it is known at more.
+    pub(super) fn push_growth(&mut self, instance: Instance) {
+        self.push_to(|addresses| addresses == Addresses::All, &DirectoryEvent::Moved(instance));
+    }
+
+    fn push_to(&self, wanted: impl Fn(Addresses) -> bool, event: &DirectoryEvent) {
+        for Watching { filter, addresses, shared } in &self.0 {
+            if wanted(*addresses) && filter.includes(&event.instance().service) {
                 let mut queue = shared.queue();
                 queue.pending.push(event.clone());
                 if let Some(waker) = queue.waker.take() {
@@ -103,24 +130,24 @@ impl Watchers {
 
     /// What is watched.
     pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
-        self.0.iter().map(|(filter, _)| filter)
+        self.0.iter().map(|watching| &watching.filter)
     }
 
     /// Whether somebody watches a name.
     pub(super) fn want(&self, name: &ServiceName) -> bool {
-        self.0.iter().any(|(filter, shared)| filter.includes(name) && !shared.queue().dropped)
+        self.0.iter().any(|watching| watching.filter.includes(name) && !watching.shared.queue().dropped)
     }
 
     /// Forgets watchers that are no longer read.
     pub(super) fn prune(&mut self) {
-        self.0.retain(|(_, shared)| !shared.queue().dropped);
+        self.0.retain(|watching| !watching.shared.queue().dropped);
     }
 }
 
 impl Drop for Watchers {
     fn drop(&mut self) {
-        for (_, shared) in &self.0 {
-            let mut queue = shared.queue();
+        for watching in &self.0 {
+            let mut queue = watching.shared.queue();
             queue.ended = true;
             if let Some(waker) = queue.waker.take() {
                 waker.wake();
@@ -132,7 +159,7 @@ impl Drop for Watchers {
 impl Handler<Watch> for Discovery {
     type Result = MessageResult<Watch>;
 
-    fn handle(&mut self, Watch { filter }: Watch, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Watch { filter, addresses }: Watch, ctx: &mut Self::Context) -> Self::Result {
         let shared = Arc::new(Shared::default());
         for instance in self.directory.select(&filter) {
             shared.queue().pending.push(DirectoryEvent::Up(instance));
@@ -140,7 +167,7 @@ impl Handler<Watch> for Discovery {
         let question = self.question(&filter);
         let single = matches!(filter, Filter::Name(_));
         self.watchers.prune();
-        self.watchers.0.push((filter, shared.clone()));
+        self.watchers.0.push(Watching { filter, addresses, shared: shared.clone() });
         self.ask_now_and_then(question, ctx);
         if !single {
             self.look(ctx);

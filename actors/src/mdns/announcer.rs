@@ -58,7 +58,9 @@ enum Work {
 enum Loss {
     #[error("{0}")]
     Daemon(#[from] Error),
-    #[error("another program has UDP port 5353 for itself ({0}); find it with `ss -ulpn`, or let it share the port")]
+    #[error(
+        "another program has UDP port 5353 for itself ({0}); find it with `ss -ulpn`, or let it share the port"
+    )]
     Port(io::Error),
     #[error("it remembers more than it should")]
     Overfull,

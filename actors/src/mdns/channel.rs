@@ -106,7 +106,11 @@ impl Channel {
         .await
     }
 
-    fn poll_datagram(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(SocketAddr, usize)>> {
+    fn poll_datagram(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<(SocketAddr, usize)>> {
         let mut errors = 0;
         loop {
             let mut read = ReadBuf::new(buffer);

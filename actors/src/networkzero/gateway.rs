@@ -10,7 +10,7 @@ use tokio::time;
 use super::crossing::Crossing;
 use super::sides::Sides;
 use super::working::{self, CLOSING, Working};
-use crate::discovery::Watch;
+use crate::discovery::{Addresses, Watch};
 use crate::ending::Ending;
 use crate::home::Gone;
 use crate::node::Node;
@@ -62,7 +62,9 @@ impl Gateway {
         let course = Arc::<Course>::default();
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
-        let watch = node.discovery().send(Watch { filter: Filter::Prefix(String::new()) });
+        let watch = node
+            .discovery()
+            .send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::Moves });
         let watcher = watch.await.map_err(|_| Gone)?;
         node.premises().gateways.add(&course);
         let until = Arc::clone(&course);

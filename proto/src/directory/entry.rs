@@ -5,11 +5,15 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
+use crate::addresses::{OwnAddress, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
 /// How many addresses that were claimed for a verified instance are kept until they are tried.
 const MAX_CLAIMED: usize = 8;
+/// How many addresses are kept because they answered, and how many because they may. The latter are cut first.
+const MAX_ANSWERED: usize = 4;
+const MAX_GUESSED: usize = 4;
 /// How many peers are remembered as having told of one instance.
 const MAX_TELLERS: usize = 16;
 
@@ -33,6 +37,14 @@ pub(super) struct Entry {
     pub(super) standing: Standing,
     /// Who told of it first.
     pub(super) origin: Origin,
+    /// Addresses at which it proved itself to this node, the latest first.
+    pub(super) answered: Vec<SocketAddr>,
+    /// Addresses that its node told, or others in its name.
+    told: Vec<SocketAddr>,
+    /// Whether these were told by its own node, over a connection that this one made.
+    told_by_node: bool,
+    /// Addresses that nobody told and that may lead to it.
+    guessed: Vec<SocketAddr>,
     /// Addresses that a hint named for a verified instance, not tried yet.
     pub(super) claimed: Vec<SocketAddr>,
     pub(super) by_mdns: bool,
@@ -46,18 +58,28 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(advert: Advert, source: Source, now: Instant) -> Self {
-        let proved = source == Source::Local || source == Source::Peer(advert.node);
+    pub(super) fn new(advert: Advert, source: Source, own: &[OwnAddress], now: Instant) -> Self {
+        let is_local = source == Source::Local;
+        let proved = is_local || source == Source::Peer(advert.node);
+        let mut told = if is_local { advert.addresses } else { usable(&advert.addresses, own) };
+        if !is_local {
+            sort(&mut told, own);
+            told.truncate(MAX_ADDRESSES);
+        }
         let mut entry = Self {
             instance: Instance {
                 id: advert.instance,
                 node: advert.node,
                 service: advert.service,
-                addresses: advert.addresses,
-                local: source == Source::Local,
+                addresses: told.clone(),
+                local: is_local,
             },
             standing: if proved { Standing::Verified } else { Standing::Heard },
             origin: Origin::from(source),
+            answered: Vec::new(),
+            told,
+            told_by_node: proved,
+            guessed: Vec::new(),
             claimed: Vec::new(),
             by_mdns: false,
             told_by: Vec::new(),
@@ -85,7 +107,31 @@ impl Entry {
         self.is_shown() && (self.instance.local || recent(self.verified_at) || recent(self.replied_at))
     }
 
-    pub(super) fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
+    /// Sorts its addresses anew: first those that answered, which are never cut, then the others by their use for this host.
+    pub(super) fn arrange(&mut self, own: &[OwnAddress]) {
+        let mut others: Vec<SocketAddr> = self.told.iter().chain(&self.guessed).copied().collect();
+        if !self.instance.local {
+            sort(&mut others, own);
+        }
+        let mut addresses = self.answered.clone();
+        for address in others {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        if !self.instance.local {
+            addresses.truncate(MAX_ADDRESSES);
+        }
+        self.instance.addresses = addresses;
+    }
+
+    pub(super) fn hear(
+        &mut self,
+        advert: Advert,
+        source: Source,
+        own: &[OwnAddress],
+        now: Instant,
+    ) -> Changes {
         let mut changes = Changes::default();
         if advert.node != self.instance.node || advert.service != self.instance.service {
             // Two stories about one identity: at most one is true, and the endpoint knows which.
@@ -96,37 +142,33 @@ impl Entry {
         }
         self.note(source, now);
         if source == Source::Local || source == Source::Peer(advert.node) {
-            self.prove(advert.addresses, now, &mut changes);
+            self.prove(&advert.addresses, own, now, &mut changes);
             return changes;
         }
-        let unknown: Vec<SocketAddr> =
-            advert.addresses.into_iter().filter(|a| !self.instance.addresses.contains(a)).collect();
+        let mut unknown = usable(&advert.addresses, own);
+        unknown.retain(|address| !self.instance.addresses.contains(address));
         match self.standing {
             Standing::Heard if unknown.is_empty() => {}
-            // Addresses are only ever added here: two nodes that tell each other come to an end.
-            Standing::Heard if self.instance.addresses.len() < MAX_ADDRESSES => {
+            // Addresses are only ever added here, or give way to better ones: two nodes that tell each other come to an end.
+            Standing::Heard => {
+                let before = self.instance.addresses.clone();
                 // The first record of an instance may carry only some of its addresses.
-                self.instance.addresses.extend(unknown);
-                self.instance.addresses.truncate(MAX_ADDRESSES);
-                changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
-            }
-            Standing::Heard => changes.doubts.push(self.instance.id),
-            Standing::Verified => {
-                let claims: Vec<_> = unknown.into_iter().filter(|a| !self.claimed.contains(a)).collect();
-                if !claims.is_empty() {
-                    self.claimed.extend(claims);
-                    let surplus = self.claimed.len().saturating_sub(MAX_CLAIMED);
-                    self.claimed.drain(..surplus);
+                self.tell(unknown, own);
+                if self.instance.addresses == before {
                     changes.doubts.push(self.instance.id);
+                } else {
+                    changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
                 }
             }
+            Standing::Verified => self.claim_addresses(unknown, own, &mut changes),
             Standing::Doubted { asked } => {
                 if now.saturating_duration_since(asked) >= ASK_AGAIN {
                     self.standing = Standing::Doubted { asked: now };
                     // What was known led nowhere.
-                    self.instance.addresses.retain(|a| !unknown.contains(a));
-                    self.instance.addresses.splice(0..0, unknown);
-                    self.instance.addresses.truncate(MAX_ADDRESSES);
+                    self.told.retain(|address| !unknown.contains(address));
+                    self.told.splice(0..0, unknown);
+                    self.told.truncate(MAX_ADDRESSES);
+                    self.arrange(own);
                     changes.doubts.push(self.instance.id);
                 }
             }
@@ -135,30 +177,91 @@ impl Entry {
     }
 
     /// The endpoint at `address` proved to be this instance.
-    pub(super) fn verified(&mut self, address: SocketAddr, now: Instant) -> Changes {
+    pub(super) fn verified(&mut self, address: SocketAddr, own: &[OwnAddress], now: Instant) -> Changes {
         let mut changes = Changes::default();
         let moved = !self.instance.addresses.contains(&address);
-        let mut addresses = vec![address];
-        addresses.extend(self.instance.addresses.iter().filter(|a| **a != address));
-        addresses.truncate(MAX_ADDRESSES);
-        self.instance.addresses = addresses;
+        self.answered.retain(|answered| *answered != address);
+        self.answered.insert(0, address);
+        self.answered.truncate(MAX_ANSWERED);
         if moved {
             self.claimed.clear();
         }
+        self.arrange(own);
         self.show(moved, now, &mut changes);
         changes
     }
 
-    /// Its own node told where it listens: that replaces what was known.
-    fn prove(&mut self, addresses: Vec<SocketAddr>, now: Instant, changes: &mut Changes) {
-        let mut moved = false;
-        if !addresses.is_empty() {
-            // Learning more addresses of an instance is no move: it is still where it was.
-            moved = self.instance.addresses.iter().any(|known| !addresses.contains(known));
-            self.instance.addresses = addresses;
+    /// It may be at `address` as well.
+    pub(super) fn guess(&mut self, address: SocketAddr, own: &[OwnAddress]) -> Changes {
+        let mut changes = Changes::default();
+        let before = self.instance.addresses.clone();
+        if !self.guessed.contains(&address) && !self.told.contains(&address) {
+            self.guessed.insert(0, address);
+            self.guessed.truncate(MAX_GUESSED);
+            self.arrange(own);
         }
+        self.note_growth(&before, &mut changes);
+        changes
+    }
+
+    /// Its own node told where it listens: that replaces what was said before, and no address that answered and was never among
+    /// what the node said. Such a one is a translation of addresses away, and its node does not know of it.
+    fn prove(&mut self, addresses: &[SocketAddr], own: &[OwnAddress], now: Instant, changes: &mut Changes) {
+        let before = self.instance.addresses.clone();
+        // A list that is full has been cut: what it lacks may be there all the same.
+        let is_whole = self.instance.local || addresses.len() < MAX_ADDRESSES;
+        let told = if self.instance.local { addresses.to_vec() } else { usable(addresses, own) };
+        if !told.is_empty() && is_whole {
+            if self.told_by_node {
+                let left: Vec<_> = self.told.iter().filter(|known| !told.contains(known)).collect();
+                self.answered.retain(|answered| !left.contains(&answered));
+            }
+            self.told = told;
+            self.arrange(own);
+        } else {
+            self.tell(told, own);
+        }
+        self.told_by_node = true;
         self.claimed.clear();
+        // Learning more addresses of an instance is no move: it is still where it was.
+        let moved = is_whole && before.iter().any(|known| !self.instance.addresses.contains(known));
         self.show(moved, now, changes);
+        if changes.events.is_empty() {
+            self.note_growth(&before, changes);
+        }
+    }
+
+    /// Adds addresses to those that it was told at; the best are kept.
+    fn tell(&mut self, addresses: Vec<SocketAddr>, own: &[OwnAddress]) {
+        for address in addresses {
+            if !self.told.contains(&address) {
+                self.told.push(address);
+            }
+        }
+        sort(&mut self.told, own);
+        self.told.truncate(MAX_ADDRESSES);
+        self.arrange(own);
+    }
+
+    /// Takes note of addresses that only others claim for it, the best of them: its endpoint is asked about those that are new.
+    fn claim_addresses(&mut self, mut addresses: Vec<SocketAddr>, own: &[OwnAddress], changes: &mut Changes) {
+        // The same ones, in whatever order they come: a host may have more than are kept.
+        addresses.sort_unstable();
+        sort(&mut addresses, own);
+        addresses.truncate(MAX_CLAIMED);
+        if addresses.iter().all(|address| self.claimed.contains(address)) {
+            return;
+        }
+        self.claimed.retain(|claimed| !addresses.contains(claimed));
+        self.claimed.splice(0..0, addresses);
+        self.claimed.truncate(MAX_CLAIMED);
+        changes.doubts.push(self.instance.id);
+    }
+
+    fn note_growth(&self, before: &[SocketAddr], changes: &mut Changes) {
+        if self.is_shown() && self.instance.addresses.iter().any(|address| !before.contains(address)) {
+            changes.grown.push(self.instance.clone());
+        }
     }
 
     fn show(&mut self, moved: bool, now: Instant, changes: &mut Changes) {

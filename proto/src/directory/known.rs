@@ -1,5 +1,6 @@
 //! Reading the directory.
 
+use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,11 @@ impl Directory {
         let mut candidate = self.entries.get(&id)?.instance.clone();
         self.extend_with_claims(&mut candidate);
         Some(candidate)
+    }
+
+    /// The address of an instance that answered this node last.
+    pub fn answered(&self, id: InstanceId) -> Option<SocketAddr> {
+        self.entries.get(&id)?.answered.first().copied()
     }
 
     /// The instances of one node.

@@ -16,12 +16,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use filter::Filter;
 pub use news::{Changes, DirectoryEvent, Instance, Source, Why};
 pub use pending::Pending;
 
+use crate::addresses::OwnAddress;
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
@@ -44,6 +46,8 @@ const OTHER_MESHES: usize = 16;
 pub struct Directory {
     mesh: MeshName,
     node: NodeId,
+    /// The addresses of this host, by which those of others are sorted.
+    own: Arc<[OwnAddress]>,
     capacity: usize,
     per_node: usize,
     per_source: usize,
@@ -62,6 +66,7 @@ impl Directory {
         Self {
             mesh,
             node,
+            own: Arc::default(),
             capacity: limits.instances,
             per_node: limits.instances_per_node,
             per_source: limits.instances_per_source,
@@ -75,7 +80,15 @@ impl Directory {
         }
     }
 
-    /// Takes in an advert.
+    /// Sorts all addresses by those that this host has now.
+    pub fn set_own_addresses(&mut self, own: Vec<OwnAddress>) {
+        self.own = own.into();
+        for entry in self.entries.values_mut() {
+            entry.arrange(&self.own);
+        }
+    }
+
+    /// Takes in an advert: of its addresses those that can be meant for this host, best first.
     pub fn hear(&mut self, advert: Advert, source: Source, now: Instant) -> Changes {
         if advert.mesh != self.mesh {
             self.note_other_mesh(advert.mesh);
@@ -89,8 +102,9 @@ impl Directory {
         if advert.leaving {
             return self.hear_goodbye(advert.instance, source, now);
         }
+        let own = Arc::clone(&self.own);
         if self.entries.contains_key(&advert.instance) {
-            let heard = self.change(advert.instance, |entry| entry.hear(advert, source, now));
+            let heard = self.change(advert.instance, |entry| entry.hear(advert, source, &own, now));
             return heard.unwrap_or_default();
         }
         let mut changes = Changes::default();
@@ -98,7 +112,7 @@ impl Directory {
             self.refused += 1;
             return changes;
         }
-        let entry = Entry::new(advert, source, now);
+        let entry = Entry::new(advert, source, &own, now);
         changes.events.push(DirectoryEvent::Up(entry.instance.clone()));
         self.insert(entry);
         changes
@@ -106,7 +120,14 @@ impl Directory {
 
     /// The endpoint at `address` proved, by its handshake, to be `instance`.
     pub fn verified(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
-        self.change(instance, |entry| entry.verified(address, now)).unwrap_or_default()
+        let own = Arc::clone(&self.own);
+        self.change(instance, |entry| entry.verified(address, &own, now)).unwrap_or_default()
+    }
+
+    /// The endpoint of `instance` may be at `address` as well, although nobody said so. Such an address is the first to be cut.
+    pub fn guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
+        let own = Arc::clone(&self.own);
+        self.change(instance, |entry| entry.guess(address, &own)).unwrap_or_default()
     }
 
     /// `instance` is known to be gone. A remote one is remembered for a while, so that old records do not show it

@@ -135,6 +135,9 @@ pub enum Source {
 pub struct Changes {
     /// For those who watch, in order.
     pub events: Vec<DirectoryEvent>,
+    /// Instances that are known at more addresses than before, or at others that are more useful, and are still where they were:
+    /// for those who are connecting to them.
+    pub grown: Vec<Instance>,
     /// Instances about which something was claimed that only their endpoints can settle: ask them, then call
     /// [`verified`](super::Directory::verified) or [`gone`](super::Directory::gone).
     pub doubts: Vec<InstanceId>,
@@ -144,6 +147,7 @@ impl Changes {
     /// Adds what `later` changed.
     pub fn append(&mut self, mut later: Changes) {
         self.events.append(&mut later.events);
+        self.grown.append(&mut later.grown);
         self.doubts.append(&mut later.doubts);
     }
 }

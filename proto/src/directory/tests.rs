@@ -124,6 +124,131 @@ fn more_addresses_of_an_unproved_instance_are_added() {
     assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::advert::MAX_ADDRESSES);
 }
 
+/// This host is 10.77.0.2, and has a bridge to its containers as other hosts have.
+fn set_own_addresses(world: &mut World) {
+    let own = [("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)];
+    let own = own.map(|(ip, prefix)| OwnAddress { ip: ip.parse().expect("an address"), prefix });
+    world.directory.set_own_addresses(own.to_vec());
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn addresses(world: &World) -> Vec<SocketAddr> {
+    world.directory.candidate(id(1)).expect("it is known").addresses
+}
+
+/// So many networks that nobody here is in, and then one that this host is in.
+fn many(count: u8) -> Vec<SocketAddr> {
+    let far = (0..count).map(|n| SocketAddr::from(([10, 200, n, 1], 9)));
+    far.chain([at("10.77.0.1:9")]).collect()
+}
+
+#[test]
+fn addresses_are_sorted_before_they_are_cut() {
+    for count in [15, 16, 40, 100] {
+        for source in [Source::Mdns, REPLY, Source::Peer(node(1)), Source::Caller(node(7))] {
+            let mut world = world();
+            set_own_addresses(&mut world);
+            world.hear(Advert { addresses: many(count), ..advert(1, 1, "arm") }, source);
+            assert_eq!(addresses(&world)[0], at("10.77.0.1:9"), "{count} {source:?}");
+            assert_eq!(world.directory.get("arm")[0].addresses.len(), 16);
+        }
+    }
+    // Record by record, and the useful one last.
+    let mut world = world();
+    set_own_addresses(&mut world);
+    for address in many(40) {
+        world.hear(Advert { addresses: vec![address], ..advert(1, 1, "arm") }, Source::Mdns);
+    }
+    assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
+    // What this host comes to share counts from then on.
+    world.directory.set_own_addresses(vec![OwnAddress { ip: at("10.200.7.5:0").ip(), prefix: 24 }]);
+    assert_eq!(addresses(&world)[0], at("10.200.7.1:9"));
+}
+
+#[test]
+fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
+    let mut world = world();
+    set_own_addresses(&mut world);
+    let inside = Advert { addresses: vec![at("172.18.0.2:9000")], ..advert(1, 1, "arm") };
+    world.hear(inside.clone(), Source::Peer(node(1)));
+    // The port that the container's host has published.
+    let moved = world.directory.verified(id(1), at("10.200.0.1:19000"), world.now);
+    assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
+    let both = [at("10.200.0.1:19000"), at("172.18.0.2:9000")];
+    for source in [Source::Peer(node(1)), Source::Mdns, Source::Caller(node(9))] {
+        assert_eq!(world.hear(inside.clone(), source), Changes::default(), "{source:?}");
+        assert_eq!(addresses(&world), both);
+    }
+    world.hear(Advert { addresses: many(100), ..advert(1, 1, "arm") }, Source::Peer(node(1)));
+    assert_eq!(addresses(&world)[0], both[0]);
+    assert_eq!(world.directory.answered(id(1)), Some(both[0]));
+}
+
+#[test]
+fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
+    let mut world = world();
+    let told = |addresses: &[&str]| Advert {
+        addresses: addresses.iter().map(|text| at(text)).collect(),
+        ..advert(1, 1, "arm")
+    };
+    world.hear(told(&["10.77.0.1:9", "10.78.0.1:9"]), Source::Peer(node(1)));
+    world.directory.verified(id(1), at("10.77.0.1:9"), world.now);
+    let moved = world.hear(told(&["10.77.0.77:9", "10.78.0.1:9"]), Source::Peer(node(1)));
+    assert!(matches!(&moved.events[..], [DirectoryEvent::Moved(_)]));
+    assert!(!addresses(&world).contains(&at("10.77.0.1:9")));
+    // A list that has been cut proves nothing of the kind.
+    let changes = world.hear(Advert { addresses: many(15), ..advert(1, 1, "arm") }, Source::Peer(node(1)));
+    assert_eq!(changes.events, []);
+    assert!(addresses(&world).contains(&at("10.77.0.77:9")));
+}
+
+#[test]
+fn those_who_connect_hear_of_every_address_and_those_who_watch_of_moves() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Peer(node(1)));
+    let more = Advert { addresses: vec![port(1), port(2)], ..advert(1, 1, "arm") };
+    let changes = world.hear(more, Source::Peer(node(1)));
+    assert_eq!((changes.events.len(), changes.grown.len()), (0, 1));
+    assert_eq!(changes.grown[0].addresses, [port(1), port(2)]);
+    let guessed = world.directory.guess(id(1), at("10.77.0.1:1"));
+    assert_eq!((guessed.events.len(), guessed.grown.len()), (0, 1));
+    assert_eq!(world.directory.guess(id(1), at("10.77.0.1:1")), Changes::default());
+    for n in 0..100 {
+        world.directory.guess(id(1), port(1_000 + n));
+    }
+    assert_eq!(addresses(&world)[..2], [port(1), port(2)], "a guess is the first to be cut");
+}
+
+#[test]
+fn the_same_claims_in_another_order_are_no_news() {
+    let mut world = world();
+    set_own_addresses(&mut world);
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    world.directory.verified(id(1), port(1), world.now);
+    let mut claimed = many(100);
+    let hear = |world: &mut World, addresses: &[SocketAddr]| {
+        world.hear(Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }, Source::Mdns).doubts.len()
+    };
+    assert_eq!(hear(&mut world, &claimed), 1);
+    for turn in 1..20 {
+        claimed.rotate_left(turn);
+        assert_eq!(hear(&mut world, &claimed), 0, "{turn}");
+    }
+    assert!(addresses(&world).contains(&at("10.77.0.1:9")));
+}
+
+#[test]
+fn a_forged_address_takes_no_way_from_an_instance_that_was_only_heard_of() {
+    let mut world = world();
+    set_own_addresses(&mut world);
+    world.hear(Advert { addresses: vec![at("127.0.0.1:9")], ..advert(1, 1, "arm") }, Source::Mdns);
+    world.hear(Advert { addresses: vec![at("203.0.113.6:9")], ..advert(1, 1, "arm") }, Source::Mdns);
+    assert_eq!(addresses(&world), [at("127.0.0.1:9"), at("203.0.113.6:9")]);
+}
+
 #[test]
 fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
     let mut world = world();

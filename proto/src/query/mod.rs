@@ -20,8 +20,7 @@ const SERVICE_TYPE: &str = "_meshzero._tcp.local";
 fn before_service_type<'a, 'n>(name: &'a Name<'n>) -> Option<&'a [simple_dns::Label<'n>]> {
     let labels = name.get_labels();
     let (front, kind) = labels.split_at_checked(labels.len().checked_sub(SERVICE_LABELS.len())?)?;
-    let ours =
-        kind.iter().zip(SERVICE_LABELS).all(|(label, ours)| label.as_ref().eq_ignore_ascii_case(ours));
+    let ours = kind.iter().zip(SERVICE_LABELS).all(|(label, ours)| label.as_ref().eq_ignore_ascii_case(ours));
     ours.then_some(front)
 }
 

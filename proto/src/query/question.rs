@@ -80,7 +80,8 @@ impl Question {
                 Self::All => SERVICE_TYPE.to_owned(),
                 Self::Name(subtype) => format!("{subtype}._sub.{SERVICE_TYPE}"),
             });
-            let asked = simple_dns::Question::new(asked, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false);
+            let asked =
+                simple_dns::Question::new(asked, QTYPE::TYPE(TYPE::PTR), QCLASS::CLASS(CLASS::IN), false);
             packet.questions.push(asked);
         }
         let build = |packet: &Packet<'_>| {
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn questions_survive_the_wire() {
-        let questions = [Question::Name(subtype("robot/arm")), Question::All, Question::Name(subtype("Küche"))];
+        let questions =
+            [Question::Name(subtype("robot/arm")), Question::All, Question::Name(subtype("Küche"))];
         let known: Vec<_> = (1..=3).map(|n| InstanceId::from_random([n; 16])).collect();
         let bytes = Question::encode(&questions, known.clone(), NETWORK_DATAGRAM_BYTES);
         assert_eq!(Asked::parse(&bytes), Ok(Asked { questions: questions.to_vec(), known }));
@@ -192,7 +194,12 @@ mod tests {
         let mut ask = |name: &'static str, unicast_response| {
             let name = Name::new_unchecked(name);
             let kind = QTYPE::TYPE(TYPE::PTR);
-            packet.questions.push(simple_dns::Question::new(name, kind, QCLASS::CLASS(CLASS::IN), unicast_response));
+            packet.questions.push(simple_dns::Question::new(
+                name,
+                kind,
+                QCLASS::CLASS(CLASS::IN),
+                unicast_response,
+            ));
         };
         ask("_ipp._tcp.local", false);
         ask("_printer._sub._meshzero._tcp.local", false);

@@ -7,7 +7,7 @@ use simple_dns::rdata::{PTR, RData};
 use simple_dns::{Name, Packet, PacketFlag, ResourceRecord};
 
 use super::{before_service_type, check_counts};
-use crate::advert::{Advert, InvalidAdvert, MAX_ADDRESSES};
+use crate::advert::{Advert, InvalidAdvert, MAX_HEARD_ADDRESSES};
 use crate::id::InstanceId;
 
 /// How many responders are kept whose replies are incomplete, how many names of each, and how many bytes of all.
@@ -56,7 +56,8 @@ pub fn parse_reply(bytes: &[u8]) -> Result<Replied, ReplyError> {
 
 /// Puts replies together. A responder with many services spreads their records over several datagrams.
 ///
-/// What waits for the rest of its records has at most a megabyte, from all responders together.
+/// A service is given as soon as it has an address, and again when there are more: a responder with many addresses spreads those
+/// as well. What waits for the rest of its records, or may get more, has at most a megabyte, from all responders together.
 #[derive(Debug, Default)]
 pub struct Replies {
     incomplete: HashMap<SocketAddr, Pieces>,
@@ -86,8 +87,12 @@ impl Replies {
         let full = self.held >= MAX_HELD_BYTES
             || (!self.incomplete.contains_key(&from) && self.incomplete.len() >= MAX_RESPONDERS);
         if full {
-            // Only whoever floods loses by this; others answer the next question again.
-            self.forget_incomplete();
+            self.incomplete.retain(|_, pieces| pieces.wait());
+            self.held = self.incomplete.values().map(|pieces| pieces.held).sum();
+            if self.held >= MAX_HELD_BYTES || self.incomplete.len() >= MAX_RESPONDERS {
+                // Only whoever floods loses by this; others answer the next question again.
+                self.forget_incomplete();
+            }
         }
         let pieces = self.incomplete.entry(from).or_default();
         self.held -= pieces.held;
@@ -115,6 +120,17 @@ struct Pieces {
 struct Service {
     target: Option<(Vec<u8>, u16)>,
     properties: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// With how many addresses it was given, unless it was told of again since then.
+    given: Option<usize>,
+}
+
+impl Service {
+    /// Memory that its records take, about.
+    fn bytes(&self) -> usize {
+        let target = self.target.as_ref().map_or(0, |(host, _)| host.len());
+        let properties = self.properties.iter().flatten();
+        target + properties.map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum::<usize>()
+    }
 }
 
 impl Pieces {
@@ -126,25 +142,42 @@ impl Pieces {
         if !packet.has_flags(PacketFlag::RESPONSE) {
             return Ok(gone);
         }
-        for record in packet.answers.iter().chain(&packet.additional_records) {
+        let records = || packet.answers.iter().chain(&packet.additional_records);
+        for record in records() {
             if record.ttl == 0 {
                 gone.extend(withdrawn(record).filter(|instance| !gone.contains(instance)));
-            } else {
-                self.add_record(record);
+            } else if let RData::SRV(srv) = &record.rdata {
+                self.forget_given(&record.name, &host_key(&srv.target));
             }
         }
+        for instance in &gone {
+            self.remove(&instance.to_string());
+        }
+        records().filter(|record| record.ttl > 0).for_each(|record| self.add_record(record));
         Ok(gone)
+    }
+
+    /// A service that has been given is told of again: so will be the addresses that its host has by now.
+    fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
+        let is_given = |service: &Service| service.given.is_some();
+        if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
+            && let Some(addresses) = self.hosts.remove(host)
+        {
+            self.held -= ENTRY_BYTES + host.len() + size_of::<IpAddr>() * addresses.len();
+        }
+    }
+
+    fn remove(&mut self, label: &str) {
+        if let Some(service) = self.services.remove(label) {
+            self.held -= ENTRY_BYTES + label.len() + service.bytes();
+        }
     }
 
     fn add_record(&mut self, record: &ResourceRecord<'_>) {
         match &record.rdata {
             RData::SRV(srv) => {
                 let target = (host_key(&srv.target), srv.port);
-                let bytes = target.0.len();
-                if let Some(service) = self.service(&record.name) {
-                    service.target = Some(target);
-                    self.held += bytes;
-                }
+                self.change(&record.name, |service| service.target = Some(target));
             }
             RData::TXT(txt) => {
                 let properties: Vec<(Vec<u8>, Vec<u8>)> = txt
@@ -152,17 +185,21 @@ impl Pieces {
                     .take(MAX_PROPERTIES)
                     .map(|(key, value)| (key.to_vec(), value.unwrap_or_default().to_vec()))
                     .collect();
-                let bytes: usize =
-                    properties.iter().map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
-                if let Some(service) = self.service(&record.name) {
-                    service.properties = Some(properties);
-                    self.held += bytes;
-                }
+                self.change(&record.name, |service| service.properties = Some(properties));
             }
             RData::A(a) => self.add_address(&record.name, IpAddr::V4(a.address.into())),
             RData::AAAA(aaaa) => self.add_address(&record.name, IpAddr::V6(aaaa.address.into())),
             _ => {}
         }
+    }
+
+    fn change(&mut self, name: &Name<'_>, change: impl FnOnce(&mut Service)) {
+        let Some(service) = self.service(name) else { return };
+        let before = service.bytes();
+        change(service);
+        service.given = None;
+        let after = service.bytes();
+        self.held = self.held + after - before;
     }
 
     fn add_address(&mut self, name: &Name<'_>, ip: IpAddr) {
@@ -175,7 +212,7 @@ impl Pieces {
             self.held += ENTRY_BYTES + bytes;
             Vec::new()
         });
-        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&ip) {
+        if addresses.len() < MAX_HEARD_ADDRESSES && !addresses.contains(&ip) {
             self.held += size_of::<IpAddr>();
             addresses.push(ip);
         }
@@ -194,24 +231,26 @@ impl Pieces {
         }))
     }
 
-    /// Takes out what is complete. `responder` is where a service is whose host has no address record.
+    /// What is complete and has not been given as it is now. `responder` is where a service is whose host has no address record.
     fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> Replied {
         let mut replied = Replied::default();
-        let hosts = &self.hosts;
-        self.services.retain(|label, service| {
+        for (label, service) in &mut self.services {
             let (Some((host, port)), Some(properties)) = (&service.target, &service.properties) else {
-                return true;
+                continue;
             };
-            let Some(addresses) = hosts.get(host).cloned().or(responder.map(|ip| vec![ip])) else {
-                return true;
-            };
+            let known = self.hosts.get(host);
+            let count = known.map_or(0, Vec::len);
+            if service.given.is_some_and(|given| given >= count) {
+                continue;
+            }
+            let Some(addresses) = known.cloned().or(responder.map(|ip| vec![ip])) else { continue };
+            service.given = Some(count);
             let addresses = addresses.into_iter().map(|ip| socket_address(ip, *port, zone));
             match advert(label, properties, addresses) {
                 Ok(advert) => replied.adverts.push(advert),
                 Err(problem) => replied.invalid.push((label.clone(), problem)),
             }
-            false
-        });
+        }
         if self.services.is_empty() {
             // Addresses belong to services: alone they are worth nothing.
             *self = Self::default();
@@ -221,6 +260,11 @@ impl Pieces {
 
     fn is_empty(&self) -> bool {
         self.services.is_empty() && self.hosts.is_empty()
+    }
+
+    /// Whether there is a service that has not been given.
+    fn wait(&self) -> bool {
+        self.services.values().any(|service| service.given.is_none())
     }
 }
 
@@ -342,11 +386,49 @@ mod tests {
         for record in (1..=3).flat_map(records) {
             found.extend(replies.add(responder(), &datagram(vec![record])).expect("a reply").adverts);
         }
-        found.sort_by_key(|advert| advert.instance);
-        assert_eq!(found.len(), 3);
+        found.retain(|advert| advert.addresses[0].ip() != responder().ip());
+        found.sort_by_key(|advert| advert.addresses.clone());
+        assert_eq!(found, (1..=3).map(expected).collect::<Vec<_>>());
         let unknown_host = records(4).into_iter().take(2).collect();
         let adverts = replies.add(responder(), &datagram(unknown_host)).expect("a reply").adverts;
         assert_eq!(adverts[0].addresses, [SocketAddr::from(([10, 0, 0, 9], 4000))]);
+    }
+
+    #[test]
+    fn the_last_of_a_hundred_addresses_is_read_as_well() {
+        let address = |n: u8| {
+            ResourceRecord::new(
+                name("host1.local".into()),
+                CLASS::IN,
+                10,
+                RData::A(A { address: std::net::Ipv4Addr::new(10, 200, n, 1).into() }),
+            )
+        };
+        let many = datagram((0..100).map(address).chain(records(1)).collect());
+        let addresses = parse_reply(&many).expect("a reply").adverts[0].addresses.clone();
+        assert_eq!((addresses.len(), addresses[100]), (101, expected(1).addresses[0]));
+        let too_many = (0..=255).map(address).chain(records(1)).collect();
+        let adverts = parse_reply(&datagram(too_many)).expect("a reply").adverts;
+        assert_eq!(adverts[0].addresses.len(), MAX_HEARD_ADDRESSES);
+    }
+
+    #[test]
+    fn addresses_in_a_later_datagram_are_given_as_well() {
+        let mut replies = Replies::default();
+        let first = replies.add(responder(), &datagram(records(1))).expect("a reply").adverts;
+        assert_eq!(first, [expected(1)]);
+        let a = A { address: std::net::Ipv4Addr::new(10, 77, 0, 1).into() };
+        let more = ResourceRecord::new(name("host1.local".into()), CLASS::IN, 10, RData::A(a));
+        let again = replies.add(responder(), &datagram(vec![more.clone()])).expect("a reply").adverts;
+        assert_eq!(again[0].addresses, [([10, 0, 0, 1], 4000).into(), ([10, 77, 0, 1], 4000).into()]);
+        let nothing_new = replies.add(responder(), &datagram(vec![more])).expect("a reply").adverts;
+        assert_eq!(nothing_new, []);
+        // The next reply is a sign of life, and says where it is by now.
+        assert_eq!(replies.add(responder(), &datagram(records(1))).expect("a reply").adverts, [expected(1)]);
+        let mut goodbye = records(1);
+        goodbye.iter_mut().for_each(|record| record.ttl = 0);
+        replies.add(responder(), &datagram(goodbye)).expect("a reply");
+        assert_eq!((replies.incomplete.len(), replies.held), (0, 0));
     }
 
     #[test]

@@ -323,7 +323,11 @@ mod tests {
         rounds.begin(Question::All, MERGE, begun);
         rounds.answered();
         assert!(rounds.is_settled(Question::All, begun + SETTLED));
-        assert!(run(&mut rounds, begun, Duration::from_secs(2)).iter().all(|(.., manner)| *manner == Manner::OneShot));
+        assert!(
+            run(&mut rounds, begun, Duration::from_secs(2))
+                .iter()
+                .all(|(.., manner)| *manner == Manner::OneShot)
+        );
     }
 
     #[test]
@@ -349,7 +353,10 @@ mod tests {
             let mut rounds = Rounds::default();
             rounds.watch(Question::All, begun, random);
             let first = rounds.next_at().expect("it is asked") - begun;
-            assert!((Duration::from_millis(7_500)..=Duration::from_millis(12_500)).contains(&first), "{first:?}");
+            assert!(
+                (Duration::from_millis(7_500)..=Duration::from_millis(12_500)).contains(&first),
+                "{first:?}"
+            );
         }
         rounds.retain_watches(|question| question != Question::All);
         assert_eq!(rounds.next_at(), None);

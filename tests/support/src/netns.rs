@@ -96,6 +96,20 @@ impl Lan {
         &self.hosts
     }
 
+    /// Joins two hosts, which may be of different networks, by one more cable: the end of each is an interface of that name,
+    /// which is up and has no address.
+    ///
+    /// # Panics
+    /// When one of them has such an interface already.
+    #[track_caller]
+    pub fn join(one: &Host, other: &Host, interface: &str) {
+        let peer = ["type", "veth", "peer", "name", interface, "netns", &other.namespace.name];
+        run(one.namespace.ip().args(["link", "add", interface]).args(peer));
+        for host in [one, other] {
+            run(host.namespace.ip().args(["link", "set", interface, "up"]));
+        }
+    }
+
     /// The switch, as a way to start programs on it, and its end of the first cable of host `index`.
     #[track_caller]
     pub(crate) fn port(&self, index: usize) -> (impl Fn(&str) -> Command, &str) {
@@ -165,6 +179,19 @@ impl Host {
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.namespace.command(program)
+    }
+
+    /// Runs commands on this host to their ends, such as `ip addr add 10.9.0.1/24 dev eth0`: one a line, its words separated
+    /// by spaces.
+    ///
+    /// # Panics
+    /// When one fails.
+    #[track_caller]
+    pub fn configure(&self, commands: &str) {
+        for line in commands.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let mut words = line.split_whitespace();
+            run(self.command(words.next().expect("a line that is not empty")).args(words));
+        }
     }
 
     /// Pulls the plug: nothing arrives and nothing leaves, while the interfaces keep their addresses.

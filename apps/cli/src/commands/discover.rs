@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use meshzero::{Instance, Mesh};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::failure::Failure;
@@ -16,6 +17,8 @@ use crate::target::Target;
 
 /// How long other instances of the name are given to answer, once the first has: a hundred times what they need.
 const OTHERS: Duration = Duration::from_millis(30);
+/// How long other addresses of an instance on this computer are given to answer.
+const OTHER_ADDRESSES: Duration = Duration::from_millis(300);
 
 /// Prints the addresses of a service
 ///
@@ -36,10 +39,12 @@ pub(crate) struct Discover {
 
 impl Discover {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let (instances, took) = find(session.mesh().await?, &self.name, self.wait).await?;
+        let mesh = session.mesh().await?;
+        let (instances, took) = find(mesh, &self.name, self.wait).await?;
         let ms = took.as_secs_f64() * 1_000.0;
-        for instance in &instances {
-            session.out.show(&Found { listed: Listed::new(instance), ms }).await?;
+        for mut instance in instances {
+            keep_those_that_answer(mesh, &mut instance).await;
+            session.out.show(&Found { listed: Listed::new(&instance), ms }).await?;
         }
         Ok(())
     }
@@ -63,6 +68,27 @@ pub(crate) async fn find(
         return Err(Failure::Nobody(format!("{name} was there, and is gone again")));
     }
     Ok((instances, took))
+}
+
+/// Leaves an instance the address at which it was reached. Where that is of use on this computer only, the others are asked,
+/// because people pass on what they are shown.
+async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
+    let others = instance.addresses.split_off(instance.addresses.len().min(1));
+    if instance.addresses.first().is_none_or(|reached| !reached.ip().is_loopback()) {
+        return;
+    }
+    let mut asking = JoinSet::new();
+    for (place, address) in others.into_iter().filter(|address| !address.ip().is_loopback()).enumerate() {
+        let mesh = mesh.clone();
+        asking.spawn(async move {
+            let found = mesh.discover(address.to_string()).within(OTHER_ADDRESSES).await.ok()?;
+            found.instances().first().map(|instance| (place, address, instance.id))
+        });
+    }
+    let mut answered: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
+    answered.retain(|(_, _, id)| *id == instance.id);
+    answered.sort_unstable();
+    instance.addresses.extend(answered.into_iter().map(|(_, address, _)| address));
 }
 
 /// An instance of a service, for programs.

@@ -36,7 +36,8 @@ fn programs_that_have_found_each_other_ask_hardly_anything() {
     let host = lan.host(0);
     let _first = advertise(lan.host(1), "first");
     let begun = Instant::now();
-    let _services: Vec<Process> = (0..10).map(|number| advertise(host, &format!("service/{number}"))).collect();
+    let _services: Vec<Process> =
+        (0..10).map(|number| advertise(host, &format!("service/{number}"))).collect();
     let _watches: Vec<Process> = (0..WATCHING).map(|_| watch(host)).collect();
     let settled = begun + Duration::from_secs(20);
     let wait_until = |end: Instant| {
@@ -77,7 +78,8 @@ fn only_the_instances_of_a_name_answer_for_it() {
         return;
     }
     let lan = Lan::new(2);
-    let _others: Vec<Process> = (0..8).map(|number| advertise(lan.host(0), &format!("other/{number}"))).collect();
+    let _others: Vec<Process> =
+        (0..8).map(|number| advertise(lan.host(0), &format!("other/{number}"))).collect();
     let _wanted = advertise(lan.host(0), "wanted");
     // The announcements are over, the last ones nine seconds after the first.
     let (mut last, mut since) = (Metered::read(&lan, 0), Instant::now());

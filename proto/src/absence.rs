@@ -1,0 +1,126 @@
+//! From failed attempts to reach an instance to whether it is gone.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::diagnosis::{Attempt, Outcome};
+
+/// Whether `attempts`, made because of an instance that is not there any more or cannot be reached, prove that its process has
+/// ended or has withdrawn it: every address that can be meant for it was `denied`, or the one at which it `answered` last was.
+///
+/// An address that `is_own`, which this host has as well, proves nothing by itself, unless all are such: on this host somebody
+/// else may have the port, or nobody, while the instance is on another. Neither does an address that has never led to the
+/// instance.
+pub fn is_gone(
+    attempts: &[Attempt],
+    answered: Option<SocketAddr>,
+    denied: impl Fn(&Outcome) -> bool,
+    is_own: impl Fn(IpAddr) -> bool,
+) -> bool {
+    let mut tried = attempts.iter().filter(|attempt| !is_impossible(&attempt.outcome)).peekable();
+    let all = tried.peek().is_some() && tried.all(|attempt| denied(&attempt.outcome));
+    let is_here = attempts.iter().all(|attempt| is_own(attempt.address.ip()));
+    let mut last = attempts.iter().filter(|attempt| Some(attempt.address) == answered);
+    all || last.any(|attempt| denied(&attempt.outcome) && (is_here || !is_own(attempt.address.ip())))
+}
+
+/// Whether this host cannot dial the address at all, such as a link-local one of an unknown link. It says nothing either way.
+fn is_impossible(outcome: &Outcome) -> bool {
+    use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
+
+    matches!(outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
+}
+
+/// Whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
+pub fn is_refusal(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed { kind, .. } => *kind == ErrorKind::ConnectionRefused,
+        Outcome::OtherProtocol | Outcome::Rejected => true,
+        Outcome::Silent | Outcome::Accepted => false,
+    }
+}
+
+/// As [`is_refusal`], or a connection was accepted and closed again, as when a process dies.
+pub fn is_denial(outcome: &Outcome) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+    let is_closed = |kind| matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof);
+    is_refusal(outcome) || matches!(outcome, Outcome::Failed { kind, .. } if is_closed(*kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LAN: &str = "10.77.0.1:9000";
+    const BRIDGE: &str = "172.17.0.1:9000";
+    const LOOPBACK: &str = "127.0.0.1:9000";
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn failed(kind: ErrorKind) -> Outcome {
+        Outcome::Failed { kind, code: None }
+    }
+
+    /// Whether it is gone, on a host that has the bridge as well.
+    fn gone(attempts: &[(&str, Outcome)], answered: Option<&str>) -> bool {
+        let attempts: Vec<Attempt> = attempts
+            .iter()
+            .map(|(address, outcome)| Attempt {
+                address: at(address),
+                outcome: *outcome,
+                took: Duration::ZERO,
+            })
+            .collect();
+        let is_own = |ip: IpAddr| ip.is_loopback() || ip == at(BRIDGE).ip();
+        is_gone(&attempts, answered.map(at), is_refusal, is_own)
+    }
+
+    #[test]
+    fn one_refusal_of_several_addresses_is_not_final() {
+        let refused = failed(ErrorKind::ConnectionRefused);
+        for silence in
+            [Outcome::Silent, failed(ErrorKind::HostUnreachable), failed(ErrorKind::ConnectionReset)]
+        {
+            let attempts = [(LAN, silence), (BRIDGE, refused)];
+            assert!(!gone(&attempts, Some(LAN)), "{silence:?}");
+            assert!(!gone(&attempts, None), "{silence:?}");
+            assert!(!gone(&attempts, Some(BRIDGE)), "an address of this host: {silence:?}");
+            let other = [(LAN, silence), (BRIDGE, Outcome::Rejected)];
+            assert!(!gone(&other, Some(LAN)), "somebody of this host listens there: {silence:?}");
+        }
+        assert!(!gone(&[], None));
+    }
+
+    #[test]
+    fn the_address_that_answered_last_is_believed_and_all_together_are() {
+        let refused = failed(ErrorKind::ConnectionRefused);
+        assert!(gone(&[(LAN, refused), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
+        assert!(!gone(&[(LAN, refused), ("10.78.0.1:9000", Outcome::Silent)], None));
+        assert!(gone(&[(LAN, Outcome::Rejected), ("10.78.0.1:9000", Outcome::Silent)], Some(LAN)));
+        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, refused)], Some(LOOPBACK)), "a process of this host");
+        assert!(gone(&[(LOOPBACK, refused), (BRIDGE, Outcome::Silent)], Some(LOOPBACK)), "the same");
+        let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", Outcome::Silent)];
+        assert!(!gone(&forwarded, Some(LOOPBACK)), "a forwarded port, whose forwarder is started again");
+        assert!(gone(&[(LAN, refused), (BRIDGE, Outcome::OtherProtocol)], None));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_dialled_says_nothing_either_way() {
+        let (refused, invalid) = (failed(ErrorKind::ConnectionRefused), failed(ErrorKind::InvalidInput));
+        assert!(gone(&[(LOOPBACK, refused), ("[fe80::1]:9000", invalid)], Some(LOOPBACK)));
+        assert!(!gone(&[("[fe80::1]:9000", invalid)], None));
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_again_is_a_denial_and_no_refusal() {
+        for kind in [ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof] {
+            assert!(is_denial(&failed(kind)) && !is_refusal(&failed(kind)));
+        }
+        assert!(!is_denial(&failed(ErrorKind::HostUnreachable)) && !is_denial(&Outcome::Accepted));
+    }
+}

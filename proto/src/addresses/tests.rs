@@ -1,0 +1,113 @@
+use super::*;
+
+fn own(text: &[(&str, u8)]) -> Vec<OwnAddress> {
+    text.iter()
+        .map(|(ip, prefix)| OwnAddress { ip: ip.parse().expect("an address"), prefix: *prefix })
+        .collect()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn list(text: &[&str]) -> Vec<SocketAddr> {
+    text.iter().map(|a| a.parse().expect("a socket address")).collect()
+}
+
+fn order(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
+    let mut usable = usable(addresses, own);
+    sort(&mut usable, own);
+    usable
+}
+
+#[test]
+fn near_addresses_come_first() {
+    let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
+    let given = list(&["[fe80::1]:1", "[2001:db8::1]:1", "10.0.0.1:1", "192.168.1.9:1", "127.0.0.1:1"]);
+    let expected = list(&["192.168.1.9:1", "10.0.0.1:1", "[2001:db8::1]:1", "[fe80::1]:1"]);
+    assert_eq!(order(&given, &own), expected, "the loopback address of another host is no way to it");
+}
+
+#[test]
+fn loopback_is_the_way_on_the_same_host() {
+    let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24)]);
+    let given = list(&["192.168.1.5:1", "127.0.0.1:1", "192.168.1.5:1"]);
+    assert_eq!(order(&given, &own), list(&["127.0.0.1:1", "192.168.1.5:1"]));
+    assert_eq!(order(&list(&["127.0.0.1:1"]), &own), list(&["127.0.0.1:1"]));
+}
+
+#[test]
+fn link_local_addresses_of_this_host_are_of_no_use_beside_others() {
+    let own = own(&[("127.0.0.1", 8), ("192.168.1.5", 24), ("fe80::1", 64)]);
+    // Of which link it is, whoever heard it on another does not know.
+    let given = list(&["[fe80::1%7]:1", "192.168.1.5:1"]);
+    assert_eq!(order(&given, &own), list(&["192.168.1.5:1"]));
+    assert_eq!(order(&given[..1], &own), given[..1]);
+}
+
+#[test]
+fn one_shared_address_does_not_make_two_hosts_one() {
+    let own = own(&[("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)]);
+    let given = list(&["172.17.0.1:9000", "10.77.0.1:9000", "203.0.113.9:9000", "127.0.0.1:9000"]);
+    let expected = list(&["10.77.0.1:9000", "203.0.113.9:9000", "172.17.0.1:9000"]);
+    assert_eq!(order(&given, &own), expected, "what is on both is tried last, and loopback not at all");
+    // A container of another host, in a network that this host has as well.
+    let given = list(&["172.17.0.5:9000", "10.77.0.1:19000"]);
+    assert_eq!(order(&given, &own), given);
+}
+
+#[test]
+fn a_service_that_has_all_addresses_of_this_host_is_taken_to_be_on_it() {
+    let own = own(&[("127.0.0.1", 8), ("10.77.0.2", 24), ("172.17.0.1", 16)]);
+    let given = list(&["172.17.0.1:1", "10.77.0.2:1", "127.0.0.1:1"]);
+    assert_eq!(order(&given, &own), list(&["127.0.0.1:1", "172.17.0.1:1", "10.77.0.2:1"]));
+}
+
+#[test]
+fn what_cannot_be_dialled_is_dropped() {
+    let given = list(&["0.0.0.0:1", "10.0.0.1:0", "224.0.0.251:1", "[::]:1"]);
+    assert!(order(&given, &[]).is_empty());
+}
+
+#[test]
+fn a_peer_is_told_first_what_leads_here_from_there() {
+    let own = own(&[("127.0.0.1", 8), ("10.77.0.1", 24), ("172.17.0.1", 16), ("10.9.0.1", 32)]);
+    let given =
+        list(&["127.0.0.1:5", "[fe80::1]:5", "[fd77::1]:5", "172.17.0.1:5", "10.77.0.1:5", "10.9.0.1:5"]);
+    let over_tunnel = Ends { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2") };
+    let expected = list(&["10.9.0.1:5", "172.17.0.1:5", "10.77.0.1:5", "[fd77::1]:5"]);
+    assert_eq!(to_tell(&given, over_tunnel, &own), expected);
+    // Behind a translation of addresses, where the link's own address is not known to be of use.
+    let over_lan = Ends { own: None, other: ip("10.77.0.7") };
+    let expected = list(&["10.77.0.1:5", "172.17.0.1:5", "10.9.0.1:5", "[fd77::1]:5"]);
+    assert_eq!(to_tell(&given, over_lan, &own), expected);
+    let on_this_host = Ends { own: Some(ip("127.0.0.1")), other: ip("127.0.0.1") };
+    assert_eq!(to_tell(&given, on_this_host, &own)[0], list(&["127.0.0.1:5"])[0]);
+}
+
+#[test]
+fn what_a_peer_is_told_is_cut_after_it_is_sorted() {
+    let mut given: Vec<SocketAddr> = (0..100).map(|n| ([10, 200, n, 1], 5).into()).collect();
+    given.push(([10, 77, 0, 1], 5).into());
+    let mut own: Vec<OwnAddress> =
+        given.iter().map(|address| OwnAddress { ip: address.ip(), prefix: 24 }).collect();
+    own.push(OwnAddress { ip: ip("127.0.0.1"), prefix: 8 });
+    for ends in [
+        Ends { own: None, other: ip("10.77.0.2") },
+        Ends { own: Some(ip("10.77.0.1")), other: ip("192.168.7.7") },
+    ] {
+        let told = to_tell(&given, ends, &own);
+        assert_eq!((told.len(), told[0]), (MAX_ADDRESSES, ([10, 77, 0, 1], 5).into()), "{ends:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_is_reached_where_the_link_was() {
+    let ends = Ends { own: Some(ip("10.9.0.1")), other: ip("10.9.0.2") };
+    assert_eq!(ends.towards(list(&["127.0.0.1:5"])[0]), Some(list(&["10.9.0.1:5"])[0]));
+    let by_link_local = Ends { own: Some(ip("fe80::1")), other: ip("fe80::2") };
+    assert_eq!(by_link_local.towards(list(&["127.0.0.1:5"])[0]), None);
+    let by_v6 = Ends { own: Some(ip("fd77::1")), other: ip("fd77::2") };
+    assert_eq!(by_v6.towards(list(&["127.0.0.1:5"])[0]), None, "what listens in IPv4 only is not there");
+    assert_eq!(by_v6.towards(list(&["[::1]:5"])[0]), Some(list(&["[fd77::1]:5"])[0]));
+}

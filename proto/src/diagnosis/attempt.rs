@@ -1,0 +1,61 @@
+//! One address that was dialled, and how that ended.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One address that was dialled without success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// The address.
+    pub address: SocketAddr,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The time from its first packet to its end, or to the end of the dialling.
+    pub took: Duration,
+}
+
+/// How dialling one address ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not at all: no answer had come when dialling ended.
+    Silent,
+    /// A connection was accepted, and no handshake had come when dialling ended.
+    Accepted,
+    /// The system reported an error.
+    Failed {
+        /// Its kind.
+        kind: io::ErrorKind,
+        /// The number that the system gave it, which differs from system to system.
+        code: Option<i32>,
+    },
+    /// The other end speaks another protocol.
+    OtherProtocol,
+    /// The other end speaks the protocol and declined.
+    Rejected,
+}
+
+impl From<&io::Error> for Outcome {
+    fn from(error: &io::Error) -> Self {
+        Self::Failed { kind: error.kind(), code: error.raw_os_error() }
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} after {:.0?}", self.address, self.outcome, self.took)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("no answer"),
+            Self::Accepted => f.write_str("connected, no handshake"),
+            Self::Failed { kind, .. } => write!(f, "{kind}"),
+            Self::OtherProtocol => f.write_str("another protocol"),
+            Self::Rejected => f.write_str("declined"),
+        }
+    }
+}
