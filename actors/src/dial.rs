@@ -11,6 +11,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
+use crate::zone::Named;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -27,7 +28,7 @@ pub enum DialError {
     #[error("it has no address")]
     NoAddress,
     /// No address accepted a connection; the error of the last one.
-    #[error("no connection to {address}: {error}")]
+    #[error("no connection to {}: {error}", Named(*.address))]
     Unreachable {
         /// The address that failed last.
         address: SocketAddr,
@@ -41,7 +42,7 @@ pub enum DialError {
         after: Duration,
     },
     /// The other end does not speak this protocol.
-    #[error("{address}: {error}")]
+    #[error("{}: {error}", Named(*.address))]
     NotMeshzero {
         /// Where it answered.
         address: SocketAddr,
@@ -49,7 +50,7 @@ pub enum DialError {
         error: HelloError,
     },
     /// The other end speaks the protocol and declined.
-    #[error("{address}: {rejection}")]
+    #[error("{}: {rejection}", Named(*.address))]
     Rejected {
         /// Where it answered.
         address: SocketAddr,

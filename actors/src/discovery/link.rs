@@ -39,6 +39,8 @@ pub(super) struct Linked {
     pub(super) node: NodeId,
     /// The other end's address.
     pub(super) from: IpAddr,
+    /// The zone of that address here, which is 0 unless it is a link-local one.
+    pub(super) zone: u32,
     pub(super) way: Way,
     pub(super) hand_on: bool,
 }

@@ -14,6 +14,7 @@ mod asking;
 mod finding;
 mod link;
 mod offering;
+mod own_interfaces;
 mod peers;
 mod presence;
 mod reaching;
@@ -38,11 +39,12 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::config::Config;
 use crate::enduring;
-use crate::interfaces::Interfaces;
+use crate::links;
 use crate::mdns::{Heard, Mdns};
 use crate::stats::DiscoveryStats;
 pub use finding::{Ask, List, Report, Seek};
-pub use offering::{Announce, Leave, Withdraw};
+pub use offering::{Announce, Leave, Relocated, Withdraw};
+pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
 pub use watching::{Watch, Watcher};
@@ -51,6 +53,7 @@ use asking::Asking;
 use finding::Finding;
 use link::LinkId;
 use offering::Offering;
+use own_interfaces::{Change, OwnInterfaces};
 use peers::Links;
 use presence::Presence;
 use static_peers::StaticPeers;
@@ -64,16 +67,14 @@ const NEWS: usize = 1_024;
 const NEWS_AT_ONCE: usize = 256;
 /// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
 const MAILBOX: usize = 256;
-/// How often the addresses of this host are read again.
-const READ_ADDRESSES: Duration = Duration::from_secs(5);
 
 /// The discovery actor of one node.
 pub struct Discovery {
     config: Config,
     node: NodeId,
     directory: Directory,
+    own_interfaces: OwnInterfaces,
     own_addresses: Vec<OwnAddress>,
-    addresses_read: Instant,
     mdns: Option<Mdns>,
     offering: Offering,
     watchers: Watchers,
@@ -103,10 +104,11 @@ impl Discovery {
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             actix_rt::spawn(pass_on(news, ctx.address()));
+            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), links::window(&config.limits));
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
-                own_addresses: own_addresses(&config.interfaces),
-                addresses_read: clock::now(),
+                own_addresses: own_interfaces.addresses(),
+                own_interfaces,
                 mdns,
                 offering: Offering::default(),
                 watchers: Watchers::default(),
@@ -185,13 +187,13 @@ impl Discovery {
         self.watchers.prune();
         self.look_after_nodes(ctx);
         self.look_around(ctx);
-        if now.duration_since(self.addresses_read) >= READ_ADDRESSES {
-            self.addresses_read = now;
-            let own_addresses = own_addresses(&self.config.interfaces);
-            if own_addresses != self.own_addresses {
-                self.own_addresses = own_addresses;
-                self.offer_again(ctx);
-            }
+        let change = self.own_interfaces.read(now);
+        if change != Change::None {
+            self.own_addresses = self.own_interfaces.addresses();
+            self.offer_again(ctx);
+        }
+        if change == Change::Added {
+            self.ask_what_was_missed(ctx);
         }
     }
 }
@@ -268,16 +270,6 @@ async fn pass_on(mut news: mpsc::Receiver<Heard>, discovery: Addr<Discovery>) {
         // It fails as well when handling it panicked, and then the next may do better.
         if passed.is_err() && !discovery.connected() {
             return;
-        }
-    }
-}
-
-fn own_addresses(interfaces: &Interfaces) -> Vec<OwnAddress> {
-    match interfaces.list() {
-        Ok(list) => list.into_iter().map(|interface| interface.address).collect(),
-        Err(error) => {
-            tracing::warn!(%error, "the addresses of this host are unknown");
-            Vec::new()
         }
     }
 }

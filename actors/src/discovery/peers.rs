@@ -16,6 +16,7 @@ use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry};
 use crate::clock;
 use crate::endpoint::PeerArrived;
+use crate::zone;
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
@@ -37,6 +38,8 @@ struct Link {
     node: NodeId,
     /// The other end's address.
     from: IpAddr,
+    /// The zone of that address here.
+    zone: u32,
     way: Way,
     hand_on: bool,
     since: Instant,
@@ -75,6 +78,12 @@ impl Links {
         self.guarded.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
     }
 
+    /// Those of the addresses that say something to the other end of a link.
+    fn tellable(&self, id: LinkId, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let zone = self.links.get(&id).map_or(0, |link| link.zone);
+        addresses.iter().copied().filter(|address| zone::holds_on(zone, *address)).collect()
+    }
+
     fn tell(&mut self, id: LinkId, told: &Told) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
@@ -106,7 +115,7 @@ impl Discovery {
                 match event {
                     DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
                         if self.concerns(id, instance) {
-                            told.known.push(self.advert(instance));
+                            told.known.push(self.advert(id, instance));
                         }
                     }
                     DirectoryEvent::Down { instance, .. } => {
@@ -129,17 +138,13 @@ impl Discovery {
         instance.local || foreign
     }
 
-    fn advert(&self, instance: &Instance) -> Advert {
-        let beyond_this_link = |address: &SocketAddr| match address {
-            SocketAddr::V4(_) => true,
-            SocketAddr::V6(v6) => !v6.ip().is_unicast_link_local(),
-        };
+    fn advert(&self, id: LinkId, instance: &Instance) -> Advert {
         Advert {
             instance: instance.id,
             node: instance.node,
             mesh: self.config.mesh.clone(),
             service: instance.service.clone(),
-            addresses: instance.addresses.iter().copied().filter(beyond_this_link).collect(),
+            addresses: self.links.tellable(id, &instance.addresses),
             leaving: false,
         }
     }
@@ -147,7 +152,7 @@ impl Discovery {
     fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
         let mut changes = Changes::default();
         let Some(link) = self.links.links.get(&id) else { return changes };
-        let (node, hand_on, from) = (link.node, link.hand_on, link.from);
+        let (node, hand_on, from, zone) = (link.node, link.hand_on, link.from, link.zone);
         let source = match link.way {
             Way::Dialled { .. } => Source::Peer(node),
             Way::Accepted => Source::Caller(node),
@@ -156,6 +161,8 @@ impl Discovery {
         let same_host = from.is_loopback() || self.own_addresses.iter().any(|own| own.ip == from);
         let now = clock::now();
         for mut advert in told.known {
+            advert.addresses =
+                advert.addresses.into_iter().filter_map(|address| zone::heard_on(zone, address)).collect();
             if !same_host {
                 // Its loopback is not this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());
@@ -166,6 +173,7 @@ impl Discovery {
             {
                 // Between the two may be a router that translates addresses: this one is known to work.
                 let seen = SocketAddr::new(from, first.port());
+                let seen = zone::heard_on(zone, seen).unwrap_or(seen);
                 if !advert.addresses.contains(&seen) && advert.addresses.len() < MAX_ADDRESSES {
                     advert.addresses.push(seen);
                 }
@@ -190,8 +198,11 @@ impl Discovery {
     /// All that a new peer is to be told.
     fn first_telling(&self, id: LinkId) -> Told {
         let mut known = self.own_adverts();
+        for advert in &mut known {
+            advert.addresses = self.links.tellable(id, &advert.addresses);
+        }
         let all = self.directory.select(&Filter::everything());
-        known.extend(all.iter().filter(|i| !i.local && self.concerns(id, i)).map(|i| self.advert(i)));
+        known.extend(all.iter().filter(|i| !i.local && self.concerns(id, i)).map(|i| self.advert(id, i)));
         Told { known, gone: Vec::new() }
     }
 }
@@ -204,11 +215,11 @@ impl Handler<PeerArrived> for Discovery {
         let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
         };
-        let from = from.ip().to_canonical();
+        let (zone, from) = (zone::of(from), from.ip().to_canonical());
         let discovery = ctx.address();
         actix_rt::spawn(async move {
-            carry(&discovery, connection, Linked { node: hello.node, from, way: Way::Accepted, hand_on })
-                .await;
+            let linked = Linked { node: hello.node, from, zone, way: Way::Accepted, hand_on };
+            carry(&discovery, connection, linked).await;
         });
     }
 }
@@ -217,7 +228,7 @@ impl Handler<Linked> for Discovery {
     type Result = MessageResult<Linked>;
 
     fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
-        let Linked { node, from, way, hand_on } = linked;
+        let Linked { node, from, zone, way, hand_on } = linked;
         if node == self.node || !self.links.is_welcome(node) {
             return MessageResult(None);
         }
@@ -226,7 +237,7 @@ impl Handler<Linked> for Discovery {
         let (sender, out) = mpsc::channel(TELLINGS);
         self.links
             .links
-            .insert(id, Link { node, from, way, hand_on, since: clock::now(), out: Some(sender) });
+            .insert(id, Link { node, from, zone, way, hand_on, since: clock::now(), out: Some(sender) });
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);

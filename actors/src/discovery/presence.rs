@@ -26,6 +26,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
+use crate::zone;
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -411,8 +412,8 @@ async fn connect(
     match with_slot(&slots, attempt).await {
         Ok((instance, Dialled { connection, address, .. })) => {
             let way = Way::Dialled { instance, address };
-            let from = address.ip().to_canonical();
-            Connected::Link(discovery, connection, Linked { node, from, way, hand_on: false })
+            let (from, zone) = (address.ip().to_canonical(), zone::of(address));
+            Connected::Link(discovery, connection, Linked { node, from, zone, way, hand_on: false })
         }
         Err(verdict) => {
             // When the actor is gone nobody wants to know.

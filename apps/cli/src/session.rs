@@ -8,7 +8,7 @@ use tracing::Level;
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::{Output, abandon};
+use crate::output::{Output, abandon, awaits};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -48,6 +48,9 @@ impl Session {
     pub(crate) async fn join_as(&self, change: impl FnOnce(Join) -> Join) -> Result<Mesh, Failure> {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
+        for interface in mesh.awaited_interfaces() {
+            awaits(interface, self.out.format());
+        }
         Ok(mesh)
     }
 
