@@ -8,6 +8,7 @@ mod bench_page;
 mod demo;
 mod discover;
 mod faults;
+mod field;
 mod generated;
 #[cfg(target_os = "linux")]
 mod hostile;
