@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
 
+pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
 use crate::host::{self, Listed};
 
@@ -29,25 +30,6 @@ enum Choice {
 /// IPv4 addresses by their leading numbers, such as `192.168.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Option<u8>>);
-
-/// A part of the choice that this host has, and that cannot be used yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Awaited {
-    /// What was chosen.
-    pub chosen: String,
-    /// What it lacks.
-    pub lack: Lack,
-}
-
-/// What a chosen interface lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lack {
-    /// It has no address.
-    Address,
-    /// It is down, or its cable is not plugged in.
-    Connection,
-}
 
 /// Why a choice of interfaces cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -283,18 +265,6 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let octets = self.0.iter().map(|octet| octet.map_or("*".to_owned(), |octet| octet.to_string()));
         f.write_str(&octets.collect::<Vec<_>>().join("."))
-    }
-}
-
-impl fmt::Display for Awaited {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chosen, lack } = self;
-        match lack {
-            Lack::Address => write!(f, "the interface \"{chosen}\" has no address yet; waiting for one"),
-            Lack::Connection => {
-                write!(f, "the interface \"{chosen}\" is not connected yet; waiting for that")
-            }
-        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod answers;
 pub mod arrivals;
 pub mod ask;
 mod attempt;
+mod awaited;
 pub mod backoff;
 pub mod bound;
 pub mod call;
