@@ -1,7 +1,6 @@
 //! Finding services: one by name, all of them, or those of a group.
 
 use std::future::{Future, IntoFuture};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;
 use meshzero_actors::target::Target;
+use meshzero_actors::zone;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
@@ -65,9 +65,9 @@ impl Discover {
     }
 
     async fn run(self) -> Result<ServiceRef, DiscoverError> {
-        let target = match self.name.parse::<SocketAddr>() {
-            Ok(address) => Target::Address(address),
-            Err(_) => Target::Name(ServiceName::new(&self.name)?),
+        let target = match zone::parse(&self.name)? {
+            Some(address) => Target::Address(address),
+            None => Target::Name(ServiceName::new(&self.name)?),
         };
         if self.node.ending().has_come() {
             return Err(Gone.into());

@@ -15,6 +15,7 @@ use meshzero_actors::node::StartError;
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::publisher::PublishFault;
 use meshzero_actors::subscriber::SubscribeFault;
+use meshzero_actors::zone::{Named, ZoneError};
 use meshzero_proto::codec::EncodeError;
 use meshzero_proto::name::{InvalidName, ServiceName, Topic};
 use meshzero_proto::news::GapReason;
@@ -79,11 +80,14 @@ pub enum DiscoverError {
     /// The name can be none.
     #[error(transparent)]
     Name(#[from] InvalidName),
+    /// The address has a zone that is not one of this computer, or lacks one.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
     /// Nobody with this name was found in time.
     #[error(transparent)]
     NotFound(Box<NotFound>),
     /// Nothing that speaks meshzero, for this mesh, answers at the address.
-    #[error("no service of this mesh answers at {address} after {waited:.1?}: {problem}")]
+    #[error("no service of this mesh answers at {} after {waited:.1?}: {problem}", Named(*.address))]
     Unreachable {
         /// The address.
         address: SocketAddr,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use meshzero_actors::config::Config;
 use meshzero_actors::interfaces::Interfaces;
 use meshzero_actors::node::Node;
+use meshzero_actors::zone;
 use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 use meshzero_proto::name::MeshName;
 
@@ -93,6 +94,9 @@ impl Join {
 
     /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`,
     /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine.
+    ///
+    /// Nothing is announced or asked on others, and services listen at the addresses of these only, as they come and go. An interface
+    /// that is named and has no address yet is waited for, see [`Mesh::awaited_interfaces`]; one that does not exist is an error.
     pub fn interfaces(mut self, interfaces: impl AsRef<str>) -> Self {
         self.interfaces = Some(interfaces.as_ref().to_owned());
         self
@@ -224,10 +228,11 @@ fn check_peer(peer: &str) -> Result<(), JoinError> {
     let valid = peer
         .rsplit_once(':')
         .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
-    if valid {
-        return Ok(());
-    }
-    let problem = format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000");
+    let problem = match zone::parse(peer) {
+        Ok(_) if valid => return Ok(()),
+        Ok(_) => format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000"),
+        Err(error) => error.to_string(),
+    };
     Err(JoinError::Setting { setting: "MESHZERO_PEERS", problem })
 }
 

@@ -99,7 +99,7 @@ pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
-pub use meshzero_actors::interfaces::InterfacesError;
+pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::node::StartError;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
@@ -110,6 +110,7 @@ pub use meshzero_actors::stats::{
     ServiceStats, Stats, SubscriptionStats, Traffic,
 };
 pub use meshzero_actors::unfinished::Abandoned;
+pub use meshzero_actors::zone::ZoneError;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

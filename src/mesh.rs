@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::home::Gone;
+use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::Source;
 use meshzero_actors::stats::{Stats, Traffic};
@@ -48,6 +49,20 @@ impl Mesh {
     /// This program's identity on the mesh, another one at every start.
     pub fn node(&self) -> NodeId {
         self.node.id()
+    }
+
+    /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined: they had no
+    /// address, or were not connected. It listens, announces and asks there a few seconds after that has changed.
+    ///
+    /// ```no_run
+    /// # fn run(mesh: meshzero::Mesh) {
+    /// for interface in mesh.awaited_interfaces() {
+    ///     eprintln!("{interface}");
+    /// }
+    /// # }
+    /// ```
+    pub fn awaited_interfaces(&self) -> &[AwaitedInterface] {
+        self.node.awaited()
     }
 
     /// How many bytes this program's messages have taken so far, both ways, and how many system calls.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
+use meshzero_actors::bound::Bound;
 use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
@@ -54,7 +55,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.instance.service
     }
 
-    /// Where others reach it. Written as text it can be passed around, and used in place of the name.
+    /// Where others reach it. Written as text it can be passed around, and used in place of the name. Of several addresses it is the
+    /// best one as the service was advertised; its IP address is unspecified if no chosen interface had one then.
     pub fn address(&self) -> SocketAddr {
         self.offered.address
     }
@@ -64,9 +66,9 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.instance
     }
 
-    /// What the endpoint is bound to; the IP address may be unspecified.
-    pub(crate) fn bound(&self) -> SocketAddr {
-        self.offered.bound
+    /// Where the endpoint listens.
+    pub(crate) fn bound(&self) -> &Bound {
+        &self.offered.bound
     }
 
     /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
@@ -79,10 +81,14 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
             node: self.node.id(),
             mesh: self.node.config().mesh.clone(),
             service: name.clone(),
-            addresses: vec![self.offered.bound],
+            addresses: Vec::new(),
             leaving: false,
         };
-        self.node.discovery().send(Announce(advert)).await.map_err(|_| OfferError::Gone(Gone))?;
+        self.node
+            .discovery()
+            .send(Announce(advert, self.offered.bound.clone()))
+            .await
+            .map_err(|_| OfferError::Gone(Gone))?;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use tokio::time::{self, Instant};
 use crate::connection::Connection;
 use crate::network::Network;
 use crate::trail::{Accepted, Trail};
+use crate::zone::Named;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -39,7 +40,7 @@ pub enum DialError {
     #[error("it has no address")]
     NoAddress,
     /// No address accepted a connection; the error of the last one.
-    #[error("no connection to {address}: {error}")]
+    #[error("no connection to {}: {error}", Named(*.address))]
     Unreachable {
         /// The address that failed last.
         address: SocketAddr,
@@ -57,7 +58,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// The other end does not speak this protocol.
-    #[error("{address}: {error}")]
+    #[error("{}: {error}", Named(*.address))]
     NotMeshzero {
         /// Where it answered.
         address: SocketAddr,
@@ -67,7 +68,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// The other end speaks the protocol and declined.
-    #[error("{address}: {rejection}")]
+    #[error("{}: {rejection}", Named(*.address))]
     Rejected {
         /// Where it answered.
         address: SocketAddr,

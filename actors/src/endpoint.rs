@@ -19,7 +19,7 @@ use crate::connection::Connection;
 use crate::dial;
 use crate::drain::{self, LAST_ANSWERS};
 use crate::guests::{Guests, Place};
-use crate::network::Listener;
+use crate::listeners::Listeners;
 use crate::readmit::Connections;
 use crate::service::Service;
 use crate::stats::Carries;
@@ -44,11 +44,11 @@ pub struct PeerArrived {
     pub hello: Hello,
 }
 
-/// Serves `service` on `listener` until `closing` is told, then lets accepted work finish for as long as that says, or as
+/// Serves `service` on `listeners` until `closing` is told, then lets accepted work finish for as long as that says, or as
 /// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
 /// was not finished. Connections of peers go to `peers`.
 pub(crate) async fn run(
-    mut listener: Listener,
+    mut listeners: Listeners,
     service: Arc<Service>,
     peers: Recipient<PeerArrived>,
     closing: oneshot::Receiver<Duration>,
@@ -74,7 +74,7 @@ pub(crate) async fn run(
                 service.close();
                 ended = Some(done);
             }
-            accepted = listener.accept() => match accepted {
+            accepted = listeners.accept() => match accepted {
                 Ok((connection, from)) => {
                     let visit = visit(connection, from, Arc::clone(&service), peers.clone(), Rc::clone(&guests));
                     sessions.spawn_local(visit);
@@ -92,7 +92,7 @@ pub(crate) async fn run(
         return None;
     }
     let others = unfinished.saturating_sub(messages.values().sum());
-    let shown = service.identity.name.clone().or_else(|| listener.local_addr().ok().map(nameless))?;
+    let shown = service.identity.name.clone().or_else(|| listeners.summary().map(nameless))?;
     let abandoned = Abandoned { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)

@@ -1,10 +1,14 @@
 //! Which network interfaces a node uses, and what its own addresses are, on every system.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
+
+pub use crate::awaited::{Awaited, Lack};
+pub use crate::host::Interface;
+use crate::host::{self, Listed};
 
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,17 +30,6 @@ enum Choice {
 /// IPv4 addresses by their leading numbers, such as `192.168.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Option<u8>>);
-
-/// One address of one interface of this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// The system's name for it, such as `eth0`.
-    pub name: String,
-    /// The system's number for it, where it has one.
-    pub index: Option<u32>,
-    /// The address and the length of its network's prefix.
-    pub address: OwnAddress,
-}
 
 /// Why a choice of interfaces cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,42 +61,77 @@ impl Interfaces {
         Self { choices: vec![Choice::Loopback] }
     }
 
-    /// The chosen addresses of this host, as they are now.
+    /// The chosen addresses of this host on interfaces that are connected, as they are now.
     ///
     /// # Errors
     /// [`InterfacesError::Unlisted`] when the system does not tell.
     pub fn list(&self) -> Result<Vec<Interface>, InterfacesError> {
-        let mut all = list_all()?;
-        all.retain(|interface| self.includes(&interface.name, interface.address.ip));
+        let connected = self.listed()?.into_iter().filter(|listed| listed.is_running);
+        Ok(connected.map(|listed| listed.interface).collect())
+    }
+
+    /// As [`Interfaces::list`], also on interfaces whose cable is not plugged in.
+    ///
+    /// # Errors
+    /// As [`Interfaces::list`].
+    pub fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
+        Ok(self.listed()?.into_iter().map(|listed| listed.interface).collect())
+    }
+
+    fn listed(&self) -> Result<Vec<Listed>, InterfacesError> {
+        let mut all = host::list().map_err(InterfacesError::Unlisted)?;
+        all.retain(|listed| self.includes(&listed.label, listed.interface.address.ip));
         Ok(all)
     }
 
-    /// The chosen addresses of this host, or an error that says what there is instead.
+    /// Checks that this host has all that was chosen, and returns what cannot be used yet.
     ///
     /// # Errors
-    /// [`InterfacesError::NoSuchInterface`] when a part of the choice fits nothing.
-    pub fn check(&self) -> Result<Vec<Interface>, InterfacesError> {
-        let all = list_all()?;
+    /// [`InterfacesError::NoSuchInterface`] when a part of the choice fits nothing. It says what there is instead.
+    pub fn check(&self) -> Result<Vec<Awaited>, InterfacesError> {
+        let all = host::list().map_err(InterfacesError::Unlisted)?;
+        let mut awaited = Vec::new();
         for choice in &self.choices {
-            if !all.iter().any(|interface| choice.includes(&interface.name, interface.address.ip)) {
+            let fits = |listed: &&Listed| choice.includes(&listed.label, listed.interface.address.ip);
+            let mut fitting = all.iter().filter(fits).peekable();
+            let lack = if fitting.peek().is_none() && !choice.exists() {
                 return Err(no_such(&choice.to_string(), &all));
-            }
+            } else if fitting.peek().is_none() {
+                Lack::Address
+            } else if fitting.all(|listed| !listed.is_running) {
+                Lack::Connection
+            } else {
+                continue;
+            };
+            awaited.push(Awaited { chosen: choice.to_string(), lack });
         }
-        self.list()
+        Ok(awaited)
     }
 
-    /// Whether an address of the interface `name` is chosen.
+    /// Whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
     pub fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))
     }
 
+    /// Whether only some of this host's networks are chosen, so that nothing may listen on the others.
+    pub fn is_choice_of_networks(&self) -> bool {
+        !self.choices.is_empty() && !self.is_loopback()
+    }
+
+    /// Whether nothing may leave this host.
+    pub fn is_loopback(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == Choice::Loopback)
+    }
+
     /// The one address to show to people: on the interface of the default route, else in 192.168.*, else in another
-    /// private network, else any, else loopback.
+    /// private network, else any, else loopback. The port is 0.
     ///
     /// # Errors
     /// As [`Interfaces::list`].
-    pub fn preferred_address(&self) -> Result<IpAddr, InterfacesError> {
-        Ok(prefer(&self.list()?, default_route_address()))
+    pub fn preferred_address(&self) -> Result<SocketAddr, InterfacesError> {
+        let list = self.list()?;
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(prefer(&list, default_route_address()).map_or(loopback, |interface| interface.socket_addr(0)))
     }
 
     /// The address that fits `pattern`, the preferred one if several do.
@@ -113,10 +141,10 @@ impl Interfaces {
     pub fn matching(&self, pattern: &Pattern) -> Result<IpAddr, InterfacesError> {
         let mut fitting = self.list()?;
         fitting.retain(|interface| pattern.fits(interface.address.ip));
-        if fitting.is_empty() {
-            return Err(no_such(&pattern.to_string(), &list_all()?));
+        match prefer(&fitting, default_route_address()) {
+            Some(interface) => Ok(interface.address.ip),
+            None => Err(no_such(&pattern.to_string(), &host::list().map_err(InterfacesError::Unlisted)?)),
         }
-        Ok(prefer(&fitting, default_route_address()))
     }
 
     /// The chosen interfaces in words, for an error about what was heard on them.
@@ -155,11 +183,16 @@ impl Choice {
     fn includes(&self, name: &str, ip: IpAddr) -> bool {
         match self {
             Self::Loopback => ip.is_loopback(),
-            Self::Name(chosen) => chosen == name,
+            Self::Name(chosen) => chosen == name || chosen == host::without_label(name),
             Self::Address(chosen) => *chosen == ip,
             Self::Network(network) => network.shares_network_with(ip),
             Self::Pattern(pattern) => pattern.fits(ip),
         }
+    }
+
+    /// Whether it names an interface that this host has, whatever addresses that has.
+    fn exists(&self) -> bool {
+        matches!(self, Self::Name(name) if host::has_interface(host::without_label(name)))
     }
 }
 
@@ -235,48 +268,24 @@ impl fmt::Display for Pattern {
     }
 }
 
-impl fmt::Display for Interface {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name, self.address.ip)
-    }
+fn no_such(chosen: &str, all: &[Listed]) -> InterfacesError {
+    let existing = all.iter().filter(|listed| listed.is_running).map(|listed| listed.interface.to_string());
+    InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing.collect() }
 }
 
-fn list_all() -> Result<Vec<Interface>, InterfacesError> {
-    let listed = if_addrs::get_if_addrs().map_err(|error| InterfacesError::Unlisted(error.to_string()))?;
-    let up = listed.into_iter().filter(|interface| interface.is_oper_up() || interface.is_loopback());
-    let own = up.map(|interface| Interface {
-        address: OwnAddress { ip: interface.ip(), prefix: prefix(&interface.addr) },
-        name: interface.name,
-        index: interface.index,
-    });
-    Ok(own.collect())
-}
-
-fn prefix(address: &if_addrs::IfAddr) -> u8 {
-    match address {
-        if_addrs::IfAddr::V4(v4) => v4.prefixlen,
-        if_addrs::IfAddr::V6(v6) => v6.prefixlen,
-    }
-}
-
-fn no_such(chosen: &str, all: &[Interface]) -> InterfacesError {
-    let existing = all.iter().map(Interface::to_string).collect();
-    InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing }
-}
-
-fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> IpAddr {
-    let rank = |ip: &IpAddr| match ip {
-        ip if Some(*ip) == default_route => 0,
+fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&Interface> {
+    let rank = |ip: IpAddr| match ip {
+        ip if Some(ip) == default_route => 0,
         IpAddr::V4(v4) if v4.octets()[..2] == [192, 168] => 1,
         IpAddr::V4(v4) if v4.is_private() => 2,
         IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local() => 3,
         IpAddr::V6(v6) if !v6.is_loopback() && !v6.is_unicast_link_local() => 4,
         IpAddr::V4(v4) if v4.is_link_local() => 5,
-        IpAddr::V4(_) => 6,
-        IpAddr::V6(_) => 7,
+        IpAddr::V6(v6) if !v6.is_loopback() => 6,
+        IpAddr::V4(_) => 7,
+        IpAddr::V6(_) => 8,
     };
-    let addresses = interfaces.iter().map(|interface| interface.address.ip);
-    addresses.min_by_key(rank).unwrap_or(Ipv4Addr::LOCALHOST.into())
+    interfaces.iter().min_by_key(|interface| rank(interface.address.ip))
 }
 
 /// The address from which this host would reach the world. Connecting a UDP socket asks the routing table and sends
@@ -316,11 +325,22 @@ mod tests {
     fn a_choice_includes_what_it_names() {
         let chosen: Interfaces = "eth0,10.0.0.0/8,192.168.*".parse().expect("a choice");
         assert!(chosen.includes("eth0", ip("1.2.3.4")));
+        #[cfg(target_os = "linux")]
+        assert!(chosen.includes("eth0:avahi", ip("169.254.7.1")), "a label is not another interface");
         assert!(chosen.includes("wlan0", ip("10.200.0.1")));
         assert!(chosen.includes("wlan0", ip("192.168.7.7")));
         assert!(!chosen.includes("wlan0", ip("172.16.0.1")));
         assert!(Interfaces::default().includes("anything", ip("::1")));
         assert!(Interfaces::loopback().includes("lo", ip("127.0.0.1")));
+        let label: Interfaces = "eth0:avahi".parse().expect("a choice");
+        assert!(label.includes("eth0:avahi", ip("169.254.7.1")) && !label.includes("eth0", ip("1.2.3.4")));
+    }
+
+    #[test]
+    fn only_some_networks_are_a_choice_of_networks() {
+        let is_choice = |text: &str| text.parse::<Interfaces>().expect(text).is_choice_of_networks();
+        assert!(is_choice("eth0") && is_choice("lo,eth0") && is_choice("192.168.*"));
+        assert!(!is_choice("all") && !is_choice("lo"));
     }
 
     #[test]
@@ -338,10 +358,13 @@ mod tests {
     #[test]
     fn people_are_shown_the_address_that_others_can_reach() {
         let all = [interface("lo", "127.0.0.1"), interface("a", "172.17.0.1"), interface("b", "192.168.1.5")];
-        assert_eq!(prefer(&all, None), ip("192.168.1.5"));
-        assert_eq!(prefer(&all, Some(ip("172.17.0.1"))), ip("172.17.0.1"));
-        assert_eq!(prefer(&all[..1], None), ip("127.0.0.1"));
-        assert_eq!(prefer(&[], None), ip("127.0.0.1"));
+        let best = |of: &[Interface], default_route| prefer(of, default_route).map(|one| one.address.ip);
+        assert_eq!(best(&all, None), Some(ip("192.168.1.5")));
+        assert_eq!(best(&all, Some(ip("172.17.0.1"))), Some(ip("172.17.0.1")));
+        assert_eq!(best(&all[..1], None), Some(ip("127.0.0.1")));
+        assert_eq!(best(&[], None), None);
+        let cable = [interface("lo", "127.0.0.1"), interface("eth0", "fe80::1")];
+        assert_eq!(best(&cable, None), Some(ip("fe80::1")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 use crate::backoff::Backoff;
+use crate::bound::Bound;
 use crate::dial::{self, DialError, Listed};
 use crate::discovery::{Failed, Proved, Verdict, Watcher};
 use crate::link::Link;
@@ -211,7 +212,7 @@ impl Keeper {
         let instance =
             Instance { id, node, service: nameless(address), addresses: vec![address], local: false };
         // Subscribers look there.
-        let _listed = self.premises.own.list(&service, address);
+        let _listed = self.premises.own.list(&service, Bound::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
         let mut running = pin!(stand_in.run());
         loop {

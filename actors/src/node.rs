@@ -18,7 +18,7 @@ use crate::discovery::{Discovery, Leave};
 use crate::ending::Ending;
 use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
-use crate::interfaces::InterfacesError;
+use crate::interfaces::{Awaited, InterfacesError};
 use crate::network::Network;
 use crate::networkzero::Gateways;
 use crate::own::Own;
@@ -58,6 +58,7 @@ pub enum StartError {
 /// One process's membership of a mesh.
 pub struct Node {
     config: Config,
+    awaited: Vec<Awaited>,
     premises: Arc<Premises>,
     lodging: Mutex<Option<Lodging>>,
     ringing: AbortHandle,
@@ -96,7 +97,10 @@ impl Node {
         config: Config,
         home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
-        config.interfaces.check()?;
+        let awaited = config.interfaces.check()?;
+        for interface in &awaited {
+            tracing::warn!("{interface}");
+        }
         allocator::keep_large_blocks();
         let id = NodeId::from_random(random(&config.network)?);
         let limits = Arc::new(config.limits.clone());
@@ -131,7 +135,7 @@ impl Node {
             let router = Router::new(Arc::clone(&premises));
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
-            Ok(Arc::new(Self { config, premises, lodging, ringing, router }))
+            Ok(Arc::new(Self { config, awaited, premises, lodging, ringing, router }))
         };
         thread.ask(make).await?
     }
@@ -149,6 +153,11 @@ impl Node {
     /// How the node takes part.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
+    pub fn awaited(&self) -> &[Awaited] {
+        &self.awaited
     }
 
     /// What its message connections have in common.

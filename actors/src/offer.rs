@@ -13,14 +13,17 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
+use crate::bound::Bound;
 use crate::counts::RequestCounters;
 use crate::decoding::Decoding;
-use crate::discovery::{Announce, Discovery, List};
+use crate::discovery::{Announce, Discovery, FollowAddresses, List, Relocated};
 use crate::endpoint;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
+use crate::links;
+use crate::listeners::Listeners;
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
 use crate::premises::Premises;
@@ -28,6 +31,7 @@ use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
 use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
+use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
@@ -100,7 +104,7 @@ pub enum OfferError {
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// Another instance of the name is there.
-    #[error("\"{name}\" is advertised already, at {address}")]
+    #[error("\"{name}\" is advertised already, at {}", Named(*.address))]
     Exists {
         /// The name.
         name: ServiceName,
@@ -139,10 +143,10 @@ pub struct Offered<A: Actor> {
     pub service: Arc<Service>,
     /// The instance as others see it.
     pub instance: Instance,
-    /// Where others reach it.
+    /// Where others reach it; the IP address is unspecified where there was none yet.
     pub address: SocketAddr,
-    /// What its endpoint is bound to; the IP address may be unspecified.
-    pub bound: SocketAddr,
+    /// Where its endpoint listens.
+    pub bound: Bound,
     /// Its actor.
     pub host: Host<A>,
     _withdrawal: Withdrawal,
@@ -234,7 +238,7 @@ where
     if offer.name.is_some() && node.own().listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
-    let Listening { listener, bound, address } =
+    let Listening { mut listeners, bound, address } =
         offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
     let publisher = Publisher::new(&limits, node.alarms());
@@ -245,6 +249,11 @@ where
         publisher.declare(topic, item, retains);
     }
     let id = InstanceId::from_random(random(&config.network)?);
+    if let Listeners::Chosen(chosen) = &mut listeners {
+        let addresses = node.discovery().send(FollowAddresses).await.map_err(|_| Gone)?;
+        let discovery = node.discovery().clone();
+        chosen.follow(addresses, links::window(&limits), move || discovery.do_send(Relocated(id)));
+    }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });
     let counters = Arc::<RequestCounters>::default();
@@ -253,7 +262,8 @@ where
         Source::Factory(prepare) => {
             let factory = prepare(publisher.clone());
             let (mailbox, restart) = (limits.mailbox, offer.restart);
-            let called = offer.name.as_ref().map_or_else(|| address.to_string(), ServiceName::to_string);
+            let called =
+                offer.name.as_ref().map_or_else(|| Named(address).to_string(), ServiceName::to_string);
             let hosted =
                 Hosted::start(factory, called, &offer.handlers, decoding, mailbox, restart, withdraw)
                     .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
@@ -278,12 +288,12 @@ where
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
     actix::spawn(async move {
-        let abandoned = endpoint::run(listener, served, peers, closing).await;
+        let abandoned = endpoint::run(listeners, served, peers, closing).await;
         // Nobody asks when the whole node leaves at once.
         let _ = tell_closed.send(abandoned);
     });
     node.router()
-        .send(Enlist { service: Arc::clone(&service), bound, close, closed })
+        .send(Enlist { service: Arc::clone(&service), bound: bound.clone(), close, closed })
         .await
         .map_err(|_| Gone)?;
     let _withdrawal = Withdrawal { router: node.router().clone(), instance: id };
@@ -293,13 +303,14 @@ where
             node: node.id(),
             mesh: config.mesh.clone(),
             service: name.clone(),
-            addresses: vec![bound],
+            addresses: Vec::new(),
             leaving: false,
         };
-        node.discovery().send(Announce(advert)).await.map_err(|_| Gone)?;
+        node.discovery().send(Announce(advert, bound.clone())).await.map_err(|_| Gone)?;
     }
     let shown = offer.name.unwrap_or_else(|| crate::target::nameless(address));
-    let instance = Instance { id, node: node.id(), service: shown, addresses: vec![address], local: true };
+    let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
+    let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
 }
 

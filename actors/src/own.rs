@@ -7,14 +7,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use meshzero_proto::id::InstanceId;
 
-use crate::interfaces::Interfaces;
+use crate::bound::Bound;
 use crate::service::Service;
 use crate::stats::ServiceStats;
+use crate::zone::Named;
 
 /// The services of one node.
 #[derive(Default)]
 pub struct Own {
-    services: ArcSwap<Vec<(Arc<Service>, SocketAddr)>>,
+    services: ArcSwap<Vec<(Arc<Service>, Bound)>>,
 }
 
 impl Own {
@@ -30,15 +31,8 @@ impl Own {
     /// The service whose endpoint is meant by `address`.
     pub fn at(&self, address: SocketAddr) -> Option<Arc<Service>> {
         let services = self.services.load();
-        let mut same_port = services.iter().filter(|(_, bound)| bound.port() == address.port());
-        // An endpoint bound to every address is meant only if the address is one of this host.
-        let is_own = || {
-            let own = Interfaces::default().list().unwrap_or_default();
-            own.iter().any(|own| own.address.ip == address.ip())
-        };
-        same_port
-            .find(|(_, bound)| bound.ip() == address.ip() || (bound.ip().is_unspecified() && is_own()))
-            .map(|(service, _)| Arc::clone(service))
+        let mut services = services.iter();
+        services.find(|(_, bound)| bound.is_meant_by(address)).map(|(service, _)| Arc::clone(service))
     }
 
     /// How many of them are announced.
@@ -54,7 +48,7 @@ impl Own {
             .map(|(service, bound)| {
                 let stats = service.stats();
                 match stats.service.is_empty() {
-                    true => ServiceStats { service: bound.to_string(), ..stats },
+                    true => ServiceStats { service: Named(bound.summary()).to_string(), ..stats },
                     false => stats,
                 }
             })
@@ -63,12 +57,12 @@ impl Own {
         stats
     }
 
-    pub(crate) fn add(&self, service: &Arc<Service>, bound: SocketAddr) {
-        self.change(|services| services.push((Arc::clone(service), bound)));
+    pub(crate) fn add(&self, service: &Arc<Service>, bound: Bound) {
+        self.change(|services| services.push((Arc::clone(service), bound.clone())));
     }
 
     /// As [`Own::add`], until what is returned is dropped.
-    pub(crate) fn list(&self, service: &Arc<Service>, bound: SocketAddr) -> impl Drop {
+    pub(crate) fn list(&self, service: &Arc<Service>, bound: Bound) -> impl Drop {
         struct Listed<'a>(&'a Own, InstanceId);
         impl Drop for Listed<'_> {
             fn drop(&mut self) {
@@ -83,7 +77,7 @@ impl Own {
         self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
     }
 
-    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, SocketAddr)>)) {
+    fn change(&self, change: impl Fn(&mut Vec<(Arc<Service>, Bound)>)) {
         self.services.rcu(|services| {
             let mut services = Vec::clone(services);
             change(&mut services);

@@ -2,20 +2,24 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use tokio::net::lookup_host;
 
-use crate::interfaces::{Interfaces, InterfacesError, Pattern};
+use crate::bound::Bound;
+use crate::host;
+use crate::interfaces::{Interface, Interfaces, InterfacesError, Pattern};
+use crate::listeners::{Chosen, Listeners};
 use crate::network::{Listener, Network};
+use crate::zone::{self, Named, ZoneError};
 
 /// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
 ///
 /// ```
 /// # use meshzero_actors::place::{Place, PlaceError};
-/// for text in ["9000", "192.168.1.7", "192.168.1.7:9000", "192.168.*", "localhost:9000"] {
+/// for text in ["9000", "192.168.1.7", "192.168.1.7:9000", "[fe80::1]:9000", "192.168.*", "localhost:9000"] {
 ///     text.parse::<Place>()?;
 /// }
 /// assert_eq!("9000".parse::<Place>()?.to_string(), "*:9000");
@@ -31,7 +35,8 @@ pub struct Place {
 enum Host {
     #[default]
     Any,
-    Ip(IpAddr),
+    /// With the zone, as far as it is given; the port is 0.
+    Ip(SocketAddr),
     Pattern(Pattern),
     Name(String),
 }
@@ -55,6 +60,9 @@ pub enum PlaceError {
         /// The text.
         text: String,
     },
+    /// The zone of the address is not this host's.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
     /// The host name leads to no address.
     #[error("the host \"{host}\" cannot be resolved: {error}")]
     Unresolvable {
@@ -67,7 +75,7 @@ pub enum PlaceError {
     #[error(transparent)]
     Interfaces(#[from] InterfacesError),
     /// Another program, or another service, has the address.
-    #[error("{address} is in use already; choose another port, or none to get a free one")]
+    #[error("{} is in use already; choose another port, or none to get a free one", Named(*.address))]
     InUse {
         /// The address.
         address: SocketAddr,
@@ -85,7 +93,7 @@ pub enum PlaceError {
         range: RangeInclusive<u16>,
     },
     /// The system refused.
-    #[error("cannot listen at {address}: {error}")]
+    #[error("cannot listen at {}: {error}", Named(*.address))]
     Refused {
         /// The address.
         address: SocketAddr,
@@ -106,17 +114,17 @@ impl FromStr for Place {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self { host: Host::Any, port: Some(text.parse().map_err(|_| unreadable())?) });
         }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { host: Host::ip(address.ip()), port: Some(address.port()) });
-        }
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        if let Ok(ip) = bare.parse::<IpAddr>() {
+        if let Some(ip) = zone::parse_ip(text)? {
             return Ok(Self { host: Host::ip(ip), port: None });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| unreadable())?)),
             None => (text, None),
         };
+        let is_address = host.parse::<Ipv4Addr>().is_ok() || host.starts_with('[');
+        if is_address && let Some(ip) = zone::parse_ip(host)? {
+            return Ok(Self { host: Host::ip(ip), port });
+        }
         let host = match host {
             "" => Host::Any,
             host if host.contains('*') => Host::Pattern(host.parse().map_err(|_| unreadable())?),
@@ -134,8 +142,8 @@ fn is_host_name(text: &str) -> bool {
 }
 
 impl Host {
-    fn ip(ip: IpAddr) -> Self {
-        if ip.is_unspecified() { Self::Any } else { Self::Ip(ip) }
+    fn ip(address: SocketAddr) -> Self {
+        if address.ip().is_unspecified() { Self::Any } else { Self::Ip(address) }
     }
 }
 
@@ -143,8 +151,11 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             Host::Any => f.write_str("*")?,
-            Host::Ip(IpAddr::V6(ip)) if self.port.is_some() => write!(f, "[{ip}]")?,
-            Host::Ip(ip) => write!(f, "{ip}")?,
+            Host::Ip(address) => {
+                let text = Named(*address).to_string();
+                let ip = text.rsplit_once(':').map_or("", |(ip, _)| ip);
+                f.write_str(if self.port.is_some() { ip } else { ip.trim_matches(['[', ']']) })?;
+            }
             Host::Pattern(pattern) => write!(f, "{pattern}")?,
             Host::Name(name) => f.write_str(name)?,
         }
@@ -163,7 +174,7 @@ impl Place {
         interfaces: &Interfaces,
         ports: Option<&RangeInclusive<u16>>,
     ) -> Result<Listening, PlaceError> {
-        let ips = self.ips(interfaces).await?;
+        let way = self.way(network, interfaces).await?;
         let candidates: Vec<u16> = match (self.port, ports) {
             (Some(port), _) => vec![port],
             (None, Some(range)) => range.clone().collect(),
@@ -171,8 +182,8 @@ impl Place {
         };
         let mut in_use = None;
         for port in candidates {
-            match listen_at(network, &ips, port) {
-                Ok(listener) => return Listening::new(listener, interfaces),
+            match way.listen(network, port) {
+                Ok((listeners, bound)) => return Listening::new(listeners, bound, interfaces),
                 Err(PlaceError::InUse { address }) => in_use = Some(address),
                 Err(error) => return Err(error),
             }
@@ -189,24 +200,40 @@ impl Place {
     /// # Errors
     /// [`PlaceError`].
     pub(crate) async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
-        let ip = match &self.host {
+        let address = match &self.host {
             Host::Any => Some(interfaces.preferred_address()?),
-            _ => self.ips(interfaces).await?.first().copied(),
+            _ => self.addresses(interfaces).await?.first().copied(),
         };
-        let ip = ip.ok_or_else(|| PlaceError::Unreadable { text: self.to_string() })?;
-        Ok(SocketAddr::new(ip, self.port.unwrap_or(0)))
+        let mut address = address.ok_or_else(|| PlaceError::Unreadable { text: self.to_string() })?;
+        address.set_port(self.port.unwrap_or(0));
+        Ok(address)
+    }
+
+    /// What to do to listen there.
+    async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<Way, PlaceError> {
+        // Another network has one address for each host.
+        let is_system = network.has_multicast();
+        match self.host {
+            Host::Any if is_system && interfaces.is_choice_of_networks() => {
+                Ok(Way::Chosen(interfaces.list_unplugged_too()?))
+            }
+            _ => Ok(Way::First(self.addresses(interfaces).await?)),
+        }
     }
 
     /// The addresses to try, of which the first that works is taken.
-    async fn ips(&self, interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
+    async fn addresses(&self, interfaces: &Interfaces) -> Result<Vec<SocketAddr>, PlaceError> {
+        let plain = |ip: IpAddr| SocketAddr::new(ip, 0);
         Ok(match &self.host {
-            Host::Any => everywhere(interfaces)?,
-            Host::Ip(ip) => vec![*ip],
-            Host::Pattern(pattern) => vec![interfaces.matching(pattern)?],
+            Host::Any if interfaces.is_loopback() => vec![plain(Ipv4Addr::LOCALHOST.into())],
+            // Also when this host has nothing but loopback yet.
+            Host::Any => vec![plain(Ipv6Addr::UNSPECIFIED.into()), plain(Ipv4Addr::UNSPECIFIED.into())],
+            Host::Ip(address) => vec![zoned(*address)],
+            Host::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
             Host::Name(host) => {
                 let unresolvable = |error| PlaceError::Unresolvable { host: host.clone(), error };
-                let found: Vec<IpAddr> =
-                    lookup_host((host.as_str(), 0)).await.map_err(unresolvable)?.map(|a| a.ip()).collect();
+                let found: Vec<SocketAddr> =
+                    lookup_host((host.as_str(), 0)).await.map_err(unresolvable)?.collect();
                 if found.is_empty() {
                     return Err(unresolvable(io::ErrorKind::NotFound.into()));
                 }
@@ -216,26 +243,61 @@ impl Place {
     }
 }
 
-/// What to bind for "everywhere": every interface, unless the mesh is confined to loopback.
-fn everywhere(interfaces: &Interfaces) -> Result<Vec<IpAddr>, PlaceError> {
-    let chosen = interfaces.list()?;
-    if !chosen.is_empty() && chosen.iter().all(|interface| interface.address.ip.is_loopback()) {
-        return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
+/// A link-local address of this host is on a link that this host knows.
+fn zoned(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, host::zone_of(*v6.ip()).unwrap_or(0)).into()
+        }
+        other => other,
     }
-    Ok(vec![Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()])
 }
 
-fn listen_at(network: &Network, ips: &[IpAddr], port: u16) -> Result<Listener, PlaceError> {
+/// How to listen, at whatever port.
+enum Way {
+    /// At the first of these addresses that works.
+    First(Vec<SocketAddr>),
+    /// At each of the chosen addresses.
+    Chosen(Vec<Interface>),
+}
+
+impl Way {
+    fn listen(&self, network: &Network, port: u16) -> Result<(Listeners, Bound), PlaceError> {
+        match self {
+            Self::First(addresses) => {
+                let listener = listen_at(network, addresses, port)?;
+                let refused =
+                    |error| PlaceError::Refused { address: (Ipv4Addr::UNSPECIFIED, port).into(), error };
+                let bound = Bound::At(listener.local_addr().map_err(refused)?);
+                Ok((Listeners::One(listener), bound))
+            }
+            Self::Chosen(list) => match Chosen::listen(list, port) {
+                Ok(chosen) => {
+                    let bound = chosen.bound().clone();
+                    Ok((Listeners::Chosen(chosen), bound))
+                }
+                Err((address, error)) if error.kind() == io::ErrorKind::AddrInUse => {
+                    Err(PlaceError::InUse { address })
+                }
+                Err((address, error)) => Err(PlaceError::Refused { address, error }),
+            },
+        }
+    }
+}
+
+fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<Listener, PlaceError> {
     let mut refused = None;
-    for ip in ips {
-        let address = SocketAddr::new(*ip, port);
+    for address in addresses {
+        let mut address = *address;
+        address.set_port(port);
+        let ip = address.ip();
         match network.listen(address) {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(PlaceError::InUse { address });
             }
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable && !ip.is_unspecified() => {
-                refused = Some(PlaceError::NotHere { ip: *ip });
+                refused = Some(PlaceError::NotHere { ip });
             }
             // A system without IPv6 refuses the first address and takes the second.
             Err(error) => refused = Some(PlaceError::Refused { address, error }),
@@ -244,25 +306,28 @@ fn listen_at(network: &Network, ips: &[IpAddr], port: u16) -> Result<Listener, P
     Err(refused.unwrap_or_else(|| PlaceError::Unreadable { text: port.to_string() }))
 }
 
-/// A listener, and the address to show to people.
+/// The sockets, and the address to show to people.
 #[derive(Debug)]
 pub struct Listening {
-    /// The listener.
-    pub listener: Listener,
-    /// What it is bound to; the IP address may be unspecified.
-    pub bound: SocketAddr,
-    /// Where others can reach it.
+    /// The sockets.
+    pub listeners: Listeners,
+    /// Where they listen.
+    pub bound: Bound,
+    /// Where others can reach it; the IP address is unspecified as long as there is none.
     pub address: SocketAddr,
 }
 
 impl Listening {
-    fn new(listener: Listener, interfaces: &Interfaces) -> Result<Self, PlaceError> {
-        let bound = listener.local_addr().map_err(|error| PlaceError::Refused {
-            address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            error,
-        })?;
-        let ip = if bound.ip().is_unspecified() { interfaces.preferred_address()? } else { bound.ip() };
-        Ok(Self { listener, bound, address: SocketAddr::new(ip, bound.port()) })
+    fn new(listeners: Listeners, bound: Bound, interfaces: &Interfaces) -> Result<Self, PlaceError> {
+        let address = match &bound {
+            Bound::At(address) if !address.ip().is_unspecified() => *address,
+            _ => {
+                let mut preferred = interfaces.preferred_address()?;
+                preferred.set_port(bound.port());
+                if bound.takes(preferred) { preferred } else { bound.summary() }
+            }
+        };
+        Ok(Self { listeners, bound, address })
     }
 }
 
@@ -283,6 +348,8 @@ mod tests {
             ("0.0.0.0:9000", "*:9000"),
             (":9000", "*:9000"),
             ("localhost:9000", "localhost:9000"),
+            ("fe80::1", "fe80::1"),
+            ("[fe80::1]:9000", "[fe80::1]:9000"),
         ] {
             let place: Place = text.parse().expect(text);
             assert_eq!(place.to_string(), shown, "{text}");

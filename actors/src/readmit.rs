@@ -10,10 +10,9 @@ use tokio::time::{self, Instant};
 
 use crate::carry::Way;
 use crate::connection::Connection;
-use crate::links::Arrival;
+use crate::links::{self, Arrival};
 use crate::outbox::Outbox;
 use crate::service::Service;
-use crate::socket;
 use crate::stats::Carries;
 
 /// The connections of one link. Dropping it gives the link up.
@@ -62,9 +61,7 @@ impl Connections {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
-        // The client's time begins when it has noticed, which may take as long as it takes to find out a silent host.
-        let limits = self.service.limits();
-        let window = limits.reconnect + limits.keep_alive * (socket::PROBES + 1);
+        let window = links::window(self.service.limits());
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),

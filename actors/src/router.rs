@@ -2,7 +2,6 @@
 //! messages do not pass through it, they follow the routes that it keeps.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
+use crate::bound::Bound;
 use crate::discovery::{Addresses, AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
 use crate::keeper::Keeper;
 use crate::premises::Premises;
@@ -94,7 +94,7 @@ pub struct Enlist {
     /// The service.
     pub service: Arc<Service>,
     /// Where its endpoint listens.
-    pub bound: SocketAddr,
+    pub bound: Bound,
     /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
     pub close: oneshot::Sender<Duration>,
     /// Told, or dropped, when it has closed, with what it had not finished.

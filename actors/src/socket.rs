@@ -84,6 +84,39 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// A port of this host that is kept and not listened at. Dropping it gives the port back.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    _socket: Socket,
+    port: u16,
+}
+
+impl Reserved {
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Keeps a TCP port that is free at all addresses of this host.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn reserve() -> io::Result<Reserved> {
+    let bind = |ip: IpAddr| {
+        let address = SocketAddr::new(ip, 0);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        let port = socket.local_addr()?.as_socket().map(|address| address.port());
+        Ok(Reserved { port: port.ok_or(io::ErrorKind::AddrNotAvailable)?, _socket: socket })
+    };
+    // A system without IPv6 refuses the first.
+    bind(Ipv6Addr::UNSPECIFIED.into()).or_else(|_: io::Error| bind(Ipv4Addr::UNSPECIFIED.into()))
+}
+
 /// A family of addresses on one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Family {

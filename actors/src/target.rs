@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use meshzero_proto::name::ServiceName;
 
+use crate::zone::Named;
+
 /// What a route leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -17,12 +19,12 @@ impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(name) => name.fmt(f),
-            Self::Address(address) => address.fmt(f),
+            Self::Address(address) => Named(*address).fmt(f),
         }
     }
 }
 
 /// What an endpoint without a name is called where a name is needed.
 pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
-    ServiceName::new(address.to_string()).expect("an address is short and printable")
+    ServiceName::new(Named(address).to_string()).expect("an address is short and printable")
 }

@@ -97,12 +97,22 @@ pub struct Ends {
     pub own: Option<IpAddr>,
     /// The address of the other end, as it is seen here.
     pub other: IpAddr,
+    /// The zone of a link-local one (RFC 4007 §6), 0 for any other.
+    pub zone: u32,
 }
 
 impl Ends {
     /// Whether both ends are on this host, as far as addresses tell.
     pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
         self.other.is_loopback() || is_own(self.other, own)
+    }
+
+    /// Whether an address is good at the other end as well: it is the same on all links, or belongs to the link of this one.
+    fn are_on_link_of(&self, address: SocketAddr) -> bool {
+        match address {
+            SocketAddr::V6(v6) if is_link_local(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
+            _ => true,
+        }
     }
 
     /// Where the other end may reach an endpoint that listens at `address` of this host, on every interface.
@@ -114,7 +124,7 @@ impl Ends {
 
 /// The `addresses` of one endpoint that the other end of a link is told, at most [`MAX_ADDRESSES`], best first: those that lead
 /// here by the link's own address, then networks that this host shares with the other, other IPv4 and other IPv6. Loopback
-/// addresses are of use on the same host only, and link-local ones belong to a link.
+/// addresses are of use on the same host only, and link-local ones on the link that the other end is on.
 pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
     let is_near = ends.are_on_one_host(own);
     let shared: Vec<OwnAddress> =
@@ -122,7 +132,7 @@ pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<
     let mut told: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
     for &address in addresses {
         let ip = address.ip();
-        if !is_link_local(ip) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
+        if ends.are_on_link_of(address) && (is_near || !ip.is_loopback()) && !told.contains(&address) {
             told.push(address);
         }
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use meshzero_actors::zone::Named;
 use serde::{Deserialize, Serialize};
 
 /// Where a service is: an IP address and a port. Written as text (`"192.168.1.7:9000"`) it can be printed, typed in,
-/// stored, or sent in a message.
+/// stored, or sent in a message. One that is good on one link only names the interface of this computer that is on it
+/// (`"[fe80::1%eth0]:9000"`), so it is good on this computer only.
 ///
 /// ```
 /// use meshzero::zero::Address;
@@ -35,7 +37,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        Named(self.0).fmt(f)
     }
 }
 

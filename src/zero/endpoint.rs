@@ -1,10 +1,8 @@
 //! One address of this program: its mailbox, its news, and its name if it has one.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use meshzero_actors::handler::Registration;
-use meshzero_actors::interfaces::Interfaces;
 use meshzero_actors::offer::Only;
 use meshzero_proto::name::{ServiceName, TypeName};
 
@@ -86,15 +84,9 @@ impl Endpoint {
             return true;
         }
         let bound = self.service.bound();
-        if bound.port() != address.port() || !bound.ip().is_unspecified() {
-            return false;
-        }
         let ip = address.socket_addr().ip();
-        let is_own = |ip: IpAddr| {
-            let own = Interfaces::default().list().unwrap_or_default();
-            own.iter().any(|interface| interface.address.ip == ip)
-        };
-        ip.is_unspecified() || ip.is_loopback() || is_own(ip)
+        let is_any = bound.port() == address.port() && (ip.is_unspecified() || ip.is_loopback());
+        (bound.is_everywhere() && is_any) || bound.is_meant_by(address.socket_addr())
     }
 
     /// Takes the name from the mesh and closes the address, refusing what waits.

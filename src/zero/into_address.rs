@@ -3,18 +3,19 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use meshzero_actors::zone;
+
 use super::address::Address;
 use super::error::ZeroError;
 
 impl FromStr for Address {
     type Err = ZeroError;
 
-    /// Reads `ip:port`, without asking anybody.
+    /// Reads `ip:port`, without asking anybody. An IPv6 address that is good on one link only needs that link's interface:
+    /// `[fe80::1%eth0]:9000`.
     fn from_str(text: &str) -> Result<Self, ZeroError> {
-        match text.trim().parse::<SocketAddr>() {
-            Ok(address) => Ok(address.into()),
-            Err(_) => Err(not_one(text, "write ip:port, such as 192.168.1.7:9000, with a port up to 65535")),
-        }
+        let problem = "write ip:port, such as 192.168.1.7:9000, with a port up to 65535";
+        exact(text)?.ok_or_else(|| not_one(text, problem))
     }
 }
 
@@ -55,13 +56,13 @@ impl IntoAddress for SocketAddr {
 impl IntoAddress for &str {
     fn into_address(self) -> Result<Address, ZeroError> {
         let text = self.trim();
+        if let Some(address) = exact(text)? {
+            return Ok(address);
+        }
         let exact = text.parse();
         let Some((host, port)) = text.rsplit_once(':') else { return exact };
         // Digits and dots alone are a mistyped address and no host.
-        if exact.is_ok()
-            || port.parse::<u16>().is_err()
-            || !host.bytes().any(|byte| byte.is_ascii_alphabetic())
-        {
+        if port.parse::<u16>().is_err() || !host.bytes().any(|byte| byte.is_ascii_alphabetic()) {
             return exact;
         }
         let found = text.to_socket_addrs().map_err(|error| not_one(self, error.to_string()))?;
@@ -139,6 +140,14 @@ impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
     }
 }
 
+/// The address that is written there, if it is one and no host's name.
+fn exact(text: &str) -> Result<Option<Address>, ZeroError> {
+    match zone::parse(text) {
+        Ok(address) => Ok(address.map(Address::from)),
+        Err(error) => Err(not_one(text, error.to_string())),
+    }
+}
+
 fn not_one(text: &str, problem: impl Into<String>) -> ZeroError {
     ZeroError::Address { text: text.to_owned(), problem: problem.into() }
 }
@@ -162,6 +171,8 @@ mod tests {
             let error = text.into_address().expect_err(text).to_string();
             assert!(error.contains("192.168.1.7:9000"), "{text}: {error}");
         }
+        let error = "[fe80::1%nosuch0]:9".into_address().expect_err("there is no such interface").to_string();
+        assert!(error.contains("no interface \"nosuch0\""), "{error}");
         let error = "no-such-host.invalid:9".into_address().expect_err("nobody has this name");
         assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
     }

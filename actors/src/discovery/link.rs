@@ -1,7 +1,7 @@
 //! One link to a peer: a task that carries what the two nodes tell each other, from the handshake to the end.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -16,6 +16,7 @@ use super::Discovery;
 use crate::connection::{Connection, Writer};
 use crate::incoming::{Incoming, IncomingError};
 use crate::traffic::Carrying;
+use crate::zone;
 
 /// How long one telling may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
@@ -43,9 +44,13 @@ pub(super) struct Linked {
     pub(super) hand_on: bool,
 }
 
-/// The ends of a link over a connection to, or from, the IP address `other`.
-pub(super) fn ends(connection: &Connection, other: IpAddr) -> Ends {
-    Ends { own: connection.local_ip().map(|own| own.to_canonical()), other: other.to_canonical() }
+/// The ends of a link over a connection to, or from, the address `other`.
+pub(super) fn ends(connection: &Connection, other: SocketAddr) -> Ends {
+    Ends {
+        own: connection.local_ip().map(|own| own.to_canonical()),
+        other: other.ip().to_canonical(),
+        zone: zone::of(other),
+    }
 }
 
 /// A link that is wanted.

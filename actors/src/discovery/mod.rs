@@ -15,6 +15,7 @@ mod finding;
 mod link;
 mod multicast;
 mod offering;
+mod own_interfaces;
 mod peers;
 mod presence;
 mod reaching;
@@ -37,11 +38,13 @@ use meshzero_proto::name::ServiceName;
 use crate::clock;
 use crate::config::Config;
 use crate::enduring;
+use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
 pub use finding::{Ask, List, Report, Seek};
-pub use offering::{Announce, Leave, Withdraw};
+pub use offering::{Announce, Leave, Relocated, Withdraw};
+pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
 pub use watching::{Addresses, Watch, Watcher};
@@ -51,6 +54,7 @@ use finding::Finding;
 use link::LinkId;
 use multicast::Multicast;
 use offering::Offering;
+use own_interfaces::{Change, OwnInterfaces};
 use peers::Links;
 use presence::Presence;
 use static_peers::StaticPeers;
@@ -60,19 +64,17 @@ use watching::Watchers;
 const TICK: Duration = Duration::from_millis(250);
 /// Messages that may wait without the sender waiting. Peers that arrive while it is full are turned away.
 const MAILBOX: usize = 256;
-/// How often the addresses of this host are read again.
-const READ_ADDRESSES: Duration = Duration::from_secs(2);
 
 /// The discovery actor of one node.
 pub struct Discovery {
     config: Config,
     node: NodeId,
     directory: Directory,
+    own_interfaces: OwnInterfaces,
     /// The addresses of the chosen interfaces.
     own_addresses: Vec<OwnAddress>,
     /// All addresses of this host.
     host_addresses: Vec<OwnAddress>,
-    addresses_read: Instant,
     mdns: Option<Mdns>,
     offering: Offering,
     watchers: Watchers,
@@ -101,11 +103,12 @@ impl Discovery {
         let config = config.clone();
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
+            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), links::window(&config.limits));
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
-                own_addresses: Vec::new(),
+                own_addresses: own_interfaces.addresses(),
+                own_interfaces,
                 host_addresses: Vec::new(),
-                addresses_read: clock::now(),
                 mdns,
                 offering: Offering::default(),
                 watchers: Watchers::default(),
@@ -119,7 +122,7 @@ impl Discovery {
                 node,
             };
             discovery.read_host_addresses();
-            discovery.read_interfaces(ctx);
+            discovery.hear_on_interfaces(ctx);
             discovery.connect_static_peers(ctx);
             discovery
         }))
@@ -208,33 +211,27 @@ impl Discovery {
         self.look_after_nodes(ctx);
         self.look_around(ctx);
         self.multicast.close_idle(now);
-        if now.duration_since(self.addresses_read) >= READ_ADDRESSES {
-            self.addresses_read = now;
+        if let Some(change) = self.own_interfaces.read(now) {
             self.read_host_addresses();
-            self.read_interfaces(ctx);
+            if change == Change::Some {
+                self.own_addresses = self.own_interfaces.addresses();
+                self.offer_again(ctx);
+            }
+            self.hear_on_interfaces(ctx);
         }
     }
 
-    /// Takes note of the addresses that this host has now.
-    fn read_interfaces(&mut self, ctx: &mut Context<Self>) {
-        let list = match self.config.interfaces.list() {
-            Ok(list) => list,
-            // Those known last are better than none.
-            Err(error) => return tracing::warn!(%error, "the addresses of this host are unknown"),
-        };
-        if self.config.network.has_multicast() {
-            let nics = Nics::of(&list);
-            if let Some(mdns) = &self.mdns {
-                mdns.use_nics(&nics);
-            }
-            if self.open_multicast(nics, ctx) {
-                self.ask_what_was_missed(ctx);
-            }
+    /// Announces, listens and asks on the interfaces that there are now.
+    fn hear_on_interfaces(&mut self, ctx: &mut Context<Self>) {
+        if !self.config.network.has_multicast() {
+            return;
         }
-        let own_addresses: Vec<_> = list.into_iter().map(|interface| interface.address).collect();
-        if own_addresses != self.own_addresses {
-            self.own_addresses = own_addresses;
-            self.offer_again(ctx);
+        let nics = Nics::of(self.own_interfaces.connected());
+        if let Some(mdns) = &self.mdns {
+            mdns.use_nics(&nics);
+        }
+        if self.open_multicast(nics, ctx) {
+            self.ask_what_was_missed(ctx);
         }
     }
 }

@@ -11,6 +11,7 @@ use meshzero_proto::id::InstanceId;
 
 use super::Discovery;
 
+use crate::bound::Bound;
 use crate::clock;
 
 /// How long leaving waits for links to say goodbye.
@@ -19,17 +20,20 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// The services of this node.
 #[derive(Default)]
 pub(super) struct Offering {
-    /// As they are listened to, which may be "all addresses".
-    services: BTreeMap<InstanceId, Advert>,
+    /// Without addresses, and where they are listened to.
+    services: BTreeMap<InstanceId, (Advert, Bound)>,
 }
 
-/// Offers a service of this node to the mesh. Once more with the same instance changes its addresses.
-///
-/// Its first address is where its endpoint listens: `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces,
-/// `[::]` for all addresses.
+/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are not looked at:
+/// `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Announce(pub Advert);
+pub struct Announce(pub Advert, pub Bound);
+
+/// The endpoint of a service of this node, which may have been announced, listens elsewhere.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Relocated(pub InstanceId);
 
 /// Takes a service of this node out of the mesh. Let it drain first: peers that hear the goodbye ask its endpoint.
 #[derive(Debug, Message)]
@@ -44,7 +48,7 @@ pub struct Leave;
 impl Discovery {
     /// The adverts of this node's services, with all addresses they have now.
     pub(super) fn own_adverts(&self) -> Vec<Advert> {
-        self.offering.services.values().map(|advert| self.with_addresses(advert)).collect()
+        self.offering.services.values().map(|(advert, bound)| self.with_addresses(advert, bound)).collect()
     }
 
     /// The addresses of this host changed: all services are to be found elsewhere.
@@ -55,35 +59,58 @@ impl Discovery {
         }
     }
 
-    fn with_addresses(&self, advert: &Advert) -> Advert {
-        let Some(listens) = advert.addresses.first().copied() else { return advert.clone() };
-        if !listens.ip().is_unspecified() {
-            return advert.clone();
-        }
-        let meant = |ip: &IpAddr| match ip {
-            IpAddr::V4(_) => true,
-            // A link-local address says nothing to a host that does not know the link.
-            IpAddr::V6(v6) => listens.is_ipv6() && !v6.is_unicast_link_local(),
+    fn with_addresses(&self, advert: &Advert, bound: &Bound) -> Advert {
+        let mut addresses: Vec<SocketAddr> = match bound {
+            Bound::At(address) if !address.ip().is_unspecified() => vec![*address],
+            _ => self.announced_addresses(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
-        let mut own: Vec<IpAddr> = self.own_addresses.iter().map(|own| own.ip).filter(meant).collect();
         // Loopback is of use to the same host only, and not what people want to see.
-        own.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
-        let addresses =
-            own.into_iter().map(|ip| SocketAddr::new(ip, listens.port())).take(MAX_HEARD_ADDRESSES).collect();
+        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6()));
+        addresses.truncate(MAX_HEARD_ADDRESSES);
         Advert { addresses, ..advert.clone() }
+    }
+
+    /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
+    /// where an interface has nothing better.
+    fn announced_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
+        let own = self.own_interfaces.connected();
+        let is_link_local = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        let has_better = move |name: &str| {
+            own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
+        };
+        let announced = own.iter().filter(move |interface| match interface.address.ip {
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => !has_better(&interface.name),
+            _ => true,
+        });
+        announced.map(move |interface| interface.socket_addr(port))
     }
 }
 
 impl Handler<Announce> for Discovery {
     type Result = ();
 
-    fn handle(&mut self, Announce(advert): Announce, ctx: &mut Self::Context) {
-        let concrete = self.with_addresses(&advert);
+    fn handle(&mut self, Announce(advert, bound): Announce, ctx: &mut Self::Context) {
+        let concrete = self.with_addresses(&advert, &bound);
         if let Some(mdns) = &self.mdns {
-            mdns.announce(advert.clone());
+            // Which of all addresses are meant follows from the interfaces.
+            mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
         }
-        self.offering.services.insert(advert.instance, advert);
+        self.offering.services.insert(advert.instance, (advert, bound));
         let changes = self.directory.hear(concrete, Source::Local, clock::now());
+        self.apply(changes, None, ctx);
+    }
+}
+
+impl Handler<Relocated> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Relocated(instance): Relocated, ctx: &mut Self::Context) {
+        let Some((advert, bound)) = self.offering.services.get(&instance) else { return };
+        let advert = self.with_addresses(advert, bound);
+        let changes = self.directory.hear(advert, Source::Local, clock::now());
         self.apply(changes, None, ctx);
     }
 }

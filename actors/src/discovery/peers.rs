@@ -17,6 +17,7 @@ use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry, ends};
 use crate::clock;
 use crate::endpoint::PeerArrived;
+use crate::zone;
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
@@ -174,6 +175,8 @@ impl Discovery {
         let same_host = ends.are_on_one_host(&self.host_addresses);
         let now = clock::now();
         for mut advert in told.known {
+            advert.addresses =
+                advert.addresses.into_iter().filter_map(|address| zone::heard_on(ends.zone, address)).collect();
             if !same_host {
                 // Its loopback is not this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());
@@ -183,7 +186,8 @@ impl Discovery {
             let seen = match way {
                 Way::Dialled { instance, address } if instance == id => Some(Seen::Proved(address)),
                 Way::Dialled { .. } if advert.node == node => {
-                    port.map(|port| Seen::Likely(SocketAddr::new(ends.other, port)))
+                    let at = port.map(|port| SocketAddr::new(ends.other, port));
+                    at.and_then(|at| zone::heard_on(ends.zone, at)).map(Seen::Likely)
                 }
                 Way::Dialled { .. } | Way::Accepted => None,
             };
@@ -225,7 +229,7 @@ impl Handler<PeerArrived> for Discovery {
         let Ok(from) = connection.peer_addr() else {
             return tracing::debug!("a peer left before it was received");
         };
-        let ends = ends(&connection, from.ip());
+        let ends = ends(&connection, from);
         let discovery = ctx.address();
         actix_rt::spawn(async move {
             carry(&discovery, connection, Linked { node: hello.node, ends, way: Way::Accepted, hand_on })

@@ -427,7 +427,7 @@ async fn connect(
     match with_slot(&slots, attempt).await {
         Ok((instance, Dialled { connection, address, .. })) => {
             let way = Way::Dialled { instance, address };
-            let ends = ends(&connection, address.ip());
+            let ends = ends(&connection, address);
             Connected::Link(discovery, connection, Linked { node, ends, way, hand_on: false })
         }
         Err(verdict) => {

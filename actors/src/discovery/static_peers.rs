@@ -17,6 +17,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial;
 use crate::network::Network;
+use crate::zone;
 
 /// How long a static peer may take to be resolved and to answer.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -108,11 +109,9 @@ async fn keep_connected(network: Network, peer: String, hello: Hello, discovery:
 }
 
 async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connection, Linked), String> {
-    let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
-    let mut addresses: Vec<SocketAddr> = match resolved {
-        Ok(Ok(addresses)) => addresses.take(MAX_HEARD_ADDRESSES).collect(),
-        Ok(Err(error)) => return Err(format!("cannot be resolved: {error}")),
-        Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
+    let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
+        Some(address) => vec![address],
+        None => resolve(peer).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
         // What the system's resolver prefers comes first otherwise.
@@ -121,6 +120,14 @@ async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connec
     }
     let dialled = dial(network, &addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
-    let ends = ends(&dialled.connection, dialled.address.ip());
+    let ends = ends(&dialled.connection, dialled.address);
     Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))
+}
+
+async fn resolve(peer: &str) -> Result<Vec<SocketAddr>, String> {
+    match time::timeout(RESOLVE, lookup_host(peer)).await {
+        Ok(Ok(addresses)) => Ok(addresses.take(MAX_HEARD_ADDRESSES).collect()),
+        Ok(Err(error)) => Err(format!("cannot be resolved: {error}")),
+        Err(_) => Err(format!("was not resolved within {RESOLVE:?}")),
+    }
 }

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::*;
+use crate::bound::Bound;
 use crate::dial::read_greeting;
 use crate::endpoint::PeerArrived;
 use crate::interfaces::Interfaces;
@@ -76,7 +77,7 @@ impl Node {
     async fn offer(&self, service: &str) -> Endpoint {
         let endpoint = endpoint(&self.mesh, self.id, Some(self.discovery.clone())).await;
         let advert = advert(&self.mesh, self.id, service, endpoint.instance, endpoint.address);
-        let offer = Announce(advert);
+        let offer = Announce(advert, Bound::At(endpoint.address));
         self.discovery.send(offer).await.expect("the actor lives");
         endpoint
     }

@@ -86,7 +86,7 @@ impl From<AdvertiseError> for Failure {
     fn from(error: AdvertiseError) -> Self {
         match &error {
             AdvertiseError::Name(_)
-            | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. })) => {
+            | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_))) => {
                 Self::Usage(error.to_string())
             }
             _ => Self::Machine(error.to_string()),
@@ -97,7 +97,7 @@ impl From<AdvertiseError> for Failure {
 impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         match &error {
-            DiscoverError::Name(_) => Self::Usage(error.to_string()),
+            DiscoverError::Name(_) | DiscoverError::Zone(_) => Self::Usage(error.to_string()),
             _ => Self::Nobody(error.to_string()),
         }
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt;
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::{Output, abandon};
+use crate::output::{Output, abandon, awaits};
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -52,6 +52,9 @@ impl Session {
     pub(crate) async fn join_as(&self, change: impl FnOnce(Join) -> Join) -> Result<Mesh, Failure> {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
+        for interface in mesh.awaited_interfaces() {
+            awaits(interface, self.out.format());
+        }
         Ok(mesh)
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use meshzero::zero::Address;
 use meshzero::{InvalidName, ServiceName};
 
 /// A service's name or an `ip:port`.
@@ -24,24 +25,34 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
-        // An IPv6 address without brackets and port has colons as well.
-        let is_address = text.parse::<IpAddr>().is_err()
-            && text.rsplit_once(':').is_some_and(|(ip, port)| {
-                let ip = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')).unwrap_or(ip);
-                ip.parse::<IpAddr>().is_ok() && port.parse::<i64>().is_ok()
-            });
-        let possible = text.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0);
-        if is_address && !possible {
+        if port(text).is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
             return Err(InvalidTarget::Port { text: text.to_owned() });
         }
         Ok(Self(name))
     }
 }
 
+/// The port behind the colon if what is before it is an IP address, be it with a zone, so that the whole is no name.
+fn port(text: &str) -> Option<&str> {
+    let (ip, port) = text.rsplit_once(':')?;
+    let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
+    // An IPv6 address without brackets and port has colons as well.
+    let is_ip = match bare {
+        Some(ip) => ip.split_once('%').map_or(ip, |(ip, _)| ip).parse::<IpAddr>().is_ok(),
+        None => ip.parse::<IpAddr>().is_ok() && text.parse::<IpAddr>().is_err(),
+    };
+    (is_ip && port.parse::<i64>().is_ok()).then_some(port)
+}
+
+/// An address as it is shown, and as it can be typed in: the zone of a link-local one goes by the name of its interface.
+pub(crate) fn shown(address: SocketAddr) -> String {
+    Address::from(address).to_string()
+}
+
 impl Target {
     /// Whether it is a name, which several services may have.
     pub(crate) fn is_name(&self) -> bool {
-        self.0.parse::<SocketAddr>().is_err()
+        port(&self.0).is_none()
     }
 }
 
@@ -63,14 +74,25 @@ mod tests {
 
     #[test]
     fn names_and_addresses_are_targets() {
-        for text in ["robot/arm", "127.0.0.1:9000", "[::1]:9000", "room:7", "10.0.0.1", "fe80::1"] {
+        for text in [
+            "robot/arm",
+            "127.0.0.1:9000",
+            "[::1]:9000",
+            "room:7",
+            "10.0.0.1",
+            "fe80::1",
+            "[fe80::1%eth0]:9000",
+        ] {
             assert_eq!(text.parse::<Target>().expect(text).as_ref(), text);
         }
+        let is_name = |text: &str| text.parse::<Target>().expect(text).is_name();
+        assert!(is_name("robot/arm") && is_name("room:7") && is_name("fe80::1"));
+        assert!(!is_name("127.0.0.1:9000") && !is_name("[fe80::1%eth0]:9000"));
     }
 
     #[test]
     fn an_address_whose_port_is_impossible_is_no_name() {
-        for text in ["127.0.0.1:70000", "127.0.0.1:0", "127.0.0.1:-1", "[::1]:99999"] {
+        for text in ["127.0.0.1:70000", "127.0.0.1:0", "127.0.0.1:-1", "[::1]:99999", "[fe80::1%eth0]:0"] {
             let error = text.parse::<Target>().expect_err(text);
             assert!(error.to_string().contains("65535"), "{error}");
         }

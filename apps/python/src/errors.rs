@@ -88,6 +88,7 @@ fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
         PlaceError::Unreadable { text: address } => {
             made(py, Kind::InvalidAddress, (address, None::<i32>, text))
         }
+        PlaceError::Zone(zone) => made(py, Kind::InvalidAddress, (zone.text(), None::<i32>, text)),
         PlaceError::Unresolvable { host, error } => {
             made(py, Kind::InvalidAddress, (host, error.raw_os_error(), text))
         }

@@ -194,6 +194,39 @@ impl Host {
         }
     }
 
+    /// Runs `ip` with these arguments on this host.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn ip(&self, arguments: &[&str]) {
+        run(self.namespace.ip().args(arguments));
+    }
+
+    /// What `ip` says with these arguments on this host.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    #[track_caller]
+    pub fn ask_ip(&self, arguments: &[&str]) -> String {
+        let output = self.namespace.ip().args(arguments).output().expect("ip runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("ip prints UTF-8")
+    }
+
+    /// The link-local IPv6 address of `interface`, without a zone.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    #[track_caller]
+    pub fn link_local(&self, interface: &str) -> Ipv6Addr {
+        let shown = self.ask_ip(&["-6", "-o", "addr", "show", "dev", interface, "scope", "link"]);
+        let address = shown.split_whitespace().find_map(|word| word.strip_suffix("/64"));
+        address.and_then(|address| address.parse().ok()).expect("a link-local address")
+    }
+
     /// Pulls the plug: nothing arrives and nothing leaves, while the interfaces keep their addresses.
     ///
     /// # Panics

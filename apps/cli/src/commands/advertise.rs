@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::output::{FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::session::Session;
+use crate::target::shown;
 use crate::template::Template;
 
 /// Advertises a service, prints the messages that come, and replies
@@ -133,7 +134,12 @@ pub(crate) struct Advertised {
 
 impl Advertised {
     pub(crate) fn new(name: &ServiceName, address: std::net::SocketAddr) -> Self {
-        Self { event: "advertised", service: name.clone(), address: address.to_string() }
+        let address = match address.ip().is_unspecified() {
+            // As a place is written that is not an address yet.
+            true => format!("*:{}", address.port()),
+            false => shown(address),
+        };
+        Self { event: "advertised", service: name.clone(), address }
     }
 }
 

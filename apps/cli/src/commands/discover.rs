@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::line;
 use crate::parse;
 use crate::session::Session;
-use crate::target::Target;
+use crate::target::{Target, shown};
 
 /// How long other instances of the name are given to answer, once the first has: a hundred times what they need.
 const OTHERS: Duration = Duration::from_millis(30);
@@ -105,8 +105,8 @@ impl Listed {
     pub(crate) fn new(instance: &Instance) -> Self {
         Self {
             service: instance.service.to_string(),
-            address: instance.address().map(|address| address.to_string()),
-            addresses: instance.addresses.iter().map(ToString::to_string).collect(),
+            address: instance.address().map(shown),
+            addresses: instance.addresses.iter().copied().map(shown).collect(),
             node: instance.node.to_string(),
             instance: instance.id.to_string(),
         }

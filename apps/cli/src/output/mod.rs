@@ -12,8 +12,8 @@ use std::thread;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use meshzero::Abandoned;
 use meshzero::trace::TraceContext;
+use meshzero::{Abandoned, AwaitedInterface};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -144,6 +144,18 @@ pub(crate) fn abandon(abandoned: &Abandoned, format: Format) {
     };
     // As above.
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Says on standard error that an interface cannot be used yet.
+pub(crate) fn awaits(interface: &AwaitedInterface, format: Format) {
+    match format {
+        Format::People => remark(&interface.to_string()),
+        Format::Json => {
+            let object = serde_json::json!({ "waiting_for": interface.chosen, "why": interface.to_string() });
+            // As above.
+            let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));
+        }
+    }
 }
 
 /// Says on standard error which trace a message is part of.

@@ -1,0 +1,78 @@
+//! Where an endpoint listens, as everybody sees it who has to know.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::interfaces::Interfaces;
+
+/// Where an endpoint listens. Cheap to clone; all clones see the same.
+#[derive(Debug, Clone)]
+pub enum Bound {
+    /// At one address for as long as it lives; the IP address may be unspecified, which means all of this host.
+    At(SocketAddr),
+    /// At the addresses of the chosen interfaces, which come and go.
+    Chosen {
+        /// Its port at all of them.
+        port: u16,
+        /// The addresses at which it listens now.
+        addresses: Arc<ArcSwap<Vec<SocketAddr>>>,
+    },
+}
+
+impl Bound {
+    /// The chosen addresses, which are not known yet.
+    pub(crate) fn chosen(port: u16) -> Self {
+        Self::Chosen { port, addresses: Arc::default() }
+    }
+
+    /// Says where an endpoint listens that follows a choice, and returns whether that is news.
+    pub(crate) fn set(&self, now: Vec<SocketAddr>) -> bool {
+        match self {
+            Self::At(_) => false,
+            Self::Chosen { addresses, .. } => *addresses.swap(Arc::new(now.clone())) != now,
+        }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::At(address) => address.port(),
+            Self::Chosen { port, .. } => *port,
+        }
+    }
+
+    /// Whether it is every address of this host, whatever those are.
+    pub fn is_everywhere(&self) -> bool {
+        matches!(self, Self::At(address) if address.ip().is_unspecified())
+    }
+
+    /// Whether connections to `address`, which is one of this host, arrive there.
+    pub fn takes(&self, address: SocketAddr) -> bool {
+        address.port() == self.port()
+            && match self {
+                Self::At(at) if at.ip().is_unspecified() => at.is_ipv6() || address.is_ipv4(),
+                Self::At(at) => at.ip() == address.ip(),
+                Self::Chosen { addresses, .. } => addresses.load().iter().any(|at| at.ip() == address.ip()),
+            }
+    }
+
+    /// Whether an `address` from somewhere is meant for it, so that it is one of this host as well.
+    pub fn is_meant_by(&self, address: SocketAddr) -> bool {
+        self.takes(address) && (!self.is_everywhere() || is_own(address.ip()))
+    }
+
+    /// One address for all: the only one, or the unspecified one with the port.
+    pub fn summary(&self) -> SocketAddr {
+        match self {
+            Self::At(address) => *address,
+            Self::Chosen { port, .. } => (Ipv6Addr::UNSPECIFIED, *port).into(),
+        }
+    }
+}
+
+fn is_own(ip: IpAddr) -> bool {
+    let own = Interfaces::default().list_unplugged_too().unwrap_or_default();
+    own.iter().any(|own| own.address.ip == ip)
+}

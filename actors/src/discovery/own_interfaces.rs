@@ -1,0 +1,140 @@
+//! The chosen interfaces of this host: read every two seconds, and published to the endpoints that follow them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::addresses::OwnAddress;
+use tokio::sync::watch;
+
+use super::Discovery;
+use crate::clock;
+use crate::interfaces::{Interface, Interfaces};
+use crate::listeners::Addresses;
+
+/// How often they are read.
+const READ: Duration = Duration::from_secs(2);
+
+/// The chosen interfaces, as they were read last.
+pub(super) struct OwnInterfaces {
+    choice: Interfaces,
+    /// Those that are connected, or were so not long ago: somebody may come back to them when the cable does.
+    connected: Vec<Interface>,
+    /// Those of them that are not connected now, and since when.
+    unplugged: Vec<(Interface, Instant)>,
+    keep: Duration,
+    /// All of them: an address can be listened at before its cable is plugged in.
+    published: watch::Sender<Arc<[Interface]>>,
+    read: Instant,
+}
+
+/// Asks for the chosen addresses of this host, as they change.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Addresses")]
+pub struct FollowAddresses;
+
+impl OwnInterfaces {
+    /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
+    pub(super) fn new(choice: Interfaces, keep: Duration) -> Self {
+        let connected = list(choice.list());
+        let published = watch::Sender::new(list(choice.list_unplugged_too()).into());
+        Self { choice, connected, unplugged: Vec::new(), keep, published, read: clock::now() }
+    }
+
+    /// Those that are connected, or were so not long ago.
+    pub(super) fn connected(&self) -> &[Interface] {
+        &self.connected
+    }
+
+    /// Their addresses.
+    pub(super) fn addresses(&self) -> Vec<OwnAddress> {
+        self.connected.iter().map(|interface| interface.address).collect()
+    }
+
+    /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. `None` when it
+    /// is not time.
+    pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
+        if now.duration_since(self.read) < READ {
+            return None;
+        }
+        self.read = now;
+        let all: Arc<[Interface]> = list(self.choice.list_unplugged_too()).into();
+        let change = self.take_in(list(self.choice.list()), &all, now);
+        self.published.send_if_modified(|published| {
+            let is_news = *published != all;
+            if is_news {
+                *published = all;
+            }
+            is_news
+        });
+        Some(change)
+    }
+
+    fn take_in(&mut self, mut connected: Vec<Interface>, all: &[Interface], now: Instant) -> Change {
+        let was_unplugged = std::mem::take(&mut self.unplugged);
+        for interface in &self.connected {
+            if connected.contains(interface) || !all.contains(interface) {
+                continue;
+            }
+            let before = was_unplugged.iter().find(|(unplugged, _)| unplugged == interface);
+            let since = before.map_or(now, |(_, since)| *since);
+            if now.duration_since(since) < self.keep {
+                self.unplugged.push((interface.clone(), since));
+            }
+        }
+        connected.extend(self.unplugged.iter().map(|(interface, _)| interface.clone()));
+        let has_changed = connected != self.connected;
+        self.connected = connected;
+        if has_changed { Change::Some } else { Change::None }
+    }
+}
+
+/// Whether the interfaces have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    None,
+    Some,
+}
+
+impl Handler<FollowAddresses> for Discovery {
+    type Result = MessageResult<FollowAddresses>;
+
+    fn handle(&mut self, FollowAddresses: FollowAddresses, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.own_interfaces.published.subscribe())
+    }
+}
+
+fn list<E: std::fmt::Display>(listed: Result<Vec<Interface>, E>) -> Vec<Interface> {
+    listed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the addresses of this host are unknown");
+        Vec::new()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(ip: &str) -> Interface {
+        let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
+        Interface { name: "eth0".into(), index: Some(2), address }
+    }
+
+    #[test]
+    fn an_address_is_announced_for_a_while_after_its_cable_was_pulled_out() {
+        let (home, other) = (interface("10.0.0.1"), interface("10.0.0.2"));
+        let both = [home.clone(), other.clone()];
+        let keep = Duration::from_secs(10);
+        let mut own = OwnInterfaces::new(Interfaces::loopback(), keep);
+        let begun = own.read;
+        own.connected.clear();
+        assert_eq!(own.take_in(vec![home.clone()], &both, begun), Change::Some);
+        assert_eq!(own.take_in(Vec::new(), &both, begun), Change::None, "the cable is out");
+        assert_eq!(own.connected(), std::slice::from_ref(&home));
+        assert_eq!(own.take_in(vec![home.clone()], &both, begun + keep / 2), Change::None, "it is back");
+        assert_eq!(own.take_in(Vec::new(), &both, begun + keep), Change::None, "the time begins anew");
+        assert_eq!(own.take_in(Vec::new(), &both, begun + keep * 2), Change::Some);
+        assert_eq!(own.take_in(vec![home], &both, begun), Change::Some);
+        assert_eq!(own.take_in(Vec::new(), &[other], begun), Change::Some, "the address itself has gone");
+    }
+}

@@ -1,0 +1,253 @@
+//! Socket addresses as text, in which the zone of a link-local IPv6 address goes by the name of its interface.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use crate::host;
+
+/// An address as people read it, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named(pub SocketAddr);
+
+/// Why the zone of an address cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZoneError {
+    /// This host has no such interface.
+    #[error("this host has no interface \"{zone}\", which \"{text}\" names; it has {}", existing.join(", "))]
+    Unknown {
+        /// The address.
+        text: String,
+        /// What it names.
+        zone: String,
+        /// The interfaces that there are.
+        existing: Vec<String>,
+    },
+    /// A link-local address alone does not say on which link.
+    #[error("\"{text}\" is good on one link only, so it needs an interface: write {}", complete.join(" or "))]
+    Missing {
+        /// The address.
+        text: String,
+        /// The address with each interface that it may be on.
+        complete: Vec<String>,
+    },
+}
+
+impl ZoneError {
+    /// The address that cannot be used, as it was written.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Unknown { text, .. } | Self::Missing { text, .. } => text,
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let SocketAddr::V6(address) = self.0
+            && address.scope_id() != 0
+            && let Some(name) = host::name_of(address.scope_id()).filter(|name| is_short(name))
+        {
+            return f.pad(&format!("[{}%{name}]:{}", address.ip(), address.port()));
+        }
+        self.0.fmt(f)
+    }
+}
+
+/// The zone of an address by its number, 0 where it has none.
+pub(crate) fn of(address: SocketAddr) -> u32 {
+    if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
+}
+
+/// The addresses that hold on the link of `zone` as well: those that are the same on all links, and of the link-local IPv6
+/// addresses those of this one.
+pub(crate) fn holds_on(zone: u32, address: SocketAddr) -> bool {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => zone != 0 && v6.scope_id() == zone,
+        _ => true,
+    }
+}
+
+/// The address that was told without its zone by a host on the link of `zone`, `None` if it says nothing here.
+pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            (zone != 0).then(|| SocketAddrV6::new(*v6.ip(), v6.port(), 0, zone).into())
+        }
+        other => Some(other),
+    }
+}
+
+/// Whether an address with this zone still fits where a service's name does. Only Windows has others.
+fn is_short(name: &str) -> bool {
+    name.len() <= 64 && !name.contains(|c: char| c.is_control() || c == ']')
+}
+
+/// Reads `ip:port`, where the IP address may have a zone, by the name or by the number of an interface. `None` is something else,
+/// such as a name.
+///
+/// # Errors
+/// [`ZoneError`]: it is an address, and leads nowhere.
+pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
+    let text = text.trim();
+    if let Ok(address @ SocketAddr::V4(_)) = text.parse() {
+        return Ok(Some(address));
+    }
+    let Some((ip, port)) = text.strip_prefix('[').and_then(|text| text.rsplit_once("]:")) else {
+        return Ok(None);
+    };
+    match (split(ip), parse_port(port)) {
+        (Some((ip, zone)), Some(port)) => with_zone(text, ip, zone, port).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Reads an IP address without a port, whose zone and brackets are optional. `None` is something else. The port is 0, and the
+/// zone as well where none is given.
+///
+/// # Errors
+/// [`ZoneError::Unknown`].
+pub fn parse_ip(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(Some(SocketAddr::new(ip, 0)));
+    }
+    match split(bare) {
+        Some((ip, zone)) => with_zone(text, ip, zone, 0).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// As the standard library reads it: digits only.
+fn parse_port(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn split(ip: &str) -> Option<(Ipv6Addr, Option<&str>)> {
+    let (ip, zone) = ip.split_once('%').map_or((ip, None), |(ip, zone)| (ip, Some(zone)));
+    Some((ip.parse().ok()?, zone))
+}
+
+fn with_zone(text: &str, ip: Ipv6Addr, zone: Option<&str>, port: u16) -> Result<SocketAddr, ZoneError> {
+    let index = match zone {
+        Some(zone) => index_of(zone).ok_or_else(|| unknown(text, zone))?,
+        None if ip.is_unicast_link_local() => {
+            let complete = links().iter().map(|link| format!("[{ip}%{link}]:{port}")).collect();
+            return Err(ZoneError::Missing { text: text.to_owned(), complete });
+        }
+        None => 0,
+    };
+    // Every other address is the same on all links.
+    let index = if ip.is_unicast_link_local() { index } else { 0 };
+    Ok(SocketAddrV6::new(ip, port, 0, index).into())
+}
+
+fn index_of(zone: &str) -> Option<u32> {
+    let by_number = || zone.parse().ok().filter(|index| host::name_of(*index).is_some());
+    host::index_of(zone).or_else(by_number)
+}
+
+fn unknown(text: &str, zone: &str) -> ZoneError {
+    ZoneError::Unknown { text: text.to_owned(), zone: zone.to_owned(), existing: names(|_| true) }
+}
+
+/// The interfaces that have link-local addresses; if there are none, one as an example.
+fn links() -> Vec<String> {
+    let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    let links = names(is_link_local);
+    if links.is_empty() { vec!["eth0".to_owned()] } else { links }
+}
+
+fn names(include: impl Fn(IpAddr) -> bool) -> Vec<String> {
+    let mut names = Vec::new();
+    for listed in host::list().unwrap_or_default() {
+        if include(listed.interface.address.ip) && !names.contains(&listed.interface.name) {
+            names.push(listed.interface.name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> (String, u32) {
+        let list = host::list().expect("listable");
+        let mut interfaces = list.into_iter().map(|listed| listed.interface);
+        let one = interfaces.find(|one| one.address.ip.is_loopback()).expect("every host has one");
+        (one.name, one.index.expect("interfaces have numbers"))
+    }
+
+    #[test]
+    fn a_zone_is_read_by_name_and_by_number_and_shown_by_name() {
+        let (name, index) = loopback();
+        let expected =
+            SocketAddr::from(SocketAddrV6::new(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 9, 0, index));
+        for text in [format!("[fe80::1%{name}]:9"), format!(" [fe80::1%{index}]:9 ")] {
+            assert_eq!(parse(&text), Ok(Some(expected)), "{text}");
+        }
+        assert_eq!(Named(expected).to_string(), format!("[fe80::1%{name}]:9"));
+        assert_eq!(parse(&Named(expected).to_string()), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn other_addresses_are_read_and_shown_as_ever() {
+        for text in ["127.0.0.1:9", "[::1]:9", "[2001:db8::1]:65535"] {
+            let address = text.parse().expect("an address");
+            assert_eq!(parse(text), Ok(Some(address)));
+            assert_eq!(Named(address).to_string(), text);
+        }
+        // The zone of an address that is the same on all links is no part of it.
+        assert_eq!(parse(&format!("[::1%{}]:9", loopback().0)), parse("[::1]:9"));
+    }
+
+    #[test]
+    fn an_address_without_a_port_is_read_where_none_is_needed() {
+        let (name, index) = loopback();
+        for text in [format!("fe80::1%{name}"), format!("[fe80::1%{name}]")] {
+            let read = parse_ip(&text).expect("the zone exists").expect("an address");
+            assert!(matches!(read, SocketAddr::V6(read) if read.scope_id() == index), "{text}");
+        }
+        assert_eq!(parse_ip("10.0.0.1"), Ok(Some(([10, 0, 0, 1], 0).into())));
+        assert_eq!(parse_ip("robot"), Ok(None));
+    }
+
+    #[test]
+    fn a_zone_that_leads_nowhere_is_an_error_that_says_what_there_is() {
+        let error = parse("[fe80::1%nosuch0]:9").expect_err("there is no such interface");
+        let text = error.to_string();
+        assert!(text.contains("\"nosuch0\"") && text.contains(&loopback().0), "{text}");
+        let text = parse("[fe80::1]:9000").expect_err("a zone is missing").to_string();
+        assert!(text.contains("[fe80::1%") && text.contains("]:9000"), "{text}");
+    }
+
+    #[test]
+    fn a_link_local_address_is_told_and_heard_on_its_link_only() {
+        let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        assert!(holds_on(7, at("[fe80::1%7]:9")));
+        assert!(!holds_on(8, at("[fe80::1%7]:9")) && !holds_on(0, at("[fe80::1]:9")));
+        assert!(holds_on(0, at("10.0.0.1:9")) && holds_on(7, at("[2001:db8::1]:9")));
+        assert_eq!(heard_on(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
+        assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
+        assert_eq!(heard_on(0, at("[fe80::1]:9")), None);
+        assert_eq!(heard_on(0, at("10.0.0.1:9")), Some(at("10.0.0.1:9")));
+    }
+
+    #[test]
+    fn what_is_no_address_is_something_else() {
+        for text in [
+            "",
+            "robot",
+            "robot:9",
+            "[robot%lo]:9",
+            "[fe80::1%lo]",
+            "[fe80::1%lo]:",
+            "[::1]:70000",
+            "%:9",
+            "[::1]:+9",
+        ] {
+            assert_eq!(parse(text), Ok(None), "{text}");
+        }
+    }
+}
