@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use super::records::record;
 use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
+use crate::host;
 use crate::socket::{self, Family};
 
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
@@ -137,10 +138,10 @@ impl Announcer {
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
         let shared = Arc::clone(&self.shared);
         let chosen = IfPredicate::new(move |interface| {
-            let chosen = shared.chosen();
+            let (name, chosen) = (host::without_label(&interface.name), shared.chosen());
             shared.interfaces.includes(&interface.name, interface.ip())
-                && !chosen.left_out.contains(&interface.name)
-                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(&interface.name))
+                && !chosen.left_out.contains(name)
+                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(name))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
