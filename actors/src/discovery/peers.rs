@@ -175,8 +175,11 @@ impl Discovery {
         let same_host = ends.are_on_one_host(&self.host_addresses);
         let now = clock::now();
         for mut advert in told.known {
-            advert.addresses =
-                advert.addresses.into_iter().filter_map(|address| zone::heard_on(ends.zone, address)).collect();
+            advert.addresses = advert
+                .addresses
+                .into_iter()
+                .filter_map(|address| zone::heard_on(ends.zone, address))
+                .collect();
             if !same_host {
                 // Its loopback is not this one.
                 advert.addresses.retain(|address| !address.ip().is_loopback());

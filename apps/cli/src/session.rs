@@ -6,9 +6,9 @@ use meshzero::{Join, Mesh};
 use tokio::sync::OnceCell;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::fmt;
 
 use crate::failure::Failure;
 use crate::global::Global;

@@ -128,7 +128,11 @@ impl Lan {
         run(switch.ip().args(["link", "del", &cable.port]));
         let [_, network, _, number] = host.address.octets();
         let port = cable.port.chars().next().expect("ports have names");
-        Bridge { name: "br0", port, interface: cable.interface, network }.join(&host.namespace, switch, number);
+        Bridge { name: "br0", port, interface: cable.interface, network }.join(
+            &host.namespace,
+            switch,
+            number,
+        );
     }
 
     /// Stops forwarding multicast, as many wireless networks and most clouds do; all else goes on.

@@ -91,7 +91,8 @@ fn link_local_addresses_are_enough() {
     for host in lan.hosts() {
         ip(host, "addr flush dev eth0\nlink set eth0 down\nlink set eth0 up\n");
         eventually(PATIENCE, "the interface has a link-local address", || {
-            let listed = Process::start(host.command("ip").args(["addr", "show", "dev", "eth0"])).succeed(PATIENCE);
+            let listed =
+                Process::start(host.command("ip").args(["addr", "show", "dev", "eth0"])).succeed(PATIENCE);
             listed.contains("fe80:").then_some(())
         });
     }
