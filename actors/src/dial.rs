@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
-use crate::trail::{Accepted, Trail};
+use crate::trail::Trail;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -154,18 +154,37 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    let mut trail = Trail::default();
-    time::timeout(timeout, race(network, addresses, hello, &mut trail))
+    dial_along(network, addresses, hello, timeout, &Trail::default()).await
+}
+
+/// As [`dial`], and keeps a record that others can read while it goes on.
+pub(crate) async fn dial_along(
+    network: &Network,
+    addresses: &[SocketAddr],
+    hello: &Hello,
+    timeout: Duration,
+    trail: &Trail,
+) -> Result<Dialled, DialError> {
+    let dialled = time::timeout(timeout, race(network, addresses, hello, trail))
         .await
-        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }))
-        .map_err(|told| told.after(trail.finish()))
+        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }));
+    match dialled {
+        Ok(dialled) => {
+            trail.clear();
+            Ok(dialled)
+        }
+        Err(told) => {
+            trail.give_up();
+            Err(told.after(trail.attempts()))
+        }
+    }
 }
 
 async fn race(
     network: &Network,
     addresses: &[SocketAddr],
     hello: &Hello,
-    trail: &mut Trail,
+    trail: &Trail,
 ) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut waiting = addresses.iter().copied();
@@ -179,9 +198,9 @@ async fn race(
         while !exhausted && next_at <= Instant::now() {
             match waiting.next() {
                 Some(address) => {
-                    let (number, accepted) = trail.begin(address);
-                    let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
-                    attempts.spawn(async move { (number, attempt.await) });
+                    trail.begin(address);
+                    let attempt = shake_hands(network.clone(), address, hello.clone(), trail.clone());
+                    attempts.spawn(async move { (address, attempt.await) });
                     next_at = Instant::now() + NEXT_ADDRESS;
                 }
                 None => exhausted = true,
@@ -194,8 +213,8 @@ async fn race(
             biased;
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok((_, Ok(dialled))) => return Ok(dialled),
-                Ok((number, Err(error))) => {
-                    trail.end(number, Outcome::from(&error));
+                Ok((address, Err(error))) => {
+                    trail.end(address, Outcome::from(&error));
                     next_at = Instant::now();
                     if weight(&error) >= REFUSAL {
                         give_up.get_or_insert(next_at + AFTER_REFUSAL);
@@ -229,11 +248,11 @@ async fn shake_hands(
     network: Network,
     address: SocketAddr,
     hello: Vec<u8>,
-    accepted: Accepted,
+    trail: Trail,
 ) -> Result<Dialled, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let mut connection = network.connect(address).await.map_err(unreachable)?;
-    accepted.set();
+    trail.accept(address);
     connection.writer.write_all(&hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(

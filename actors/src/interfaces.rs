@@ -92,6 +92,11 @@ impl Interfaces {
         self.list()
     }
 
+    /// Whether every interface is used, because none was chosen.
+    pub fn are_all(&self) -> bool {
+        self.choices.is_empty()
+    }
+
     /// Whether an address of the interface `name` is chosen.
     pub fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))

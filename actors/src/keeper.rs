@@ -253,7 +253,9 @@ impl Keeper {
         hello: &Hello,
         listed: Option<watch::Receiver<Option<Instance>>>,
     ) -> Result<Arc<Link>, Trouble> {
-        let dialled = dial::dial(&self.premises.carrying.network, addresses, hello, PATIENCE).await;
+        let trail = self.route.upgrade().map(|route| route.trail(hello.instance)).unwrap_or_default();
+        let network = &self.premises.carrying.network;
+        let dialled = dial::dial_along(network, addresses, hello, PATIENCE, &trail).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.premises.discovery.do_send(Proved { instance, address: dialled.address });

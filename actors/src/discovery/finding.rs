@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use meshzero_proto::advert::Advert;
+use meshzero_proto::diagnosis::{Attempt, MulticastObservations, Outcome};
 use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
@@ -13,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Discovery;
 use super::asking::Urgency;
+use super::static_peers::Unconnected;
 
 use crate::clock;
 
@@ -27,6 +29,8 @@ const FIRST_ROUNDS: Duration = Duration::from_millis(150);
 const QUIET: Duration = Duration::from_millis(100);
 /// How long a list waits for nodes that do not answer.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// An endpoint that has said nothing for so long does not answer; it takes a millisecond.
+const SILENT: Duration = Duration::from_millis(200);
 const LIST_CHECK: Duration = Duration::from_millis(20);
 /// When somebody who watches asks everybody again, for what both an announcement and its repetition failed to tell: the
 /// pause is doubled each time up to the second value.
@@ -70,6 +74,19 @@ pub struct Seek {
 #[rtype(result = "Report")]
 pub struct Ask;
 
+/// An instance that was announced and does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Its name.
+    pub service: ServiceName,
+    /// How long ago its own process replied to a question.
+    pub replied_ago: Option<Duration>,
+    /// The addresses that were tried.
+    pub attempts: Vec<Attempt>,
+}
+
 /// What was heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct Report {
@@ -81,6 +98,14 @@ pub struct Report {
     pub interfaces: Vec<String>,
     /// The static peers that are not connected, each with the reason.
     pub peers: Vec<String>,
+    /// The same, with what was tried.
+    pub static_peers: Vec<Unconnected>,
+    /// How many other nodes are connected.
+    pub connected_peers: usize,
+    /// The instances that were announced and do not answer.
+    pub unanswered: Vec<Unanswered>,
+    /// What became of this node's multicast.
+    pub multicast: MulticastObservations,
 }
 
 /// Asks for the instances that `filter` names and that live, ordered by name.
@@ -154,12 +179,14 @@ impl Discovery {
     }
 
     pub(super) fn hear_from_mdns(&mut self, advert: Advert) -> Changes {
+        self.presence.announced(advert.instance);
         self.hear(advert, Source::Mdns, clock::now())
     }
 
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
         let now = clock::now();
+        self.presence.left(instance);
         let changes = self.directory.unheard(instance, Source::Mdns, now);
         if !changes.doubts.is_empty() && !self.cares_about(instance) {
             return self.directory.gone(instance, Why::Withdrawn, now);
@@ -294,15 +321,36 @@ impl Handler<List> for Discovery {
     }
 }
 
+/// Whether an attempt is too young to say anything.
+fn is_recent(attempt: &Attempt) -> bool {
+    matches!(attempt.outcome, Outcome::Silent | Outcome::Accepted) && attempt.took < SILENT
+}
+
 impl Handler<Ask> for Discovery {
     type Result = Report;
 
     fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+        let now = clock::now();
+        let static_peers = self.static_peers.unconnected();
+        let unanswered =
+            self.presence.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
+                // One that answered in another way, such as on the link of a caller, is there.
+                let answers = self.directory.is_shown(instance)
+                    && self.directory.candidate(instance).is_some_and(|known| self.is_alive(&known, now));
+                let answers = answers || attempts.iter().all(is_recent);
+                let replied_ago = self.directory.replied_ago(instance, now);
+                (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
+            });
         Report {
+            unanswered: unanswered.collect(),
+            connected_peers: self.links.nodes(),
+            // Counted by the part that asks and listens.
+            multicast: MulticastObservations::default(),
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
-            peers: self.static_peers.troubles(),
+            peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),
+            static_peers,
         }
     }
 }

@@ -41,10 +41,11 @@ use crate::enduring;
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
 use crate::stats::DiscoveryStats;
-pub use finding::{Ask, List, Report, Seek};
+pub use finding::{Ask, List, Report, Seek, Unanswered};
 pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
+pub use static_peers::Unconnected;
 pub use watching::{Watch, Watcher};
 
 use asking::Asking;

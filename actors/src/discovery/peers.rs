@@ -1,6 +1,6 @@
 //! Links to other nodes: which are wanted, and what is told over them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -54,6 +54,12 @@ impl Links {
     /// Whether a link to `node` stands.
     pub(super) fn reach(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node)
+    }
+
+    /// How many other nodes are connected.
+    pub(super) fn nodes(&self) -> usize {
+        let nodes: BTreeSet<NodeId> = self.links.values().map(|link| link.node).collect();
+        nodes.len()
     }
 
     /// Lets every link send what waits and end; the future is ready when all have.

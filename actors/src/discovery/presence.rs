@@ -5,16 +5,18 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use meshzero_proto::addresses::order;
+use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::name::ServiceName;
 use tokio::sync::Semaphore;
 use tokio::time;
 
@@ -26,6 +28,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
+use crate::trail::{Trail, Trails};
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -43,6 +46,8 @@ const ENDPOINTS: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 const LASTING: Duration = Duration::from_secs(1);
+/// How many goodbyes are remembered.
+const MAX_LEFT: usize = 64;
 /// How long something may be shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
@@ -51,6 +56,10 @@ pub(super) struct Presence {
     looking: Option<Instant>,
     nodes: BTreeMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
+    /// What was tried to reach each instance that did not answer.
+    trails: Trails<InstanceId, ServiceName>,
+    /// Those that said goodbye last: that they do not answer is no surprise.
+    left: VecDeque<InstanceId>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
     dials: Rc<()>,
@@ -114,6 +123,8 @@ impl Default for Presence {
             looking: None,
             nodes: BTreeMap::new(),
             asked: HashSet::new(),
+            trails: Trails::default(),
+            left: VecDeque::new(),
             slots: slots(),
             dials: Rc::default(),
         }
@@ -127,6 +138,35 @@ impl Presence {
 
     pub(super) fn looking_since(&self) -> Option<Instant> {
         self.looking
+    }
+
+    /// An instance said goodbye, or is not heard of any longer.
+    pub(super) fn left(&mut self, instance: InstanceId) {
+        self.trails.forget(instance);
+        if !self.left.contains(&instance) {
+            if self.left.len() >= MAX_LEFT {
+                self.left.pop_front();
+            }
+            self.left.push_back(instance);
+        }
+    }
+
+    /// An instance is announced.
+    pub(super) fn announced(&mut self, instance: InstanceId) {
+        self.left.retain(|left| *left != instance);
+    }
+
+    /// The instances that did not answer lately, with what was tried.
+    pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
+        self.trails.unanswered()
+    }
+
+    /// The record along which an instance is to be dialled.
+    fn trail(&mut self, instance: &Instance) -> Trail {
+        match self.left.contains(&instance.id) {
+            true => Trail::default(),
+            false => self.trails.of(instance.id, instance.service.clone()),
+        }
     }
 
     /// A link to `node` stands.
@@ -261,6 +301,8 @@ impl Discovery {
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
         let network = self.config.network.clone();
+        let along = |endpoint: Instance| (self.presence.trail(&endpoint), endpoint);
+        let endpoints = endpoints.into_iter().map(along).collect();
         let connecting = connect(ctx.address(), network, node, endpoints, hello, need, slots);
         actix_rt::spawn(async move {
             if !pause.is_zero() {
@@ -283,10 +325,12 @@ impl Discovery {
         }
         let addresses = order(&candidate.addresses, &self.own_addresses);
         let hello = self.hello(Some(instance), Purpose::Probe);
+        let trail = self.presence.trail(&candidate);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
         let network = self.config.network.clone();
         actix_rt::spawn(async move {
-            let asked = with_slot(&slots, reach(&network, &candidate, &addresses, &hello)).await;
+            let reaching = reach(&network, &candidate, &addresses, &hello, &trail);
+            let asked = with_slot(&slots, reaching).await;
             let outcome = asked.map(|dialled| dialled.address);
             // When the actor is gone nobody wants to know.
             discovery.send(Asked { instance, outcome }).await.ok();
@@ -385,7 +429,7 @@ async fn connect(
     discovery: Addr<Discovery>,
     network: Network,
     node: NodeId,
-    endpoints: Vec<Instance>,
+    endpoints: Vec<(Trail, Instance)>,
     hello: Hello,
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
@@ -395,9 +439,9 @@ async fn connect(
             return Err(None);
         }
         let mut worst = Verdict::Dead;
-        for endpoint in &endpoints {
+        for (trail, endpoint) in &endpoints {
             let hello = Hello { instance: Some(endpoint.id), ..hello.clone() };
-            match reach(&network, endpoint, &endpoint.addresses, &hello).await {
+            match reach(&network, endpoint, &endpoint.addresses, &hello, trail).await {
                 Ok(dialled) => return Ok((endpoint.id, dialled)),
                 // The others share its host, or its listener.
                 Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),

@@ -10,8 +10,9 @@ use meshzero_proto::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::dial::{DialError, Dialled, dial};
+use crate::dial::{DialError, Dialled, dial_along};
 use crate::network::Network;
+use crate::trail::Trail;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
 const SLOTS: usize = 8;
@@ -57,10 +58,11 @@ pub(super) async fn reach(
     advertised: &Instance,
     addresses: &[SocketAddr],
     hello: &Hello,
+    trail: &Trail,
 ) -> Result<Dialled, Verdict> {
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
-        match dial(network, addresses, hello, ANSWER).await {
+        match dial_along(network, addresses, hello, ANSWER, trail).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);

@@ -13,6 +13,7 @@ use std::thread;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use meshzero::Abandoned;
+use meshzero::diagnosis::Unanswering;
 use meshzero::trace::TraceContext;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -120,7 +121,12 @@ pub(crate) fn report(failure: &Failure, format: Format) {
     let line = match format {
         Format::People => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
         Format::Json => {
-            let object = serde_json::json!({ "error": failure.to_string(), "exit": failure.code() });
+            let mut object = serde_json::json!({ "error": failure.to_string(), "exit": failure.code() });
+            if let Failure::Absent(absence) = failure {
+                for (name, value) in absence.fields() {
+                    object[name] = value;
+                }
+            }
             escape::json(&object.to_string())
         }
     };
@@ -144,6 +150,21 @@ pub(crate) fn abandon(abandoned: &Abandoned, format: Format) {
     };
     // As above.
     let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// Says on standard error that a service was left out, and why.
+pub(crate) fn left_out(unanswering: &Unanswering, format: Format) {
+    let Unanswering { service, finding } = unanswering;
+    match format {
+        Format::People => remark(&format!("left out: {finding}")),
+        Format::Json => {
+            let object = serde_json::json!({
+                "left_out": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
+            });
+            // As above.
+            let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));
+        }
+    }
 }
 
 /// Says on standard error which trace a message is part of.
