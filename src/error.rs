@@ -20,7 +20,7 @@ use meshzero_actors::route::Route;
 use meshzero_actors::subscriber::SubscribeFault;
 use meshzero_proto::codec::EncodeError;
 use meshzero_proto::diagnosis::{
-    Finding, MulticastObservations, Tried, evidence_of, paragraph, shortened, shortened_text,
+    Finding, MulticastObservations, Tried, evidence_of, paragraph, places, shortened, shortened_text,
 };
 use meshzero_proto::name::{InvalidName, ServiceName, Topic};
 use meshzero_proto::news::GapReason;
@@ -153,10 +153,7 @@ impl NotFound {
         if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
             evidence.push(trouble.clone());
         }
-        let on = match &self.interfaces[..] {
-            [] => "no interface".to_owned(),
-            interfaces => shortened_text(interfaces),
-        };
+        let on = places(&self.interfaces);
         evidence.push(match &self.heard[..] {
             [] => format!("heard nothing else on {on}"),
             heard => format!("heard {} on {on}", shortened(heard)),

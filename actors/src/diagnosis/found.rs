@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, paragraph, shortened, shortened_text};
+use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, paragraph, places, shortened, shortened_text};
 
 use crate::discovery::Report;
 
@@ -39,10 +39,7 @@ impl Diagnosis {
         if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
             evidence.push(trouble.clone());
         }
-        let on = match &interfaces[..] {
-            [] => "no interface".to_owned(),
-            interfaces => shortened_text(interfaces),
-        };
+        let on = places(interfaces);
         evidence.push(match &heard[..] {
             [] => format!("heard nothing else on {on}"),
             heard => format!("heard {} on {on}", shortened(heard)),

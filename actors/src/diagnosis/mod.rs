@@ -56,7 +56,7 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 /// # Cancel safety
 /// Dropping the future asks no more.
 pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
-    let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
+    let Ok(report) = node.discovery().send(Ask { about: Vec::new() }).await else { return Vec::new() };
     match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
@@ -83,7 +83,8 @@ async fn of(
     said: Option<String>,
 ) -> Diagnosis {
     let asked = async {
-        let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
+        let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
+        let Ok(report) = node.discovery().send(Ask { about }).await else { return Diagnosis::default() };
         let endpoints = endpoints(&sought, &tried, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match node.config().network.has_multicast() {
@@ -114,7 +115,8 @@ fn endpoints(
             (_, Some(known)) => Some(known.service.to_string()),
             (_, None) => None,
         };
-        endpoints.push((service, known.and_then(|known| known.replied_ago), attempts.clone()));
+        let replied = report.replied.iter().find(|(replied, _)| Some(*replied) == *instance);
+        endpoints.push((service, replied.map(|(_, ago)| *ago), attempts.clone()));
     }
     for known in &report.unanswered {
         let wanted = match sought {
@@ -173,7 +175,7 @@ fn conclude(
         heard: report.heard.clone(),
         other_meshes: report.other_meshes.clone(),
         peers: peers.collect(),
-        connected_peers: report.connected_peers,
+        connected: report.connected.clone(),
         chosen_interfaces: (!interfaces.are_all()).then(|| interfaces.to_string()),
         interfaces: host.interfaces.clone(),
         has_multicast: node.config().network.has_multicast(),

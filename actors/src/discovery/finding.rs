@@ -1,6 +1,7 @@
 //! Finding: seeking one name until it is known, and listing what there is once nothing new comes in.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix::dev::{MessageResponse, OneshotSender};
@@ -72,7 +73,10 @@ pub struct Seek {
 /// Asks what was heard, for an error that helps.
 #[derive(Debug, Message)]
 #[rtype(result = "Report")]
-pub struct Ask;
+pub struct Ask {
+    /// The instances that did not answer whoever asks.
+    pub about: Vec<InstanceId>,
+}
 
 /// An instance that was announced and does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,10 +104,12 @@ pub struct Report {
     pub peers: Vec<String>,
     /// The same, with what was tried.
     pub static_peers: Vec<Unconnected>,
-    /// How many other nodes are connected.
-    pub connected_peers: usize,
+    /// The hosts of the nodes that are connected.
+    pub connected: Vec<IpAddr>,
     /// The instances that were announced and do not answer.
     pub unanswered: Vec<Unanswered>,
+    /// How long ago the processes of the instances that were asked about replied to a question themselves.
+    pub replied: Vec<(InstanceId, Duration)>,
     /// What became of this node's multicast.
     pub multicast: MulticastObservations,
 }
@@ -329,21 +335,23 @@ fn is_recent(attempt: &Attempt) -> bool {
 impl Handler<Ask> for Discovery {
     type Result = Report;
 
-    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+    fn handle(&mut self, Ask { about }: Ask, _: &mut Self::Context) -> Report {
         let now = clock::now();
         let static_peers = self.static_peers.unconnected();
         let unanswered =
             self.presence.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
-                // One that answered in another way, such as on the link of a caller, is there.
-                let answers = self.directory.is_shown(instance)
-                    && self.directory.candidate(instance).is_some_and(|known| self.is_alive(&known, now));
-                let answers = answers || attempts.iter().all(is_recent);
+                // One whose node is connected is there, and one that has been asked this moment may be.
+                let linked =
+                    self.directory.candidate(instance).is_some_and(|known| self.links.reach(known.node));
+                let answers = linked || attempts.iter().all(is_recent);
                 let replied_ago = self.directory.replied_ago(instance, now);
                 (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
             });
+        let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
         Report {
+            replied: about.into_iter().filter_map(replied).collect(),
             unanswered: unanswered.collect(),
-            connected_peers: self.links.nodes(),
+            connected: self.links.hosts(),
             // Counted by the part that asks and listens.
             multicast: MulticastObservations::default(),
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),

@@ -56,10 +56,10 @@ impl Links {
         self.links.values().any(|link| link.node == node)
     }
 
-    /// How many other nodes are connected.
-    pub(super) fn nodes(&self) -> usize {
-        let nodes: BTreeSet<NodeId> = self.links.values().map(|link| link.node).collect();
-        nodes.len()
+    /// The hosts of the nodes that are connected, without repetition.
+    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+        let hosts: BTreeSet<IpAddr> = self.links.values().map(|link| link.from).collect();
+        hosts.into_iter().collect()
     }
 
     /// Lets every link send what waits and end; the future is ready when all have.

@@ -8,6 +8,8 @@ mod bench_page;
 mod demo;
 mod discover;
 mod faults;
+#[cfg(target_os = "linux")]
+mod field;
 mod generated;
 #[cfg(target_os = "linux")]
 mod hostile;

@@ -1,12 +1,13 @@
 //! What keeps this host from hearing or asking anybody, when no endpoint is known.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 
 use super::finding::{Code, Finding};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
-use super::words::{listed, nobody};
+use super::words::{listed, nobody, unheard};
 
 /// The causes that fit, the likeliest first; at least one.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
@@ -22,10 +23,10 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
         findings.extend(port(seen));
         findings.extend(incoming(seen));
     }
+    findings.extend(mesh::blocked(seen));
     findings.extend(static_peers(seen));
     if seen.heard.is_empty() && findings.is_empty() {
         findings.extend(left_out(seen));
-        findings.extend(mesh::blocked(seen));
         findings.extend(surroundings(seen));
     }
     if seen.heard.is_empty() {
@@ -82,11 +83,7 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
     })?;
     Some(Finding {
         code: Code::NoMulticast,
-        sentence: format!(
-            "{} that can be heard, because {} carries no multicast",
-            nobody(&seen.sought),
-            silent.name
-        ),
+        sentence: format!("{}, because {} carries no multicast", unheard(&seen.sought), silent.name),
         remedy: format!(
             "Name a program that runs there by its address: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; or switch multicast on: \
              `sudo ip link set {} multicast on`",
@@ -114,7 +111,7 @@ pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
     };
     Finding {
         code: Code::NoCarrier,
-        sentence: format!("{} that can be heard, because {name} {what}", nobody(&seen.sought)),
+        sentence: format!("{}, because {name} {what}", unheard(&seen.sought)),
         remedy,
     }
 }
@@ -127,7 +124,7 @@ fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     };
     Finding {
         code: Code::NoAddress,
-        sentence: format!("{} that can be heard, because {} {what}", nobody(&seen.sought), bare.name),
+        sentence: format!("{}, because {} {what}", unheard(&seen.sought), bare.name),
         remedy: "Wait for the address, check the router, or give it one by hand, in the same network as the others".to_owned(),
     }
 }
@@ -153,7 +150,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
 fn port(seen: &Observations) -> Option<Finding> {
     (seen.multicast.port_taken == Some(true)).then(|| Finding {
         code: Code::PortTaken,
-        sentence: format!("{} that can be heard: another program holds UDP port 5353 for itself", nobody(&seen.sought)),
+        sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(&seen.sought)),
         remedy: "End that program (`sudo ss -ulpn sport = :5353` names it); for Avahi set disallow-other-stacks=no".to_owned(),
     })
 }
@@ -170,7 +167,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
     };
     (deaf && counted.replies_by_unicast == 0).then(|| Finding {
         code: Code::IncomingFilter,
-        sentence: format!("{} that can be heard: a firewall on this machine drops incoming mDNS", nobody(&seen.sought)),
+        sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(&seen.sought)),
         remedy: match seen.surroundings.firewall {
             Some(HostFirewall::Ufw) => "Let it in: `sudo ufw allow in proto udp to 224.0.0.251 port 5353`".to_owned(),
             Some(HostFirewall::Firewalld) => "Let it in: `sudo firewall-cmd --permanent --add-service=mdns && sudo firewall-cmd --reload`".to_owned(),
@@ -195,7 +192,7 @@ fn unicast_replies(seen: &Observations) -> Option<Finding> {
 
 /// Static peers that do not answer, while nothing else is heard.
 fn static_peers(seen: &Observations) -> Vec<Finding> {
-    if seen.connected_peers > 0 {
+    if !seen.connected.is_empty() {
         return Vec::new();
     }
     let troubled = seen.peers.iter().filter(|peer| !peer.tried.is_empty());
@@ -227,8 +224,8 @@ fn left_out(seen: &Observations) -> Option<Finding> {
     (!left.is_empty()).then(|| Finding {
         code: Code::InterfacesRestricted,
         sentence: format!(
-            "{} that can be heard on {choice}, and the choice of interfaces leaves out {}",
-            nobody(&seen.sought),
+            "{} on {choice}, and the choice of interfaces leaves out {}",
+            unheard(&seen.sought),
             listed(&left)
         ),
         remedy: "If the others are there, unset MESHZERO_INTERFACES and leave out `--interfaces`, or name the right one".to_owned(),
@@ -238,13 +235,13 @@ fn left_out(seen: &Observations) -> Option<Finding> {
 /// What this program runs in keeps multicast inside.
 fn surroundings(seen: &Observations) -> Option<Finding> {
     let name = |kind: &Option<String>| kind.clone().filter(|kind| !kind.is_empty());
-    if let Some(container) = name(&seen.surroundings.container) {
+    if let Some(container) = name(&seen.surroundings.container).filter(|_| is_inner(seen) == Some(true)) {
         return Some(Finding {
             code: Code::Container,
             sentence: format!(
-                "{} that can be heard: this program runs in a container ({container}) with a network of its own, and multicast \
+                "{}: this program runs in a container ({container}) with a network of its own, and multicast \
                  stays inside",
-                nobody(&seen.sought)
+                unheard(&seen.sought)
             ),
             remedy: "Start the container with `--network host`, or publish a port (MESHZERO_PORTS=9000, `-p 9000:9000`) and name \
                      peers: MESHZERO_PEERS=ADDRESS:PORT"
@@ -257,12 +254,26 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
     translated.then(|| Finding {
         code: Code::VirtualMachine,
         sentence: format!(
-            "{} that can be heard: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
+            "{}: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
              not cross",
-            nobody(&seen.sought)
+            unheard(&seen.sought)
         ),
         remedy: "Give the virtual machine a bridged network adapter".to_owned(),
     })
+}
+
+/// Whether all addresses of this host are such as Docker and Podman give; `None` where they are unknown.
+fn is_inner(seen: &Observations) -> Option<bool> {
+    let interfaces = seen.interfaces.as_ref()?;
+    let given = interfaces.iter().flat_map(|interface| &interface.addresses);
+    let mut given = given
+        .filter_map(|own| match own.ip {
+            IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local() => Some(v4.octets()),
+            _ => None,
+        })
+        .peekable();
+    given.peek()?;
+    Some(given.all(|ip| matches!(ip, [172, 16..=31, ..] | [10, 88 | 89, ..] | [10, 0, 2, ..])))
 }
 
 impl Sought {

@@ -1,5 +1,7 @@
 //! Who was heard, on this mesh and on others, and what silence means.
 
+use std::net::IpAddr;
+
 use super::finding::{Code, Finding};
 use super::observations::{Observations, Sought};
 use super::words::{listed, nobody, quoted, shortened, used_interfaces};
@@ -42,7 +44,10 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     let asked = counted.oneshot_questions > 0 && counted.ordinary_questions > 0;
     let unheard = counted.replies_by_unicast == 0 && counted.heard_by_multicast == 0;
     let hears_itself = counted.own_heard_v4 == Some(true) || counted.own_heard_v6 == Some(true);
-    (seen.connected_peers > 0 && asked && unheard && hears_itself).then(|| Finding {
+    // Peers of other networks, and of this host, say nothing about this one.
+    let is_neighbour = |ip: &&IpAddr| seen.is_near(**ip) == Some(true) && seen.is_own(**ip) == Some(false);
+    let neighbours = seen.connected.iter().any(|ip| is_neighbour(&ip));
+    (neighbours && asked && unheard && hears_itself).then(|| Finding {
         code: Code::MulticastBlocked,
         sentence: format!(
             "{}, also not among the static peers; nobody else can be heard, because the switch or access point drops multicast",

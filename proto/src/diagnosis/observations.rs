@@ -24,8 +24,8 @@ pub struct Observations {
     pub other_meshes: Vec<String>,
     /// The static peers that are not connected.
     pub peers: Vec<StaticPeer>,
-    /// How many other nodes are connected.
-    pub connected_peers: usize,
+    /// The hosts of the nodes that are connected.
+    pub connected: Vec<IpAddr>,
     /// The choice of interfaces as it was made; `None` means all of them.
     pub chosen_interfaces: Option<String>,
     /// All interfaces of this host, loopback included; `None` where they cannot be listed.

@@ -117,11 +117,11 @@ fn is_meant(seen: &Observations, endpoint: &Endpoint) -> bool {
 fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
     let ip = tried.attempt.address.ip();
     let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
-    if leaves_by.is_some_and(|interface| interface.carrier == Some(false) || interface.up == Some(false)) {
-        return Sign::CableOut;
-    }
     if leaves_by.is_some_and(|interface| interface.kind == InterfaceKind::Tunnel) {
         return Sign::Tunnel;
+    }
+    if leaves_by.is_some_and(|interface| interface.carrier == Some(false) || interface.up == Some(false)) {
+        return Sign::CableOut;
     }
     match tried.neighbour {
         Neighbour::Complete => Sign::Dropped,
@@ -228,7 +228,12 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         Sign::Dropped => (
             Code::FirewallThereDrops,
             format!(
-                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections"
+                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{}",
+                // An entry of the table may be half a minute old.
+                match endpoint.replied_ago {
+                    Some(ago) if ago <= LATELY => "",
+                    _ => ", unless it was switched off a moment ago",
+                }
             ),
             firewall_remedy(),
         ),

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::finding::Finding;
-use super::observations::{MulticastObservations, Neighbour, Observations, Sought, Tried, is_link_local};
+use super::observations::{
+    InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried, is_link_local,
+};
 
 /// How many entries of a list are shown.
 const SHOWN: usize = 8;
@@ -21,6 +23,21 @@ pub fn shortened(names: &[String]) -> String {
 /// The first entries as they are, and how many more there are.
 pub fn shortened_text(entries: &[String]) -> String {
     shortened_to(entries, ADDRESSES_SHOWN)
+}
+
+/// Where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
+pub fn places(interfaces: &[String]) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for interface in interfaces {
+        let name = |text: &str| text.split(" (").next().unwrap_or_default().to_owned();
+        if !shown.iter().any(|other| name(other) == name(interface)) {
+            shown.push(interface.clone());
+        }
+    }
+    match &shown[..] {
+        [] => "no interface".to_owned(),
+        shown => listed(shown),
+    }
 }
 
 fn shortened_to(entries: &[String], shown: usize) -> String {
@@ -41,6 +58,7 @@ pub(super) fn quoted(name: &str) -> String {
 
 pub(super) fn seconds(duration: Duration) -> String {
     match duration {
+        short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),
         short if short < Duration::from_millis(100) => format!("{} ms", short.as_millis()),
         long => format!("{:.1} s", long.as_secs_f64()),
     }
@@ -56,20 +74,27 @@ pub(super) fn nobody(sought: &Sought) -> String {
     }
 }
 
-/// The interfaces that are used, each with its address.
+/// The same, where somebody may be there and cannot be heard.
+pub(super) fn unheard(sought: &Sought) -> String {
+    match sought {
+        Sought::Address(_) => nobody(sought),
+        _ => format!("{} that can be heard", nobody(sought)),
+    }
+}
+
+/// The interfaces that are used, each with its address; loopback if there is no other.
 pub(super) fn used_interfaces(seen: &Observations) -> Vec<String> {
-    let used = seen
-        .interfaces
-        .iter()
-        .flatten()
-        .filter(|interface| interface.chosen && !interface.addresses.is_empty());
-    used.map(|interface| {
-        match interface.addresses.iter().find(|own| own.ip.is_ipv4()).or(interface.addresses.first()) {
-            Some(own) => format!("{} ({})", interface.name, own.ip),
-            None => interface.name.clone(),
-        }
-    })
-    .collect()
+    let used = || {
+        let all = seen.interfaces.iter().flatten();
+        all.filter(|interface| interface.chosen && !interface.addresses.is_empty())
+    };
+    let is_only = used().all(|interface| interface.kind == InterfaceKind::Loopback);
+    let shown = used().filter(|interface| is_only || interface.kind != InterfaceKind::Loopback);
+    let named = shown.map(|interface| {
+        let own = interface.addresses.iter().find(|own| own.ip.is_ipv4()).or(interface.addresses.first());
+        own.map_or_else(|| interface.name.clone(), |own| format!("{} ({})", interface.name, own.ip))
+    });
+    named.collect()
 }
 
 /// The networks of this host that `include` takes.

@@ -59,7 +59,7 @@ impl List {
             let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
             return Err(Failure::Absent(Box::new(absence)));
         }
-        self.tell_left_out(mesh.unanswering(&prefix).await, session);
+        tell(&mesh.unanswering(&prefix).await, session);
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let listed: Vec<Listed> = instances.iter().map(Listed::new).collect();
         match session.out.format() {
@@ -78,17 +78,6 @@ impl List {
         self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default()
     }
 
-    /// Says which services are announced and do not answer: a list without them looks as if they were not there.
-    fn tell_left_out(&self, unanswering: Vec<Unanswering>, session: &Session) {
-        let more = unanswering.len().saturating_sub(SHOWN);
-        for silent in unanswering.iter().take(SHOWN) {
-            output::left_out(silent, session.out.format());
-        }
-        if more > 0 && session.out.format() == Format::People {
-            output::remark(&format!("and {more} more that do not answer"));
-        }
-    }
-
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
         let mut watch = mesh.watch(self.prefix());
         session.begin_endless();
@@ -101,6 +90,17 @@ impl List {
             session.out.show(&change).await?;
         }
         Ok(())
+    }
+}
+
+/// Says which services are announced and do not answer: a list without them looks as if they were not there.
+fn tell(unanswering: &[Unanswering], session: &Session) {
+    for silent in unanswering.iter().take(SHOWN) {
+        output::unanswering(silent, session.out.format());
+    }
+    let more = unanswering.len().saturating_sub(SHOWN);
+    if more > 0 && session.out.format() == Format::People {
+        output::remark(&format!("and {more} more that do not answer"));
     }
 }
 

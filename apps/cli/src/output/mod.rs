@@ -152,14 +152,14 @@ pub(crate) fn abandon(abandoned: &Abandoned, format: Format) {
     let _ = writeln!(anstream::stderr(), "{line}");
 }
 
-/// Says on standard error that a service was left out, and why.
-pub(crate) fn left_out(unanswering: &Unanswering, format: Format) {
+/// Says on standard error that a service does not answer, and why.
+pub(crate) fn unanswering(unanswering: &Unanswering, format: Format) {
     let Unanswering { service, finding } = unanswering;
     match format {
-        Format::People => remark(&format!("left out: {finding}")),
+        Format::People => remark(&format!("does not answer: {finding}")),
         Format::Json => {
             let object = serde_json::json!({
-                "left_out": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
+                "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             });
             // As above.
             let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));

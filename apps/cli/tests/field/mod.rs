@@ -1,0 +1,3 @@
+//! Networks as they are outside of laboratories.
+
+mod diagnosis;
