@@ -16,7 +16,7 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
 use crate::clock;
-use crate::discovery::{Ask, Report};
+use crate::discovery::{Ask, AskReplied, Report};
 use crate::node::Node;
 use crate::route::Route;
 use crate::target::Target;
@@ -56,7 +56,7 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 /// # Cancel safety
 /// Dropping the future asks no more.
 pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
-    let Ok(report) = node.discovery().send(Ask { about: Vec::new() }).await else { return Vec::new() };
+    let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
     match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
@@ -84,8 +84,9 @@ async fn of(
 ) -> Diagnosis {
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
-        let Ok(report) = node.discovery().send(Ask { about }).await else { return Diagnosis::default() };
-        let endpoints = endpoints(&sought, &tried, &report);
+        let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
+        let replied = node.discovery().send(AskReplied(about)).await.unwrap_or_default();
+        let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match node.config().network.has_multicast() {
             true => gather(node.premises(), &node.config().interfaces, addresses).await.unwrap_or_default(),
@@ -105,6 +106,7 @@ async fn of(
 fn endpoints(
     sought: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
+    replied: &[(InstanceId, Duration)],
     report: &Report,
 ) -> Vec<(Option<String>, Option<Duration>, Vec<Attempt>)> {
     let mut endpoints = Vec::new();
@@ -115,7 +117,7 @@ fn endpoints(
             (_, Some(known)) => Some(known.service.to_string()),
             (_, None) => None,
         };
-        let replied = report.replied.iter().find(|(replied, _)| Some(*replied) == *instance);
+        let replied = replied.iter().find(|(replied, _)| Some(*replied) == *instance);
         endpoints.push((service, replied.map(|(_, ago)| *ago), attempts.clone()));
     }
     for known in &report.unanswered {

@@ -73,10 +73,12 @@ pub struct Seek {
 /// Asks what was heard, for an error that helps.
 #[derive(Debug, Message)]
 #[rtype(result = "Report")]
-pub struct Ask {
-    /// The instances that did not answer whoever asks.
-    pub about: Vec<InstanceId>,
-}
+pub struct Ask;
+
+/// Asks how long ago the processes of these instances replied to a question themselves, those that ever did.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(InstanceId, Duration)>")]
+pub struct AskReplied(pub Vec<InstanceId>);
 
 /// An instance that was announced and does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,8 +110,6 @@ pub struct Report {
     pub connected: Vec<IpAddr>,
     /// The instances that were announced and do not answer.
     pub unanswered: Vec<Unanswered>,
-    /// How long ago the processes of the instances that were asked about replied to a question themselves.
-    pub replied: Vec<(InstanceId, Duration)>,
     /// What became of this node's multicast.
     pub multicast: MulticastObservations,
 }
@@ -335,7 +335,7 @@ fn is_recent(attempt: &Attempt) -> bool {
 impl Handler<Ask> for Discovery {
     type Result = Report;
 
-    fn handle(&mut self, Ask { about }: Ask, _: &mut Self::Context) -> Report {
+    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
         let now = clock::now();
         let static_peers = self.static_peers.unconnected();
         let unanswered =
@@ -347,9 +347,7 @@ impl Handler<Ask> for Discovery {
                 let replied_ago = self.directory.replied_ago(instance, now);
                 (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
             });
-        let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
         Report {
-            replied: about.into_iter().filter_map(replied).collect(),
             unanswered: unanswered.collect(),
             connected: self.links.hosts(),
             // Counted by the part that asks and listens.
@@ -360,5 +358,15 @@ impl Handler<Ask> for Discovery {
             peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),
             static_peers,
         }
+    }
+}
+
+impl Handler<AskReplied> for Discovery {
+    type Result = MessageResult<AskReplied>;
+
+    fn handle(&mut self, AskReplied(instances): AskReplied, _: &mut Self::Context) -> Self::Result {
+        let now = clock::now();
+        let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
+        MessageResult(instances.into_iter().filter_map(replied).collect())
     }
 }

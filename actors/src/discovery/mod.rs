@@ -41,7 +41,7 @@ use crate::enduring;
 use crate::interfaces::Interfaces;
 use crate::mdns::{Heard, Mdns};
 use crate::stats::DiscoveryStats;
-pub use finding::{Ask, List, Report, Seek, Unanswered};
+pub use finding::{Ask, AskReplied, List, Report, Seek, Unanswered};
 pub use offering::{Announce, Leave, Withdraw};
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;

@@ -49,7 +49,7 @@ fn only_loopback(seen: &Observations) -> Option<Finding> {
         code: Code::InterfacesRestricted,
         sentence: format!(
             "{} on this machine, and the choice of interfaces ({choice}) keeps this program from looking further",
-            nobody(&seen.sought)
+            nobody(seen)
         ),
         remedy: "To reach other machines, unset MESHZERO_INTERFACES and leave out `--interfaces`".to_owned(),
     })
@@ -83,7 +83,7 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
     })?;
     Some(Finding {
         code: Code::NoMulticast,
-        sentence: format!("{}, because {} carries no multicast", unheard(&seen.sought), silent.name),
+        sentence: format!("{}, because {} carries no multicast", unheard(seen), silent.name),
         remedy: format!(
             "Name a program that runs there by its address: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; or switch multicast on: \
              `sudo ip link set {} multicast on`",
@@ -109,11 +109,7 @@ pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
             "Plug the cable in at both ends, and check the light at the socket".to_owned(),
         ),
     };
-    Finding {
-        code: Code::NoCarrier,
-        sentence: format!("{}, because {name} {what}", unheard(&seen.sought)),
-        remedy,
-    }
+    Finding { code: Code::NoCarrier, sentence: format!("{}, because {name} {what}", unheard(seen)), remedy }
 }
 
 fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
@@ -124,7 +120,7 @@ fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
     };
     Finding {
         code: Code::NoAddress,
-        sentence: format!("{}, because {} {what}", unheard(&seen.sought), bare.name),
+        sentence: format!("{}, because {} {what}", unheard(seen), bare.name),
         remedy: "Wait for the address, check the router, or give it one by hand, in the same network as the others".to_owned(),
     }
 }
@@ -138,7 +134,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{} that can be asked: this machine forbids itself to send multicast on {}, by a firewall rule or the kill switch of \
              a VPN",
-            nobody(&seen.sought),
+            nobody(seen),
             refused.interface
         ),
         remedy: "Allow the local network in the VPN's settings, or UDP port 5353 out in the firewall"
@@ -150,7 +146,7 @@ fn outgoing(seen: &Observations) -> Option<Finding> {
 fn port(seen: &Observations) -> Option<Finding> {
     (seen.multicast.port_taken == Some(true)).then(|| Finding {
         code: Code::PortTaken,
-        sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(&seen.sought)),
+        sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(seen)),
         remedy: "End that program (`sudo ss -ulpn sport = :5353` names it); for Avahi set disallow-other-stacks=no".to_owned(),
     })
 }
@@ -167,7 +163,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
     };
     (deaf && counted.replies_by_unicast == 0).then(|| Finding {
         code: Code::IncomingFilter,
-        sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(&seen.sought)),
+        sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(seen)),
         remedy: match seen.surroundings.firewall {
             Some(HostFirewall::Ufw) => "Let it in: `sudo ufw allow in proto udp to 224.0.0.251 port 5353`".to_owned(),
             Some(HostFirewall::Firewalld) => "Let it in: `sudo firewall-cmd --permanent --add-service=mdns && sudo firewall-cmd --reload`".to_owned(),
@@ -199,8 +195,7 @@ fn static_peers(seen: &Observations) -> Vec<Finding> {
     let judged = troubled.filter_map(|peer| {
         let endpoint = super::Endpoint { tried: peer.tried.clone(), ..super::Endpoint::default() };
         let (_, finding) = there::of_endpoint(seen, &endpoint)?;
-        let sentence =
-            format!("{}; of the static peer {}: {}", nobody(&seen.sought), peer.peer, finding.sentence);
+        let sentence = format!("{}; of the static peer {}: {}", nobody(seen), peer.peer, finding.sentence);
         Some(Finding { sentence, ..finding })
     });
     judged.take(1).collect()
@@ -225,7 +220,7 @@ fn left_out(seen: &Observations) -> Option<Finding> {
         code: Code::InterfacesRestricted,
         sentence: format!(
             "{} on {choice}, and the choice of interfaces leaves out {}",
-            unheard(&seen.sought),
+            unheard(seen),
             listed(&left)
         ),
         remedy: "If the others are there, unset MESHZERO_INTERFACES and leave out `--interfaces`, or name the right one".to_owned(),
@@ -241,7 +236,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
             sentence: format!(
                 "{}: this program runs in a container ({container}) with a network of its own, and multicast \
                  stays inside",
-                unheard(&seen.sought)
+                unheard(seen)
             ),
             remedy: "Start the container with `--network host`, or publish a port (MESHZERO_PORTS=9000, `-p 9000:9000`) and name \
                      peers: MESHZERO_PEERS=ADDRESS:PORT"
@@ -256,7 +251,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{}: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
              not cross",
-            unheard(&seen.sought)
+            unheard(seen)
         ),
         remedy: "Give the virtual machine a bridged network adapter".to_owned(),
     })

@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use super::finding::{Code, Finding};
 use super::observations::{Observations, Sought};
-use super::words::{listed, nobody, quoted, shortened, used_interfaces};
+use super::words::{listed, nobody, nobody_here, quoted, shortened, used_interfaces};
 
 /// There are other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
     let first = seen.other_meshes.first().filter(|_| !seen.sought.is_address())?;
-    let others = match &seen.other_meshes[..] {
-        [only] => format!("is another mesh here, {}", quoted(only)),
-        several => format!("are other meshes here, {}", shortened(several)),
-    };
     Some(Finding {
         code: Code::OtherMesh,
-        sentence: format!("{} on the mesh {}; there {others}", nobody(&seen.sought), quoted(&seen.mesh)),
+        sentence: format!(
+            "{}; there are other meshes on this network: {}",
+            nobody_here(seen),
+            shortened(&seen.other_meshes)
+        ),
         remedy: format!("To look there: MESHZERO_MESH={first}, `--mesh {first}`"),
     })
 }
@@ -28,7 +28,7 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
     };
     Some(Finding {
         code: Code::NotAdvertised,
-        sentence: format!("{} on the mesh {}, where {heard}", nobody(&seen.sought), quoted(&seen.mesh)),
+        sentence: format!("{}, where {heard}", nobody_here(seen)),
         remedy: match &seen.sought {
             Sought::Everything | Sought::Address(_) => "Start it".to_owned(),
             Sought::Group(_) | Sought::Name(_) => {
@@ -51,7 +51,7 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
         code: Code::MulticastBlocked,
         sentence: format!(
             "{}, also not among the static peers; nobody else can be heard, because the switch or access point drops multicast",
-            nobody(&seen.sought)
+            nobody(seen)
         ),
         remedy: "Switch \"multicast enhancement\" or IGMP snooping off there, or name the program's host among the static peers: \
                  MESHZERO_PEERS=ADDRESS:PORT"
@@ -64,7 +64,7 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     if !seen.has_multicast {
         return Some(Finding {
             code: Code::NothingHeard,
-            sentence: format!("{} that the peers know of", nobody(&seen.sought)),
+            sentence: format!("{} that the peers know of", nobody(seen)),
             remedy: "Check whether the program runs, and the static peers".to_owned(),
         });
     }
@@ -75,12 +75,18 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{} that can be heard{on}: no such program runs on this network, a firewall there drops mDNS (UDP port 5353), or the \
              network does not pass multicast",
-            nobody(&seen.sought)
+            nobody(seen)
         ),
-        remedy: format!(
-            "Check that it runs, on this network and on the mesh {} (`mz list` on its machine); name it by its address where \
-             multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, `--peers`",
-            quoted(&seen.mesh)
-        ),
+        remedy: match seen.sought {
+            Sought::Everything => "Start one, such as `mz advertise greeter --reply 'Hello, {}!'`, or look where one runs: \
+                                   `mz list` there; name its address where multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, \
+                                   `--peers`"
+                .to_owned(),
+            _ => format!(
+                "Check that it runs, on this network and on the mesh {} (`mz list` on its machine); name its address where \
+                 multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, `--peers`",
+                quoted(&seen.mesh)
+            ),
+        },
     })
 }

@@ -220,7 +220,7 @@ fn who_was_heard_is_told() {
             "another mesh",
             with(|seen| seen.other_meshes = vec!["room-6".to_owned()]),
             OtherMesh,
-            &["on the mesh \"meshzero\"", "another mesh here, \"room-6\""],
+            &["on the mesh \"meshzero\"", "other meshes on this network: \"room-6\""],
         ),
         (
             "another mesh, and others here",

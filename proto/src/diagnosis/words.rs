@@ -65,20 +65,31 @@ pub(super) fn seconds(duration: Duration) -> String {
 }
 
 /// That nobody has what was sought, as the beginning of a sentence.
-pub(super) fn nobody(sought: &Sought) -> String {
-    match sought {
-        Sought::Everything => "there is no service".to_owned(),
-        Sought::Group(prefix) => format!("there is no service whose name begins with {}", quoted(prefix)),
+pub(super) fn nobody(seen: &Observations) -> String {
+    let mesh = quoted(&seen.mesh);
+    match &seen.sought {
+        Sought::Everything => format!("there is no service on the mesh {mesh}"),
+        Sought::Group(prefix) => {
+            format!("there is no service whose name begins with {} on the mesh {mesh}", quoted(prefix))
+        }
         Sought::Name(name) => format!("nobody advertises {}", quoted(name)),
         Sought::Address(address) => format!("nothing of this mesh answers at {address}"),
     }
 }
 
+/// The same, with the mesh where that matters.
+pub(super) fn nobody_here(seen: &Observations) -> String {
+    match seen.sought {
+        Sought::Name(_) => format!("{} on the mesh {}", nobody(seen), quoted(&seen.mesh)),
+        _ => nobody(seen),
+    }
+}
+
 /// The same, where somebody may be there and cannot be heard.
-pub(super) fn unheard(sought: &Sought) -> String {
-    match sought {
-        Sought::Address(_) => nobody(sought),
-        _ => format!("{} that can be heard", nobody(sought)),
+pub(super) fn unheard(seen: &Observations) -> String {
+    match seen.sought {
+        Sought::Address(_) => nobody(seen),
+        _ => format!("{} that can be heard", nobody(seen)),
     }
 }
 

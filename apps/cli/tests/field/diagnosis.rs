@@ -74,7 +74,7 @@ fn another_mesh_is_named() {
     let lan = Lan::new(2);
     let _service = advertise(lan.host(0), "greeter");
     found(lan.host(1), "greeter");
-    let words = ["nobody advertises \"greeter\"", "another mesh here, \"meshzero\""];
+    let words = ["nobody advertises \"greeter\"", "other meshes on this network: \"meshzero\""];
     let other = ["--mesh", "room-6"];
     let discover = [&other[..], &["discover", "greeter", "--wait", SHORT]].concat();
     expect(&told(lan.host(1), &discover), "other-mesh", &words);
