@@ -212,7 +212,7 @@ impl Host {
                 .unwrap_or_default(),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
-                .filter(|_| attempt.outcome == Outcome::Rejected)
+                .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))
                 .map(|said| said.strip_prefix(&format!("{}: ", attempt.address)).unwrap_or(said).to_owned()),
             attempt,
         }

@@ -76,7 +76,7 @@ pub struct Tried {
     pub neighbour: Neighbour,
     /// The interface that packets to it leave by.
     pub leaves_by: Option<String>,
-    /// What the other end said when it declined.
+    /// What the other end said when it declined, or what it seems to be instead.
     pub said: Option<String>,
 }
 

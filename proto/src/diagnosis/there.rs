@@ -175,7 +175,10 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         ),
         Sign::OtherProtocol => (
             Code::OtherProtocol,
-            format!("{who}, and what answers there is another program, which does not speak meshzero"),
+            format!(
+                "{who}, and what answers there does not speak meshzero{}",
+                tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
+            ),
             "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
         ),
         Sign::Stalled => (
