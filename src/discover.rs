@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_actors::caller::deadline_in;
-use meshzero_actors::discovery::{Ask, List};
+use meshzero_actors::diagnosis;
+use meshzero_actors::discovery::List;
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
@@ -84,21 +85,19 @@ impl Discover {
 
     async fn not_found(self, route: &Route) -> DiscoverError {
         let trouble = route.trouble();
-        if let Target::Address(address) = *route.target() {
-            let problem = trouble.unwrap_or_else(|| "no answer".to_owned());
-            return DiscoverError::Unreachable { address, waited: self.within, problem };
+        let diagnosis = diagnosis::of_route(&self.node, route).await;
+        if self.node.ending().has_come() {
+            return DiscoverError::Gone(Gone);
         }
-        match self.node.discovery().send(Ask).await {
-            Ok(report) => DiscoverError::NotFound(Box::new(NotFound {
-                name: self.name,
-                waited: self.within,
-                heard: report.heard,
-                other_meshes: report.other_meshes,
-                interfaces: report.interfaces,
-                peers: report.peers,
-                trouble,
-            })),
-            Err(_) => DiscoverError::Gone(Gone),
+        match *route.target() {
+            Target::Address(address) => {
+                let problem = trouble.unwrap_or_else(|| "no answer".to_owned());
+                let diagnosis = Box::new(diagnosis);
+                DiscoverError::Unreachable { address, waited: self.within, problem, diagnosis }
+            }
+            Target::Name(_) => {
+                DiscoverError::NotFound(Box::new(NotFound::new(self.name, self.within, diagnosis)))
+            }
         }
     }
 }

@@ -6,17 +6,23 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use meshzero_actors::diagnosis::{self, Diagnosis};
+use meshzero_actors::discovery::Report;
 use meshzero_actors::fault::Fault;
 use meshzero_actors::feed::FeedError;
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::InterfacesError;
 use meshzero_actors::networkzero::GatewayError;
-use meshzero_actors::node::StartError;
+use meshzero_actors::node::{Node, StartError};
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::publisher::PublishFault;
+use meshzero_actors::route::Route;
 use meshzero_actors::subscriber::SubscribeFault;
 use meshzero_actors::zone::{Named, ZoneError};
 use meshzero_proto::codec::EncodeError;
+use meshzero_proto::diagnosis::{
+    Finding, MulticastObservations, Tried, evidence_of, paragraph, places, shortened, shortened_text,
+};
 use meshzero_proto::name::{InvalidName, ServiceName, Topic};
 use meshzero_proto::news::GapReason;
 use meshzero_proto::refusal::Refusal;
@@ -87,7 +93,7 @@ pub enum DiscoverError {
     #[error(transparent)]
     NotFound(Box<NotFound>),
     /// Nothing that speaks meshzero, for this mesh, answers at the address.
-    #[error("no service of this mesh answers at {} after {waited:.1?}: {problem}", Named(*.address))]
+    #[error("{}", unreachable(*address, *waited, problem, diagnosis))]
     Unreachable {
         /// The address.
         address: SocketAddr,
@@ -95,6 +101,8 @@ pub enum DiscoverError {
         waited: Duration,
         /// What the last attempt ended in.
         problem: String,
+        /// The causes that fit, and what they rest on.
+        diagnosis: Box<Diagnosis>,
     },
     /// The mesh has been left.
     #[error(transparent)]
@@ -126,39 +134,57 @@ pub struct NotFound {
     pub peers: Vec<String>,
     /// Why an instance that was heard of could not be reached.
     pub trouble: Option<String>,
+    /// The causes that fit what was observed, the likeliest first.
+    pub findings: Vec<Finding>,
+    /// The addresses that were tried, and how each attempt ended.
+    pub attempts: Vec<Tried>,
+    /// What became of this program's questions to the network.
+    pub multicast: MulticastObservations,
 }
 
 impl std::error::Error for NotFound {}
 
-impl fmt::Display for NotFound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody advertises {:?} after {:.1?}", self.name, self.waited)?;
-        if let Some(trouble) = &self.trouble {
-            write!(f, "; {trouble}")?;
+impl NotFound {
+    pub(crate) fn new(name: String, waited: Duration, diagnosis: Diagnosis) -> Self {
+        let Diagnosis { findings, attempts, trouble, report, .. } = diagnosis;
+        let Report { heard, other_meshes, interfaces, peers, multicast, .. } = report;
+        Self { name, waited, heard, other_meshes, interfaces, peers, trouble, findings, attempts, multicast }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        let mut evidence = vec![format!("waited {:.1?}", self.waited)];
+        evidence.extend(evidence_of(&self.attempts, &self.multicast));
+        if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
+            evidence.push(trouble.clone());
         }
-        match &self.heard[..] {
-            [] => write!(f, "; heard nothing else either")?,
-            heard => write!(f, "; heard {}", shortened(heard))?,
+        let on = places(&self.interfaces);
+        evidence.push(match &self.heard[..] {
+            [] => format!("heard nothing else on {on}"),
+            heard => format!("heard {} on {on}", shortened(heard)),
+        });
+        if !self.peers.is_empty() {
+            evidence.push(format!("static peer {}", shortened_text(&self.peers)));
         }
-        match &self.interfaces[..] {
-            [] => write!(f, " on no interface")?,
-            interfaces => write!(f, " on {}", interfaces.join(", "))?,
-        }
-        match &self.other_meshes[..] {
-            [] => {}
-            meshes => write!(f, "; there are other meshes: {}", shortened(meshes))?,
-        }
-        self.peers.iter().try_for_each(|peer| write!(f, "; static peer {peer}"))
+        evidence
     }
 }
 
-fn shortened(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
-    match names.len().checked_sub(SHOWN) {
-        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
-        _ => shown.join(", "),
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let evidence = self.evidence();
+        match paragraph(&self.findings, &evidence) {
+            Some(paragraph) => f.write_str(&paragraph),
+            None => write!(f, "nobody advertises {:?} ({})", self.name, evidence.join("; ")),
+        }
     }
+}
+
+fn unreachable(address: SocketAddr, waited: Duration, problem: &str, diagnosis: &Diagnosis) -> String {
+    let mut evidence = vec![format!("waited {waited:.1?}")];
+    evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default()));
+    paragraph(&diagnosis.findings, &evidence).unwrap_or_else(|| {
+        format!("nothing of this mesh answers at {} after {waited:.1?}: {problem}", Named(address))
+    })
 }
 
 /// How a call ended without a reply.
@@ -190,6 +216,8 @@ pub enum CallError {
         why: String,
         /// How often it was tried; 0 if there was nobody to try, or nothing that can be sent.
         tries: u32,
+        /// The causes that fit, where there was nobody to send it to.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// The message may have been handled, or may still be: repeat it only if handling it twice does no harm.
     #[error("{service}: {why}{}", times(*tries))]
@@ -264,16 +292,23 @@ impl CallError {
     pub(crate) fn new(service: &str, fault: Fault, tries: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
-            Fault::NotSent(why) => Self::NotSent { service, why, tries },
+            Fault::NotSent(why) => Self::NotSent { service, why, tries, diagnosis: None },
+            Fault::Nobody(diagnosis) => {
+                Self::NotSent { service, why: diagnosis.to_string(), tries, diagnosis: Some(diagnosis) }
+            }
             Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries },
             Fault::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
             // The caller's own deadline has passed, or is about to: it need not know who has noticed first.
-            Fault::Refused(why @ Refusal::Expired) => Self::NotSent { service, why: why.to_string(), tries },
+            Fault::Refused(why @ Refusal::Expired) => {
+                Self::NotSent { service, why: why.to_string(), tries, diagnosis: None }
+            }
             // Whoever answers for another program knows no more of it than this.
             Fault::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
             Fault::Refused(why) => Self::Refused { service, why, tries },
             // Nobody was tried with it.
-            Fault::Encode(error) => Self::NotSent { service, why: error.to_string(), tries: 0 },
+            Fault::Encode(error) => {
+                Self::NotSent { service, why: error.to_string(), tries: 0, diagnosis: None }
+            }
             Fault::Decode(error) => Self::BadReply { service, problem: error.to_string() },
         }
     }
@@ -358,28 +393,54 @@ pub enum SubscribeError {
     #[error("{0} is no rate; it must be more than 0 items a second")]
     Rate(f64),
     /// No publisher is connected.
-    #[error("{service}: nobody publishes under this name at the moment")]
+    #[error("{service}: nobody publishes under this name at the moment{}", because(diagnosis))]
     Nobody {
         /// Whose news were wanted.
         service: String,
+        /// The causes that fit, and what they rest on.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// No publisher confirmed the subscription.
-    #[error("{service}: {error}")]
+    #[error("{service}: {error}{}", because(diagnosis))]
     Unconfirmed {
         /// Whose news were wanted.
         service: String,
         /// What the last of them ended in.
         error: FeedError,
+        /// The causes that fit, where none could be connected to.
+        diagnosis: Option<Box<Diagnosis>>,
     },
     /// The mesh has been left.
     #[error(transparent)]
     Gone(#[from] Gone),
 }
 
+/// The reason that was found for something, behind what it is.
+fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
+    diagnosis.as_ref().map(|diagnosis| format!(": {diagnosis}")).unwrap_or_default()
+}
+
 impl SubscribeError {
+    /// The same, with the reason why none could be connected to.
+    pub(crate) async fn explained(self, node: &Node, route: Option<&Route>) -> Self {
+        match (self, route) {
+            (Self::Nobody { service, .. }, Some(route)) => {
+                let diagnosis = Some(Box::new(diagnosis::of_route(node, route).await));
+                Self::Nobody { service, diagnosis }
+            }
+            (Self::Unconfirmed { service, error: FeedError::Dial(error), .. }, _) => {
+                let found = diagnosis::of_attempts(node, &service, error.attempts()).await;
+                Self::Unconfirmed { service, error: FeedError::Dial(error), diagnosis: Some(Box::new(found)) }
+            }
+            (other, _) => other,
+        }
+    }
+
     pub(crate) fn new(service: impl Into<String>, fault: SubscribeFault) -> Self {
         match fault {
-            SubscribeFault::Feed(error) => Self::Unconfirmed { service: service.into(), error },
+            SubscribeFault::Feed(error) => {
+                Self::Unconfirmed { service: service.into(), error, diagnosis: None }
+            }
             SubscribeFault::Gone(gone) => Self::Gone(gone),
         }
     }

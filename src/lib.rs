@@ -67,6 +67,7 @@
 
 mod advertise;
 mod block_on;
+pub mod diagnosis;
 mod discover;
 mod error;
 mod join;

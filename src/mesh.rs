@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
+use meshzero_actors::diagnosis::{self, Diagnosis, Unanswering};
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
@@ -96,6 +97,40 @@ impl Mesh {
     /// ```
     pub async fn stats(&self) -> Result<Stats, Gone> {
         self.node.stats().await
+    }
+
+    /// Looks for the reason why services whose names begin with `prefix` are not listed: the likeliest cause first, with what to
+    /// do about it. Takes a few milliseconds, and 250 at most.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh) {
+    /// if mesh.discover_group("robot").await.is_empty() {
+    ///     println!("{}", mesh.diagnose("robot/").await);
+    /// }
+    /// # }
+    /// ```
+    pub async fn diagnose(&self, prefix: impl AsRef<str>) -> Diagnosis {
+        diagnosis::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+    }
+
+    /// The services whose names begin with `prefix` that were announced, are not listed and do not answer, each with the likeliest
+    /// cause.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh) {
+    /// for silent in mesh.unanswering("").await {
+    ///     println!("{}", silent.finding);
+    /// }
+    /// # }
+    /// ```
+    pub async fn unanswering(&self, prefix: impl AsRef<str>) -> Vec<Unanswering> {
+        diagnosis::of_unanswered(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

@@ -99,6 +99,13 @@ impl Whom {
         }
     }
 
+    fn route(&self) -> Option<&Route> {
+        match self {
+            Self::Service(route) => Some(route),
+            Self::Group { .. } => None,
+        }
+    }
+
     fn publishers(&self) -> Publishers {
         match self {
             Self::Service(route) => match route.target() {
@@ -304,7 +311,7 @@ impl<T: Wire> Subscribe<T> {
         let (node, name) = (self.node, self.whom.name());
         let until = deadline_in(PATIENCE);
         let mut pauses = PAUSES;
-        let mut last = SubscribeError::Nobody { service: name.clone() };
+        let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
         while let Some(known) = self.whom.known(&node, until).await {
             let publishers = self.whom.publishers();
             let made = subscriber::subscribe(&node, &name, publishers, known, subscribe.clone()).await;
@@ -321,7 +328,7 @@ impl<T: Wire> Subscribe<T> {
             tracing::debug!(error = %last, "not subscribed yet; trying again");
             node.alarms().at(again).await;
         }
-        Err(last)
+        Err(last.explained(&node, self.whom.route()).await)
     }
 }
 

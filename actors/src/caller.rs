@@ -8,6 +8,7 @@ use meshzero_proto::codec::DecodeLimits;
 
 use crate::alarms::Alarm;
 use crate::clock;
+use crate::diagnosis;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::Ended;
@@ -26,7 +27,19 @@ pub struct Caller {
 impl Caller {
     /// Waits for an instance to call, until the alarm.
     pub(crate) async fn instance(&self, alarm: &mut Alarm) -> Result<Member, Fault> {
-        self.until(alarm, self.route.ready()).await
+        match self.until(alarm, self.route.ready()).await {
+            Ok(member) => Ok(member),
+            Err(fault) => Err(self.explain(fault).await),
+        }
+    }
+
+    /// Why there was nobody, for a call that ends in `fault` because of that.
+    #[cold]
+    pub(crate) async fn explain(&self, fault: Fault) -> Fault {
+        if self.node.ending().has_come() {
+            return fault;
+        }
+        Fault::Nobody(Box::new(diagnosis::of_route(&self.node, &self.route).await))
     }
 
     /// Waits for what `ready` brings, until the alarm.

@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
-use crate::trail::{Accepted, Trail};
+use crate::trail::Trail;
 use crate::zone::Named;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
@@ -165,23 +165,33 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    dial_listed(network, addresses, None, hello, timeout).await
+    dial_listed(network, addresses, None, hello, timeout, &Trail::default()).await
 }
 
-/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well.
+/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well. `trail` is a record that
+/// others can read while it goes on.
 pub(crate) async fn dial_listed(
     network: &Network,
     addresses: &[SocketAddr],
     listed: Option<Listed>,
     hello: &Hello,
     timeout: Duration,
+    trail: &Trail,
 ) -> Result<Dialled, DialError> {
-    let mut trail = Trail::default();
     let candidates = Candidates::new(addresses, listed);
-    time::timeout(timeout, race(network, candidates, hello, &mut trail))
+    let dialled = time::timeout(timeout, race(network, candidates, hello, trail))
         .await
-        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }))
-        .map_err(|told| told.after(trail.finish()))
+        .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }));
+    match dialled {
+        Ok(dialled) => {
+            trail.clear();
+            Ok(dialled)
+        }
+        Err(told) => {
+            trail.give_up();
+            Err(told.after(trail.attempts()))
+        }
+    }
 }
 
 /// The addresses to try.
@@ -227,7 +237,7 @@ async fn race(
     network: &Network,
     mut candidates: Candidates,
     hello: &Hello,
-    trail: &mut Trail,
+    trail: &Trail,
 ) -> Result<Dialled, DialError> {
     let hello = hello::encode_hello(hello);
     let mut attempts = JoinSet::new();
@@ -240,9 +250,9 @@ async fn race(
         while next_at <= Instant::now()
             && let Some(address) = candidates.waiting.pop_front()
         {
-            let (number, accepted) = trail.begin(address);
-            let attempt = shake_hands(network.clone(), address, hello.clone(), accepted);
-            attempts.spawn(async move { (number, address, attempt.await) });
+            trail.begin(address);
+            let attempt = shake_hands(network.clone(), address, hello.clone(), trail.clone());
+            attempts.spawn(async move { (address, attempt.await) });
             next_at = Instant::now() + NEXT_ADDRESS;
         }
         let exhausted = candidates.waiting.is_empty();
@@ -252,9 +262,9 @@ async fn race(
         tokio::select! {
             biased;
             Some(attempt) = attempts.join_next() => match attempt {
-                Ok((_, _, Ok(dialled))) => return Ok(dialled),
-                Ok((number, address, Err(error))) => {
-                    trail.end(number, Outcome::from(&error));
+                Ok((_, Ok(dialled))) => return Ok(dialled),
+                Ok((address, Err(error))) => {
+                    trail.end(address, Outcome::from(&error));
                     next_at = Instant::now();
                     let own = own.get_or_insert_with(|| network.own_addresses());
                     // Somebody on this host, while the endpoint may be on another.
@@ -297,11 +307,11 @@ async fn shake_hands(
     network: Network,
     address: SocketAddr,
     hello: Vec<u8>,
-    accepted: Accepted,
+    trail: Trail,
 ) -> Result<Dialled, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
     let mut connection = network.connect(address).await.map_err(unreachable)?;
-    accepted.set();
+    trail.accept(address);
     connection.writer.write_all(&hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
@@ -410,7 +420,8 @@ mod tests {
         };
         let (tell, listed) = watch::channel(Some(instance.clone()));
         let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
-        let dialling = dial_listed(&network, &known, Some(listed), &hello, Duration::from_secs(60));
+        let (trail, patience) = (Trail::default(), Duration::from_secs(60));
+        let dialling = dial_listed(&network, &known, Some(listed), &hello, patience, &trail);
         let answering = async {
             // The first address is being tried by now.
             let (_held, _) = silent.accept().await.expect("dialled");

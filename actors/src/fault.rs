@@ -4,11 +4,15 @@ use meshzero_proto::codec::{DecodeError, EncodeError};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::Tried;
 
+use crate::diagnosis::Diagnosis;
+
 /// Why a call has no reply.
 #[derive(Debug)]
 pub enum Fault {
     /// The message did not leave, or was not handled for certain.
     NotSent(String),
+    /// There was nobody to send the message to.
+    Nobody(Box<Diagnosis>),
     /// The deadline passed. The message may have been handled, or may still be.
     TimedOut,
     /// The connection or the process ended meanwhile. The message may have been handled.
@@ -34,7 +38,7 @@ impl Fault {
     /// What it means for another try.
     pub(crate) fn tried(&self) -> Tried {
         match self {
-            Self::NotSent(_) => Tried::NotSent,
+            Self::NotSent(_) | Self::Nobody(_) => Tried::NotSent,
             Self::Lost => Tried::Unknown,
             Self::Refused(refusal) => Tried::from(refusal),
             // There is no time for another, or it would end in the same.
@@ -45,7 +49,7 @@ impl Fault {
     /// Whether the message was not handled, for certain.
     pub(crate) fn is_unhandled(&self) -> bool {
         match self {
-            Self::NotSent(_) | Self::Encode(_) => true,
+            Self::NotSent(_) | Self::Nobody(_) | Self::Encode(_) => true,
             Self::Refused(refusal) => refusal.is_unhandled(),
             Self::TimedOut | Self::Lost | Self::Decode(_) => false,
         }

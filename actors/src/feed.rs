@@ -29,6 +29,7 @@ use crate::redial::Redial;
 use crate::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;
+use crate::trail::Trail;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -173,7 +174,9 @@ impl Remote {
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
         let (network, addresses) = (&carrying.network, &instance.addresses);
-        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE).await?;
+        let trail = Trail::default();
+        let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &trail);
+        let dialled = dialling.await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;

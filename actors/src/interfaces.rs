@@ -108,6 +108,11 @@ impl Interfaces {
         Ok(awaited)
     }
 
+    /// Whether every interface is used, because none was chosen.
+    pub fn are_all(&self) -> bool {
+        self.choices.is_empty()
+    }
+
     /// Whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
     pub fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))

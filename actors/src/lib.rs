@@ -28,6 +28,7 @@ mod counts;
 mod decoding;
 pub mod delivery;
 pub mod describe;
+pub mod diagnosis;
 pub mod dial;
 pub mod discovery;
 pub mod door;

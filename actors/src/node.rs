@@ -8,7 +8,7 @@ use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use crate::alarms::Alarms;
@@ -130,6 +130,7 @@ impl Node {
                 own: Arc::default(),
                 subscriptions: Arc::default(),
                 gateways: Gateways::default(),
+                looking: Arc::new(Semaphore::new(1)),
                 ending: Arc::default(),
             });
             let router = Router::new(Arc::clone(&premises));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Addr;
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::Hello;
+use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
 use crate::discovery::Discovery;
@@ -35,6 +36,8 @@ pub struct Premises {
     pub subscriptions: Arc<Subscriptions>,
     /// Its gateways, which end before it leaves.
     pub gateways: Gateways,
+    /// One look at this host at a time, for errors that are being made.
+    pub looking: Arc<Semaphore>,
     /// The moment in which it leaves: all routes end with it.
     pub ending: Arc<Ending>,
 }

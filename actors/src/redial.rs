@@ -17,6 +17,7 @@ use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
 use crate::traffic::Carrying;
+use crate::trail::Trail;
 
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -143,8 +144,10 @@ impl Way for Redial {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
             let listed = self.listed.clone();
-            let dialled = dial::dial_listed(&self.network, &self.addresses, listed, &hello, patience).await;
-            let error = match dialled {
+            let trail = Trail::default();
+            let (network, addresses) = (&self.network, &self.addresses);
+            let dialling = dial::dial_listed(network, addresses, listed, &hello, patience, &trail);
+            let error = match dialling.await {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address } = dialled;
                     if let Err(error) = connection.keep_alive(self.keep_alive) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Outliers;
@@ -15,6 +16,7 @@ use crate::link::Link;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
 use crate::target::Target;
+use crate::trail::{Trail, Trails};
 
 /// One instance that can be called now.
 #[derive(Clone)]
@@ -85,6 +87,8 @@ pub struct Route {
     changed: Notify,
     /// Why the last attempt to connect failed, for those who ask why there is nobody.
     trouble: Mutex<Option<String>>,
+    /// What was tried to reach each instance, or what listens at the address, since it was reached last.
+    trails: Mutex<Trails<Option<InstanceId>, ()>>,
     /// How the members do.
     pub(crate) health: Health,
 }
@@ -113,6 +117,7 @@ impl Route {
             members: ArcSwap::default(),
             changed: Notify::new(),
             trouble: Mutex::default(),
+            trails: Mutex::default(),
             health: Health::default(),
         }
     }
@@ -227,6 +232,17 @@ impl Route {
     /// Why the last attempt to connect failed.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The record along which an instance, or what listens at the address, is to be dialled.
+    pub(crate) fn trail(&self, instance: Option<InstanceId>) -> Trail {
+        self.trails.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
+    }
+
+    /// What was tried lately without an answer.
+    pub(crate) fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
+        let unanswered = self.trails.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
+        unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
     }
 
     pub(crate) fn note_trouble(&self, trouble: String) {

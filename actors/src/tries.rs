@@ -48,7 +48,10 @@ impl<'a> Tries<'a> {
                 Ok(chosen)
             }
             Err(nobody) => {
-                let fault = self.last.take().unwrap_or(nobody);
+                let fault = match self.last.take() {
+                    Some(last) => last,
+                    None => self.caller.explain(nobody).await,
+                };
                 Err(Failed { fault, tries: self.count })
             }
         }

@@ -59,15 +59,6 @@ pub(crate) fn of(address: SocketAddr) -> u32 {
     if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
 }
 
-/// The addresses that hold on the link of `zone` as well: those that are the same on all links, and of the link-local IPv6
-/// addresses those of this one.
-pub(crate) fn holds_on(zone: u32, address: SocketAddr) -> bool {
-    match address {
-        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => zone != 0 && v6.scope_id() == zone,
-        _ => true,
-    }
-}
-
 /// The address that was told without its zone by a host on the link of `zone`, `None` if it says nothing here.
 pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     match address {
@@ -225,9 +216,6 @@ mod tests {
     #[test]
     fn a_link_local_address_is_told_and_heard_on_its_link_only() {
         let at = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        assert!(holds_on(7, at("[fe80::1%7]:9")));
-        assert!(!holds_on(8, at("[fe80::1%7]:9")) && !holds_on(0, at("[fe80::1]:9")));
-        assert!(holds_on(0, at("10.0.0.1:9")) && holds_on(7, at("[2001:db8::1]:9")));
         assert_eq!(heard_on(7, at("[fe80::1]:9")), Some(at("[fe80::1%7]:9")));
         assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
         assert_eq!(heard_on(0, at("[fe80::1]:9")), None);

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use meshzero_actors::diagnosis::Diagnosis;
+
 use super::address::Address;
 use super::error::ZeroError;
 use super::program;
@@ -44,15 +46,12 @@ pub(super) async fn found(name: &str, wait: Wait) -> Result<Address, ZeroError> 
     match service.address().map(Address::from) {
         Some(address) => Ok(found.unwrap_or(address)),
         // It went away in the moment in which it was found.
-        None => Err(ZeroError::Discover(DiscoverError::NotFound(Box::new(NotFound {
-            name: name.to_owned(),
-            waited: within,
-            heard: Vec::new(),
-            other_meshes: Vec::new(),
-            interfaces: Vec::new(),
-            peers: Vec::new(),
-            trouble: Some("it was there and has gone".to_owned()),
-        })))),
+        None => {
+            let trouble = Some("it was there and has gone".to_owned());
+            let missed =
+                NotFound::new(name.to_owned(), within, Diagnosis { trouble, ..Diagnosis::default() });
+            Err(ZeroError::Discover(DiscoverError::NotFound(Box::new(missed))))
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Finding: seeking one name until it is known, and listing what there is once nothing new comes in.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
+use meshzero_proto::diagnosis::{Attempt, MulticastObservations, Outcome};
 use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
@@ -12,6 +14,7 @@ use meshzero_proto::query::Question;
 use tokio::sync::oneshot;
 
 use super::Discovery;
+use super::static_peers::Unconnected;
 use crate::clock;
 
 /// How long one wish to find a name lasts, unless it is repeated.
@@ -24,6 +27,8 @@ const MAX_SOUGHT: usize = 1_024;
 const QUIET: Duration = Duration::from_millis(100);
 /// How long a list waits for nodes that do not answer.
 const STRAGGLERS: Duration = Duration::from_secs(1);
+/// An endpoint that has said nothing for so long does not answer; it takes a millisecond.
+const SILENT: Duration = Duration::from_millis(200);
 const LIST_CHECK: Duration = Duration::from_millis(20);
 /// Who waits for what.
 #[derive(Default)]
@@ -61,6 +66,24 @@ pub struct Seek {
 #[rtype(result = "Report")]
 pub struct Ask;
 
+/// Asks how long ago the processes of these instances replied to a question themselves, those that ever did.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(InstanceId, Duration)>")]
+pub struct AskReplied(pub Vec<InstanceId>);
+
+/// An instance that was announced and does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Its name.
+    pub service: ServiceName,
+    /// How long ago its own process replied to a question.
+    pub replied_ago: Option<Duration>,
+    /// The addresses that were tried.
+    pub attempts: Vec<Attempt>,
+}
+
 /// What was heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct Report {
@@ -72,6 +95,14 @@ pub struct Report {
     pub interfaces: Vec<String>,
     /// The static peers that are not connected, each with the reason.
     pub peers: Vec<String>,
+    /// The same, with what was tried.
+    pub static_peers: Vec<Unconnected>,
+    /// The hosts of the nodes that are connected.
+    pub connected: Vec<IpAddr>,
+    /// The instances that were announced and do not answer.
+    pub unanswered: Vec<Unanswered>,
+    /// What became of this node's multicast.
+    pub multicast: MulticastObservations,
 }
 
 /// Asks for the instances that `filter` names and that live, ordered by name.
@@ -156,6 +187,7 @@ impl Discovery {
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
         let now = clock::now();
+        self.presence.left(instance);
         let changes = self.directory.unheard(instance, Source::Mdns, now);
         if !changes.doubts.is_empty() && !self.cares_about(instance) {
             return self.directory.gone(instance, Why::Withdrawn, now);
@@ -300,15 +332,45 @@ impl Handler<List> for Discovery {
     }
 }
 
+/// Whether an attempt is too young to say anything.
+fn is_recent(attempt: &Attempt) -> bool {
+    matches!(attempt.outcome, Outcome::Silent | Outcome::Accepted) && attempt.took < SILENT
+}
+
 impl Handler<Ask> for Discovery {
     type Result = Report;
 
     fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+        let now = clock::now();
+        let static_peers = self.static_peers.unconnected();
+        let unanswered =
+            self.presence.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
+                // One whose node is connected is there, and one that has been asked this moment may be.
+                let linked =
+                    self.directory.candidate(instance).is_some_and(|known| self.links.reach(known.node));
+                let answers = linked || attempts.iter().all(is_recent);
+                let replied_ago = self.directory.replied_ago(instance, now);
+                (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
+            });
         Report {
+            unanswered: unanswered.collect(),
+            connected: self.links.hosts(),
+            multicast: self.multicast.observations(now),
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
-            peers: self.static_peers.troubles(),
+            peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),
+            static_peers,
         }
+    }
+}
+
+impl Handler<AskReplied> for Discovery {
+    type Result = MessageResult<AskReplied>;
+
+    fn handle(&mut self, AskReplied(instances): AskReplied, _: &mut Self::Context) -> Self::Result {
+        let now = clock::now();
+        let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
+        MessageResult(instances.into_iter().filter_map(replied).collect())
     }
 }

@@ -42,11 +42,12 @@ use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
-pub use finding::{Ask, List, Report, Seek};
+pub use finding::{Ask, AskReplied, List, Report, Seek, Unanswered};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
+pub use static_peers::Unconnected;
 pub use watching::{Addresses, Watch, Watcher};
 
 use asking::Asking;
@@ -97,7 +98,7 @@ impl Discovery {
     /// Outside of an actix `System` or a `LocalSet`.
     pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
         let mdns = match config.network.has_multicast() {
-            true => Some(Mdns::start(config.interfaces.clone(), &nics(&config))?),
+            true => Some(Mdns::start(config.interfaces.clone(), &nics(config))?),
             false => None,
         };
         let config = config.clone();
@@ -263,15 +264,16 @@ impl Handler<AskDiscoveryStats> for Discovery {
 
     fn handle(&mut self, _: AskDiscoveryStats, _: &mut Self::Context) -> Self::Result {
         let (displaced, refused) = self.directory.crowded_out();
+        let multicast = self.multicast.observations(clock::now());
         MessageResult(DiscoveryStats {
             instances: self.directory.shown() as u64,
             displaced,
             refused,
             mdns_restarts: self.mdns.as_ref().map_or(0, Mdns::replaced),
-            one_shot_questions: self.multicast.counts.one_shot_questions,
-            ordinary_questions: self.multicast.counts.ordinary_questions,
-            replies: self.multicast.counts.replied,
-            announcements: self.multicast.counts.heard,
+            one_shot_questions: multicast.oneshot_questions,
+            ordinary_questions: multicast.ordinary_questions,
+            replies: multicast.replies_by_unicast,
+            announcements: multicast.heard_by_multicast,
         })
     }
 }

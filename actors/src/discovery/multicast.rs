@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use meshzero_proto::advert::Advert;
+use meshzero_proto::diagnosis::{MulticastObservations, SendError};
 use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::{Asked, Replied, Replies};
@@ -22,6 +23,10 @@ use crate::socket::{Family, MDNS_PORT};
 const BATCH: usize = 64;
 /// Records whose rest has not come after this time are let go.
 const FORGET: Duration = Duration::from_secs(5);
+/// What was sent to all is heard back within this time, if at all.
+const ECHO: Duration = Duration::from_millis(200);
+/// How many different errors are remembered.
+const MOST_ERRORS: usize = 32;
 /// How long replies to a one-shot question are waited for.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
@@ -36,23 +41,9 @@ pub(super) struct Multicast {
     one_shot_at: Option<Instant>,
     /// Why some interfaces are not listened on, as it was last logged.
     trouble: Option<String>,
-    pub(super) counts: MulticastCounts,
-}
-
-/// What has been asked and heard.
-#[derive(Debug, Clone, Default)]
-pub(super) struct MulticastCounts {
-    /// Datagrams with one-shot questions, and with ordinary ones.
-    pub(super) one_shot_questions: u64,
-    pub(super) ordinary_questions: u64,
-    /// Adverts in direct replies, and in what is multicast.
-    pub(super) replied: u64,
-    pub(super) heard: u64,
-    /// Datagrams of this host that were heard on a network: multicast to it is let in.
-    pub(super) own_heard: u64,
-    /// Questions that the system did not send, and what it said last.
-    pub(super) unsent: u64,
-    pub(super) last_error: Option<String>,
+    seen: MulticastObservations,
+    /// When something was first sent to other hosts, by each family.
+    sent_at: [Option<Instant>; 2],
 }
 
 /// One socket, until it is dropped.
@@ -82,14 +73,19 @@ struct Heard {
 }
 
 impl Multicast {
-    /// Why some interfaces are not listened on, if that is so.
-    pub(super) fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
-    }
-
-    /// The names of the interfaces that are left out because there are too many.
-    pub(super) fn left_out(&self) -> &[String] {
-        &self.nics.left_out
+    /// What has been asked and heard, for statistics and for errors that help.
+    pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
+        let given_time =
+            |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
+        let mut seen = self.seen.clone();
+        for (own_heard, sent) in
+            [&mut seen.own_heard_v4, &mut seen.own_heard_v6].into_iter().zip(self.sent_at)
+        {
+            if own_heard.is_none() && given_time(sent) {
+                *own_heard = Some(false);
+            }
+        }
+        seen
     }
 
     /// Sends questions on every interface; `message` makes one of at most so many bytes.
@@ -98,21 +94,22 @@ impl Multicast {
             Use::OneShot => &self.one_shot,
             Use::Multicast => &self.listening,
         };
-        let mut sent = false;
-        for Open { channel, .. } in channels {
+        for Open { nic, family, channel, .. } in channels {
             match channel.ask(&message(channel.datagram_bytes())) {
-                Ok(()) => sent = true,
+                Ok(()) => {
+                    match purpose {
+                        Use::OneShot => self.seen.oneshot_questions += 1,
+                        Use::Multicast => self.seen.ordinary_questions += 1,
+                    }
+                    if !channel.is_loopback() {
+                        self.sent_at[usize::from(*family == Family::V6)].get_or_insert_with(clock::now);
+                    }
+                }
                 Err(error) => {
                     tracing::debug!(%channel, %error, "a question was not sent");
-                    self.counts.unsent += 1;
-                    self.counts.last_error = Some(format!("{channel}: {error}"));
+                    note_error(&mut self.seen.send_errors, nic, &error);
                 }
             }
-        }
-        match purpose {
-            _ if !sent => {}
-            Use::OneShot => self.counts.one_shot_questions += 1,
-            Use::Multicast => self.counts.ordinary_questions += 1,
         }
     }
 
@@ -174,6 +171,7 @@ impl Discovery {
             (Some(_), None) => tracing::info!("multicast DNS is heard again"),
             _ => {}
         }
+        multicast.seen.port_taken = Some(in_use);
         multicast.trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
         news
     }
@@ -194,8 +192,7 @@ impl Discovery {
                 }
                 Err(error) => {
                     tracing::debug!(interface = nic.name, %error, "no question can be asked here");
-                    multicast.counts.unsent += 1;
-                    multicast.counts.last_error = Some(format!("{}: {error}", nic.name));
+                    note_error(&mut multicast.seen.send_errors, &nic.name, &error);
                 }
             }
         }
@@ -209,20 +206,22 @@ impl Handler<Heard> for Discovery {
         let now = clock::now();
         let is_own = |host: &IpAddr| self.own_addresses.iter().any(|own| own.ip == *host);
         let alone = self.own_addresses.iter().all(|own| own.ip.is_loopback());
-        let others = heard.hosts.iter().any(|host| alone || !is_own(host));
-        let own = heard.hosts.iter().any(|host| is_own(host) && !host.is_loopback());
-        let counts = &mut self.multicast.counts;
-        let adverts = heard.adverts.len() as u64;
+        let from_others = |host: &&IpAddr| alone || !is_own(host);
+        let adverts = heard.adverts.iter().map(|(host, _)| host).filter(from_others).count() as u64;
+        let seen = &mut self.multicast.seen;
         match heard.purpose {
             Use::OneShot => {
-                counts.replied += adverts;
-                if others && adverts > 0 {
+                seen.replies_by_unicast += adverts;
+                if adverts > 0 {
                     self.asking.answered();
                 }
             }
             Use::Multicast => {
-                counts.heard += adverts;
-                counts.own_heard += u64::from(own);
+                seen.heard_by_multicast += adverts;
+                for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
+                    let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
+                    *heard = Some(true);
+                }
             }
         }
         let mut changes = Changes::default();
@@ -230,7 +229,10 @@ impl Handler<Heard> for Discovery {
             changes.append(match heard.purpose {
                 _ if advert.leaving => self.hear_goodbye(advert.instance),
                 Use::OneShot => self.hear(advert, Source::Reply(host), now),
-                Use::Multicast => self.hear(advert, Source::Mdns, now),
+                Use::Multicast => {
+                    self.presence.announced(advert.instance);
+                    self.hear(advert, Source::Mdns, now)
+                }
             });
         }
         for instance in heard.gone {
@@ -240,6 +242,17 @@ impl Handler<Heard> for Discovery {
             self.hear_question(&asked, now);
         }
         self.apply(changes, None, ctx);
+    }
+}
+
+/// Takes note of a question that was not sent, once for each interface and kind.
+fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
+    let same = |known: &&mut SendError| known.interface == interface && known.kind == error.kind();
+    if let Some(known) = errors.iter_mut().find(same) {
+        known.count += 1;
+    } else if errors.len() < MOST_ERRORS {
+        let (interface, kind, code) = (interface.to_owned(), error.kind(), error.raw_os_error());
+        errors.push(SendError { interface, kind, code, count: 1 });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Links to other nodes: which are wanted, and what is told over them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use actix::prelude::*;
@@ -63,6 +63,12 @@ impl Links {
     /// Whether a link to `node` stands.
     pub(super) fn reach(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node)
+    }
+
+    /// The hosts of the nodes that are connected, without repetition.
+    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+        let hosts: BTreeSet<IpAddr> = self.links.values().map(|link| link.ends.other).collect();
+        hosts.into_iter().collect()
     }
 
     /// Lets every link send what waits and end; the future is ready when all have.

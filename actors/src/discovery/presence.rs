@@ -5,15 +5,17 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::name::ServiceName;
 use meshzero_proto::query::Question;
 use tokio::sync::{Semaphore, watch};
 use tokio::time;
@@ -25,6 +27,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
+use crate::trail::{Trail, Trails};
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -42,6 +45,8 @@ const ENDPOINTS: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 const LASTING: Duration = Duration::from_secs(1);
+/// How many goodbyes are remembered.
+const MAX_LEFT: usize = 64;
 /// How long something may be shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
@@ -52,6 +57,10 @@ pub(super) struct Presence {
     asked: HashSet<InstanceId>,
     /// What is told to those who are dialling an instance.
     dialled: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
+    /// What was tried to reach each instance that did not answer.
+    trails: Trails<InstanceId, ServiceName>,
+    /// Those that said goodbye last: that they do not answer is no surprise.
+    left: VecDeque<InstanceId>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
     dials: Rc<()>,
@@ -116,6 +125,8 @@ impl Default for Presence {
             nodes: BTreeMap::new(),
             asked: HashSet::new(),
             dialled: HashMap::new(),
+            trails: Trails::default(),
+            left: VecDeque::new(),
             slots: slots(),
             dials: Rc::default(),
         }
@@ -129,6 +140,35 @@ impl Presence {
 
     pub(super) fn looking_since(&self) -> Option<Instant> {
         self.looking
+    }
+
+    /// An instance said goodbye, or is not heard of any longer.
+    pub(super) fn left(&mut self, instance: InstanceId) {
+        self.trails.forget(instance);
+        if !self.left.contains(&instance) {
+            if self.left.len() >= MAX_LEFT {
+                self.left.pop_front();
+            }
+            self.left.push_back(instance);
+        }
+    }
+
+    /// An instance is announced.
+    pub(super) fn announced(&mut self, instance: InstanceId) {
+        self.left.retain(|left| *left != instance);
+    }
+
+    /// The instances that did not answer lately, with what was tried.
+    pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
+        self.trails.unanswered()
+    }
+
+    /// The record along which an instance is to be dialled.
+    fn trail(&mut self, instance: &Instance) -> Trail {
+        match self.left.contains(&instance.id) {
+            true => Trail::default(),
+            false => self.trails.of(instance.id, instance.service.clone()),
+        }
     }
 
     /// A link to `node` stands.
@@ -258,10 +298,11 @@ impl Discovery {
         endpoints.truncate(ENDPOINTS);
         let need = Rc::new(Cell::new(Need::Wanted));
         tended.dialling = Some(need.clone());
-        let endpoints = endpoints.into_iter().map(|instance| self.seek_out(instance)).collect();
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
         let network = self.config.network.clone();
+        let along = |endpoint: Instance| (self.presence.trail(&endpoint), self.seek_out(endpoint));
+        let endpoints = endpoints.into_iter().map(along).collect();
         let connecting = connect(ctx.address(), network, node, endpoints, hello, need, slots);
         actix_rt::spawn(async move {
             if !pause.is_zero() {
@@ -297,12 +338,13 @@ impl Discovery {
         if candidate.local || !self.presence.asked.insert(instance) {
             return;
         }
+        let trail = self.presence.trail(&candidate);
         let sought = self.seek_out(candidate);
         let hello = self.hello(Some(instance), Purpose::Probe);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
         let network = self.config.network.clone();
         actix_rt::spawn(async move {
-            let asked = with_slot(&slots, reach(&network, &sought, &hello)).await;
+            let asked = with_slot(&slots, reach(&network, &sought, &hello, &trail)).await;
             let outcome = asked.map(|dialled| dialled.address);
             // When the actor is gone nobody wants to know.
             discovery.send(Asked { instance, outcome }).await.ok();
@@ -401,7 +443,7 @@ async fn connect(
     discovery: Addr<Discovery>,
     network: Network,
     node: NodeId,
-    endpoints: Vec<Sought>,
+    endpoints: Vec<(Trail, Sought)>,
     hello: Hello,
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
@@ -411,9 +453,9 @@ async fn connect(
             return Err(None);
         }
         let mut worst = Verdict::Dead;
-        for endpoint in &endpoints {
+        for (trail, endpoint) in &endpoints {
             let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
-            match reach(&network, endpoint, &hello).await {
+            match reach(&network, endpoint, &hello, trail).await {
                 Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
                 // The others share its host, or its listener.
                 Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),

@@ -14,6 +14,7 @@ use tokio::time;
 
 use crate::dial::{DialError, Dialled, Listed, dial_listed};
 use crate::network::Network;
+use crate::trail::Trail;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
 const SLOTS: usize = 8;
@@ -62,12 +63,17 @@ pub(super) struct Sought {
 }
 
 /// Dials one endpoint and checks that it is the one that was advertised.
-pub(super) async fn reach(network: &Network, sought: &Sought, hello: &Hello) -> Result<Dialled, Verdict> {
+pub(super) async fn reach(
+    network: &Network,
+    sought: &Sought,
+    hello: &Hello,
+    trail: &Trail,
+) -> Result<Dialled, Verdict> {
     let Sought { instance: advertised, answered, listed } = sought;
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
         let listed = Some(listed.clone());
-        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER).await {
+        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER, trail).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);

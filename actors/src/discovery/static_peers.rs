@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use meshzero_proto::addresses::sort;
 use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
+use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::hello::{Hello, Purpose};
 use tokio::net::lookup_host;
 use tokio::time;
@@ -15,8 +16,9 @@ use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
 use crate::clock;
 use crate::connection::Connection;
-use crate::dial::dial;
+use crate::dial::dial_listed;
 use crate::network::Network;
+use crate::trail::Trail;
 use crate::zone;
 
 /// How long a static peer may take to be resolved and to answer.
@@ -30,12 +32,29 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct StaticPeers {
     troubles: BTreeMap<String, String>,
+    trails: BTreeMap<String, Trail>,
+}
+
+/// A static peer that is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconnected {
+    /// As it was given.
+    pub peer: String,
+    /// What is in the way.
+    pub trouble: String,
+    /// The addresses that were tried last.
+    pub attempts: Vec<Attempt>,
 }
 
 impl StaticPeers {
     /// The peers that are not connected, each with the reason.
-    pub(super) fn troubles(&self) -> Vec<String> {
-        self.troubles.iter().map(|(peer, trouble)| format!("{peer}: {trouble}")).collect()
+    pub(super) fn unconnected(&self) -> Vec<Unconnected> {
+        let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
+            peer: peer.clone(),
+            trouble: trouble.clone(),
+            attempts: self.trails.get(peer).map(Trail::attempts).unwrap_or_default(),
+        });
+        unconnected.collect()
     }
 }
 
@@ -52,7 +71,10 @@ impl Discovery {
         for peer in &self.config.peers {
             self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
             let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            actix_rt::spawn(keep_connected(self.config.network.clone(), peer.clone(), hello, ctx.address()));
+            let trail = Trail::default();
+            self.static_peers.trails.insert(peer.clone(), trail.clone());
+            let network = self.config.network.clone();
+            actix_rt::spawn(keep_connected(network, peer.clone(), hello, trail, ctx.address()));
         }
     }
 }
@@ -69,7 +91,13 @@ impl Handler<Standing> for Discovery {
 }
 
 /// Keeps one static peer connected for as long as the node lives.
-async fn keep_connected(network: Network, peer: String, hello: Hello, discovery: Addr<Discovery>) {
+async fn keep_connected(
+    network: Network,
+    peer: String,
+    hello: Hello,
+    trail: Trail,
+    discovery: Addr<Discovery>,
+) {
     let stands = async |trouble: Option<String>| {
         // When the actor is gone nobody wants to know.
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
@@ -77,7 +105,7 @@ async fn keep_connected(network: Network, peer: String, hello: Hello, discovery:
     let mut pause = RETRY_FIRST;
     let mut warned = String::new();
     while discovery.connected() {
-        match connect(&network, &peer, &hello).await {
+        match connect(&network, &peer, &hello, &trail).await {
             Ok((connection, linked)) if linked.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this very node");
                 drop(connection);
@@ -108,7 +136,12 @@ async fn keep_connected(network: Network, peer: String, hello: Hello, discovery:
     }
 }
 
-async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connection, Linked), String> {
+async fn connect(
+    network: &Network,
+    peer: &str,
+    hello: &Hello,
+    trail: &Trail,
+) -> Result<(Connection, Linked), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
         None => resolve(peer).await?,
@@ -118,7 +151,8 @@ async fn connect(network: &Network, peer: &str, hello: &Hello) -> Result<(Connec
         sort(&mut addresses, &network.own_addresses());
         addresses.truncate(MAX_ADDRESSES);
     }
-    let dialled = dial(network, &addresses, hello, ANSWER).await.map_err(|error| error.to_string())?;
+    let dialled = dial_listed(network, &addresses, None, hello, ANSWER, trail).await;
+    let dialled = dialled.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let ends = ends(&dialled.connection, dialled.address);
     Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))

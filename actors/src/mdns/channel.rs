@@ -33,8 +33,7 @@ pub(crate) struct Channel {
     group: SocketAddr,
     /// The number of the interface: the zone of link-local addresses that are heard.
     zone: u32,
-    /// How long a question may be.
-    datagram_bytes: usize,
+    is_loopback: bool,
     shown: String,
 }
 
@@ -52,12 +51,17 @@ impl Channel {
             Use::OneShot => socket::one_shot(family, index)?,
             Use::Multicast => socket::multicast(family, index)?,
         };
-        let datagram_bytes = if nic.is_loopback { LOOPBACK_DATAGRAM_BYTES } else { NETWORK_DATAGRAM_BYTES };
         let shown = match family {
             Family::V4(ip) => format!("{} ({ip})", nic.name),
             Family::V6 => format!("{} (IPv6)", nic.name),
         };
-        Ok(Self { socket: UdpSocket::from_std(socket)?, group, zone: index, datagram_bytes, shown })
+        Ok(Self {
+            socket: UdpSocket::from_std(socket)?,
+            group,
+            zone: index,
+            is_loopback: nic.is_loopback,
+            shown,
+        })
     }
 
     /// The number of its interface.
@@ -67,7 +71,12 @@ impl Channel {
 
     /// The longest question that it can carry, in bytes.
     pub(crate) fn datagram_bytes(&self) -> usize {
-        self.datagram_bytes
+        if self.is_loopback { LOOPBACK_DATAGRAM_BYTES } else { NETWORK_DATAGRAM_BYTES }
+    }
+
+    /// Whether it leads to this host only.
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.is_loopback
     }
 
     /// Sends a message to everybody.

@@ -6,6 +6,7 @@ use meshzero::{
     AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
 };
 
+use crate::absence::Absence;
 use crate::stop::Signal;
 
 /// The exit codes as people read them, in help and man pages.
@@ -28,6 +29,9 @@ pub(crate) enum Failure {
     /// Nobody is there, or nothing was found.
     #[error("{0}")]
     Nobody(String),
+    /// Nobody is there, and why.
+    #[error("{}", .0.text)]
+    Absent(Box<Absence>),
     /// The command line, or a setting, cannot be read.
     #[error("{0}")]
     Usage(String),
@@ -54,11 +58,18 @@ impl Failure {
         Self::Machine(format!("cannot listen for signals: {error}"))
     }
 
+    fn absent(absence: Option<Absence>, text: String) -> Self {
+        match absence {
+            Some(absence) => Self::Absent(Box::new(absence)),
+            None => Self::Nobody(text),
+        }
+    }
+
     /// The number of the exit code.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Nobody(_) => 1,
+            Self::Nobody(_) | Self::Absent(_) => 1,
             Self::Usage(_) => 2,
             Self::Uncertain(_) => 3,
             Self::Refused(_) => 4,
@@ -98,7 +109,7 @@ impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         match &error {
             DiscoverError::Name(_) | DiscoverError::Zone(_) => Self::Usage(error.to_string()),
-            _ => Self::Nobody(error.to_string()),
+            _ => Self::absent(Absence::of_discover(&error), error.to_string()),
         }
     }
 }
@@ -106,7 +117,7 @@ impl From<DiscoverError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::NotSent { .. } => Self::Nobody(error.to_string()),
+            CallError::NotSent { .. } => Self::absent(Absence::of_call(&error), error.to_string()),
             CallError::Unknown { .. } => Self::Uncertain(error.to_string()),
             CallError::Refused { .. } | CallError::BadReply { .. } => Self::Refused(error.to_string()),
         }
@@ -117,7 +128,7 @@ impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Self {
         match &error {
             SubscribeError::Name(_) => Self::Usage(error.to_string()),
-            _ => Self::Nobody(error.to_string()),
+            _ => Self::absent(Absence::of_subscribe(&error), error.to_string()),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `stdin` what is read and `output` all that is
 //! printed, `failure` what can go wrong and the exit code for it, `stop` how it ends early.
 
+mod absence;
 mod args;
 mod bench;
 mod commands;

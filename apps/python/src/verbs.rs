@@ -88,6 +88,23 @@ pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
     Later::new(found, |py, found| show_found(py, found)?.into_py_any(py))
 }
 
+/// As `discover`, and raises NotSent when the time is over, with what stood in the way.
+#[pyfunction]
+pub(crate) fn find(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<String> {
+    let found = wait(py, future::discover(&name, until(wait_for_s)))?;
+    found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
+}
+
+/// As `find`, to be waited for later.
+#[pyfunction]
+pub(crate) fn find_later(name: String, wait_for_s: Option<f64>) -> Later {
+    let found = async move { future::discover(&name, until(wait_for_s)).await };
+    Later::new(found, |py, found: Result<Address, ZeroError>| {
+        let found = found.map_err(|error| errors::of(py, error))?;
+        found.to_string().into_py_any(py)
+    })
+}
+
 async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
     match future::discover(name, until(wait_for_s)).await {
         Ok(address) => Ok(Some(address)),

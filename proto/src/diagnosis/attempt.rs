@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::words::seconds;
+
 /// One address that was dialled without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -44,7 +46,7 @@ impl From<&io::Error> for Outcome {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} after {:.0?}", self.address, self.outcome, self.took)
+        write!(f, "{}: {} after {}", self.address, self.outcome, seconds(self.took))
     }
 }
 

@@ -1,5 +1,47 @@
 //! From what was observed when something was not found or not reached to why, and what to do about it.
+//!
+//! [`diagnose`] is a pure function: what nobody could look at is a value of its own in [`Observations`], and nothing is
+//! concluded from it.
 
 mod attempt;
+mod finding;
+mod here;
+mod mesh;
+mod observations;
+mod there;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 pub use attempt::{Attempt, Outcome};
+pub use finding::{Code, Finding};
+pub use observations::{
+    Endpoint, HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations,
+    SendError, Sought, StaticPeer, Surroundings, Tried,
+};
+pub use words::{evidence_of, paragraph, places, shortened, shortened_text};
+
+/// The likeliest cause why one endpoint did not answer; `None` if none of its addresses was tried.
+pub fn diagnose_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<Finding> {
+    there::of_endpoint(seen, endpoint).map(|(_, finding)| finding)
+}
+
+/// The causes that fit what was observed, the likeliest first; at least one.
+pub fn diagnose(seen: &Observations) -> Vec<Finding> {
+    let mut findings = there::judge(seen);
+    if findings.is_empty() {
+        findings = match seen.sought {
+            Sought::Address(address) => vec![there::nothing(seen, address)],
+            _ => here::judge(seen),
+        };
+    }
+    // One cause may show at several endpoints.
+    let mut told = Vec::new();
+    findings.retain(|finding| {
+        let is_new = !told.contains(&finding.code);
+        told.push(finding.code);
+        is_new
+    });
+    findings
+}

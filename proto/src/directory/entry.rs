@@ -54,7 +54,7 @@ pub(super) struct Entry {
     pub(super) since: Instant,
     pub(super) heard_at: Instant,
     pub(super) verified_at: Option<Instant>,
-    replied_at: Option<Instant>,
+    pub(super) replied_at: Option<Instant>,
 }
 
 impl Entry {

@@ -39,7 +39,7 @@ impl Filter {
     }
 
     /// What the names of all wanted services begin with.
-    pub(super) fn prefix(&self) -> &str {
+    pub fn prefix(&self) -> &str {
         match self {
             Self::Prefix(prefix) | Self::Group { prefix, .. } => prefix,
             Self::Name(name) => name,

@@ -105,6 +105,11 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
+    /// How long ago the process of an instance itself replied to a question.
+    pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))
+    }
+
     /// Whether mDNS carries an instance; what it does not is worth handing on to others.
     pub fn is_heard_by_mdns(&self, id: InstanceId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.by_mdns)

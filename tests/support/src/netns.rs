@@ -141,6 +141,15 @@ impl Lan {
         self.flood_multicast("off");
     }
 
+    /// Keeps these hosts apart, as an access point does with its clients: none reaches another, and all reach the rest.
+    #[track_caller]
+    pub fn isolate(&self, hosts: &[usize]) {
+        let Some(switch) = &self.switch else { return };
+        for cable in hosts.iter().flat_map(|host| &self.hosts[*host].cables) {
+            run(switch.command("bridge").args(["link", "set", "dev", &cable.port, "isolated", "on"]));
+        }
+    }
+
     /// Forwards multicast again.
     #[track_caller]
     pub fn allow_multicast(&self) {
@@ -229,6 +238,36 @@ impl Host {
         let shown = self.ask_ip(&["-6", "-o", "addr", "show", "dev", interface, "scope", "link"]);
         let address = shown.split_whitespace().find_map(|word| word.strip_suffix("/64"));
         address.and_then(|address| address.parse().ok()).expect("a link-local address")
+    }
+
+    /// Runs `program` on this host to its end, to set something up.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &[&str]) {
+        run(self.command(program).args(arguments));
+    }
+
+    /// Adds a rule to the firewall of this host, of both families: `["INPUT", "-p", "tcp", "-j", "DROP"]`.
+    #[track_caller]
+    pub fn rule(&self, rule: &[&str]) {
+        for tables in ["iptables-legacy", "ip6tables-legacy"] {
+            self.run(tables, &[&["-w", "-A"], rule].concat());
+        }
+    }
+
+    /// What ufw's default rules let in: what belongs to something of this host's own, and mDNS by multicast.
+    #[track_caller]
+    pub fn guard(&self) {
+        self.rule(&["INPUT", "-i", "lo", "-j", "ACCEPT"]);
+        self.rule(&["INPUT", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]);
+        for (tables, group) in [("iptables-legacy", "224.0.0.251"), ("ip6tables-legacy", "ff02::fb")] {
+            let mdns = ["-w", "-A", "INPUT", "-p", "udp", "-d", group, "--dport", "5353", "-j", "ACCEPT"];
+            self.run(tables, &mdns);
+        }
+        self.run("ip6tables-legacy", &["-w", "-A", "INPUT", "-p", "ipv6-icmp", "-j", "ACCEPT"]);
+        self.rule(&["INPUT", "-j", "DROP"]);
     }
 
     /// Pulls the plug: nothing arrives and nothing leaves, while the interfaces keep their addresses.

@@ -217,10 +217,12 @@ pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
 
 fn not_found(target: &Target, error: meshzero::DiscoverError) -> Failure {
     match Failure::from(error) {
-        Failure::Nobody(why) => Failure::Nobody(format!(
-            "{why}\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve \
-             {target}"
-        )),
+        Failure::Absent(mut absence) => {
+            absence.text.push_str(&format!(
+                "\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve {target}"
+            ));
+            Failure::Absent(absence)
+        }
         other => other,
     }
 }

@@ -4,14 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
+use meshzero::diagnosis::Unanswering;
 use meshzero::{Instance, Mesh, WatchEvent};
 use serde::Serialize;
 
 use super::discover::Listed;
+use crate::absence::Absence;
 use crate::failure::Failure;
-use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
+use crate::output::{self, BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
+
+/// How many services that do not answer are named.
+const SHOWN: usize = 4;
 
 /// Lists the services of the mesh
 ///
@@ -49,9 +54,12 @@ impl List {
             Some(group) => mesh.discover_group(group).separator(&self.separator).within(self.wait).await,
             None => mesh.discover_all().within(self.wait).await,
         };
+        let prefix = self.prefix();
         if instances.is_empty() {
-            return Err(Failure::Nobody(self.nothing(mesh)));
+            let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
+            return Err(Failure::Absent(Box::new(absence)));
         }
+        tell(&mesh.unanswering(&prefix).await, session);
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let listed: Vec<Listed> = instances.iter().map(Listed::new).collect();
         match session.out.format() {
@@ -65,25 +73,13 @@ impl List {
         }
     }
 
-    fn nothing(&self, mesh: &Mesh) -> String {
-        let wait = self.wait;
-        match &self.group {
-            Some(group) => format!(
-                "no service of the group {group:?} (names that begin with {:?}) on the mesh {:?} after {wait:?}",
-                format!("{group}{}", self.separator),
-                mesh.name(),
-            ),
-            None => format!(
-                "no service on the mesh {:?} after {wait:?}; advertise one: mz advertise greeter --reply 'Hello, {{}}!'",
-                mesh.name(),
-            ),
-        }
+    /// What the names of those that are listed begin with.
+    fn prefix(&self) -> String {
+        self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default()
     }
 
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
-        let prefix =
-            self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default();
-        let mut watch = mesh.watch(prefix);
+        let mut watch = mesh.watch(self.prefix());
         session.begin_endless();
         while let Some(event) = watch.next().await {
             let change = match event {
@@ -94,6 +90,17 @@ impl List {
             session.out.show(&change).await?;
         }
         Ok(())
+    }
+}
+
+/// Says which services are announced and do not answer: a list without them looks as if they were not there.
+fn tell(unanswering: &[Unanswering], session: &Session) {
+    for silent in unanswering.iter().take(SHOWN) {
+        output::unanswering(silent, session.out.format());
+    }
+    let more = unanswering.len().saturating_sub(SHOWN);
+    if more > 0 && session.out.format() == Format::People {
+        output::remark(&format!("and {more} more that do not answer"));
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread;
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
+use meshzero::diagnosis::Unanswering;
 use meshzero::trace::TraceContext;
 use meshzero::{Abandoned, AwaitedInterface};
 use serde::Serialize;
@@ -120,7 +121,12 @@ pub(crate) fn report(failure: &Failure, format: Format) {
     let line = match format {
         Format::People => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
         Format::Json => {
-            let object = serde_json::json!({ "error": failure.to_string(), "exit": failure.code() });
+            let mut object = serde_json::json!({ "error": failure.to_string(), "exit": failure.code() });
+            if let Failure::Absent(absence) = failure {
+                for (name, value) in absence.fields() {
+                    object[name] = value;
+                }
+            }
             escape::json(&object.to_string())
         }
     };
@@ -152,6 +158,21 @@ pub(crate) fn awaits(interface: &AwaitedInterface, format: Format) {
         Format::People => remark(&interface.to_string()),
         Format::Json => {
             let object = serde_json::json!({ "waiting_for": interface.chosen, "why": interface.to_string() });
+            // As above.
+            let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));
+        }
+    }
+}
+
+/// Says on standard error that a service does not answer, and why.
+pub(crate) fn unanswering(unanswering: &Unanswering, format: Format) {
+    let Unanswering { service, finding } = unanswering;
+    match format {
+        Format::People => remark(&format!("does not answer: {finding}")),
+        Format::Json => {
+            let object = serde_json::json!({
+                "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
+            });
             // As above.
             let _ = writeln!(anstream::stderr(), "{}", escape::json(&object.to_string()));
         }

@@ -3,6 +3,7 @@
 mod addresses;
 mod air;
 mod choices;
+mod diagnosis;
 mod firewall;
 mod late;
 mod sockets;

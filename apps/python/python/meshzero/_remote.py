@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import _meshzero
 from ._config import FOREVER, seconds
-from ._errors import NotSent, Refused
-from ._verbs import _interruptible, discover, full
+from ._errors import Refused
+from ._verbs import _interruptible, full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,9 +79,6 @@ def find(
         arm = meshzero.find("robot/arm")
         print(arm.Move(joint="Elbow", degrees=30))
 
-    :raises NotSent: if nobody advertises the name in time
+    :raises NotSent: if nobody advertises the name in time, or nobody answers there; it says the likeliest cause
     """
-    address = discover(name, wait_for_s)
-    if address is None:
-        raise NotSent("nobody advertises %r after %s seconds" % (name, wait_for_s))
-    return Remote(address, wait_for_reply_s)
+    return Remote(_meshzero.find(name, seconds(wait_for_s)), wait_for_reply_s)

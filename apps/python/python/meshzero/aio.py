@@ -20,7 +20,7 @@ import weakref
 from . import _meshzero
 from ._config import EVERYTHING, FOREVER, seconds
 from ._desk import Desk
-from ._errors import Closed, MissedNews, NetworkZeroError, NotSent, Refused
+from ._errors import Closed, MissedNews, NetworkZeroError, Refused
 from ._remote import PATIENCE, written
 from ._verbs import address, advertise, as_lists, full, send_news_to, unadvertise
 
@@ -254,7 +254,5 @@ async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
     """As `meshzero.find`."""
-    address = await discover(name, wait_for_s)
-    if address is None:
-        raise NotSent("nobody advertises %r after %s seconds" % (name, wait_for_s))
+    address: str = await _run(_meshzero.find_later(name, seconds(wait_for_s)))
     return Remote(address, wait_for_reply_s)

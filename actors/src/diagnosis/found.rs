@@ -1,0 +1,61 @@
+//! What came of a diagnosis, for errors to carry.
+
+use std::fmt;
+
+use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, paragraph, places, shortened, shortened_text};
+
+use crate::discovery::Report;
+
+/// Why something was not found or not reached, and what that rests on. It displays as one paragraph: the likeliest cause, what to
+/// do about it, and the evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The causes that fit what was observed, the likeliest first; none if the node has left.
+    pub findings: Vec<Finding>,
+    /// Each endpoint that was announced, or named, and does not answer.
+    pub unanswering: Vec<Unanswering>,
+    /// What else is known to be in the way.
+    pub trouble: Option<String>,
+    /// The addresses that were tried, and how each attempt ended.
+    pub attempts: Vec<Tried>,
+    /// What was heard instead, and where.
+    pub report: Report,
+}
+
+/// An endpoint that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswering {
+    /// The service that was announced there, where it is known.
+    pub service: Option<String>,
+    /// Why it does not answer.
+    pub finding: Finding,
+}
+
+impl Diagnosis {
+    /// What it rests on, in a few words each.
+    pub fn evidence(&self) -> Vec<String> {
+        let Report { heard, interfaces, peers, multicast, .. } = &self.report;
+        let mut evidence = evidence_of(&self.attempts, multicast);
+        if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
+            evidence.push(trouble.clone());
+        }
+        let on = places(interfaces);
+        evidence.push(match &heard[..] {
+            [] => format!("heard nothing else on {on}"),
+            heard => format!("heard {} on {on}", shortened(heard)),
+        });
+        if !peers.is_empty() {
+            evidence.push(format!("static peer {}", shortened_text(peers)));
+        }
+        evidence
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match paragraph(&self.findings, &self.evidence()) {
+            Some(paragraph) => f.write_str(&paragraph),
+            None => f.write_str("the reason is not known"),
+        }
+    }
+}

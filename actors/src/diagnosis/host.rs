@@ -1,0 +1,69 @@
+//! One look at this host, on a thread of its own: files of the system may keep their reader waiting.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::thread;
+
+use meshzero_proto::diagnosis::{InterfaceSeen, Neighbour, Surroundings};
+use tokio::sync::oneshot;
+
+use super::{neighbours, network, surroundings};
+use crate::interfaces::Interfaces;
+use crate::premises::Premises;
+
+/// What this host is like. What could not be looked at is `None` or missing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Host {
+    pub(super) interfaces: Option<Vec<InterfaceSeen>>,
+    pub(super) neighbours: Option<Vec<(IpAddr, Neighbour)>>,
+    pub(super) gateways: Vec<IpAddr>,
+    /// By which interface packets to an address leave.
+    pub(super) routes: Vec<(IpAddr, String)>,
+    pub(super) surroundings: Surroundings,
+}
+
+/// Looks at this host; `None` if the system gives no thread. Who waits for another look waits no longer than its caller does.
+pub(super) async fn gather(
+    premises: &Premises,
+    interfaces: &Interfaces,
+    addresses: Vec<SocketAddr>,
+) -> Option<Host> {
+    let permit = Arc::clone(&premises.looking).acquire_owned().await.ok()?;
+    let interfaces = interfaces.clone();
+    let (tell, told) = oneshot::channel();
+    let look = move || {
+        // Nobody waits any more when this fails.
+        let _ = tell.send(look(&interfaces, &addresses));
+        drop(permit);
+    };
+    thread::Builder::new().name("meshzero-diagnosis".to_owned()).spawn(look).ok()?;
+    told.await.ok()
+}
+
+fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
+    let interfaces = network::interfaces(choice);
+    let routes = addresses
+        .iter()
+        .filter_map(|address| {
+            let from = local_address(*address)?;
+            let has = |interface: &&InterfaceSeen| interface.addresses.iter().any(|own| own.ip == from);
+            let interface = interfaces.iter().flatten().find(has)?;
+            Some((address.ip(), interface.name.clone()))
+        })
+        .collect();
+    Host {
+        interfaces,
+        neighbours: neighbours::table(),
+        gateways: network::gateways(),
+        routes,
+        surroundings: surroundings::look(),
+    }
+}
+
+/// The address that packets to `to` leave from. Connecting a UDP socket asks the routing table and sends nothing.
+fn local_address(to: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(to).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+}

@@ -1,0 +1,220 @@
+//! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
+
+mod found;
+mod host;
+mod neighbours;
+mod network;
+mod surroundings;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use meshzero_proto::diagnosis::{
+    Attempt, Endpoint, Observations, Outcome, Sought, StaticPeer, Tried, diagnose, diagnose_endpoint,
+};
+use meshzero_proto::directory::Filter;
+use meshzero_proto::id::InstanceId;
+
+use crate::clock;
+use crate::discovery::{Ask, AskReplied, Report};
+use crate::node::Node;
+use crate::route::Route;
+use crate::target::Target;
+pub use found::{Diagnosis, Unanswering};
+use host::{Host, gather};
+
+/// How long a caller whose time is over may be kept for the reason; a millisecond is usual. What is not known by then is unknown.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
+const MOST_ADDRESSES: usize = 32;
+
+/// Why nothing can be called by `route`. Takes a few milliseconds, and 250 at most.
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn of_route(node: &Node, route: &Route) -> Diagnosis {
+    let sought = match route.target() {
+        Target::Name(name) => Sought::Name(name.to_string()),
+        Target::Address(address) => Sought::Address(*address),
+    };
+    let said = route.trouble();
+    let tried: Vec<(Option<InstanceId>, Vec<Attempt>)> = route.unanswered();
+    of(node, sought, tried, said).await
+}
+
+/// Why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Diagnosis {
+    of(node, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
+}
+
+/// Which services that `filter` takes were announced and do not answer, and why. Where all answer, nobody is asked but the
+/// discovery actor.
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
+    let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
+    match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
+        true => of_list(node, filter).await.unanswering,
+        false => Vec::new(),
+    }
+}
+
+/// Why the services that `filter` takes, or some of them, are not listed. Takes a few milliseconds, and 250 at most.
+///
+/// # Cancel safety
+/// Dropping the future asks no more.
+pub async fn of_list(node: &Node, filter: &Filter) -> Diagnosis {
+    let sought = match filter {
+        Filter::Name(name) => Sought::Name(name.to_string()),
+        filter if filter.prefix().is_empty() => Sought::Everything,
+        filter => Sought::Group(filter.prefix().to_owned()),
+    };
+    of(node, sought, Vec::new(), None).await
+}
+
+async fn of(
+    node: &Node,
+    sought: Sought,
+    tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
+    said: Option<String>,
+) -> Diagnosis {
+    let asked = async {
+        let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
+        let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
+        let replied = node.discovery().send(AskReplied(about)).await.unwrap_or_default();
+        let endpoints = endpoints(&sought, &tried, &replied, &report);
+        let addresses = addresses(&endpoints, &report);
+        let host = match node.config().network.has_multicast() {
+            true => gather(node.premises(), &node.config().interfaces, addresses).await.unwrap_or_default(),
+            // Another network, such as a simulated one, has nothing to do with this host.
+            false => Host::default(),
+        };
+        conclude(node, sought, endpoints, report, &host, said)
+    };
+    tokio::select! {
+        biased;
+        diagnosis = asked => diagnosis,
+        () = node.alarms().at(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
+    }
+}
+
+/// Each endpoint that was tried by the route or by discovery, with all that either knows.
+fn endpoints(
+    sought: &Sought,
+    tried: &[(Option<InstanceId>, Vec<Attempt>)],
+    replied: &[(InstanceId, Duration)],
+    report: &Report,
+) -> Vec<(Option<String>, Option<Duration>, Vec<Attempt>)> {
+    let mut endpoints = Vec::new();
+    for (instance, attempts) in tried {
+        let known = report.unanswered.iter().find(|known| Some(known.instance) == *instance);
+        let service = match (sought, known) {
+            (Sought::Name(name), _) => Some(name.clone()),
+            (_, Some(known)) => Some(known.service.to_string()),
+            (_, None) => None,
+        };
+        let replied = replied.iter().find(|(replied, _)| Some(*replied) == *instance);
+        endpoints.push((service, replied.map(|(_, ago)| *ago), attempts.clone()));
+    }
+    for known in &report.unanswered {
+        let wanted = match sought {
+            Sought::Everything => true,
+            Sought::Group(prefix) => known.service.starts_with(prefix.as_str()),
+            Sought::Name(name) => *known.service == **name,
+            Sought::Address(_) => false,
+        };
+        if wanted && !tried.iter().any(|(instance, _)| *instance == Some(known.instance)) {
+            endpoints.push((Some(known.service.to_string()), known.replied_ago, known.attempts.clone()));
+        }
+    }
+    endpoints
+}
+
+fn addresses(
+    endpoints: &[(Option<String>, Option<Duration>, Vec<Attempt>)],
+    report: &Report,
+) -> Vec<SocketAddr> {
+    let of_peers = report.static_peers.iter().flat_map(|peer| &peer.attempts);
+    let tried = endpoints.iter().flat_map(|(_, _, attempts)| attempts).chain(of_peers);
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for attempt in tried {
+        if addresses.len() < MOST_ADDRESSES && !addresses.contains(&attempt.address) {
+            addresses.push(attempt.address);
+        }
+    }
+    addresses
+}
+
+fn conclude(
+    node: &Node,
+    sought: Sought,
+    endpoints: Vec<(Option<String>, Option<Duration>, Vec<Attempt>)>,
+    report: Report,
+    host: &Host,
+    trouble: Option<String>,
+) -> Diagnosis {
+    let said = trouble.as_deref();
+    let tried = |attempts: &[Attempt]| -> Vec<Tried> {
+        attempts.iter().map(|attempt| host.tried(*attempt, said)).collect()
+    };
+    let endpoints: Vec<Endpoint> = endpoints
+        .into_iter()
+        .map(|(service, replied_ago, attempts)| Endpoint { service, replied_ago, tried: tried(&attempts) })
+        .collect();
+    let peers = report.static_peers.iter().map(|peer| StaticPeer {
+        peer: peer.peer.clone(),
+        trouble: peer.trouble.clone(),
+        tried: tried(&peer.attempts),
+    });
+    let interfaces = &node.config().interfaces;
+    let seen = Observations {
+        sought,
+        mesh: node.config().mesh.to_string(),
+        heard: report.heard.clone(),
+        other_meshes: report.other_meshes.clone(),
+        peers: peers.collect(),
+        connected: report.connected.clone(),
+        chosen_interfaces: (!interfaces.are_all()).then(|| interfaces.to_string()),
+        interfaces: host.interfaces.clone(),
+        has_multicast: node.config().network.has_multicast(),
+        multicast: report.multicast.clone(),
+        neighbours: host.neighbours.clone(),
+        gateways: host.gateways.clone(),
+        surroundings: host.surroundings.clone(),
+        endpoints,
+        trouble,
+    };
+    let unanswering = seen.endpoints.iter().filter_map(|endpoint| {
+        let finding = diagnose_endpoint(&seen, endpoint)?;
+        Some(Unanswering { service: endpoint.service.clone(), finding })
+    });
+    let (findings, unanswering) = (diagnose(&seen), unanswering.collect());
+    let attempts = seen.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
+    Diagnosis { findings, unanswering, attempts, trouble: seen.trouble, report }
+}
+
+impl Host {
+    /// An attempt, with what this host knows of the way there.
+    fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
+        let ip = attempt.address.ip();
+        let known = |neighbour: &&(IpAddr, _)| neighbour.0 == ip;
+        Tried {
+            neighbour: self
+                .neighbours
+                .iter()
+                .flatten()
+                .find(known)
+                .map(|(_, state)| *state)
+                .unwrap_or_default(),
+            leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
+            said: said
+                .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))
+                .map(|said| said.strip_prefix(&format!("{}: ", attempt.address)).unwrap_or(said).to_owned()),
+            attempt,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! This host's interfaces and routers: on Linux with carrier and flags, elsewhere what their addresses tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::diagnosis::{InterfaceKind, InterfaceSeen};
+
+use crate::interfaces::Interfaces;
+
+/// How many interfaces are looked at.
+const MAX_INTERFACES: usize = 1_024;
+/// Bits of the flags that Linux has for an interface.
+const IFF_UP: u32 = 0x1;
+const IFF_MULTICAST: u32 = 0x1000;
+/// Types of interfaces, as ARP numbers them.
+const ARPHRD_PPP: u32 = 512;
+const ARPHRD_TUNNELS: std::ops::RangeInclusive<u32> = 768..=769;
+const ARPHRD_LOOPBACK: u32 = 772;
+const ARPHRD_SIT: u32 = 776;
+const ARPHRD_IPGRE: u32 = 778;
+const ARPHRD_NONE: u32 = 0xFFFE;
+
+/// All interfaces, those without addresses and those that are switched off as well; `None` where they cannot be listed.
+pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
+    let mut named: BTreeMap<String, (InterfaceSeen, Option<u32>)> = BTreeMap::new();
+    for address in if_addrs::get_if_addrs().ok()?.into_iter().take(MAX_INTERFACES) {
+        let own = OwnAddress {
+            ip: address.ip(),
+            prefix: match &address.addr {
+                if_addrs::IfAddr::V4(v4) => v4.prefixlen,
+                if_addrs::IfAddr::V6(v6) => v6.prefixlen,
+            },
+        };
+        let kind = if address.is_loopback() { InterfaceKind::Loopback } else { InterfaceKind::Unknown };
+        let (seen, index) = named.entry(address.name.clone()).or_default();
+        seen.name = address.name;
+        seen.kind = kind;
+        seen.chosen |= choice.includes(&seen.name, own.ip);
+        seen.addresses.push(own);
+        *index = address.index;
+    }
+    let files = files_of_this_network(&named);
+    for name in files.iter().flatten().take(MAX_INTERFACES) {
+        let (seen, _) = named.entry(name.clone()).or_insert_with(|| {
+            // One without addresses can be chosen by its name only.
+            let chosen = choice.includes(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            (InterfaceSeen { name: name.clone(), chosen, ..InterfaceSeen::default() }, None)
+        });
+        look(&directory(name), seen);
+    }
+    Some(named.into_values().map(|(seen, _)| seen).collect())
+}
+
+fn directory(name: &str) -> PathBuf {
+    Path::new("/sys/class/net").join(name)
+}
+
+/// The names of the interfaces about which `/sys` tells, if it tells of this network at all: what was mounted in another network
+/// namespace shows the interfaces of that.
+fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>) -> Option<BTreeSet<String>> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let listed = fs::read_dir("/sys/class/net").ok()?;
+    // There may be files among them, such as `bonding_masters`.
+    let listed = listed.filter_map(Result::ok).filter(|entry| entry.path().join("ifindex").exists());
+    let listed: BTreeSet<String> = listed.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // This one belongs to the process that reads it.
+    let own = fs::read_to_string("/proc/net/dev").ok()?;
+    let own: BTreeSet<String> =
+        own.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
+    let same = |(name, (_, index)): (&String, &(InterfaceSeen, Option<u32>))| {
+        index.is_none() || number(&directory(name), "ifindex", 10) == *index
+    };
+    // Addresses may have labels in place of names, such as `eth0:avahi`.
+    let named = known.iter().filter(|(name, _)| own.contains(*name));
+    (listed == own && named.into_iter().all(same)).then_some(own)
+}
+
+fn look(files: &Path, seen: &mut InterfaceSeen) {
+    let flags = number(files, "flags", 16);
+    seen.up = flags.map(|flags| flags & IFF_UP != 0);
+    seen.multicast = flags.map(|flags| flags & IFF_MULTICAST != 0);
+    seen.carrier = match number(files, "carrier", 10) {
+        Some(carrier) => Some(carrier != 0),
+        // It cannot be read while the interface is off; a tunnel's state is unknown for ever.
+        None => match text(files, "operstate").as_deref() {
+            Some("up") => Some(true),
+            Some("lowerlayerdown" | "notpresent") => Some(false),
+            _ => None,
+        },
+    };
+    seen.kind = kind(files, &seen.name);
+}
+
+fn kind(files: &Path, name: &str) -> InterfaceKind {
+    let has = |file: &str| files.join(file).exists();
+    match number(files, "type", 10) {
+        Some(ARPHRD_LOOPBACK) => InterfaceKind::Loopback,
+        Some(ARPHRD_NONE | ARPHRD_PPP | ARPHRD_SIT | ARPHRD_IPGRE) => InterfaceKind::Tunnel,
+        Some(kind) if ARPHRD_TUNNELS.contains(&kind) => InterfaceKind::Tunnel,
+        _ if has("wireless") || has("phy80211") => InterfaceKind::Wireless,
+        // The port of a bridge has what comes by the bridge.
+        _ if has("master") => InterfaceKind::Inner,
+        _ if has("bridge") && !leads_to_a_device(files) => InterfaceKind::Inner,
+        _ if name.starts_with("veth") || has("tun_flags") => InterfaceKind::Inner,
+        Some(_) => InterfaceKind::Wired,
+        None => InterfaceKind::Unknown,
+    }
+}
+
+/// Whether one of the ports of a bridge is a real interface.
+fn leads_to_a_device(bridge: &Path) -> bool {
+    let ports = fs::read_dir(bridge.join("brif")).into_iter().flatten().filter_map(Result::ok);
+    ports
+        .into_iter()
+        .any(|port| port.file_name().to_str().is_some_and(|name| directory(name).join("device").exists()))
+}
+
+fn text(files: &Path, file: &str) -> Option<String> {
+    fs::read_to_string(files.join(file)).ok().map(|text| text.trim().to_owned())
+}
+
+fn number(files: &Path, file: &str, radix: u32) -> Option<u32> {
+    let text = text(files, file)?;
+    u32::from_str_radix(text.trim_start_matches("0x"), radix).ok()
+}
+
+/// The routers of this host.
+pub(super) fn gateways() -> Vec<IpAddr> {
+    if !cfg!(target_os = "linux") {
+        return Vec::new();
+    }
+    fs::read_to_string("/proc/net/route").map(|text| parse_routes(&text)).unwrap_or_default()
+}
+
+/// Reads lines such as `eth0  00000000  0100A8C0  0003  …`: interface, destination, router, flags.
+fn parse_routes(text: &str) -> Vec<IpAddr> {
+    let router = |line: &str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let destination = fields.next()?;
+        let gateway = u32::from_str_radix(fields.next()?, 16).ok()?;
+        // As it is in memory, whatever the order of bytes there.
+        let gateway = Ipv4Addr::from(gateway.to_ne_bytes());
+        (destination == "00000000" && !gateway.is_unspecified()).then_some(IpAddr::V4(gateway))
+    };
+    let mut routers: Vec<IpAddr> = text.lines().filter_map(router).collect();
+    routers.dedup();
+    routers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routers_are_those_of_the_default_route() {
+        let gateway = u32::from_ne_bytes([192, 168, 0, 1]);
+        let text = format!(
+            "Iface\tDestination\tGateway\tFlags\neth0\t00000000\t{gateway:08X}\t0003\neth0\t0000A8C0\t00000000\t0001\n"
+        );
+        assert_eq!(parse_routes(&text), [IpAddr::from([192, 168, 0, 1])]);
+    }
+
+    #[test]
+    fn this_host_has_a_loopback_interface() {
+        let interfaces = interfaces(&Interfaces::loopback()).expect("they can be listed");
+        let loopback = interfaces.iter().find(|interface| interface.kind == InterfaceKind::Loopback);
+        assert!(loopback.is_some_and(|loopback| loopback.chosen && !loopback.addresses.is_empty()));
+    }
+}

@@ -1,0 +1,90 @@
+//! Why nobody is there, for people as a paragraph and for programs as an object.
+
+use std::time::Duration;
+
+use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried};
+use meshzero::{CallError, DiscoverError, SubscribeError};
+use serde_json::{Value, json};
+
+/// Nobody is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Absence {
+    /// In words.
+    pub(crate) text: String,
+    findings: Vec<Finding>,
+    attempts: Vec<Tried>,
+}
+
+impl Absence {
+    /// Nothing to list.
+    pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
+        let mut evidence = vec![format!("waited {waited:.1?}")];
+        evidence.extend(diagnosis.evidence());
+        let text = match diagnosis.findings.first() {
+            Some(finding) => format!("{finding} ({})", evidence.join("; ")),
+            None => format!("there is no service ({})", evidence.join("; ")),
+        };
+        Self { text, findings: diagnosis.findings, attempts: diagnosis.attempts }
+    }
+
+    pub(crate) fn of_discover(error: &DiscoverError) -> Option<Self> {
+        let (findings, attempts) = match error {
+            DiscoverError::NotFound(missed) => (&missed.findings, &missed.attempts),
+            DiscoverError::Unreachable { diagnosis, .. } => (&diagnosis.findings, &diagnosis.attempts),
+            _ => return None,
+        };
+        Some(Self { text: error.to_string(), findings: findings.clone(), attempts: attempts.clone() })
+    }
+
+    pub(crate) fn of_call(error: &CallError) -> Option<Self> {
+        let CallError::NotSent { diagnosis: Some(diagnosis), .. } = error else { return None };
+        Some(Self::with(error.to_string(), diagnosis))
+    }
+
+    pub(crate) fn of_subscribe(error: &SubscribeError) -> Option<Self> {
+        match error {
+            SubscribeError::Nobody { diagnosis, .. } | SubscribeError::Unconfirmed { diagnosis, .. } => {
+                Some(Self::with(error.to_string(), diagnosis.as_ref()?))
+            }
+            _ => None,
+        }
+    }
+
+    fn with(text: String, diagnosis: &Diagnosis) -> Self {
+        Self { text, findings: diagnosis.findings.clone(), attempts: diagnosis.attempts.clone() }
+    }
+
+    /// What is told to programs beside the text and the exit code.
+    pub(crate) fn fields(&self) -> Vec<(&'static str, Value)> {
+        let mut fields = Vec::new();
+        if let Some(Finding { code, sentence, remedy, .. }) = self.findings.first() {
+            fields.push(("code", json!(code.as_str())));
+            fields.push(("sentence", json!(sentence)));
+            fields.push(("remedy", json!(remedy)));
+        }
+        fields.push(("findings", json!(self.findings)));
+        fields.push(("attempts", self.attempts.iter().map(attempt).collect()));
+        fields
+    }
+}
+
+fn attempt(tried: &Tried) -> Value {
+    let Attempt { address, outcome, took } = tried.attempt;
+    let os_error = match outcome {
+        Outcome::Failed { code, .. } => code,
+        _ => None,
+    };
+    let neighbour = match tried.neighbour {
+        Neighbour::Complete => Some("complete"),
+        Neighbour::Incomplete => Some("incomplete"),
+        Neighbour::Unknown => None,
+    };
+    json!({
+        "address": address.to_string(),
+        "outcome": outcome.to_string(),
+        "os_error": os_error,
+        "ms": took.as_secs_f64() * 1_000.0,
+        "neighbour": neighbour,
+        "interface": tried.leaves_by,
+    })
+}

@@ -1,0 +1,279 @@
+//! What keeps this host from hearing or asking anybody, when no endpoint is known.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+
+use super::finding::{Code, Finding};
+use super::mesh;
+use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
+use super::there;
+use super::words::{listed, nobody, unheard};
+
+/// The causes that fit, the likeliest first; at least one.
+pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let only_here = only_loopback(seen);
+    if seen.heard.is_empty() {
+        findings.extend(mesh::other(seen));
+    }
+    findings.extend(only_here);
+    if findings.is_empty() && seen.has_multicast {
+        findings.extend(interfaces(seen));
+        findings.extend(outgoing(seen));
+        findings.extend(port(seen));
+        findings.extend(incoming(seen));
+    }
+    findings.extend(mesh::blocked(seen));
+    findings.extend(static_peers(seen));
+    if seen.heard.is_empty() && findings.is_empty() {
+        findings.extend(left_out(seen));
+        findings.extend(surroundings(seen));
+    }
+    if seen.heard.is_empty() {
+        findings.extend(mesh::silence(seen));
+    } else {
+        findings.extend(mesh::not_advertised(seen));
+        findings.extend(mesh::other(seen));
+    }
+    findings.extend(unicast_replies(seen));
+    findings
+}
+
+/// Only loopback is used, by choice.
+fn only_loopback(seen: &Observations) -> Option<Finding> {
+    let choice = seen.chosen_interfaces.as_ref()?;
+    let chosen: Vec<_> = seen.interfaces.as_ref()?.iter().filter(|interface| interface.chosen).collect();
+    let loopback =
+        !chosen.is_empty() && chosen.iter().all(|interface| interface.kind == InterfaceKind::Loopback);
+    loopback.then(|| Finding {
+        code: Code::InterfacesRestricted,
+        sentence: format!(
+            "{} on this machine, and the choice of interfaces ({choice}) keeps this program from looking further",
+            nobody(seen)
+        ),
+        remedy: "To reach other machines, unset MESHZERO_INTERFACES and leave out `--interfaces`".to_owned(),
+    })
+}
+
+/// None of the interfaces that are used can carry anything to others.
+fn interfaces(seen: &Observations) -> Option<Finding> {
+    let all = seen.interfaces.as_ref()?;
+    let usable = |interface: &InterfaceSeen| {
+        interface.chosen
+            && interface.kind != InterfaceKind::Loopback
+            && interface.kind != InterfaceKind::Inner
+            && interface.carrier != Some(false)
+            && interface.up != Some(false)
+            && interface.multicast != Some(false)
+    };
+    if all.iter().any(|interface| usable(interface) && interface.has_address()) {
+        return None;
+    }
+    let used = || all.iter().filter(|interface| interface.leads_out() && is_wanted(seen, interface));
+    if let Some(down) =
+        used().find(|interface| interface.carrier == Some(false) || interface.up == Some(false))
+    {
+        return Some(no_carrier(seen, &down.name));
+    }
+    if let Some(bare) = used().find(|interface| !interface.has_address()) {
+        return Some(no_address(seen, bare));
+    }
+    let silent = all.iter().find(|interface| {
+        interface.chosen && interface.multicast == Some(false) && interface.kind != InterfaceKind::Loopback
+    })?;
+    Some(Finding {
+        code: Code::NoMulticast,
+        sentence: format!("{}, because {} carries no multicast", unheard(seen), silent.name),
+        remedy: format!(
+            "Name a program that runs there by its address: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; or switch multicast on: \
+             `sudo ip link set {} multicast on`",
+            silent.name
+        ),
+    })
+}
+
+/// Interfaces are chosen by name or by their addresses, and one without an address cannot be chosen by that.
+fn is_wanted(seen: &Observations, interface: &InterfaceSeen) -> bool {
+    interface.chosen || (seen.chosen_interfaces.is_none() && interface.addresses.is_empty())
+}
+
+pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
+    let interface = seen.interface(name);
+    let wireless = interface.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
+    let off = interface.is_some_and(|interface| interface.up == Some(false));
+    let (what, remedy) = match (off, wireless) {
+        (true, _) => ("is switched off", format!("Switch it on: `sudo ip link set {name} up`")),
+        (false, true) => ("is not connected to an access point", "Join the Wi-Fi network".to_owned()),
+        (false, false) => (
+            "has no cable, or the switch at its other end is off",
+            "Plug the cable in at both ends, and check the light at the socket".to_owned(),
+        ),
+    };
+    Finding { code: Code::NoCarrier, sentence: format!("{}, because {name} {what}", unheard(seen)), remedy }
+}
+
+fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {
+    let own = bare.addresses.iter().find(|own| own.ip.is_ipv4());
+    let what = match own {
+        Some(own) => format!("has only the address that it gave itself ({}), and none from DHCP", own.ip),
+        None => "has no address from DHCP".to_owned(),
+    };
+    Finding {
+        code: Code::NoAddress,
+        sentence: format!("{}, because {} {what}", unheard(seen), bare.name),
+        remedy: "Wait for the address, check the router, or give it one by hand, in the same network as the others".to_owned(),
+    }
+}
+
+/// This host does not let questions out.
+fn outgoing(seen: &Observations) -> Option<Finding> {
+    let refused =
+        seen.multicast.send_errors.iter().find(|error| error.kind == ErrorKind::PermissionDenied)?;
+    Some(Finding {
+        code: Code::OutgoingFilter,
+        sentence: format!(
+            "{} that can be asked: this machine forbids itself to send multicast on {}, by a firewall rule or the kill switch of \
+             a VPN",
+            nobody(seen),
+            refused.interface
+        ),
+        remedy: "Allow the local network in the VPN's settings, or UDP port 5353 out in the firewall"
+            .to_owned(),
+    })
+}
+
+/// Somebody else has the port at which announcements arrive.
+fn port(seen: &Observations) -> Option<Finding> {
+    (seen.multicast.port_taken == Some(true)).then(|| Finding {
+        code: Code::PortTaken,
+        sentence: format!("{}: another program holds UDP port 5353 for itself", unheard(seen)),
+        remedy: "End that program (`sudo ss -ulpn sport = :5353` names it); for Avahi set disallow-other-stacks=no".to_owned(),
+    })
+}
+
+/// What this host sends by multicast does not come back to it, which no cable is needed for.
+fn incoming(seen: &Observations) -> Option<Finding> {
+    let counted = &seen.multicast;
+    let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
+        (Some(false), Some(true)) | (Some(true), Some(false)) => {
+            counted.heard_by_multicast == 0 && seen.heard.is_empty()
+        }
+        (Some(false), _) | (None, Some(false)) => true,
+        _ => false,
+    };
+    (deaf && counted.replies_by_unicast == 0).then(|| Finding {
+        code: Code::IncomingFilter,
+        sentence: format!("{}: a firewall on this machine drops incoming mDNS", unheard(seen)),
+        remedy: match seen.surroundings.firewall {
+            Some(HostFirewall::Ufw) => "Let it in: `sudo ufw allow in proto udp to 224.0.0.251 port 5353`".to_owned(),
+            Some(HostFirewall::Firewalld) => "Let it in: `sudo firewall-cmd --permanent --add-service=mdns && sudo firewall-cmd --reload`".to_owned(),
+            None => "Let UDP port 5353 in: with ufw `sudo ufw allow 5353/udp`, with firewalld `sudo firewall-cmd --add-service=mdns`".to_owned(),
+        },
+    })
+}
+
+/// Direct replies get lost, and those by multicast arrive: slower, and no harm otherwise.
+fn unicast_replies(seen: &Observations) -> Option<Finding> {
+    let counted = &seen.multicast;
+    let lost = counted.oneshot_questions > 0
+        && counted.ordinary_questions > 0
+        && counted.replies_by_unicast == 0
+        && counted.heard_by_multicast > 0;
+    lost.then(|| Finding {
+        code: Code::UnicastRepliesDropped,
+        sentence: "a firewall on this machine drops direct replies to questions, so that finding takes the slower way".to_owned(),
+        remedy: "Let UDP from port 5353 in to be quicker; nothing is lost otherwise".to_owned(),
+    })
+}
+
+/// Static peers that do not answer, while nothing else is heard.
+fn static_peers(seen: &Observations) -> Vec<Finding> {
+    if !seen.connected.is_empty() {
+        return Vec::new();
+    }
+    let troubled = seen.peers.iter().filter(|peer| !peer.tried.is_empty());
+    let judged = troubled.filter_map(|peer| {
+        let endpoint = super::Endpoint { tried: peer.tried.clone(), ..super::Endpoint::default() };
+        let (_, finding) = there::of_endpoint(seen, &endpoint)?;
+        let sentence = format!("{}; of the static peer {}: {}", nobody(seen), peer.peer, finding.sentence);
+        Some(Finding { sentence, ..finding })
+    });
+    judged.take(1).collect()
+}
+
+/// An interface that leads to others is not among those that were chosen.
+fn left_out(seen: &Observations) -> Option<Finding> {
+    let choice = seen.chosen_interfaces.as_ref()?;
+    let left: Vec<String> = seen
+        .interfaces
+        .iter()
+        .flatten()
+        .filter(|interface| {
+            !interface.chosen
+                && interface.leads_out()
+                && interface.carrier != Some(false)
+                && interface.has_address()
+        })
+        .map(|interface| interface.name.clone())
+        .collect();
+    (!left.is_empty()).then(|| Finding {
+        code: Code::InterfacesRestricted,
+        sentence: format!(
+            "{} on {choice}, and the choice of interfaces leaves out {}",
+            unheard(seen),
+            listed(&left)
+        ),
+        remedy: "If the others are there, unset MESHZERO_INTERFACES and leave out `--interfaces`, or name the right one".to_owned(),
+    })
+}
+
+/// What this program runs in keeps multicast inside.
+fn surroundings(seen: &Observations) -> Option<Finding> {
+    let name = |kind: &Option<String>| kind.clone().filter(|kind| !kind.is_empty());
+    if let Some(container) = name(&seen.surroundings.container).filter(|_| is_inner(seen) == Some(true)) {
+        return Some(Finding {
+            code: Code::Container,
+            sentence: format!(
+                "{}: this program runs in a container ({container}) with a network of its own, and multicast \
+                 stays inside",
+                unheard(seen)
+            ),
+            remedy: "Start the container with `--network host`, or publish a port (MESHZERO_PORTS=9000, `-p 9000:9000`) and name \
+                     peers: MESHZERO_PEERS=ADDRESS:PORT"
+                .to_owned(),
+        });
+    }
+    let machine = name(&seen.surroundings.virtual_machine)?;
+    let translated = seen.interfaces.iter().flatten().flat_map(|interface| &interface.addresses);
+    let translated = translated.into_iter().any(|own| own.ip.to_string() == "10.0.2.15");
+    translated.then(|| Finding {
+        code: Code::VirtualMachine,
+        sentence: format!(
+            "{}: this is a virtual machine ({machine}) behind address translation (NAT), which multicast does \
+             not cross",
+            unheard(seen)
+        ),
+        remedy: "Give the virtual machine a bridged network adapter".to_owned(),
+    })
+}
+
+/// Whether all addresses of this host are such as Docker and Podman give; `None` where they are unknown.
+fn is_inner(seen: &Observations) -> Option<bool> {
+    let interfaces = seen.interfaces.as_ref()?;
+    let given = interfaces.iter().flat_map(|interface| &interface.addresses);
+    let mut given = given
+        .filter_map(|own| match own.ip {
+            IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local() => Some(v4.octets()),
+            _ => None,
+        })
+        .peekable();
+    given.peek()?;
+    Some(given.all(|ip| matches!(ip, [172, 16..=31, ..] | [10, 88 | 89, ..] | [10, 0, 2, ..])))
+}
+
+impl Sought {
+    /// Whether an address was given instead of something to be found.
+    pub(super) fn is_address(&self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+}

@@ -1,0 +1,92 @@
+//! Who was heard, on this mesh and on others, and what silence means.
+
+use std::net::IpAddr;
+
+use super::finding::{Code, Finding};
+use super::observations::{Observations, Sought};
+use super::words::{listed, nobody, nobody_here, quoted, shortened, used_interfaces};
+
+/// There are other meshes.
+pub(super) fn other(seen: &Observations) -> Option<Finding> {
+    let first = seen.other_meshes.first().filter(|_| !seen.sought.is_address())?;
+    Some(Finding {
+        code: Code::OtherMesh,
+        sentence: format!(
+            "{}; there are other meshes on this network: {}",
+            nobody_here(seen),
+            shortened(&seen.other_meshes)
+        ),
+        remedy: format!("To look there: MESHZERO_MESH={first}, `--mesh {first}`"),
+    })
+}
+
+/// The mesh is heard, and the name is not on it.
+pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
+    let heard = match seen.heard.len() {
+        1 => "one service is heard".to_owned(),
+        several => format!("{several} services are heard"),
+    };
+    Some(Finding {
+        code: Code::NotAdvertised,
+        sentence: format!("{}, where {heard}", nobody_here(seen)),
+        remedy: match &seen.sought {
+            Sought::Everything | Sought::Address(_) => "Start it".to_owned(),
+            Sought::Group(_) | Sought::Name(_) => {
+                "Check the spelling, which `mz list` shows, and whether the program runs".to_owned()
+            }
+        },
+    })
+}
+
+/// Hosts of this network are connected, and none of them was heard by multicast.
+pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
+    let counted = &seen.multicast;
+    let asked = counted.oneshot_questions > 0 && counted.ordinary_questions > 0;
+    let unheard = counted.replies_by_unicast == 0 && counted.heard_by_multicast == 0;
+    let hears_itself = counted.own_heard_v4 == Some(true) || counted.own_heard_v6 == Some(true);
+    // Peers of other networks, and of this host, say nothing about this one.
+    let is_neighbour = |ip: &&IpAddr| seen.is_near(**ip) == Some(true) && seen.is_own(**ip) == Some(false);
+    let neighbours = seen.connected.iter().any(|ip| is_neighbour(&ip));
+    (neighbours && asked && unheard && hears_itself).then(|| Finding {
+        code: Code::MulticastBlocked,
+        sentence: format!(
+            "{}, also not among the static peers; nobody else can be heard, because the switch or access point drops multicast",
+            nobody(seen)
+        ),
+        remedy: "Switch \"multicast enhancement\" or IGMP snooping off there, or name the program's host among the static peers: \
+                 MESHZERO_PEERS=ADDRESS:PORT"
+            .to_owned(),
+    })
+}
+
+/// Nothing at all was heard.
+pub(super) fn silence(seen: &Observations) -> Option<Finding> {
+    if !seen.has_multicast {
+        return Some(Finding {
+            code: Code::NothingHeard,
+            sentence: format!("{} that the peers know of", nobody(seen)),
+            remedy: "Check whether the program runs, and the static peers".to_owned(),
+        });
+    }
+    let interfaces = used_interfaces(seen);
+    let on = if interfaces.is_empty() { String::new() } else { format!(" on {}", listed(&interfaces)) };
+    Some(Finding {
+        code: Code::NothingHeard,
+        sentence: format!(
+            "{} that can be heard{on}: no such program runs on this network, a firewall there drops mDNS (UDP port 5353), or the \
+             network does not pass multicast",
+            nobody(seen)
+        ),
+        remedy: match seen.sought {
+            Sought::Everything => "Start one, such as `mz advertise greeter --reply 'Hello, {}!'`, or look where one runs: \
+                                   `mz list` there; name its address where multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, \
+                                   `--peers`"
+                .to_owned(),
+            _ => format!(
+                "Check that it runs, on this network and on the mesh {} (`mz list` on its machine); name its address where \
+                 multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, `--peers`",
+                quoted(&seen.mesh)
+            ),
+        },
+    })
+}

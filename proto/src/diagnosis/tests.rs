@@ -1,0 +1,492 @@
+//! Tables: what is observed, and the code of what is told first.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::*;
+use crate::addresses::OwnAddress;
+
+const SECOND: Duration = Duration::from_secs(1);
+const EACCES: i32 = 13;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("a socket address")
+}
+
+fn interface(name: &str, kind: InterfaceKind, own: &[&str]) -> InterfaceSeen {
+    let addresses = own.iter().map(|own| {
+        let (ip_text, prefix) = own.split_once('/').expect("a prefix");
+        OwnAddress { ip: ip(ip_text), prefix: prefix.parse().expect("a number") }
+    });
+    InterfaceSeen {
+        name: name.to_owned(),
+        kind,
+        chosen: true,
+        up: Some(true),
+        carrier: Some(true),
+        multicast: Some(true),
+        addresses: addresses.collect(),
+    }
+}
+
+/// A healthy host on a healthy network, where nothing is heard.
+fn healthy() -> Observations {
+    let loopback = InterfaceSeen {
+        multicast: Some(false),
+        ..interface("lo", InterfaceKind::Loopback, &["127.0.0.1/8", "::1/128"])
+    };
+    Observations {
+        sought: Sought::Name("robot/arm".to_owned()),
+        mesh: "meshzero".to_owned(),
+        has_multicast: true,
+        interfaces: Some(vec![
+            loopback,
+            interface("eth0", InterfaceKind::Wired, &["192.168.1.5/24", "fe80::5/64"]),
+        ]),
+        multicast: asked(),
+        neighbours: Some(vec![(ip("192.168.1.1"), Neighbour::Complete)]),
+        gateways: vec![ip("192.168.1.1")],
+        ..Observations::default()
+    }
+}
+
+fn asked() -> MulticastObservations {
+    MulticastObservations {
+        oneshot_questions: 4,
+        ordinary_questions: 2,
+        own_heard_v4: Some(true),
+        ..MulticastObservations::default()
+    }
+}
+
+fn with(change: impl FnOnce(&mut Observations)) -> Observations {
+    let mut seen = healthy();
+    change(&mut seen);
+    seen
+}
+
+/// The interface that leads to others.
+fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
+    &mut seen.interfaces.as_mut().expect("listed")[1]
+}
+
+fn tried(to: &str, outcome: Outcome, took: Duration, neighbour: Neighbour) -> Tried {
+    let attempt = Attempt { address: address(to), outcome, took };
+    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None }
+}
+
+fn failed(kind: ErrorKind) -> Outcome {
+    Outcome::Failed { kind, code: None }
+}
+
+/// An endpoint of what is sought, with these attempts.
+fn announced(tried: Vec<Tried>) -> Observations {
+    with(|seen| {
+        let service = Some("robot/arm".to_owned());
+        seen.endpoints = vec![Endpoint { service, replied_ago: None, tried }];
+    })
+}
+
+fn replied(ago: Duration, tried: Vec<Tried>) -> Observations {
+    let mut seen = announced(tried);
+    seen.endpoints[0].replied_ago = Some(ago);
+    seen
+}
+
+#[track_caller]
+fn told(seen: &Observations) -> Finding {
+    diagnose(seen).into_iter().next().expect("there is always one")
+}
+
+#[track_caller]
+fn check(table: Vec<(&str, Observations, Code, &[&str])>) {
+    for (row, seen, code, words) in table {
+        let finding = told(&seen);
+        assert_eq!(finding.code, code, "{row}: {finding}");
+        for word in words {
+            assert!(finding.sentence.contains(word), "{row}: no {word:?} in {finding}");
+        }
+        assert!(!finding.remedy.is_empty(), "{row}");
+        let text = finding.to_string();
+        assert!(text.len() < 800 && !text.contains('\n') && !text.contains("  "), "{row}: {text:?}");
+    }
+}
+
+#[test]
+fn what_this_host_lacks_is_told() {
+    use Code::*;
+    let port_taken = |seen: &mut Observations| seen.multicast.port_taken = Some(true);
+    check(vec![
+        ("nothing known", Observations { has_multicast: true, ..Observations::default() }, NothingHeard, &[]),
+        ("healthy", healthy(), NothingHeard, &["nobody advertises \"robot/arm\"", "eth0"]),
+        (
+            "loopback only",
+            with(|seen| {
+                seen.chosen_interfaces = Some("lo".to_owned());
+                wired(seen).chosen = false;
+            }),
+            InterfacesRestricted,
+            &["(lo)", "this machine"],
+        ),
+        (
+            "the wrong one",
+            with(|seen| {
+                seen.chosen_interfaces = Some("eth1".to_owned());
+                wired(seen).chosen = false;
+                let other = interface("eth1", InterfaceKind::Wired, &["10.0.0.5/24"]);
+                seen.interfaces.as_mut().expect("listed").push(other);
+            }),
+            InterfacesRestricted,
+            &["leaves out eth0"],
+        ),
+        ("no cable", with(|seen| wired(seen).carrier = Some(false)), NoCarrier, &["eth0 has no cable"]),
+        ("switched off", with(|seen| wired(seen).up = Some(false)), NoCarrier, &["eth0 is switched off"]),
+        (
+            "no access point",
+            with(|seen| {
+                wired(seen).kind = InterfaceKind::Wireless;
+                wired(seen).carrier = Some(false);
+            }),
+            NoCarrier,
+            &["not connected to an access point"],
+        ),
+        ("no address", with(|seen| wired(seen).addresses.clear()), NoAddress, &["eth0 has no address"]),
+        (
+            "its own address",
+            with(|seen| *wired(seen) = interface("eth0", InterfaceKind::Wired, &["169.254.7.1/16"])),
+            NoAddress,
+            &["169.254.7.1", "DHCP"],
+        ),
+        (
+            "no MULTICAST",
+            with(|seen| wired(seen).multicast = Some(false)),
+            NoMulticast,
+            &["eth0 carries no multicast"],
+        ),
+        (
+            "own outgoing filter",
+            with(|seen| {
+                let kind = ErrorKind::PermissionDenied;
+                let error = SendError { interface: "eth0".to_owned(), kind, code: Some(1), count: 4 };
+                seen.multicast.send_errors.push(error);
+            }),
+            OutgoingFilter,
+            &["forbids itself", "eth0"],
+        ),
+        (
+            "own incoming filter",
+            with(|seen| seen.multicast.own_heard_v4 = Some(false)),
+            IncomingFilter,
+            &["a firewall on this machine"],
+        ),
+        ("the port is taken", with(port_taken), PortTaken, &["another program holds UDP port 5353"]),
+        (
+            "a container",
+            with(|seen| {
+                *wired(seen) = interface("eth0", InterfaceKind::Wired, &["172.17.0.2/16"]);
+                seen.surroundings.container = Some("Docker".to_owned());
+            }),
+            Container,
+            &["container (Docker)"],
+        ),
+        (
+            "a container on the host's network",
+            with(|seen| seen.surroundings.container = Some("Docker".to_owned())),
+            NothingHeard,
+            &[],
+        ),
+        (
+            "a virtual machine",
+            with(|seen| {
+                *wired(seen) = interface("eth0", InterfaceKind::Wired, &["10.0.2.15/24"]);
+                seen.surroundings.virtual_machine = Some("VirtualBox".to_owned());
+            }),
+            VirtualMachine,
+            &["VirtualBox"],
+        ),
+    ]);
+}
+
+#[test]
+fn who_was_heard_is_told() {
+    use Code::*;
+    check(vec![
+        (
+            "another mesh",
+            with(|seen| seen.other_meshes = vec!["room-6".to_owned()]),
+            OtherMesh,
+            &["on the mesh \"meshzero\"", "other meshes on this network: \"room-6\""],
+        ),
+        (
+            "another mesh, and others here",
+            with(|seen| {
+                seen.other_meshes = vec!["room-6".to_owned()];
+                seen.heard = vec!["robot/leg".to_owned()];
+            }),
+            NotAdvertised,
+            &["one service is heard"],
+        ),
+        (
+            "multicast is blocked",
+            with(|seen| seen.connected = vec![ip("192.168.1.9")]),
+            MulticastBlocked,
+            &["drops multicast"],
+        ),
+        (
+            "peers of another network only",
+            with(|seen| seen.connected = vec![ip("10.8.0.1"), ip("192.168.1.5")]),
+            NothingHeard,
+            &[],
+        ),
+        (
+            "a static peer that is off",
+            with(|seen| {
+                let peer = "192.168.1.9:9000";
+                let silent = tried(peer, Outcome::Silent, 3 * SECOND, Neighbour::Incomplete);
+                let (peer, trouble) = (peer.to_owned(), "no answer".to_owned());
+                seen.peers = vec![StaticPeer { peer, trouble, tried: vec![silent] }];
+            }),
+            HostSilent,
+            &["static peer 192.168.1.9:9000", "ARP"],
+        ),
+    ]);
+    let slower = with(|seen| {
+        seen.heard = vec!["robot/leg".to_owned()];
+        seen.multicast.heard_by_multicast = 3;
+    });
+    let codes: Vec<Code> = diagnose(&slower).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [NotAdvertised, UnicastRepliesDropped], "what only slows down comes last");
+}
+
+#[test]
+fn what_an_endpoint_does_not_answer_for_is_told() {
+    use Code::*;
+    use Neighbour::{Complete, Incomplete, Unknown};
+    let at = "192.168.1.9:9000";
+    let unreachable = failed(ErrorKind::HostUnreachable);
+    let refused = failed(ErrorKind::ConnectionRefused);
+    let one = |outcome, took, neighbour| vec![tried(at, outcome, took, neighbour)];
+    let wireless = |seen: Observations| {
+        let mut seen = seen;
+        wired(&mut seen).kind = InterfaceKind::Wireless;
+        seen
+    };
+    check(vec![
+        (
+            "a firewall there drops",
+            replied(SECOND, one(Outcome::Silent, 3 * SECOND, Complete)),
+            FirewallThereDrops,
+            &["\"robot/arm\" is announced at 192.168.1.9:9000", "a firewall on it drops"],
+        ),
+        (
+            "a firewall there drops, or it has just been switched off",
+            announced(one(Outcome::Silent, 3 * SECOND, Complete)),
+            FirewallThereDrops,
+            &["unless it was switched off"],
+        ),
+        (
+            "a firewall there rejects",
+            announced(one(unreachable, Duration::from_micros(300), Complete)),
+            FirewallThereRejects,
+            &["rejects", "firewall rule"],
+        ),
+        (
+            "a firewall there rejects, and nobody knows the neighbours",
+            announced(one(unreachable, Duration::from_micros(300), Unknown)),
+            FirewallThereRejects,
+            &[],
+        ),
+        (
+            "a firewall there rejects IPv6",
+            announced(vec![tried(
+                "[fe80::9]:9000",
+                Outcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(EACCES) },
+                Duration::from_micros(300),
+                Unknown,
+            )]),
+            FirewallThereRejects,
+            &[],
+        ),
+        (
+            "own outgoing filter",
+            announced(one(
+                Outcome::Failed { kind: ErrorKind::PermissionDenied, code: Some(1) },
+                Duration::ZERO,
+                Complete,
+            )),
+            OutgoingFilter,
+            &["forbids itself"],
+        ),
+        ("refused", announced(one(refused, Duration::ZERO, Complete)), ProcessGone, &["without a goodbye"]),
+        (
+            "refused though it replied just now",
+            replied(SECOND / 2, one(refused, Duration::ZERO, Complete)),
+            FirewallThereRejects,
+            &["replied 0.5 s ago"],
+        ),
+        (
+            "refused, and it replied long ago",
+            replied(60 * SECOND, one(refused, Duration::ZERO, Complete)),
+            ProcessGone,
+            &[],
+        ),
+        (
+            "the host is off",
+            announced(one(unreachable, 3 * SECOND, Incomplete)),
+            HostSilent,
+            &["does not answer to ARP", "off, asleep"],
+        ),
+        (
+            "the host is off, and the last one waits for the first one's question",
+            announced(one(unreachable, Duration::from_millis(50), Incomplete)),
+            HostSilent,
+            &[],
+        ),
+        (
+            "the host is off, and the time was short",
+            announced(one(Outcome::Silent, SECOND, Incomplete)),
+            HostSilent,
+            &[],
+        ),
+        (
+            "kept apart: it was heard a moment ago",
+            replied(SECOND, one(Outcome::Silent, 3 * SECOND, Incomplete)),
+            ClientsIsolated,
+            &["keeps its clients apart"],
+        ),
+        (
+            "kept apart: the router answers, and nobody else by Wi-Fi",
+            wireless(announced(one(unreachable, 3 * SECOND, Incomplete))),
+            ClientsIsolated,
+            &[],
+        ),
+        ("stopped", announced(one(Outcome::Accepted, 3 * SECOND, Complete)), ProgramStalled, &["accepted"]),
+        ("another program", announced(one(Outcome::OtherProtocol, SECOND, Complete)), OtherProtocol, &[]),
+        (
+            "another network without a route",
+            announced(vec![tried(
+                "192.168.20.9:9000",
+                failed(ErrorKind::NetworkUnreachable),
+                Duration::ZERO,
+                Unknown,
+            )]),
+            OtherSubnet,
+            &["another network", "192.168.1.5/24", "no route"],
+        ),
+        (
+            "another network behind a router that says nothing",
+            announced(vec![tried("192.168.20.9:9000", Outcome::Silent, 3 * SECOND, Unknown)]),
+            OtherSubnet,
+            &["another network", "through the router"],
+        ),
+        (
+            "no answer, and nobody could look",
+            with(|seen| {
+                seen.interfaces = None;
+                seen.neighbours = None;
+                let tried = one(Outcome::Silent, 3 * SECOND, Unknown);
+                seen.endpoints = vec![Endpoint { tried, ..Endpoint::default() }];
+            }),
+            NoAnswer,
+            &["a firewall on that host drops connections, or it is off"],
+        ),
+    ]);
+}
+
+#[test]
+fn the_way_to_an_endpoint_is_told() {
+    use Code::*;
+    let at = "192.168.1.9:9000";
+    let leaves_by = |name: &str, neighbour| {
+        let tried = tried(at, Outcome::Silent, 3 * SECOND, neighbour);
+        vec![Tried { leaves_by: Some(name.to_owned()), ..tried }]
+    };
+    let mut vpn = announced(leaves_by("tun0", Neighbour::Unknown));
+    vpn.interfaces.as_mut().expect("listed").push(interface("tun0", InterfaceKind::Tunnel, &["10.8.0.2/24"]));
+    let mut cable = announced(leaves_by("eth0", Neighbour::Incomplete));
+    wired(&mut cable).carrier = Some(false);
+    // Docker's bridge has the same address on every host.
+    let mut docker = announced(vec![
+        tried("172.17.0.1:9000", failed(ErrorKind::ConnectionRefused), Duration::ZERO, Neighbour::Unknown),
+        tried(at, Outcome::Silent, 3 * SECOND, Neighbour::Complete),
+    ]);
+    let bridge = interface("docker0", InterfaceKind::Inner, &["172.17.0.1/16"]);
+    docker.interfaces.as_mut().expect("listed").push(bridge);
+    let mut declined = announced(vec![Tried {
+        said: Some("it belongs to the mesh \"room-6\"".to_owned()),
+        ..tried(at, Outcome::Rejected, Duration::ZERO, Neighbour::Complete)
+    }]);
+    declined.sought = Sought::Address(address(at));
+    declined.endpoints[0].service = None;
+    check(vec![
+        ("a VPN", vpn, VpnRoute, &["192.168.1.9 leave by tun0", "VPN"]),
+        ("own cable", cable, NoCarrier, &["eth0 has no cable"]),
+        ("a bridge that both have", docker, FirewallThereDrops, &["192.168.1.9"]),
+        ("another mesh at an address", declined, Declined, &["room-6"]),
+        (
+            "an address of which nothing is known",
+            with(|seen| seen.sought = Sought::Address(address(at))),
+            NoAnswer,
+            &["nothing of this mesh answers at 192.168.1.9:9000"],
+        ),
+    ]);
+}
+
+#[test]
+fn nothing_is_concluded_from_what_nobody_could_look_at() {
+    let blind = |change: fn(&mut Observations)| {
+        with(|seen| {
+            let wired = wired(seen);
+            (wired.up, wired.carrier, wired.multicast) = (None, None, None);
+            seen.multicast = MulticastObservations::default();
+            change(seen);
+        })
+    };
+    for change in [
+        |_: &mut Observations| {},
+        |seen: &mut Observations| seen.interfaces = None,
+        |seen: &mut Observations| wired(seen).kind = InterfaceKind::Unknown,
+        |seen: &mut Observations| seen.connected = vec![ip("192.168.1.9")],
+        |seen: &mut Observations| seen.surroundings.container = None,
+    ] {
+        let finding = told(&blind(change));
+        assert_eq!(finding.code, Code::NothingHeard, "{finding}");
+    }
+}
+
+#[test]
+fn a_host_with_a_thousand_addresses_makes_no_long_sentence() {
+    let many = (0..1_500).map(|number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let to = SocketAddr::from(([10, 0, high, low], 9_000));
+        tried(&to.to_string(), Outcome::Silent, SECOND, Neighbour::Unknown)
+    });
+    let mut seen = announced(many.collect());
+    let own = (0..1_500_u16).map(|number| {
+        let [high, low] = number.to_be_bytes();
+        OwnAddress { ip: [10, 1, high, low].into(), prefix: 16 }
+    });
+    wired(&mut seen).addresses = own.collect();
+    seen.heard = (0..1_500).map(|number| format!("service/{number}")).collect();
+    let tried = seen.endpoints[0].tried.clone();
+    let interfaces: Vec<String> = (0..1_500).map(|number| format!("eth{number} (10.0.0.1)")).collect();
+    let mut evidence = evidence_of(&tried, &seen.multicast);
+    evidence.push(format!("heard {} on {}", shortened(&seen.heard), places(&interfaces)));
+    let text = paragraph(&diagnose(&seen), &evidence).expect("there is a cause");
+    assert!(text.len() < 1_500, "{} bytes: {text}", text.len());
+    assert!(text.contains("and 1496 more"), "{text}");
+}
+
+#[test]
+fn codes_are_one_word_everywhere() {
+    let all = [Code::FirewallThereDrops, Code::OtherMesh, Code::VpnRoute, Code::NoMulticast];
+    for code in all {
+        let text = serde_json::to_string(&code).expect("it is a word");
+        assert_eq!(text, format!("\"{code}\""));
+    }
+}

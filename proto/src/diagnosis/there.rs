@@ -1,0 +1,331 @@
+//! What the attempts to reach endpoints say: about the other host, the way to it, and this host's end of that way.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::attempt::Outcome;
+use super::finding::{Code, Finding};
+use super::here;
+use super::observations::{Endpoint, InterfaceKind, Neighbour, Observations, Sought, Tried};
+use super::words::{networks, quoted, seconds};
+
+/// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// An endpoint whose own process replied this short a time ago is not likely to have ended since.
+const JUST_NOW: Duration = Duration::from_secs(2);
+/// A host whose process replied this short a time ago is not likely to have been switched off since.
+const LATELY: Duration = Duration::from_secs(20);
+
+/// What Linux says when its own rules forbid to send; a host that rejects by ICMPv6 shows as another number of the same kind.
+const EPERM: i32 = 1;
+
+/// The causes that fit, the likeliest of each endpoint first; none if no endpoint was tried.
+pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
+    let mut findings: Vec<(u8, Finding)> =
+        seen.endpoints.iter().filter_map(|endpoint| of_endpoint(seen, endpoint)).collect();
+    // The one that says most comes first; among equals the order in which they were given.
+    findings.sort_by_key(|(rank, _)| *rank);
+    findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// The likeliest cause why one endpoint did not answer, and how little it says.
+pub(super) fn of_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<(u8, Finding)> {
+    let judged = endpoint.tried.iter().map(|tried| (sign(seen, endpoint, tried), tried));
+    let (sign, tried) = judged.min_by_key(|(sign, _)| *sign)?;
+    Some((sign as u8, finding(seen, endpoint, tried, sign)))
+}
+
+/// Nothing is known of an address but that nothing answers there.
+pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
+    let trouble = seen.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    Finding {
+        code: Code::NoAnswer,
+        sentence: format!("nothing of this mesh answers at {address}{trouble}"),
+        remedy: format!("Check that the program runs on {}, and the port", address.ip()),
+    }
+}
+
+/// What one attempt is a sign of, the most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    Declined,
+    OtherProtocol,
+    Stalled,
+    NotPermitted,
+    CableOut,
+    Gone,
+    RefusedThoughThere,
+    Rejected,
+    Dropped,
+    Tunnel,
+    Isolated,
+    Silent,
+    NotNear,
+    NoRoute,
+    Nothing,
+    OwnAddress,
+    Other,
+}
+
+fn sign(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
+    let ip = tried.attempt.address.ip();
+    let own = seen.is_own(ip) == Some(true);
+    let (kind, code) = match tried.attempt.outcome {
+        Outcome::Rejected => return Sign::Declined,
+        Outcome::OtherProtocol => return Sign::OtherProtocol,
+        // An address of this host may be that of a bridge which another host has as well.
+        _ if own && !is_meant(seen, endpoint) => return Sign::OwnAddress,
+        Outcome::Accepted => return Sign::Stalled,
+        Outcome::Silent => return silence(seen, endpoint, tried),
+        Outcome::Failed { kind, code } => (kind, code),
+    };
+    match kind {
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof => {
+            match endpoint.replied_ago {
+                Some(ago) if ago <= JUST_NOW && kind == ErrorKind::ConnectionRefused && !own => {
+                    Sign::RefusedThoughThere
+                }
+                _ => Sign::Gone,
+            }
+        }
+        ErrorKind::PermissionDenied if ip.is_ipv6() && code.is_some_and(|code| code != EPERM) => {
+            Sign::Rejected
+        }
+        ErrorKind::PermissionDenied => Sign::NotPermitted,
+        ErrorKind::NetworkUnreachable => Sign::NoRoute,
+        ErrorKind::HostUnreachable => match tried.neighbour {
+            Neighbour::Complete => Sign::Rejected,
+            Neighbour::Incomplete => silence(seen, endpoint, tried),
+            Neighbour::Unknown if tried.attempt.took < AT_ONCE && seen.is_near(ip) != Some(false) => {
+                Sign::Rejected
+            }
+            Neighbour::Unknown => silence(seen, endpoint, tried),
+        },
+        ErrorKind::TimedOut => silence(seen, endpoint, tried),
+        _ => Sign::Other,
+    }
+}
+
+/// Whether an address of this host is really meant: it was asked for, or there is no other.
+fn is_meant(seen: &Observations, endpoint: &Endpoint) -> bool {
+    matches!(seen.sought, Sought::Address(_))
+        || endpoint.tried.iter().all(|tried| seen.is_own(tried.attempt.address.ip()) == Some(true))
+}
+
+/// What it is a sign of that nothing came back.
+fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
+    let ip = tried.attempt.address.ip();
+    let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
+    if leaves_by.is_some_and(|interface| interface.kind == InterfaceKind::Tunnel) {
+        return Sign::Tunnel;
+    }
+    if leaves_by.is_some_and(|interface| interface.carrier == Some(false) || interface.up == Some(false)) {
+        return Sign::CableOut;
+    }
+    match tried.neighbour {
+        Neighbour::Complete => Sign::Dropped,
+        Neighbour::Incomplete if is_isolated(seen, endpoint, tried) => Sign::Isolated,
+        Neighbour::Incomplete => Sign::Silent,
+        Neighbour::Unknown => match seen.is_near(ip) {
+            Some(false) => Sign::NotNear,
+            Some(true) | None => Sign::Nothing,
+        },
+    }
+}
+
+/// Whether a host that does not answer to ARP is likely to be kept apart rather than off: it was heard a moment ago, or the
+/// router answers and of several hosts none does.
+fn is_isolated(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> bool {
+    if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
+        return true;
+    }
+    let router = seen.gateways.iter().any(|gateway| seen.neighbour(*gateway) == Neighbour::Complete);
+    let wireless = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
+    let wireless = wireless.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
+    let others = |state| {
+        let neighbours = seen.neighbours.iter().flatten();
+        neighbours.filter(|(ip, known)| *known == state && !seen.gateways.contains(ip)).count()
+    };
+    let none_answers = others(Neighbour::Complete) == 0;
+    router && none_answers && (wireless || others(Neighbour::Incomplete) > 1)
+}
+
+fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) -> Finding {
+    let address = tried.attempt.address;
+    let (ip, port) = (address.ip(), address.port());
+    let took = seconds(tried.attempt.took);
+    let who = subject(endpoint, tried);
+    let firewall_remedy = || {
+        format!(
+            "On {ip}, let the port in: with ufw `sudo ufw allow {port}/tcp`, with firewalld `sudo firewall-cmd \
+             --add-port={port}/tcp`; MESHZERO_PORTS=9000-9100 there keeps to ports that can be allowed once and for all"
+        )
+    };
+    let (code, sentence, remedy) = match sign {
+        Sign::Declined => (
+            Code::Declined,
+            format!("{who}, and what answers there declines: {}", tried.said.as_deref().unwrap_or("it gave no reason")),
+            match tried.said.as_deref() {
+                Some(said) if said.contains("belongs to the mesh") => {
+                    "Join that mesh: MESHZERO_MESH, or `--mesh`".to_owned()
+                }
+                _ => "Try again in a moment".to_owned(),
+            },
+        ),
+        Sign::OtherProtocol => (
+            Code::OtherProtocol,
+            format!(
+                "{who}, and what answers there does not speak meshzero{}",
+                tried.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
+            ),
+            "Check the port: `mz discover NAME` prints the address of a service".to_owned(),
+        ),
+        Sign::Stalled => (
+            Code::ProgramStalled,
+            format!(
+                "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
+                 packets get lost on the way"
+            ),
+            format!("Look at the program on {ip}: is it suspended (Ctrl-Z), in a debugger, or does a handler block its thread?"),
+        ),
+        Sign::NotPermitted => (
+            Code::OutgoingFilter,
+            format!("this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"),
+            "Allow the local network in the firewall or the VPN's settings".to_owned(),
+        ),
+        Sign::CableOut => return here::no_carrier(seen, tried.leaves_by.as_deref().unwrap_or("the interface")),
+        Sign::Gone if seen.is_own(ip) == Some(true) => (
+            Code::ProcessGone,
+            format!("{who}, which is this machine, and nothing listens there: the program has ended, or not started yet"),
+            "Start it, or check the port".to_owned(),
+        ),
+        Sign::Gone => (
+            Code::ProcessGone,
+            match endpoint.service {
+                Some(_) => format!(
+                    "{who}; that host is there, and nothing listens at the port: the program has ended without a goodbye"
+                ),
+                None => format!(
+                    "{who}; that host is there, and nothing listens at the port: the program has ended, or listens at another"
+                ),
+            },
+            format!(
+                "Start the program on {ip} again; if it is running, a firewall there rejects connections to port {port}"
+            ),
+        ),
+        Sign::RefusedThoughThere => (
+            Code::FirewallThereRejects,
+            format!(
+                "{who}, and {ip} refuses connections to that port although the program replied {} ago: a firewall there rejects \
+                 them, or the program has ended this moment",
+                seconds(endpoint.replied_ago.unwrap_or_default())
+            ),
+            firewall_remedy(),
+        ),
+        Sign::Rejected => (
+            Code::FirewallThereRejects,
+            format!("{who}, and {ip} rejects connections to that port by a firewall rule"),
+            firewall_remedy(),
+        ),
+        Sign::Dropped => (
+            Code::FirewallThereDrops,
+            format!(
+                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{}",
+                // An entry of the table may be half a minute old.
+                match endpoint.replied_ago {
+                    Some(ago) if ago <= LATELY => "",
+                    _ => ", unless it was switched off a moment ago",
+                }
+            ),
+            firewall_remedy(),
+        ),
+        Sign::Tunnel => (
+            Code::VpnRoute,
+            format!(
+                "packets to {ip} leave by {}, a VPN's tunnel, and nothing comes back",
+                tried.leaves_by.as_deref().unwrap_or("a tunnel")
+            ),
+            "Switch the VPN off, or let it leave out the local network (split tunnel)".to_owned(),
+        ),
+        Sign::Isolated => (
+            Code::ClientsIsolated,
+            format!(
+                "{who}, and no direct packet reaches it: the access point or switch keeps its clients apart (a guest network?), or \
+                 that host has just gone"
+            ),
+            "Switch \"AP isolation\" (client isolation) off, use the main network instead of the guest network, or a cable"
+                .to_owned(),
+        ),
+        Sign::Silent => (
+            Code::HostSilent,
+            format!("{who}, and {ip} does not answer to ARP: it is off, asleep, unplugged or on another network{}", perhaps_isolated(seen, tried)),
+            format!("Check that {ip} is switched on and on this network, and that its address is still the same"),
+        ),
+        Sign::NotNear | Sign::NoRoute => other_subnet(seen, endpoint, tried, sign),
+        Sign::Nothing | Sign::OwnAddress | Sign::Other => (
+            Code::NoAnswer,
+            match tried.attempt.outcome {
+                Outcome::Failed { kind, .. } => format!("{who}, and connecting there fails: {kind}"),
+                _ => format!(
+                    "{who}, and nothing came back for {took}: a firewall on that host drops connections, or it is off or asleep"
+                ),
+            },
+            format!("Check that the host is on, and that its firewall lets port {port}/tcp in"),
+        ),
+    };
+    Finding { code, sentence, remedy }
+}
+
+fn perhaps_isolated(seen: &Observations, tried: &Tried) -> &'static str {
+    let leaves_by = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
+    match leaves_by {
+        Some(interface) if interface.kind == InterfaceKind::Wireless => {
+            "; or the access point keeps its clients apart"
+        }
+        _ => "",
+    }
+}
+
+fn other_subnet(
+    seen: &Observations,
+    endpoint: &Endpoint,
+    tried: &Tried,
+    sign: Sign,
+) -> (Code, String, String) {
+    let who = subject(endpoint, tried);
+    let ip = tried.attempt.address.ip();
+    let same_family = |own: &IpAddr| own.is_ipv4() == ip.is_ipv4();
+    let own = networks(seen, same_family);
+    if own.is_empty() && sign == Sign::NoRoute {
+        let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
+        return (
+            Code::NoAddress,
+            format!("{who}, and this host has no {family} address to send from"),
+            "Connect this machine to the network, or wait for its address (DHCP)".to_owned(),
+        );
+    }
+    let here = if own.is_empty() { "another network".to_owned() } else { own };
+    let what = match sign {
+        Sign::NoRoute => "there is no route from one to the other",
+        _ => {
+            "nothing came back through the router: it keeps the networks apart, a firewall drops connections, or the host is off"
+        }
+    };
+    (
+        Code::OtherSubnet,
+        format!("{who}, which is in another network than this host ({here}), and {what}"),
+        "Put both on the same network (not one on the guest network), or have the router pass TCP between them and name a peer: \
+         MESHZERO_PEERS=ADDRESS:PORT, `--peers`"
+            .to_owned(),
+    )
+}
+
+/// Who does not answer, and where.
+fn subject(endpoint: &Endpoint, tried: &Tried) -> String {
+    let address = tried.attempt.address;
+    match &endpoint.service {
+        Some(service) => format!("{} is announced at {address}", quoted(service)),
+        None => format!("nothing of this mesh answers at {address}"),
+    }
+}

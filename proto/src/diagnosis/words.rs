@@ -1,0 +1,164 @@
+//! Lists, durations and evidence in words, short enough for one paragraph.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::finding::Finding;
+use super::observations::{
+    InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried, is_link_local,
+};
+
+/// How many entries of a list are shown.
+const SHOWN: usize = 8;
+/// How many addresses are shown, which are longer.
+const ADDRESSES_SHOWN: usize = 4;
+
+/// The first names, in quotes, and how many more there are.
+pub fn shortened(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    shortened_to(&names, SHOWN)
+}
+
+/// The first entries as they are, and how many more there are.
+pub fn shortened_text(entries: &[String]) -> String {
+    shortened_to(entries, ADDRESSES_SHOWN)
+}
+
+/// Where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
+pub fn places(interfaces: &[String]) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    for interface in interfaces {
+        let name = |text: &str| text.split(" (").next().unwrap_or_default().to_owned();
+        if !shown.iter().any(|other| name(other) == name(interface)) {
+            shown.push(interface.clone());
+        }
+    }
+    match &shown[..] {
+        [] => "no interface".to_owned(),
+        shown => listed(shown),
+    }
+}
+
+fn shortened_to(entries: &[String], shown: usize) -> String {
+    match entries.len().checked_sub(shown) {
+        Some(more) if more > 0 => format!("{} and {more} more", entries[..shown].join(", ")),
+        _ => entries.join(", "),
+    }
+}
+
+pub(super) fn listed(entries: &[String]) -> String {
+    shortened_to(entries, ADDRESSES_SHOWN)
+}
+
+/// A name in quotes, with what could act on a terminal escaped.
+pub(super) fn quoted(name: &str) -> String {
+    format!("{name:?}")
+}
+
+pub(super) fn seconds(duration: Duration) -> String {
+    match duration {
+        short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),
+        short if short < Duration::from_millis(100) => format!("{} ms", short.as_millis()),
+        long => format!("{:.1} s", long.as_secs_f64()),
+    }
+}
+
+/// That nobody has what was sought, as the beginning of a sentence.
+pub(super) fn nobody(seen: &Observations) -> String {
+    let mesh = quoted(&seen.mesh);
+    match &seen.sought {
+        Sought::Everything => format!("there is no service on the mesh {mesh}"),
+        Sought::Group(prefix) => {
+            format!("there is no service whose name begins with {} on the mesh {mesh}", quoted(prefix))
+        }
+        Sought::Name(name) => format!("nobody advertises {}", quoted(name)),
+        Sought::Address(address) => format!("nothing of this mesh answers at {address}"),
+    }
+}
+
+/// The same, with the mesh where that matters.
+pub(super) fn nobody_here(seen: &Observations) -> String {
+    match seen.sought {
+        Sought::Name(_) => format!("{} on the mesh {}", nobody(seen), quoted(&seen.mesh)),
+        _ => nobody(seen),
+    }
+}
+
+/// The same, where somebody may be there and cannot be heard.
+pub(super) fn unheard(seen: &Observations) -> String {
+    match seen.sought {
+        Sought::Address(_) => nobody(seen),
+        _ => format!("{} that can be heard", nobody(seen)),
+    }
+}
+
+/// The interfaces that are used, each with its address; loopback if there is no other.
+pub(super) fn used_interfaces(seen: &Observations) -> Vec<String> {
+    let used = || {
+        let all = seen.interfaces.iter().flatten();
+        all.filter(|interface| interface.chosen && !interface.addresses.is_empty())
+    };
+    let is_only = used().all(|interface| interface.kind == InterfaceKind::Loopback);
+    let shown = used().filter(|interface| is_only || interface.kind != InterfaceKind::Loopback);
+    let named = shown.map(|interface| {
+        let own = interface.addresses.iter().find(|own| own.ip.is_ipv4()).or(interface.addresses.first());
+        own.map_or_else(|| interface.name.clone(), |own| format!("{} ({})", interface.name, own.ip))
+    });
+    named.collect()
+}
+
+/// The networks of this host that `include` takes.
+pub(super) fn networks(seen: &Observations, include: impl Fn(&IpAddr) -> bool) -> String {
+    let own = seen.interfaces.iter().flatten().flat_map(|interface| &interface.addresses);
+    let shown: Vec<String> = own
+        .filter(|own| !own.ip.is_loopback() && !is_link_local(own.ip) && include(&own.ip))
+        .map(|own| format!("{}/{}", own.ip, own.prefix))
+        .collect();
+    listed(&shown)
+}
+
+/// A cause, what to do, and what that rests on: one paragraph.
+pub fn paragraph(findings: &[Finding], evidence: &[String]) -> Option<String> {
+    let finding = findings.first()?;
+    Some(match evidence {
+        [] => format!("{finding}"),
+        evidence => format!("{finding} ({})", evidence.join("; ")),
+    })
+}
+
+/// What was tried and asked, in a few words each.
+pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations) -> Vec<String> {
+    let mut evidence = Vec::new();
+    if !tried.is_empty() {
+        let attempts: Vec<String> = tried.iter().map(ToString::to_string).collect();
+        evidence.push(format!("tried {}", shortened_text(&attempts)));
+    }
+    let MulticastObservations { oneshot_questions, ordinary_questions, .. } = *multicast;
+    if oneshot_questions + ordinary_questions > 0 {
+        evidence.push(format!(
+            "asked {} and {}, {} direct and {} by multicast",
+            counted(oneshot_questions, "one-shot question"),
+            counted(ordinary_questions, "ordinary one"),
+            counted(multicast.replies_by_unicast, "reply").replace("replys", "replies"),
+            multicast.heard_by_multicast,
+        ));
+    }
+    evidence
+}
+
+fn counted(count: u64, what: impl Display) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+impl std::fmt::Display for Tried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.attempt.fmt(f)?;
+        match self.neighbour {
+            Neighbour::Complete => f.write_str(", it answers to ARP")?,
+            Neighbour::Incomplete => f.write_str(", it does not answer to ARP")?,
+            Neighbour::Unknown => {}
+        }
+        Ok(())
+    }
+}
