@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::{Record, Trail};
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -154,29 +154,28 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    dial_along(network, addresses, hello, timeout, &Trail::default()).await
+    dial_recorded(network, addresses, hello, timeout, &Record::default()).await
 }
 
-/// As [`dial`], and keeps a record that others can read while it goes on.
-pub(crate) async fn dial_along(
+/// As [`dial`], and enters in `record` what happens, where others can read it meanwhile.
+pub(crate) async fn dial_recorded(
     network: &Network,
     addresses: &[SocketAddr],
     hello: &Hello,
     timeout: Duration,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<Dialled, DialError> {
-    let dialled = time::timeout(timeout, race(network, addresses, hello, trail))
+    let trail = Trail::default();
+    record.follow(trail.clone());
+    let dialled = time::timeout(timeout, race(network, addresses, hello, &trail))
         .await
         .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }));
     match dialled {
         Ok(dialled) => {
-            trail.clear();
+            record.clear();
             Ok(dialled)
         }
-        Err(told) => {
-            trail.give_up();
-            Err(told.after(trail.attempts()))
-        }
+        Err(told) => Err(told.after(trail.finish())),
     }
 }
 

@@ -253,9 +253,9 @@ impl Keeper {
         hello: &Hello,
         listed: Option<watch::Receiver<Option<Instance>>>,
     ) -> Result<Arc<Link>, Trouble> {
-        let trail = self.route.upgrade().map(|route| route.trail(hello.instance)).unwrap_or_default();
+        let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
         let network = &self.premises.carrying.network;
-        let dialled = dial::dial_along(network, addresses, hello, PATIENCE, &trail).await;
+        let dialled = dial::dial_recorded(network, addresses, hello, PATIENCE, &record).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.premises.discovery.do_send(Proved { instance, address: dialled.address });

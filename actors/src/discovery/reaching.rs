@@ -10,9 +10,9 @@ use meshzero_proto::hello::{Hello, Rejection, Welcome};
 use tokio::sync::Semaphore;
 use tokio::time;
 
-use crate::dial::{DialError, Dialled, dial_along};
+use crate::dial::{DialError, Dialled, dial_recorded};
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::Record;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
 const SLOTS: usize = 8;
@@ -58,11 +58,11 @@ pub(super) async fn reach(
     advertised: &Instance,
     addresses: &[SocketAddr],
     hello: &Hello,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<Dialled, Verdict> {
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
-        match dial_along(network, addresses, hello, ANSWER, trail).await {
+        match dial_recorded(network, addresses, hello, ANSWER, record).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);

@@ -15,9 +15,9 @@ use super::Discovery;
 use super::link::{Linked, Way, carry};
 use crate::clock;
 use crate::connection::Connection;
-use crate::dial::dial_along;
+use crate::dial::dial_recorded;
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::Record;
 
 /// How long a static peer may take to be resolved and to answer.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct StaticPeers {
     troubles: BTreeMap<String, String>,
-    trails: BTreeMap<String, Trail>,
+    records: BTreeMap<String, Record>,
 }
 
 /// A static peer that is not connected.
@@ -50,7 +50,7 @@ impl StaticPeers {
         let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
             peer: peer.clone(),
             trouble: trouble.clone(),
-            attempts: self.trails.get(peer).map(Trail::attempts).unwrap_or_default(),
+            attempts: self.records.get(peer).map(Record::attempts).unwrap_or_default(),
         });
         unconnected.collect()
     }
@@ -69,10 +69,10 @@ impl Discovery {
         for peer in &self.config.peers {
             self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
             let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            let trail = Trail::default();
-            self.static_peers.trails.insert(peer.clone(), trail.clone());
+            let record = Record::default();
+            self.static_peers.records.insert(peer.clone(), record.clone());
             let network = self.config.network.clone();
-            actix_rt::spawn(keep_connected(network, peer.clone(), hello, trail, ctx.address()));
+            actix_rt::spawn(keep_connected(network, peer.clone(), hello, record, ctx.address()));
         }
     }
 }
@@ -93,7 +93,7 @@ async fn keep_connected(
     network: Network,
     peer: String,
     hello: Hello,
-    trail: Trail,
+    record: Record,
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
@@ -103,7 +103,7 @@ async fn keep_connected(
     let mut pause = RETRY_FIRST;
     let mut warned = String::new();
     while discovery.connected() {
-        match connect(&network, &peer, &hello, &trail).await {
+        match connect(&network, &peer, &hello, &record).await {
             Ok((connection, linked)) if linked.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this very node");
                 drop(connection);
@@ -138,7 +138,7 @@ async fn connect(
     network: &Network,
     peer: &str,
     hello: &Hello,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<(Connection, Linked), String> {
     let resolved = time::timeout(RESOLVE, lookup_host(peer)).await;
     let addresses: Vec<SocketAddr> = match resolved {
@@ -146,7 +146,7 @@ async fn connect(
         Ok(Err(error)) => return Err(format!("cannot be resolved: {error}")),
         Err(_) => return Err(format!("was not resolved within {RESOLVE:?}")),
     };
-    let dialled = dial_along(network, &addresses, hello, ANSWER, trail).await;
+    let dialled = dial_recorded(network, &addresses, hello, ANSWER, record).await;
     let dialled = dialled.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let from = dialled.address.ip().to_canonical();
