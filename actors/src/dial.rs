@@ -16,7 +16,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::{Record, Trail};
 use crate::zone::Named;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
@@ -165,32 +165,31 @@ pub async fn dial(
     hello: &Hello,
     timeout: Duration,
 ) -> Result<Dialled, DialError> {
-    dial_listed(network, addresses, None, hello, timeout, &Trail::default()).await
+    dial_listed(network, addresses, None, hello, timeout, &Record::default()).await
 }
 
-/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well. `trail` is a record that
-/// others can read while it goes on.
+/// As [`dial`], where `listed` tells of addresses that become known meanwhile: these are tried as well. Enters in `record` what
+/// happens, where others can read it meanwhile.
 pub(crate) async fn dial_listed(
     network: &Network,
     addresses: &[SocketAddr],
     listed: Option<Listed>,
     hello: &Hello,
     timeout: Duration,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<Dialled, DialError> {
+    let trail = Trail::default();
+    record.follow(trail.clone());
     let candidates = Candidates::new(addresses, listed);
-    let dialled = time::timeout(timeout, race(network, candidates, hello, trail))
+    let dialled = time::timeout(timeout, race(network, candidates, hello, &trail))
         .await
         .unwrap_or(Err(DialError::TimedOut { after: timeout, attempts: Vec::new() }));
     match dialled {
         Ok(dialled) => {
-            trail.clear();
+            record.clear();
             Ok(dialled)
         }
-        Err(told) => {
-            trail.give_up();
-            Err(told.after(trail.attempts()))
-        }
+        Err(told) => Err(told.after(trail.finish())),
     }
 }
 
@@ -420,8 +419,8 @@ mod tests {
         };
         let (tell, listed) = watch::channel(Some(instance.clone()));
         let (network, hello, known) = (Network::System, hello(), instance.addresses.clone());
-        let (trail, patience) = (Trail::default(), Duration::from_secs(60));
-        let dialling = dial_listed(&network, &known, Some(listed), &hello, patience, &trail);
+        let (record, patience) = (Record::default(), Duration::from_secs(60));
+        let dialling = dial_listed(&network, &known, Some(listed), &hello, patience, &record);
         let answering = async {
             // The first address is being tried by now.
             let (_held, _) = silent.accept().await.expect("dialled");

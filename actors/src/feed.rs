@@ -29,7 +29,7 @@ use crate::redial::Redial;
 use crate::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;
-use crate::trail::Trail;
+use crate::trail::Record;
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -174,8 +174,8 @@ impl Remote {
         carrying: &Carrying,
     ) -> Result<Self, FeedError> {
         let (network, addresses) = (&carrying.network, &instance.addresses);
-        let trail = Trail::default();
-        let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &trail);
+        let record = Record::default();
+        let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record);
         let dialled = dialling.await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let ended = |error: IncomingError| FeedError::Ended(Some(error));

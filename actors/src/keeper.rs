@@ -253,9 +253,9 @@ impl Keeper {
     /// Dials, and lets discovery know how that went: a handshake is the proof of what it has only heard.
     async fn connect(&self, known: Known<'_>, hello: &Hello) -> Result<Arc<Link>, Trouble> {
         let Known { addresses, answered, listed } = known;
-        let trail = self.route.upgrade().map(|route| route.trail(hello.instance)).unwrap_or_default();
+        let record = self.route.upgrade().map(|route| route.record(hello.instance)).unwrap_or_default();
         let network = &self.premises.carrying.network;
-        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &trail).await;
+        let dialled = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record).await;
         match (&dialled, hello.instance) {
             (Ok(dialled), Some(instance)) => {
                 self.premises.discovery.do_send(Proved { instance, address: dialled.address });

@@ -17,7 +17,7 @@ use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
 use crate::traffic::Carrying;
-use crate::trail::Trail;
+use crate::trail::Record;
 
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -144,9 +144,9 @@ impl Way for Redial {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
             let listed = self.listed.clone();
-            let trail = Trail::default();
+            let record = Record::default();
             let (network, addresses) = (&self.network, &self.addresses);
-            let dialling = dial::dial_listed(network, addresses, listed, &hello, patience, &trail);
+            let dialling = dial::dial_listed(network, addresses, listed, &hello, patience, &record);
             let error = match dialling.await {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address } = dialled;

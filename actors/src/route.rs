@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
 use crate::target::Target;
-use crate::trail::{Trail, Trails};
+use crate::trail::{Record, Records};
 
 /// One instance that can be called now.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ pub struct Route {
     /// Why the last attempt to connect failed, for those who ask why there is nobody.
     trouble: Mutex<Option<String>>,
     /// What was tried to reach each instance, or what listens at the address, since it was reached last.
-    trails: Mutex<Trails<Option<InstanceId>, ()>>,
+    records: Mutex<Records<Option<InstanceId>, ()>>,
     /// How the members do.
     pub(crate) health: Health,
 }
@@ -117,7 +117,7 @@ impl Route {
             members: ArcSwap::default(),
             changed: Notify::new(),
             trouble: Mutex::default(),
-            trails: Mutex::default(),
+            records: Mutex::default(),
             health: Health::default(),
         }
     }
@@ -234,14 +234,14 @@ impl Route {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The record along which an instance, or what listens at the address, is to be dialled.
-    pub(crate) fn trail(&self, instance: Option<InstanceId>) -> Trail {
-        self.trails.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
+    /// The record of dialling an instance, or what listens at the address.
+    pub(crate) fn record(&self, instance: Option<InstanceId>) -> Record {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
     /// What was tried lately without an answer.
     pub(crate) fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
-        let unanswered = self.trails.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
+        let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
     }
 

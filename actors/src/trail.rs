@@ -1,4 +1,4 @@
-//! The record of dialling one endpoint: every address that was tried, and how each ended.
+//! The record of dialling endpoints: every address that was tried, and how each attempt ended.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -14,120 +14,149 @@ const MAX_ADDRESSES: usize = 64;
 const MAX_ENDPOINTS: usize = 64;
 const REMEMBER: Duration = Duration::from_secs(150);
 
-/// Every address of one endpoint that was tried since it answered last. Cheap to clone; all clones share one record, so that
-/// attempts that are still open can be looked at.
+/// Every address that one dialling has tried. Cheap to clone; all clones are one, so that attempts that are still open can be
+/// looked at.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail(Arc<Mutex<Vec<Try>>>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Try {
     address: SocketAddr,
     begun: Instant,
     /// How it is taken to end if nothing more happens.
     open: Outcome,
-    /// How it has ended; while it is open again, how it ended the time before.
-    ended: Option<(Outcome, Duration)>,
+    ended: Option<(Outcome, Instant)>,
 }
 
 impl Trail {
     /// Enters an address that is tried now.
     pub(crate) fn begin(&self, address: SocketAddr) {
-        let mut tries = self.tries();
-        let (begun, open) = (Instant::now(), Outcome::Silent);
-        match tries.iter().position(|tried| tried.address == address) {
-            Some(at) => (tries[at].begun, tries[at].open) = (begun, open),
-            None if tries.len() < MAX_ADDRESSES => tries.push(Try { address, begun, open, ended: None }),
-            None => {}
-        }
+        let tried = Try { address, begun: Instant::now(), open: Outcome::Silent, ended: None };
+        lock(&self.0).push(tried);
     }
 
     /// Enters that a connection stands.
     pub(crate) fn accept(&self, address: SocketAddr) {
-        if let Some(tried) = self.tries().iter_mut().find(|tried| tried.address == address) {
+        if let Some(tried) = lock(&self.0).iter_mut().rev().find(|tried| tried.address == address) {
             tried.open = Outcome::Accepted;
         }
     }
 
     /// Enters how an attempt ended.
     pub(crate) fn end(&self, address: SocketAddr, outcome: Outcome) {
-        if let Some(tried) = self.tries().iter_mut().find(|tried| tried.address == address) {
-            tried.ended = Some((outcome, tried.begun.elapsed()));
+        let mut tries = lock(&self.0);
+        let open = |tried: &&mut Try| tried.address == address && tried.ended.is_none();
+        if let Some(tried) = tries.iter_mut().find(open) {
+            tried.ended = Some((outcome, Instant::now()));
         }
     }
 
-    /// Dialling is over: what is open ends now.
-    pub(crate) fn give_up(&self) {
-        for tried in self.tries().iter_mut().filter(|tried| tried.ended.is_none()) {
-            tried.ended = Some((tried.open, tried.begun.elapsed()));
+    /// All attempts; those that are open end now.
+    pub(crate) fn finish(&self) -> Vec<Attempt> {
+        for tried in lock(&self.0).iter_mut().filter(|tried| tried.ended.is_none()) {
+            tried.ended = Some((tried.open, Instant::now()));
         }
+        lock(&self.0).iter().map(Try::attempt).collect()
+    }
+}
+
+impl Try {
+    fn attempt(&self) -> Attempt {
+        let (outcome, ended) = self.ended.unwrap_or_else(|| (self.open, Instant::now()));
+        Attempt { address: self.address, outcome, took: ended.duration_since(self.begun) }
+    }
+}
+
+/// What was tried to reach one endpoint since it answered last. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record(Arc<Mutex<Recorded>>);
+
+#[derive(Debug, Default)]
+struct Recorded {
+    /// Of dialling that is over, the last attempt at each address.
+    past: Vec<Attempt>,
+    present: Trail,
+    since: Option<Instant>,
+}
+
+impl Record {
+    /// The endpoint is dialled again, along `trail`.
+    pub(crate) fn follow(&self, trail: Trail) {
+        let past = self.attempts();
+        *lock(&self.0) = Recorded { past, present: trail, since: Some(Instant::now()) };
     }
 
     /// The endpoint has answered: what was tried before matters no more.
     pub(crate) fn clear(&self) {
-        self.tries().clear();
+        *lock(&self.0) = Recorded::default();
     }
 
-    /// All attempts, as they are now. One that is repeated counts as it ended the time before.
+    /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        let tries = self.tries();
-        let attempts = tries.iter().map(|tried| {
-            let (outcome, took) = tried.ended.unwrap_or_else(|| (tried.open, tried.begun.elapsed()));
-            Attempt { address: tried.address, outcome, took }
-        });
-        attempts.collect()
+        let recorded = lock(&self.0);
+        let mut attempts = recorded.past.clone();
+        for tried in lock(&recorded.present.0).iter() {
+            match attempts.iter().position(|known| known.address == tried.address) {
+                Some(at) if tried.ended.is_some() => attempts[at] = tried.attempt(),
+                Some(_) => {}
+                None if attempts.len() < MAX_ADDRESSES => attempts.push(tried.attempt()),
+                None => {}
+            }
+        }
+        attempts
     }
 
-    fn last_begun(&self) -> Option<Instant> {
-        self.tries().iter().map(|tried| tried.begun).max()
-    }
-
-    fn tries(&self) -> MutexGuard<'_, Vec<Try>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn since(&self) -> Option<Instant> {
+        lock(&self.0).since
     }
 }
 
-/// The trails of several endpoints, with what belongs to each; the oldest makes room.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The records of several endpoints, with what belongs to each; the oldest makes room.
 #[derive(Debug)]
-pub(crate) struct Trails<K, V> {
-    trails: BTreeMap<K, (V, Trail)>,
+pub(crate) struct Records<K, V> {
+    records: BTreeMap<K, (V, Record)>,
     order: VecDeque<K>,
 }
 
-impl<K, V> Default for Trails<K, V> {
+impl<K, V> Default for Records<K, V> {
     fn default() -> Self {
-        Self { trails: BTreeMap::new(), order: VecDeque::new() }
+        Self { records: BTreeMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<K: Ord + Copy, V: Clone> Trails<K, V> {
-    /// The trail to dial an endpoint along: the one that it has, or a new one.
-    pub(crate) fn of(&mut self, key: K, value: V) -> Trail {
-        if let Some((_, trail)) = self.trails.get(&key) {
-            return trail.clone();
+impl<K: Ord + Copy, V: Clone> Records<K, V> {
+    /// The record of an endpoint: the one that there is, or a new one.
+    pub(crate) fn of(&mut self, key: K, value: V) -> Record {
+        if let Some((_, record)) = self.records.get(&key) {
+            return record.clone();
         }
         if self.order.len() >= MAX_ENDPOINTS
             && let Some(oldest) = self.order.pop_front()
         {
-            self.trails.remove(&oldest);
+            self.records.remove(&oldest);
         }
-        let trail = Trail::default();
-        self.trails.insert(key, (value, trail.clone()));
+        let record = Record::default();
+        self.records.insert(key, (value, record.clone()));
         self.order.push_back(key);
-        trail
+        record
     }
 
     /// Forgets an endpoint, which said goodbye.
     pub(crate) fn forget(&mut self, key: K) {
-        if self.trails.remove(&key).is_some() {
+        if self.records.remove(&key).is_some() {
             self.order.retain(|other| *other != key);
         }
     }
 
     /// The endpoints that did not answer lately, each with what was tried.
     pub(crate) fn unanswered(&self) -> Vec<(K, V, Vec<Attempt>)> {
-        let lately = |trail: &Trail| trail.last_begun().is_some_and(|begun| begun.elapsed() <= REMEMBER);
-        let unanswered = self.trails.iter().filter(|(_, (_, trail))| lately(trail));
-        unanswered.map(|(key, (value, trail))| (*key, value.clone(), trail.attempts())).collect()
+        let lately = |record: &Record| record.since().is_some_and(|since| since.elapsed() <= REMEMBER);
+        let unanswered = self.records.iter().filter(|(_, (_, record))| lately(record));
+        unanswered.map(|(key, (value, record))| (*key, value.clone(), record.attempts())).collect()
     }
 }
 
@@ -141,33 +170,42 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_repeated_counts_as_it_ended_before() {
-        let trail = Trail::default();
+        let record = Record::default();
         let outcomes =
-            || -> Vec<Outcome> { trail.attempts().iter().map(|attempt| attempt.outcome).collect() };
-        trail.begin(address(1));
+            || -> Vec<Outcome> { record.attempts().iter().map(|attempt| attempt.outcome).collect() };
+        let first = Trail::default();
+        record.follow(first.clone());
+        first.begin(address(1));
         assert_eq!(outcomes(), [Outcome::Silent]);
-        trail.accept(address(1));
+        first.accept(address(1));
         assert_eq!(outcomes(), [Outcome::Accepted]);
-        trail.end(address(1), Outcome::OtherProtocol);
-        trail.begin(address(1));
-        assert_eq!(outcomes(), [Outcome::OtherProtocol]);
-        trail.clear();
+        first.end(address(1), Outcome::OtherProtocol);
+        let second = Trail::default();
+        record.follow(second.clone());
+        second.begin(address(1));
+        second.begin(address(2));
+        assert_eq!(outcomes(), [Outcome::OtherProtocol, Outcome::Silent]);
+        let told: Vec<Outcome> = second.finish().iter().map(|attempt| attempt.outcome).collect();
+        assert_eq!(told, [Outcome::Silent; 2], "an error tells of its own dialling only");
+        assert_eq!(outcomes(), [Outcome::Silent; 2]);
+        record.clear();
         assert_eq!(outcomes(), []);
     }
 
     #[test]
     fn a_flood_of_endpoints_and_addresses_is_bounded() {
-        let mut trails = Trails::default();
+        let mut records = Records::default();
         for key in 0..1_000 {
-            let trail = trails.of(key, ());
+            let (record, trail) = (records.of(key, ()), Trail::default());
+            record.follow(trail.clone());
             for port in 1..200 {
                 trail.begin(address(port));
             }
         }
-        let unanswered = trails.unanswered();
+        let unanswered = records.unanswered();
         assert_eq!(unanswered.len(), MAX_ENDPOINTS);
         assert!(unanswered.iter().all(|(key, (), tried)| *key >= 900 && tried.len() == MAX_ADDRESSES));
-        trails.forget(999);
-        assert_eq!(trails.unanswered().len(), MAX_ENDPOINTS - 1);
+        records.forget(999);
+        assert_eq!(records.unanswered().len(), MAX_ENDPOINTS - 1);
     }
 }

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
-use crate::trail::{Trail, Trails};
+use crate::trail::{Record, Records};
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -58,7 +58,7 @@ pub(super) struct Presence {
     /// What is told to those who are dialling an instance.
     dialled: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
     /// What was tried to reach each instance that did not answer.
-    trails: Trails<InstanceId, ServiceName>,
+    records: Records<InstanceId, ServiceName>,
     /// Those that said goodbye last: that they do not answer is no surprise.
     left: VecDeque<InstanceId>,
     slots: Rc<Semaphore>,
@@ -125,7 +125,7 @@ impl Default for Presence {
             nodes: BTreeMap::new(),
             asked: HashSet::new(),
             dialled: HashMap::new(),
-            trails: Trails::default(),
+            records: Records::default(),
             left: VecDeque::new(),
             slots: slots(),
             dials: Rc::default(),
@@ -144,7 +144,7 @@ impl Presence {
 
     /// An instance said goodbye, or is not heard of any longer.
     pub(super) fn left(&mut self, instance: InstanceId) {
-        self.trails.forget(instance);
+        self.records.forget(instance);
         if !self.left.contains(&instance) {
             if self.left.len() >= MAX_LEFT {
                 self.left.pop_front();
@@ -160,14 +160,14 @@ impl Presence {
 
     /// The instances that did not answer lately, with what was tried.
     pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
-        self.trails.unanswered()
+        self.records.unanswered()
     }
 
-    /// The record along which an instance is to be dialled.
-    fn trail(&mut self, instance: &Instance) -> Trail {
+    /// The record of dialling an instance.
+    fn record(&mut self, instance: &Instance) -> Record {
         match self.left.contains(&instance.id) {
-            true => Trail::default(),
-            false => self.trails.of(instance.id, instance.service.clone()),
+            true => Record::default(),
+            false => self.records.of(instance.id, instance.service.clone()),
         }
     }
 
@@ -301,7 +301,7 @@ impl Discovery {
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
         let network = self.config.network.clone();
-        let along = |endpoint: Instance| (self.presence.trail(&endpoint), self.seek_out(endpoint));
+        let along = |endpoint: Instance| (self.presence.record(&endpoint), self.seek_out(endpoint));
         let endpoints = endpoints.into_iter().map(along).collect();
         let connecting = connect(ctx.address(), network, node, endpoints, hello, need, slots);
         actix_rt::spawn(async move {
@@ -338,13 +338,13 @@ impl Discovery {
         if candidate.local || !self.presence.asked.insert(instance) {
             return;
         }
-        let trail = self.presence.trail(&candidate);
+        let record = self.presence.record(&candidate);
         let sought = self.seek_out(candidate);
         let hello = self.hello(Some(instance), Purpose::Probe);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
         let network = self.config.network.clone();
         actix_rt::spawn(async move {
-            let asked = with_slot(&slots, reach(&network, &sought, &hello, &trail)).await;
+            let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
             let outcome = asked.map(|dialled| dialled.address);
             // When the actor is gone nobody wants to know.
             discovery.send(Asked { instance, outcome }).await.ok();
@@ -443,7 +443,7 @@ async fn connect(
     discovery: Addr<Discovery>,
     network: Network,
     node: NodeId,
-    endpoints: Vec<(Trail, Sought)>,
+    endpoints: Vec<(Record, Sought)>,
     hello: Hello,
     need: Rc<Cell<Need>>,
     slots: Rc<Semaphore>,
@@ -453,9 +453,9 @@ async fn connect(
             return Err(None);
         }
         let mut worst = Verdict::Dead;
-        for (trail, endpoint) in &endpoints {
+        for (record, endpoint) in &endpoints {
             let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
-            match reach(&network, endpoint, &hello, trail).await {
+            match reach(&network, endpoint, &hello, record).await {
                 Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
                 // The others share its host, or its listener.
                 Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),

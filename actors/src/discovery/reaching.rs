@@ -14,7 +14,7 @@ use tokio::time;
 
 use crate::dial::{DialError, Dialled, Listed, dial_listed};
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::Record;
 
 /// How many connections are begun at once, and how long one may keep others waiting.
 const SLOTS: usize = 8;
@@ -67,13 +67,13 @@ pub(super) async fn reach(
     network: &Network,
     sought: &Sought,
     hello: &Hello,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<Dialled, Verdict> {
     let Sought { instance: advertised, answered, listed } = sought;
     let mut pauses = CLOSED_AGAIN.into_iter();
     loop {
         let listed = Some(listed.clone());
-        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER, trail).await {
+        match dial_listed(network, &advertised.addresses, listed, hello, ANSWER, record).await {
             Ok(dialled) => {
                 let Welcome { node, instance, .. } = dialled.welcome;
                 let same = (node, instance) == (advertised.node, advertised.id);

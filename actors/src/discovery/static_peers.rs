@@ -18,7 +18,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial_listed;
 use crate::network::Network;
-use crate::trail::Trail;
+use crate::trail::Record;
 use crate::zone;
 
 /// How long a static peer may take to be resolved and to answer.
@@ -32,7 +32,7 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct StaticPeers {
     troubles: BTreeMap<String, String>,
-    trails: BTreeMap<String, Trail>,
+    records: BTreeMap<String, Record>,
 }
 
 /// A static peer that is not connected.
@@ -52,7 +52,7 @@ impl StaticPeers {
         let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
             peer: peer.clone(),
             trouble: trouble.clone(),
-            attempts: self.trails.get(peer).map(Trail::attempts).unwrap_or_default(),
+            attempts: self.records.get(peer).map(Record::attempts).unwrap_or_default(),
         });
         unconnected.collect()
     }
@@ -71,10 +71,10 @@ impl Discovery {
         for peer in &self.config.peers {
             self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
             let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            let trail = Trail::default();
-            self.static_peers.trails.insert(peer.clone(), trail.clone());
+            let record = Record::default();
+            self.static_peers.records.insert(peer.clone(), record.clone());
             let network = self.config.network.clone();
-            actix_rt::spawn(keep_connected(network, peer.clone(), hello, trail, ctx.address()));
+            actix_rt::spawn(keep_connected(network, peer.clone(), hello, record, ctx.address()));
         }
     }
 }
@@ -95,7 +95,7 @@ async fn keep_connected(
     network: Network,
     peer: String,
     hello: Hello,
-    trail: Trail,
+    record: Record,
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
@@ -105,7 +105,7 @@ async fn keep_connected(
     let mut pause = RETRY_FIRST;
     let mut warned = String::new();
     while discovery.connected() {
-        match connect(&network, &peer, &hello, &trail).await {
+        match connect(&network, &peer, &hello, &record).await {
             Ok((connection, linked)) if linked.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this very node");
                 drop(connection);
@@ -140,7 +140,7 @@ async fn connect(
     network: &Network,
     peer: &str,
     hello: &Hello,
-    trail: &Trail,
+    record: &Record,
 ) -> Result<(Connection, Linked), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
@@ -151,7 +151,7 @@ async fn connect(
         sort(&mut addresses, &network.own_addresses());
         addresses.truncate(MAX_ADDRESSES);
     }
-    let dialled = dial_listed(network, &addresses, None, hello, ANSWER, trail).await;
+    let dialled = dial_listed(network, &addresses, None, hello, ANSWER, record).await;
     let dialled = dialled.map_err(|error| error.to_string())?;
     let way = Way::Dialled { instance: dialled.welcome.instance, address: dialled.address };
     let ends = ends(&dialled.connection, dialled.address);

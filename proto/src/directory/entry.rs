@@ -279,8 +279,8 @@ impl Entry {
         self.heard_at = now;
         match source {
             Source::Local => {}
-            Source::Mdns => self.by_mdns = true,
-            Source::Reply(_) => {
+            // No cache answers by multicast: it is the process itself that says so, or somebody in its name.
+            Source::Mdns | Source::Reply(_) => {
                 self.by_mdns = true;
                 self.replied_at = Some(now);
             }
