@@ -92,6 +92,8 @@ pub struct Dialled {
     pub welcome: Welcome,
     /// The address that answered.
     pub address: SocketAddr,
+    /// How long the answer took once there was a connection.
+    pub round_trip: Duration,
 }
 
 /// Connects to the first of `addresses` that accepts and answers `hello`, within `timeout`.
@@ -174,8 +176,25 @@ fn weight(error: &DialError) -> u8 {
 
 async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> Result<Dialled, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error };
-    let mut connection = network.connect(address).await.map_err(unreachable)?;
-    connection.writer.write_all(&hello).await.map_err(unreachable)?;
+    let connection = network.connect(address).await.map_err(unreachable)?;
+    greet(connection, address, &hello).await
+}
+
+/// Says an encoded `hello` on a connection, and waits for the answer.
+///
+/// # Errors
+/// [`DialError`].
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub(crate) async fn greet(
+    mut connection: Connection,
+    address: SocketAddr,
+    hello: &[u8],
+) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error };
+    let begun = Instant::now();
+    connection.writer.write_all(hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
@@ -184,7 +203,7 @@ async fn shake_hands(network: Network, address: SocketAddr, hello: Vec<u8>) -> R
             },
         )?;
     match answer {
-        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
+        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address, round_trip: begun.elapsed() }),
         Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection }),
     }
 }
@@ -239,6 +258,7 @@ mod tests {
             message_bytes: 1,
             resume: None,
             pieces: true,
+            standby: None,
         }
     }
 

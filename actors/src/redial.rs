@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::hello::{self, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
@@ -15,6 +15,7 @@ use crate::carry::Way;
 use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
+use crate::race::Racer;
 use crate::traffic::Carrying;
 
 /// Before the second attempt and those after it; the first is made at once.
@@ -35,6 +36,8 @@ pub(crate) struct Redial {
     address: SocketAddr,
     /// The one of this host that the connection comes from.
     own: Option<IpAddr>,
+    /// A connection that stands by.
+    standby: Option<Dialled>,
     window: Duration,
     keep_alive: Duration,
     network: Network,
@@ -56,6 +59,7 @@ impl Redial {
             addresses: vec![dialled.address],
             address: dialled.address,
             own: dialled.connection.local_ip(),
+            standby: None,
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
             network: carrying.network.clone(),
@@ -67,6 +71,19 @@ impl Redial {
     /// The address that the connection of the moment leads to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How to dial beside the connection of the moment; `None` if the link cannot go on over another.
+    pub(crate) fn racer(&self) -> Option<Racer> {
+        let hello =
+            Hello { purpose: Purpose::Probe, resume: None, standby: Some(self.link?), ..self.hello.clone() };
+        let (listed, known) = (self.listed.clone(), self.addresses.clone());
+        Some(Racer::new(&hello, self.address, known, listed, self.network.clone()))
+    }
+
+    /// Lets the link go on over a connection that stands by for it, if it can.
+    pub(crate) fn stand_by(&mut self, standby: Option<Dialled>) {
+        self.standby = standby;
     }
 
     /// How to find out about the connection of the moment.
@@ -141,9 +158,18 @@ impl Way for Redial {
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let error = match dial::dial(&self.network, &self.addresses, &hello, patience).await {
+            let dialled = match self.standby.take() {
+                Some(Dialled { connection, address, .. }) => {
+                    let hello = hello::encode_hello(&hello);
+                    let greeting = dial::greet(connection, address, &hello);
+                    let timed_out = |_| Err(DialError::TimedOut { after: patience });
+                    time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
+                }
+                None => dial::dial(&self.network, &self.addresses, &hello, patience).await,
+            };
+            let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
-                    let Dialled { connection, welcome, address } = dialled;
+                    let Dialled { connection, welcome, address, .. } = dialled;
                     if let Err(error) = connection.keep_alive(self.keep_alive) {
                         tracing::debug!(%error, "a dead host will be noticed late");
                     }

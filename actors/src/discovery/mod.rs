@@ -170,6 +170,7 @@ impl Discovery {
             message_bytes,
             resume: None,
             pieces: true,
+            standby: None,
         }
     }
 
