@@ -1,8 +1,8 @@
 //! How old the newest state of a subscriber becomes when its host loses the network for a while: `cargo bench --bench staleness`.
 //!
-//! Publisher and subscriber are on two hosts, which are network namespaces; the subscriber's cable is cut and put back. The
-//! same outages meet a subscription whose connection is raced, one without racing, and bare TCP. It needs root; without, it
-//! says so and does nothing. The program starts itself again as the other processes, whose times are compared by the clock of
+//! Publisher and subscriber are on two hosts, which are network namespaces, and for a while all packets between them are lost. The
+//! same outages meet a subscription whose connection is raced, one without racing, bare TCP and bare UDP, which shows how long
+//! the network was away. It needs root; without, it says so and does nothing. The program starts itself again as the other processes, whose times are compared by the clock of
 //! the machine they share.
 #![allow(clippy::print_stdout)]
 
@@ -19,7 +19,7 @@ use meshzero_testing::{Host, Lan, Process, require};
 /// How long the network is away.
 const OUTAGES: [u64; 3] = [500, 1_500, 4_000];
 /// Outages of each length.
-const RUNS: usize = 5;
+const RUNS: u64 = 6;
 /// States in a second, and their length.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const STATE_BYTES: usize = 300;
@@ -29,8 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Names the role of a process that the bench has started.
 const ROLE: &str = "STALENESS_BENCH_ROLE";
 
-/// Who listens, and what limits the dials beside its connection.
-const LISTENERS: [(&str, &str); 3] = [("racing", "100"), ("no racing", "0"), ("bare TCP", "")];
+/// Who listens: as what, and what limits the dials beside its connection.
+const LISTENERS: [(&str, &str, &str); 4] = [
+    ("bare UDP", "listen udp", ""),
+    ("racing", "listen", "100"),
+    ("no racing", "listen", "0"),
+    ("bare TCP", "listen bare", ""),
+];
 
 fn main() {
     let arguments: Vec<String> =
@@ -40,7 +45,8 @@ fn main() {
         ("publish", _) => mesh::publish(),
         ("publish bare", _) => bare::publish(),
         ("listen", [at, races]) => mesh::listen(at, races.parse().expect("a number")),
-        ("listen bare", [at]) => bare::listen(at),
+        ("listen bare", [at, _]) => bare::listen(at),
+        ("listen udp", [at, _]) => bare::listen_udp(at),
         (other, _) => panic!("no such role: {other}"),
     }
 }
@@ -56,40 +62,43 @@ fn measure() {
     let (mut meshed, mut bare) =
         (start(lan.host(0), "publish", &[]), start(lan.host(0), "publish bare", &[]));
     let (meshed_at, bare_at) = (address(&mut meshed), address(&mut bare));
-    let mut listeners = LISTENERS.map(|(_, races)| match races {
-        "" => start(lan.host(1), "listen bare", &[&bare_at]),
-        races => start(lan.host(1), "listen", &[&meshed_at, races]),
+    let mut listeners = LISTENERS.map(|(_, role, races)| {
+        let at = if role == "listen" { &meshed_at } else { &bare_at };
+        start(lan.host(1), role, &[at, races])
     });
     for listener in &mut listeners {
         listener.expect_line("listening", PATIENCE);
     }
     println!(
-        "age of the newest state at worst, ms: median and worst of {RUNS} outages, {} B at 60 Hz",
-        STATE_BYTES
+        "age of the newest state at worst, {STATE_BYTES} B at 60 Hz, in {RUNS} outages that become longer by a tenth each:"
     );
-    println!("| outage | {} |", LISTENERS.map(|(name, _)| name).join(" | "));
+    println!("by UDP, and by how much more otherwise, median and worst, in ms");
+    println!("| outage | {} |", LISTENERS.map(|(name, ..)| name).join(" | "));
     println!("|---|{}", "---|".repeat(LISTENERS.len()));
     for outage in OUTAGES {
         let mut ages = [(); LISTENERS.len()].map(|()| Vec::new());
-        for _ in 0..RUNS {
+        for run in 0..RUNS {
+            let outage = Duration::from_millis(outage + outage * run / 10);
             thread::sleep(Duration::from_secs(1));
             for listener in &mut listeners {
                 worst(listener);
             }
-            lan.host(1).cut();
-            thread::sleep(Duration::from_millis(outage));
-            lan.host(1).heal();
+            lan.hosts().iter().for_each(|host| host.loss_of_all(1.0));
+            thread::sleep(outage);
+            lan.hosts().iter().for_each(|host| host.loss_of_all(0.0));
             // Longer than TCP takes at worst.
-            thread::sleep(Duration::from_millis(outage + 1_000));
-            for (ages, listener) in ages.iter_mut().zip(&mut listeners) {
-                ages.push(worst(listener));
+            thread::sleep(outage + Duration::from_secs(1));
+            let away = worst(&mut listeners[0]);
+            ages[0].push(away);
+            for (ages, listener) in ages.iter_mut().zip(&mut listeners).skip(1) {
+                ages.push(worst(listener).saturating_sub(away));
             }
         }
         let cells = ages.map(|mut ages| {
             ages.sort_unstable();
             format!("{} / {}", ages[ages.len() / 2], ages[ages.len() - 1])
         });
-        println!("| {outage} | {} |", cells.join(" | "));
+        println!("| {} | {} |", outage, cells.join(" | "));
     }
 }
 
