@@ -12,14 +12,18 @@ use tokio::time::{self, Instant};
 
 use crate::backoff::Backoff;
 use crate::carry::Way;
+use crate::clock;
 use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
-use crate::race::Racer;
+use crate::race::{Dials, Racer};
 use crate::traffic::Carrying;
 
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// The shortest pause between two dials while there is no connection.
+const DIAL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,9 +42,12 @@ pub(crate) struct Redial {
     own: Option<IpAddr>,
     /// A connection that stands by.
     standby: Option<Dialled>,
+    /// Whether the endpoint lets connections stand by, as far as is known.
+    stands_by: bool,
     window: Duration,
     keep_alive: Duration,
     network: Network,
+    carrying: Carrying,
 }
 
 impl Redial {
@@ -60,9 +67,11 @@ impl Redial {
             address: dialled.address,
             own: dialled.connection.local_ip(),
             standby: None,
+            stands_by: carrying.limits.races_per_second > 0,
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
             network: carrying.network.clone(),
+            carrying: carrying.clone(),
         };
         redial.update();
         redial
@@ -73,17 +82,63 @@ impl Redial {
         self.address
     }
 
-    /// How to dial beside the connection of the moment; `None` if the link cannot go on over another.
+    /// How to dial beside the connection of the moment; `None` if no connection stands by for the link.
     pub(crate) fn racer(&self) -> Option<Racer> {
+        if !self.stands_by {
+            return None;
+        }
         let hello =
             Hello { purpose: Purpose::Probe, resume: None, standby: Some(self.link?), ..self.hello.clone() };
         let (listed, known) = (self.listed.clone(), self.addresses.clone());
-        Some(Racer::new(&hello, self.address, known, listed, self.network.clone()))
+        let first = match known.first() {
+            Some(first) if !known.contains(&self.address) => *first,
+            _ => self.address,
+        };
+        Some(Racer::new(&hello, first, known, listed, self.network.clone()))
     }
 
-    /// Lets the link go on over a connection that stands by for it, if it can.
+    /// Lets the link go on over a connection that stands by for it, if there is one.
     pub(crate) fn stand_by(&mut self, standby: Option<Dialled>) {
         self.standby = standby;
+    }
+
+    /// Dials one connection after the other, faster than the system would ask again on one, until one stands by, or there is
+    /// reason to think that none will.
+    ///
+    /// # Errors
+    /// Nobody has answered in time; what was said last.
+    async fn dial_standby(&mut self, patience: Duration) -> Result<(), DialError> {
+        let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(()) };
+        let until = Instant::now() + patience;
+        let (mut has_begun, mut next, mut told) = (false, Instant::now(), None);
+        loop {
+            if next <= Instant::now() {
+                next = Instant::now() + DIAL_AGAIN.mul_f64(1.0 + fastrand::f64() / 4.0);
+                if dials.may_begin() && self.carrying.may_dial_beside(clock::now()) {
+                    dials.begin();
+                    has_begun = true;
+                }
+            }
+            let ended = tokio::select! {
+                biased;
+                ended = dials.ended() => ended,
+                () = time::sleep_until(until) => {
+                    let told = told.unwrap_or(DialError::TimedOut { after: patience });
+                    return if has_begun { Err(told) } else { Ok(()) };
+                }
+                () = time::sleep_until(next) => continue,
+            };
+            match ended {
+                Ok(dialled) if dialled.welcome.standby.is_some() => self.standby = Some(dialled),
+                Ok(_) => self.stands_by = false,
+                Err(error) if is_final(&error) => tracing::debug!(%error, "no connection stands by"),
+                Err(error) => {
+                    told = Some(error);
+                    continue;
+                }
+            }
+            return Ok(());
+        }
     }
 
     /// How to find out about the connection of the moment.
@@ -158,14 +213,20 @@ impl Way for Redial {
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let dialled = match self.standby.take() {
-                Some(Dialled { connection, address, .. }) => {
+            let nobody = match self.standby {
+                Some(_) => Ok(()),
+                None => self.dial_standby(patience).await,
+            };
+            let dialled = match (nobody, self.standby.take()) {
+                (Err(nobody), _) => Err(nobody),
+                (Ok(()), Some(Dialled { connection, address, .. })) => {
                     let hello = hello::encode_hello(&hello);
                     let greeting = dial::greet(connection, address, &hello);
                     let timed_out = |_| Err(DialError::TimedOut { after: patience });
                     time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
                 }
-                None => dial::dial(&self.network, &self.addresses, &hello, patience).await,
+                // Whether the endpoint is gone, all its addresses say together.
+                (Ok(()), None) => dial::dial(&self.network, &self.addresses, &hello, patience).await,
             };
             let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {

@@ -25,22 +25,18 @@ pub struct Carrying {
     pub meter: Arc<Meter>,
     /// Memory for their next batches.
     pub spares: Spares,
-    /// How many may be dialled beside others that have stalled.
+    /// How many more may be dialled that stand by for links.
     pub races: Arc<Races>,
 }
 
 impl Carrying {
-    /// Whether a connection that has stalled may be raced now, which is counted.
-    pub(crate) fn may_race(&self, now: Instant) -> bool {
-        let may = self.races.take(self.limits.races_per_second, now);
-        if may {
-            self.meter.races.count();
-        }
-        may
+    /// Whether one more connection may be dialled now that stands by for a link.
+    pub(crate) fn may_dial_beside(&self, now: Instant) -> bool {
+        self.races.take(self.limits.races_per_second, now)
     }
 }
 
-/// The dials beside connections that have stalled, of all links of a node.
+/// The dials of connections that stand by for links, of all links of a node.
 #[derive(Debug, Default)]
 pub struct Races {
     allowance: Mutex<Option<Allowance>>,

@@ -1,6 +1,7 @@
 //! Watches the connection of one link, at the client's end: races it when it has stalled, and gives it up when it is good for
 //! nothing any more.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,8 @@ pub(crate) struct Watchdog {
     /// The byte after which the link was silent when it was last given another connection for that.
     settled: Option<u64>,
     stall: Stall,
-    /// Whether the endpoint knows how to let a connection stand by.
-    races: bool,
+    /// Whether connections that stall are raced: not if the endpoint is of a version that lets none stand by.
+    races: Cell<bool>,
 }
 
 /// What the link of a [`Watchdog`] is to the outside.
@@ -55,7 +56,7 @@ impl Watchdog {
             carrying: carrying.clone(),
             settled: None,
             stall: Stall::new(clock::now(), Some(round_trip), limits.keep_alive, fastrand::f64()),
-            races: limits.races_per_second > 0,
+            races: Cell::new(limits.races_per_second > 0),
         }
     }
 
@@ -67,11 +68,12 @@ impl Watchdog {
     pub(crate) async fn watch(&mut self, link: &impl Watched, redial: &mut Redial) {
         let Self { progress, carrying, settled, stall, races } = self;
         let doubt = redial.doubt();
-        let dials = redial.racer().filter(|_| *races).map(Dials::new);
+        let dials = redial.racer().filter(|_| races.get()).map(Dials::new);
+        races.set(dials.is_some());
         let patience = carrying.limits.keep_alive;
         tokio::select! {
             biased;
-            silent = useless(progress, link, &doubt, patience, *settled) => *settled = silent,
+            silent = useless(progress, link, &doubt, patience, *settled, races) => *settled = silent,
             standby = race(stall, progress, link, carrying, dials, races) => redial.stand_by(standby),
             () = redial.watch() => {}
         }
@@ -79,7 +81,7 @@ impl Watchdog {
 }
 
 /// Waits until another connection should take the place of the one that has stalled, and gives it; `None` if the endpoint knows
-/// nothing of the link any more. Sets `races` to false once the endpoint turns out to be of a version that lets no connection
+/// nothing of the link any more. `races` becomes false once the endpoint turns out to be of a version that lets no connection
 /// stand by.
 async fn race(
     stall: &mut Stall,
@@ -87,7 +89,7 @@ async fn race(
     link: &impl Watched,
     carrying: &Carrying,
     dials: Option<Dials>,
-    races: &mut bool,
+    races: &Cell<bool>,
 ) -> Option<Dialled> {
     let Some(mut dials) = dials else { return std::future::pending().await };
     let outbox = link.outbox();
@@ -118,7 +120,8 @@ async fn race(
                 // What has arrived by now is read first.
                 task::yield_now().await;
                 let is_silent = progress.bytes() == seen.bytes;
-                if is_silent && dials.may_begin() && carrying.may_race(clock::now()) {
+                if is_silent && dials.may_begin() && carrying.may_dial_beside(clock::now()) {
+                    carrying.meter.races.count();
                     dials.begin();
                 }
                 continue;
@@ -144,7 +147,7 @@ async fn race(
                     dials.give_up();
                 }
                 None => {
-                    *races = false;
+                    races.set(false);
                     return std::future::pending().await;
                 }
             },
@@ -195,6 +198,7 @@ async fn useless(
     doubt: &Doubt,
     patience: Duration,
     settled: Option<u64>,
+    races: &Cell<bool>,
 ) -> Option<u64> {
     let mut heard = u64::MAX;
     let mut has_asked = false;
@@ -209,7 +213,8 @@ async fn useless(
         if !(expects && is_silent && has_asked) {
             has_asked = expects;
             (silences, has_answered) = (0, false);
-            if expects {
+            // Who races has asked before.
+            if expects && !races.get() {
                 link.outbox().ping();
             }
             continue;
