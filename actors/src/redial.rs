@@ -264,3 +264,116 @@ fn is_final(error: &DialError) -> bool {
         DialError::TimedOut { .. } | DialError::NoAddress => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::hello::{Answer, LinkState};
+    use meshzero_proto::id::{InstanceId, NodeId};
+    use meshzero_proto::name::MeshName;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            mesh: MeshName::default(),
+            node: NodeId::from_random([1; 16]),
+            instance: None,
+            purpose: Purpose::News,
+            message_bytes: 1,
+            resume: None,
+            pieces: true,
+            standby: None,
+        }
+    }
+
+    fn welcome() -> Welcome {
+        Welcome {
+            node: NodeId::from_random([2; 16]),
+            instance: InstanceId::from_random([3; 16]),
+            service: None,
+            message_bytes: 1,
+            link: Some(LinkId::from_random([4; 16])),
+            received: 0,
+            standby: None,
+        }
+    }
+
+    async fn heard(connection: &mut Connection) -> Hello {
+        dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
+    }
+
+    async fn answer(connection: &Connection, welcome: Welcome) {
+        let answer = hello::encode_answer(&Answer::Welcome(welcome));
+        connection.writer.write_all(&answer).await.expect("it listens");
+    }
+
+    /// A listener that stands for an endpoint, and the way of a link to another connection with that.
+    async fn endpoint() -> (TcpListener, Redial) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (addresses, hello) = ([address], hello());
+        let serve = async {
+            let mut connection = accept(&listener).await;
+            heard(&mut connection).await;
+            answer(&connection, welcome()).await;
+            connection
+        };
+        let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
+        let (dialled, accepted) = tokio::join!(dialling, serve);
+        drop(accepted);
+        let redial = Redial::new(&hello, &dialled.expect("it answers"), None, &Carrying::default());
+        (listener, redial)
+    }
+
+    async fn accept(listener: &TcpListener) -> Connection {
+        listener.accept().await.expect("it comes").0.into()
+    }
+
+    #[tokio::test]
+    async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
+        let (listener, mut redial) = endpoint().await;
+        let link = welcome().link;
+        let serve = async {
+            let mut connection = accept(&listener).await;
+            let first = heard(&mut connection).await;
+            assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
+            answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
+            let second = heard(&mut connection).await;
+            assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
+            answer(&connection, Welcome { received: 5, ..welcome() }).await;
+            connection
+        };
+        let (next, _connection) = tokio::join!(redial.next(7), serve);
+        assert_eq!(next.expect("it goes on").1, 5);
+    }
+
+    #[tokio::test]
+    async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
+        let (listener, mut redial) = endpoint().await;
+        let serve = async {
+            // It answers a probe, of which it knows no more, and closes the connection.
+            let mut connection = accept(&listener).await;
+            heard(&mut connection).await;
+            answer(&connection, Welcome { link: None, ..welcome() }).await;
+            drop(connection);
+            let mut connection = accept(&listener).await;
+            let resumed = heard(&mut connection).await;
+            assert!(resumed.resume.is_some() && resumed.standby.is_none());
+            answer(&connection, Welcome { received: 5, ..welcome() }).await;
+            connection
+        };
+        let (next, _connection) = tokio::join!(redial.next(7), serve);
+        assert_eq!(next.expect("it goes on").1, 5);
+        assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
+    }
+
+    #[tokio::test]
+    async fn where_the_port_refuses_the_link_is_over_at_once() {
+        let (listener, mut redial) = endpoint().await;
+        drop(listener);
+        let begun = Instant::now();
+        let why = redial.next(7).await.expect_err("nobody listens");
+        assert!(why.contains("refused") && begun.elapsed() < PATIENCE, "{why}");
+    }
+}
