@@ -234,7 +234,7 @@ impl Stall {
 
     fn shortest(&self) -> Duration {
         let round_trip = self.round_trip.map_or(Duration::ZERO, |round_trip| round_trip.smoothed);
-        SHORTEST_SILENCE.max(round_trip * 2).min(self.keep_alive)
+        SHORTEST_SILENCE.max(round_trip * 2).min(self.longest())
     }
 
     fn longest(&self) -> Duration {

@@ -178,6 +178,18 @@ fn a_long_round_trip_is_not_taken_for_a_stall() {
 }
 
 #[test]
+fn on_a_very_long_round_trip_what_arrives_in_between_changes_nothing() {
+    for expects in [Expects::Reply, Expects::News, Expects::Ack] {
+        let mut line = Line::new(expects);
+        line.stall = Stall::new(line.begun, Some(ms(20_000)), KEEP_ALIVE, 1.0);
+        line.round_trip = Some(ms(20_000));
+        line.run(ms(60_000), Some(ms(70)));
+        line.run(ms(60_000), None);
+        assert_eq!(line.done().1, 0);
+    }
+}
+
+#[test]
 fn an_end_that_was_held_up_itself_reads_first() {
     let mut line = Line::new(Expects::Reply);
     line.run(ms(51), None);
