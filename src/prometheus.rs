@@ -63,6 +63,10 @@ impl Families<'_, '_> {
         })?;
         self.node("reads", "System calls that brought bytes", Counter, |n| n.traffic.reads)?;
         self.node("writes", "System calls that took bytes", Counter, |n| n.traffic.writes)?;
+        self.node("races", "Dials beside connections that had stalled", Counter, |n| n.traffic.races)?;
+        self.node("races_won", "Links that went on over such a connection", Counter, |n| {
+            n.traffic.races_won
+        })?;
         self.node("instances", "Instances of services that are known", Gauge, |n| n.discovery.instances)?;
         self.node("instances_displaced", "Instances that made way for others", Counter, |n| {
             n.discovery.displaced

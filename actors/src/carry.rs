@@ -151,7 +151,10 @@ pub(crate) async fn carry<C: Conversation>(
 pub(crate) fn keep_up(header: Header, incoming: &mut Incoming, outbox: &Outbox) -> Result<bool, NotThere> {
     match header.kind {
         Kind::Ping => outbox.tell_received(incoming.received().tell_now()),
-        Kind::Ack => outbox.acknowledge(header.id)?,
+        Kind::Ack => {
+            outbox.acknowledge(header.id)?;
+            incoming.progress().acknowledged();
+        }
         Kind::Bye => return Ok(true),
         _ => {}
     }

@@ -91,7 +91,8 @@ impl DialError {
         }
     }
 
-    fn after(mut self, tried: Vec<Attempt>) -> Self {
+    /// The same, with what was tried.
+    pub(crate) fn after(mut self, tried: Vec<Attempt>) -> Self {
         match &mut self {
             Self::NoAddress => {}
             Self::Unreachable { attempts, .. }
@@ -146,6 +147,8 @@ pub struct Dialled {
     pub welcome: Welcome,
     /// The address that answered.
     pub address: SocketAddr,
+    /// How long the answer took once there was a connection.
+    pub round_trip: Duration,
 }
 
 /// Connects to the first of `addresses` that accepts and answers `hello`, within `timeout`.
@@ -309,9 +312,26 @@ async fn shake_hands(
     trail: Trail,
 ) -> Result<Dialled, DialError> {
     let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
-    let mut connection = network.connect(address).await.map_err(unreachable)?;
+    let connection = network.connect(address).await.map_err(unreachable)?;
     trail.accept(address);
-    connection.writer.write_all(&hello).await.map_err(unreachable)?;
+    greet(connection, address, &hello).await
+}
+
+/// Says an encoded `hello` on a connection, and waits for the answer.
+///
+/// # Errors
+/// [`DialError`].
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub(crate) async fn greet(
+    mut connection: Connection,
+    address: SocketAddr,
+    hello: &[u8],
+) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
+    let begun = Instant::now();
+    connection.writer.write_all(hello).await.map_err(unreachable)?;
     let answer =
         read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
             |error| match error {
@@ -322,7 +342,7 @@ async fn shake_hands(
             },
         )?;
     match answer {
-        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address }),
+        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address, round_trip: begun.elapsed() }),
         Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
     }
 }
@@ -377,6 +397,7 @@ mod tests {
             message_bytes: 1,
             resume: None,
             pieces: true,
+            standby: None,
         }
     }
 
@@ -435,6 +456,7 @@ mod tests {
                 message_bytes: 1,
                 link: None,
                 received: 0,
+                standby: None,
             };
             stream.write_all(&encode_answer(&Answer::Welcome(welcome))).await.expect("it reads");
             std::future::pending::<()>().await;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use meshzero_proto::hello::{self, Answer, Hello, Purpose, Rejection, Resume, Welcome};
-use meshzero_proto::id::NodeId;
+use meshzero_proto::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::protocol::{self, Protocol};
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -106,15 +106,28 @@ async fn until<T>(ended: Option<&(Instant, T)>) {
     }
 }
 
-/// A place for a connection, if need be that of a link which waits for its client to come back.
-async fn enter(guests: &Rc<Guests>, service: &Service, address: IpAddr) -> Option<Place> {
-    let place = guests.enter(address);
-    if place.is_some() || !service.links.give_up_one() {
-        return place;
+/// The place of one connection among the guests, if it has one.
+struct Seat {
+    guests: Rc<Guests>,
+    address: IpAddr,
+    place: Option<Place>,
+}
+
+impl Seat {
+    fn new(guests: &Rc<Guests>, address: IpAddr) -> Self {
+        Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
     }
-    // It gives its place back when it has its turn.
-    tokio::task::yield_now().await;
-    guests.enter(address)
+
+    /// Whether there is a place, if need be that of a link which waits for its client to come back. Only for those who need one
+    /// of their own: a client that comes back to its link has one.
+    async fn is_taken(&mut self, service: &Service) -> bool {
+        if self.place.is_none() && service.links.give_up_one() {
+            // It gives its place back when it has its turn.
+            tokio::task::yield_now().await;
+            self.place = self.guests.enter(self.address);
+        }
+        self.place.is_some()
+    }
 }
 
 /// One connection from its first byte to its last.
@@ -125,10 +138,10 @@ async fn visit(
     peers: Recipient<PeerArrived>,
     guests: Rc<Guests>,
 ) {
-    let place = enter(&guests, &service, from.ip().to_canonical()).await;
+    let mut seat = Seat::new(&guests, from.ip().to_canonical());
     let greeted = {
         let mut handshake = guests.shake_hands(from.ip().to_canonical());
-        let greeting = greet(connection, from, &service, place.is_some());
+        let greeting = greet(connection, from, &service, &mut seat);
         tokio::select! {
             greeted = time::timeout(service.limits().handshake, greeting) => greeted,
             () = handshake.is_displaced() => {
@@ -176,7 +189,7 @@ async fn visit(
             }
         }
     }
-    drop(place);
+    drop(seat);
 }
 
 /// What becomes of a connection that has said hello.
@@ -198,7 +211,7 @@ async fn greet(
     mut connection: Connection,
     from: SocketAddr,
     service: &Arc<Service>,
-    has_place: bool,
+    seat: &mut Seat,
 ) -> Result<Welcomed, GreetError> {
     connection.keep_alive(service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
     let mut first = [0; protocol::FIRST_BYTES];
@@ -208,8 +221,9 @@ async fn greet(
     }
     let first = &first[..read];
     match protocol::recognise(first).map_err(dial::GreetingError::Hello)? {
-        Protocol::Meshzero => greet_client(connection, first, from, service, has_place).await,
+        Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
         Protocol::Zmtp => {
+            let has_place = seat.is_taken(service).await;
             let visitor = zmtp::greet(connection, first, service, has_place).await?;
             Ok(visitor.map_or(Welcomed::Nobody, Welcomed::Zmtp))
         }
@@ -222,7 +236,7 @@ async fn greet_client(
     first: &[u8],
     from: SocketAddr,
     service: &Arc<Service>,
-    has_place: bool,
+    seat: &mut Seat,
 ) -> Result<Welcomed, GreetError> {
     let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
     let identity = &service.identity;
@@ -230,6 +244,11 @@ async fn greet_client(
         Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
     } else if hello.instance.is_some_and(|wanted| wanted != identity.instance) {
         Some(Rejection::OtherInstance)
+    } else if let Some(link) = hello.standby {
+        match service.links.state(hello.node, link) {
+            Some(state) => return stand_by(connection, &hello, link, state, service).await,
+            None => Some(Rejection::UnknownLink),
+        }
     } else if let Some(resume) = hello.resume {
         if service.links.knows(hello.node, resume.link) {
             return Ok(Welcomed::Back(connection, hello.node, resume));
@@ -237,7 +256,7 @@ async fn greet_client(
         Some(Rejection::UnknownLink)
     } else if !service.is_alive() {
         Some(Rejection::Draining)
-    } else if !has_place {
+    } else if !seat.is_taken(service).await {
         Some(Rejection::Full)
     } else {
         None
@@ -264,6 +283,33 @@ async fn greet_client(
     })
 }
 
+/// Lets a connection stand by for a link, until its client lets that go on over it or closes it: there may be others, and the
+/// old one may carry again.
+async fn stand_by(
+    mut connection: Connection,
+    hello: &Hello,
+    link: LinkId,
+    state: LinkState,
+    service: &Service,
+) -> Result<Welcomed, GreetError> {
+    let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
+    answer(&connection, &Answer::Welcome(welcome)).await?;
+    let next = match dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await {
+        Err(dial::GreetingError::Io(_)) => return Ok(Welcomed::Nobody),
+        next => next?,
+    };
+    match next.resume {
+        Some(resume) if next.node == hello.node && resume.link == link => {
+            if service.links.knows(hello.node, link) {
+                return Ok(Welcomed::Back(connection, hello.node, resume));
+            }
+            answer(&connection, &Answer::Rejected(Rejection::UnknownLink)).await?;
+            Ok(Welcomed::Nobody)
+        }
+        _ => Err(GreetError::OtherLink),
+    }
+}
+
 async fn answer(connection: &Connection, answer: &Answer) -> Result<(), dial::GreetingError> {
     Ok(connection.writer.write_all(&hello::encode_answer(answer)).await?)
 }
@@ -277,6 +323,8 @@ enum GreetError {
     Zmtp(#[from] WireError),
     #[error("it left without a word")]
     Silent,
+    #[error("it stood by for one link and asked for something else")]
+    OtherLink,
     #[error("the system has no randomness: {0}")]
     Random(#[from] getrandom::Error),
 }

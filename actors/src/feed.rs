@@ -14,6 +14,7 @@ use meshzero_proto::frame::{self, Frames, Header};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::name::ServiceName;
 use meshzero_proto::news::Subscribe;
+use meshzero_proto::stall::Expects;
 use tokio::sync::watch;
 use tokio::time;
 
@@ -24,12 +25,14 @@ use crate::connection::Connection;
 use crate::dial;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
+use crate::progress::Progress;
 use crate::publisher;
 use crate::redial::Redial;
 use crate::service::Service;
 use crate::subscribed::{FeedLink, Subscribed};
 use crate::traffic::Carrying;
 use crate::trail::Record;
+use crate::watchdog::{Watchdog, Watched};
 
 /// How long it may take to reach a publisher and have the subscription confirmed.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -82,6 +85,7 @@ struct Remote {
     incoming: Incoming,
     link: Arc<FeedLink>,
     redial: Redial,
+    watchdog: Watchdog,
     /// Whether the publisher may be waiting for this subscriber.
     is_waited_for: bool,
 }
@@ -178,6 +182,7 @@ impl Remote {
         let dialling = dial::dial_listed(network, addresses, listed.clone(), hello, PATIENCE, &record);
         let dialled = dialling.await?;
         let redial = Redial::new(hello, &dialled, listed, carrying);
+        let round_trip = dialled.round_trip;
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
         let Connection { reader, writer } = dialled.connection;
@@ -200,7 +205,8 @@ impl Remote {
                 Some(frame) if frame.header.kind == frame::Kind::Subscribed => {
                     let is_waited_for = subscribe.policy.is_waited_for();
                     let link = Arc::new(FeedLink::new(outbox, dialled.welcome.node, dialled.address));
-                    return Ok(Self { incoming, link, redial, is_waited_for });
+                    let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
+                    return Ok(Self { incoming, link, redial, watchdog, is_waited_for });
                 }
                 Some(_) => {}
                 None => return Err(FeedError::Ended(None)),
@@ -209,9 +215,10 @@ impl Remote {
     }
 
     async fn pass_on(self, from: &ServiceName, sink: &Sink) {
-        let Self { incoming, link, redial, is_waited_for } = self;
+        let Self { incoming, link, redial, watchdog, is_waited_for } = self;
         let link = Parting(link);
         let outbox = &link.0.outbox;
+        let progress = Arc::clone(incoming.progress());
         let mut passing = Passing {
             incoming,
             outbox,
@@ -221,7 +228,8 @@ impl Remote {
             is_over: false,
             told: is_waited_for.then(clock::now),
         };
-        match carry(&mut passing, outbox, &mut Moving { link: &link.0, redial }).await {
+        let listening = Listening { link: &link.0, progress };
+        match carry(&mut passing, outbox, &mut Moving { listening, redial, watchdog }).await {
             Carried::Over => {}
             Carried::Lost(why) => tracing::debug!(%from, %why, "a subscription was lost"),
             Carried::Broken(error) => tracing::warn!(%from, %error, "a subscription was given up"),
@@ -240,18 +248,36 @@ impl Drop for Parting {
 
 /// Where connections come from, and where the one of the moment leads to.
 struct Moving<'a> {
-    link: &'a FeedLink,
+    listening: Listening<'a>,
     redial: Redial,
+    watchdog: Watchdog,
+}
+
+/// The link as its watchdog sees it.
+struct Listening<'a> {
+    link: &'a FeedLink,
+    progress: Arc<Progress>,
+}
+
+impl Watched for Listening<'_> {
+    fn outbox(&self) -> &Outbox {
+        &self.link.outbox
+    }
+
+    /// News, unless the subscriber is too slow to take more of them.
+    fn expects(&self) -> Expects {
+        if self.progress.is_reading() { Expects::News } else { Expects::Nothing }
+    }
 }
 
 impl Way for Moving<'_> {
     async fn watch(&mut self) {
-        self.redial.watch().await;
+        self.watchdog.watch(&self.listening, &mut self.redial).await;
     }
 
     async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
         let next = self.redial.next(received).await?;
-        self.link.moved(self.redial.address());
+        self.listening.link.moved(self.redial.address());
         Ok(next)
     }
 }

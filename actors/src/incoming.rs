@@ -16,6 +16,7 @@ use tokio::task;
 
 use crate::connection::Reader;
 use crate::outbox::Outbox;
+use crate::progress::Progress;
 use crate::traffic::{Carrying, Meter};
 
 /// Bytes asked of the socket at a time: at first, so that a thousand quiet connections cost little, and at most. One
@@ -50,6 +51,7 @@ pub struct Incoming {
     /// Where bytes arrive while spinning.
     spun: Vec<u8>,
     meter: Arc<Meter>,
+    progress: Arc<Progress>,
 }
 
 /// Why no more frames come.
@@ -77,6 +79,7 @@ impl Incoming {
             spin: carrying.spin,
             spun: Vec::new(),
             meter: Arc::clone(&carrying.meter),
+            progress: Arc::default(),
         }
     }
 
@@ -100,6 +103,11 @@ impl Incoming {
     /// How much of the stream has arrived.
     pub fn received(&mut self) -> &mut Received {
         &mut self.received
+    }
+
+    /// What others may know of what has arrived.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Waits for the next frame; `None` when the peer has closed the connection between two frames.
@@ -168,9 +176,12 @@ impl Incoming {
             self.make_room(wanted);
         }
         let asked = self.buffer.capacity() - self.buffer.len();
+        self.progress.reads(true);
         let read = self.read().await?;
+        self.progress.reads(false);
         self.meter.read(read);
         self.received.add(read);
+        self.progress.arrive(self.received.bytes());
         self.arrived = self.arrived.saturating_add(read);
         if read == asked {
             self.read_bytes = (self.read_bytes * 2).min(MOST_READ_BYTES);

@@ -74,8 +74,10 @@ pub mod passages;
 pub mod payload;
 pub mod place;
 pub mod premises;
+mod progress;
 pub mod publisher;
 pub mod quota;
+mod race;
 mod readers;
 mod readmit;
 mod redial;
@@ -99,6 +101,7 @@ pub mod traffic;
 mod trail;
 mod tries;
 pub mod unfinished;
+mod watchdog;
 mod zmtp;
 pub mod zone;
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -28,6 +28,7 @@ use crate::passages::Passages;
 use crate::redial::Redial;
 use crate::stats::{Carries, LinkStats};
 use crate::traffic::Carrying;
+use crate::watchdog::Watchdog;
 
 mod calling;
 mod keeping;
@@ -43,8 +44,6 @@ pub struct Link {
     /// Where it leads to at the moment.
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
-    /// Bytes that have arrived, as of the last whole frame.
-    received: AtomicU64,
     calls: Mutex<Calls<Waiting>>,
     passages: Passages,
     /// Told when a call has ended while others wait for its place.
@@ -78,7 +77,7 @@ impl Link {
         carrying: &Carrying,
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
-        let Dialled { connection, welcome, address } = dialled;
+        let Dialled { connection, welcome, address, round_trip } = dialled;
         connection.keep_alive(limits.keep_alive).map_err(IncomingError::Io)?;
         let Connection { reader, writer } = connection;
         let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
@@ -98,7 +97,6 @@ impl Link {
             outbox: Outbox::new(writer, carrying),
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
-            received: AtomicU64::new(0),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
             passages: Passages::default(),
             freed: Notify::new(),
@@ -106,7 +104,8 @@ impl Link {
             closing: AtomicBool::new(false),
             ending: Ending::default(),
         });
-        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, carrying).run());
+        let watchdog = Watchdog::new(incoming.progress(), round_trip, carrying);
+        actix::spawn(Keeping::new(Arc::clone(&link), incoming, redial, watchdog).run());
         Ok(link)
     }
 

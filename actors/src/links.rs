@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use meshzero_proto::hello::Resume;
+use meshzero_proto::hello::{LinkState, Resume};
 use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::limits::Limits;
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::outbox::Outbox;
+use crate::progress::Progress;
 use crate::socket;
 use crate::stats::{self, Carries, LinkStats};
 
@@ -30,6 +31,8 @@ struct Kept {
     carries: Carries,
     /// What is on its way to the client, once there can be anything.
     outbox: Option<Arc<Outbox>>,
+    /// What has arrived from it, as soon.
+    progress: Option<Arc<Progress>>,
     arrivals: mpsc::Sender<Arrival>,
     /// Since when it has had no connection.
     waits_since: Option<Instant>,
@@ -54,7 +57,8 @@ impl Links {
         carries: Carries,
     ) -> mpsc::Receiver<Arrival> {
         let (sender, arrivals) = mpsc::channel(1);
-        let kept = Kept { node, from, carries, outbox: None, arrivals: sender, waits_since: None };
+        let kept =
+            Kept { node, from, carries, outbox: None, progress: None, arrivals: sender, waits_since: None };
         self.lock().insert(link, kept);
         arrivals
     }
@@ -64,10 +68,11 @@ impl Links {
         self.lock().remove(&link);
     }
 
-    /// Notes what is on its way to the client.
-    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<Outbox>) {
+    /// Notes what is on its way to the client, and what has arrived.
+    pub(crate) fn carry(&self, link: LinkId, outbox: &Arc<Outbox>, progress: &Arc<Progress>) {
         if let Some(kept) = self.lock().get_mut(&link) {
             kept.outbox = Some(Arc::clone(outbox));
+            kept.progress = Some(Arc::clone(progress));
         }
     }
 
@@ -93,6 +98,22 @@ impl Links {
     /// Whether `node` has this link.
     pub(crate) fn knows(&self, node: NodeId, link: LinkId) -> bool {
         self.lock().get(&link).is_some_and(|kept| kept.node == node)
+    }
+
+    /// How it stands with this link of `node`; `None` if there is none.
+    pub(crate) fn state(&self, node: NodeId, link: LinkId) -> Option<LinkState> {
+        let kept = self.lock();
+        let kept = kept.get(&link).filter(|kept| kept.node == node)?;
+        // One that has just begun is busy with that.
+        let (Some(outbox), Some(progress)) = (&kept.outbox, &kept.progress) else {
+            return Some(LinkState::default());
+        };
+        Some(LinkState {
+            attached: outbox.is_attached(),
+            reading: progress.is_reading(),
+            received: progress.bytes(),
+            written: outbox.handed(),
+        })
     }
 
     /// Hands a connection to whoever keeps the link that should go on.
@@ -160,7 +181,10 @@ mod tests {
     fn kept(node: NodeId, waits_since: Option<Instant>) -> (Kept, mpsc::Receiver<Arrival>) {
         let (arrivals, arrived) = mpsc::channel(1);
         let from = ([127, 0, 0, 1], 9).into();
-        (Kept { node, from, carries: Carries::News, outbox: None, arrivals, waits_since }, arrived)
+        (
+            Kept { node, from, carries: Carries::News, outbox: None, progress: None, arrivals, waits_since },
+            arrived,
+        )
     }
 
     fn link(byte: u8) -> LinkId {

@@ -312,5 +312,6 @@ fn hello(config: &Config, node: NodeId) -> Hello {
         message_bytes: u32::try_from(config.limits.message_bytes).unwrap_or(u32::MAX),
         resume: None,
         pieces: true,
+        standby: None,
     }
 }

@@ -12,6 +12,7 @@ use crate::carry::Way;
 use crate::connection::Connection;
 use crate::links::{self, Arrival};
 use crate::outbox::Outbox;
+use crate::progress::Progress;
 use crate::service::Service;
 use crate::stats::Carries;
 
@@ -46,9 +47,9 @@ impl Connections {
         self.link
     }
 
-    /// Notes what is on its way to the client.
-    pub(crate) fn carry(&self, outbox: &Arc<Outbox>) {
-        self.service.links.carry(self.link, outbox);
+    /// Notes what is on its way to the client, and what has arrived.
+    pub(crate) fn carry(&self, outbox: &Arc<Outbox>, progress: &Arc<Progress>) {
+        self.service.links.carry(self.link, outbox, progress);
     }
 
     fn note_back(&self, from: SocketAddr) {

@@ -6,21 +6,26 @@ use std::time::Duration;
 use meshzero_proto::absence::{is_gone, is_refusal};
 use meshzero_proto::addresses::is_own;
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{Hello, Purpose, Rejection, Resume, Welcome};
+use meshzero_proto::hello::{self, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 use crate::backoff::Backoff;
 use crate::carry::Way;
+use crate::clock;
 use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
+use crate::race::{Dials, Racer};
 use crate::traffic::Carrying;
 use crate::trail::Record;
 
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+
+/// The shortest pause between two dials while there is no connection.
+const DIAL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,9 +42,14 @@ pub(crate) struct Redial {
     address: SocketAddr,
     /// The one of this host that the connection comes from.
     own: Option<IpAddr>,
+    /// A connection that stands by.
+    standby: Option<Dialled>,
+    /// Whether the endpoint lets connections stand by, as far as is known.
+    stands_by: bool,
     window: Duration,
     keep_alive: Duration,
     network: Network,
+    carrying: Carrying,
 }
 
 impl Redial {
@@ -58,9 +68,12 @@ impl Redial {
             addresses: vec![dialled.address],
             address: dialled.address,
             own: dialled.connection.local_ip(),
+            standby: None,
+            stands_by: carrying.limits.races_per_second > 0,
             window: carrying.limits.reconnect,
             keep_alive: carrying.limits.keep_alive,
             network: carrying.network.clone(),
+            carrying: carrying.clone(),
         };
         redial.update();
         redial
@@ -69,6 +82,67 @@ impl Redial {
     /// The address that the connection of the moment leads to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How to dial beside the connection of the moment; `None` if no connection stands by for the link.
+    pub(crate) fn racer(&self) -> Option<Racer> {
+        if !self.stands_by {
+            return None;
+        }
+        let hello =
+            Hello { purpose: Purpose::Probe, resume: None, standby: Some(self.link?), ..self.hello.clone() };
+        let (listed, known) = (self.listed.clone(), self.addresses.clone());
+        let first = match known.first() {
+            Some(first) if !known.contains(&self.address) => *first,
+            _ => self.address,
+        };
+        Some(Racer::new(&hello, first, known, listed, self.network.clone()))
+    }
+
+    /// Lets the link go on over a connection that stands by for it, if there is one.
+    pub(crate) fn stand_by(&mut self, standby: Option<Dialled>) {
+        self.standby = standby;
+    }
+
+    /// Dials one connection after the other, faster than the system would ask again on one, until one stands by, or there is
+    /// reason to think that none will.
+    ///
+    /// # Errors
+    /// Nobody has answered in time; what was said last.
+    async fn dial_standby(&mut self, patience: Duration) -> Result<(), DialError> {
+        let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(()) };
+        let until = Instant::now() + patience;
+        let (mut has_begun, mut next, mut told) = (false, Instant::now(), None);
+        loop {
+            if next <= Instant::now() {
+                next = Instant::now() + DIAL_AGAIN.mul_f64(1.0 + fastrand::f64() / 4.0);
+                if dials.may_begin() && self.carrying.may_dial_beside(clock::now()) {
+                    dials.begin();
+                    has_begun = true;
+                }
+            }
+            let ended = tokio::select! {
+                biased;
+                ended = dials.ended() => ended,
+                () = time::sleep_until(until) => {
+                    let told = told.unwrap_or(DialError::TimedOut { after: patience, attempts: Vec::new() });
+                    return if has_begun { Err(told) } else { Ok(()) };
+                }
+                () = time::sleep_until(next) => continue,
+            };
+            match ended {
+                Ok(dialled) if dialled.welcome.standby.is_some() => self.standby = Some(dialled),
+                Ok(_) => self.stands_by = false,
+                Err(error) if is_final(&error, self.address, &self.network) => {
+                    tracing::debug!(%error, "no connection stands by")
+                }
+                Err(error) => {
+                    told = Some(error);
+                    continue;
+                }
+            }
+            return Ok(());
+        }
     }
 
     /// How to find out about the connection of the moment.
@@ -143,13 +217,28 @@ impl Way for Redial {
         loop {
             self.update();
             let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let listed = self.listed.clone();
-            let record = Record::default();
-            let (network, addresses) = (&self.network, &self.addresses);
-            let dialling = dial::dial_listed(network, addresses, listed, &hello, patience, &record);
-            let error = match dialling.await {
+            let nobody = match self.standby {
+                Some(_) => Ok(()),
+                None => self.dial_standby(patience).await,
+            };
+            let dialled = match (nobody, self.standby.take()) {
+                (Err(nobody), _) => Err(nobody),
+                (Ok(()), Some(Dialled { connection, address, .. })) => {
+                    let hello = hello::encode_hello(&hello);
+                    let greeting = dial::greet(connection, address, &hello);
+                    let timed_out = |_| Err(DialError::TimedOut { after: patience, attempts: Vec::new() });
+                    time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
+                }
+                // Whether the endpoint is gone, all its addresses say together.
+                (Ok(()), None) => {
+                    let (network, addresses, listed) = (&self.network, &self.addresses, self.listed.clone());
+                    let record = Record::default();
+                    dial::dial_listed(network, addresses, listed, &hello, patience, &record).await
+                }
+            };
+            let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
-                    let Dialled { connection, welcome, address } = dialled;
+                    let Dialled { connection, welcome, address, .. } = dialled;
                     if let Err(error) = connection.keep_alive(self.keep_alive) {
                         tracing::debug!(%error, "a dead host will be noticed late");
                     }
@@ -182,5 +271,118 @@ fn is_final(error: &DialError, address: SocketAddr, network: &Network) -> bool {
             let own = network.own_addresses();
             is_gone(error.attempts(), Some(address), is_refusal, |ip| is_own(ip, &own))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::hello::{Answer, LinkState};
+    use meshzero_proto::id::{InstanceId, NodeId};
+    use meshzero_proto::name::MeshName;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            mesh: MeshName::default(),
+            node: NodeId::from_random([1; 16]),
+            instance: None,
+            purpose: Purpose::News,
+            message_bytes: 1,
+            resume: None,
+            pieces: true,
+            standby: None,
+        }
+    }
+
+    fn welcome() -> Welcome {
+        Welcome {
+            node: NodeId::from_random([2; 16]),
+            instance: InstanceId::from_random([3; 16]),
+            service: None,
+            message_bytes: 1,
+            link: Some(LinkId::from_random([4; 16])),
+            received: 0,
+            standby: None,
+        }
+    }
+
+    async fn heard(connection: &mut Connection) -> Hello {
+        dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
+    }
+
+    async fn answer(connection: &Connection, welcome: Welcome) {
+        let answer = hello::encode_answer(&Answer::Welcome(welcome));
+        connection.writer.write_all(&answer).await.expect("it listens");
+    }
+
+    /// A listener that stands for an endpoint, and the way of a link to another connection with that.
+    async fn endpoint() -> (TcpListener, Redial) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (addresses, hello) = ([address], hello());
+        let serve = async {
+            let mut connection = accept(&listener).await;
+            heard(&mut connection).await;
+            answer(&connection, welcome()).await;
+            connection
+        };
+        let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
+        let (dialled, accepted) = tokio::join!(dialling, serve);
+        drop(accepted);
+        let redial = Redial::new(&hello, &dialled.expect("it answers"), None, &Carrying::default());
+        (listener, redial)
+    }
+
+    async fn accept(listener: &TcpListener) -> Connection {
+        listener.accept().await.expect("it comes").0.into()
+    }
+
+    #[tokio::test]
+    async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
+        let (listener, mut redial) = endpoint().await;
+        let link = welcome().link;
+        let serve = async {
+            let mut connection = accept(&listener).await;
+            let first = heard(&mut connection).await;
+            assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
+            answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
+            let second = heard(&mut connection).await;
+            assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
+            answer(&connection, Welcome { received: 5, ..welcome() }).await;
+            connection
+        };
+        let (next, _connection) = tokio::join!(redial.next(7), serve);
+        assert_eq!(next.expect("it goes on").1, 5);
+    }
+
+    #[tokio::test]
+    async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
+        let (listener, mut redial) = endpoint().await;
+        let serve = async {
+            // It answers a probe, of which it knows no more, and closes the connection.
+            let mut connection = accept(&listener).await;
+            heard(&mut connection).await;
+            answer(&connection, Welcome { link: None, ..welcome() }).await;
+            drop(connection);
+            let mut connection = accept(&listener).await;
+            let resumed = heard(&mut connection).await;
+            assert!(resumed.resume.is_some() && resumed.standby.is_none());
+            answer(&connection, Welcome { received: 5, ..welcome() }).await;
+            connection
+        };
+        let (next, _connection) = tokio::join!(redial.next(7), serve);
+        assert_eq!(next.expect("it goes on").1, 5);
+        assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
+    }
+
+    #[tokio::test]
+    async fn where_the_port_refuses_the_link_is_over_at_once() {
+        let (listener, mut redial) = endpoint().await;
+        drop(listener);
+        let begun = Instant::now();
+        let why = redial.next(7).await.expect_err("nobody listens");
+        assert!(why.contains("refused") && begun.elapsed() < PATIENCE, "{why}");
     }
 }

@@ -214,6 +214,7 @@ impl Service {
             message_bytes: u32::try_from(self.limits().message_bytes).unwrap_or(u32::MAX),
             link: None,
             received: 0,
+            standby: None,
         }
     }
 

@@ -55,6 +55,10 @@ pub struct Traffic {
     pub reads: u64,
     /// System calls that took bytes.
     pub writes: u64,
+    /// Dials beside connections on which nothing arrived any more although it should.
+    pub races: u64,
+    /// Links that went on over such a connection, because it shook hands before the old one carried again.
+    pub races_won: u64,
 }
 
 /// What a node knows of the mesh, and what it did not take in.

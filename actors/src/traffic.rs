@@ -1,12 +1,14 @@
 //! What the message connections of a node have in common: how they wait, how much they have carried, and memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::Limits;
+use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
 
+use crate::counts::Counter;
 use crate::network::Network;
 use crate::stats::Traffic;
 
@@ -23,6 +25,29 @@ pub struct Carrying {
     pub meter: Arc<Meter>,
     /// Memory for their next batches.
     pub spares: Spares,
+    /// How many more may be dialled that stand by for links.
+    pub races: Arc<Races>,
+}
+
+impl Carrying {
+    /// Whether one more connection may be dialled now that stands by for a link.
+    pub(crate) fn may_dial_beside(&self, now: Instant) -> bool {
+        self.races.take(self.limits.races_per_second, now)
+    }
+}
+
+/// The dials of connections that stand by for links, of all links of a node.
+#[derive(Debug, Default)]
+pub struct Races {
+    allowance: Mutex<Option<Allowance>>,
+}
+
+impl Races {
+    /// Takes one of so many in a second, if there is one.
+    fn take(&self, per_second: u32, now: Instant) -> bool {
+        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.get_or_insert_with(|| Allowance::new(per_second, now)).take(now)
+    }
 }
 
 /// The counters of one node.
@@ -32,6 +57,8 @@ pub struct Meter {
     bytes_written: AtomicU64,
     reads: AtomicU64,
     writes: AtomicU64,
+    pub(crate) races: Counter,
+    pub(crate) races_won: Counter,
 }
 
 impl Meter {
@@ -47,13 +74,15 @@ impl Meter {
         self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// What has been counted so far. While messages flow the four numbers may be from slightly different moments.
+    /// What has been counted so far. While messages flow the numbers may be from slightly different moments.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            races: self.races.get(),
+            races_won: self.races_won.get(),
         }
     }
 }

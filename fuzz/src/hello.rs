@@ -64,6 +64,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         message_bytes: 1 << 20,
         resume: None,
         pieces: true,
+        standby: None,
     };
     let welcome = Welcome {
         node,
@@ -72,12 +73,14 @@ pub fn seeds() -> Vec<Vec<u8>> {
         message_bytes: 1 << 20,
         link: None,
         received: 0,
+        standby: None,
     };
     let resume = Resume { link, received: 1 << 40 };
     let hellos = [
         Hello { purpose: Purpose::Peer { hand_on: true }, instance: Some(instance), ..hello.clone() },
         Hello { purpose: Purpose::News, resume: Some(resume), ..hello.clone() },
         Hello { purpose: Purpose::Probe, ..hello.clone() },
+        Hello { purpose: Purpose::Probe, standby: Some(link), ..hello.clone() },
         hello,
     ];
     let answers = [

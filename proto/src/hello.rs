@@ -55,6 +55,11 @@ pub struct Hello {
     /// Whether the client takes long replies in [pieces](crate::pieces).
     #[serde(default)]
     pub pieces: bool,
+    /// The link that this connection stands by for, with [`Purpose::Probe`]: the endpoint says in [`Welcome::standby`] how it
+    /// stands with that, and reads another hello, by which the link goes on over this connection. An endpoint of an earlier
+    /// version says nothing and closes the connection.
+    #[serde(default)]
+    pub standby: Option<LinkId>,
 }
 
 /// A link that goes on over another connection.
@@ -82,6 +87,38 @@ pub struct Welcome {
     /// Bytes of the client's stream that the endpoint has: none of a new link.
     #[serde(default)]
     pub received: u64,
+    /// How it stands with the link that this connection stands by for.
+    #[serde(default)]
+    pub standby: Option<LinkState>,
+}
+
+/// How it stands with a link at its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkState {
+    /// Whether it has a connection that the endpoint takes for good.
+    pub attached: bool,
+    /// Whether the endpoint waits for bytes. Otherwise it is busy with what has arrived, and another connection brings
+    /// nothing.
+    pub reading: bool,
+    /// Bytes that the endpoint has of it.
+    pub received: u64,
+    /// Bytes that the endpoint has written to it.
+    pub written: u64,
+}
+
+impl Default for LinkState {
+    fn default() -> Self {
+        Self { attached: true, reading: false, received: 0, written: 0 }
+    }
+}
+
+impl LinkState {
+    /// Whether bytes are stuck on the link's connection, which another would bring at once. The client has `received` bytes, and
+    /// had written `written` some time ago.
+    pub fn is_stuck(&self, received: u64, written: u64) -> bool {
+        !self.attached || self.written > received || self.reading && self.received < written
+    }
 }
 
 /// Why an endpoint does not accept a client.
@@ -251,6 +288,7 @@ mod tests {
             message_bytes: u32::MAX,
             resume: Some(Resume { link: LinkId::from_random([0xff; 16]), received: u64::MAX }),
             pieces: true,
+            standby: Some(LinkId::from_random([0xff; 16])),
         }
     }
 
@@ -262,6 +300,7 @@ mod tests {
             message_bytes: u32::MAX,
             link: Some(LinkId::from_random([0xff; 16])),
             received: u64::MAX,
+            standby: Some(LinkState { attached: true, reading: true, received: u64::MAX, written: u64::MAX }),
         })
     }
 
@@ -308,6 +347,35 @@ mod tests {
     #[test]
     fn a_forged_length_costs_no_memory() {
         assert_eq!(parse_hello(b"\x00MZ\x03\xff\xff"), Err(HelloError::TooLong(65_541)));
+    }
+
+    #[test]
+    fn a_link_is_stuck_where_bytes_are_missing_and_not_where_the_endpoint_is_busy() {
+        let idle = LinkState { attached: true, reading: true, received: 100, written: 50 };
+        assert!(!idle.is_stuck(50, 100), "all has arrived");
+        assert!(idle.is_stuck(50, 101) && idle.is_stuck(49, 100));
+        let busy = LinkState { reading: false, ..idle };
+        assert!(
+            !busy.is_stuck(50, 10_000) && busy.is_stuck(49, 100),
+            "what it wrote is missing all the same"
+        );
+        assert!(LinkState { attached: false, ..idle }.is_stuck(50, 100));
+    }
+
+    #[test]
+    fn a_hello_of_an_earlier_version_has_no_standby() {
+        #[derive(Serialize)]
+        struct Earlier {
+            mesh: MeshName,
+            node: NodeId,
+            instance: Option<InstanceId>,
+            purpose: Purpose,
+            message_bytes: u32,
+        }
+        let Hello { mesh, node, instance, purpose, message_bytes, .. } = hello();
+        let bytes = encode(&Earlier { mesh, node, instance, purpose, message_bytes });
+        let expected = Hello { resume: None, pieces: false, standby: None, ..hello() };
+        assert_eq!(parse_hello(&bytes), Ok(Some((expected, bytes.len()))));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod protocol;
 pub mod query;
 pub mod refusal;
 pub mod retry;
+pub mod stall;
 pub mod stream;
 pub mod trace;
 pub mod zmtp;

@@ -52,6 +52,11 @@ pub struct Limits {
     /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that
     /// are under way wait, what is sent is gathered, and the endpoint keeps what it needs to go on.
     pub reconnect: Duration,
+    /// Dials in a second, of all links of a node together, beside connections on which nothing arrives any more although it
+    /// should; a quarter of them at once. Default 100. The first that shakes hands carries the link on. Each costs a few packets
+    /// and, for a moment, a file descriptor; a link makes at most ten in a second. With 0 no connection is raced: after an outage
+    /// of T seconds TCP's back-off keeps links silent for up to T more.
+    pub races_per_second: u32,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
     /// Items of news that are kept for one subscriber, whatever it asks for. Default 65,536; each costs up to 100 bytes
@@ -105,6 +110,7 @@ impl Default for Limits {
             send_queue_bytes: 8 << 20,
             unacknowledged_bytes: 1 << 20,
             reconnect: Duration::from_secs(10),
+            races_per_second: 100,
             subscriptions: 1_024,
             backlog_items: 65_536,
             backlog_bytes: 16 << 20,

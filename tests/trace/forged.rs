@@ -26,6 +26,7 @@ async fn a_forged_trace_costs_its_connection_and_nothing_else() {
             message_bytes: 1 << 20,
             resume: None,
             pieces: false,
+            standby: None,
         };
         let mut sent = hello::encode_hello(&hello);
         let header = Header { flags: TRACED, ..Header::new(kind, 0) };

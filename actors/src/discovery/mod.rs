@@ -196,6 +196,7 @@ impl Discovery {
             message_bytes,
             resume: None,
             pieces: true,
+            standby: None,
         }
     }
 

@@ -132,7 +132,15 @@ async fn welcome(
     } else if hello.instance.is_some_and(|wanted| wanted != instance) {
         Answer::Rejected(Rejection::OtherInstance)
     } else {
-        Answer::Welcome(Welcome { node, instance, service: None, message_bytes: 1, link: None, received: 0 })
+        Answer::Welcome(Welcome {
+            node,
+            instance,
+            service: None,
+            message_bytes: 1,
+            link: None,
+            received: 0,
+            standby: None,
+        })
     };
     stream.write_all(&encode_answer(&answer)).await.ok()?;
     matches!(hello.purpose, Purpose::Peer { .. }).then_some((stream, hello))

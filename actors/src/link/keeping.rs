@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
 use meshzero_proto::pieces::PiecesError;
 use meshzero_proto::refusal::Refusal;
-use tokio::time;
+use meshzero_proto::stall::Expects;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
@@ -19,9 +18,10 @@ use crate::carry::{Carried, Conversation, Stop, Way, Wrong, carry, keep_up};
 use crate::connection::Connection;
 use crate::inbound::Outcome;
 use crate::incoming::Incoming;
+use crate::outbox::Outbox;
 use crate::payload::Payload;
-use crate::redial::{Doubt, Redial};
-use crate::traffic::Carrying;
+use crate::redial::Redial;
+use crate::watchdog::{Watchdog, Watched};
 
 /// One link's task.
 pub(super) struct Keeping {
@@ -41,20 +41,13 @@ struct Reading {
 struct Watching {
     link: Arc<Link>,
     redial: Redial,
-    /// Silence, while something is expected, after which the other host is looked for.
-    patience: Duration,
-    /// The byte after which the link was silent when it was last given another connection for that.
-    settled: Option<u64>,
+    watchdog: Watchdog,
 }
 
-/// So many times the other host is found to be there before the endpoint is asked.
-const SILENCES: u32 = 2;
-
 impl Keeping {
-    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, carrying: &Carrying) -> Self {
+    pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, watchdog: Watchdog) -> Self {
         let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
-        let patience = carrying.limits.keep_alive;
-        Self { reading, watching: Watching { link, redial, patience, settled: None } }
+        Self { reading, watching: Watching { link, redial, watchdog } }
     }
 
     pub(super) async fn run(mut self) {
@@ -117,7 +110,6 @@ impl Conversation for Reading {
             if let Some(error) = wrong {
                 return Err(Stop::Broken(error.into()));
             }
-            link.received.store(incoming.received().bytes(), Ordering::Relaxed);
             if is_over {
                 return Ok(());
             }
@@ -158,53 +150,9 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
     }
 }
 
-impl Watching {
-    /// Waits until the connection is good for nothing any more. Whoever waits for something asks for a sign of life, which a
-    /// process that is busy or stopped may owe; but then its system still takes connections. Where the endpoint answers on
-    /// another connection while this one has been silent for long, something in between has lost this one, or the service has
-    /// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
-    /// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
-    async fn useless(link: &Link, doubt: &Doubt, patience: Duration, settled: Option<u64>) -> Option<u64> {
-        let mut heard = u64::MAX;
-        let mut has_asked = false;
-        let mut has_answered = false;
-        let mut silences = 0;
-        loop {
-            time::sleep(patience).await;
-            let received = link.received.load(Ordering::Relaxed);
-            let is_silent = received == heard;
-            let expects = link.in_flight() > 0 || link.outbox.is_owed_word();
-            heard = received;
-            if !(expects && is_silent && has_asked) {
-                has_asked = expects;
-                (silences, has_answered) = (0, false);
-                if expects {
-                    link.outbox.ping();
-                }
-                continue;
-            }
-            if !doubt.is_host_there(patience).await {
-                return None;
-            }
-            // A process that goes on after a while answers everywhere, and has its chance to do so here.
-            if has_answered {
-                return Some(received);
-            }
-            silences += 1;
-            let asks = silences >= SILENCES && settled != Some(received);
-            has_answered = asks && doubt.does_endpoint_answer(patience).await;
-        }
-    }
-}
-
 impl Way for Watching {
     async fn watch(&mut self) {
-        let doubt = self.redial.doubt();
-        tokio::select! {
-            biased;
-            silent = Self::useless(&self.link, &doubt, self.patience, self.settled) => self.settled = silent,
-            () = self.redial.watch() => {}
-        }
+        self.watchdog.watch(&*self.link, &mut self.redial).await;
     }
 
     async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
@@ -213,6 +161,22 @@ impl Way for Watching {
         let next = self.redial.next(received).await?;
         link.moved(self.redial.address());
         Ok(next)
+    }
+}
+
+impl Watched for Link {
+    fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    fn expects(&self) -> Expects {
+        if self.in_flight() > 0 {
+            Expects::Reply
+        } else if self.outbox.is_owed_word() {
+            Expects::Ack
+        } else {
+            Expects::Nothing
+        }
     }
 }
 

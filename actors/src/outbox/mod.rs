@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 use crate::connection::Writer;
 use crate::stats::LinkStats;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::traffic::{Carrying, Meter};
 
@@ -46,6 +46,9 @@ pub struct Outbox {
     turn: tokio::sync::Mutex<()>,
     /// How many wait for room or are about to use it: nobody may overtake them.
     queued: AtomicUsize,
+    /// Whether somebody wants to be told when bytes leave.
+    is_watched: AtomicBool,
+    left: Notify,
 }
 
 #[derive(Debug)]
@@ -140,6 +143,8 @@ impl Outbox {
             drained: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
             queued: AtomicUsize::new(0),
+            is_watched: AtomicBool::new(false),
+            left: Notify::new(),
         }
     }
 
@@ -307,6 +312,24 @@ impl Outbox {
     /// Whether the other end has not acknowledged all that was sent, besides what keeps the link going.
     pub fn is_owed_word(&self) -> bool {
         self.lock().flow.is_owed_word()
+    }
+
+    /// Whether there is a connection.
+    pub fn is_attached(&self) -> bool {
+        self.lock().socket.is_some()
+    }
+
+    /// From now on [`Outbox::left`] returns when bytes have left.
+    pub fn watch(&self) {
+        self.is_watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until bytes have left since [`Outbox::watch`]. For one at a time.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub async fn left(&self) {
+        self.left.notified().await;
     }
 
     /// Asks the other end how much has arrived.

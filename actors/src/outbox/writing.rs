@@ -6,6 +6,7 @@ use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
 
 use super::{Outbox, State};
 use crate::connection::Writer;
+use crate::sync::atomic::Ordering;
 use crate::sync::{Arc, MutexGuard};
 
 impl Outbox {
@@ -140,6 +141,9 @@ impl Outbox {
             }
         }?;
         self.meter.wrote(wrote);
+        if self.is_watched.load(Ordering::SeqCst) && self.is_watched.swap(false, Ordering::SeqCst) {
+            self.left.notify_one();
+        }
         Ok(wrote)
     }
 }

@@ -59,8 +59,8 @@ pub(crate) async fn serve(
     let Connection { reader, writer } = connection;
     let carrying = service.carrying.clone();
     let outbox = Arc::new(Outbox::new(writer, &carrying));
-    connections.carry(&outbox);
     let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
+    connections.carry(&outbox, incoming.progress());
     let carried = match hello.purpose {
         Purpose::Requests => {
             let mut requests = Requests::new(service, incoming, &outbox, hello);

@@ -14,12 +14,12 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero::{Blob, CallError, Mesh, NewsError, Publisher, ServiceRef, Subscription};
+use meshzero::{Blob, CallError, Limits, Mesh, NewsError, Publisher, ServiceRef, Subscription};
 use meshzero_testing::{Kind, Outcome, Record};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-const USAGE: &str = "serve MESH NAME BY [at=] [panics=] [publish=MS] | call MESH TARGET SENDER [every=MS] [allowed=MS] [most=BYTES] [listen=]";
+const USAGE: &str = "serve MESH NAME BY [at=] [panics=] [publish=MS] | call MESH TARGET SENDER [every=MS] [allowed=MS] [most=BYTES] [listen=] [listeners=] [races=PER_SECOND]";
 
 /// Calls of one caller that are open at a time.
 const OPEN: usize = 64;
@@ -33,13 +33,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [role, mesh, name, number, options @ ..] = &arguments[..] else { return Err(USAGE.into()) };
     let options = Options(options.iter().filter_map(|option| option.split_once('=')).collect());
-    let mesh = Mesh::join().mesh(mesh).await?;
+    let mut limits = Limits::default();
+    limits.races_per_second = options.get("races").unwrap_or(limits.races_per_second);
+    // Many callers of a test may be on one host.
+    limits.connections_per_address = limits.connections;
+    let mesh = Mesh::join().mesh(mesh).limits(limits).await?;
     let number = number.parse()?;
     match role.as_str() {
         "serve" => serve(&mesh, name, number, &options).await?,
         "call" => call(&mesh, name, number, &options).await?,
         _ => return Err(USAGE.into()),
     }
+    let traffic = mesh.traffic();
+    println!("raced {} won {}", traffic.races, traffic.races_won);
     mesh.close().await;
     println!("closed");
     Ok(())
@@ -130,7 +136,7 @@ async fn call(mesh: &Mesh, target: &str, sender: u64, options: &Options<'_>) -> 
     let service = mesh.discover(target).within(Duration::from_secs(60)).await?;
     println!("found");
     if let Some(streams) = options.get("listen") {
-        listen(&service, streams).await?;
+        listen(&service, streams, options.get("listeners").unwrap_or(3)).await?;
     }
     let caller = Rc::new(Caller {
         service,
@@ -236,12 +242,16 @@ fn outcome(error: &CallError) -> Outcome {
     }
 }
 
-/// Listens with one subscription of each kind; their numbers count from `streams`.
-async fn listen(service: &ServiceRef, streams: u64) -> Result<(), Box<dyn Error>> {
-    let subscribe = || service.subscribe::<Item>("item");
-    let subscriptions = [subscribe().await?, subscribe().keep(16).await?, subscribe().latest().await?];
-    for (stream, news) in (streams..).zip(subscriptions) {
-        actix::spawn(hear(stream, news));
+/// Listens with so many subscriptions, of one kind after the other; their numbers count from `streams`.
+async fn listen(service: &ServiceRef, streams: u64, listeners: u64) -> Result<(), Box<dyn Error>> {
+    for stream in 0..listeners {
+        let subscribe = service.subscribe::<Item>("item");
+        let news = match stream % 3 {
+            0 => subscribe.await?,
+            1 => subscribe.keep(16).await?,
+            _ => subscribe.latest().await?,
+        };
+        actix::spawn(hear(streams + stream, news));
     }
     Ok(())
 }

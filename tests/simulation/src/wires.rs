@@ -16,6 +16,9 @@ use turmoil::net::{TcpListener, TcpStream};
 
 use crate::connection::{End, connection};
 
+/// After this time a system asks again for a connection, then after twice as long each time.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// The wires of one simulation. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Wires(Arc<Shared>);
@@ -36,6 +39,8 @@ pub(crate) struct Shared {
     ends: Mutex<BTreeMap<(SocketAddr, SocketAddr), Weak<End>>>,
     /// Ends that have taken back what had not arrived: a host gives no port twice as soon as that.
     abandoned: Mutex<BTreeSet<(SocketAddr, SocketAddr)>>,
+    /// Hosts between which nothing passes.
+    parted: Mutex<BTreeSet<(IpAddr, IpAddr)>>,
     now: Mutex<Duration>,
     most_in_segment: usize,
 }
@@ -48,6 +53,7 @@ impl Wires {
             dice,
             ends: Mutex::default(),
             abandoned: Mutex::default(),
+            parted: Mutex::default(),
             now: Mutex::default(),
             most_in_segment,
         }))
@@ -56,6 +62,17 @@ impl Wires {
     /// The network as the host `ip` of turmoil's simulation sees it.
     pub fn network(&self, ip: Ipv4Addr) -> Network {
         Network::Other(Arc::new(Host { ip, shared: Arc::clone(&self.0) }))
+    }
+
+    /// Notes that nothing passes between two hosts from now on. What asks for a connection meanwhile is lost and sent again, as a
+    /// system does, and does not wait in the network with all that came before.
+    pub fn part(&self, first: Ipv4Addr, second: Ipv4Addr) {
+        lock(&self.0.parted).insert(pair(first.into(), second.into()));
+    }
+
+    /// Notes that everything passes again.
+    pub fn rejoin(&self, first: Ipv4Addr, second: Ipv4Addr) {
+        lock(&self.0.parted).remove(&pair(first.into(), second.into()));
     }
 
     /// Resets every connection between two hosts, as something between them does that has forgotten them. What has arrived
@@ -110,6 +127,10 @@ impl Shared {
         lock(&self.abandoned).contains(&(end.remote, end.local))
     }
 
+    fn are_parted(&self, first: IpAddr, second: IpAddr) -> bool {
+        lock(&self.parted).contains(&pair(first, second))
+    }
+
     /// The ends that somebody holds, in the order of their addresses.
     fn living(&self) -> Vec<Arc<End>> {
         lock(&self.ends).values().filter_map(Weak::upgrade).collect()
@@ -126,6 +147,11 @@ impl Shared {
     }
 }
 
+/// Two hosts, whichever is named first.
+fn pair(first: IpAddr, second: IpAddr) -> (IpAddr, IpAddr) {
+    (first.min(second), first.max(second))
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -140,7 +166,15 @@ struct Host {
 impl Transport for Host {
     fn connect(&self, address: SocketAddr) -> Eventually<'static, Connection> {
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move { connection(TcpStream::connect(address).await?, &shared) })
+        let own = IpAddr::from(self.ip);
+        Box::pin(async move {
+            let mut again = ASK_AGAIN;
+            while shared.are_parted(own, address.ip()) {
+                tokio::time::sleep(again).await;
+                again *= 2;
+            }
+            connection(TcpStream::connect(address).await?, &shared)
+        })
     }
 
     fn listen(&self, address: SocketAddr) -> io::Result<Box<dyn Accept>> {

@@ -300,6 +300,29 @@ impl Host {
         self.lose(&[], probability);
     }
 
+    /// Counts the connections that programs of this host try from now on, each packet that asks for one.
+    #[track_caller]
+    pub fn count_dials(&self) {
+        for tables in ["iptables-legacy", "ip6tables-legacy"] {
+            run(self.command(tables).args(["-w", "-F", "OUTPUT"]));
+            for cable in &self.cables {
+                let rule = ["-w", "-A", "OUTPUT", "-o", cable.interface, "-p", "tcp", "--syn"];
+                run(self.command(tables).args(rule));
+            }
+        }
+    }
+
+    /// How many there have been since [`count_dials`](Self::count_dials).
+    #[must_use]
+    #[track_caller]
+    pub fn dials(&self) -> u64 {
+        let tables = ["iptables-legacy", "ip6tables-legacy"];
+        tables
+            .iter()
+            .map(|tables| counted(&output(self.command(tables).args(["-w", "-nvxL", "OUTPUT"]))))
+            .sum()
+    }
+
     /// Gives the first interface the address with this last number in place of the one it has, in both families.
     ///
     /// # Panics
@@ -445,7 +468,7 @@ fn try_namespace() -> Result<(), String> {
     }
     let name = format!("{}-try", unique_name());
     check(Command::new("ip").args(["netns", "add", &name]))?;
-    let entered = check(Command::new("ip").args(["netns", "exec", &name, "true"]));
+    let entered = check(Command::new("ip").args(["netns", "exec", &name, "true"])).map(drop);
     remove(&name);
     entered
 }
@@ -499,13 +522,24 @@ fn run(command: &mut Command) {
     check(command).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// Runs `command`; what it says when it fails is the reason.
-fn check(command: &mut Command) -> Result<(), String> {
+#[track_caller]
+fn output(command: &mut Command) -> String {
+    check(command).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// The packets that all rules of a chain have counted, as `iptables -nvxL` tells: first the chain, then the columns' names.
+fn counted(chain: &str) -> u64 {
+    let rules = chain.lines().skip(2).filter_map(|rule| rule.split_whitespace().next());
+    rules.filter_map(|packets| packets.parse::<u64>().ok()).sum()
+}
+
+/// Runs `command` and gives what it printed; what it says when it fails is the reason.
+fn check(command: &mut Command) -> Result<String, String> {
     let shown = format!("{command:?}").replace('"', "");
     let output =
         command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {shown}: {error}"))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
@@ -522,6 +556,12 @@ mod tests {
         {
             assert_eq!(owner(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn the_packets_of_all_rules_are_counted() {
+        let chain = "Chain OUTPUT (policy ACCEPT 9 packets, 99 bytes)\n    pkts      bytes target     prot\n      12      720            tcp\n       3      180            tcp\n";
+        assert_eq!(counted(chain), 15);
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn answers() -> Vec<(&'static str, Vec<u8>)> {
         message_bytes: u32::MAX,
         link: Some(LinkId::from_random([2; 16])),
         received: 0,
+        standby: None,
     }));
     let name = TypeName::new("Value").expect("a name");
     let catalogue = Catalogue::new(vec![MessageEntry { name, message: None, reply: None }]);

@@ -40,6 +40,7 @@ pub(super) fn attacks() -> Vec<Attack> {
                 message_bytes: u32::MAX,
                 link: None,
                 received: 0,
+                standby: None,
             });
             is_hung_up_on(victim, &hello::encode_answer(&answer))
         }),

@@ -53,6 +53,7 @@ impl Stranger<'_> {
             message_bytes: MESSAGE as u32,
             resume: None,
             pieces: true,
+            standby: None,
         }
     }
 

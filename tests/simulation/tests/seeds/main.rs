@@ -7,6 +7,7 @@
 
 mod account;
 mod program;
+mod quiet;
 mod scenario;
 mod simulation;
 

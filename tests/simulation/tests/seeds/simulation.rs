@@ -252,6 +252,7 @@ impl<'a> Play<'a> {
         if *count == 1 {
             *since = now;
             self.sim.hold(ip(one), ip(other));
+            self.wires.part(ip(one), ip(other));
         }
     }
 
@@ -262,6 +263,7 @@ impl<'a> Play<'a> {
         if *count == 0 {
             self.held.remove(&key);
             self.sim.release(ip(one), ip(other));
+            self.wires.rejoin(ip(one), ip(other));
         }
     }
 

@@ -1,0 +1,216 @@
+//! Dials beside a connection on which nothing arrives any more, and keeps what shakes hands as a connection that stands by.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::directory::Instance;
+use meshzero_proto::hello::{self, Hello};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::dial::{self, DialError, Dialled};
+use crate::network::Network;
+
+/// Dials under way for one link. Those before have had the time of several round trips.
+const UNDER_WAY: usize = 3;
+
+/// Every so many-th dial is to another address than that of the connection, if there are others.
+const OTHERS: usize = 4;
+
+/// The pauses while an endpoint takes connections and says nothing: its process is busy or stopped.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
+
+/// Where one link dials beside its connection.
+pub(crate) struct Racer {
+    hello: Vec<u8>,
+    /// Where the connection leads to.
+    address: SocketAddr,
+    /// The addresses that were known when it was made.
+    known: Vec<SocketAddr>,
+    /// What discovery says of the instance.
+    listed: Option<watch::Receiver<Option<Instance>>>,
+    network: Network,
+    /// Which dial is next.
+    next: usize,
+}
+
+impl Racer {
+    /// Says `hello` beside a connection to `address`.
+    pub(crate) fn new(
+        hello: &Hello,
+        address: SocketAddr,
+        known: Vec<SocketAddr>,
+        listed: Option<watch::Receiver<Option<Instance>>>,
+        network: Network,
+    ) -> Self {
+        Self { hello: hello::encode_hello(hello), address, known, listed, network, next: 0 }
+    }
+
+    /// Where to dial next.
+    fn address(&mut self) -> SocketAddr {
+        let number = self.next;
+        self.next += 1;
+        if number % OTHERS != OTHERS - 1 {
+            return self.address;
+        }
+        let listed = self.listed.as_ref().and_then(|listed| {
+            let addresses = listed.borrow().as_ref()?.addresses.clone();
+            (!addresses.is_empty()).then_some(addresses)
+        });
+        let mut others = listed.unwrap_or_else(|| self.known.clone());
+        others.retain(|address| *address != self.address);
+        if others.is_empty() { self.address } else { others[number / OTHERS % others.len()] }
+    }
+}
+
+/// The dials of one link that are under way. Dropping it gives them up.
+pub(crate) struct Dials {
+    racer: Racer,
+    under_way: JoinSet<Result<Dialled, DialError>>,
+    /// The youngest of them, the oldest first.
+    handles: VecDeque<AbortHandle>,
+    /// How many have a connection and wait for the endpoint's word.
+    connected: Arc<AtomicUsize>,
+    pauses: Backoff,
+    not_before: Option<Instant>,
+}
+
+impl Dials {
+    pub(crate) fn new(racer: Racer) -> Self {
+        Self {
+            racer,
+            under_way: JoinSet::new(),
+            handles: VecDeque::new(),
+            connected: Arc::default(),
+            pauses: PAUSES,
+            not_before: None,
+        }
+    }
+
+    /// Whether another may be begun: while an endpoint owes its word on one connection, it is given time.
+    pub(crate) fn may_begin(&mut self) -> bool {
+        if self.connected() == 0 {
+            self.not_before = None;
+            self.pauses.reset();
+            return true;
+        }
+        let now = clock::now();
+        let not_before = *self.not_before.get_or_insert_with(|| now + self.pauses.pause());
+        if now < not_before {
+            return false;
+        }
+        self.not_before = Some(now + self.pauses.pause());
+        true
+    }
+
+    /// Dials once more, in place of the oldest where there are enough.
+    pub(crate) fn begin(&mut self) {
+        if self.handles.len() == UNDER_WAY
+            && let Some(oldest) = self.handles.pop_front()
+        {
+            oldest.abort();
+        }
+        let address = self.racer.address();
+        let attempt = attempt(
+            self.racer.network.clone(),
+            address,
+            self.racer.hello.clone(),
+            Arc::clone(&self.connected),
+        );
+        self.handles.push_back(self.under_way.spawn(attempt));
+    }
+
+    /// How many have a connection and wait for the endpoint's word.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Gives up all that are under way.
+    pub(crate) fn give_up(&mut self) {
+        if !self.under_way.is_empty() {
+            self.under_way = JoinSet::new();
+            self.handles.clear();
+        }
+    }
+
+    /// Waits until one of them has ended; for ever if there are none.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn ended(&mut self) -> Result<Dialled, DialError> {
+        loop {
+            match self.under_way.join_next().await {
+                Some(Ok(ended)) => return ended,
+                Some(Err(error)) if error.is_cancelled() => {}
+                Some(Err(error)) => tracing::error!(%error, "a dial ended by itself"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// One that has a connection, counted.
+struct Connected(Arc<AtomicUsize>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn attempt(
+    network: Network,
+    address: SocketAddr,
+    hello: Vec<u8>,
+    connected: Arc<AtomicUsize>,
+) -> Result<Dialled, DialError> {
+    let begun = clock::now();
+    let dialled = async {
+        let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
+        let connection = network.connect(address).await.map_err(unreachable)?;
+        connected.fetch_add(1, Ordering::Relaxed);
+        let _connected = Connected(connected);
+        dial::greet(connection, address, &hello).await
+    };
+    dialled.await.map_err(|error| {
+        let outcome = Outcome::from(&error);
+        error.after(vec![Attempt { address, outcome, took: clock::now() - begun }])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::hello::Purpose;
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::MeshName;
+
+    use super::*;
+
+    #[test]
+    fn most_dials_are_to_the_address_that_has_worked_and_the_others_have_their_turn() {
+        let hello = Hello {
+            mesh: MeshName::default(),
+            node: NodeId::from_random([1; 16]),
+            instance: None,
+            purpose: Purpose::Probe,
+            message_bytes: 1,
+            resume: None,
+            pieces: true,
+            standby: None,
+        };
+        let [first, second, third] = [1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 9)));
+        let dialled = |known: Vec<SocketAddr>| {
+            let mut racer = Racer::new(&hello, first, known, None, Network::System);
+            (0..8).map(|_| racer.address()).collect::<Vec<_>>()
+        };
+        assert_eq!(dialled(vec![first]), [first; 8]);
+        let expected = [first, first, first, second, first, first, first, third];
+        assert_eq!(dialled(vec![second, first, third]), expected);
+    }
+}

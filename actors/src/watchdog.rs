@@ -1,0 +1,233 @@
+//! Watches the connection of one link, at the client's end: races it when it has stalled, and gives it up when it is good for
+//! nothing any more.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshzero_proto::hello::Rejection;
+use meshzero_proto::stall::{Expects, Stall, Step};
+use tokio::{task, time};
+
+use crate::carry::Way;
+use crate::clock;
+use crate::dial::{DialError, Dialled};
+use crate::outbox::Outbox;
+use crate::progress::Progress;
+use crate::race::Dials;
+use crate::redial::{Doubt, Redial};
+use crate::traffic::Carrying;
+
+/// So many times the other host is found to be there before the endpoint is asked.
+const SILENCES: u32 = 2;
+
+/// How long the old connection may still come alive when another has shaken hands: both may have waited for the same thread.
+const LAST_CHANCE: Duration = Duration::from_millis(20);
+
+/// After this time one that does not read at the moment is looked at again.
+const NOT_READING: Duration = Duration::from_millis(500);
+
+/// Watches the connection of the moment of one link.
+pub(crate) struct Watchdog {
+    progress: Arc<Progress>,
+    carrying: Carrying,
+    /// The byte after which the link was silent when it was last given another connection for that.
+    settled: Option<u64>,
+    stall: Stall,
+    /// Whether connections that stall are raced: not if the endpoint is of a version that lets none stand by.
+    races: Cell<bool>,
+}
+
+/// What the link of a [`Watchdog`] is to the outside.
+pub(crate) trait Watched {
+    /// What leaves.
+    fn outbox(&self) -> &Outbox;
+
+    /// What is expected of the other end at the moment.
+    fn expects(&self) -> Expects;
+}
+
+impl Watchdog {
+    /// For a link whose first handshake took `round_trip`.
+    pub(crate) fn new(progress: &Arc<Progress>, round_trip: Duration, carrying: &Carrying) -> Self {
+        let limits = &carrying.limits;
+        Self {
+            progress: Arc::clone(progress),
+            carrying: carrying.clone(),
+            settled: None,
+            stall: Stall::new(clock::now(), Some(round_trip), limits.keep_alive, fastrand::f64()),
+            races: Cell::new(limits.races_per_second > 0),
+        }
+    }
+
+    /// Waits until the connection should be given up, because another stands by, nothing arrives on it, or the instance has
+    /// moved.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn watch(&mut self, link: &impl Watched, redial: &mut Redial) {
+        let Self { progress, carrying, settled, stall, races } = self;
+        let doubt = redial.doubt();
+        let dials = redial.racer().filter(|_| races.get()).map(Dials::new);
+        races.set(dials.is_some());
+        let patience = carrying.limits.keep_alive;
+        tokio::select! {
+            biased;
+            silent = useless(progress, link, &doubt, patience, *settled, races) => *settled = silent,
+            standby = race(stall, progress, link, carrying, dials, races) => redial.stand_by(standby),
+            () = redial.watch() => {}
+        }
+    }
+}
+
+/// Waits until another connection should take the place of the one that has stalled, and gives it; `None` if the endpoint knows
+/// nothing of the link any more. `races` becomes false once the endpoint turns out to be of a version that lets no connection
+/// stand by.
+async fn race(
+    stall: &mut Stall,
+    progress: &Progress,
+    link: &impl Watched,
+    carrying: &Carrying,
+    dials: Option<Dials>,
+    races: &Cell<bool>,
+) -> Option<Dialled> {
+    let Some(mut dials) = dials else { return std::future::pending().await };
+    let outbox = link.outbox();
+    stall.moved(clock::now(), progress.seen());
+    // Bytes that had been written when the other end was asked.
+    let mut written = 0;
+    loop {
+        let (was_asking, seen) = (stall.is_asking(), progress.seen());
+        let expects = expects(link);
+        let step = stall.look(clock::now(), seen, expects);
+        if was_asking && !stall.is_asking() {
+            // The old connection has come alive first.
+            if dials.connected() > 0 {
+                stall.was_busy();
+            }
+            dials.give_up();
+        }
+        let until = match step {
+            Step::Rest if progress.is_reading() => None,
+            Step::Rest => Some(clock::now() + NOT_READING),
+            Step::Wait(until) => Some(until),
+            Step::Ping => {
+                outbox.ping();
+                written = outbox.handed();
+                continue;
+            }
+            Step::Race => {
+                // What has arrived by now is read first.
+                task::yield_now().await;
+                let is_silent = progress.bytes() == seen.bytes;
+                if is_silent && dials.may_begin() && carrying.may_dial_beside(clock::now()) {
+                    carrying.meter.races.count();
+                    dials.begin();
+                }
+                continue;
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = dials.ended() => ended,
+            () = progress.arrived(), if stall.is_asking() => continue,
+            () = outbox.left(), if !stall.is_asking() && !is_pressing(expects) => continue,
+            () = sleep_until(until) => continue,
+        };
+        match ended {
+            Ok(dialled) => match dialled.welcome.standby {
+                Some(state) if state.is_stuck(progress.bytes(), written) => {
+                    if time::timeout(LAST_CHANCE, comes_alive(progress)).await.is_err() {
+                        carrying.meter.races_won.count();
+                        return Some(dialled);
+                    }
+                }
+                Some(_) => {
+                    stall.was_busy();
+                    dials.give_up();
+                }
+                None => {
+                    races.set(false);
+                    return std::future::pending().await;
+                }
+            },
+            Err(DialError::Rejected { rejection: Rejection::UnknownLink, .. }) => return None,
+            Err(error) => tracing::debug!(%error, "no connection beside one that has stalled"),
+        }
+    }
+}
+
+/// What is expected at the moment; where that may become more without anything arriving, the outbox will tell.
+fn expects(link: &impl Watched) -> Expects {
+    let expects = link.expects();
+    if is_pressing(expects) {
+        return expects;
+    }
+    link.outbox().watch();
+    link.expects()
+}
+
+/// Whether nothing more pressing can come to be expected.
+fn is_pressing(expects: Expects) -> bool {
+    matches!(expects, Expects::Reply | Expects::News)
+}
+
+/// Waits until something arrives.
+async fn comes_alive(progress: &Progress) {
+    let before = progress.bytes();
+    while progress.bytes() == before {
+        progress.arrived().await;
+    }
+}
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the connection is good for nothing any more. Whoever waits for something asks for a sign of life, which a
+/// process that is busy or stopped may owe; but then its system still takes connections. Where the endpoint answers on
+/// another connection while this one has been silent for long, something in between has lost this one, or the service has
+/// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
+/// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
+async fn useless(
+    progress: &Progress,
+    link: &impl Watched,
+    doubt: &Doubt,
+    patience: Duration,
+    settled: Option<u64>,
+    races: &Cell<bool>,
+) -> Option<u64> {
+    let mut heard = u64::MAX;
+    let mut has_asked = false;
+    let mut has_answered = false;
+    let mut silences = 0;
+    loop {
+        time::sleep(patience).await;
+        let received = progress.bytes();
+        let is_silent = received == heard;
+        let expects = link.expects() != Expects::Nothing;
+        heard = received;
+        if !(expects && is_silent && has_asked) {
+            has_asked = expects;
+            (silences, has_answered) = (0, false);
+            // Who races has asked before.
+            if expects && !races.get() {
+                link.outbox().ping();
+            }
+            continue;
+        }
+        if !doubt.is_host_there(patience).await {
+            return None;
+        }
+        // A process that goes on after a while answers everywhere, and has its chance to do so here.
+        if has_answered {
+            return Some(received);
+        }
+        silences += 1;
+        let asks = silences >= SILENCES && settled != Some(received);
+        has_answered = asks && doubt.does_endpoint_answer(patience).await;
+    }
+}

@@ -1,0 +1,45 @@
+//! What a listener notes: how old the newest state became.
+
+use std::io::stdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use crate::now;
+
+/// The age of the newest state at worst, in nanoseconds.
+#[derive(Clone, Default)]
+pub(crate) struct Ages {
+    worst: Arc<AtomicU64>,
+    newest: Arc<AtomicU64>,
+}
+
+impl Ages {
+    /// Says what it has noted whenever the bench asks, and ends the process with the bench.
+    pub(crate) fn answer(&self) {
+        let ages = self.clone();
+        thread::spawn(move || {
+            for line in stdin().lines() {
+                if line.is_ok_and(|line| line == "worst") {
+                    ages.look();
+                    println!("worst {}", ages.worst.swap(0, Ordering::Relaxed) / 1_000_000);
+                }
+            }
+            std::process::exit(0);
+        });
+    }
+
+    /// A state has arrived that was sent at this time.
+    pub(crate) fn arrive(&self, sent: u64) {
+        self.look();
+        self.newest.fetch_max(sent, Ordering::Relaxed);
+    }
+
+    /// Notes how old the newest state is now.
+    fn look(&self) {
+        let newest = self.newest.load(Ordering::Relaxed);
+        if newest > 0 {
+            self.worst.fetch_max(now().saturating_sub(newest), Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Stall detection for one link: when to ask for a sign of life, and when to race the connection by dialling again.
+//!
+//! TCP sends again what was lost after pauses that double, so that after an outage of T seconds a connection stays silent for up
+//! to T more, while a new one would carry at once. So a link that expects something and receives nothing sends a ping, and if
+//! nothing answers that, it dials beside the old connection, again and again, until something arrives on the old one or a new
+//! one has shaken hands.
+//!
+//! All of this is measured at the link's own end, by what arrives; what a connection takes proves nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::frame::{self, Kind};
+
+/// The shortest time that a ping may stay unanswered before the connection is raced. A thread of either end may be busy for
+/// some tens of milliseconds.
+pub const SHORTEST_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The shortest silence after which a ping is sent.
+pub const SHORTEST_SILENCE: Duration = Duration::from_millis(50);
+
+/// The longest silence after which a ping is sent while a reply or an acknowledgement is outstanding.
+pub const LONGEST_SILENCE: Duration = Duration::from_millis(500);
+
+/// The patience before there is a round trip to go by (RFC 6298 §2.1).
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The patience grows by this factor at most while the other end turns out to be busy again and again.
+const MOST_BUSY: u32 = 16;
+
+/// Later than this after the time that it asked for, this end itself was held up.
+const LATE: Duration = Duration::from_millis(40);
+
+/// The silence after which a ping is sent is this many times the pause between two arrivals.
+const PERIODS: u32 = 3;
+
+/// What has arrived on a link since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes.
+    pub bytes: u64,
+    /// Reads that brought some.
+    pub reads: u64,
+    /// Acknowledgements among them.
+    pub acks: u64,
+}
+
+/// What a link expects of the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// Nothing: all that was sent is acknowledged and answered. Or this end does not read at the moment.
+    Nothing,
+    /// The acknowledgement of what was sent, and no more.
+    Ack,
+    /// A reply.
+    Reply,
+    /// News, at whatever pace they have come so far.
+    News,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing, until something is expected.
+    Rest,
+    /// Nothing, until then.
+    Wait(Instant),
+    /// Send a ping.
+    Ping,
+    /// Dial beside the connection.
+    Race,
+}
+
+/// Detects the stalls of one link.
+#[derive(Debug)]
+pub struct Stall {
+    /// The longest silence after which a ping is sent while only news are expected.
+    keep_alive: Duration,
+    /// By how much of a quarter the pauses between dials are longer than they must be.
+    spread: f64,
+    round_trip: Option<RoundTrip>,
+    /// By how much the other end is given more time, because it was busy before.
+    busy: u32,
+    /// How many bytes had arrived when it last moved to another connection.
+    moved_at: Option<u64>,
+    expects: Expects,
+    /// The silence after which a ping is sent.
+    silence: Duration,
+    seen: Seen,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Whether anything arrives is looked at some time after `since`, when as much as `before` had arrived.
+    Listening { since: Instant, before: Seen },
+    /// A ping is unanswered. Until `due` that is nothing to worry about.
+    Asked { at: Instant, due: Instant },
+    /// The connection is being raced; the next dial is due.
+    Racing { due: Instant },
+}
+
+impl Stall {
+    /// For a link that begins at `now`, whose handshake took `round_trip`. A subscription without news costs a ping every
+    /// `keep_alive`. `spread`, from 0 to 1, should differ from link to link, so that those behind one outage do not dial all at
+    /// once.
+    pub fn new(now: Instant, round_trip: Option<Duration>, keep_alive: Duration, spread: f64) -> Self {
+        Self {
+            keep_alive: keep_alive.max(SHORTEST_SILENCE),
+            spread: spread.clamp(0.0, 1.0),
+            round_trip: round_trip.map(RoundTrip::first),
+            busy: 1,
+            moved_at: None,
+            expects: Expects::Nothing,
+            silence: SHORTEST_SILENCE,
+            seen: Seen::default(),
+            phase: Phase::Listening { since: now, before: Seen::default() },
+        }
+    }
+
+    /// What to do at `now`, when so much has been seen and something is expected. To be called when the time of
+    /// [`Step::Wait`] has come, and as soon as something arrives while a ping [is unanswered](Self::is_asking).
+    pub fn look(&mut self, now: Instant, seen: Seen, expects: Expects) -> Step {
+        let before = std::mem::replace(&mut self.seen, seen);
+        if seen.bytes != before.bytes && self.is_asking() {
+            self.hear(now, before);
+        }
+        let expected = std::mem::replace(&mut self.expects, expects);
+        if expects == Expects::Nothing {
+            self.listen(now);
+            return Step::Rest;
+        }
+        if expected != expects
+            && (expected == Expects::Nothing || expects == Expects::Reply)
+            && !self.is_asking()
+        {
+            self.listen(now);
+            if expects == Expects::Reply {
+                self.silence = self.shortest();
+            }
+        }
+        match self.phase {
+            Phase::Listening { since, before } => self.listen_on(now, since, before),
+            Phase::Asked { due, .. } | Phase::Racing { due } if now < due => Step::Wait(due),
+            // Whatever has arrived meanwhile has not been read yet.
+            Phase::Asked { at, due } if now > due + LATE => {
+                let due = now + self.patience();
+                self.phase = Phase::Asked { at, due };
+                Step::Wait(due)
+            }
+            Phase::Asked { .. } | Phase::Racing { .. } => {
+                let pause = self.patience().mul_f64(1.0 + self.spread / 4.0);
+                self.phase = Phase::Racing { due: now + pause };
+                Step::Race
+            }
+        }
+    }
+
+    /// Whether a ping is unanswered.
+    pub fn is_asking(&self) -> bool {
+        !matches!(self.phase, Phase::Listening { .. })
+    }
+
+    /// How long a ping may stay unanswered before the connection is raced, and the shortest pause between two dials.
+    pub fn patience(&self) -> Duration {
+        let patience = self.round_trip.map_or(FIRST_PATIENCE, |round_trip| round_trip.timeout());
+        patience.max(SHORTEST_PATIENCE) * self.busy
+    }
+
+    /// The other end turned out to be there and to have nothing to say, or no time: next time it is given more.
+    pub fn was_busy(&mut self) {
+        self.busy = (self.busy * 2).min(MOST_BUSY);
+    }
+
+    /// The link begins, or goes on over another connection.
+    pub fn moved(&mut self, now: Instant, seen: Seen) {
+        self.seen = seen;
+        // Where nothing came of the last one either, the next is not sought as soon.
+        if self.moved_at.replace(self.seen.bytes) == Some(self.seen.bytes) {
+            self.was_busy();
+        } else {
+            self.busy = 1;
+        }
+        self.silence = self.shortest();
+        self.listen(now);
+    }
+
+    fn listen(&mut self, now: Instant) {
+        self.phase = Phase::Listening { since: now, before: self.seen };
+    }
+
+    /// Something has arrived while a ping was unanswered.
+    fn hear(&mut self, now: Instant, before: Seen) {
+        if let Phase::Asked { at, .. } = self.phase
+            && self.seen.acks > before.acks
+        {
+            // An answer that came while others were dialled says how long the outage was.
+            let sample = now.saturating_duration_since(at);
+            match &mut self.round_trip {
+                Some(round_trip) => round_trip.add(sample),
+                None => self.round_trip = Some(RoundTrip::first(sample)),
+            }
+            self.busy = (self.busy / 2).max(1);
+            let answer = frame::length_of(Kind::Ack, 0) as u64;
+            if self.seen.bytes - before.bytes == answer {
+                self.silence = (self.silence * 2).min(self.longest());
+            }
+        }
+        self.listen(now);
+    }
+
+    /// Ends a time of listening, if it is over.
+    fn listen_on(&mut self, now: Instant, since: Instant, before: Seen) -> Step {
+        let silence = match self.expects {
+            Expects::Ack => LONGEST_SILENCE,
+            _ => self.silence.min(self.longest()),
+        };
+        let until = since + silence;
+        if now < until {
+            return Step::Wait(until);
+        }
+        if self.seen.bytes == before.bytes {
+            self.phase = Phase::Asked { at: now, due: now + self.patience() };
+            return Step::Ping;
+        }
+        // Reads that brought nothing but acknowledgements are no news.
+        let arrivals = (self.seen.reads - before.reads).saturating_sub(self.seen.acks - before.acks);
+        if arrivals > 1 {
+            let pause = now.saturating_duration_since(since) / u32::try_from(arrivals).unwrap_or(u32::MAX);
+            self.silence = (pause * PERIODS).clamp(self.shortest(), self.longest());
+        }
+        self.listen(now);
+        Step::Wait(now + self.silence)
+    }
+
+    fn shortest(&self) -> Duration {
+        let round_trip = self.round_trip.map_or(Duration::ZERO, |round_trip| round_trip.smoothed);
+        SHORTEST_SILENCE.max(round_trip * 2).min(self.longest())
+    }
+
+    fn longest(&self) -> Duration {
+        if self.expects == Expects::News { self.keep_alive } else { LONGEST_SILENCE }
+    }
+}
+
+/// The round trip of a link, smoothed as RFC 6298 §2 says.
+#[derive(Debug, Clone, Copy)]
+struct RoundTrip {
+    smoothed: Duration,
+    deviation: Duration,
+}
+
+impl RoundTrip {
+    fn first(sample: Duration) -> Self {
+        Self { smoothed: sample, deviation: sample / 2 }
+    }
+
+    fn add(&mut self, sample: Duration) {
+        self.deviation = self.deviation * 3 / 4 + self.smoothed.abs_diff(sample) / 4;
+        self.smoothed = self.smoothed * 7 / 8 + sample / 8;
+    }
+
+    fn timeout(self) -> Duration {
+        (self.smoothed * 4).max(self.smoothed + self.deviation * 4)
+    }
+}
+
+/// How many dials all links of a node together may make beside connections that have stalled.
+#[derive(Debug)]
+pub struct Allowance {
+    per_second: u32,
+    /// How many may be made at once.
+    left: f64,
+    since: Instant,
+}
+
+impl Allowance {
+    /// So many in a second, and a quarter of them at once.
+    pub fn new(per_second: u32, now: Instant) -> Self {
+        Self { per_second, left: Self::most(per_second), since: now }
+    }
+
+    /// Takes one, if there is one.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let more = now.saturating_duration_since(self.since).as_secs_f64() * f64::from(self.per_second);
+        self.left = (self.left + more).min(Self::most(self.per_second));
+        self.since = now;
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+
+    fn most(per_second: u32) -> f64 {
+        if per_second == 0 { 0.0 } else { (f64::from(per_second) / 4.0).max(1.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
