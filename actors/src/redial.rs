@@ -144,9 +144,7 @@ impl Way for Redial {
             let error = match dial::dial(&self.network, &self.addresses, &hello, patience).await {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address } = dialled;
-                    if let Err(error) = connection.keep_alive(self.keep_alive) {
-                        tracing::debug!(%error, "a dead host will be noticed late");
-                    }
+                    connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();
                     return Ok((connection, welcome.received));
