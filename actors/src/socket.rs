@@ -109,7 +109,8 @@ pub(crate) fn question_socket(interface: &Interface) -> io::Result<(UdpSocket, S
         IpAddr::V4(ip) => {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
             socket.bind(&SockAddr::from(SocketAddr::from((ip, 0))))?;
-            socket.set_multicast_if_v4(&ip)?;
+            // Linux takes the interface of the address that it is bound to all the same.
+            wish(socket.set_multicast_if_v4(&ip), "a question leaves where the system thinks best");
             wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
             (socket, (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into())
@@ -119,7 +120,8 @@ pub(crate) fn question_socket(interface: &Interface) -> io::Result<(UdpSocket, S
             let socket = Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP))?;
             socket.set_only_v6(true)?;
             socket.bind(&SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))))?;
-            socket.set_multicast_if_v6(index)?;
+            // The group's address names the interface as well.
+            wish(socket.set_multicast_if_v6(index), "a question leaves where the system thinks best");
             wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
             wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
             let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);

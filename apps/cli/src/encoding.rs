@@ -25,10 +25,11 @@ pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
     let text = match encoding(bytes) {
         Encoding::Utf8 => String::from_utf8(bytes.to_vec()).map_err(|_| NoText::Unknown)?,
         Encoding::Utf16(unit) => {
-            if bytes.len() % 2 != 0 {
+            let (units, rest) = bytes.as_chunks();
+            if !rest.is_empty() {
                 return Err(NoText::Utf16);
             }
-            let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+            let units: Vec<u16> = units.iter().copied().map(unit).collect();
             String::from_utf16(&units).map_err(|FromUtf16Error { .. }| NoText::Utf16)?
         }
     };
