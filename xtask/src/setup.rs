@@ -113,7 +113,7 @@ fn apt(arguments: &[&str]) -> Outcome {
     let mut command = Command::new("apt-get");
     command
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["-qq", "-o", "DPkg::Lock::Timeout=120"])
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"])
         .args(arguments);
     // What is unpacked in which order interests nobody; errors go to standard error.
     run(command.stdout(Stdio::null()), PATIENCE)

@@ -12,6 +12,9 @@ use crate::process::{Failure, Outcome, find_program, run};
 /// Compiling a page of C takes no longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where Wine keeps what belongs to one Windows, and by what it is told.
+const PREFIX: &str = "WINEPREFIX";
+
 /// The libraries of ARM's Linux, where Debian's cross compiler has them.
 const ARM64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 
@@ -25,8 +28,8 @@ pub(super) struct Emulator {
     pub(super) console: Vec<OsString>,
     /// What both find in their environment.
     pub(super) environment: Vec<(&'static str, OsString)>,
-    /// What ends what stays behind.
-    end: Option<Command>,
+    /// The program that serves all that run, and goes on between them: `-p` lets it do so, and `-k` ends it.
+    pub(super) server: Option<OsString>,
 }
 
 impl Emulator {
@@ -42,21 +45,19 @@ impl Emulator {
         let wine = program("wine64")?;
         let prefix = made(&metadata.target.join("cross/wine"))?;
         let environment = vec![
-            ("WINEPREFIX", prefix.clone()),
+            (PREFIX, prefix),
             ("WINEDEBUG", "-all".into()),
             // Nothing is entered into the menus of whoever runs this, and there is no browser to be installed.
             ("WINEDLLOVERRIDES", "winemenubuilder.exe=d;mscoree=d;mshtml=d".into()),
             // Arguments are read as the locale says.
             ("LC_ALL", "C.UTF-8".into()),
         ];
-        let mut end = Command::new(program("wineserver64")?);
-        end.arg("-k").env("WINEPREFIX", prefix);
         Ok(Self {
             name: "Windows",
             mz: vec![wine.clone(), built.join("mz.exe").into()],
             console: vec![wine, built.join("console.exe").into()],
             environment,
-            end: Some(end),
+            server: Some(program("wineserver64")?),
         })
     }
 
@@ -74,14 +75,16 @@ impl Emulator {
             mz: vec![qemu, "-E".into(), preload, "-L".into(), ARM64_LIBRARIES.into(), mz],
             console: Vec::new(),
             environment: Vec::new(),
-            end: None,
+            server: None,
         })
     }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        if let Some(end) = &mut self.end {
+        if let Some(server) = &self.server {
+            let mut end = Command::new(server);
+            end.arg("-k").envs(self.environment.iter().map(|(name, value)| (name, value)));
             // It fails when there is nothing to end.
             let _ = end.stdin(Stdio::null()).stderr(Stdio::null()).status();
         }

@@ -91,7 +91,10 @@ fn download(into: &Path) -> Outcome {
     let libraries = names(&listed).filter(|name| *name != SYSTEM);
     let mut command = Command::new("apt-get");
     // There is no need to give rights up that root has, and the folder may be closed to others.
-    command.args(["-qq", "-o", "APT::Sandbox::User=root", "download"]).args(PACKAGES).args(libraries);
+    command
+        .args(["-qq", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=3", "download"])
+        .args(PACKAGES)
+        .args(libraries);
     run(command.current_dir(into), PATIENCE)
 }
 
