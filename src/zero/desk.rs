@@ -110,8 +110,12 @@ pub(super) fn forget() {
     let _ = with(|desk| std::mem::forget(std::mem::take(desk)));
 }
 
-/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread.
+/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread. Not on Windows:
+/// there all other threads have ended by then, the mesh's among them, and one that was waited for would never begin.
 pub(super) fn at_exit(goodbye: fn()) {
+    if cfg!(windows) {
+        return;
+    }
     // A thread that is past its end has said it.
     let _ = with(|desk| {
         if thread::current().name() == Some("main") {
