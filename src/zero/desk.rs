@@ -111,7 +111,8 @@ pub(super) fn forget() {
 }
 
 /// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread. Not on Windows:
-/// there all other threads have ended by then, the mesh's among them, and one that was waited for would never begin.
+/// there the main thread's desk is cleared while the loader is locked, if it is at all, and a thread that was waited for then
+/// could never begin.
 pub(super) fn at_exit(goodbye: fn()) {
     if cfg!(windows) {
         return;
