@@ -111,35 +111,27 @@ impl Connection {
 
     /// Sends small frames at once, and lets the system notice a host that vanished: after `idle` of silence it is asked
     /// every `idle`, three times. The system answers for a process that is busy or stopped, so that one is not taken for
-    /// dead.
-    ///
-    /// # Errors
-    /// What the system says to the options.
-    pub fn keep_alive(&self, idle: Duration) -> io::Result<()> {
+    /// dead. A system that does not know such an option goes without.
+    pub fn keep_alive(&self, idle: Duration) {
         match (&self.reader, &self.writer) {
             (Reader::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
             (_, Writer::System(writer)) => socket::keep_alive(writer.as_ref(), idle),
             (Reader::Other(_), Writer::Other(writer)) => {
                 writer.keep_alive(idle * (socket::PROBES + 1), false);
-                Ok(())
             }
         }
     }
 
     /// As [`Connection::keep_alive`], where the other end always reads. There data that is not acknowledged means that the
     /// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
-    ///
-    /// # Errors
-    /// What the system says to the options.
-    pub fn keep_alive_of_reading_peer(&self, idle: Duration) -> io::Result<()> {
-        self.keep_alive(idle)?;
+    pub fn keep_alive_of_reading_peer(&self, idle: Duration) {
+        self.keep_alive(idle);
         let patience = idle * (socket::PROBES + 1);
         if let Writer::Other(writer) = &self.writer {
             writer.keep_alive(patience, true);
         }
-        match &self.reader {
-            Reader::System(reader) => socket::give_up_unacknowledged(reader.as_ref(), patience),
-            Reader::Other(_) => Ok(()),
+        if let Reader::System(reader) = &self.reader {
+            socket::give_up_unacknowledged(reader.as_ref(), patience);
         }
     }
 }

@@ -213,7 +213,7 @@ async fn greet(
     service: &Arc<Service>,
     seat: &mut Seat,
 ) -> Result<Welcomed, GreetError> {
-    connection.keep_alive(service.limits().keep_alive).map_err(dial::GreetingError::Io)?;
+    connection.keep_alive(service.limits().keep_alive);
     let mut first = [0; protocol::FIRST_BYTES];
     let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
     if read == 0 {

@@ -184,7 +184,7 @@ impl Remote {
         let redial = Redial::new(hello, &dialled, listed, carrying);
         let round_trip = dialled.round_trip;
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
-        dialled.connection.keep_alive(carrying.limits.keep_alive).map_err(|error| ended(error.into()))?;
+        dialled.connection.keep_alive(carrying.limits.keep_alive);
         let Connection { reader, writer } = dialled.connection;
         let outbox = Outbox::new(writer, carrying);
         let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);

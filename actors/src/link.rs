@@ -78,7 +78,7 @@ impl Link {
     ) -> Result<Arc<Self>, LinkError> {
         let limits = &carrying.limits;
         let Dialled { connection, welcome, address, round_trip } = dialled;
-        connection.keep_alive(limits.keep_alive).map_err(IncomingError::Io)?;
+        connection.keep_alive(limits.keep_alive);
         let Connection { reader, writer } = connection;
         let mut incoming = Incoming::new(reader, limits.message_bytes, carrying);
         let catalogue = match incoming.next().await? {

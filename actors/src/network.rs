@@ -77,7 +77,7 @@ impl Network {
         match self {
             Self::System => {
                 let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
+                socket::send_at_once(&stream);
                 Ok(stream.into())
             }
             Self::Other(transport) => transport.connect(address).await,

@@ -239,9 +239,7 @@ impl Way for Redial {
             let error = match dialled {
                 Ok(dialled) if dialled.welcome.link == Some(link) => {
                     let Dialled { connection, welcome, address, .. } = dialled;
-                    if let Err(error) = connection.keep_alive(self.keep_alive) {
-                        tracing::debug!(%error, "a dead host will be noticed late");
-                    }
+                    connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();
                     return Ok((connection, welcome.received));

@@ -13,43 +13,44 @@ pub(crate) const PROBES: u32 = 3;
 /// Connections that the system holds until they are accepted.
 const BACKLOG: i32 = 1_024;
 
+/// Sends small frames at once.
+pub(crate) fn send_at_once(stream: &TcpStream) {
+    wish(stream.set_nodelay(true), "small frames may wait for each other");
+}
+
 /// Sends small frames at once, and lets the system ask the other host for a sign of life after `idle` of silence, three times.
-///
-/// # Errors
-/// What the system says to the options.
-pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
+    send_at_once(stream);
+    // The number comes last: a Windows that does not know it, and Wine, have taken the times by then.
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
-    SockRef::from(stream).set_tcp_keepalive(&keep_alive)
+    wish(SockRef::from(stream).set_tcp_keepalive(&keep_alive), "a host that vanishes may be noticed late");
 }
 
 /// Gives the connection up when what was sent is not acknowledged for so long. While it waits for that nobody is asked: there
 /// the system's patience counts, which is a quarter of an hour by itself.
-///
-/// # Errors
-/// What the system says to the option.
-pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) -> io::Result<()> {
+pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    return SockRef::from(stream).set_tcp_user_timeout(Some(patience));
+    wish(
+        SockRef::from(stream).set_tcp_user_timeout(Some(patience)),
+        "a host that vanishes while something is sent will be noticed late",
+    );
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    {
-        let _ = (stream, patience);
-        Ok(())
-    }
+    let _ = (stream, patience);
 }
 
-/// Bytes that the system keeps of what it has not sent. Half of them are written at a time, or a little more.
-#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-const UNSENT_BYTES: u32 = 128 << 10;
-
 /// Lets the system take more only when it has sent most of what it has, so that what is written next does not wait behind
-/// megabytes. Where the system knows nothing of this, it stays as it is.
+/// megabytes. Where the system knows nothing of this, or socket2 has no word for it, as on macOS, it stays as it is.
 pub(crate) fn keep_little_unsent(stream: &TcpStream) {
-    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
-        tracing::debug!(%error, "short replies may wait behind what the system keeps of long ones");
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        /// Half of these bytes are written at a time, or a little more.
+        const UNSENT_BYTES: u32 = 128 << 10;
+        wish(
+            SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES),
+            "short replies may wait behind what the system keeps of long ones",
+        );
     }
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = stream;
 }
 
@@ -57,8 +58,16 @@ pub(crate) fn keep_little_unsent(stream: &TcpStream) {
 /// goes on trying to deliver it for minutes, and what a caller had given up is handled after all once the network is there
 /// again, behind all that was sent since over another connection.
 pub(crate) fn abandon(stream: &TcpStream) {
-    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
-        tracing::debug!(%error, "what was sent on a connection that was lost may still arrive");
+    wish(
+        SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+        "what was sent on a connection that was lost may still arrive",
+    );
+}
+
+/// Notes an option that the system does not grant. A connection without it is still one, so that no option costs it.
+fn wish(granted: io::Result<()>, otherwise: &'static str) {
+    if let Err(error) = granted {
+        tracing::debug!(%error, "{otherwise}");
     }
 }
 
@@ -180,13 +189,13 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
             let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v4_n(&group, &by)?;
             #[cfg(target_os = "linux")]
-            socket.set_multicast_all_v4(false)?;
+            wish(socket.set_multicast_all_v4(false), "what others listen to is heard as well");
         }
         Family::V6 => {
             let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
             socket.join_multicast_v6(&group, interface)?;
             #[cfg(target_os = "linux")]
-            socket.set_multicast_all_v6(false)?;
+            wish(socket.set_multicast_all_v6(false), "what others listen to is heard as well");
         }
     }
     Ok((socket.into(), group))
@@ -224,24 +233,24 @@ fn multicast_sender(family: Family, interface: u32) -> io::Result<Socket> {
     match family {
         Family::V4(ip) => {
             if !ip.is_unspecified() {
-                socket.set_multicast_if_v4(&ip)?;
+                // Linux takes the interface of the address that it is bound to all the same.
+                wish(socket.set_multicast_if_v4(&ip), "a question leaves where the system thinks best");
             }
-            socket.set_multicast_ttl_v4(255)?;
-            socket.set_multicast_loop_v4(true)?;
+            wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
+            wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
         }
         Family::V6 => {
             socket.set_only_v6(true)?;
             if interface != 0 {
-                socket.set_multicast_if_v6(interface)?;
+                // The group's address names the interface as well.
+                wish(socket.set_multicast_if_v6(interface), "a question leaves where the system thinks best");
             }
-            socket.set_multicast_hops_v6(255)?;
-            socket.set_multicast_loop_v6(true)?;
+            wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
+            wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
         }
     }
     // The system grants what it allows; less only costs a repeated question.
-    if let Err(error) = socket.set_recv_buffer_size(RECEIVE_BYTES) {
-        tracing::debug!(%error, "the receive buffer keeps its default size");
-    }
+    wish(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

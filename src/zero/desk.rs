@@ -110,8 +110,13 @@ pub(super) fn forget() {
     let _ = with(|desk| std::mem::forget(std::mem::take(desk)));
 }
 
-/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread.
+/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread. Not on Windows:
+/// there the main thread's desk is cleared while the loader is locked, if it is at all, and a thread that was waited for then
+/// could never begin.
 pub(super) fn at_exit(goodbye: fn()) {
+    if cfg!(windows) {
+        return;
+    }
     // A thread that is past its end has said it.
     let _ = with(|desk| {
         if thread::current().name() == Some("main") {

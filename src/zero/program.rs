@@ -42,8 +42,8 @@ pub fn join(settings: Join) -> Result<(), ZeroError> {
 /// that wait are told [`ZeroError::Closed`]. A verb that is used afterwards joins again.
 ///
 /// On Linux and macOS a program that returns from `main`, after its main thread has used a verb, does this by itself,
-/// within a second. Where it does not, such as after a crash, the others find out by TCP: at once if the process died,
-/// within ten seconds if its computer did.
+/// within a second; on Windows it calls this. Where nobody says goodbye, such as after a crash, the others find out by TCP:
+/// at once if the process died, within ten seconds if its computer did.
 pub fn close() {
     let node = slot().take();
     if let Some(node) = node {

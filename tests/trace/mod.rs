@@ -221,7 +221,7 @@ async fn how_a_call_ended_is_recorded_also_when_it_has_no_reply() {
     assert_eq!(ends[1], ("Here", "cancelled"));
     assert_eq!(ends[2].0, "nobody knows this");
     assert!(ends[2].1.contains("NoHandler"), "{ends:?}");
-    assert!(ends[3].1.contains("NotSent"), "{ends:?}");
+    assert!(ends[3].1.contains("Nobody"), "{ends:?}");
     assert_eq!(ends[4], ("Note", "failed: no instance is connected"));
     assert_eq!(station.notes.of("panic").len(), 1);
 }

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::hostile;
+use crate::cross::toolchain::{self, Toolchain};
 use crate::process::{find_program, read};
 use crate::report::Skip;
 use crate::sandbox::Sandbox;
+use crate::{cross, hostile};
 
 /// Something that some tests need and not every machine has. Tests know it by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) enum Capability {
     Faketime,
     /// A compiler for C++, in which the fuzzer is written, and a system that it knows.
     Fuzzing,
+    /// A compiler for other systems and their linkers, Wine and QEMU.
+    Cross,
     /// cargo-nextest, which runs each test in a process of its own and ends those that hang.
     Nextest,
 }
@@ -43,11 +46,17 @@ pub(crate) const PROGRAMS: &[(&str, &str, Capability)] = &[
     ("python3", "python3", Capability::Zeroconf),
     ("faketime", "faketime", Capability::Faketime),
     ("c++", "g++", Capability::Fuzzing),
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32", Capability::Cross),
+    ("wine64", "wine64", Capability::Cross),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", Capability::Cross),
+    ("qemu-aarch64", "qemu-user", Capability::Cross),
+    ("apt-cache", "apt", Capability::Cross),
+    ("dpkg-deb", "dpkg", Capability::Cross),
 ];
 
 impl Capability {
     /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Netns,
         Self::Avahi,
         Self::Zeroconf,
@@ -55,6 +64,7 @@ impl Capability {
         Self::Wheel,
         Self::Faketime,
         Self::Fuzzing,
+        Self::Cross,
         Self::Nextest,
     ];
 
@@ -68,12 +78,14 @@ impl Capability {
             Self::Wheel => "wheel",
             Self::Faketime => "faketime",
             Self::Fuzzing => "fuzzing",
+            Self::Cross => "cross",
             Self::Nextest => "nextest",
         }
     }
 
     /// Tries it; what is missing is the reason to skip what needs it.
-    pub(crate) fn probe(self, sandbox: Sandbox, venv: &Path) -> Result<(), Skip> {
+    pub(crate) fn probe(self, sandbox: Sandbox, target: &Path) -> Result<(), Skip> {
+        let venv = &venv(target);
         let needs = |capability| missing_programs(capability).map_err(|why| self.skip(why));
         match self {
             Self::Nextest => {
@@ -86,16 +98,25 @@ impl Capability {
                 needs(Self::Fuzzing)?;
                 hostile::obstacle().map_or(Ok(()), |why| Err(self.skip(why)))
             }
+            Self::Cross => {
+                cross::obstacle().map_or(Ok(()), |why| Err(self.skip(why)))?;
+                needs(Self::Cross)?;
+                let is_there = Toolchain::below(target).is_there();
+                let packages = toolchain::PACKAGES.join(" and ");
+                is_there
+                    .then_some(())
+                    .ok_or_else(|| self.skip(format!("there is no compiler (Debian packages {packages})")))
+            }
             Self::Netns => {
                 needs(Self::Netns)?;
                 read(&mut sandbox.shell(NETNS_PROBE)).map(drop).map_err(|failure| self.skip(failure.0))
             }
             Self::Avahi => {
-                Self::Netns.probe(sandbox, venv).map_err(|skip| self.skip(skip.why))?;
+                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.why))?;
                 needs(Self::Avahi)
             }
             Self::Zeroconf => {
-                Self::Netns.probe(sandbox, venv).map_err(|skip| self.skip(skip.why))?;
+                Self::Netns.probe(sandbox, target).map_err(|skip| self.skip(skip.why))?;
                 let import = read(Command::new(python_in(venv)).args(["-c", "import zeroconf"]));
                 import.map(drop).map_err(|failure| self.skip(failure.0))
             }
@@ -116,10 +137,16 @@ impl Capability {
         let what = match self {
             Self::Nextest => "cargo-nextest".to_owned(),
             Self::Wheel => "the Python wheel and its tests".to_owned(),
+            Self::Cross => "other systems: what is compiled for them, Wine and QEMU".to_owned(),
             _ => format!("tests that need {}", self.name()),
         };
         Skip { what, why }
     }
+}
+
+/// The Python virtual environment of the tests, below the folder that cargo builds into.
+pub(crate) fn venv(target: &Path) -> PathBuf {
+    target.join("test-venv")
 }
 
 /// The interpreter of a Python virtual environment.

@@ -1,12 +1,13 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
 //! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel, [`stair`], [`dependencies`] and [`hygiene`] read
-//! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send, and
-//! [`mod@test`] puts them in order. [`soak`] is for an evening.
+//! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
+//! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
 #![allow(clippy::print_stdout, reason = "a task talks to the person who started it")]
 
 mod capability;
+mod cross;
 mod dependencies;
 mod hostile;
 mod hygiene;
@@ -26,8 +27,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::capability::Capability;
 use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome};
+use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 
 const HELP: &str = "\
@@ -35,6 +38,7 @@ Usage: cargo xtask test [--quick]
        cargo xtask soak --minutes N [--seed N]
        cargo xtask fuzz [TARGET] [--seconds N]
        cargo xtask asan
+       cargo xtask cross
        cargo xtask wheel
        cargo xtask python
 
@@ -42,6 +46,8 @@ Usage: cargo xtask test [--quick]
   test --quick  the same without setting anything up, without the documentation and without hostile bytes
   fuzz          make up bytes for TARGET, or for one after the other, for N seconds each [default: 60]
   asan          run the protocol's tests under the address sanitizer
+  cross         check it all for Windows, macOS and ARM, and let `mz` of Windows, under Wine, and of ARM, under QEMU, talk with
+                that of this system; installs what that needs, some gigabytes, as `test` does
   wheel         build the Python wheel that is released, for Linux systems from 2014 on
   python        build the wheel for its tests and run them, as `test` does; build mz and the examples before
   soak          let programs work under random faults for so long, and tell how that went
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         ["soak", options @ ..] => soak::start(options),
         ["fuzz", rest @ ..] => ended(fuzz(rest)),
         ["asan"] => ended(Metadata::load().and_then(|found| hostile::sanitize(&found.target))),
+        ["cross"] => ended(other_systems()),
         ["wheel"] => ended(tools().and_then(|(found, tools)| {
             println!("{}", python::release(&found, &tools)?.display());
             Ok(())
@@ -85,10 +92,23 @@ fn fuzz(arguments: &[&str]) -> Outcome {
     hostile::fuzz(&found.root, &found.target, only, Duration::from_secs(seconds))
 }
 
+fn other_systems() -> Outcome {
+    let found = Metadata::load()?;
+    let mut report = Report::default();
+    let skipped = report.step("set up", || Ok(setup::install_for_cross(&found.target)))?;
+    skipped.into_iter().for_each(|skip| report.skip(skip));
+    let sandbox = Sandbox::find();
+    let possible = Capability::Cross.probe(sandbox, &found.target);
+    possible.map_err(|Skip { what, why }| Failure(format!("{what}: {why}")))?;
+    let outcome = cross::build_native(&mut report).and_then(|()| cross::all(&mut report, &found, sandbox));
+    println!("{}", report.summary());
+    outcome
+}
+
 /// What is built, and an interpreter with all that is installed from PyPI.
 fn tools() -> Outcome<(Metadata, PathBuf)> {
     let found = Metadata::load()?;
-    let venv = found.target.join("test-venv");
+    let venv = capability::venv(&found.target);
     match setup::install(&venv).first() {
         Some(skip) => Err(Failure(format!("{}: {}", skip.what, skip.why))),
         None => Ok((found, capability::python_in(&venv))),

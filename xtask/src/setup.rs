@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::capability::{PROGRAMS, python_in};
+use crate::capability::{Capability, PROGRAMS, python_in};
+use crate::cross;
+use crate::cross::toolchain::{self, Toolchain};
 use crate::process::{Failure, Outcome, find_program, read, run};
 use crate::report::Skip;
 
@@ -31,22 +33,48 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Installs what is missing, and tells what could not be installed.
 pub(crate) fn install(venv: &Path) -> Vec<Skip> {
     let mut skipped = Vec::new();
-    let packages = missing_packages();
-    if !packages.is_empty() {
-        let listed = packages.join(" ");
-        let result = if has_rights() {
-            install_packages(&packages)
-        } else {
-            Err(Failure(format!("this needs root on Debian or its kin: apt-get install {listed}")))
-        };
-        skipped.extend(result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why }));
-    }
+    skipped.extend(install_missing(&missing_packages()));
     let listed = [PACKAGES, ALONE].concat().join(" ");
     let result = install_from_pypi(venv);
     skipped.extend(
         result.err().map(|Failure(why)| Skip { what: format!("installing {listed} from PyPI"), why }),
     );
     skipped
+}
+
+/// The same for what is compiled for other systems, and run as if this were one of them: gigabytes, which nothing else needs.
+/// Where the system does not offer them, nothing is installed, and what needs them is skipped.
+pub(crate) fn install_for_cross(target: &Path) -> Vec<Skip> {
+    let toolchain = Toolchain::below(target);
+    let packages = missing_packages_for_cross();
+    if cross::obstacle().is_some() || (packages.is_empty() && toolchain.is_there()) {
+        return Vec::new();
+    }
+    // Without lists nothing is offered. Old ones do for somebody who may not have new ones.
+    let updated = if has_rights() { apt(&["update"]) } else { Ok(()) };
+    if updated.is_ok() && !toolchain::is_offered() {
+        return Vec::new();
+    }
+    let mut skipped: Vec<Skip> = install_missing(&packages).into_iter().collect();
+    let obtained = updated.and_then(|()| toolchain.obtain());
+    skipped.extend(obtained.err().map(|Failure(why)| {
+        let listed = toolchain::PACKAGES.join(" ");
+        Skip { what: format!("unpacking {listed}"), why }
+    }));
+    skipped
+}
+
+fn install_missing(packages: &[&str]) -> Option<Skip> {
+    if packages.is_empty() {
+        return None;
+    }
+    let listed = packages.join(" ");
+    let result = if has_rights() {
+        install_packages(packages)
+    } else {
+        Err(Failure(format!("this needs root on Debian or its kin: apt-get install {listed}")))
+    };
+    result.err().map(|Failure(why)| Skip { what: format!("installing {listed}"), why })
 }
 
 /// Whether packages can be installed here at all.
@@ -56,8 +84,7 @@ pub(crate) fn has_rights() -> bool {
 }
 
 fn missing_packages() -> Vec<&'static str> {
-    let missing = PROGRAMS.iter().filter(|(program, _, _)| find_program(program).is_none());
-    let mut packages: Vec<&str> = missing.map(|(_, package, _)| *package).collect();
+    let mut packages = packages_without_a_program(|what_for| what_for != Capability::Cross);
     // Debian splits what makes virtual environments from the interpreter.
     if read(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_err() {
         packages.push("python3-venv");
@@ -67,16 +94,32 @@ fn missing_packages() -> Vec<&'static str> {
     packages
 }
 
+fn missing_packages_for_cross() -> Vec<&'static str> {
+    let mut packages = packages_without_a_program(|what_for| what_for == Capability::Cross);
+    // The cross compiler alone links nothing.
+    if !Path::new("/usr/aarch64-linux-gnu/lib/crt1.o").exists() {
+        packages.push("libc6-dev-arm64-cross");
+    }
+    packages
+}
+
+fn packages_without_a_program(wanted: impl Fn(Capability) -> bool) -> Vec<&'static str> {
+    let wanted = PROGRAMS.iter().filter(|(_, _, what_for)| wanted(*what_for));
+    let missing = wanted.filter(|(program, _, _)| find_program(program).is_none());
+    missing.map(|(_, package, _)| *package).collect()
+}
+
+fn apt(arguments: &[&str]) -> Outcome {
+    let mut command = Command::new("apt-get");
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"])
+        .args(arguments);
+    // What is unpacked in which order interests nobody; errors go to standard error.
+    run(command.stdout(Stdio::null()), PATIENCE)
+}
+
 fn install_packages(packages: &[&str]) -> Outcome {
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(["-qq", "-o", "DPkg::Lock::Timeout=120"])
-            .args(arguments);
-        // What is unpacked in which order interests nobody; errors go to standard error.
-        run(command.stdout(Stdio::null()), PATIENCE)
-    };
     let _no_start = NoServiceStart::begin()?;
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())

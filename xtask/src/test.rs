@@ -5,12 +5,12 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 use std::{env, fs};
 
-use crate::capability::{Capability, python_in};
+use crate::capability::{Capability, python_in, venv};
 use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
 use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
-use crate::{dependencies, hostile, hygiene, policy, python, setup, stair};
+use crate::{cross, dependencies, hostile, hygiene, policy, python, setup, stair};
 
 /// How much of it is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,9 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
         report.step("tests in Python", || python::test(&metadata, &scene.python, scene.sandbox))?;
     }
     if scope == Scope::Full {
+        if scene.present.contains(&Capability::Cross) {
+            cross::all(report, &metadata, scene.sandbox)?;
+        }
         if scene.present.contains(&Capability::Fuzzing) {
             report.step("fuzzing", || hostile::fuzz_briefly(&metadata.root, &metadata.target))?;
             report.step("address sanitizer", || hostile::sanitize(&metadata.target))?;
@@ -99,9 +102,13 @@ const OFFLINE: &str = "--offline";
 const FUZZ: &str = "fuzz/Cargo.toml";
 
 fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Scene> {
-    let venv = metadata.target.join("test-venv");
+    let venv = venv(&metadata.target);
     if scope == Scope::Full {
-        let skipped = report.step("set up", || Ok(setup::install(&venv)))?;
+        let skipped = report.step("set up", || {
+            let mut skipped = setup::install(&venv);
+            skipped.extend(setup::install_for_cross(&metadata.target));
+            Ok(skipped)
+        })?;
         // A server that tests for others must not quietly test less than it could.
         let must_succeed = env::var_os("CI").is_some() && setup::has_rights();
         let failed = skipped.first().filter(|_| must_succeed);
@@ -116,7 +123,7 @@ fn prepare(report: &mut Report, scope: Scope, metadata: &Metadata) -> Outcome<Sc
     }
     let mut present = Vec::new();
     for capability in Capability::ALL {
-        match capability.probe(sandbox, &venv) {
+        match capability.probe(sandbox, &metadata.target) {
             Ok(()) => present.push(capability),
             Err(skip) => report.skip(skip),
         }

@@ -8,7 +8,7 @@ use crate::discovery::Report;
 
 /// Why something was not found or not reached, and what that rests on. It displays as one paragraph: the likeliest cause, what to
 /// do about it, and the evidence.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The causes that fit what was observed, the likeliest first; none if the node has left.
     pub findings: Vec<Finding>,
@@ -48,6 +48,13 @@ impl Diagnosis {
             evidence.push(format!("static peer {}", shortened_text(peers)));
         }
         evidence
+    }
+}
+
+/// The same paragraph: all that it rests on would fill a screen, and stands in traces and logs.
+impl fmt::Debug for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Diagnosis({self})")
     }
 }
 

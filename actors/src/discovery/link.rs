@@ -111,9 +111,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
     let node = linked.node;
     let Ok(Some(admitted)) = discovery.send(linked).await else { return };
     let Admitted { link, keep_alive, out, guard } = admitted;
-    if let Err(error) = connection.keep_alive_of_reading_peer(keep_alive) {
-        tracing::debug!(%node, %error, "a dead host will be noticed late");
-    }
+    connection.keep_alive_of_reading_peer(keep_alive);
     let Connection { reader, writer } = connection;
     // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
     let ended = tokio::select! {

@@ -49,7 +49,7 @@ pub(crate) async fn reach(
     limits: &Limits,
 ) -> Result<Reached, WireError> {
     let connection = network.connect(address).await?;
-    connection.keep_alive(limits.keep_alive)?;
+    connection.keep_alive(limits.keep_alive);
     let mut wire = Wire::new(connection, &[], limits.message_bytes);
     wire.voice.add().extend_from_slice(&zmtp::greeting());
     // A socket that listens says what it is without waiting, so that this end can be what suits it.

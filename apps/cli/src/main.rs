@@ -1,7 +1,7 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
 //! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `stdin` what is read and `output` all that is
+//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `stdin` what is read, `encoding` how it may be written, `output` all that is
 //! printed, `failure` what can go wrong and the exit code for it, `stop` how it ends early.
 
 mod absence;
@@ -9,6 +9,7 @@ mod args;
 mod bench;
 mod commands;
 mod demo;
+mod encoding;
 mod failure;
 mod global;
 mod output;

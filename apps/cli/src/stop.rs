@@ -5,9 +5,10 @@ use std::io;
 /// What told the program to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// Ctrl-C.
+    /// Ctrl-C; on Windows also Ctrl-Break.
     Interrupt,
-    /// The system, or the end of the terminal.
+    /// The system, or the end of the terminal. On Windows also the end of the console's window, of the session or of the
+    /// system, which give the program some seconds.
     Terminate,
 }
 
@@ -16,6 +17,8 @@ pub(crate) enum Signal {
 pub(crate) struct Stop {
     #[cfg(unix)]
     signals: [(tokio::signal::unix::Signal, Signal); 3],
+    #[cfg(windows)]
+    signals: console::Signals,
 }
 
 #[cfg(unix)]
@@ -48,15 +51,55 @@ impl Stop {
 #[cfg(windows)]
 impl Stop {
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self {})
+        Ok(Self { signals: console::Signals::listen()? })
     }
 
     /// Waits until the program is told to stop.
     pub(crate) async fn signal(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Interrupt,
-            // Without a handler Ctrl-C ends the program in the system's own way.
-            Err(_) => std::future::pending().await,
+        self.signals.next().await
+    }
+}
+
+/// What the console of Windows tells its programs.
+#[cfg(windows)]
+mod console {
+    use std::io;
+
+    use tokio::signal::windows;
+
+    use super::Signal;
+
+    /// One listener for each.
+    #[derive(Debug)]
+    pub(super) struct Signals {
+        interrupt: windows::CtrlC,
+        pause: windows::CtrlBreak,
+        close: windows::CtrlClose,
+        logoff: windows::CtrlLogoff,
+        shutdown: windows::CtrlShutdown,
+    }
+
+    impl Signals {
+        pub(super) fn listen() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: windows::ctrl_c()?,
+                pause: windows::ctrl_break()?,
+                close: windows::ctrl_close()?,
+                logoff: windows::ctrl_logoff()?,
+                shutdown: windows::ctrl_shutdown()?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) -> Signal {
+            tokio::select! {
+                biased;
+                Some(()) = self.interrupt.recv() => Signal::Interrupt,
+                Some(()) = self.pause.recv() => Signal::Interrupt,
+                Some(()) = self.close.recv() => Signal::Terminate,
+                Some(()) = self.logoff.recv() => Signal::Terminate,
+                Some(()) = self.shutdown.recv() => Signal::Terminate,
+                else => std::future::pending().await,
+            }
         }
     }
 }

@@ -131,3 +131,21 @@ fn what_would_act_on_a_terminal_is_shown_instead() {
     publish.expect_line(" is at ", SOON);
     assert_eq!(room.run(&["listen", "news", "--count", "1"]).succeeded(), format!("topic  {shown}\\nnext\n"));
 }
+
+#[test]
+fn lines_are_the_same_whichever_system_has_written_them() {
+    let room = Room::new();
+    let arguments = ["publish", "log", "line", "--subscribers", "1"];
+    let mut listen = room.start(&["listen", "log", "--count", "2", "--wait", "1m"]);
+    room.fed(&arguments, "\u{feff}{\"n\": 1}\r\n two \r\n".as_bytes()).succeeded();
+    assert_eq!(listen.next_line(SOON), "line  {\"n\":1}");
+    assert_eq!(listen.next_line(SOON), "line   two ");
+    assert!(listen.wait(SOON).success());
+    let mut listen = room.start(&["listen", "log", "--wait", "1m"]);
+    let utf16: Vec<u8> = "\u{feff}one\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let refused = room.fed(&arguments, &utf16);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("UTF-16"), "{refused:?}");
+    listen.interrupt();
+    listen.wait(SOON);
+}

@@ -116,3 +116,19 @@ fn the_environment_says_what_the_options_do_not() {
     let output = bare(&["send", "echo", "hi"]).envs(environment).output().expect("mz runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "hi\n", "{output:?}");
 }
+
+#[test]
+fn a_message_is_the_same_whichever_system_has_written_it() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    let text = "{\"city\": \"Zürich\"}\n";
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    let utf16: Vec<u8> = windows.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for input in [text.as_bytes(), windows.as_bytes(), &utf16] {
+        let sent = room.fed(&["send", "echo", "-"], input).succeeded();
+        assert_eq!(sent, "{\"city\":\"Zürich\"}\n");
+    }
+    assert_eq!(room.fed(&["send", "echo", "-"], b"two\r\nlines\r\n").succeeded(), "two\nlines\n\n");
+    room.fed(&["send", "echo", "-"], &[0xff, 0xfe, 0x00]).failed(5, &["UTF-16"]);
+    room.fed(&["send", "echo", "-"], &[b'a', 0xff]).failed(5, &["UTF-8"]);
+}

@@ -1,6 +1,7 @@
 //! A mesh of its own for each test, and `mz` on it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -49,6 +50,17 @@ impl Room {
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         Ran::from(self.mz(arguments).stdin(Stdio::null()).output().expect("mz runs"))
+    }
+
+    /// Runs `mz` to its end, with this on its standard input.
+    #[track_caller]
+    pub(crate) fn fed(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut command = self.mz(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut mz = command.spawn().expect("mz runs");
+        // What fits into a pipe; one that ends before it has read it has its reasons, which it tells.
+        let _ = mz.stdin.take().expect("it has one").write_all(input);
+        Ran::from(mz.wait_with_output().expect("mz ends"))
     }
 }
 

@@ -13,6 +13,7 @@ use super::measured::Measured;
 use super::percentiles::Percentiles;
 use super::plan::Plan;
 use super::transport::{Far, Transport};
+use crate::encoding;
 use crate::failure::Failure;
 
 /// The form of a report; raise it with every change that an older mz cannot read.
@@ -126,7 +127,9 @@ impl Report {
         if std::fs::metadata(path).map_err(cannot)?.len() > LONGEST {
             return Err(Failure::Usage(format!("{shown} is too long to be a saved run")));
         }
-        let text = std::fs::read_to_string(path).map_err(cannot)?;
+        let bytes = std::fs::read(path).map_err(cannot)?;
+        let text = encoding::read(&bytes)
+            .map_err(|error| Failure::Usage(format!("{shown} is no saved run: {error}")))?;
         let form: Form = serde_json::from_str(&text).map_err(|error| {
             Failure::Usage(format!(
                 "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",

@@ -2,9 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Threads that are told apart.
-const THREADS: usize = 64;
-
 /// What a process has used until now. What the platform does not tell is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Usage {
@@ -71,6 +68,9 @@ pub(crate) fn forget_peak() {
 
 #[cfg(target_os = "linux")]
 fn threads() -> Vec<Thread> {
+    /// Threads that are told apart.
+    const THREADS: usize = 64;
+
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     let spent = |task: std::fs::DirEntry| {
         let spent = std::fs::read_to_string(task.path().join("schedstat")).ok()?;

@@ -1,7 +1,6 @@
 //! `mz send`: one message, and its reply.
 
 use std::fmt;
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,10 +13,8 @@ use crate::failure::Failure;
 use crate::output::{self, text};
 use crate::parse;
 use crate::session::Session;
+use crate::stdin;
 use crate::target::Target;
-
-/// The longest message that is read from standard input.
-const LONGEST_INPUT: u64 = 64 << 20;
 
 /// Sends a message to a service and prints its reply
 ///
@@ -41,7 +38,7 @@ pub(crate) struct Send {
     /// The message type; `mz describe NAME` lists them
     #[arg(value_name = "TYPE")]
     message_type: Option<TypeName>,
-    /// JSON if it is JSON, else text; - reads it from standard input
+    /// JSON if it is JSON, else text; - reads it from standard input, in UTF-8 or as Windows writes it
     #[arg(value_name = "MESSAGE")]
     message: String,
     /// Takes MESSAGE as text, whatever it looks like
@@ -72,7 +69,7 @@ impl Send {
     }
 
     fn message(&self) -> Result<Value, Failure> {
-        let message = if self.message == "-" { read_stdin()? } else { self.message.clone() };
+        let message = if self.message == "-" { stdin::whole()? } else { self.message.clone() };
         Ok(if self.text { Value::from(message) } else { Value::from_text_or_json(&message) })
     }
 
@@ -114,16 +111,6 @@ impl Send {
             ),
         })
     }
-}
-
-fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(LONGEST_INPUT)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::Machine(format!("cannot read standard input as text: {error}")))?;
-    Ok(text)
 }
 
 /// The reply.
