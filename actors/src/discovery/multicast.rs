@@ -164,15 +164,17 @@ impl Discovery {
                 }
             }
         }
+        multicast.seen.port_taken = Some(in_use);
+        let is_logged_here = trouble.is_some();
+        let trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
         match (&multicast.trouble, &trouble) {
-            (before, Some(now)) if before.as_ref() != Some(now) => {
+            (before, Some(now)) if is_logged_here && before.as_ref() != Some(now) => {
                 tracing::warn!(problem = %now, "multicast DNS is not heard; trying on");
             }
             (Some(_), None) => tracing::info!("multicast DNS is heard again"),
             _ => {}
         }
-        multicast.seen.port_taken = Some(in_use);
-        multicast.trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
+        multicast.trouble = trouble;
         news
     }
 
