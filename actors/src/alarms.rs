@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use meshzero_proto::calls::{CallId, Calls};
 use tokio::sync::Notify;
-use tokio::time;
 
 use crate::clock;
 
@@ -35,16 +34,10 @@ impl Alarms {
     pub async fn ring(&self) {
         loop {
             let next = self.lock().poll_timeout();
-            let due = async {
-                match next {
-                    Some(next) => time::sleep_until(next.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 () = self.earlier.notified() => {}
-                () = due => {
+                () = clock::sleep_until(next) => {
                     let mut due = Vec::new();
                     self.lock().expire(clock::now(), |_, waker, _| due.push(waker.clone()));
                     due.into_iter().for_each(wake);

@@ -9,6 +9,17 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// Waits until `instant`; `None` never comes.
+///
+/// # Cancel safety
+/// This function is cancel safe.
+pub(crate) async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// As `Duration::as_millis`, which takes twice the width that this needs for every request.
 #[inline]
 pub(crate) fn millis(duration: Duration) -> u64 {

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Instant;
 
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::Welcome;
 use tokio::sync::Notify;
-use tokio::time;
 
 use self::calling::Waiting;
 pub use self::calling::{Ended, Reply};
@@ -162,7 +160,7 @@ impl Link {
             tokio::select! {
                 biased;
                 () = self.earlier.notified() => {}
-                () = until(next) => {
+                () = clock::sleep_until(next) => {
                     let mut expired = Vec::new();
                     self.lock().expire(clock::now(), |id, waiting, request| {
                         let is_withdrawn = self.outbox.withdraw(request);
@@ -202,12 +200,5 @@ impl Link {
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Calls<Waiting>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }

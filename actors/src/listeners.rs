@@ -6,13 +6,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{self, Instant};
 
 use crate::bound::Bound;
+use crate::clock;
 use crate::connection::Connection;
 use crate::host::Interface;
 use crate::interfaces::Interfaces;
@@ -178,7 +178,7 @@ impl Chosen {
     }
 
     fn close_gone(&mut self, wanted: &[SocketAddr], linger: Duration) {
-        let now = Instant::now();
+        let now = clock::now();
         for socket in &mut self.sockets {
             socket.gone = if wanted.contains(&socket.address) { None } else { socket.gone.or(Some(now)) };
         }
@@ -221,7 +221,7 @@ impl Chosen {
             }
         }
         let is_complete = failed.is_empty() && self.sockets.iter().all(|socket| socket.gone.is_none());
-        self.again = if is_complete { None } else { Some(Instant::now() + AGAIN) };
+        self.again = if is_complete { None } else { Some(clock::now() + AGAIN) };
         failed
     }
 
@@ -241,12 +241,6 @@ impl fmt::Debug for Chosen {
 /// Waits until the sockets have to be looked after.
 async fn changed(follow: Option<&mut Follow>, again: Option<Instant>) {
     let Some(follow) = follow else { return pending().await };
-    let again = async {
-        match again {
-            Some(again) => time::sleep_until(again).await,
-            None => pending().await,
-        }
-    };
     tokio::select! {
         biased;
         changed = follow.addresses.changed() => {
@@ -255,7 +249,7 @@ async fn changed(follow: Option<&mut Follow>, again: Option<Instant>) {
                 pending::<()>().await;
             }
         }
-        () = again => {}
+        () = clock::sleep_until(again) => {}
     }
 }
 

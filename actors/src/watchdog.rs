@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use meshzero_proto::hello::Rejection;
 use meshzero_proto::stall::{Expects, Stall, Step};
@@ -132,7 +132,7 @@ async fn race(
             ended = dials.ended() => ended,
             () = progress.arrived(), if stall.is_asking() => continue,
             () = outbox.left(), if !stall.is_asking() && !is_pressing(expects) => continue,
-            () = sleep_until(until) => continue,
+            () = clock::sleep_until(until) => continue,
         };
         match ended {
             Ok(dialled) => match dialled.welcome.standby {
@@ -177,13 +177,6 @@ async fn comes_alive(progress: &Progress) {
     let before = progress.bytes();
     while progress.bytes() == before {
         progress.arrived().await;
-    }
-}
-
-async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }
 
