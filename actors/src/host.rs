@@ -1,7 +1,7 @@
 //! The interfaces and addresses of this host, as the system lists them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use if_addrs::IfAddr;
 use meshzero_proto::addresses::OwnAddress;
@@ -96,6 +96,14 @@ pub(crate) fn name_of(index: u32) -> Option<String> {
 pub(crate) fn zone_of(ip: Ipv6Addr) -> Option<u32> {
     let list = list().unwrap_or_default();
     list.iter().find(|listed| listed.interface.address.ip == ip).and_then(|listed| listed.interface.index)
+}
+
+/// The address that packets to `to` leave from. Connecting a UDP socket asks the routing table and sends nothing.
+pub(crate) fn local_address(to: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(to).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 /// Also that of an interface without an address, which `getifaddrs` leaves out.

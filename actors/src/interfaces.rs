@@ -1,7 +1,7 @@
 //! Which network interfaces a node uses, and what its own addresses are, on every system.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
@@ -15,6 +15,15 @@ use crate::host::{self, Listed};
 pub struct Interfaces {
     /// What was chosen; empty means every interface.
     choices: Vec<Choice>,
+}
+
+/// The chosen addresses of this host at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listing {
+    /// Those on interfaces that are connected.
+    pub(crate) connected: Vec<Interface>,
+    /// Also those on interfaces whose cable is not plugged in.
+    pub(crate) all: Vec<Interface>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +75,7 @@ impl Interfaces {
     /// # Errors
     /// [`InterfacesError::Unlisted`] when the system does not tell.
     pub fn list(&self) -> Result<Vec<Interface>, InterfacesError> {
-        let connected = self.listed()?.into_iter().filter(|listed| listed.is_running);
-        Ok(connected.map(|listed| listed.interface).collect())
+        Ok(self.list_all()?.connected)
     }
 
     /// As [`Interfaces::list`], also on interfaces whose cable is not plugged in.
@@ -75,13 +83,22 @@ impl Interfaces {
     /// # Errors
     /// As [`Interfaces::list`].
     pub fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
-        Ok(self.listed()?.into_iter().map(|listed| listed.interface).collect())
+        Ok(self.list_all()?.all)
     }
 
-    fn listed(&self) -> Result<Vec<Listed>, InterfacesError> {
-        let mut all = host::list().map_err(InterfacesError::Unlisted)?;
-        all.retain(|listed| self.includes(&listed.label, listed.interface.address.ip));
-        Ok(all)
+    /// Both lists at once.
+    pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
+        let mut listing = Listing::default();
+        for Listed { label, is_running, interface } in host::list().map_err(InterfacesError::Unlisted)? {
+            if !self.includes(&label, interface.address.ip) {
+                continue;
+            }
+            if is_running {
+                listing.connected.push(interface.clone());
+            }
+            listing.all.push(interface);
+        }
+        Ok(listing)
     }
 
     /// Checks that this host has all that was chosen, and returns what cannot be used yet.
@@ -293,12 +310,10 @@ fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&In
     interfaces.iter().min_by_key(|interface| rank(interface.address.ip))
 }
 
-/// The address from which this host would reach the world. Connecting a UDP socket asks the routing table and sends
-/// nothing; the address is one that documentation may use and nobody has (RFC 5737).
+/// The address from which this host would reach the world. The one that is asked for is reserved for documentation, so nobody has
+/// it (RFC 5737).
 pub(crate) fn default_route_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+    host::local_address((Ipv4Addr::new(192, 0, 2, 1), 9).into())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One look at this host, on a thread of its own: files of the system may keep their reader waiting.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
@@ -8,6 +8,7 @@ use meshzero_proto::diagnosis::{InterfaceSeen, Neighbour, Surroundings};
 use tokio::sync::oneshot;
 
 use super::{neighbours, network, surroundings};
+use crate::host::local_address;
 use crate::interfaces::Interfaces;
 use crate::premises::Premises;
 
@@ -58,12 +59,4 @@ fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
         routes,
         surroundings: surroundings::look(),
     }
-}
-
-/// The address that packets to `to` leave from. Connecting a UDP socket asks the routing table and sends nothing.
-fn local_address(to: SocketAddr) -> Option<IpAddr> {
-    let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(to).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::diagnosis::{InterfaceKind, InterfaceSeen};
 
+use crate::host::{self, Interface, Listed};
 use crate::interfaces::Interfaces;
 
 /// How many interfaces are looked at.
@@ -26,21 +26,16 @@ const ARPHRD_NONE: u32 = 0xFFFE;
 /// All interfaces, those without addresses and those that are switched off as well; `None` where they cannot be listed.
 pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
     let mut named: BTreeMap<String, (InterfaceSeen, Option<u32>)> = BTreeMap::new();
-    for address in if_addrs::get_if_addrs().ok()?.into_iter().take(MAX_INTERFACES) {
-        let own = OwnAddress {
-            ip: address.ip(),
-            prefix: match &address.addr {
-                if_addrs::IfAddr::V4(v4) => v4.prefixlen,
-                if_addrs::IfAddr::V6(v6) => v6.prefixlen,
-            },
-        };
-        let kind = if address.is_loopback() { InterfaceKind::Loopback } else { InterfaceKind::Unknown };
-        let (seen, index) = named.entry(address.name.clone()).or_default();
-        seen.name = address.name;
-        seen.kind = kind;
-        seen.chosen |= choice.includes(&seen.name, own.ip);
-        seen.addresses.push(own);
-        *index = address.index;
+    for Listed { label, interface, .. } in host::list().ok()?.into_iter().take(MAX_INTERFACES) {
+        let Interface { name, index: number, address } = interface;
+        let (seen, index) = named.entry(name.clone()).or_default();
+        seen.chosen |= choice.includes(&label, address.ip);
+        seen.name = name;
+        if address.ip.is_loopback() {
+            seen.kind = InterfaceKind::Loopback;
+        }
+        seen.addresses.push(address);
+        *index = number;
     }
     let files = files_of_this_network(&named);
     for name in files.iter().flatten().take(MAX_INTERFACES) {
@@ -75,7 +70,6 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     let same = |(name, (_, index)): (&String, &(InterfaceSeen, Option<u32>))| {
         index.is_none() || number(&directory(name), "ifindex", 10) == *index
     };
-    // Addresses may have labels in place of names, such as `eth0:avahi`.
     let named = known.iter().filter(|(name, _)| own.contains(*name));
     (listed == own && named.into_iter().all(same)).then_some(own)
 }

@@ -72,8 +72,6 @@ pub struct Discovery {
     node: NodeId,
     directory: Directory,
     own_interfaces: OwnInterfaces,
-    /// The addresses of the chosen interfaces.
-    own_addresses: Vec<OwnAddress>,
     /// All addresses of this host.
     host_addresses: Vec<OwnAddress>,
     mdns: Option<Mdns>,
@@ -107,7 +105,6 @@ impl Discovery {
             let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), links::window(&config.limits));
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
-                own_addresses: own_interfaces.addresses(),
                 own_interfaces,
                 host_addresses: Vec::new(),
                 mdns,
@@ -216,7 +213,6 @@ impl Discovery {
         if let Some(change) = self.own_interfaces.read(now) {
             self.read_host_addresses();
             if change == Change::Some {
-                self.own_addresses = self.own_interfaces.addresses();
                 self.offer_again(ctx);
             }
             self.hear_on_interfaces(ctx);

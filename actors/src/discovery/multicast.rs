@@ -206,8 +206,9 @@ impl Handler<Heard> for Discovery {
 
     fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
         let now = clock::now();
-        let is_own = |host: &IpAddr| self.own_addresses.iter().any(|own| own.ip == *host);
-        let alone = self.own_addresses.iter().all(|own| own.ip.is_loopback());
+        let own = self.own_interfaces.connected();
+        let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
+        let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
         let adverts = heard.adverts.iter().map(|(host, _)| host).filter(from_others).count() as u64;
         let seen = &mut self.multicast.seen;

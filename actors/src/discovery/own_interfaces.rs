@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::addresses::OwnAddress;
 use tokio::sync::watch;
 
 use super::Discovery;
 use crate::clock;
-use crate::interfaces::{Interface, Interfaces};
+use crate::interfaces::{Interface, Interfaces, Listing};
 use crate::listeners::Addresses;
 
 /// How often they are read.
@@ -36,19 +35,14 @@ pub struct FollowAddresses;
 impl OwnInterfaces {
     /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
     pub(super) fn new(choice: Interfaces, keep: Duration) -> Self {
-        let connected = list(choice.list());
-        let published = watch::Sender::new(list(choice.list_unplugged_too()).into());
+        let Listing { connected, all } = list(&choice);
+        let published = watch::Sender::new(all.into());
         Self { choice, connected, unplugged: Vec::new(), keep, published, read: clock::now() }
     }
 
     /// Those that are connected, or were so not long ago.
     pub(super) fn connected(&self) -> &[Interface] {
         &self.connected
-    }
-
-    /// Their addresses.
-    pub(super) fn addresses(&self) -> Vec<OwnAddress> {
-        self.connected.iter().map(|interface| interface.address).collect()
     }
 
     /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. `None` when it
@@ -58,8 +52,9 @@ impl OwnInterfaces {
             return None;
         }
         self.read = now;
-        let all: Arc<[Interface]> = list(self.choice.list_unplugged_too()).into();
-        let change = self.take_in(list(self.choice.list()), &all, now);
+        let Listing { connected, all } = list(&self.choice);
+        let all: Arc<[Interface]> = all.into();
+        let change = self.take_in(connected, &all, now);
         self.published.send_if_modified(|published| {
             let is_news = *published != all;
             if is_news {
@@ -104,15 +99,17 @@ impl Handler<FollowAddresses> for Discovery {
     }
 }
 
-fn list<E: std::fmt::Display>(listed: Result<Vec<Interface>, E>) -> Vec<Interface> {
-    listed.unwrap_or_else(|error| {
+fn list(choice: &Interfaces) -> Listing {
+    choice.list_all().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of this host are unknown");
-        Vec::new()
+        Listing::default()
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
     use super::*;
 
     fn interface(ip: &str) -> Interface {

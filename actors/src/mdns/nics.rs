@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use crate::interfaces::Interface;
+use crate::interfaces::{Interface, default_route_address};
 use crate::socket::Family;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
@@ -52,15 +52,15 @@ impl Nics {
         }
         // What arrives at a port of a bridge arrives at the bridge.
         by_name.retain(|name, _| !has(name, "brport"));
-        let mut used: Vec<(u8, Nic)> =
-            by_name.into_values().map(|(nic, ips)| (rank(&nic, &ips), nic)).collect();
+        let mut used: Vec<(Nic, Vec<IpAddr>)> = by_name.into_values().collect();
         if used.len() > MOST {
-            used.sort_by_key(|(rank, nic)| (*rank, nic.index));
+            let default_route = default_route_address();
+            used.sort_by_cached_key(|(nic, ips)| (rank(nic, ips, default_route), nic.index));
         }
         let left_out = used.split_off(used.len().min(MOST));
         Self {
-            used: used.into_iter().map(|(_, nic)| nic).collect(),
-            left_out: left_out.into_iter().map(|(_, nic)| nic.name).collect(),
+            used: used.into_iter().map(|(nic, _)| nic).collect(),
+            left_out: left_out.into_iter().map(|(nic, _)| nic.name).collect(),
         }
     }
 }
@@ -83,11 +83,11 @@ impl Nic {
 }
 
 /// How little an interface is worth.
-fn rank(nic: &Nic, ips: &[IpAddr]) -> u8 {
+fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
     let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
         Nic { is_loopback: true, .. } => 0,
-        _ if crate::interfaces::default_route_address().is_some_and(|ip| ips.contains(&ip)) => 1,
+        _ if default_route.is_some_and(|ip| ips.contains(&ip)) => 1,
         // One that hosts are reached by has the default route.
         _ if inward || has(&nic.name, "bridge") => 4,
         Nic { v4: Some(_), .. } => 2,
