@@ -16,6 +16,9 @@ use std::{env, fs};
 /// What the names of all our namespaces begin with.
 const PREFIX: &str = "meshzero-test-";
 
+/// The programs that set up a firewall, one for each family.
+const TABLES: [&str; 2] = ["iptables-legacy", "ip6tables-legacy"];
+
 /// A network of hosts. Dropping it ends every process inside and removes it.
 ///
 /// Host `i` has the addresses `10.77.0.(i + 1)/24` and `fd77::(i + 1)/64` on `eth0`; on a dual network also
@@ -207,15 +210,6 @@ impl Host {
         }
     }
 
-    /// Runs `ip` with these arguments on this host.
-    ///
-    /// # Panics
-    /// When it fails.
-    #[track_caller]
-    pub fn ip(&self, arguments: &[&str]) {
-        run(self.namespace.ip().args(arguments));
-    }
-
     /// What `ip` says with these arguments on this host.
     ///
     /// # Panics
@@ -240,34 +234,28 @@ impl Host {
         address.and_then(|address| address.parse().ok()).expect("a link-local address")
     }
 
-    /// Runs `program` on this host to its end, to set something up.
+    /// Adds a rule to the firewall of this host, for both families, such as `INPUT -p tcp -j DROP`.
     ///
     /// # Panics
-    /// When it fails.
+    /// When it is no rule.
     #[track_caller]
-    pub fn run(&self, program: &str, arguments: &[&str]) {
-        run(self.command(program).args(arguments));
-    }
-
-    /// Adds a rule to the firewall of this host, of both families: `["INPUT", "-p", "tcp", "-j", "DROP"]`.
-    #[track_caller]
-    pub fn rule(&self, rule: &[&str]) {
-        for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            self.run(tables, &[&["-w", "-A"], rule].concat());
+    pub fn rule(&self, rule: &str) {
+        for tables in TABLES {
+            self.configure(&format!("{tables} -w -A {rule}"));
         }
     }
 
-    /// What ufw's default rules let in: what belongs to something of this host's own, and mDNS by multicast.
+    /// Lets in what ufw's default rules do: loopback, replies, and mDNS by multicast.
     #[track_caller]
     pub fn guard(&self) {
-        self.rule(&["INPUT", "-i", "lo", "-j", "ACCEPT"]);
-        self.rule(&["INPUT", "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]);
-        for (tables, group) in [("iptables-legacy", "224.0.0.251"), ("ip6tables-legacy", "ff02::fb")] {
-            let mdns = ["-w", "-A", "INPUT", "-p", "udp", "-d", group, "--dport", "5353", "-j", "ACCEPT"];
-            self.run(tables, &mdns);
-        }
-        self.run("ip6tables-legacy", &["-w", "-A", "INPUT", "-p", "ipv6-icmp", "-j", "ACCEPT"]);
-        self.rule(&["INPUT", "-j", "DROP"]);
+        self.rule("INPUT -i lo -j ACCEPT");
+        self.rule("INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+        self.configure(
+            "iptables-legacy -w -A INPUT -p udp -d 224.0.0.251 --dport 5353 -j ACCEPT
+             ip6tables-legacy -w -A INPUT -p udp -d ff02::fb --dport 5353 -j ACCEPT
+             ip6tables-legacy -w -A INPUT -p ipv6-icmp -j ACCEPT",
+        );
+        self.rule("INPUT -j DROP");
     }
 
     /// Pulls the plug: nothing arrives and nothing leaves, while the interfaces keep their addresses.
@@ -303,7 +291,7 @@ impl Host {
     /// Counts the connections that programs of this host try from now on, each packet that asks for one.
     #[track_caller]
     pub fn count_dials(&self) {
-        for tables in ["iptables-legacy", "ip6tables-legacy"] {
+        for tables in TABLES {
             run(self.command(tables).args(["-w", "-F", "OUTPUT"]));
             for cable in &self.cables {
                 let rule = ["-w", "-A", "OUTPUT", "-o", cable.interface, "-p", "tcp", "--syn"];
@@ -316,8 +304,7 @@ impl Host {
     #[must_use]
     #[track_caller]
     pub fn dials(&self) -> u64 {
-        let tables = ["iptables-legacy", "ip6tables-legacy"];
-        tables
+        TABLES
             .iter()
             .map(|tables| counted(&output(self.command(tables).args(["-w", "-nvxL", "OUTPUT"]))))
             .sum()
@@ -345,7 +332,7 @@ impl Host {
     #[track_caller]
     fn lose(&self, what: &[&str], probability: f64) {
         assert!((0.0..=1.0).contains(&probability), "{probability} is no probability");
-        for tables in ["iptables-legacy", "ip6tables-legacy"] {
+        for tables in TABLES {
             run(self.command(tables).args(["-w", "-F", "INPUT"]));
             for cable in self.cables.iter().filter(|_| probability > 0.0) {
                 let rule = [&["-w", "-A", "INPUT", "-i", cable.interface], what, &["-j", "DROP"]].concat();

@@ -4,29 +4,10 @@ use std::fmt::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Host, Lan, Process, binary, eventually, require};
+use meshzero_testing::{Host, Lan, Process, eventually, require};
 
+use super::{PATIENCE, answer, mz, serve};
 use crate::support::children;
-
-/// Generous: the machine may be busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(super) fn mz(host: &Host, arguments: &[&str]) -> Process {
-    Process::start(host.command(binary("mz")).args(arguments))
-}
-
-/// What `mz` prints when it ends by itself, and well.
-#[track_caller]
-pub(super) fn answer(host: &Host, arguments: &[&str]) -> String {
-    mz(host, arguments).succeed(PATIENCE).trim().to_owned()
-}
-
-#[track_caller]
-pub(super) fn advertise(host: &Host, arguments: &[&str]) -> Process {
-    let mut service = mz(host, &[&["advertise"], arguments].concat());
-    service.expect_line("is at", PATIENCE);
-    service
-}
 
 /// A bridge for containers with one container on it, at the address that Docker gives every such bridge.
 fn add_bridge(host: &Host) {
@@ -43,7 +24,7 @@ fn add_bridge(host: &Host) {
 /// A service that takes seconds for a reply.
 #[track_caller]
 fn slow(host: &Host) -> Process {
-    advertise(host, &["slow", "--exec", "sh -c 'sleep 8; echo late'", "--limit", "60s", "--at", "9000"])
+    serve(host, &["slow", "--exec", "sh -c 'sleep 8; echo late'", "--limit", "60s", "--at", "9000"])
 }
 
 #[track_caller]
@@ -80,7 +61,7 @@ fn a_service_of_this_host_at_the_same_port_of_a_shared_address_is_not_taken_for_
     lan.block_multicast();
     lan.hosts().iter().for_each(add_bridge);
     let slow = slow(lan.host(0));
-    let _own = advertise(lan.host(1), &["other", "--echo", "--at", "9000"]);
+    let _own = serve(lan.host(1), &["other", "--echo", "--at", "9000"]);
     let mut call = mz(lan.host(1), &["--peers", "10.77.0.1:9000", "send", "slow", "x", "--wait", "50s"]);
     wait_until_called(&slow);
     lan.host(0).cut();
@@ -126,8 +107,7 @@ fn a_host_with_many_addresses_is_found_and_called() {
         let lan = Lan::new(3);
         add_addresses(lan.host(0), count);
         let names = ["one", "two", "three", "four"];
-        let _services: Vec<Process> =
-            names.map(|name| advertise(lan.host(0), &[name, "--reply", name])).into();
+        let _services: Vec<Process> = names.map(|name| serve(lan.host(0), &[name, "--reply", name])).into();
         for name in names {
             assert_eq!(answer(lan.host(1), &["send", name, "x", "--wait", "20s"]), name, "{count}");
         }
@@ -137,10 +117,9 @@ fn a_host_with_many_addresses_is_found_and_called() {
         assert!(names.iter().all(|name| listed.contains(name)), "{count}: {listed}");
         // And where peers hand on: the hub is another host, and then this one.
         lan.block_multicast();
-        let _hub = advertise(lan.host(2), &["hub", "--echo", "--at", "9000"]);
+        let _hub = serve(lan.host(2), &["hub", "--echo", "--at", "9000"]);
         let peers = ["--peers", "10.77.0.3:9000"];
-        let _joined =
-            advertise(lan.host(0), &[&["far", "--reply", "far", "--at", "9000"], &peers[..]].concat());
+        let _joined = serve(lan.host(0), &[&["far", "--reply", "far", "--at", "9000"], &peers[..]].concat());
         for peers in [peers, ["--peers", "10.77.0.1:9000"]] {
             let call = [&peers[..], &["send", "far", "x", "--wait", "20s"]].concat();
             assert_eq!(answer(lan.host(1), &call), "far", "{count} {peers:?}");
@@ -155,6 +134,6 @@ fn a_caller_with_many_addresses_finds_and_calls() {
     }
     let lan = Lan::new(2);
     add_addresses(lan.host(1), 40);
-    let _service = advertise(lan.host(0), &["greeter", "--reply", "Hello, {}!"]);
+    let _service = serve(lan.host(0), &["greeter", "--reply", "Hello, {}!"]);
     assert_eq!(answer(lan.host(1), &["send", "greeter", "you", "--wait", "20s"]), "Hello, you!");
 }

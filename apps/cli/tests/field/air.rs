@@ -2,22 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Host, Lan, Metered, Process, binary, eventually, require};
+use meshzero_testing::{Host, Lan, Metered, Process, eventually, require};
 
-/// Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{PATIENCE, answer, mz, serve};
+
 /// What is counted as quiet: RFC 6762's records of two minutes have to be refreshed in it by whoever wants that.
 const QUIET: Duration = Duration::from_secs(185);
-
-fn mz(host: &Host, arguments: &[&str]) -> Process {
-    Process::start(host.command(binary("mz")).args(arguments))
-}
-
-fn advertise(host: &Host, name: &str) -> Process {
-    let mut service = mz(host, &["advertise", name]);
-    service.expect_line("is at", PATIENCE);
-    service
-}
 
 /// Watches, and sees a service that is there already.
 fn watch(host: &Host) -> Process {
@@ -34,10 +24,10 @@ fn programs_that_have_found_each_other_ask_hardly_anything() {
     const WATCHING: usize = 10;
     let lan = Lan::new(2);
     let host = lan.host(0);
-    let _first = advertise(lan.host(1), "first");
+    let _first = serve(lan.host(1), &["first"]);
     let begun = Instant::now();
     let _services: Vec<Process> =
-        (0..10).map(|number| advertise(host, &format!("service/{number}"))).collect();
+        (0..10).map(|number| serve(host, &[&format!("service/{number}")])).collect();
     let _watches: Vec<Process> = (0..WATCHING).map(|_| watch(host)).collect();
     let settled = begun + Duration::from_secs(20);
     let wait_until = |end: Instant| {
@@ -60,12 +50,12 @@ fn a_service_whose_announcement_was_lost_is_seen_all_the_same() {
         return;
     }
     let lan = Lan::new(3);
-    let _first = advertise(lan.host(2), "first");
+    let _first = serve(lan.host(2), &["first"]);
     let mut watch = watch(lan.host(1));
     // Nothing of what is announced now arrives.
     lan.host(1).loss(1.0);
     let _ = Metered::read(&lan, 0);
-    let _late = advertise(lan.host(0), "late");
+    let _late = serve(lan.host(0), &["late"]);
     eventually(PATIENCE, "it was announced twice", || (Metered::read(&lan, 0).responses >= 2).then_some(()));
     assert!(!watch.stdout().contains("late"), "{}", watch.stdout());
     lan.host(1).loss(0.0);
@@ -79,8 +69,8 @@ fn only_the_instances_of_a_name_answer_for_it() {
     }
     let lan = Lan::new(2);
     let _others: Vec<Process> =
-        (0..8).map(|number| advertise(lan.host(0), &format!("other/{number}"))).collect();
-    let _wanted = advertise(lan.host(0), "wanted");
+        (0..8).map(|number| serve(lan.host(0), &[&format!("other/{number}")])).collect();
+    let _wanted = serve(lan.host(0), &["wanted"]);
     // The announcements are over, the last ones nine seconds after the first.
     let (mut last, mut since) = (Metered::read(&lan, 0), Instant::now());
     let quiet_since = eventually(PATIENCE, "nothing is announced any more", || {
@@ -90,7 +80,7 @@ fn only_the_instances_of_a_name_answer_for_it() {
         }
         (since.elapsed() >= Duration::from_secs(6)).then_some(last)
     });
-    mz(lan.host(1), &["discover", "wanted"]).succeed(PATIENCE);
+    answer(lan.host(1), &["discover", "wanted"]);
     let answers = Metered::read(&lan, 0).responses - quiet_since.responses;
     // The rounds until the first answer was read: one, or two on a busy machine.
     assert!((1..=3).contains(&answers), "{answers} answers");

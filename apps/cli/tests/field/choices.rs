@@ -35,15 +35,19 @@ fn nobody_listens_on_an_interface_that_was_not_chosen() {
     let listed = answer(caller, &["discover", "robot", "--json", "--wait", "20s"]);
     assert!(listed.contains("10.77.0.1:9000") && !listed.contains("10.78.0.1"), "{listed}");
     // An address that comes later is that of its interface as well.
-    robot.ip(&["addr", "add", "10.77.0.50/24", "dev", "eth0"]);
-    robot.ip(&["addr", "add", "10.78.0.50/24", "dev", "eth1"]);
+    robot.configure(
+        "ip addr add 10.77.0.50/24 dev eth0
+         ip addr add 10.78.0.50/24 dev eth1",
+    );
     eventually(PATIENCE, "it listens at the new address", || {
         (listens(caller, "10.77.0.50:9000") == Some(true)).then_some(())
     });
     assert_eq!(listens(caller, "10.78.0.50:9000"), Some(false));
     // One that moves to the other interface is not listened at any more.
-    robot.ip(&["addr", "del", "10.77.0.50/24", "dev", "eth0"]);
-    robot.ip(&["addr", "add", "10.77.0.50/32", "dev", "eth1"]);
+    robot.configure(
+        "ip addr del 10.77.0.50/24 dev eth0
+         ip addr add 10.77.0.50/32 dev eth1",
+    );
     eventually(PATIENCE, "it no longer listens at the address that has moved", || {
         (listens(caller, "10.77.0.50:9000") == Some(false)).then_some(())
     });
@@ -58,14 +62,14 @@ fn nobody_is_refused_at_an_address_that_goes_and_returns() {
     let lan = Lan::new(2);
     let (robot, caller) = (lan.host(0), lan.host(1));
     let _service = advertise(robot, &["robot", "--reply", "here", "--at", "9000", "--interfaces", "eth0"]);
-    robot.ip(&["addr", "add", "10.77.0.50/24", "dev", "eth0"]);
-    robot.ip(&["addr", "del", "10.77.0.1/24", "dev", "eth0"]);
+    robot.configure("ip addr add 10.77.0.50/24 dev eth0");
+    robot.configure("ip addr del 10.77.0.1/24 dev eth0");
     // Without the first of them the network's other addresses are gone as well, unless they are added again.
-    robot.ip(&["addr", "replace", "10.77.0.50/24", "dev", "eth0"]);
+    robot.configure("ip addr replace 10.77.0.50/24 dev eth0");
     eventually(PATIENCE, "the change has been noticed", || {
         (listens(caller, "10.77.0.50:9000") == Some(true)).then_some(())
     });
-    robot.ip(&["addr", "add", "10.77.0.1/24", "dev", "eth0"]);
+    robot.configure("ip addr add 10.77.0.1/24 dev eth0");
     assert_eq!(
         listens(caller, "10.77.0.1:9000"),
         Some(true),
@@ -101,18 +105,20 @@ fn an_address_with_a_label_belongs_to_its_interface() {
     let lan = Lan::new(2);
     let (robot, caller) = (lan.host(0), lan.host(1));
     for (host, address) in [(robot, "169.254.7.1/16"), (caller, "169.254.7.2/16")] {
-        host.ip(&["addr", "flush", "dev", "eth0", "scope", "global"]);
-        host.ip(&["addr", "add", address, "brd", "+", "dev", "eth0", "label", "eth0:avahi"]);
+        host.configure(&format!(
+            "ip addr flush dev eth0 scope global
+             ip addr add {address} brd + dev eth0 label eth0:avahi"
+        ));
     }
     let (_whole, address) = advertise(robot, &["whole", "--reply", "here", "--interfaces", "eth0"]);
     assert!(address.starts_with("169.254.7.1:"), "{address}");
     assert_eq!(answer(caller, &["send", "whole", "x", "--wait", "20s", "--interfaces", "eth0"]), "here");
     // The label alone is that one address.
-    robot.ip(&["addr", "add", "10.77.0.1/24", "dev", "eth0"]);
+    robot.configure("ip addr add 10.77.0.1/24 dev eth0");
     let label = ["label", "--reply", "here", "--at", "9000", "--interfaces", "eth0:avahi"];
     let (_label, address) = advertise(robot, &label);
     assert_eq!(address, "169.254.7.1:9000");
-    caller.ip(&["addr", "add", "10.77.0.2/24", "dev", "eth0"]);
+    caller.configure("ip addr add 10.77.0.2/24 dev eth0");
     assert_eq!(listens(caller, "10.77.0.1:9000"), Some(false));
     assert_eq!(listens(caller, "169.254.7.1:9000"), Some(true));
 }

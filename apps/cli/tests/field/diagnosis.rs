@@ -1,25 +1,17 @@
 //! What `mz` says first when it finds or reaches nobody, on networks where the cause is known.
 
-use std::time::Duration;
-
-use meshzero_testing::{Host, Lan, Process, binary, eventually, require};
+use meshzero_testing::{Host, Lan, Process, eventually, require};
 use serde_json::Value;
 
-/// Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{PATIENCE, mz, serve};
+
 /// A host that does not answer to ARP is given up after three seconds.
 const LONG: &str = "4s";
 const SHORT: &str = "1s";
 const PORT: &str = "9000";
 
-fn mz(host: &Host, arguments: &[&str]) -> Process {
-    Process::start(host.command(binary("mz")).args(arguments))
-}
-
 fn advertise(host: &Host, name: &str) -> Process {
-    let mut service = mz(host, &["advertise", name, "--echo", "--at", PORT]);
-    service.expect_line("is at", PATIENCE);
-    service
+    serve(host, &[name, "--echo", "--at", PORT])
 }
 
 fn endpoint(host: &Host) -> String {
@@ -124,10 +116,10 @@ fn what_its_own_interface_lacks_is_told() {
     }
     let cable = told(lan.host(0), &["discover", "10.77.0.2:9000", "--wait", SHORT]);
     expect(&cable, "no-carrier", &["eth0 has no cable"]);
-    lan.host(1).run("ip", &["addr", "flush", "dev", "eth0"]);
+    lan.host(1).configure("ip addr flush dev eth0");
     let address = told(lan.host(1), &["discover", "greeter", "--wait", SHORT]);
     expect(&address, "no-address", &["eth0 has no address"]);
-    lan.host(2).run("ip", &["link", "set", "eth0", "multicast", "off"]);
+    lan.host(2).configure("ip link set eth0 multicast off");
     let multicast = told(lan.host(2), &["discover", "greeter", "--wait", SHORT]);
     expect(&multicast, "no-multicast", &["eth0 carries no multicast"]);
 }
@@ -145,37 +137,9 @@ fn a_firewall_on_the_other_host_is_told_from_a_host_that_is_off() {
         found(lan.host(2), name);
     }
     lan.host(0).guard();
-    lan.host(1).run(
-        "iptables-legacy",
-        &[
-            "-w",
-            "-A",
-            "INPUT",
-            "-i",
-            "eth0",
-            "-p",
-            "tcp",
-            "-j",
-            "REJECT",
-            "--reject-with",
-            "icmp-host-prohibited",
-        ],
-    );
-    lan.host(1).run(
-        "ip6tables-legacy",
-        &[
-            "-w",
-            "-A",
-            "INPUT",
-            "-i",
-            "eth0",
-            "-p",
-            "tcp",
-            "-j",
-            "REJECT",
-            "--reject-with",
-            "icmp6-adm-prohibited",
-        ],
+    lan.host(1).configure(
+        "iptables-legacy -w -A INPUT -i eth0 -p tcp -j REJECT --reject-with icmp-host-prohibited
+         ip6tables-legacy -w -A INPUT -i eth0 -p tcp -j REJECT --reject-with icmp6-adm-prohibited",
     );
     let drops = told(lan.host(2), &["discover", "greeter", "--wait", LONG]);
     expect(
@@ -223,7 +187,7 @@ fn a_host_that_is_off_and_a_program_that_has_gone_are_told_apart() {
     let here = told(lan.host(1), &["discover", "127.0.0.1:9000", "--wait", SHORT]);
     expect(&here, "process-gone", &["this machine"]);
     // Nobody is asked for it before, so that its hardware address is not known.
-    lan.host(1).run("ip", &["neigh", "flush", "all"]);
+    lan.host(1).configure("ip neigh flush all");
     lan.host(0).cut();
     let off = told(lan.host(1), &["discover", &endpoint(lan.host(0)), "--wait", LONG]);
     expect(&off, "host-silent", &["does not answer to ARP", "off, asleep"]);
@@ -242,7 +206,7 @@ fn an_access_point_that_keeps_its_clients_apart_is_told() {
     let _first = advertise(lan.host(0), "first");
     let _second = advertise(lan.host(1), "second");
     let (caller, router) = (lan.host(2), lan.host(3));
-    caller.run("ip", &["route", "add", "default", "via", &router.address().to_string()]);
+    caller.configure(&format!("ip route add default via {}", router.address()));
     lan.isolate(&[0, 1, 2]);
     // The router answers, if only to refuse.
     let refused = told(caller, &["discover", &endpoint(router), "--wait", SHORT]);
@@ -263,16 +227,20 @@ fn another_network_and_a_tunnel_on_the_way_are_told() {
     let address = endpoint(lan.host(0));
     // Two networks on one switch.
     let caller = lan.host(1);
-    caller.run("sysctl", &["-qw", "net.ipv6.conf.eth0.disable_ipv6=1"]);
-    caller.run("ip", &["addr", "flush", "dev", "eth0"]);
-    caller.run("ip", &["addr", "add", "10.88.0.2/24", "dev", "eth0"]);
+    caller.configure(
+        "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1
+         ip addr flush dev eth0
+         ip addr add 10.88.0.2/24 dev eth0",
+    );
     let subnet = told(caller, &["discover", &address, "--wait", SHORT]);
     expect(&subnet, "other-subnet", &["another network", "10.88.0.2/24", "no route"]);
     let caller = lan.host(2);
-    caller.run("ip", &["tuntap", "add", "dev", "tun0", "mode", "tun"]);
-    caller.run("ip", &["addr", "add", "10.8.0.2/24", "dev", "tun0"]);
-    caller.run("ip", &["link", "set", "tun0", "up"]);
-    caller.run("ip", &["route", "add", "10.77.0.1/32", "dev", "tun0"]);
+    caller.configure(
+        "ip tuntap add dev tun0 mode tun
+         ip addr add 10.8.0.2/24 dev tun0
+         ip link set tun0 up
+         ip route add 10.77.0.1/32 dev tun0",
+    );
     let tunnel = told(caller, &["discover", &address, "--wait", SHORT]);
     expect(&tunnel, "vpn-route", &["10.77.0.1 leave by tun0", "VPN"]);
 }
@@ -286,7 +254,7 @@ fn a_host_with_many_addresses_prints_a_short_line() {
     let host = lan.host(0);
     for number in 0..300 {
         let own = format!("10.99.{}.{}/16", number / 200, 1 + number % 200);
-        host.run("ip", &["addr", "add", &own, "dev", "eth0"]);
+        host.configure(&format!("ip addr add {own} dev eth0"));
     }
     let nothing = told(host, &["discover", "greeter", "--wait", SHORT]);
     expect(&nothing, "nothing-heard", &["eth0 (10.77.0.1)"]);
@@ -302,7 +270,7 @@ mod counted {
             return;
         }
         let lan = Lan::new(1);
-        lan.host(0).rule(&["OUTPUT", "-o", "eth0", "-p", "udp", "--dport", "5353", "-j", "DROP"]);
+        lan.host(0).rule("OUTPUT -o eth0 -p udp --dport 5353 -j DROP");
         let filter = told(lan.host(0), &["discover", "greeter", "--wait", SHORT]);
         expect(&filter, "outgoing-filter", &["forbids itself", "eth0"]);
     }
@@ -313,7 +281,7 @@ mod counted {
             return;
         }
         let lan = Lan::new(2);
-        lan.host(0).rule(&["INPUT", "-p", "udp", "-j", "DROP"]);
+        lan.host(0).rule("INPUT -p udp -j DROP");
         let _service = advertise(lan.host(1), "greeter");
         let deaf = told(lan.host(0), &["discover", "greeter", "--wait", "3s"]);
         expect(&deaf, "incoming-filter", &["a firewall on this machine"]);

@@ -4,16 +4,18 @@ use meshzero_testing::{Host, Lan, eventually, require};
 
 use super::{PATIENCE, advertise, answer, failure, mz, output};
 
-const EVERYTHING: [&str; 6] = ["addr", "flush", "dev", "eth0", "scope", "global"];
-
 fn unplug(host: &Host) {
-    host.ip(&EVERYTHING);
-    host.ip(&["link", "set", "eth0", "down"]);
+    host.configure(
+        "ip addr flush dev eth0 scope global
+         ip link set eth0 down",
+    );
 }
 
 fn plug_in(host: &Host, address: &str) {
-    host.ip(&["link", "set", "eth0", "up"]);
-    host.ip(&["addr", "add", address, "brd", "+", "dev", "eth0"]);
+    host.configure(&format!(
+        "ip link set eth0 up
+         ip addr add {address} brd + dev eth0"
+    ));
 }
 
 #[test]
@@ -33,9 +35,9 @@ fn a_service_that_was_started_before_the_network_is_on_it() {
     assert_eq!(answer(observer, &["discover", "robot", "--wait", "30s"]), "10.77.0.1:9000");
     assert_eq!(answer(observer, &["send", "robot", "x", "--wait", "30s"]), "here");
     // Another network later is another address.
-    robot.ip(&["addr", "add", "10.79.0.1/24", "dev", "eth0"]);
-    observer.ip(&["addr", "add", "10.79.0.2/24", "dev", "eth0"]);
-    robot.ip(&["addr", "del", "10.77.0.1/24", "dev", "eth0"]);
+    robot.configure("ip addr add 10.79.0.1/24 dev eth0");
+    observer.configure("ip addr add 10.79.0.2/24 dev eth0");
+    robot.configure("ip addr del 10.77.0.1/24 dev eth0");
     eventually(PATIENCE, "it is found at its new address", || {
         let found = output(observer, &["discover", "robot", "--wait", "5s"]);
         (found.trim() == "10.79.0.1:9000").then_some(())
@@ -50,14 +52,14 @@ fn an_interface_without_an_address_is_waited_for() {
     }
     let lan = Lan::new(2);
     let (robot, observer) = (lan.host(0), lan.host(1));
-    robot.ip(&["addr", "flush", "dev", "eth0"]);
+    robot.configure("ip addr flush dev eth0");
     let (mut service, address) =
         advertise(robot, &["robot", "--reply", "here", "--at", "9000", "--interfaces", "eth0"]);
     assert_eq!(address, "*:9000", "there is no address yet");
     assert!(service.stderr().contains("\"eth0\" has no address yet"), "{}", service.stderr());
     let (_free, address) = advertise(robot, &["free", "--reply", "there", "--interfaces", "eth0"]);
     let port = address.strip_prefix("*:").expect("the port is known");
-    robot.ip(&["addr", "add", "10.77.0.1/24", "brd", "+", "dev", "eth0"]);
+    robot.configure("ip addr add 10.77.0.1/24 brd + dev eth0");
     assert_eq!(answer(observer, &["send", "robot", "x", "--wait", "30s"]), "here");
     assert_eq!(answer(observer, &["discover", "robot", "--wait", "30s"]), "10.77.0.1:9000");
     assert_eq!(answer(observer, &["discover", "free", "--wait", "30s"]), format!("10.77.0.1:{port}"));
@@ -79,12 +81,12 @@ fn who_calls_waits_for_the_interface_as_well() {
     let lan = Lan::new(2);
     let (caller, robot) = (lan.host(0), lan.host(1));
     let _service = advertise(robot, &["robot", "--reply", "here"]);
-    caller.ip(&["addr", "flush", "dev", "eth0"]);
+    caller.configure("ip addr flush dev eth0");
     let mut call = mz(caller, &["send", "robot", "x", "--wait", "50s", "--interfaces", "eth0"]);
     eventually(PATIENCE, "it says what it waits for", || {
         call.stderr().contains("\"eth0\" has no address yet").then_some(())
     });
-    caller.ip(&["addr", "add", "10.77.0.1/24", "brd", "+", "dev", "eth0"]);
+    caller.configure("ip addr add 10.77.0.1/24 brd + dev eth0");
     assert_eq!(call.succeed(PATIENCE).trim(), "here");
 }
 

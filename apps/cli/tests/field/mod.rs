@@ -51,3 +51,9 @@ fn advertise(host: &Host, arguments: &[&str]) -> (Process, String) {
     let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next());
     (service, address.expect("an address stands there").to_owned())
 }
+
+/// As [`advertise`], where the address is known or of no matter.
+#[track_caller]
+fn serve(host: &Host, arguments: &[&str]) -> Process {
+    advertise(host, arguments).0
+}

@@ -1,24 +1,15 @@
 //! Hosts as they are: with more interfaces or addresses than anybody expects, with none but link-local ones, or with a program
 //! that has the port of mDNS for itself.
 
-use std::time::Duration;
-
 use meshzero_testing::{Host, Lan, Process, binary, eventually, require};
 
-/// Generous: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn mz(host: &Host, arguments: &[&str]) -> Process {
-    Process::start(host.command(binary("mz")).args(arguments))
-}
+use super::{PATIENCE, answer, mz, serve};
 
 fn advertise(host: &Host, name: &str) -> Process {
-    let mut service = mz(host, &["advertise", name, "--reply", "Hello, {}!"]);
-    service.expect_line("is at", PATIENCE);
-    service
+    serve(host, &[name, "--reply", "Hello, {}!"])
 }
 
-/// Runs commands of `ip` at once.
+/// Runs many commands of `ip` in one process.
 fn ip(host: &Host, commands: &str) {
     let mut batch = Process::start(host.command("ip").args(["-batch", "-"]));
     commands.lines().for_each(|command| batch.send_line(command));
@@ -27,8 +18,7 @@ fn ip(host: &Host, commands: &str) {
 }
 
 fn calls(host: &Host, name: &str) {
-    let reply = mz(host, &["send", name, "you", "--wait", "25s"]).succeed(PATIENCE);
-    assert_eq!(reply.trim(), "Hello, you!");
+    assert_eq!(answer(host, &["send", name, "you", "--wait", "25s"]), "Hello, you!");
 }
 
 #[test]
@@ -89,16 +79,18 @@ fn link_local_addresses_are_enough() {
     }
     let lan = Lan::new(2);
     for host in lan.hosts() {
-        ip(host, "addr flush dev eth0\nlink set eth0 down\nlink set eth0 up\n");
+        host.configure(
+            "ip addr flush dev eth0
+             ip link set eth0 down
+             ip link set eth0 up",
+        );
         eventually(PATIENCE, "the interface has a link-local address", || {
-            let listed =
-                Process::start(host.command("ip").args(["addr", "show", "dev", "eth0"])).succeed(PATIENCE);
-            listed.contains("fe80:").then_some(())
+            host.ask_ip(&["addr", "show", "dev", "eth0"]).contains("fe80:").then_some(())
         });
     }
     let _service = advertise(lan.host(0), "greeter");
     calls(lan.host(1), "greeter");
-    let found = mz(lan.host(1), &["discover", "greeter", "--wait", "20s"]).succeed(PATIENCE);
+    let found = answer(lan.host(1), &["discover", "greeter", "--wait", "20s"]);
     assert!(found.starts_with("[fe80::"), "{found}");
 }
 

@@ -2,7 +2,7 @@
 
 use meshzero_testing::{Host, Lan, require};
 
-use super::addresses::{PATIENCE, advertise, answer, mz};
+use super::{PATIENCE, answer, mz, serve};
 
 /// A point-to-point tunnel between two hosts that reach each other by nothing else.
 fn tunnel(lan: &Lan) {
@@ -13,12 +13,8 @@ fn tunnel(lan: &Lan) {
             "ip link set tun0 multicast off
              ip addr add {own} peer {peer} dev tun0"
         ));
-        for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            host.configure(&format!(
-                "{tables} -w -A INPUT -i eth0 -j DROP
-                 {tables} -w -A OUTPUT -o eth0 -j DROP"
-            ));
-        }
+        host.rule("INPUT -i eth0 -j DROP");
+        host.rule("OUTPUT -o eth0 -j DROP");
     }
 }
 
@@ -42,15 +38,15 @@ fn a_hub_beyond_a_tunnel_hands_on_the_address_at_which_it_was_reached() {
     for joined in [&[][..], &["--peers", "127.0.0.1:9000"], &["--peers", "10.77.0.1:9000"]] {
         let lan = Lan::new(2);
         tunnel(&lan);
-        let _hub = advertise(lan.host(0), &["hub", "--reply", "hub", "--at", "9000"]);
+        let _hub = serve(lan.host(0), &["hub", "--reply", "hub", "--at", "9000"]);
         let _greeter =
-            advertise(lan.host(0), &[&["greeter", "--reply", "Hello, {}!", "--at", "9001"], joined].concat());
+            serve(lan.host(0), &[&["greeter", "--reply", "Hello, {}!", "--at", "9001"], joined].concat());
         let call = [&peers[..], &["send", "greeter", "you", "--wait", "30s"]].concat();
         assert_eq!(answer(lan.host(1), &call), "Hello, you!", "{joined:?}");
         assert_eq!(discovered(lan.host(1), &peers, "greeter"), ["10.9.0.1:9001"], "{joined:?}");
         assert_eq!(discovered(lan.host(1), &peers, "hub"), ["10.9.0.1:9000"], "{joined:?}");
         // The other way round: what joined beyond the tunnel is called from here.
-        let _far = advertise(lan.host(1), &["far", "--reply", "far", peers[0], peers[1]]);
+        let _far = serve(lan.host(1), &["far", "--reply", "far", peers[0], peers[1]]);
         let call = ["--peers", "127.0.0.1:9000", "send", "far", "you", "--wait", "30s"];
         assert_eq!(answer(lan.host(0), &call), "far", "{joined:?}");
     }
@@ -91,7 +87,7 @@ fn a_published_port_is_kept_as_the_address_of_what_answered_there() {
         }
         let peers = ["--peers", "10.77.0.2:19000"];
         let _slow =
-            advertise(container.host(0), &["hub", "--exec", "sh -c 'sleep 3; echo done'", "--at", "9000"]);
+            serve(container.host(0), &["hub", "--exec", "sh -c 'sleep 3; echo done'", "--at", "9000"]);
         // The reply comes long after the hub has said where it believes to be.
         let call = [&peers[..], &["send", "hub", "x", "--wait", "30s"]].concat();
         assert_eq!(answer(lan.host(0), &call), "done", "{same_address_here}");

@@ -8,7 +8,7 @@ use super::{PATIENCE, advertise, answer, failure, mz, output};
 fn cable() -> (Lan, String) {
     let lan = Lan::new(2);
     for host in lan.hosts() {
-        host.ip(&["addr", "flush", "dev", "eth0", "scope", "global"]);
+        host.configure("ip addr flush dev eth0 scope global");
     }
     let address = lan.host(0).link_local("eth0").to_string();
     (lan, address)
