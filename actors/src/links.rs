@@ -171,7 +171,7 @@ impl Links {
 /// How long a link waits for its client. The client's time begins when it has noticed, which may take as long as it takes to find
 /// out a silent host.
 pub(crate) fn window(limits: &Limits) -> Duration {
-    limits.reconnect + limits.keep_alive * (socket::PROBES + 1)
+    limits.reconnect.saturating_add(limits.keep_alive.saturating_mul(socket::PROBES + 1))
 }
 
 #[cfg(test)]
