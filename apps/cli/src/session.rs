@@ -93,6 +93,7 @@ pub(crate) fn log_to_stderr(verbose: u8) {
 fn warn_of_the_network() {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)
+        .with_target("meshzero_actors::listeners", Level::WARN)
         .with_target("meshzero_actors::mdns", Level::WARN);
     let lines = fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(lines.with_filter(network)).init();
