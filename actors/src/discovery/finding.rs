@@ -30,6 +30,7 @@ const STRAGGLERS: Duration = Duration::from_secs(1);
 /// An endpoint that has said nothing for so long does not answer; it takes a millisecond.
 const SILENT: Duration = Duration::from_millis(200);
 const LIST_CHECK: Duration = Duration::from_millis(20);
+
 /// Who waits for what.
 #[derive(Default)]
 pub(super) struct Finding {
@@ -187,7 +188,7 @@ impl Discovery {
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
         let now = clock::now();
-        self.presence.left(instance);
+        self.dialling.left(instance);
         let changes = self.directory.unheard(instance, Source::Mdns, now);
         if !changes.doubts.is_empty() && !self.cares_about(instance) {
             return self.directory.gone(instance, Why::Withdrawn, now);
@@ -344,7 +345,7 @@ impl Handler<Ask> for Discovery {
         let now = clock::now();
         let static_peers = self.static_peers.unconnected();
         let unanswered =
-            self.presence.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
+            self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
                 // One whose node is connected is there, and one that has been asked this moment may be.
                 let linked =
                     self.directory.candidate(instance).is_some_and(|known| self.links.reach(known.node));

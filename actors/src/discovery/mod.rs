@@ -11,6 +11,7 @@
 //! that its mailbox is bounded by their number.
 
 mod asking;
+mod dialling;
 mod finding;
 mod link;
 mod multicast;
@@ -51,6 +52,7 @@ pub use static_peers::Unconnected;
 pub use watching::{Addresses, Watch, Watcher};
 
 use asking::Asking;
+use dialling::Dialling;
 use finding::Finding;
 use link::LinkId;
 use multicast::Multicast;
@@ -81,6 +83,7 @@ pub struct Discovery {
     asking: Asking,
     multicast: Multicast,
     presence: Presence,
+    dialling: Dialling,
     links: Links,
     static_peers: StaticPeers,
 }
@@ -114,6 +117,7 @@ impl Discovery {
                 asking: Asking::default(),
                 multicast: Multicast::default(),
                 presence: Presence::default(),
+                dialling: Dialling::default(),
                 links: Links::default(),
                 static_peers: StaticPeers::default(),
                 config,

@@ -233,7 +233,7 @@ impl Handler<Heard> for Discovery {
                 _ if advert.leaving => self.hear_goodbye(advert.instance),
                 Use::OneShot => self.hear(advert, Source::Reply(host), now),
                 Use::Multicast => {
-                    self.presence.announced(advert.instance);
+                    self.dialling.announced(advert.instance);
                     self.hear(advert, Source::Mdns, now)
                 }
             });

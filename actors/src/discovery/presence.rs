@@ -5,19 +5,17 @@
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::name::ServiceName;
 use meshzero_proto::query::Question;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time;
 
 use super::Discovery;
@@ -27,7 +25,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
-use crate::trail::{Record, Records};
+use crate::trail::Record;
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
 /// that of two nodes which want each other one finds the connection made.
@@ -45,8 +43,6 @@ const ENDPOINTS: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 const LASTING: Duration = Duration::from_secs(1);
-/// How many goodbyes are remembered.
-const MAX_LEFT: usize = 64;
 /// How long something may be shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
@@ -55,12 +51,6 @@ pub(super) struct Presence {
     looking: Option<Instant>,
     nodes: BTreeMap<NodeId, Tended>,
     asked: HashSet<InstanceId>,
-    /// What is told to those who are dialling an instance.
-    dialled: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
-    /// What was tried to reach each instance that did not answer.
-    records: Records<InstanceId, ServiceName>,
-    /// Those that said goodbye last: that they do not answer is no surprise.
-    left: VecDeque<InstanceId>,
     slots: Rc<Semaphore>,
     /// Cloned for each node that is being dialled.
     dials: Rc<()>,
@@ -124,9 +114,6 @@ impl Default for Presence {
             looking: None,
             nodes: BTreeMap::new(),
             asked: HashSet::new(),
-            dialled: HashMap::new(),
-            records: Records::default(),
-            left: VecDeque::new(),
             slots: slots(),
             dials: Rc::default(),
         }
@@ -140,35 +127,6 @@ impl Presence {
 
     pub(super) fn looking_since(&self) -> Option<Instant> {
         self.looking
-    }
-
-    /// An instance said goodbye, or is not heard of any longer.
-    pub(super) fn left(&mut self, instance: InstanceId) {
-        self.records.forget(instance);
-        if !self.left.contains(&instance) {
-            if self.left.len() >= MAX_LEFT {
-                self.left.pop_front();
-            }
-            self.left.push_back(instance);
-        }
-    }
-
-    /// An instance is announced.
-    pub(super) fn announced(&mut self, instance: InstanceId) {
-        self.left.retain(|left| *left != instance);
-    }
-
-    /// The instances that did not answer lately, with what was tried.
-    pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
-        self.records.unanswered()
-    }
-
-    /// The record of dialling an instance.
-    fn record(&mut self, instance: &Instance) -> Record {
-        match self.left.contains(&instance.id) {
-            true => Record::default(),
-            false => self.records.of(instance.id, instance.service.clone()),
-        }
     }
 
     /// A link to `node` stands.
@@ -301,7 +259,7 @@ impl Discovery {
         let hello = self.hello(None, Purpose::Peer { hand_on: false });
         let slots = self.presence.slots.clone();
         let network = self.config.network.clone();
-        let along = |endpoint: Instance| (self.presence.record(&endpoint), self.seek_out(endpoint));
+        let along = |endpoint: Instance| self.seek_out(endpoint);
         let endpoints = endpoints.into_iter().map(along).collect();
         let connecting = connect(ctx.address(), network, node, endpoints, hello, need, slots);
         actix_rt::spawn(async move {
@@ -317,29 +275,13 @@ impl Discovery {
         });
     }
 
-    /// An instance as it is to be dialled, by whoever hears of addresses that become known meanwhile.
-    fn seek_out(&mut self, instance: Instance) -> Sought {
-        let answered = self.directory.answered(instance.id);
-        self.presence.dialled.retain(|_, dialled| !dialled.is_closed());
-        let dialled = self.presence.dialled.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
-        Sought { instance, answered, listed: dialled.subscribe() }
-    }
-
-    /// Tells those who are dialling an instance where it may be by now.
-    pub(super) fn tell_dialling(&mut self, id: InstanceId) {
-        if let Some(dialled) = self.presence.dialled.get(&id) {
-            dialled.send_replace(self.directory.candidate(id));
-        }
-    }
-
     /// Asks the endpoint of an instance whether it is what was said about it.
     pub(super) fn ask(&mut self, instance: InstanceId, ctx: &mut Context<Self>) {
         let Some(candidate) = self.directory.candidate(instance) else { return };
         if candidate.local || !self.presence.asked.insert(instance) {
             return;
         }
-        let record = self.presence.record(&candidate);
-        let sought = self.seek_out(candidate);
+        let (record, sought) = self.seek_out(candidate);
         let hello = self.hello(Some(instance), Purpose::Probe);
         let (slots, discovery) = (self.presence.slots.clone(), ctx.address());
         let network = self.config.network.clone();
