@@ -21,7 +21,7 @@ use meshzero_actors::subscriber::SubscribeFault;
 use meshzero_actors::zone::{Named, ZoneError};
 use meshzero_proto::codec::EncodeError;
 use meshzero_proto::diagnosis::{
-    Finding, MulticastObservations, Tried, evidence_of, paragraph, places, shortened, shortened_text,
+    Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,
 };
 use meshzero_proto::name::{InvalidName, ServiceName, Topic};
 use meshzero_proto::news::GapReason;
@@ -153,18 +153,8 @@ impl NotFound {
 
     fn evidence(&self) -> Vec<String> {
         let mut evidence = vec![format!("waited {:.1?}", self.waited)];
-        evidence.extend(evidence_of(&self.attempts, &self.multicast));
-        if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
-            evidence.push(trouble.clone());
-        }
-        let on = places(&self.interfaces);
-        evidence.push(match &self.heard[..] {
-            [] => format!("heard nothing else on {on}"),
-            heard => format!("heard {} on {on}", shortened(heard)),
-        });
-        if !self.peers.is_empty() {
-            evidence.push(format!("static peer {}", shortened_text(&self.peers)));
-        }
+        evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
+        evidence.extend(heard_instead(&self.heard, &self.interfaces, &self.peers));
         evidence
     }
 }
@@ -181,7 +171,7 @@ impl fmt::Display for NotFound {
 
 fn unreachable(address: SocketAddr, waited: Duration, problem: &str, diagnosis: &Diagnosis) -> String {
     let mut evidence = vec![format!("waited {waited:.1?}")];
-    evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default()));
+    evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default(), None));
     paragraph(&diagnosis.findings, &evidence).unwrap_or_else(|| {
         format!("nothing of this mesh answers at {} after {waited:.1?}: {problem}", Named(address))
     })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, paragraph, places, shortened, shortened_text};
+use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
 
 use crate::discovery::Report;
 
@@ -35,18 +35,8 @@ impl Diagnosis {
     /// What it rests on, in a few words each.
     pub fn evidence(&self) -> Vec<String> {
         let Report { heard, interfaces, peers, multicast, .. } = &self.report;
-        let mut evidence = evidence_of(&self.attempts, multicast);
-        if let Some(trouble) = self.trouble.as_ref().filter(|_| self.attempts.is_empty()) {
-            evidence.push(trouble.clone());
-        }
-        let on = places(interfaces);
-        evidence.push(match &heard[..] {
-            [] => format!("heard nothing else on {on}"),
-            heard => format!("heard {} on {on}", shortened(heard)),
-        });
-        if !peers.is_empty() {
-            evidence.push(format!("static peer {}", shortened_text(peers)));
-        }
+        let mut evidence = evidence_of(&self.attempts, multicast, self.trouble.as_deref());
+        evidence.extend(heard_instead(heard, interfaces, peers));
         evidence
     }
 }

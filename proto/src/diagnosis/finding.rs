@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A cause that fits what was observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,8 +16,7 @@ pub struct Finding {
 }
 
 /// The causes that are told apart. Programs may rely on their text, such as `firewall-there-drops`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Code {
     /// There are other meshes on the same network, and what is sought may be on one of them.
@@ -102,6 +101,12 @@ impl Code {
             Self::NotAdvertised => "not-advertised",
             Self::NothingHeard => "nothing-heard",
         }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -20,7 +20,7 @@ pub use observations::{
     Endpoint, HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations,
     SendError, Sought, StaticPeer, Surroundings, Tried,
 };
-pub use words::{evidence_of, paragraph, places, shortened, shortened_text};
+pub use words::{evidence_of, heard_instead, paragraph};
 
 /// The likeliest cause why one endpoint did not answer; `None` if none of its addresses was tried.
 pub fn diagnose_endpoint(seen: &Observations, endpoint: &Endpoint) -> Option<Finding> {

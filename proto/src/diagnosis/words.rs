@@ -15,18 +15,18 @@ const SHOWN: usize = 8;
 const ADDRESSES_SHOWN: usize = 4;
 
 /// The first names, in quotes, and how many more there are.
-pub fn shortened(names: &[String]) -> String {
+pub(super) fn shortened(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     shortened_to(&names, SHOWN)
 }
 
 /// The first entries as they are, and how many more there are.
-pub fn shortened_text(entries: &[String]) -> String {
+fn shortened_text(entries: &[String]) -> String {
     shortened_to(entries, ADDRESSES_SHOWN)
 }
 
 /// Where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
-pub fn places(interfaces: &[String]) -> String {
+fn places(interfaces: &[String]) -> String {
     let mut shown: Vec<String> = Vec::new();
     for interface in interfaces {
         let name = |text: &str| text.split(" (").next().unwrap_or_default().to_owned();
@@ -127,8 +127,8 @@ pub fn paragraph(findings: &[Finding], evidence: &[String]) -> Option<String> {
     })
 }
 
-/// What was tried and asked, in a few words each.
-pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations) -> Vec<String> {
+/// What was tried and asked, in a few words each; where nothing was tried, the `trouble` that is known.
+pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations, trouble: Option<&str>) -> Vec<String> {
     let mut evidence = Vec::new();
     if !tried.is_empty() {
         let attempts: Vec<String> = tried.iter().map(ToString::to_string).collect();
@@ -143,6 +143,20 @@ pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations) -> Vec<St
             counted(multicast.replies_by_unicast, "reply").replace("replys", "replies"),
             multicast.heard_by_multicast,
         ));
+    }
+    evidence.extend(trouble.filter(|_| tried.is_empty()).map(str::to_owned));
+    evidence
+}
+
+/// What was heard instead, and where, and the static peers that are not connected, in a few words each.
+pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
+    let on = places(interfaces);
+    let mut evidence = vec![match heard {
+        [] => format!("heard nothing else on {on}"),
+        heard => format!("heard {} on {on}", shortened(heard)),
+    }];
+    if !peers.is_empty() {
+        evidence.push(format!("static peer {}", shortened_text(peers)));
     }
     evidence
 }
