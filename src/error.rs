@@ -405,7 +405,7 @@ pub enum SubscribeError {
     Gone(#[from] Gone),
 }
 
-/// The reason that was found for something, behind what it is.
+/// A diagnosis as the end of a sentence, if there is one.
 fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
     diagnosis.as_ref().map(|diagnosis| format!(": {diagnosis}")).unwrap_or_default()
 }

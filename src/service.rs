@@ -55,8 +55,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.instance.service
     }
 
-    /// Where others reach it. Written as text it can be passed around, and used in place of the name. Of several addresses it is the
-    /// best one as the service was advertised; its IP address is unspecified if no chosen interface had one then.
+    /// The address at which others reach it. Written as text it can be passed around, and used in place of the name. Of several
+    /// addresses it is the best one at the time of advertising; its IP address is unspecified if no chosen interface had one then.
     pub fn address(&self) -> SocketAddr {
         self.offered.address
     }
@@ -66,7 +66,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.instance
     }
 
-    /// Where the endpoint listens.
+    /// The addresses that the endpoint listens at.
     pub(crate) fn bound(&self) -> &Bound {
         &self.offered.bound
     }

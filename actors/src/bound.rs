@@ -1,4 +1,4 @@
-//! Where an endpoint listens, as everybody sees it who has to know.
+//! The addresses that an endpoint listens at, shared with everything that needs them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::interfaces::Interfaces;
 
-/// Where an endpoint listens. Cheap to clone; all clones see the same.
+/// The addresses that an endpoint listens at. Cheap to clone; all clones see the same ones.
 #[derive(Debug, Clone)]
 pub enum Bound {
     /// At one address for as long as it lives; the IP address may be unspecified, which means all of this host.
@@ -22,12 +22,12 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// The chosen addresses, which are not known yet.
+    /// An endpoint that follows a choice, before its addresses are known.
     pub(crate) fn chosen(port: u16) -> Self {
         Self::Chosen { port, addresses: Arc::default() }
     }
 
-    /// Says where an endpoint listens that follows a choice, and returns whether that is news.
+    /// Updates the addresses of an endpoint that follows a choice, and returns whether they have changed.
     pub(crate) fn set(&self, now: Vec<SocketAddr>) -> bool {
         match self {
             Self::At(_) => false,
@@ -43,12 +43,12 @@ impl Bound {
         }
     }
 
-    /// Whether it is every address of this host, whatever those are.
+    /// Returns whether it listens at every address of this host.
     pub fn is_everywhere(&self) -> bool {
         matches!(self, Self::At(address) if address.ip().is_unspecified())
     }
 
-    /// Whether connections to `address`, which is one of this host, arrive there.
+    /// Returns whether connections to `address`, which is one of this host, arrive at the endpoint.
     pub fn takes(&self, address: SocketAddr) -> bool {
         address.port() == self.port()
             && match self {
@@ -58,7 +58,7 @@ impl Bound {
             }
     }
 
-    /// Whether an `address` from somewhere is meant for it, so that it is one of this host as well.
+    /// Returns whether an `address` from elsewhere means this endpoint: it must be one of this host as well.
     pub fn is_meant_by(&self, address: SocketAddr) -> bool {
         self.takes(address) && (!self.is_everywhere() || is_own(address.ip()))
     }

@@ -33,7 +33,7 @@ impl Caller {
         }
     }
 
-    /// Why there was nobody, for a call that ends in `fault` because of that.
+    /// Returns the diagnosis of a call that ends in `fault` because there was nobody to call.
     #[cold]
     pub(crate) async fn explain(&self, fault: Fault) -> Fault {
         if self.node.ending().has_come() {

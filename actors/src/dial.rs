@@ -30,7 +30,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 /// How many addresses are tried at most, those included that are added while dialling.
 const MOST_ADDRESSES: usize = 64;
 
-/// What is known of an instance at the moment; `None` when it is known to be gone.
+/// Updates of an instance; `None` when it is known to be gone.
 pub(crate) type Listed = watch::Receiver<Option<Instance>>;
 
 /// Why an endpoint could not be reached or did not accept.

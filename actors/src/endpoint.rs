@@ -118,8 +118,8 @@ impl Seat {
         Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
     }
 
-    /// Whether there is a place, if need be that of a link which waits for its client to come back. Only for those who need one
-    /// of their own: a client that comes back to its link has one.
+    /// Returns whether there is a place, if need be that of a link which waits for its client to come back. Only for connections that
+    /// need a place of their own: a client that comes back to its link has one.
     async fn is_taken(&mut self, service: &Service) -> bool {
         if self.place.is_none() && service.links.give_up_one() {
             // It gives its place back when it has its turn.

@@ -49,7 +49,7 @@ impl fmt::Display for Interface {
 /// All addresses of this host.
 ///
 /// # Errors
-/// The system's words where it does not list them.
+/// The system's error where it does not list them.
 pub(crate) fn list() -> Result<Vec<Listed>, String> {
     let listed = if_addrs::get_if_addrs().map_err(|error| error.to_string())?;
     let addresses = listed.into_iter().map(|interface| Listed {
@@ -73,7 +73,7 @@ pub(crate) fn without_label(name: &str) -> &str {
     }
 }
 
-/// Whether there is an interface of this name, with or without an address.
+/// Returns whether there is an interface of this name, with or without an address.
 pub(crate) fn has_interface(name: &str) -> bool {
     index_of_any(name).is_some()
         || list().unwrap_or_default().iter().any(|listed| listed.interface.name == name)

@@ -105,7 +105,7 @@ impl Incoming {
         &mut self.received
     }
 
-    /// What others may know of what has arrived.
+    /// The counters of what has arrived, for tasks that watch the link.
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }

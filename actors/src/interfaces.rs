@@ -125,22 +125,22 @@ impl Interfaces {
         Ok(awaited)
     }
 
-    /// Whether every interface is used, because none was chosen.
+    /// Returns whether every interface is used, because none was chosen.
     pub fn are_all(&self) -> bool {
         self.choices.is_empty()
     }
 
-    /// Whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
+    /// Returns whether an address is chosen that the system lists under `name`: the interface's own, or on Linux that and a label.
     pub fn includes(&self, name: &str, ip: IpAddr) -> bool {
         self.choices.is_empty() || self.choices.iter().any(|choice| choice.includes(name, ip))
     }
 
-    /// Whether only some of this host's networks are chosen, so that nothing may listen on the others.
+    /// Returns whether only some of this host's networks are chosen, so that nothing may listen on the others.
     pub fn is_choice_of_networks(&self) -> bool {
         !self.choices.is_empty() && !self.is_loopback()
     }
 
-    /// Whether nothing may leave this host.
+    /// Returns whether nothing may leave this host.
     pub fn is_loopback(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| *choice == Choice::Loopback)
     }
@@ -212,7 +212,7 @@ impl Choice {
         }
     }
 
-    /// Whether it names an interface that this host has, whatever addresses that has.
+    /// Returns whether it names an interface that this host has, whatever addresses that has.
     fn exists(&self) -> bool {
         matches!(self, Self::Name(name) if host::has_interface(host::without_label(name)))
     }
@@ -310,8 +310,7 @@ fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&In
     interfaces.iter().min_by_key(|interface| rank(interface.address.ip))
 }
 
-/// The address from which this host would reach the world. The one that is asked for is reserved for documentation, so nobody has
-/// it (RFC 5737).
+/// The source address of the default route. The destination is an address that is reserved for documentation (RFC 5737).
 pub(crate) fn default_route_address() -> Option<IpAddr> {
     host::local_address((Ipv4Addr::new(192, 0, 2, 1), 9).into())
 }

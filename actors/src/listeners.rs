@@ -22,7 +22,7 @@ use crate::zone::Named;
 
 /// The most sockets of one endpoint.
 const MOST: usize = 64;
-/// How often a port is looked for that is free at all addresses.
+/// The most attempts to find a port that is free at all addresses.
 const TRIES: usize = 16;
 /// The pause before the sockets are looked after again, where an address has gone or cannot be listened at: a fresh IPv6 address is
 /// not usable for a second or two.
@@ -48,9 +48,9 @@ pub struct Chosen {
     reserved: Option<Reserved>,
     /// The socket that is asked first: none keeps the others from their turn.
     first: usize,
-    /// The addresses that were wanted last and cannot be listened at. Each is told once.
+    /// The wanted addresses that cannot be listened at. Each is logged once.
     refused: Vec<SocketAddr>,
-    /// There are more addresses than sockets, and that has been told.
+    /// Whether there are more addresses than sockets, which has been logged.
     is_cut: bool,
     follow: Option<Follow>,
     again: Option<Instant>,
@@ -59,7 +59,7 @@ pub struct Chosen {
 struct Socket {
     address: SocketAddr,
     listener: TcpListener,
-    /// Since when its address is not one of this host.
+    /// The time at which its address disappeared from this host, if it did.
     gone: Option<Instant>,
 }
 
@@ -134,13 +134,13 @@ impl Chosen {
         }
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     pub(crate) fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// From now on the sockets follow the addresses of the host. One whose address has gone stays for `linger`, so that nobody is
-    /// refused who comes back to it when the address does. `changed` is called when the endpoint listens elsewhere.
+    /// Makes the sockets follow the addresses of the host. A socket whose address has gone stays open for `linger`, so that clients
+    /// are not refused when the address returns. `changed` is called whenever the endpoint listens elsewhere.
     pub(crate) fn follow(&mut self, addresses: Addresses, linger: Duration, changed: impl Fn() + 'static) {
         self.follow = Some(Follow { addresses, linger, changed: Box::new(changed) });
     }
@@ -155,7 +155,7 @@ impl Chosen {
         }
     }
 
-    /// Makes the sockets those of the addresses that there are now.
+    /// Opens and closes sockets so that they match the current addresses.
     fn look(&mut self) {
         let Some(follow) = &mut self.follow else { return };
         let wanted = wanted(&follow.addresses.borrow_and_update(), self.bound.port());
@@ -185,7 +185,7 @@ impl Chosen {
         if self.sockets.iter().all(|socket| socket.gone.is_none()) {
             return;
         }
-        // On an interface that was not chosen nobody may be answered.
+        // An address may have moved to an interface that was not chosen, where no connection may be accepted.
         let elsewhere = Interfaces::default().list_unplugged_too().unwrap_or_default();
         let is_elsewhere = |ip: IpAddr| elsewhere.iter().any(|interface| interface.address.ip == ip);
         self.sockets.retain(|socket| {
@@ -193,7 +193,7 @@ impl Chosen {
         });
     }
 
-    /// Listens at those of the `wanted` that it does not listen at, as many as may be, and returns those that failed.
+    /// Opens the missing sockets for the `wanted` addresses, up to the limit, and returns the addresses that failed.
     fn open(&mut self, wanted: &[SocketAddr]) -> Vec<(SocketAddr, io::Error)> {
         if wanted.len() > MOST && !self.is_cut {
             let left_out: Vec<String> =
@@ -225,7 +225,7 @@ impl Chosen {
         failed
     }
 
-    /// Shows where it listens to those who have to know, and returns whether that has changed.
+    /// Publishes the addresses that it listens at, and returns whether they have changed.
     fn show(&self) -> bool {
         let here = self.sockets.iter().filter(|socket| socket.gone.is_none());
         self.bound.set(here.map(|socket| socket.address).collect())
@@ -238,7 +238,7 @@ impl fmt::Debug for Chosen {
     }
 }
 
-/// Waits until the sockets have to be looked after.
+/// Waits until the sockets have to be matched with the addresses again.
 async fn changed(follow: Option<&mut Follow>, again: Option<Instant>) {
     let Some(follow) = follow else { return pending().await };
     tokio::select! {

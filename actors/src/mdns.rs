@@ -114,7 +114,7 @@ impl Mdns {
         }
     }
 
-    /// How many daemons were replaced, because they died or could not be started.
+    /// Returns how many daemons were replaced, because they died or could not be started.
     pub fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
     }

@@ -209,7 +209,7 @@ impl Place {
         Ok(address)
     }
 
-    /// What to do to listen there.
+    /// Resolves the place to addresses or to a choice of interfaces.
     async fn way(&self, network: &Network, interfaces: &Interfaces) -> Result<Way, PlaceError> {
         // Another network has one address for each host.
         let is_system = network.has_multicast();

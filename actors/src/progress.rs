@@ -1,12 +1,11 @@
-//! What has arrived on one link: noted where it is read, looked at by whoever wonders whether the connection is good for
-//! anything.
+//! The incoming progress of one link: counted where it is read, observed by what watches the connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use meshzero_proto::stall::Seen;
 use tokio::sync::Notify;
 
-/// What has arrived on one link. One task notes it; what others read of it may be a little old.
+/// Counters of what has arrived on one link. One task writes them; what others read may be slightly out of date.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
@@ -38,7 +37,7 @@ impl Progress {
         self.acks.store(self.acks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Whether bytes are waited for.
+    /// Returns whether bytes are waited for.
     pub(crate) fn is_reading(&self) -> bool {
         self.is_reading.load(Ordering::Relaxed)
     }
@@ -61,7 +60,7 @@ impl Progress {
     /// reads.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn arrived(&self) {
         self.is_awaited.store(true, Ordering::Relaxed);
         self.arrived.notified().await;

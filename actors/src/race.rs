@@ -1,4 +1,4 @@
-//! Dials beside a connection on which nothing arrives any more, and keeps what shakes hands as a connection that stands by.
+//! Dialling beside a connection that has stalled. The first connection that completes the handshake stands by for the link.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,31 +17,31 @@ use crate::clock;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
 
-/// Dials under way for one link. Those before have had the time of several round trips.
+/// The most dials under way for one link. Older ones have had several round trips by then.
 const UNDER_WAY: usize = 3;
 
 /// Every so many-th dial is to another address than that of the connection, if there are others.
 const OTHERS: usize = 4;
 
-/// The pauses while an endpoint takes connections and says nothing: its process is busy or stopped.
+/// The pauses while an endpoint accepts connections and does not answer: its process is busy or stopped.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
 
-/// Where one link dials beside its connection.
+/// The addresses that one link dials beside its connection.
 pub(crate) struct Racer {
     hello: Vec<u8>,
-    /// Where the connection leads to.
+    /// The address that the connection leads to.
     address: SocketAddr,
     /// The addresses that were known when it was made.
     known: Vec<SocketAddr>,
-    /// What discovery says of the instance.
+    /// Updates of the instance from discovery.
     listed: Option<watch::Receiver<Option<Instance>>>,
     network: Network,
-    /// Which dial is next.
+    /// The number of the next dial.
     next: usize,
 }
 
 impl Racer {
-    /// Says `hello` beside a connection to `address`.
+    /// Creates a racer that says `hello` beside a connection to `address`.
     pub(crate) fn new(
         hello: &Hello,
         address: SocketAddr,
@@ -52,7 +52,7 @@ impl Racer {
         Self { hello: hello::encode_hello(hello), address, known, listed, network, next: 0 }
     }
 
-    /// Where to dial next.
+    /// Returns the next address to dial.
     fn address(&mut self) -> SocketAddr {
         let number = self.next;
         self.next += 1;
@@ -73,9 +73,9 @@ impl Racer {
 pub(crate) struct Dials {
     racer: Racer,
     under_way: JoinSet<Result<Dialled, DialError>>,
-    /// The youngest of them, the oldest first.
+    /// The most recent ones, oldest first.
     handles: VecDeque<AbortHandle>,
-    /// How many have a connection and wait for the endpoint's word.
+    /// The number of dials that are connected and wait for the endpoint's answer.
     connected: Arc<AtomicUsize>,
     pauses: Backoff,
     not_before: Option<Instant>,
@@ -93,7 +93,7 @@ impl Dials {
         }
     }
 
-    /// Whether another may be begun: while an endpoint owes its word on one connection, it is given time.
+    /// Returns whether another dial may begin: an endpoint that owes an answer on one connection is given time.
     pub(crate) fn may_begin(&mut self) -> bool {
         if self.connected() == 0 {
             self.not_before = None;
@@ -126,7 +126,7 @@ impl Dials {
         self.handles.push_back(self.under_way.spawn(attempt));
     }
 
-    /// How many have a connection and wait for the endpoint's word.
+    /// The number of dials that are connected and wait for the endpoint's answer.
     pub(crate) fn connected(&self) -> usize {
         self.connected.load(Ordering::Relaxed)
     }
@@ -139,10 +139,10 @@ impl Dials {
         }
     }
 
-    /// Waits until one of them has ended; for ever if there are none.
+    /// Waits until one of them has ended; forever if there are none.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn ended(&mut self) -> Result<Dialled, DialError> {
         loop {
             match self.under_way.join_next().await {
@@ -155,7 +155,7 @@ impl Dials {
     }
 }
 
-/// One that has a connection, counted.
+/// A counted dial that is connected.
 struct Connected(Arc<AtomicUsize>);
 
 impl Drop for Connected {

@@ -79,12 +79,12 @@ impl Redial {
         redial
     }
 
-    /// The address that the connection of the moment leads to.
+    /// The address that the current connection leads to.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How to dial beside the connection of the moment; `None` if no connection stands by for the link.
+    /// Returns what dials beside the current connection; `None` if the endpoint lets no connection stand by.
     pub(crate) fn racer(&self) -> Option<Racer> {
         if !self.stands_by {
             return None;
@@ -99,16 +99,16 @@ impl Redial {
         Some(Racer::new(&hello, first, known, listed, self.network.clone()))
     }
 
-    /// Lets the link go on over a connection that stands by for it, if there is one.
+    /// Makes the link continue over this standby connection, if there is one.
     pub(crate) fn stand_by(&mut self, standby: Option<Dialled>) {
         self.standby = standby;
     }
 
-    /// Dials one connection after the other, faster than the system would ask again on one, until one stands by, or there is
-    /// reason to think that none will.
+    /// Dials again and again, faster than the system would repeat its request on one connection, until a connection stands by or it
+    /// is clear that none will.
     ///
     /// # Errors
-    /// Nobody has answered in time; what was said last.
+    /// The last error, when nobody has answered in time.
     async fn dial_standby(&mut self, patience: Duration) -> Result<(), DialError> {
         let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(()) };
         let until = Instant::now() + patience;
@@ -145,7 +145,7 @@ impl Redial {
         }
     }
 
-    /// How to find out about the connection of the moment.
+    /// Returns what tests the current connection.
     pub(crate) fn doubt(&self) -> Doubt {
         let hello = Hello { purpose: Purpose::Probe, resume: None, ..self.hello.clone() };
         Doubt { own: self.own, address: self.address, hello, network: self.network.clone() }
@@ -161,7 +161,7 @@ impl Redial {
         }
     }
 
-    /// Waits until discovery says something new; for ever if it will not.
+    /// Waits until discovery has an update; forever if there will be none.
     async fn told(&mut self) {
         let told = match &mut self.listed {
             Some(listed) => listed.changed().await.is_ok(),
@@ -197,7 +197,7 @@ impl Doubt {
 }
 
 impl Way for Redial {
-    /// Discovery knows the instance at other addresses by now, where it did not before.
+    /// Waits until discovery no longer lists the address of the current connection.
     async fn watch(&mut self) {
         loop {
             self.told().await;
@@ -260,8 +260,8 @@ impl Way for Redial {
     }
 }
 
-/// Whether it is no use trying again: the endpoint is not there any more, or knows nothing of the link. The connection led to
-/// `address` before.
+/// Returns whether trying again is useless: the endpoint has gone, or does not know the link. The connection led to `address`
+/// before.
 fn is_final(error: &DialError, address: SocketAddr, network: &Network) -> bool {
     match error {
         DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,

@@ -64,7 +64,7 @@ pub(crate) fn abandon(stream: &TcpStream) {
     );
 }
 
-/// Notes an option that the system does not grant. A connection without it is still one, so that no option costs it.
+/// Logs an option that the system refuses. A connection works without it, so the option must not end the connection.
 fn wish(granted: io::Result<()>, otherwise: &'static str) {
     if let Err(error) = granted {
         tracing::debug!(%error, "{otherwise}");
@@ -201,7 +201,7 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
     Ok((socket.into(), group))
 }
 
-/// Whether the port of mDNS can be shared with the other programs that use it, in a family.
+/// Returns whether the port of mDNS can be shared with the other programs that use it, in a family.
 ///
 /// # Errors
 /// What the system says: [`io::ErrorKind::AddrInUse`] when another program has it for itself.

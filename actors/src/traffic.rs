@@ -30,7 +30,7 @@ pub struct Carrying {
 }
 
 impl Carrying {
-    /// Whether one more connection may be dialled now that stands by for a link.
+    /// Returns whether another standby connection may be dialled now.
     pub(crate) fn may_dial_beside(&self, now: Instant) -> bool {
         self.races.take(self.limits.races_per_second, now)
     }

@@ -8,14 +8,13 @@ use std::time::Duration;
 use meshzero_proto::diagnosis::{Attempt, Outcome};
 use tokio::time::Instant;
 
-/// How many addresses are remembered; an endpoint has fewer.
+/// The most addresses that are remembered; an endpoint has fewer.
 const MAX_ADDRESSES: usize = 64;
 /// How many endpoints are remembered, and for how long: as long as the records of a service may live in caches.
 const MAX_ENDPOINTS: usize = 64;
 const REMEMBER: Duration = Duration::from_secs(150);
 
-/// Every address that one dialling has tried. Cheap to clone; all clones are one, so that attempts that are still open can be
-/// looked at.
+/// Every address that one dialling has tried. Cheap to clone; all clones share one record, so that open attempts can be observed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail(Arc<Mutex<Vec<Try>>>);
 
@@ -23,26 +22,26 @@ pub(crate) struct Trail(Arc<Mutex<Vec<Try>>>);
 struct Try {
     address: SocketAddr,
     begun: Instant,
-    /// How it is taken to end if nothing more happens.
+    /// The outcome if nothing more happens.
     open: Outcome,
     ended: Option<(Outcome, Instant)>,
 }
 
 impl Trail {
-    /// Enters an address that is tried now.
+    /// Records an attempt that begins now.
     pub(crate) fn begin(&self, address: SocketAddr) {
         let tried = Try { address, begun: Instant::now(), open: Outcome::Silent, ended: None };
         lock(&self.0).push(tried);
     }
 
-    /// Enters that a connection stands.
+    /// Records that a connection was accepted.
     pub(crate) fn accept(&self, address: SocketAddr) {
         if let Some(tried) = lock(&self.0).iter_mut().rev().find(|tried| tried.address == address) {
             tried.open = Outcome::Accepted;
         }
     }
 
-    /// Enters how an attempt ended.
+    /// Records how an attempt ended.
     pub(crate) fn end(&self, address: SocketAddr, outcome: Outcome) {
         let mut tries = lock(&self.0);
         let open = |tried: &&mut Try| tried.address == address && tried.ended.is_none();
@@ -67,7 +66,7 @@ impl Try {
     }
 }
 
-/// What was tried to reach one endpoint since it answered last. Cheap to clone; all clones are one.
+/// The attempts to reach one endpoint since it last answered. Cheap to clone; all clones share one record.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Record(Arc<Mutex<Recorded>>);
 

@@ -1,5 +1,4 @@
-//! Watches the connection of one link, at the client's end: races it when it has stalled, and gives it up when it is good for
-//! nothing any more.
+//! The watchdog of one link at the client's end: races the connection when it has stalled, and gives it up when it is useless.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,16 +17,17 @@ use crate::race::Dials;
 use crate::redial::{Doubt, Redial};
 use crate::traffic::Carrying;
 
-/// So many times the other host is found to be there before the endpoint is asked.
+/// The number of times that the other host is found to be there before the endpoint is asked.
 const SILENCES: u32 = 2;
 
-/// How long the old connection may still come alive when another has shaken hands: both may have waited for the same thread.
+/// The time in which the old connection may still come alive after another has completed the handshake: both may have waited for
+/// the same thread.
 const LAST_CHANCE: Duration = Duration::from_millis(20);
 
-/// After this time one that does not read at the moment is looked at again.
+/// The pause before a link that does not read is looked at again.
 const NOT_READING: Duration = Duration::from_millis(500);
 
-/// Watches the connection of the moment of one link.
+/// Watches the current connection of one link.
 pub(crate) struct Watchdog {
     progress: Arc<Progress>,
     carrying: Carrying,
@@ -38,12 +38,12 @@ pub(crate) struct Watchdog {
     races: Cell<bool>,
 }
 
-/// What the link of a [`Watchdog`] is to the outside.
+/// A link as its [`Watchdog`] sees it.
 pub(crate) trait Watched {
-    /// What leaves.
+    /// The outgoing side.
     fn outbox(&self) -> &Outbox;
 
-    /// What is expected of the other end at the moment.
+    /// What the other end is expected to send.
     fn expects(&self) -> Expects;
 }
 
@@ -64,7 +64,7 @@ impl Watchdog {
     /// moved.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn watch(&mut self, link: &impl Watched, redial: &mut Redial) {
         let Self { progress, carrying, settled, stall, races } = self;
         let doubt = redial.doubt();
@@ -80,8 +80,8 @@ impl Watchdog {
     }
 }
 
-/// Waits until another connection should take the place of the one that has stalled, and gives it; `None` if the endpoint knows
-/// nothing of the link any more. `races` becomes false once the endpoint turns out to be of a version that lets no connection
+/// Waits for a connection that should replace the one that has stalled, and returns it; `None` if the endpoint no longer knows the
+/// link. `races` becomes false once the endpoint turns out to be of a version that lets no connection
 /// stand by.
 async fn race(
     stall: &mut Stall,
@@ -157,7 +157,7 @@ async fn race(
     }
 }
 
-/// What is expected at the moment; where that may become more without anything arriving, the outbox will tell.
+/// Returns what is expected. Where more may come to be expected without anything arriving, the outbox will notify.
 fn expects(link: &impl Watched) -> Expects {
     let expects = link.expects();
     if is_pressing(expects) {
@@ -167,7 +167,7 @@ fn expects(link: &impl Watched) -> Expects {
     link.expects()
 }
 
-/// Whether nothing more pressing can come to be expected.
+/// Returns whether nothing more pressing can come to be expected.
 fn is_pressing(expects: Expects) -> bool {
     matches!(expects, Expects::Reply | Expects::News)
 }
@@ -180,8 +180,8 @@ async fn comes_alive(progress: &Progress) {
     }
 }
 
-/// Waits until the connection is good for nothing any more. Whoever waits for something asks for a sign of life, which a
-/// process that is busy or stopped may owe; but then its system still takes connections. Where the endpoint answers on
+/// Waits until the connection is useless. A link that expects something asks for a sign of life. A process that is busy or stopped
+/// may not give one, but then its system still accepts connections. Where the endpoint answers on
 /// another connection while this one has been silent for long, something in between has lost this one, or the service has
 /// so much to do that nothing more is read here: another connection mends the first and does no harm to the second, and
 /// `settled` says after which byte that has been tried. Returns the byte after which it is silent.
@@ -206,7 +206,7 @@ async fn useless(
         if !(expects && is_silent && has_asked) {
             has_asked = expects;
             (silences, has_answered) = (0, false);
-            // Who races has asked before.
+            // Racing has sent a ping before.
             if expects && !races.get() {
                 link.outbox().ping();
             }

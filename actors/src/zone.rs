@@ -59,7 +59,7 @@ pub(crate) fn of(address: SocketAddr) -> u32 {
     if let SocketAddr::V6(address) = address { address.scope_id() } else { 0 }
 }
 
-/// The address that was told without its zone by a host on the link of `zone`, `None` if it says nothing here.
+/// Returns an address that was received from the link of `zone`, completed with that zone; `None` if it leads nowhere from here.
 pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     match address {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
@@ -69,7 +69,7 @@ pub(crate) fn heard_on(zone: u32, address: SocketAddr) -> Option<SocketAddr> {
     }
 }
 
-/// Whether an address with this zone still fits where a service's name does. Only Windows has others.
+/// Returns whether an address with this zone still fits where a service's name does. Only Windows has others.
 fn is_short(name: &str) -> bool {
     name.len() <= 64 && !name.contains(|c: char| c.is_control() || c == ']')
 }

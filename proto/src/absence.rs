@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::diagnosis::{Attempt, Outcome};
 
-/// Whether `attempts`, made because of an instance that is not there any more or cannot be reached, prove that its process has
-/// ended or has withdrawn it: every address that can be meant for it was `denied`, or the one at which it `answered` last was.
+/// Returns whether failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all addresses that
+/// can be meant for it were `denied`, or the one at which it last `answered` was.
 ///
 /// An address that `is_own`, which this host has as well, proves nothing by itself, unless all are such: on this host somebody
 /// else may have the port, or nobody, while the instance is on another. Neither does an address that has never led to the
@@ -24,14 +24,14 @@ pub fn is_gone(
     all || last.any(|attempt| denied(&attempt.outcome) && (is_here || !is_own(attempt.address.ip())))
 }
 
-/// Whether this host cannot dial the address at all, such as a link-local one of an unknown link. It says nothing either way.
+/// Returns whether this host cannot dial the address at all, such as a link-local one of an unknown link. That proves nothing.
 fn is_impossible(outcome: &Outcome) -> bool {
     use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
 
     matches!(outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
 }
 
-/// Whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
+/// Returns whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
 pub fn is_refusal(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Failed { kind, .. } => *kind == ErrorKind::ConnectionRefused,
@@ -66,7 +66,7 @@ mod tests {
         Outcome::Failed { kind, code: None }
     }
 
-    /// Whether it is gone, on a host that has the bridge as well.
+    /// Returns whether it is gone, on a host that has the bridge as well.
     fn gone(attempts: &[(&str, Outcome)], answered: Option<&str>) -> bool {
         let attempts: Vec<Attempt> = attempts
             .iter()

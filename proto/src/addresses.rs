@@ -1,4 +1,4 @@
-//! Addresses of endpoints: which can be meant for this host, in which order they are tried, and which a peer is told.
+//! Addresses of endpoints: those that can be meant for this host, the order in which they are tried, and those that a peer is sent.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -30,8 +30,8 @@ impl OwnAddress {
     }
 }
 
-/// Whether `addresses` can be those of an endpoint on this host: there is none but loopback addresses and addresses that this
-/// host has as well, of which `own` are all.
+/// Returns whether `addresses` can be those of an endpoint on this host: all of them are loopback addresses or among `own`, the
+/// addresses of this host.
 ///
 /// One shared address does not make two hosts one, because many hosts have the same address on a bridge to their containers.
 /// All of them may be shared as well, by copies of one virtual machine. So this decides in which order addresses are tried,
@@ -40,7 +40,7 @@ pub fn is_here(addresses: &[SocketAddr], own: &[OwnAddress]) -> bool {
     addresses.iter().all(|address| address.ip().is_loopback() || is_own(address.ip(), own))
 }
 
-/// Whether this host has an address.
+/// Returns whether this host has an address.
 pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
     own.iter().any(|own| own.ip == ip)
 }
@@ -102,12 +102,12 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Whether both ends are on this host, as far as addresses tell.
+    /// Returns whether both ends are on this host, as far as addresses tell.
     pub fn are_on_one_host(&self, own: &[OwnAddress]) -> bool {
         self.other.is_loopback() || is_own(self.other, own)
     }
 
-    /// Whether an address is good at the other end as well: it is the same on all links, or belongs to the link of this one.
+    /// Returns whether an address is valid at the other end as well: it is the same on all links, or belongs to the link between them.
     fn are_on_link_of(&self, address: SocketAddr) -> bool {
         match address {
             SocketAddr::V6(v6) if is_link_local(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
@@ -115,7 +115,7 @@ impl Ends {
         }
     }
 
-    /// Where the other end may reach an endpoint that listens at `address` of this host, on every interface.
+    /// Returns where the other end may reach an endpoint that listens at `address` of this host, on every interface.
     pub fn towards(&self, address: SocketAddr) -> Option<SocketAddr> {
         let own = self.own.filter(|own| !is_link_local(*own) && own.is_ipv4() >= address.is_ipv4());
         own.map(|own| SocketAddr::new(own, address.port()))

@@ -87,12 +87,12 @@ pub struct Welcome {
     /// Bytes of the client's stream that the endpoint has: none of a new link.
     #[serde(default)]
     pub received: u64,
-    /// How it stands with the link that this connection stands by for.
+    /// The state of the link that this connection stands by for.
     #[serde(default)]
     pub standby: Option<LinkState>,
 }
 
-/// How it stands with a link at its endpoint.
+/// The state of a link at its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LinkState {
@@ -114,8 +114,8 @@ impl Default for LinkState {
 }
 
 impl LinkState {
-    /// Whether bytes are stuck on the link's connection, which another would bring at once. The client has `received` bytes, and
-    /// had written `written` some time ago.
+    /// Returns whether bytes are stuck on the link's connection, which another would deliver at once. The client has `received` bytes,
+    /// and had written `written` some time ago.
     pub fn is_stuck(&self, received: u64, written: u64) -> bool {
         !self.attached || self.written > received || self.reading && self.received < written
     }
@@ -145,7 +145,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether it comes from the instance that the client expects, if it expects one: others say who they are instead.
+    /// Returns whether it comes from the instance that the client expects, if it expects one: others say who they are instead.
     pub fn is_its_own(&self) -> bool {
         match self {
             Self::OtherMesh { .. } | Self::OtherInstance => false,

@@ -155,7 +155,7 @@ impl Stall {
         }
     }
 
-    /// Whether a ping is unanswered.
+    /// Returns whether a ping is unanswered.
     pub fn is_asking(&self) -> bool {
         !matches!(self.phase, Phase::Listening { .. })
     }

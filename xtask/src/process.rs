@@ -44,7 +44,7 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     program_folders().into_iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// Where programs are looked for: in `PATH`, and where Debian keeps those that only root needs, and Wine.
+/// Returns where programs are looked for: in `PATH`, and where Debian keeps those that only root needs, and Wine.
 pub(crate) fn program_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();

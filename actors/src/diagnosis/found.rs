@@ -1,4 +1,4 @@
-//! What came of a diagnosis, for errors to carry.
+//! The result of a diagnosis, for errors to carry.
 
 use std::fmt;
 

@@ -12,7 +12,7 @@ use crate::host::local_address;
 use crate::interfaces::Interfaces;
 use crate::premises::Premises;
 
-/// What this host is like. What could not be looked at is `None` or missing.
+/// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Host {
     pub(super) interfaces: Option<Vec<InterfaceSeen>>,
@@ -23,7 +23,7 @@ pub(super) struct Host {
     pub(super) surroundings: Surroundings,
 }
 
-/// Looks at this host; `None` if the system gives no thread. Who waits for another look waits no longer than its caller does.
+/// Looks at this host, once at a time; `None` if the system gives no thread.
 pub(super) async fn gather(
     premises: &Premises,
     interfaces: &Interfaces,

@@ -23,15 +23,15 @@ use crate::target::Target;
 pub use found::{Diagnosis, Unanswering};
 use host::{Host, gather};
 
-/// How long a caller whose time is over may be kept for the reason; a millisecond is usual. What is not known by then is unknown.
+/// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
 const MOST_ADDRESSES: usize = 32;
 
-/// Why nothing can be called by `route`. Takes a few milliseconds, and 250 at most.
+/// Finds out why nothing can be called by `route`. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe.
 pub async fn of_route(node: &Node, route: &Route) -> Diagnosis {
     let sought = match route.target() {
         Target::Name(name) => Sought::Name(name.to_string()),
@@ -42,19 +42,19 @@ pub async fn of_route(node: &Node, route: &Route) -> Diagnosis {
     of(node, sought, tried, said).await
 }
 
-/// Why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
+/// Finds out why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe.
 pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Diagnosis {
     of(node, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
-/// Which services that `filter` takes were announced and do not answer, and why. Where all answer, nobody is asked but the
-/// discovery actor.
+/// Returns the services of `filter` that were announced and do not answer, each with the cause. Where all answer, only the
+/// discovery actor is asked.
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe.
 pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
     let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
     match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
@@ -63,10 +63,10 @@ pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
     }
 }
 
-/// Why the services that `filter` takes, or some of them, are not listed. Takes a few milliseconds, and 250 at most.
+/// Finds out why services of `filter` are not listed. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
-/// Dropping the future asks no more.
+/// This function is cancel safe.
 pub async fn of_list(node: &Node, filter: &Filter) -> Diagnosis {
     let sought = match filter {
         Filter::Name(name) => Sought::Name(name.to_string()),
@@ -198,7 +198,7 @@ fn conclude(
 }
 
 impl Host {
-    /// An attempt, with what this host knows of the way there.
+    /// An attempt, with what this host knows of the route to its address.
     fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
         let ip = attempt.address.ip();
         let known = |neighbour: &&(IpAddr, _)| neighbour.0 == ip;

@@ -80,7 +80,7 @@ fn look(files: &Path, seen: &mut InterfaceSeen) {
     seen.multicast = flags.map(|flags| flags & IFF_MULTICAST != 0);
     seen.carrier = match number(files, "carrier", 10) {
         Some(carrier) => Some(carrier != 0),
-        // It cannot be read while the interface is off; a tunnel's state is unknown for ever.
+        // It cannot be read while the interface is off; a tunnel's state is always unknown.
         None => match text(files, "operstate").as_deref() {
             Some("up") => Some(true),
             Some("lowerlayerdown" | "notpresent") => Some(false),
@@ -106,7 +106,7 @@ fn kind(files: &Path, name: &str) -> InterfaceKind {
     }
 }
 
-/// Whether one of the ports of a bridge is a real interface.
+/// Returns whether one of the ports of a bridge is a real interface.
 fn leads_to_a_device(bridge: &Path) -> bool {
     let ports = fs::read_dir(bridge.join("brif")).into_iter().flatten().filter_map(Result::ok);
     ports

@@ -1,4 +1,4 @@
-//! Asking the network: sends the questions that are due, and plans the next.
+//! Queries to the network: sends the questions that are due, and schedules the next.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const SAME_QUESTION: Duration = Duration::from_millis(50);
 /// How many questions travel in one datagram.
 const QUESTIONS_AT_ONCE: usize = 16;
 
-/// What is asked, and when next.
+/// The questions of this node, and the timer for the next.
 #[derive(Default)]
 pub(super) struct Asking {
     rounds: Rounds,
@@ -30,7 +30,7 @@ impl Asking {
         self.rounds.answered();
     }
 
-    /// Whether the answers to a question that are known now are worth showing.
+    /// Returns whether the answers to a question that are known now are worth showing.
     pub(super) fn is_settled(&self, question: Question, now: Instant) -> bool {
         self.rounds.is_settled(question, now)
     }
@@ -67,7 +67,7 @@ impl Discovery {
         }
     }
 
-    /// Asks a question now and then, for somebody who watches.
+    /// Repeats a question at long intervals, for a watcher.
     pub(super) fn ask_now_and_then(&mut self, question: Question, ctx: &mut Context<Self>) {
         if self.config.network.has_multicast() {
             self.asking.rounds.watch(question, clock::now(), fastrand::f32());
@@ -75,7 +75,7 @@ impl Discovery {
         }
     }
 
-    /// Asks no longer for those who have ceased to watch.
+    /// Stops the repeated questions of watchers that have gone.
     pub(super) fn ask_for_watchers_only(&mut self) {
         let all = self.presence.is_looking();
         let watched = self.watchers.filters().map(|filter| self.question(filter)).collect::<Vec<_>>();

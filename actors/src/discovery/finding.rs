@@ -196,7 +196,7 @@ impl Discovery {
         changes
     }
 
-    /// What was announced meanwhile was not heard: whoever looks or waits asks instead.
+    /// Asks for everything that is watched or sought, after a time in which announcements could not be heard.
     pub(super) fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
         let sought = self.finding.sought.iter().filter(|(_, sought)| !sought.found).map(|(name, _)| name);
         let mut questions: Vec<Question> = sought.map(|name| self.question_for(name)).collect();
@@ -333,7 +333,7 @@ impl Handler<List> for Discovery {
     }
 }
 
-/// Whether an attempt is too young to say anything.
+/// Returns whether an attempt is too young to say anything.
 fn is_recent(attempt: &Attempt) -> bool {
     matches!(attempt.outcome, Outcome::Silent | Outcome::Accepted) && attempt.took < SILENT
 }

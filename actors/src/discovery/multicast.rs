@@ -19,11 +19,11 @@ use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::Nics;
 use crate::socket::{Family, MDNS_PORT};
 
-/// How many datagrams of one socket are read before the actor is told.
+/// The most datagrams of one socket that travel to the actor in one message.
 const BATCH: usize = 64;
-/// Records whose rest has not come after this time are let go.
+/// Incomplete records are dropped after this time.
 const FORGET: Duration = Duration::from_secs(5);
-/// What was sent to all is heard back within this time, if at all.
+/// This node's own multicast is heard back within this time, if at all.
 const ECHO: Duration = Duration::from_millis(200);
 /// How many different errors are remembered.
 const MOST_ERRORS: usize = 32;
@@ -39,10 +39,10 @@ pub(super) struct Multicast {
     /// Only while questions are asked.
     one_shot: Vec<Open>,
     one_shot_at: Option<Instant>,
-    /// Why some interfaces are not listened on, as it was last logged.
+    /// The reason why some interfaces are not listened on, as it was last logged.
     trouble: Option<String>,
     seen: MulticastObservations,
-    /// When something was first sent to other hosts, by each family.
+    /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
 }
 
@@ -60,7 +60,7 @@ impl Drop for Open {
     }
 }
 
-/// What one socket has heard.
+/// The messages that one socket has received.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Heard {
@@ -73,7 +73,7 @@ struct Heard {
 }
 
 impl Multicast {
-    /// What has been asked and heard, for statistics and for errors that help.
+    /// The counts of what was asked and heard, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
         let given_time =
             |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
@@ -123,7 +123,7 @@ impl Multicast {
 }
 
 impl Discovery {
-    /// Listens on the interfaces that there are now. Says whether there is one on which nobody listened before.
+    /// Listens on the current interfaces. Returns whether one of them was not listened on before.
     pub(super) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
         let multicast = &mut self.multicast;
         if nics != multicast.nics {
@@ -158,7 +158,7 @@ impl Discovery {
                 };
                 match open {
                     Ok(open) => multicast.listening.push(open),
-                    // What has the port for itself keeps services from being announced as well, which is told there.
+                    // Services cannot be announced either, and the announcer logs that.
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = true,
                     Err(error) => trouble = Some(format!("{}: {error}", nic.name)),
                 }
@@ -324,7 +324,7 @@ impl Heard {
                     return;
                 }
                 self.note(host);
-                // From another port it is a one-shot question, whose answers nobody else gets.
+                // From another port it is a one-shot question: only the asker gets the answers.
                 if from.port() == MDNS_PORT {
                     self.asked.push(asked);
                 }

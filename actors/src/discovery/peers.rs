@@ -25,7 +25,7 @@ const MAX_LINKS_PER_NODE: usize = 4;
 /// How many tellings wait for a peer before it is given up; it dials again and is told all there is.
 const TELLINGS: usize = 64;
 
-/// An address of an instance that its node did not tell.
+/// An address of an instance that its node did not advertise.
 enum Seen {
     /// A link stands that leads there.
     Proved(SocketAddr),
@@ -149,7 +149,7 @@ impl Discovery {
         instance.local || foreign
     }
 
-    /// What a peer is told of an instance.
+    /// The advert of an instance as it is sent to a peer.
     fn advert(&self, id: LinkId, instance: &Instance) -> Option<Advert> {
         let ends = self.links.links.get(&id)?.ends;
         let own = &self.host_addresses;

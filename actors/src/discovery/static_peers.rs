@@ -40,7 +40,7 @@ pub(super) struct StaticPeers {
 pub struct Unconnected {
     /// As it was given.
     pub peer: String,
-    /// What is in the way.
+    /// The obstacle.
     pub trouble: String,
     /// The addresses that were tried last.
     pub attempts: Vec<Attempt>,

@@ -19,16 +19,16 @@ use super::Discovery;
 pub struct Watch {
     /// Which services.
     pub filter: Filter,
-    /// What is told of the addresses of an instance.
+    /// Which changes of an instance's addresses are reported.
     pub addresses: Addresses,
 }
 
-/// What a watcher is told of the addresses of instances.
+/// The changes of addresses that a watcher receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Addresses {
-    /// That an instance has moved: some of them are no longer its own.
+    /// Only moves: some addresses are no longer the instance's own.
     Moves,
-    /// Each that becomes known, as a move, for those who connect to it.
+    /// Also every additional address, reported as a move, for those that connect to the instance.
     All,
 }
 
@@ -111,7 +111,7 @@ impl Watchers {
         self.push_to(|_| true, &event);
     }
 
-    /// Tells those who want all addresses of an instance that it is known at more.
+    /// Reports additional addresses of an instance to the watchers that want all.
     pub(super) fn push_growth(&mut self, instance: Instance) {
         self.push_to(|addresses| addresses == Addresses::All, &DirectoryEvent::Moved(instance));
     }

@@ -111,7 +111,7 @@ impl Announcer {
         }
     }
 
-    /// One daemon's life. Ends well when the node leaves, and somebody may wait to be told.
+    /// Runs one daemon. Returns when the node leaves, with the sender to notify.
     fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
         // The daemon would go on without the port, and say nothing.
         match socket::check_mdns_port(Family::V4(Ipv4Addr::UNSPECIFIED)) {
@@ -216,7 +216,7 @@ impl Announcer {
                     None => {}
                 }
             }
-            // In the order in which they were announced: who has to wait a little longer is not in a hurry.
+            // In the order of their announcements, which is nearly that of their times.
             let now = Instant::now();
             let wait = match self.again.front().copied() {
                 Some((at, instance)) if at <= now => {
@@ -268,7 +268,7 @@ fn look_after(daemon: &ServiceDaemon) -> Result<(), Loss> {
     }
 }
 
-/// How many records of others a daemon remembers.
+/// Returns how many records of others a daemon remembers.
 fn records(metrics: &Metrics) -> i64 {
     metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
 }

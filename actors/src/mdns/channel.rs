@@ -74,7 +74,7 @@ impl Channel {
         if self.is_loopback { LOOPBACK_DATAGRAM_BYTES } else { NETWORK_DATAGRAM_BYTES }
     }
 
-    /// Whether it leads to this host only.
+    /// Returns whether it leads to this host only.
     pub(crate) fn is_loopback(&self) -> bool {
         self.is_loopback
     }

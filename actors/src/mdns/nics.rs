@@ -11,7 +11,7 @@ use crate::socket::Family;
 /// for all of them; some room is left for those that come while others go.
 const MOST: usize = 16;
 
-/// What the names of interfaces begin with that lead to containers and virtual machines of this host, not to other hosts.
+/// Prefixes of the names of interfaces that lead to containers and virtual machines of this host, not to other hosts.
 const INWARD: [&str; 11] =
     ["veth", "br-", "docker", "podman", "virbr", "vnet", "cni", "cali", "flannel", "lxc", "lxd"];
 
@@ -50,7 +50,7 @@ impl Nics {
                 IpAddr::V6(_) => nic.has_v6 = true,
             }
         }
-        // What arrives at a port of a bridge arrives at the bridge.
+        // Packets that arrive at a port of a bridge arrive at the bridge.
         by_name.retain(|name, _| !has(name, "brport"));
         let mut used: Vec<(Nic, Vec<IpAddr>)> = by_name.into_values().collect();
         if used.len() > MOST {
@@ -82,7 +82,7 @@ impl Nic {
     }
 }
 
-/// How little an interface is worth.
+/// The rank of an interface; the lowest is the most useful.
 fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
     let inward = INWARD.iter().any(|prefix| nic.name.starts_with(prefix));
     match nic {
@@ -95,7 +95,7 @@ fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
     }
 }
 
-/// Whether Linux has such an entry for an interface; other systems have no such folder.
+/// Returns whether Linux has such an entry for an interface; other systems have no such folder.
 fn has(name: &str, entry: &str) -> bool {
     Path::new("/sys/class/net").join(name).join(entry).exists()
 }

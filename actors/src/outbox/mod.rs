@@ -46,7 +46,7 @@ pub struct Outbox {
     turn: tokio::sync::Mutex<()>,
     /// How many wait for room or are about to use it: nobody may overtake them.
     queued: AtomicUsize,
-    /// Whether somebody wants to be told when bytes leave.
+    /// Whether [`Outbox::left`] is to be notified when bytes leave.
     is_watched: AtomicBool,
     left: Notify,
 }
@@ -314,7 +314,7 @@ impl Outbox {
         self.lock().flow.is_owed_word()
     }
 
-    /// Whether there is a connection.
+    /// Returns whether there is a connection.
     pub fn is_attached(&self) -> bool {
         self.lock().socket.is_some()
     }
@@ -327,7 +327,7 @@ impl Outbox {
     /// Waits until bytes have left since [`Outbox::watch`]. For one at a time.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn left(&self) {
         self.left.notified().await;
     }

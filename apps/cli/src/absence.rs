@@ -1,4 +1,4 @@
-//! Why nobody is there, for people as a paragraph and for programs as an object.
+//! The reason why nobody was found: a paragraph for people, an object for programs.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Absence {
         Self { text, findings: diagnosis.findings.clone(), attempts: diagnosis.attempts.clone() }
     }
 
-    /// What is told to programs beside the text and the exit code.
+    /// The fields for programs, beside the text and the exit code.
     pub(crate) fn fields(&self) -> Vec<(&'static str, Value)> {
         let mut fields = Vec::new();
         if let Some(Finding { code, sentence, remedy, .. }) = self.findings.first() {

@@ -5,14 +5,14 @@ use std::string::FromUtf16Error;
 /// What stands before UTF-8 that some editors write, and PowerShell.
 const MARK: &str = "\u{feff}";
 
-/// Why bytes are no text.
+/// The reason why bytes are not text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoText {
     /// There is no mark of UTF-16, and it is not UTF-8.
     #[error("it is not UTF-8")]
     Unknown,
     /// It has the mark of UTF-16, and is not that.
-    #[error("it begins as UTF-16 and does not go on so")]
+    #[error("it begins as UTF-16 and is not valid UTF-16")]
     Utf16,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// Whether these first bytes are the mark of UTF-16.
+/// Returns whether these first bytes are the mark of UTF-16.
 pub(crate) fn is_utf16(start: &[u8]) -> bool {
     matches!(encoding(start), Encoding::Utf16(_))
 }

@@ -89,7 +89,7 @@ pub(crate) fn log_to_stderr(verbose: u8) {
     tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
 }
 
-/// Without this a program would wait in silence for what cannot come.
+/// Logs what keeps this program from being found. Without this it would wait silently for what cannot come.
 fn warn_of_the_network() {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)

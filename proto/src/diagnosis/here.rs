@@ -257,7 +257,7 @@ fn surroundings(seen: &Observations) -> Option<Finding> {
     })
 }
 
-/// Whether all addresses of this host are such as Docker and Podman give; `None` where they are unknown.
+/// Returns whether all addresses of this host are such as Docker and Podman give; `None` where they are unknown.
 fn is_inner(seen: &Observations) -> Option<bool> {
     let interfaces = seen.interfaces.as_ref()?;
     let given = interfaces.iter().flat_map(|interface| &interface.addresses);
@@ -272,7 +272,7 @@ fn is_inner(seen: &Observations) -> Option<bool> {
 }
 
 impl Sought {
-    /// Whether an address was given instead of something to be found.
+    /// Returns whether an address was given instead of something to be found.
     pub(super) fn is_address(&self) -> bool {
         matches!(self, Self::Address(_))
     }

@@ -1,4 +1,4 @@
-//! Who was heard, on this mesh and on others, and what silence means.
+//! Services that were heard, on this mesh and on others, and the meaning of silence.
 
 use std::net::IpAddr;
 

@@ -202,14 +202,14 @@ impl Observations {
         self.interfaces.iter().flatten().find(|interface| interface.name == name)
     }
 
-    /// Whether `ip` is an address of this host; `None` where its interfaces are unknown.
+    /// Returns whether `ip` is an address of this host; `None` where its interfaces are unknown.
     pub(super) fn is_own(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
         let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
         Some(ip.is_loopback() || addresses.any(|own| own.ip == ip))
     }
 
-    /// Whether `ip` is in a network of this host; `None` where its interfaces are unknown.
+    /// Returns whether `ip` is in a network of this host; `None` where its interfaces are unknown.
     pub(super) fn is_near(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
         let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
@@ -224,7 +224,7 @@ impl Observations {
 }
 
 impl InterfaceSeen {
-    /// Whether others may be reached by it, as far as its kind says.
+    /// Returns whether others may be reached by it, as far as its kind says.
     pub(super) fn leads_out(&self) -> bool {
         match self.kind {
             InterfaceKind::Wired | InterfaceKind::Wireless | InterfaceKind::Unknown => true,
@@ -232,13 +232,13 @@ impl InterfaceSeen {
         }
     }
 
-    /// Whether it has an address that somebody gave it.
+    /// Returns whether it has an address that somebody gave it.
     pub(super) fn has_address(&self) -> bool {
         self.addresses.iter().any(|own| !is_link_local(own.ip) && !own.ip.is_loopback())
     }
 }
 
-/// Whether an address is one that a host gives itself.
+/// Returns whether an address is one that a host gives itself.
 pub(super) fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_link_local(),

@@ -1,4 +1,4 @@
-//! Tables: what is observed, and the code of what is told first.
+//! Tables of observations, each with the code of the first finding.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};

@@ -107,7 +107,7 @@ fn sign(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
     }
 }
 
-/// Whether an address of this host is really meant: it was asked for, or there is no other.
+/// Returns whether an address of this host is really meant: it was asked for, or there is no other.
 fn is_meant(seen: &Observations, endpoint: &Endpoint) -> bool {
     matches!(seen.sought, Sought::Address(_))
         || endpoint.tried.iter().all(|tried| seen.is_own(tried.attempt.address.ip()) == Some(true))
@@ -134,7 +134,7 @@ fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
     }
 }
 
-/// Whether a host that does not answer to ARP is likely to be kept apart rather than off: it was heard a moment ago, or the
+/// Returns whether a host that does not answer to ARP is likely to be kept apart rather than off: it was heard a moment ago, or the
 /// router answers and of several hosts none does.
 fn is_isolated(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> bool {
     if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
@@ -321,7 +321,7 @@ fn other_subnet(
     )
 }
 
-/// Who does not answer, and where.
+/// The endpoint that does not answer, as the beginning of a sentence.
 fn subject(endpoint: &Endpoint, tried: &Tried) -> String {
     let address = tried.attempt.address;
     match &endpoint.service {

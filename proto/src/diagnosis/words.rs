@@ -25,7 +25,7 @@ fn shortened_text(entries: &[String]) -> String {
     shortened_to(entries, ADDRESSES_SHOWN)
 }
 
-/// Where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
+/// Returns where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
 fn places(interfaces: &[String]) -> String {
     let mut shown: Vec<String> = Vec::new();
     for interface in interfaces {

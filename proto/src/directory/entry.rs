@@ -39,11 +39,11 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     /// Addresses at which it proved itself to this node, the latest first.
     pub(super) answered: Vec<SocketAddr>,
-    /// Addresses that its node told, or others in its name.
+    /// Addresses that its node advertised, or others in its name.
     told: Vec<SocketAddr>,
-    /// Whether these were told by its own node, over a connection that this one made.
+    /// Whether its own node sent these over a connection that this one made.
     told_by_node: bool,
-    /// Addresses that nobody told and that may lead to it.
+    /// Addresses that were not advertised and may lead to it.
     guessed: Vec<SocketAddr>,
     /// Addresses that a hint named for a verified instance, not tried yet.
     pub(super) claimed: Vec<SocketAddr>,
@@ -107,7 +107,7 @@ impl Entry {
         self.is_shown() && (self.instance.local || recent(self.verified_at) || recent(self.replied_at))
     }
 
-    /// Sorts its addresses anew: first those that answered, which are never cut, then the others by their use for this host.
+    /// Sorts its addresses again: first those that answered, which are never cut, then the others by their use for this host.
     pub(super) fn arrange(&mut self, own: &[OwnAddress]) {
         let mut others: Vec<SocketAddr> = self.told.iter().chain(&self.guessed).copied().collect();
         if !self.instance.local {

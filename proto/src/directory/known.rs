@@ -105,7 +105,7 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
-    /// How long ago the process of an instance itself replied to a question.
+    /// Returns how long ago the process of an instance itself replied to a question.
     pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))
     }

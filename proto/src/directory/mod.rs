@@ -124,7 +124,7 @@ impl Directory {
         self.change(instance, |entry| entry.verified(address, &own, now)).unwrap_or_default()
     }
 
-    /// The endpoint of `instance` may be at `address` as well, although nobody said so. Such an address is the first to be cut.
+    /// The endpoint of `instance` may be at `address` as well, although it was not advertised there. Such an address is the first to be cut.
     pub fn guess(&mut self, instance: InstanceId, address: SocketAddr) -> Changes {
         let own = Arc::clone(&self.own);
         self.change(instance, |entry| entry.guess(address, &own)).unwrap_or_default()

@@ -28,7 +28,7 @@ const MAX_HEARD_QUESTIONS: usize = 32;
 /// The subtype (RFC 6763 §7.1) that the instances of one service name answer: a hash of mesh and name, because
 /// names are longer than a DNS label may be.
 ///
-/// Two names may share one. Whoever asks compares the names in the answers.
+/// Two names may share one, so the asker compares the names in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subtype(u64);
 

@@ -120,7 +120,7 @@ struct Pieces {
 struct Service {
     target: Option<(Vec<u8>, u16)>,
     properties: Option<Vec<(Vec<u8>, Vec<u8>)>>,
-    /// With how many addresses it was given, unless it was told of again since then.
+    /// The number of addresses with which it was returned, unless it has been announced again since.
     given: Option<usize>,
 }
 
@@ -157,7 +157,7 @@ impl Pieces {
         Ok(gone)
     }
 
-    /// A service that has been given is told of again: so will be the addresses that its host has by now.
+    /// Drops the addresses of a service that was returned and is announced again: the current ones follow.
     fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
         let is_given = |service: &Service| service.given.is_some();
         if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
@@ -262,7 +262,7 @@ impl Pieces {
         self.services.is_empty() && self.hosts.is_empty()
     }
 
-    /// Whether there is a service that has not been given.
+    /// Returns whether there is a service that has not been given.
     fn wait(&self) -> bool {
         self.services.values().any(|service| service.given.is_none())
     }

@@ -1,4 +1,4 @@
-//! When which question is asked: in quick rounds while somebody waits for the answer, and seldom for those who watch.
+//! The schedule of questions: quick rounds while somebody waits for the answer, and long intervals for watchers.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ const SETTLED_BY_MULTICAST: Duration = Duration::from_millis(350);
 /// When a watcher asks again, for what both an announcement and its repetition failed to tell: pauses between questions, of
 /// which the last is repeated. Nothing that is known needs to be refreshed, because its liveness comes from TCP.
 const WATCH: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(50), Duration::from_secs(600)];
-/// Pauses are this part longer or shorter at random, so that those who started together do not ask together for ever.
+/// Pauses are this part longer or shorter at random, so that those who started together do not stay in step.
 const JITTER: f32 = 0.25;
 /// An ordinary question is answered at most once a second by each responder (RFC 6762 §6), whoever asks it.
 const SAME_ANSWER: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ pub struct Rounds {
     searches: BTreeMap<Question, Search>,
 }
 
-/// What one question is asked for.
+/// The reasons for one question.
 #[derive(Debug, Default)]
 struct Search {
     quick: Option<Quick>,
@@ -191,8 +191,8 @@ impl Rounds {
         unique
     }
 
-    /// Whether enough rounds of a question are over for a list of the answers to be worth showing at `now`. Without quick rounds
-    /// it is.
+    /// Returns whether enough rounds of a question are over at `now` for a list of the answers to be worth showing; without quick
+    /// rounds they are.
     pub fn is_settled(&self, question: Question, now: Instant) -> bool {
         let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
         quick.is_none_or(|quick| {

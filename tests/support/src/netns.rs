@@ -300,7 +300,7 @@ impl Host {
         }
     }
 
-    /// How many there have been since [`count_dials`](Self::count_dials).
+    /// Returns how many there have been since [`count_dials`](Self::count_dials).
     #[must_use]
     #[track_caller]
     pub fn dials(&self) -> u64 {

@@ -38,7 +38,7 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// Where it is, or will be, below the folder that cargo builds into.
+    /// Returns where it is, or will be, below the folder that cargo builds into.
     pub(crate) fn below(target: &Path) -> Self {
         Self { folder: target.join("cross/toolchain") }
     }
@@ -48,7 +48,7 @@ impl Toolchain {
         self.folder.join("rustc")
     }
 
-    /// Whether it is there: it is moved to its place when it is complete.
+    /// Returns whether it is there: it is moved to its place when it is complete.
     pub(crate) fn is_there(&self) -> bool {
         self.rustc().is_file()
     }
@@ -80,7 +80,7 @@ impl Toolchain {
     }
 }
 
-/// Whether this system has those packages to offer, as far as its lists say.
+/// Returns whether this system has those packages to offer, as far as its lists say.
 pub(crate) fn is_offered() -> bool {
     read(Command::new("apt-cache").arg("show").args(PACKAGES).stderr(Stdio::null())).is_ok()
 }
