@@ -141,7 +141,14 @@ impl Chosen {
 
     /// Makes the sockets follow the addresses of the host. A socket whose address has gone stays open for `linger`, so that clients
     /// are not refused when the address returns. `changed` is called whenever the endpoint listens elsewhere.
-    pub(crate) fn follow(&mut self, addresses: Addresses, linger: Duration, changed: impl Fn() + 'static) {
+    pub(crate) fn follow(
+        &mut self,
+        mut addresses: Addresses,
+        linger: Duration,
+        changed: impl Fn() + 'static,
+    ) {
+        // They may have changed since it began to listen.
+        addresses.mark_changed();
         self.follow = Some(Follow { addresses, linger, changed: Box::new(changed) });
     }
 
@@ -296,6 +303,7 @@ fn is_not_here(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use meshzero_proto::addresses::OwnAddress;
+    use tokio::time;
 
     use super::*;
 
@@ -339,6 +347,30 @@ mod tests {
         assert!(chosen.is_cut && chosen.refused.is_empty());
     }
 
+    /// Connects as soon as somebody listens.
+    async fn connect(to: SocketAddr) -> TcpStream {
+        loop {
+            match TcpStream::connect(to).await {
+                Ok(client) => return client,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_came_before_it_followed_is_listened_at() {
+        let (_publish, addresses) = watch::channel(Arc::from(list(&["127.0.0.1", "127.0.0.2"])));
+        let mut chosen = Chosen::listen(&list(&["127.0.0.1"]), 0).expect("a free port");
+        let second = SocketAddr::from(([127, 0, 0, 2], chosen.bound().port()));
+        chosen.follow(addresses, Duration::ZERO, || {});
+        let connected = async { tokio::join!(chosen.accept(), connect(second)) };
+        time::timeout(Duration::from_secs(20), connected)
+            .await
+            .expect("it listens there")
+            .0
+            .expect("it accepts");
+    }
+
     #[tokio::test]
     async fn sockets_come_and_go_with_the_addresses() {
         let (publish, addresses) = watch::channel(Arc::from(list(&["127.0.0.1"])));
@@ -348,15 +380,7 @@ mod tests {
         let bound = chosen.bound().clone();
         let second = SocketAddr::from(([127, 0, 0, 2], bound.port()));
         publish.send_replace(Arc::from(list(&["127.0.0.2"])));
-        let connecting = async {
-            loop {
-                match TcpStream::connect(second).await {
-                    Ok(client) => return client,
-                    Err(_) => tokio::task::yield_now().await,
-                }
-            }
-        };
-        let (accepted, client) = tokio::join!(chosen.accept(), connecting);
+        let (accepted, client) = tokio::join!(chosen.accept(), connect(second));
         let (_, from) = accepted.expect("a connection");
         assert_eq!(from, client.local_addr().expect("it is connected"));
         assert_eq!(told.try_recv(), Ok(()));
