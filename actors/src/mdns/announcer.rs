@@ -41,6 +41,8 @@ pub(super) struct Announcer {
     registered: BTreeMap<InstanceId, Advert>,
     /// What is to be announced again, and when.
     again: VecDeque<(Instant, InstanceId)>,
+    /// The time of the next look at the daemon.
+    look_at: Instant,
 }
 
 /// What the announcer found to do.
@@ -71,7 +73,7 @@ enum Loss {
 
 impl Announcer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, registered: BTreeMap::new(), again: VecDeque::new() }
+        Self { shared, registered: BTreeMap::new(), again: VecDeque::new(), look_at: Instant::now() }
     }
 
     /// Runs until the node leaves.
@@ -120,6 +122,7 @@ impl Announcer {
             _ => {}
         }
         let daemon = self.start_daemon()?;
+        self.look_at = Instant::now() + LOOK_AFTER;
         #[cfg(test)]
         self.shared.harm.expose(&daemon);
         let served = self.serve(&daemon);
@@ -218,20 +221,20 @@ impl Announcer {
             }
             // In the order of their announcements, which is nearly that of their times.
             let now = Instant::now();
-            let wait = match self.again.front().copied() {
+            if self.look_at <= now {
+                self.look_at = now + LOOK_AFTER;
+                return Work::LookAfter;
+            }
+            let until = match self.again.front().copied() {
                 Some((at, instance)) if at <= now => {
                     self.again.pop_front();
                     return Work::Repeat(instance);
                 }
-                Some((at, _)) => LOOK_AFTER.min(at - now),
-                None => LOOK_AFTER,
+                Some((at, _)) => self.look_at.min(at),
+                None => self.look_at,
             };
-            let waited = self.shared.changed.wait_timeout(wishes, wait);
-            let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() && wait == LOOK_AFTER {
-                return Work::LookAfter;
-            }
-            wishes = again;
+            let waited = self.shared.changed.wait_timeout(wishes, until - now);
+            (wishes, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
