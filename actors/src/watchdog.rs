@@ -148,6 +148,7 @@ async fn race(
                 }
                 None => {
                     races.set(false);
+                    dials.give_up();
                     return std::future::pending().await;
                 }
             },
