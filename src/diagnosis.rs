@@ -4,7 +4,7 @@
 //! be looked at, on a system that does not tell, is unknown, and nothing is concluded from it.
 
 pub use meshzero_actors::diagnosis::{Diagnosis, Unanswering};
-pub use meshzero_actors::discovery::{Report, Unanswered, Unconnected};
+pub use meshzero_actors::report::{Report, Unanswered, Unconnected};
 pub use meshzero_proto::diagnosis::{
     Attempt, Code, Finding, MulticastObservations, Neighbour, Outcome, SendError, Tried,
 };

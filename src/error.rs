@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meshzero_actors::diagnosis::{self, Diagnosis};
-use meshzero_actors::discovery::Report;
+use meshzero_actors::diagnose;
+use meshzero_actors::diagnosis::Diagnosis;
 use meshzero_actors::fault::Fault;
 use meshzero_actors::feed::FeedError;
 use meshzero_actors::home::Gone;
@@ -16,6 +16,7 @@ use meshzero_actors::networkzero::GatewayError;
 use meshzero_actors::node::{Node, StartError};
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::publisher::PublishFault;
+use meshzero_actors::report::Report;
 use meshzero_actors::route::Route;
 use meshzero_actors::subscriber::SubscribeFault;
 use meshzero_actors::zone::{Named, ZoneError};
@@ -415,11 +416,11 @@ impl SubscribeError {
     pub(crate) async fn explained(self, node: &Node, route: Option<&Route>) -> Self {
         match (self, route) {
             (Self::Nobody { service, .. }, Some(route)) => {
-                let diagnosis = Some(Box::new(diagnosis::of_route(node, route).await));
+                let diagnosis = Some(Box::new(diagnose::of_route(node, route).await));
                 Self::Nobody { service, diagnosis }
             }
             (Self::Unconfirmed { service, error: FeedError::Dial(error), .. }, _) => {
-                let found = diagnosis::of_attempts(node, &service, error.attempts()).await;
+                let found = diagnose::of_attempts(node, &service, error.attempts()).await;
                 Self::Unconfirmed { service, error: FeedError::Dial(error), diagnosis: Some(Box::new(found)) }
             }
             (other, _) => other,

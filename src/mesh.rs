@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
-use meshzero_actors::diagnosis::{self, Diagnosis, Unanswering};
+use meshzero_actors::diagnose;
+use meshzero_actors::diagnosis::{Diagnosis, Unanswering};
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
@@ -113,7 +114,7 @@ impl Mesh {
     /// # }
     /// ```
     pub async fn diagnose(&self, prefix: impl AsRef<str>) -> Diagnosis {
-        diagnosis::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+        diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// The services whose names begin with `prefix` that were announced, are not listed and do not answer, each with the likeliest
@@ -130,7 +131,7 @@ impl Mesh {
     /// # }
     /// ```
     pub async fn unanswering(&self, prefix: impl AsRef<str>) -> Vec<Unanswering> {
-        diagnosis::of_unanswered(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+        diagnose::of_unanswered(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

@@ -8,7 +8,7 @@ use meshzero_proto::codec::DecodeLimits;
 
 use crate::alarms::Alarm;
 use crate::clock;
-use crate::diagnosis;
+use crate::diagnose;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::Ended;
@@ -39,7 +39,7 @@ impl Caller {
         if self.node.ending().has_come() {
             return fault;
         }
-        Fault::Nobody(Box::new(diagnosis::of_route(&self.node, &self.route).await))
+        Fault::Nobody(Box::new(diagnose::of_route(&self.node, &self.route).await))
     }
 
     /// Waits for what `ready` brings, until the alarm.

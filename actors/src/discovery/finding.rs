@@ -1,12 +1,11 @@
 //! Finding: seeking one name until it is known, and listing what there is once nothing new comes in.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
-use meshzero_proto::diagnosis::{Attempt, MulticastObservations, Outcome};
+use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::directory::{Changes, Filter, Instance, Source, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
@@ -14,8 +13,8 @@ use meshzero_proto::query::Question;
 use tokio::sync::oneshot;
 
 use super::Discovery;
-use super::static_peers::Unconnected;
 use crate::clock;
+use crate::report::{Report, Unanswered};
 
 /// How long one wish to find a name lasts, unless it is repeated.
 const SEEK: Duration = Duration::from_secs(10);
@@ -71,40 +70,6 @@ pub struct Ask;
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(InstanceId, Duration)>")]
 pub struct AskReplied(pub Vec<InstanceId>);
-
-/// An instance that was announced and does not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unanswered {
-    /// Which one.
-    pub instance: InstanceId,
-    /// Its name.
-    pub service: ServiceName,
-    /// How long ago its own process replied to a question.
-    pub replied_ago: Option<Duration>,
-    /// The addresses that were tried.
-    pub attempts: Vec<Attempt>,
-}
-
-/// What was heard.
-#[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
-pub struct Report {
-    /// The names of known services, ordered.
-    pub heard: Vec<String>,
-    /// Other meshes on the same network.
-    pub other_meshes: Vec<String>,
-    /// The interfaces that were asked, each with its address.
-    pub interfaces: Vec<String>,
-    /// The static peers that are not connected, each with the reason.
-    pub peers: Vec<String>,
-    /// The same, with what was tried.
-    pub static_peers: Vec<Unconnected>,
-    /// The hosts of the nodes that are connected.
-    pub connected: Vec<IpAddr>,
-    /// The instances that were announced and do not answer.
-    pub unanswered: Vec<Unanswered>,
-    /// What became of this node's multicast.
-    pub multicast: MulticastObservations,
-}
 
 /// Asks for the instances that `filter` names and that live, ordered by name.
 ///

@@ -43,12 +43,11 @@ use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
-pub use finding::{Ask, AskReplied, List, Report, Seek, Unanswered};
+pub use finding::{Ask, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
 pub use reaching::Verdict;
-pub use static_peers::Unconnected;
 pub use watching::{Addresses, Watch, Watcher};
 
 use asking::Asking;

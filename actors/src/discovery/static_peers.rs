@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix::prelude::*;
 use meshzero_proto::addresses::sort;
 use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
-use meshzero_proto::diagnosis::Attempt;
 use meshzero_proto::hello::{Hello, Purpose};
 use tokio::net::lookup_host;
 use tokio::time;
@@ -18,6 +17,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial_listed;
 use crate::network::Network;
+use crate::report::Unconnected;
 use crate::trail::Record;
 use crate::zone;
 
@@ -33,17 +33,6 @@ const RETRY_LAST: Duration = Duration::from_secs(5);
 pub(super) struct StaticPeers {
     troubles: BTreeMap<String, String>,
     records: BTreeMap<String, Record>,
-}
-
-/// A static peer that is not connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unconnected {
-    /// As it was given.
-    pub peer: String,
-    /// The obstacle.
-    pub trouble: String,
-    /// The addresses that were tried last.
-    pub attempts: Vec<Attempt>,
 }
 
 impl StaticPeers {

@@ -5,8 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::words::seconds;
-
 /// One address that was dialled without success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
@@ -59,5 +57,14 @@ impl fmt::Display for Outcome {
             Self::OtherProtocol => f.write_str("another protocol"),
             Self::Rejected => f.write_str("declined"),
         }
+    }
+}
+
+/// A duration in words, with the unit that suits it.
+pub(super) fn seconds(duration: Duration) -> String {
+    match duration {
+        short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),
+        short if short < Duration::from_millis(100) => format!("{} ms", short.as_millis()),
+        long => format!("{:.1} s", long.as_secs_f64()),
     }
 }

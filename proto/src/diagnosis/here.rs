@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::IpAddr;
 
+use super::cable::no_carrier;
 use super::finding::{Code, Finding};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
@@ -95,21 +96,6 @@ fn interfaces(seen: &Observations) -> Option<Finding> {
 /// Interfaces are chosen by name or by their addresses, and one without an address cannot be chosen by that.
 fn is_wanted(seen: &Observations, interface: &InterfaceSeen) -> bool {
     interface.chosen || (seen.chosen_interfaces.is_none() && interface.addresses.is_empty())
-}
-
-pub(super) fn no_carrier(seen: &Observations, name: &str) -> Finding {
-    let interface = seen.interface(name);
-    let wireless = interface.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
-    let off = interface.is_some_and(|interface| interface.up == Some(false));
-    let (what, remedy) = match (off, wireless) {
-        (true, _) => ("is switched off", format!("Switch it on: `sudo ip link set {name} up`")),
-        (false, true) => ("is not connected to an access point", "Join the Wi-Fi network".to_owned()),
-        (false, false) => (
-            "has no cable, or the switch at its other end is off",
-            "Plug the cable in at both ends, and check the light at the socket".to_owned(),
-        ),
-    };
-    Finding { code: Code::NoCarrier, sentence: format!("{}, because {name} {what}", unheard(seen)), remedy }
 }
 
 fn no_address(seen: &Observations, bare: &InterfaceSeen) -> Finding {

@@ -1,9 +1,10 @@
-//! From what was observed when something was not found or not reached to why, and what to do about it.
+//! The diagnosis of something that was not found or not reached: from observations to the cause, and what to do about it.
 //!
 //! [`diagnose`] is a pure function: what nobody could look at is a value of its own in [`Observations`], and nothing is
 //! concluded from it.
 
 mod attempt;
+mod cable;
 mod finding;
 mod here;
 mod mesh;

@@ -4,11 +4,11 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::Outcome;
+use super::attempt::{Outcome, seconds};
+use super::cable::no_carrier;
 use super::finding::{Code, Finding};
-use super::here;
 use super::observations::{Endpoint, InterfaceKind, Neighbour, Observations, Sought, Tried};
-use super::words::{networks, quoted, seconds};
+use super::words::{networks, quoted};
 
 /// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -194,7 +194,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             format!("this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"),
             "Allow the local network in the firewall or the VPN's settings".to_owned(),
         ),
-        Sign::CableOut => return here::no_carrier(seen, tried.leaves_by.as_deref().unwrap_or("the interface")),
+        Sign::CableOut => return no_carrier(seen, tried.leaves_by.as_deref().unwrap_or("the interface")),
         Sign::Gone if seen.is_own(ip) == Some(true) => (
             Code::ProcessGone,
             format!("{who}, which is this machine, and nothing listens there: the program has ended, or not started yet"),

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::finding::Finding;
 use super::observations::{
@@ -54,14 +53,6 @@ pub(super) fn listed(entries: &[String]) -> String {
 /// A name in quotes, with what could act on a terminal escaped.
 pub(super) fn quoted(name: &str) -> String {
     format!("{name:?}")
-}
-
-pub(super) fn seconds(duration: Duration) -> String {
-    match duration {
-        short if short < Duration::from_millis(1) => "less than 1 ms".to_owned(),
-        short if short < Duration::from_millis(100) => format!("{} ms", short.as_millis()),
-        long => format!("{:.1} s", long.as_secs_f64()),
-    }
 }
 
 /// That nobody has what was sought, as the beginning of a sentence.

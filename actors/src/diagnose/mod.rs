@@ -1,6 +1,5 @@
 //! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
 
-mod found;
 mod host;
 mod neighbours;
 mod network;
@@ -16,11 +15,12 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
 use crate::clock;
-use crate::discovery::{Ask, AskReplied, Report};
+use crate::diagnosis::{Diagnosis, Unanswering};
+use crate::discovery::{Ask, AskReplied};
 use crate::node::Node;
+use crate::report::Report;
 use crate::route::Route;
 use crate::target::Target;
-pub use found::{Diagnosis, Unanswering};
 use host::{Host, gather};
 
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.

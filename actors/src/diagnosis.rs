@@ -4,7 +4,7 @@ use std::fmt;
 
 use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
 
-use crate::discovery::Report;
+use crate::report::Report;
 
 /// Why something was not found or not reached, and what that rests on. It displays as one paragraph: the likeliest cause, what to
 /// do about it, and the evidence.

@@ -1,0 +1,54 @@
+//! The knowledge of the discovery actor that an error carries.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use actix::dev::MessageResponse;
+use meshzero_proto::diagnosis::{Attempt, MulticastObservations};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::ServiceName;
+
+/// What was heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
+pub struct Report {
+    /// The names of known services, ordered.
+    pub heard: Vec<String>,
+    /// Other meshes on the same network.
+    pub other_meshes: Vec<String>,
+    /// The interfaces that were asked, each with its address.
+    pub interfaces: Vec<String>,
+    /// The static peers that are not connected, each with the reason.
+    pub peers: Vec<String>,
+    /// The same, with what was tried.
+    pub static_peers: Vec<Unconnected>,
+    /// The hosts of the nodes that are connected.
+    pub connected: Vec<IpAddr>,
+    /// The instances that were announced and do not answer.
+    pub unanswered: Vec<Unanswered>,
+    /// What became of this node's multicast.
+    pub multicast: MulticastObservations,
+}
+
+/// An instance that was announced and does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Which one.
+    pub instance: InstanceId,
+    /// Its name.
+    pub service: ServiceName,
+    /// How long ago its own process replied to a question.
+    pub replied_ago: Option<Duration>,
+    /// The addresses that were tried.
+    pub attempts: Vec<Attempt>,
+}
+
+/// A static peer that is not connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unconnected {
+    /// As it was given.
+    pub peer: String,
+    /// The obstacle.
+    pub trouble: String,
+    /// The addresses that were tried last.
+    pub attempts: Vec<Attempt>,
+}
