@@ -380,4 +380,4 @@ pub(crate) async fn read_greeting<T>(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -186,27 +186,13 @@ async fn attempt(
 
 #[cfg(test)]
 mod tests {
-    use meshzero_proto::hello::Purpose;
-    use meshzero_proto::id::NodeId;
-    use meshzero_proto::name::MeshName;
-
     use super::*;
 
     #[test]
     fn most_dials_are_to_the_address_that_has_worked_and_the_others_have_their_turn() {
-        let hello = Hello {
-            mesh: MeshName::default(),
-            node: NodeId::from_random([1; 16]),
-            instance: None,
-            purpose: Purpose::Probe,
-            message_bytes: 1,
-            resume: None,
-            pieces: true,
-            standby: None,
-        };
         let [first, second, third] = [1, 2, 3].map(|last| SocketAddr::from(([10, 0, 0, last], 9)));
         let dialled = |known: Vec<SocketAddr>| {
-            let mut racer = Racer::new(&hello, first, known, None, Network::System);
+            let mut racer = Racer::new(&dial::tests::hello(), first, known, None, Network::System);
             (0..8).map(|_| racer.address()).collect::<Vec<_>>()
         };
         assert_eq!(dialled(vec![first]), [first; 8]);

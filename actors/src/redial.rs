@@ -276,22 +276,12 @@ fn is_final(error: &DialError, address: SocketAddr, network: &Network) -> bool {
 mod tests {
     use meshzero_proto::hello::{Answer, LinkState};
     use meshzero_proto::id::{InstanceId, NodeId};
-    use meshzero_proto::name::MeshName;
     use tokio::net::TcpListener;
 
     use super::*;
 
     fn hello() -> Hello {
-        Hello {
-            mesh: MeshName::default(),
-            node: NodeId::from_random([1; 16]),
-            instance: None,
-            purpose: Purpose::News,
-            message_bytes: 1,
-            resume: None,
-            pieces: true,
-            standby: None,
-        }
+        Hello { purpose: Purpose::News, ..dial::tests::hello() }
     }
 
     fn welcome() -> Welcome {

@@ -5,7 +5,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-fn hello() -> Hello {
+/// The hello of a probe.
+pub(crate) fn hello() -> Hello {
     Hello {
         mesh: MeshName::default(),
         node: NodeId::from_random([1; 16]),

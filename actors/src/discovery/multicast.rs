@@ -169,7 +169,7 @@ impl Discovery {
         let trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
         match (&multicast.trouble, &trouble) {
             (before, Some(now)) if is_logged_here && before.as_ref() != Some(now) => {
-                tracing::warn!(problem = %now, "multicast DNS is not heard; trying on");
+                tracing::warn!(problem = %now, "multicast DNS is not heard; retrying");
             }
             (Some(_), None) => tracing::info!("multicast DNS is heard again"),
             _ => {}

@@ -102,7 +102,7 @@ impl Announcer {
             // Once is enough until something else is wrong.
             let problem = loss.to_string();
             if problem != told {
-                tracing::warn!(%problem, "services are not announced by multicast DNS; trying on");
+                tracing::warn!(%problem, "services are not announced by multicast DNS; retrying");
                 told = problem;
             }
             if self.pause(pause) {
