@@ -52,7 +52,7 @@ struct Shared {
     harm: tests::Harm,
 }
 
-/// Which interfaces the daemon uses of those that the mesh does, by name.
+/// The restrictions on the interfaces that the daemon uses, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Chosen {
     /// Those for which there is no room.
@@ -72,7 +72,8 @@ struct Wishes {
 }
 
 impl Mdns {
-    /// Starts the thread, which announces on `nics`. Where multicast does not work it keeps trying, with a growing pause, until this is closed or dropped.
+    /// Starts the thread, which announces on `nics`. Where multicast does not work it retries with growing pauses, until this is closed
+    /// or dropped.
     ///
     /// # Errors
     /// What the system says when it gives no thread.
@@ -114,7 +115,7 @@ impl Mdns {
         }
     }
 
-    /// Returns how many daemons were replaced, because they died or could not be started.
+    /// The number of daemons that were replaced, because they died, remembered too much or could not be started.
     pub fn replaced(&self) -> u64 {
         self.shared.replaced.load(Ordering::Relaxed)
     }

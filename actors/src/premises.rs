@@ -36,7 +36,7 @@ pub struct Premises {
     pub subscriptions: Arc<Subscriptions>,
     /// Its gateways, which end before it leaves.
     pub gateways: Gateways,
-    /// One look at this host at a time, for errors that are being made.
+    /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
     /// The moment in which it leaves: all routes end with it.
     pub ending: Arc<Ending>,

@@ -55,9 +55,9 @@ pub struct Traffic {
     pub reads: u64,
     /// System calls that took bytes.
     pub writes: u64,
-    /// Dials beside connections on which nothing arrived any more although it should.
+    /// Dials beside connections that had stalled.
     pub races: u64,
-    /// Links that went on over such a connection, because it shook hands before the old one carried again.
+    /// Links that continued over such a connection, because it completed the handshake before the old one carried again.
     pub races_won: u64,
 }
 
@@ -72,15 +72,17 @@ pub struct DiscoveryStats {
     pub displaced: u64,
     /// Instances that were not taken in, because nothing made way for them.
     pub refused: u64,
-    /// How often the thread that announces by multicast DNS was replaced, because it died or could not share its port.
+    /// How often the daemon that announces by multicast DNS was replaced, because it died, remembered too much or could not share its
+    /// port.
     pub mdns_restarts: u64,
-    /// Questions that were answered to this node alone: it asks them when somebody looks for a service.
+    /// One-shot questions, whose answers go to this node alone. They are asked when a service is sought.
     pub one_shot_questions: u64,
-    /// Questions that were answered to everybody: it asks them where no direct reply arrives, and now and then for watchers.
+    /// Ordinary questions, whose answers are multicast. They are asked where no direct reply arrives, and at long intervals for
+    /// watchers.
     pub ordinary_questions: u64,
     /// Services in direct replies.
     pub replies: u64,
-    /// Services in announcements and in answers to everybody, of any mesh.
+    /// Services in announcements and in multicast answers, of any mesh.
     pub announcements: u64,
 }
 

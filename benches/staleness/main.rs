@@ -2,8 +2,8 @@
 //!
 //! Publisher and subscriber are on two hosts, which are network namespaces, and for a while all packets between them are lost. The
 //! same outages meet a subscription whose connection is raced, one without racing, bare TCP and bare UDP, which shows how long
-//! the network was away. It needs root; without, it says so and does nothing. The program starts itself again as the other processes, whose times are compared by the clock of
-//! the machine they share.
+//! the network was away. It needs root; without, it says so and does nothing. The program starts itself again as the other
+//! processes, whose times are compared by the clock of the machine that they share.
 #![allow(clippy::print_stdout)]
 
 mod bare;
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Names the role of a process that the bench has started.
 const ROLE: &str = "STALENESS_BENCH_ROLE";
 
-/// Who listens: as what, and what limits the dials beside its connection.
+/// The listeners: name, role, and limit of the dials beside the connection.
 const LISTENERS: [(&str, &str, &str); 4] = [
     ("bare UDP", "listen udp", ""),
     ("racing", "listen", "100"),

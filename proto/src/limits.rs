@@ -52,10 +52,10 @@ pub struct Limits {
     /// How long both ends of a link try to go on over another connection when one is cut. Default 10 s. So long calls that
     /// are under way wait, what is sent is gathered, and the endpoint keeps what it needs to go on.
     pub reconnect: Duration,
-    /// Dials in a second, of all links of a node together, beside connections on which nothing arrives any more although it
-    /// should; a quarter of them at once. Default 100. The first that shakes hands carries the link on. Each costs a few packets
-    /// and, for a moment, a file descriptor; a link makes at most ten in a second. With 0 no connection is raced: after an outage
-    /// of T seconds TCP's back-off keeps links silent for up to T more.
+    /// Dials per second, of all links of a node together, beside connections that have stalled; a quarter of them at once. Default
+    /// 100. The first that completes the handshake carries the link on. Each costs a few packets and, for a moment, a file
+    /// descriptor; a link makes at most ten per second. With 0 no connection is raced: after an outage of T seconds TCP's back-off
+    /// keeps links silent for up to T more.
     pub races_per_second: u32,
     /// Subscriptions to the news of one service. Default 1,024; each has a backlog and a connection of its own.
     pub subscriptions: usize,
