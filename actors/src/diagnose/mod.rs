@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::report::Report;
 use crate::route::Route;
 use crate::target::Target;
+use crate::zone::Named;
 use host::{Host, gather};
 
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
@@ -202,6 +203,7 @@ impl Host {
     fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
         let ip = attempt.address.ip();
         let known = |neighbour: &&(IpAddr, _)| neighbour.0 == ip;
+        let prefix = format!("{}: ", Named(attempt.address));
         Tried {
             neighbour: self
                 .neighbours
@@ -213,7 +215,7 @@ impl Host {
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
                 .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))
-                .map(|said| said.strip_prefix(&format!("{}: ", attempt.address)).unwrap_or(said).to_owned()),
+                .map(|said| said.strip_prefix(&prefix).unwrap_or(said).to_owned()),
             attempt,
         }
     }

@@ -6,6 +6,8 @@ use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried
 use meshzero::{CallError, DiscoverError, SubscribeError};
 use serde_json::{Value, json};
 
+use crate::target::shown;
+
 /// Nobody is there.
 #[derive(Debug, Clone)]
 pub(crate) struct Absence {
@@ -80,7 +82,7 @@ fn attempt(tried: &Tried) -> Value {
         Neighbour::Unknown => None,
     };
     json!({
-        "address": address.to_string(),
+        "address": shown(address),
         "outcome": outcome.to_string(),
         "os_error": os_error,
         "ms": took.as_secs_f64() * 1_000.0,
