@@ -318,17 +318,17 @@ impl Heard {
                 self.adverts.extend(adverts.into_iter().map(|advert| (host, advert)));
                 self.gone.extend(gone);
             })
-        } else {
+        } else if from.port() == MDNS_PORT {
             Asked::parse(bytes).map(|asked| {
-                if asked.questions.is_empty() {
-                    return;
-                }
-                self.note(host);
-                // From another port it is a one-shot question: only the asker gets the answers.
-                if from.port() == MDNS_PORT {
+                if !asked.questions.is_empty() {
+                    self.note(host);
                     self.asked.push(asked);
                 }
             })
+        } else {
+            // A one-shot question: only the asker gets the answers. Crowds ask many, so they are not read.
+            self.note(host);
+            return;
         };
         if let Err(problem) = problem {
             tracing::debug!(%from, %problem, "not a message of mDNS");

@@ -34,6 +34,7 @@ pub(crate) struct Channel {
     /// The number of the interface: the zone of link-local addresses that are heard.
     zone: u32,
     is_loopback: bool,
+    datagram_bytes: usize,
     shown: String,
 }
 
@@ -55,11 +56,18 @@ impl Channel {
             Family::V4(ip) => format!("{} ({ip})", nic.name),
             Family::V6 => format!("{} (IPv6)", nic.name),
         };
+        // Every program of the host reads every question. Known answers cost them more than they save where a crowd asks one-shot
+        // questions; ordinary ones are rare, and each answer to them is read by everybody as well.
+        let datagram_bytes = match purpose {
+            Use::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
+            Use::Multicast | Use::OneShot => NETWORK_DATAGRAM_BYTES,
+        };
         Ok(Self {
             socket: UdpSocket::from_std(socket)?,
             group,
             zone: index,
             is_loopback: nic.is_loopback,
+            datagram_bytes,
             shown,
         })
     }
@@ -71,7 +79,7 @@ impl Channel {
 
     /// The longest question that it can carry, in bytes.
     pub(crate) fn datagram_bytes(&self) -> usize {
-        if self.is_loopback { LOOPBACK_DATAGRAM_BYTES } else { NETWORK_DATAGRAM_BYTES }
+        self.datagram_bytes
     }
 
     /// Returns whether it leads to this host only.

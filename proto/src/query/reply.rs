@@ -1,6 +1,6 @@
 //! What responders say, directly or by multicast: from the bytes of DNS messages to adverts and goodbyes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use simple_dns::rdata::{PTR, RData};
@@ -111,9 +111,19 @@ impl Replies {
 #[derive(Debug, Default)]
 struct Pieces {
     services: HashMap<String, Service>,
-    hosts: HashMap<Vec<u8>, Vec<IpAddr>>,
+    hosts: HashMap<Vec<u8>, Host>,
+    /// The hosts that the last datagram says something new about. The others need not be looked at: the responders of one host
+    /// share an address on loopback, and so may have hundreds of services here.
+    changed: Vec<Vec<u8>>,
     /// Memory that these take, about.
     held: usize,
+}
+
+/// The addresses of a host, and the labels of the services that are there.
+#[derive(Debug, Default)]
+struct Host {
+    addresses: Vec<IpAddr>,
+    services: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -161,23 +171,33 @@ impl Pieces {
     fn forget_given(&mut self, name: &Name<'_>, host: &[u8]) {
         let is_given = |service: &Service| service.given.is_some();
         if instance_label(name).and_then(|label| self.services.get(&label)).is_some_and(is_given)
-            && let Some(addresses) = self.hosts.remove(host)
+            && let Some(host) = self.hosts.get_mut(host)
         {
-            self.held -= ENTRY_BYTES + host.len() + size_of::<IpAddr>() * addresses.len();
+            self.held -= size_of::<IpAddr>() * host.addresses.len();
+            host.addresses.clear();
         }
     }
 
     fn remove(&mut self, label: &str) {
         if let Some(service) = self.services.remove(label) {
             self.held -= ENTRY_BYTES + label.len() + service.bytes();
+            if let Some(host) = service.target.and_then(|(host, _)| self.hosts.get_mut(&host))
+                && host.services.remove(label)
+            {
+                self.held -= ENTRY_BYTES + label.len();
+            }
         }
     }
 
     fn add_record(&mut self, record: &ResourceRecord<'_>) {
         match &record.rdata {
             RData::SRV(srv) => {
-                let target = (host_key(&srv.target), srv.port);
-                self.change(&record.name, |service| service.target = Some(target));
+                let host = host_key(&srv.target);
+                if let Some(label) = instance_label(&record.name)
+                    && self.place(&host, label)
+                {
+                    self.change(&record.name, |service| service.target = Some((host, srv.port)));
+                }
             }
             RData::TXT(txt) => {
                 let properties: Vec<(Vec<u8>, Vec<u8>)> = txt
@@ -199,23 +219,42 @@ impl Pieces {
         change(service);
         service.given = None;
         let after = service.bytes();
+        let host = service.target.as_ref().map(|(host, _)| host.clone());
         self.held = self.held + after - before;
+        self.changed.extend(host);
+    }
+
+    /// Notes that a service is on a host. Returns false when there are too many.
+    fn place(&mut self, host: &[u8], label: String) -> bool {
+        let bytes = ENTRY_BYTES + label.len();
+        let Some(host) = self.host(host.to_vec()) else { return false };
+        let has_room = host.services.len() < MAX_NAMES || host.services.contains(&label);
+        if has_room && host.services.insert(label) {
+            self.held += bytes;
+        }
+        has_room
     }
 
     fn add_address(&mut self, name: &Name<'_>, ip: IpAddr) {
         let key = host_key(name);
+        let Some(host) = self.host(key.clone()) else { return };
+        if host.addresses.len() < MAX_HEARD_ADDRESSES && !host.addresses.contains(&ip) {
+            host.addresses.push(ip);
+            self.held += size_of::<IpAddr>();
+            self.changed.push(key);
+        }
+    }
+
+    /// The entry of a host; `None` when there are too many.
+    fn host(&mut self, key: Vec<u8>) -> Option<&mut Host> {
         if self.hosts.len() >= MAX_NAMES && !self.hosts.contains_key(&key) {
-            return;
+            return None;
         }
         let bytes = key.len();
-        let addresses = self.hosts.entry(key).or_insert_with(|| {
+        Some(self.hosts.entry(key).or_insert_with(|| {
             self.held += ENTRY_BYTES + bytes;
-            Vec::new()
-        });
-        if addresses.len() < MAX_HEARD_ADDRESSES && !addresses.contains(&ip) {
-            self.held += size_of::<IpAddr>();
-            addresses.push(ip);
-        }
+            Host::default()
+        }))
     }
 
     /// The entry of an instance of our service type; `None` for other names, and when there are too many.
@@ -234,21 +273,30 @@ impl Pieces {
     /// What is complete and has not been given as it is now. `responder` is where a service is whose host has no address record.
     fn take_whole(&mut self, responder: Option<IpAddr>, zone: u32) -> Replied {
         let mut replied = Replied::default();
-        for (label, service) in &mut self.services {
-            let (Some((host, port)), Some(properties)) = (&service.target, &service.properties) else {
-                continue;
-            };
-            let known = self.hosts.get(host);
-            let count = known.map_or(0, Vec::len);
-            if service.given.is_some_and(|given| given >= count) {
-                continue;
-            }
-            let Some(addresses) = known.cloned().or(responder.map(|ip| vec![ip])) else { continue };
-            service.given = Some(count);
-            let addresses = addresses.into_iter().map(|ip| socket_address(ip, *port, zone));
-            match advert(label, properties, addresses) {
-                Ok(advert) => replied.adverts.push(advert),
-                Err(problem) => replied.invalid.push((label.clone(), problem)),
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for (key, host) in changed.iter().filter_map(|key| self.hosts.get_key_value(key)) {
+            for label in &host.services {
+                let Some(service) = self.services.get_mut(label) else { continue };
+                let (Some((target, port)), Some(properties)) = (&service.target, &service.properties) else {
+                    continue;
+                };
+                let count = host.addresses.len();
+                if target != key || service.given.is_some_and(|given| given >= count) {
+                    continue;
+                }
+                let addresses = match (host.addresses.is_empty(), responder) {
+                    (false, _) => host.addresses.clone(),
+                    (true, Some(ip)) => vec![ip],
+                    (true, None) => continue,
+                };
+                service.given = Some(count);
+                let addresses = addresses.into_iter().map(|ip| socket_address(ip, *port, zone));
+                match advert(label, properties, addresses) {
+                    Ok(advert) => replied.adverts.push(advert),
+                    Err(problem) => replied.invalid.push((label.clone(), problem)),
+                }
             }
         }
         if self.services.is_empty() {
