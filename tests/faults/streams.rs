@@ -257,6 +257,40 @@ async fn a_subscription_whose_connection_something_keeps_alive_and_carries_nothi
 }
 
 #[actix::test]
+async fn a_subscriber_to_the_newest_that_was_cut_off_is_not_sent_what_is_superseded() {
+    const ITEMS: u64 = 200;
+    const PADDING: u64 = 1_000;
+    let mut limits = Limits::default();
+    // The connection is replaced when the proxy cuts it, and not before.
+    limits.races_per_second = 0;
+    let rig = Rig::with(limits).await;
+    let proxy = rig.proxy();
+    let worker = rig.sender(0, &proxy).await.worker;
+    let mut news = worker.subscribe::<Item>("").latest().await.expect("confirmed");
+    rig.account.note(Record::Subscribed { stream: 0, by: 1, next: 0 });
+    let (written, read) = (|| rig.pair.here.traffic().bytes_written, || rig.pair.there.traffic().bytes_read);
+    proxy.stall(Way::Down);
+    let read_before = read();
+    for number in 0..ITEMS {
+        let before = written();
+        let item = Item { number, padding: vec![1; PADDING as usize].into() };
+        rig.service.publish("line", &item).expect("published");
+        until("it is written", || written() >= before + PADDING).await;
+    }
+    let connections = proxy.connections();
+    proxy.cut(Cut::Reset);
+    until("another connection is there", || proxy.connections() > connections).await;
+    proxy.release(Way::Down);
+    while rig.account.promises(|promises| promises.next_item(0)) < Some(ITEMS) {
+        let next = actix::clock::timeout(PATIENCE, news.next()).await.expect("in time");
+        rig.account.note(heard(0, 1, &next.expect("it goes on")));
+    }
+    let tally = rig.account.settle(Links::Lasted);
+    assert_eq!((tally.items + tally.missed, tally.lost), (ITEMS, 0), "{tally:?}");
+    assert!(read() - read_before < 20 * PADDING, "{} bytes arrived", read() - read_before);
+}
+
+#[actix::test]
 async fn a_call_on_a_line_that_answers_nothing_ends_at_its_deadline() {
     let rig = Rig::new().await;
     let proxy = rig.proxy();

@@ -63,6 +63,8 @@ struct State {
     closed: bool,
     /// How often it went on over another connection.
     resumed: u64,
+    /// How many items of each topic are worth sending, if news leave here for a subscriber that wants only the newest.
+    newest: Option<u32>,
 }
 
 /// What room a frame needs.
@@ -134,6 +136,7 @@ impl Outbox {
             is_kept_short: false,
             closed: false,
             resumed: 0,
+            newest: None,
         };
         Self {
             state: Mutex::new(state),
@@ -202,9 +205,18 @@ impl Outbox {
         if state.closed {
             return Err(Closed);
         }
+        if state.newest.is_some() {
+            state.flow.mark();
+        }
         frames.into_iter().for_each(|frames| state.flow.share(frames));
         self.go_on(state, Pace::AtOnce, true);
         Ok(())
+    }
+
+    /// From now on, when it goes on over another connection, items are left out that have not arrived and that newer ones of their
+    /// topic supersede; `items` of each topic are sent. The other end is told how many are missing.
+    pub fn keep_newest(&self, items: u32) {
+        self.lock().newest = Some(items);
     }
 
     /// Waits for room, behind those who waited before, and gives the right to [`Turn::push`].

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 
+use meshzero_proto::news;
 use meshzero_proto::stream::{NotThere, Outgoing, SLICES};
 
 use super::{Outbox, State};
@@ -64,6 +65,9 @@ impl Outbox {
                 let mut state = self.lock();
                 if !state.flow.is_taken() {
                     state.flow.go_back(from)?;
+                    if let Some(items) = state.newest {
+                        state.flow.revise(|frames| news::newest(frames, items));
+                    }
                     state.socket = Some(socket);
                     state.resumed += 1;
                     state.keep_kernel_short();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshzero_proto::frame::{Frame, Header, Kind};
-use meshzero_proto::news::Subscribe;
+use meshzero_proto::news::{Keep, Subscribe};
 
 use super::{SessionError, tell};
 use crate::carry::{Conversation, Stop, keep_up};
@@ -37,6 +37,9 @@ impl News {
         let feed = self.service.publisher.subscribe(&subscribe).ok_or(SessionError::TooManySubscribers)?;
         let outbox = Arc::clone(&self.outbox);
         feed.watch(move || outbox.acknowledged());
+        if let Keep::Last { items } = subscribe.policy.within(self.service.limits()).keep {
+            self.outbox.keep_newest(items);
+        }
         tell(&self.outbox, Kind::Subscribed, id, b"");
         Ok(feed)
     }

@@ -3,6 +3,7 @@
 mod item;
 mod log;
 mod missed;
+mod newest;
 mod pace;
 mod patience;
 mod policy;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::log::{Cursor, Log, Read};
 pub use self::missed::{GapReason, Missed};
+pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
 use crate::codec::{Fingerprint, own};

@@ -1,5 +1,6 @@
 //! The writing end of a stream: what waits, what is being written, and what may have to be written again.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use super::bulk::Bulk;
 use super::{NotThere, Outgoing, Sent, Spares};
 use crate::codec::Beside;
-use crate::frame::{self, Header, Kind};
+use crate::frame::{self, Frames, Header, Kind};
 
 /// The writing end of a stream. Its bytes are numbered from the first; who writes takes them out with [`Outflow::take`] and
 /// brings them back, so that meanwhile more can be appended.
@@ -34,6 +35,8 @@ pub struct Outflow {
     /// Where the last acknowledgement ends. What is before it may leave all the same: the other end may be waiting for it,
     /// and owe one itself.
     urgent: u64,
+    /// Where those frames begin that [`Outflow::revise`] may replace, as far as they may not have arrived.
+    marks: VecDeque<u64>,
 }
 
 impl Outflow {
@@ -54,6 +57,7 @@ impl Outflow {
             upkeep_kind: Kind::Void,
             window: window.max(1) as u64,
             urgent: 0,
+            marks: VecDeque::new(),
         }
     }
 
@@ -259,6 +263,40 @@ impl Outflow {
         let most = if self.is_taken() { self.placed } else { self.handed };
         self.sent.acknowledge(bytes, most)?;
         Ok(was_held && !self.is_held())
+    }
+
+    /// Notes that a frame begins with the next byte, and that it and all behind it may be replaced by [`Outflow::revise`].
+    pub fn mark(&mut self) {
+        while self.marks.front().is_some_and(|mark| *mark < self.acknowledged()) {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(self.placed);
+    }
+
+    /// Replaces the frames from the first mark on that the other end cannot have by others, after [`Outflow::go_back`]. Of what was
+    /// written behind the byte that it wants next nothing is known there, so other bytes may have those numbers.
+    ///
+    /// # Panics
+    /// If something has been taken and not been put back.
+    pub fn revise(&mut self, revise: impl FnOnce(&[u8]) -> Vec<u8>) {
+        let Some(mark) = self.marks.iter().copied().find(|mark| *mark >= self.written) else { return };
+        let leaving = self.leaving.as_mut().expect("what was taken is put back first");
+        let left = leaving.left();
+        let mut bytes = leaving.take_all();
+        bytes.append(&mut self.filling.take_all());
+        let frames = bytes.split_off(left + (mark - self.written) as usize);
+        let mut revised = revise(&frames);
+        let mut reader = Frames::new(&revised);
+        let begins = std::iter::from_fn(|| {
+            let begin = revised.len() - reader.left();
+            reader.next().map(|_| mark + begin as u64)
+        });
+        self.marks = begins.collect();
+        bytes.append(&mut revised);
+        self.placed = self.written + (bytes.len() - left) as u64;
+        self.handed = self.written;
+        (self.upkeep, self.urgent) = (0..0, self.urgent.min(self.placed));
+        *leaving.batch() = bytes;
     }
 
     /// Goes back to the byte numbered `from`, which the other end wants next. Nothing may have been taken.

@@ -141,6 +141,14 @@ impl Outgoing {
         self.batch.get_mut(at)
     }
 
+    /// Takes all bytes, those included that have left but have not been given to a [`Sent`], out as one batch.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.len());
+        self.pieces.drain(..).for_each(|piece| all.extend_from_slice(&piece));
+        all.append(&mut self.batch);
+        all
+    }
+
     /// How many bytes there are, those included that have left but have not been given to a [`Sent`].
     pub fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.len()).sum::<usize>() + self.batch.len()

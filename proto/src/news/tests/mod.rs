@@ -1,6 +1,7 @@
 //! What travels for news, and what is kept of them beside a naive model.
 
 mod model;
+mod resumed;
 
 use std::time::Duration;
 

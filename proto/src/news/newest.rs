@@ -1,0 +1,97 @@
+//! What is still worth sending to a subscriber that was cut off and wants the newest items of each topic only.
+
+use std::collections::HashMap;
+
+use super::{GapReason, Missed, gap, read_gap, read_item};
+use crate::frame::{Frames, Kind};
+
+/// Leaves out the items that newer ones of their topic supersede, and keeps `most` of each topic. In front of the rest is told
+/// how many are missing, and why. All other frames stay, in their order.
+pub fn newest(frames: &[u8], most: u32) -> Vec<u8> {
+    let mut placed = Vec::new();
+    let mut reader = Frames::new(frames);
+    let at = |reader: &Frames<'_>| frames.len() - reader.left();
+    let mut begin = 0;
+    while let Some((header, payload)) = reader.next() {
+        placed.push((begin..at(&reader), header.kind, payload));
+        begin = at(&reader);
+    }
+    let mut missing = Missed::default();
+    let mut newer: HashMap<&[u8], u32> = HashMap::new();
+    let mut is_kept = |kind: Kind, payload| match (kind, read_item(payload), read_gap(payload)) {
+        (Kind::News, Some((topic, _)), _) => {
+            let newer = newer.entry(topic).or_default();
+            *newer = newer.saturating_add(1);
+            if *newer > most {
+                missing.add(1, GapReason::Superseded);
+            }
+            *newer <= most
+        }
+        (Kind::Gap, _, Some((count, reason))) => {
+            missing.add(count, reason);
+            false
+        }
+        _ => true,
+    };
+    let mut kept: Vec<_> =
+        placed.into_iter().rev().filter(|(_, kind, payload)| is_kept(*kind, payload)).collect();
+    kept.reverse();
+    let gaps = std::iter::from_fn(|| missing.take());
+    let mut out: Vec<u8> = gaps.flat_map(|(count, reason)| gap(count, reason)).collect();
+    kept.into_iter().for_each(|(place, ..)| out.extend_from_slice(&frames[place]));
+    out.extend_from_slice(&frames[begin..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoding;
+    use crate::frame::{self, Header};
+    use crate::name::Topic;
+    use crate::news::begin_item;
+
+    fn item(topic: &str, number: u8) -> Vec<u8> {
+        let mut frame = Vec::new();
+        let writing = begin_item(&mut frame, &Topic::new(topic).expect("a topic"));
+        frame.push(number);
+        writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
+        frame
+    }
+
+    fn upkeep(kind: Kind) -> Vec<u8> {
+        let mut frame = Vec::new();
+        frame::write(&mut frame, Header::new(kind, 7), b"");
+        frame
+    }
+
+    #[test]
+    fn the_newest_of_each_topic_remain_and_the_others_are_counted() {
+        let frames = [
+            upkeep(Kind::Subscribed),
+            item("a", 1),
+            gap(5, GapReason::Superseded),
+            item("b", 2),
+            item("a", 3),
+            upkeep(Kind::Ack),
+            gap(2, GapReason::Rate),
+            item("a", 4),
+        ];
+        let expected = [
+            gap(2, GapReason::Rate),
+            gap(6, GapReason::Superseded),
+            upkeep(Kind::Subscribed),
+            item("b", 2),
+            item("a", 3),
+            upkeep(Kind::Ack),
+            item("a", 4),
+        ];
+        assert_eq!(newest(&frames.concat(), 2), expected.concat());
+        let of_one = newest(&frames.concat(), 1);
+        assert_eq!(of_one, newest(&of_one, 1), "nothing more is left out the second time");
+        assert_eq!(
+            newest(&[item("a", 1), b"rest".to_vec()].concat(), 1),
+            [item("a", 1), b"rest".to_vec()].concat()
+        );
+    }
+}

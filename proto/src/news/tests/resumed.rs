@@ -1,0 +1,145 @@
+//! A subscription to the newest items over connections that are cut anywhere: what is superseded meanwhile is not sent, and
+//! counted.
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+
+use super::super::*;
+use crate::codec::Encoding;
+use crate::stream::{Outflow, SLICES, Spares};
+
+const MOST: u32 = 2;
+const LIMIT: usize = 1_000;
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Event {
+    /// An item of a topic is published, with so many bytes besides its number.
+    Publish(u8, usize),
+    /// The socket takes so many bytes.
+    Write(usize),
+    /// So many of those arrive.
+    Arrive(usize),
+    /// The connection is replaced.
+    Cut,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..3_u8, 0..40_usize).prop_map(|(topic, more)| Event::Publish(topic, more)),
+        3 => (1..200_usize).prop_map(Event::Write),
+        3 => (1..200_usize).prop_map(Event::Arrive),
+        1 => Just(Event::Cut),
+    ]
+}
+
+/// A publisher and its subscriber.
+struct Pair {
+    flow: Outflow,
+    published: [u64; 3],
+    /// Bytes on their way.
+    wire: Vec<u8>,
+    received: u64,
+    buffer: BytesMut,
+    /// Numbers of items that arrived, and how many are said to be missing.
+    arrived: [Vec<u64>; 3],
+    missing: u64,
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self {
+            flow: Outflow::new(2_000, Spares::default()),
+            published: [0; 3],
+            wire: Vec::new(),
+            received: 0,
+            buffer: BytesMut::new(),
+            arrived: Default::default(),
+            missing: 0,
+        }
+    }
+
+    fn publish(&mut self, topic: u8, more: usize) {
+        let number = &mut self.published[usize::from(topic)];
+        *number += 1;
+        let mut frame = Vec::new();
+        let writing = begin_item(&mut frame, &Topic::new(format!("topic {topic}")).expect("a topic"));
+        frame.extend_from_slice(&number.to_le_bytes());
+        frame.resize(frame.len() + more, 0);
+        writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
+        self.flow.mark();
+        self.flow.share(frame.into());
+        if more % 5 == 0 {
+            self.flow.keep_up(Kind::Ping, 0);
+        }
+    }
+
+    fn write(&mut self, bytes: usize) {
+        let Some(leaving) = self.flow.take() else { return };
+        let mut slices = [std::io::IoSlice::new(&[]); SLICES];
+        let count = leaving.fill(&mut slices);
+        let there: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect();
+        let wrote = bytes.min(there.len());
+        self.wire.extend_from_slice(&there[..wrote]);
+        self.flow.put_back(leaving, wrote);
+    }
+
+    fn arrive(&mut self, bytes: usize) {
+        let bytes: Vec<u8> = self.wire.drain(..bytes.min(self.wire.len())).collect();
+        self.received += bytes.len() as u64;
+        self.buffer.extend_from_slice(&bytes);
+        while let Some(frame) = frame::take(&mut self.buffer, LIMIT).expect("frames arrive") {
+            match frame.header.kind {
+                Kind::News => {
+                    let (topic, item) = read_item(&frame.payload).expect("an item");
+                    let topic = usize::from(topic[topic.len() - 1] - b'0');
+                    self.arrived[topic].push(u64::from_le_bytes(*item.first_chunk().expect("a number")));
+                }
+                Kind::Gap => self.missing += read_gap(&frame.payload).expect("a gap").0,
+                _ => {}
+            }
+        }
+        if self.received.is_multiple_of(3) {
+            self.flow.acknowledge(self.received).expect("it was written");
+        }
+    }
+
+    fn cut(&mut self) {
+        self.wire.clear();
+        self.flow.go_back(self.received).expect("it is kept");
+        self.flow.revise(|frames| newest(frames, MOST));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn nothing_is_lost_that_is_not_counted_and_the_newest_arrive(events in prop::collection::vec(event(), 1..150)) {
+        let mut pair = Pair::new();
+        for event in events {
+            match event {
+                Event::Publish(topic, more) => pair.publish(topic, more),
+                Event::Write(bytes) => pair.write(bytes),
+                Event::Arrive(bytes) => pair.arrive(bytes),
+                Event::Cut => pair.cut(),
+            }
+        }
+        pair.cut();
+        let before: Vec<usize> = pair.arrived.iter().map(Vec::len).collect();
+        while pair.flow.waiting() > 0 {
+            pair.write(usize::MAX);
+            pair.arrive(usize::MAX);
+            pair.flow.acknowledge(pair.received).expect("it was written");
+        }
+        prop_assert!(pair.buffer.is_empty());
+        let arrived: u64 = pair.arrived.iter().map(|numbers| numbers.len() as u64).sum();
+        prop_assert_eq!(arrived + pair.missing, pair.published.iter().sum::<u64>());
+        for ((numbers, published), before) in pair.arrived.iter().zip(pair.published).zip(before) {
+            prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+            prop_assert_eq!(numbers.last().copied().unwrap_or_default(), published);
+            // One more where the connection was cut within its frame.
+            prop_assert!(numbers.len() - before <= MOST as usize + 1, "{numbers:?}, {before} before");
+        }
+    }
+}
