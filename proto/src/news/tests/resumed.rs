@@ -69,7 +69,7 @@ impl Pair {
         writing.end::<()>(&mut frame, Ok(Encoding::Bincode)).expect("it is written");
         self.flow.mark();
         self.flow.share(frame.into());
-        if more % 5 == 0 {
+        if more.is_multiple_of(5) {
             self.flow.keep_up(Kind::Ping, 0);
         }
     }
