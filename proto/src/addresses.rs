@@ -147,7 +147,8 @@ pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<
     told
 }
 
-fn is_link_local(ip: IpAddr) -> bool {
+/// Returns whether an address is a link-local one of IPv6.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 

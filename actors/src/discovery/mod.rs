@@ -20,6 +20,7 @@ mod own_interfaces;
 mod peers;
 mod presence;
 mod reaching;
+mod socket_faults;
 mod static_peers;
 #[cfg(test)]
 mod tests;
@@ -167,6 +168,9 @@ impl Discovery {
             }
             self.tell_dialling(event.instance().id);
             self.watchers.push(event);
+        }
+        for claimed in changes.claimed {
+            self.tell_dialling(claimed);
         }
         for doubted in changes.doubts {
             self.tell_dialling(doubted);

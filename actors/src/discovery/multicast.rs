@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -10,14 +12,15 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::diagnosis::{MulticastObservations, SendError};
 use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Asked, Replied, Replies};
+use meshzero_proto::query::{Asked, Families, InFamily, Replied, Replies};
 use tokio::task::JoinHandle;
 
 use super::Discovery;
+use super::socket_faults::{SocketFaults, SocketKey, Word};
 use crate::clock;
 use crate::mdns::channel::{Channel, Use};
-use crate::mdns::nics::Nics;
-use crate::socket::{Family, MDNS_PORT};
+use crate::mdns::nics::{Nic, Nics};
+use crate::socket::{self, Family, MDNS_PORT};
 
 /// The most datagrams of one socket that travel to the actor in one message.
 const BATCH: usize = 64;
@@ -39,8 +42,7 @@ pub(super) struct Multicast {
     /// Only while questions are asked.
     one_shot: Vec<Open>,
     one_shot_at: Option<Instant>,
-    /// The reason why some interfaces are not listened on, as it was last logged.
-    trouble: Option<String>,
+    faults: SocketFaults,
     seen: MulticastObservations,
     /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
@@ -50,8 +52,30 @@ pub(super) struct Multicast {
 struct Open {
     nic: String,
     family: Family,
+    /// The interface has no other family.
+    is_only: bool,
     channel: Rc<Channel>,
-    reading: JoinHandle<()>,
+    opened: Instant,
+    /// Ends with what is wrong with the socket.
+    reading: JoinHandle<Option<io::Error>>,
+}
+
+impl Open {
+    fn key(&self, purpose: Use) -> SocketKey {
+        key(&self.nic, self.family, purpose)
+    }
+
+    fn in_family(&self) -> InFamily {
+        InFamily { is_ipv4: self.family != Family::V6, is_only: self.is_only }
+    }
+
+    /// What is wrong with the socket, if it is read no longer.
+    fn problem(&mut self) -> Option<String> {
+        let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
+        let Poll::Ready(ended) = ended else { return None };
+        let problem = ended.map(|error| error.map(|error| error.to_string()));
+        Some(problem.ok().flatten().unwrap_or_else(|| "its reader has ended".to_owned()))
+    }
 }
 
 impl Drop for Open {
@@ -67,7 +91,7 @@ struct Heard {
     purpose: Use,
     adverts: Vec<(IpAddr, Advert)>,
     gone: Vec<InstanceId>,
-    asked: Vec<Asked>,
+    asked: Vec<(IpAddr, Asked)>,
     /// The hosts that it comes from.
     hosts: Vec<IpAddr>,
 }
@@ -88,13 +112,19 @@ impl Multicast {
         seen
     }
 
-    /// Sends questions on every interface; `message` makes one of at most so many bytes.
-    pub(super) fn ask(&mut self, purpose: Use, mut message: impl FnMut(usize) -> Vec<u8>) {
+    /// Sends questions on every interface, in these families; `message` makes one of at most so many bytes.
+    pub(super) fn ask(
+        &mut self,
+        purpose: Use,
+        families: Families,
+        mut message: impl FnMut(usize) -> Vec<u8>,
+    ) {
         let channels = match purpose {
             Use::OneShot => &self.one_shot,
             Use::Multicast => &self.listening,
         };
-        for Open { nic, family, channel, .. } in channels {
+        for open in channels.iter().filter(|open| families.include(open.in_family())) {
+            let Open { nic, family, channel, .. } = open;
             match channel.ask(&message(channel.datagram_bytes())) {
                 Ok(()) => {
                     match purpose {
@@ -107,7 +137,10 @@ impl Multicast {
                 }
                 Err(error) => {
                     tracing::debug!(%channel, %error, "a question was not sent");
-                    note_error(&mut self.seen.send_errors, nic, &error);
+                    // Where IPv4 works, it matters little that IPv6 does not.
+                    if Families::First.include(open.in_family()) {
+                        note_error(&mut self.seen.send_errors, nic, &error);
+                    }
                 }
             }
         }
@@ -123,8 +156,9 @@ impl Multicast {
 }
 
 impl Discovery {
-    /// Listens on the current interfaces. Returns whether one of them was not listened on before.
+    /// Listens on the current interfaces. Returns whether one of them was not listened on before, or not for a while.
     pub(super) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
+        let now = clock::now();
         let multicast = &mut self.multicast;
         if nics != multicast.nics {
             // They may have other addresses.
@@ -139,42 +173,50 @@ impl Discovery {
             }
             multicast.nics = nics;
         }
-        let (nics, mut before) = (&multicast.nics, std::mem::take(&mut multicast.listening));
-        let mut news = false;
-        let mut in_use = false;
-        let mut trouble = None;
-        for nic in &nics.used {
-            for family in nic.families() {
-                let same = |open: &Open| {
-                    let zone = nic.index.unwrap_or(0);
-                    open.nic == nic.name && open.family == family && open.channel.zone() == zone
-                };
-                let open = match before.iter().position(|open| same(open) && !open.reading.is_finished()) {
-                    Some(at) => Ok(before.swap_remove(at)),
-                    None => Channel::open(nic, family, Use::Multicast).map(|channel| {
-                        news = true;
-                        begin(nic.name.clone(), family, channel, Use::Multicast, ctx.address())
-                    }),
-                };
-                match open {
-                    Ok(open) => multicast.listening.push(open),
-                    // Services cannot be announced either, and the announcer logs that.
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = true,
-                    Err(error) => trouble = Some(format!("{}: {error}", nic.name)),
+        let nics = multicast.nics.used.clone();
+        multicast.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
+        let mut before = std::mem::take(&mut multicast.listening);
+        let (mut news, mut in_use) = (false, false);
+        for (nic, family, is_only) in sockets_of(&nics) {
+            let key = key(&nic.name, family, Use::Multicast);
+            let zone = nic.index.unwrap_or(0);
+            let same = |open: &Open| {
+                open.nic == nic.name && open.family == family && open.channel.zone() == zone
+            };
+            if let Some(at) = before.iter().position(same) {
+                let mut open = before.swap_remove(at);
+                match open.problem() {
+                    None => {
+                        open.is_only = is_only;
+                        news |= multicast.has_recovered(&key, open.opened, now);
+                        multicast.listening.push(open);
+                        continue;
+                    }
+                    Some(problem) => {
+                        let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
+                        warn(word, &open.channel.to_string(), &problem);
+                    }
+                }
+            }
+            if !multicast.faults.may_open(&key, now) {
+                continue;
+            }
+            match Channel::open(nic, family, Use::Multicast) {
+                Ok(channel) => {
+                    // One that failed before may fail again: what was missed is asked for when it works.
+                    news |= !multicast.faults.is_down(&key);
+                    let open = begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
+                    multicast.listening.push(open);
+                }
+                // Services cannot be announced either, and the announcer logs that, and when it has passed.
+                Err(error) if socket::is_port_held(&error) => in_use = true,
+                Err(error) => {
+                    let problem = error.to_string();
+                    warn(multicast.faults.refused(key, problem.clone(), now), &nic.name, &problem);
                 }
             }
         }
         multicast.seen.port_taken = Some(in_use);
-        let is_logged_here = trouble.is_some();
-        let trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
-        match (&multicast.trouble, &trouble) {
-            (before, Some(now)) if is_logged_here && before.as_ref() != Some(now) => {
-                tracing::warn!(problem = %now, "multicast DNS is not heard; retrying");
-            }
-            (Some(_), None) => tracing::info!("multicast DNS is heard again"),
-            _ => {}
-        }
-        multicast.trouble = trouble;
         news
     }
 
@@ -182,22 +224,64 @@ impl Discovery {
     pub(super) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let multicast = &mut self.multicast;
         multicast.one_shot_at = Some(now);
-        if !multicast.one_shot.is_empty() {
-            return;
-        }
-        for nic in &multicast.nics.used {
-            let Some(family) = nic.family() else { continue };
+        let mut before = std::mem::take(&mut multicast.one_shot);
+        for (nic, family, is_only) in sockets_of(&multicast.nics.used) {
+            let key = key(&nic.name, family, Use::OneShot);
+            if let Some(at) = before.iter().position(|open| open.key(Use::OneShot) == key) {
+                let mut open = before.swap_remove(at);
+                let Some(problem) = open.problem() else {
+                    multicast.one_shot.push(open);
+                    continue;
+                };
+                let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
+                warn(word, &open.channel.to_string(), &problem);
+            }
+            if !multicast.faults.may_open(&key, now) {
+                continue;
+            }
             match Channel::open(nic, family, Use::OneShot) {
                 Ok(channel) => {
-                    let open = begin(nic.name.clone(), family, channel, Use::OneShot, ctx.address());
+                    let open = begin(nic.name.clone(), family, is_only, channel, Use::OneShot, ctx.address());
                     multicast.one_shot.push(open);
                 }
                 Err(error) => {
                     tracing::debug!(interface = nic.name, %error, "no question can be asked here");
-                    note_error(&mut multicast.seen.send_errors, &nic.name, &error);
+                    if Families::First.include(InFamily { is_ipv4: family != Family::V6, is_only }) {
+                        note_error(&mut multicast.seen.send_errors, &nic.name, &error);
+                    }
                 }
             }
         }
+    }
+}
+
+impl Multicast {
+    /// Returns whether a socket that failed before works by now, and logs it if the failure was logged.
+    fn has_recovered(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> bool {
+        let word = self.faults.lasts(key, opened, now);
+        if word == Some(Word::Say) {
+            tracing::warn!(interface = key.0, "multicast DNS is heard again");
+        }
+        word.is_some()
+    }
+}
+
+/// The sockets for these interfaces: each with its interface and family, and whether that has no other one.
+fn sockets_of(nics: &[Nic]) -> impl Iterator<Item = (&Nic, Family, bool)> {
+    nics.iter().flat_map(|nic| {
+        let is_only = nic.families().count() == 1;
+        nic.families().map(move |family| (nic, family, is_only))
+    })
+}
+
+fn key(nic: &str, family: Family, purpose: Use) -> SocketKey {
+    (nic.to_owned(), family != Family::V6, purpose)
+}
+
+fn warn(word: Word, socket: &str, problem: &str) {
+    match word {
+        Word::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
+        Word::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
     }
 }
 
@@ -221,6 +305,9 @@ impl Handler<Heard> for Discovery {
             }
             Use::Multicast => {
                 seen.heard_by_multicast += adverts;
+                if adverts > 0 {
+                    self.asking.heard_others();
+                }
                 for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
                     let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
                     *heard = Some(true);
@@ -241,8 +328,8 @@ impl Handler<Heard> for Discovery {
         for instance in heard.gone {
             changes.append(self.hear_goodbye(instance));
         }
-        for asked in heard.asked {
-            self.hear_question(&asked, now);
+        for (from, asked) in heard.asked {
+            self.hear_question(from, &asked, now);
         }
         self.apply(changes, None, ctx);
     }
@@ -268,14 +355,21 @@ fn some_of(names: &[String]) -> String {
     }
 }
 
-fn begin(nic: String, family: Family, channel: Channel, purpose: Use, discovery: Addr<Discovery>) -> Open {
+fn begin(
+    nic: String,
+    family: Family,
+    is_only: bool,
+    channel: Channel,
+    purpose: Use,
+    discovery: Addr<Discovery>,
+) -> Open {
     let channel = Rc::new(channel);
     let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
-    Open { nic, family, channel, reading }
+    Open { nic, family, is_only, channel, opened: clock::now(), reading }
 }
 
 /// Passes on what arrives at one socket, with at most one message to the actor under way.
-async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
+async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) -> Option<io::Error> {
     let mut replies = Replies::on_interface(channel.zone());
     let mut forgotten_at = clock::now();
     loop {
@@ -284,7 +378,7 @@ async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
         let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
         if let Err(error) = received {
             // The actor opens another when it looks after its interfaces again.
-            return tracing::warn!(%channel, %error, "multicast DNS cannot be heard");
+            return Some(error);
         }
         let now = clock::now();
         if now.saturating_duration_since(forgotten_at) >= FORGET {
@@ -293,7 +387,7 @@ async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
         }
         // It fails as well when handling it panicked, and then the next may do better.
         if !heard.is_empty() && discovery.send(heard).await.is_err() && !discovery.connected() {
-            return;
+            return None;
         }
     }
 }
@@ -326,7 +420,7 @@ impl Heard {
                 self.note(host);
                 // From another port it is a one-shot question: only the asker gets the answers.
                 if from.port() == MDNS_PORT {
-                    self.asked.push(asked);
+                    self.asked.push((host, asked));
                 }
             })
         };

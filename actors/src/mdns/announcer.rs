@@ -43,6 +43,15 @@ pub(super) struct Announcer {
     again: VecDeque<(Instant, InstanceId)>,
     /// The time of the next look at the daemon.
     look_at: Instant,
+    /// Why services were not announced, as it was last logged.
+    told: Option<Told>,
+}
+
+/// What was logged about a daemon that was lost.
+struct Told {
+    problem: String,
+    /// Once a daemon has begun, this cannot be wrong any longer.
+    ends_at_start: bool,
 }
 
 /// What the announcer found to do.
@@ -73,13 +82,16 @@ enum Loss {
 
 impl Announcer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, registered: BTreeMap::new(), again: VecDeque::new(), look_at: Instant::now() }
+        Self { shared, registered: BTreeMap::new(),
+            again: VecDeque::new(),
+            look_at: Instant::now(),
+            told: None,
+        }
     }
 
     /// Runs until the node leaves.
     pub(super) fn run(mut self) {
         let mut pause = REVIVE_FIRST;
-        let mut told = String::new();
         loop {
             let started = Instant::now();
             let lived = catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(Loss::Panicked));
@@ -97,15 +109,17 @@ impl Announcer {
             // Who fills it must not thereby silence this node.
             if started.elapsed() > REVIVE_LAST || matches!(loss, Loss::Overfull) {
                 pause = REVIVE_FIRST;
-                told.clear();
+                self.told = None;
             }
             // Once is enough until something else is wrong.
             let problem = loss.to_string();
-            if problem != told {
+            if self.told.as_ref().is_none_or(|told| told.problem != problem) {
                 tracing::warn!(%problem, "services are not announced by multicast DNS; retrying");
-                told = problem;
+                self.told = Some(Told { problem, ends_at_start: matches!(loss, Loss::Port(_)) });
             }
             if self.pause(pause) {
+                // There is nobody to say goodbye to.
+                drop(self.shared.wishes().closed.take());
                 return;
             }
             pause = (pause * 2).min(REVIVE_LAST);
@@ -117,15 +131,19 @@ impl Announcer {
     fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
         // The daemon would go on without the port, and say nothing.
         match socket::check_mdns_port(Family::V4(Ipv4Addr::UNSPECIFIED)) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(Loss::Port(error)),
+            Err(error) if socket::is_port_held(&error) => return Err(Loss::Port(error)),
             // Any other problem is of one family, or will be the daemon's as well.
             _ => {}
         }
         let daemon = self.start_daemon()?;
-        self.look_at = Instant::now() + LOOK_AFTER;
+        if self.told.as_ref().is_some_and(|told| told.ends_at_start) {
+            self.tell_of_recovery();
+        }
+        let started = Instant::now();
+        self.look_at = started + LOOK_AFTER;
         #[cfg(test)]
         self.shared.harm.expose(&daemon);
-        let served = self.serve(&daemon);
+        let served = self.serve(&daemon, started);
         if served.is_err() {
             // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
             match patiently(|| daemon.shutdown()) {
@@ -144,7 +162,7 @@ impl Announcer {
             let (name, chosen) = (host::without_label(&interface.name), shared.chosen());
             shared.interfaces.includes(&interface.name, interface.ip())
                 && !chosen.left_out.contains(name)
-                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(name))
+                && (interface.ip().is_ipv4() || !chosen.ipv4_only.contains(name))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
@@ -154,7 +172,7 @@ impl Announcer {
     }
 
     /// Makes wishes true until the node leaves.
-    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Option<oneshot::Sender<()>>, Loss> {
+    fn serve(&mut self, daemon: &ServiceDaemon, started: Instant) -> Result<Option<oneshot::Sender<()>>, Loss> {
         loop {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
@@ -165,7 +183,12 @@ impl Announcer {
                         patiently(|| daemon.register(again.clone()))?;
                     }
                 }
-                Work::LookAfter => look_after(daemon)?,
+                Work::LookAfter => {
+                    look_after(daemon)?;
+                    if started.elapsed() > REVIVE_LAST {
+                        self.tell_of_recovery();
+                    }
+                }
                 Work::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
@@ -177,6 +200,12 @@ impl Announcer {
                     return Ok(closed);
                 }
             }
+        }
+    }
+
+    fn tell_of_recovery(&mut self) {
+        if self.told.take().is_some() {
+            tracing::warn!("services are announced by multicast DNS again");
         }
     }
 

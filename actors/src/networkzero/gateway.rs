@@ -64,7 +64,7 @@ impl Gateway {
         let interfaces = node.config().interfaces.clone();
         let watch = node
             .discovery()
-            .send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::Moves });
+            .send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
         let watcher = watch.await.map_err(|_| Gone)?;
         node.premises().gateways.add(&course);
         let until = Arc::clone(&course);
