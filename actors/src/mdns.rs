@@ -23,6 +23,7 @@ use crate::interfaces::Interfaces;
 mod announcer;
 pub(crate) mod channel;
 pub(crate) mod nics;
+mod port;
 mod records;
 
 /// The service type of every service, in the notation of DNS-SD.

@@ -36,8 +36,18 @@ impl Asking {
         self.rounds.heard_others();
     }
 
-    /// Returns whether the answers to a question that are known now are worth showing.
-    pub(super) fn is_settled(&self, question: Question, now: Instant) -> bool {
+    /// Returns whether the answers to a question that are known now are worth showing. `has_others` says whether other hosts are known
+    /// to be there.
+    pub(super) fn is_settled(
+        &mut self,
+        question: Question,
+        now: Instant,
+        has_others: impl FnOnce() -> bool,
+    ) -> bool {
+        if self.rounds.is_settled(question, now) && self.rounds.has_heard_nothing(question) && has_others() {
+            // They may have answered somebody else just before, and do not do so again within a second.
+            self.rounds.heard_others();
+        }
         self.rounds.is_settled(question, now)
     }
 
@@ -119,8 +129,9 @@ impl Discovery {
             }
             let known = self.known_answers(&questions, now);
             for questions in questions.chunks(QUESTIONS_AT_ONCE) {
-                self.multicast
-                    .ask(purpose, families, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+                self.multicast.ask(purpose, families, |bytes| {
+                    Question::encode(questions, known.iter().copied(), bytes)
+                });
             }
         }
         self.plan(ctx);

@@ -146,6 +146,11 @@ impl Multicast {
         }
     }
 
+    /// Returns whether questions go to other hosts.
+    pub(super) fn leads_out(&self) -> bool {
+        self.listening.iter().chain(&self.one_shot).any(|open| !open.channel.is_loopback())
+    }
+
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
     pub(super) fn close_idle(&mut self, now: Instant) {
         if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
@@ -180,9 +185,8 @@ impl Discovery {
         for (nic, family, is_only) in sockets_of(&nics) {
             let key = key(&nic.name, family, Use::Multicast);
             let zone = nic.index.unwrap_or(0);
-            let same = |open: &Open| {
-                open.nic == nic.name && open.family == family && open.channel.zone() == zone
-            };
+            let same =
+                |open: &Open| open.nic == nic.name && open.family == family && open.channel.zone() == zone;
             if let Some(at) = before.iter().position(same) {
                 let mut open = before.swap_remove(at);
                 match open.problem() {
@@ -205,7 +209,8 @@ impl Discovery {
                 Ok(channel) => {
                     // One that failed before may fail again: what was missed is asked for when it works.
                     news |= !multicast.faults.is_down(&key);
-                    let open = begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
+                    let open =
+                        begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
                     multicast.listening.push(open);
                 }
                 // Services cannot be announced either, and the announcer logs that, and when it has passed.

@@ -7,7 +7,9 @@ mod rounds;
 mod schedule;
 
 pub use families::{Families, InFamily};
-pub use question::{Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, NETWORK_KNOWN_ANSWERS, Question, Subtype};
+pub use question::{
+    Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, NETWORK_KNOWN_ANSWERS, Question, Subtype,
+};
 pub use reply::{Replied, Replies, ReplyError, parse_reply};
 pub use rounds::{Due, Manner, Rounds};
 

@@ -124,9 +124,15 @@ impl Rounds {
         self.hear(Others::Directly);
     }
 
-    /// A service of another host was heard of by multicast.
+    /// A service of another host was heard of by multicast, or other hosts are known to be there.
     pub fn heard_others(&mut self) {
         self.hear(Others::ByMulticast);
+    }
+
+    /// Returns whether there are quick rounds of a question, and no other host has been heard since they began.
+    pub fn has_heard_nothing(&self, question: Question) -> bool {
+        let quick = self.searches.get(&question).and_then(|search| search.quick.as_ref());
+        quick.is_some_and(|quick| quick.heard == Others::Nothing)
     }
 
     fn hear(&mut self, heard: Others) {
@@ -162,7 +168,8 @@ impl Rounds {
                 due.extend(search.ask(question, step, is_crowded, now));
             }
             if let Some(watch) = search.watch.as_mut().filter(|watch| watch.due <= now) {
-                let families = if is_crowded && question == Question::All { watch.next } else { Families::Both };
+                let families =
+                    if is_crowded && question == Question::All { watch.next } else { Families::Both };
                 let lately = WATCH[watch.pause] / 2;
                 watch.advance(now, random());
                 due.extend(search.ordinary(question, families, lately, now));

@@ -4,6 +4,7 @@ mod addresses;
 mod air;
 mod choices;
 mod diagnosis;
+mod families;
 mod firewall;
 mod late;
 mod sockets;

@@ -86,7 +86,8 @@ fn in_a_crowd_nobody_answers_more_often_for_two_families() {
     let expected = [one_shot(0, all, First), one_shot(60, all, Second), one_shot(600, all, First)];
     assert_eq!(run(&mut rounds, begun, Duration::from_secs(2), MANY), expected);
     rounds.watch(all, begun, 0.5);
-    let expected = [ordinary(10_000, all, First), ordinary(60_000, all, Second), ordinary(660_000, all, First)];
+    let expected =
+        [ordinary(10_000, all, First), ordinary(60_000, all, Second), ordinary(660_000, all, First)];
     assert_eq!(run(&mut rounds, begun, Duration::from_secs(700), MANY), expected);
 }
 
@@ -134,8 +135,7 @@ fn watchers_ask_seldom_and_not_together() {
     let begun = Instant::now();
     let mut rounds = Rounds::default();
     rounds.watch(Question::All, begun, 0.5);
-    let expected =
-        [10_000, 60_000, 660_000, 1_260_000].map(|at| ordinary(at, Question::All, Families::Both));
+    let expected = [10_000, 60_000, 660_000, 1_260_000].map(|at| ordinary(at, Question::All, Families::Both));
     assert_eq!(run(&mut rounds, begun, Duration::from_secs(1_300), FEW), expected);
     for random in [0.0, 0.3, 1.0] {
         let mut rounds = Rounds::default();
