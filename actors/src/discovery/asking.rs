@@ -26,7 +26,7 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Another host replied directly.
+    /// Another host replied directly, in the family that is asked first.
     pub(super) fn answered(&mut self) {
         self.rounds.answered();
     }

@@ -20,7 +20,6 @@ mod own_interfaces;
 mod peers;
 mod presence;
 mod reaching;
-mod socket_faults;
 mod static_peers;
 #[cfg(test)]
 mod tests;

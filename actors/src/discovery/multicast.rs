@@ -1,10 +1,11 @@
-//! The multicast sockets of a node: opened and closed as interfaces come and go, read by one task each.
+//! What a node asks and hears by multicast DNS: one task reads each of its sockets.
+
+mod faults;
+mod sockets;
 
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -12,15 +13,15 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::diagnosis::{MulticastObservations, SendError};
 use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Asked, Families, InFamily, Replied, Replies};
-use tokio::task::JoinHandle;
+use meshzero_proto::query::{Asked, Families, Replied, Replies};
 
 use super::Discovery;
-use super::socket_faults::{SocketFaults, SocketKey, Word};
 use crate::clock;
 use crate::mdns::channel::{Channel, Use};
-use crate::mdns::nics::{Nic, Nics};
-use crate::socket::{self, Family, MDNS_PORT};
+use crate::mdns::nics::Nics;
+use crate::socket::{Family, MDNS_PORT};
+use faults::SocketFaults;
+use sockets::Open;
 
 /// The most datagrams of one socket that travel to the actor in one message.
 const BATCH: usize = 64;
@@ -46,42 +47,6 @@ pub(super) struct Multicast {
     seen: MulticastObservations,
     /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
-}
-
-/// One socket, until it is dropped.
-struct Open {
-    nic: String,
-    family: Family,
-    /// The interface has no other family.
-    is_only: bool,
-    channel: Rc<Channel>,
-    opened: Instant,
-    /// Ends with what is wrong with the socket.
-    reading: JoinHandle<Option<io::Error>>,
-}
-
-impl Open {
-    fn key(&self, purpose: Use) -> SocketKey {
-        key(&self.nic, self.family, purpose)
-    }
-
-    fn in_family(&self) -> InFamily {
-        InFamily { is_ipv4: self.family != Family::V6, is_only: self.is_only }
-    }
-
-    /// What is wrong with the socket, if it is read no longer.
-    fn problem(&mut self) -> Option<String> {
-        let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
-        let Poll::Ready(ended) = ended else { return None };
-        let problem = ended.map(|error| error.map(|error| error.to_string()));
-        Some(problem.ok().flatten().unwrap_or_else(|| "its reader has ended".to_owned()))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.reading.abort();
-    }
 }
 
 /// The messages that one socket has received.
@@ -148,7 +113,11 @@ impl Multicast {
 
     /// Returns whether questions go to other hosts.
     pub(super) fn leads_out(&self) -> bool {
-        self.listening.iter().chain(&self.one_shot).any(|open| !open.channel.is_loopback())
+        self.nics.used.iter().any(|nic| !nic.is_loopback)
+    }
+
+    fn leads_out_in_ipv4(&self) -> bool {
+        self.nics.used.iter().any(|nic| !nic.is_loopback && nic.v4.is_some())
     }
 
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
@@ -157,136 +126,6 @@ impl Multicast {
             self.one_shot.clear();
             self.one_shot_at = None;
         }
-    }
-}
-
-impl Discovery {
-    /// Listens on the current interfaces. Returns whether one of them was not listened on before, or not for a while.
-    pub(super) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
-        let now = clock::now();
-        let multicast = &mut self.multicast;
-        if nics != multicast.nics {
-            // They may have other addresses.
-            multicast.one_shot.clear();
-            if !nics.left_out.is_empty() && !multicast.has_told_left_out {
-                multicast.has_told_left_out = true;
-                tracing::warn!(
-                    "there are too many network interfaces to use them all: {} is left out; \
-                     to use others, name them in MESHZERO_INTERFACES",
-                    some_of(&nics.left_out)
-                );
-            }
-            multicast.nics = nics;
-        }
-        let nics = multicast.nics.used.clone();
-        multicast.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
-        let mut before = std::mem::take(&mut multicast.listening);
-        let (mut news, mut in_use) = (false, false);
-        for (nic, family, is_only) in sockets_of(&nics) {
-            let key = key(&nic.name, family, Use::Multicast);
-            let zone = nic.index.unwrap_or(0);
-            let same =
-                |open: &Open| open.nic == nic.name && open.family == family && open.channel.zone() == zone;
-            if let Some(at) = before.iter().position(same) {
-                let mut open = before.swap_remove(at);
-                match open.problem() {
-                    None => {
-                        open.is_only = is_only;
-                        news |= multicast.has_recovered(&key, open.opened, now);
-                        multicast.listening.push(open);
-                        continue;
-                    }
-                    Some(problem) => {
-                        let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
-                        warn(word, &open.channel.to_string(), &problem);
-                    }
-                }
-            }
-            if !multicast.faults.may_open(&key, now) {
-                continue;
-            }
-            match Channel::open(nic, family, Use::Multicast) {
-                Ok(channel) => {
-                    // One that failed before may fail again: what was missed is asked for when it works.
-                    news |= !multicast.faults.is_down(&key);
-                    let open =
-                        begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
-                    multicast.listening.push(open);
-                }
-                // Services cannot be announced either, and the announcer logs that, and when it has passed.
-                Err(error) if socket::is_port_held(&error) => in_use = true,
-                Err(error) => {
-                    let problem = error.to_string();
-                    warn(multicast.faults.refused(key, problem.clone(), now), &nic.name, &problem);
-                }
-            }
-        }
-        multicast.seen.port_taken = Some(in_use);
-        news
-    }
-
-    /// Opens the sockets for one-shot questions, if they are not.
-    pub(super) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let multicast = &mut self.multicast;
-        multicast.one_shot_at = Some(now);
-        let mut before = std::mem::take(&mut multicast.one_shot);
-        for (nic, family, is_only) in sockets_of(&multicast.nics.used) {
-            let key = key(&nic.name, family, Use::OneShot);
-            if let Some(at) = before.iter().position(|open| open.key(Use::OneShot) == key) {
-                let mut open = before.swap_remove(at);
-                let Some(problem) = open.problem() else {
-                    multicast.one_shot.push(open);
-                    continue;
-                };
-                let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
-                warn(word, &open.channel.to_string(), &problem);
-            }
-            if !multicast.faults.may_open(&key, now) {
-                continue;
-            }
-            match Channel::open(nic, family, Use::OneShot) {
-                Ok(channel) => {
-                    let open = begin(nic.name.clone(), family, is_only, channel, Use::OneShot, ctx.address());
-                    multicast.one_shot.push(open);
-                }
-                Err(error) => {
-                    tracing::debug!(interface = nic.name, %error, "no question can be asked here");
-                    if Families::First.include(InFamily { is_ipv4: family != Family::V6, is_only }) {
-                        note_error(&mut multicast.seen.send_errors, &nic.name, &error);
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Multicast {
-    /// Returns whether a socket that failed before works by now, and logs it if the failure was logged.
-    fn has_recovered(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> bool {
-        let word = self.faults.lasts(key, opened, now);
-        if word == Some(Word::Say) {
-            tracing::warn!(interface = key.0, "multicast DNS is heard again");
-        }
-        word.is_some()
-    }
-}
-
-/// The sockets for these interfaces: each with its interface and family, and whether that has no other one.
-fn sockets_of(nics: &[Nic]) -> impl Iterator<Item = (&Nic, Family, bool)> {
-    nics.iter().flat_map(|nic| {
-        let is_only = nic.families().count() == 1;
-        nic.families().map(move |family| (nic, family, is_only))
-    })
-}
-
-fn key(nic: &str, family: Family, purpose: Use) -> SocketKey {
-    (nic.to_owned(), family != Family::V6, purpose)
-}
-
-fn warn(word: Word, socket: &str, problem: &str) {
-    match word {
-        Word::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
-        Word::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
     }
 }
 
@@ -299,12 +138,16 @@ impl Handler<Heard> for Discovery {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
-        let adverts = heard.adverts.iter().map(|(host, _)| host).filter(from_others).count() as u64;
+        let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
+        let adverts = hosts().count() as u64;
+        // A firewall may be for IPv4 only, which nearly all hosts have.
+        let has_ipv4 = self.multicast.leads_out_in_ipv4();
+        let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.multicast.seen;
         match heard.purpose {
             Use::OneShot => {
                 seen.replies_by_unicast += adverts;
-                if adverts > 0 {
+                if in_first_family {
                     self.asking.answered();
                 }
             }
@@ -349,28 +192,6 @@ fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
         let (interface, kind, code) = (interface.to_owned(), error.kind(), error.raw_os_error());
         errors.push(SendError { interface, kind, code, count: 1 });
     }
-}
-
-/// The first few of many names.
-fn some_of(names: &[String]) -> String {
-    const FEW: usize = 4;
-    match names.len().checked_sub(FEW) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
-    }
-}
-
-fn begin(
-    nic: String,
-    family: Family,
-    is_only: bool,
-    channel: Channel,
-    purpose: Use,
-    discovery: Addr<Discovery>,
-) -> Open {
-    let channel = Rc::new(channel);
-    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
-    Open { nic, family, is_only, channel, opened: clock::now(), reading }
 }
 
 /// Passes on what arrives at one socket, with at most one message to the actor under way.

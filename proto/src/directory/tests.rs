@@ -305,7 +305,7 @@ fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
 fn a_dead_instance_comes_back_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), Source::Mdns);
-    let down = world.directory.node_gone(node(1), Why::NodeDied, world.now);
+    let down = world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
     assert!(matches!(down.events[..], [DirectoryEvent::Down { why: Why::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
     assert_eq!(world.hear(advert(1, 1, "arm"), Source::Mdns), Changes::default(), "asked just now");

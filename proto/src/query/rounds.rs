@@ -119,7 +119,7 @@ impl Rounds {
         });
     }
 
-    /// Another host replied directly to a one-shot question, so such replies do arrive.
+    /// Another host replied directly to a one-shot question, in the family that is asked first, so such replies do arrive.
     pub fn answered(&mut self) {
         self.hear(Others::Directly);
     }

@@ -58,3 +58,29 @@ fn a_list_behind_a_firewall_has_what_somebody_else_was_just_answered() {
         }
     }
 }
+
+#[test]
+fn a_firewall_for_ipv4_alone_hides_no_service_that_has_nothing_else() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(3);
+    let caller = lan.host(2);
+    lan.host(1).configure("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+    for rule in [
+        "-i lo -j ACCEPT",
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-p udp -d 224.0.0.251 --dport 5353 -j ACCEPT",
+        "-j DROP",
+    ] {
+        caller.configure(&format!("iptables-legacy -w -A INPUT {rule}"));
+    }
+    let _both = serve(lan.host(0), &["both"]);
+    let _v4 = serve(lan.host(1), &["v4"]);
+    // It has been announced for long enough that nobody may have heard that by chance.
+    answer(caller, &["discover", "v4", "--wait", "20s"]);
+    for _ in 0..3 {
+        let listed = answer(caller, &["list"]);
+        assert!(listed.contains("both ") && listed.contains("v4 "), "{listed}");
+    }
+}

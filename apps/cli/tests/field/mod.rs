@@ -2,6 +2,7 @@
 
 mod addresses;
 mod air;
+mod brief;
 mod choices;
 mod diagnosis;
 mod families;

@@ -31,6 +31,8 @@ struct Fault {
     /// It was logged since the socket last worked.
     is_told: bool,
     is_down: bool,
+    /// It was opened, and failed then.
+    fails_when_open: bool,
     backoff: Backoff,
     not_before: Instant,
 }
@@ -62,6 +64,7 @@ impl SocketFaults {
             fault.backoff.reset();
         }
         fault.not_before = now + fault.backoff.pause();
+        fault.fails_when_open = true;
         fault.tell(now)
     }
 
@@ -69,13 +72,13 @@ impl SocketFaults {
     pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<Word> {
         let is_working = now.saturating_duration_since(opened) >= WORKING;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
-        fault.is_down = false;
+        (fault.is_down, fault.fails_when_open) = (false, false);
         Some(if std::mem::take(&mut fault.is_told) { Word::Say } else { Word::Nothing })
     }
 
-    /// Returns whether a socket failed, and is not known to work since.
-    pub(super) fn is_down(&self, key: &SocketKey) -> bool {
-        self.0.get(key).is_some_and(|fault| fault.is_down)
+    /// Returns whether a socket failed when it was open, and is not known to work since.
+    pub(super) fn may_fail_again(&self, key: &SocketKey) -> bool {
+        self.0.get(key).is_some_and(|fault| fault.fails_when_open)
     }
 
     /// Forgets the sockets of interfaces that are not used any longer.
@@ -89,6 +92,7 @@ impl SocketFaults {
             told_at: None,
             is_told: false,
             is_down: true,
+            fails_when_open: false,
             backoff: Backoff::new(REOPEN_FIRST, REOPEN_LAST),
             not_before: now,
         });
@@ -129,7 +133,7 @@ mod tests {
             if faults.may_open(&key(), now) {
                 opened += 1;
                 said.push(faults.failed(key(), now, "it is broken".to_owned(), now));
-                assert!(faults.is_down(&key()));
+                assert!(faults.may_fail_again(&key()));
             }
             now += REOPEN_FIRST;
         }
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(Word::Say));
         assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);
-        assert!(!faults.is_down(&key()));
+        assert!(!faults.may_fail_again(&key()));
         // The same again, soon.
         let again = opened + WORKING * 2;
         assert_eq!(fail(&mut faults, opened, again), Word::Nothing);
@@ -163,7 +167,7 @@ mod tests {
     fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
         let (mut faults, now) = (SocketFaults::default(), Instant::now());
         assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Say);
-        assert!(faults.may_open(&key(), now));
+        assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
         assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Nothing);
     }
 }
