@@ -60,6 +60,7 @@ mod links;
 pub mod listeners;
 pub mod mdns;
 mod message;
+mod neighbours;
 pub mod network;
 pub mod networkzero;
 mod newest;

@@ -23,6 +23,7 @@ use crate::interfaces::Interfaces;
 mod announcer;
 pub(crate) mod channel;
 pub(crate) mod nics;
+mod port;
 mod records;
 
 /// The service type of every service, in the notation of DNS-SD.
@@ -55,10 +56,10 @@ struct Shared {
 /// The restrictions on the interfaces that the daemon uses, by name.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Chosen {
-    /// Those for which there is no room.
+    /// Those that are not used at all.
     left_out: BTreeSet<String>,
-    /// Those that have an IPv4 address, and are used in that family only.
-    ipv4: BTreeSet<String>,
+    /// Those that are used in IPv4 only.
+    ipv4_only: BTreeSet<String>,
 }
 
 /// What is to be true, and where it is not yet.
@@ -155,10 +156,10 @@ impl Shared {
 
 impl From<&Nics> for Chosen {
     fn from(nics: &Nics) -> Self {
-        let with_ipv4 = nics.used.iter().filter(|nic| nic.v4.is_some());
+        let ipv4_only = nics.used.iter().filter(|nic| nic.is_ipv4_only());
         Self {
-            left_out: nics.left_out.iter().cloned().collect(),
-            ipv4: with_ipv4.map(|nic| nic.name.clone()).collect(),
+            left_out: nics.left_out.iter().chain(&nics.ports).cloned().collect(),
+            ipv4_only: ipv4_only.map(|nic| nic.name.clone()).collect(),
         }
     }
 }

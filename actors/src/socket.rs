@@ -170,7 +170,7 @@ pub(crate) fn one_shot(family: Family, interface: u32) -> io::Result<(UdpSocket,
 /// other programs; and the group.
 ///
 /// # Errors
-/// What the system says: [`io::ErrorKind::AddrInUse`] when another program has the port for itself.
+/// What the system says; see [`is_port_held`].
 pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
     let group = family.mdns_group(interface);
     let socket = multicast_sender(family, interface)?;
@@ -204,11 +204,21 @@ pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket
 /// Returns whether the port of mDNS can be shared with the other programs that use it, in a family.
 ///
 /// # Errors
-/// What the system says: [`io::ErrorKind::AddrInUse`] when another program has it for itself.
+/// What the system says; see [`is_port_held`].
 pub(crate) fn check_mdns_port(family: Family) -> io::Result<()> {
     let socket = multicast_sender(family, 0)?;
     share_port(&socket)?;
     socket.bind(&unspecified(family.mdns_group(0)).into())
+}
+
+/// Returns whether another program has a port for itself, which is why binding to it failed: Windows says then that access is not
+/// permitted, where that program asked for it.
+pub(crate) fn is_port_held(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => true,
+        io::ErrorKind::PermissionDenied => cfg!(windows),
+        _ => false,
+    }
 }
 
 fn unspecified(like: SocketAddr) -> SocketAddr {

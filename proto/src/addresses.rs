@@ -66,8 +66,8 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
 }
 
 /// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
-/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Keeps the given order
-/// within each of these.
+/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Within each of these IPv4
+/// comes first, so that it does not matter in which family an endpoint was heard of first; else the given order is kept.
 ///
 /// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
 /// link than theirs, where they lead nowhere.
@@ -76,7 +76,7 @@ pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     if is_here && addresses.iter().any(|address| !is_link_local(address.ip())) {
         addresses.retain(|address| !is_link_local(address.ip()));
     }
-    addresses.sort_by_cached_key(|address| rank(address.ip(), is_here, own));
+    addresses.sort_by_cached_key(|address| (rank(address.ip(), is_here, own), address.is_ipv6()));
 }
 
 fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
@@ -147,7 +147,8 @@ pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<
     told
 }
 
-fn is_link_local(ip: IpAddr) -> bool {
+/// Returns whether an address is a link-local one of IPv6.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 

@@ -7,9 +7,10 @@ use std::thread;
 use meshzero_proto::diagnosis::{InterfaceSeen, Neighbour, Surroundings};
 use tokio::sync::oneshot;
 
-use super::{neighbours, network, surroundings};
+use super::{network, surroundings};
 use crate::host::local_address;
 use crate::interfaces::Interfaces;
+use crate::neighbours;
 use crate::premises::Premises;
 
 /// The state of this host. What could not be looked at is `None` or missing.
@@ -55,7 +56,7 @@ fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
     Host {
         interfaces,
         neighbours: neighbours::table(),
-        gateways: network::gateways(),
+        gateways: neighbours::gateways(),
         routes,
         surroundings: surroundings::look(),
     }

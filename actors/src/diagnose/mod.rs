@@ -1,7 +1,6 @@
 //! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
 
 mod host;
-mod neighbours;
 mod network;
 mod surroundings;
 

@@ -1,5 +1,6 @@
 //! Queries to the network: sends the questions that are due, and schedules the next.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -25,13 +26,28 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Another host replied directly.
+    /// Another host replied directly, in the family that is asked first.
     pub(super) fn answered(&mut self) {
         self.rounds.answered();
     }
 
-    /// Returns whether the answers to a question that are known now are worth showing.
-    pub(super) fn is_settled(&self, question: Question, now: Instant) -> bool {
+    /// A service of another host was heard of by multicast.
+    pub(super) fn heard_others(&mut self) {
+        self.rounds.heard_others();
+    }
+
+    /// Returns whether the answers to a question that are known now are worth showing. `has_others` says whether other hosts are known
+    /// to be there.
+    pub(super) fn is_settled(
+        &mut self,
+        question: Question,
+        now: Instant,
+        has_others: impl FnOnce() -> bool,
+    ) -> bool {
+        if self.rounds.is_settled(question, now) && self.rounds.has_heard_nothing(question) && has_others() {
+            // They may have answered somebody else just before, and do not do so again within a second.
+            self.rounds.heard_others();
+        }
         self.rounds.is_settled(question, now)
     }
 
@@ -84,12 +100,12 @@ impl Discovery {
             .retain_watches(|question| (question == Question::All && all) || watched.contains(&question));
     }
 
-    /// Somebody else's question was heard.
-    pub(super) fn hear_question(&mut self, asked: &Asked, now: Instant) {
+    /// A question was heard, which somebody at `from` asked.
+    pub(super) fn hear_question(&mut self, from: IpAddr, asked: &Asked, now: Instant) {
         for question in &asked.questions {
             // What it does not want to hear again must not be what is unknown here.
             if asked.known.iter().all(|instance| self.directory.is_shown(*instance)) {
-                self.asking.rounds.heard(*question, now, fastrand::f32());
+                self.asking.rounds.heard(*question, from, now);
             }
         }
     }
@@ -97,20 +113,25 @@ impl Discovery {
     /// Sends what is due.
     pub(super) fn ask_due(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
-        let due = self.asking.rounds.due(now, fastrand::f32);
-        for (manner, purpose) in [(Manner::OneShot, Use::OneShot), (Manner::Ordinary, Use::Multicast)] {
-            let of_manner = |due: &&Due| due.manner == manner;
-            let questions: Vec<Question> = due.iter().filter(of_manner).map(|due| due.question).collect();
-            if questions.is_empty() {
-                continue;
-            }
+        let known = self.known_answers(&[Question::All], now).len();
+        let mut due = self.asking.rounds.due(now, known, fastrand::f32);
+        while let Some(&Due { manner, families, .. }) = due.first() {
+            let together = |due: &Due| due.manner == manner && due.families == families;
+            let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
+            due = rest;
+            let questions: Vec<Question> = questions.into_iter().map(|due| due.question).collect();
+            let purpose = match manner {
+                Manner::OneShot => Use::OneShot,
+                Manner::Ordinary => Use::Multicast,
+            };
             if purpose == Use::OneShot {
                 self.open_one_shot(now, ctx);
             }
             let known = self.known_answers(&questions, now);
             for questions in questions.chunks(QUESTIONS_AT_ONCE) {
-                self.multicast
-                    .ask(purpose, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+                self.multicast.ask(purpose, families, |bytes| {
+                    Question::encode(questions, known.iter().copied(), bytes)
+                });
             }
         }
         self.plan(ctx);

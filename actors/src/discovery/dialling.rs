@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::directory::Instance;
+use meshzero_proto::directory::{Instance, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
@@ -35,6 +35,19 @@ impl Dialling {
                 self.left.pop_front();
             }
             self.left.push_back(instance);
+        }
+    }
+
+    /// Returns whether an instance said goodbye.
+    pub(super) fn has_left(&self, instance: InstanceId) -> bool {
+        self.left.contains(&instance)
+    }
+
+    /// How it became known that an instance is gone: by its goodbye if it said one, whatever came of dialling it.
+    pub(super) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
+        match otherwise {
+            Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,
+            otherwise => otherwise,
         }
     }
 
@@ -73,5 +86,25 @@ impl Discovery {
         if let Some(updates) = self.dialling.updates.get(&id) {
             updates.send_replace(self.directory.candidate(id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_said_goodbye_was_withdrawn_whatever_came_of_dialling_it() {
+        let instance = |n: u8| InstanceId::from_random([n; 16]);
+        let mut dialling = Dialling::default();
+        dialling.left(instance(1));
+        let why = |dialling: &Dialling, n| {
+            [Why::Refused, Why::NodeDied, Why::Unreachable]
+                .map(|otherwise| dialling.said_or(instance(n), otherwise))
+        };
+        assert_eq!(why(&dialling, 1), [Why::Withdrawn, Why::Withdrawn, Why::Unreachable]);
+        assert_eq!(why(&dialling, 2), [Why::Refused, Why::NodeDied, Why::Unreachable]);
+        dialling.announced(instance(1));
+        assert_eq!(why(&dialling, 1), why(&dialling, 2), "it is back");
     }
 }

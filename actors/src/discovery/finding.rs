@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::Discovery;
 use crate::clock;
+use crate::neighbours;
 use crate::report::{Report, Unanswered};
 
 /// How long one wish to find a name lasts, unless it is repeated.
@@ -230,12 +231,15 @@ impl Discovery {
         }
     }
 
-    fn complete_list(&self, list: &Waiting, now: Instant) -> Option<Vec<Instance>> {
+    fn complete_list(&mut self, list: &Waiting, now: Instant) -> Option<Vec<Instance>> {
         let passed =
             |since: Option<Instant>, wait| since.is_none_or(|since| now.duration_since(since) >= wait);
         let asked = self.presence.looking_since().unwrap_or(list.since);
         let quiet = passed(self.finding.changed_at, QUIET) || passed(Some(asked), STRAGGLERS);
-        if !quiet || !self.asking.is_settled(self.question(&list.filter), now) {
+        let question = self.question(&list.filter);
+        let multicast = &self.multicast;
+        let has_others = || multicast.leads_out() && neighbours::has_others();
+        if !quiet || !self.asking.is_settled(question, now, has_others) {
             return None;
         }
         let shown = self.directory.select(&list.filter);

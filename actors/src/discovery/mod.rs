@@ -168,6 +168,9 @@ impl Discovery {
             self.tell_dialling(event.instance().id);
             self.watchers.push(event);
         }
+        for claimed in changes.claimed {
+            self.tell_dialling(claimed);
+        }
         for doubted in changes.doubts {
             self.tell_dialling(doubted);
             if self.cares_about(doubted) {

@@ -1,4 +1,7 @@
-//! The multicast sockets of a node: opened and closed as interfaces come and go, read by one task each.
+//! What a node asks and hears by multicast DNS: one task reads each of its sockets.
+
+mod faults;
+mod sockets;
 
 use std::io;
 use std::net::IpAddr;
@@ -10,14 +13,15 @@ use meshzero_proto::advert::Advert;
 use meshzero_proto::diagnosis::{MulticastObservations, SendError};
 use meshzero_proto::directory::{Changes, Source};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Asked, Replied, Replies};
-use tokio::task::JoinHandle;
+use meshzero_proto::query::{Asked, Families, Replied, Replies};
 
 use super::Discovery;
 use crate::clock;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::Nics;
 use crate::socket::{Family, MDNS_PORT};
+use faults::SocketFaults;
+use sockets::Open;
 
 /// The most datagrams of one socket that travel to the actor in one message.
 const BATCH: usize = 64;
@@ -39,25 +43,10 @@ pub(super) struct Multicast {
     /// Only while questions are asked.
     one_shot: Vec<Open>,
     one_shot_at: Option<Instant>,
-    /// The reason why some interfaces are not listened on, as it was last logged.
-    trouble: Option<String>,
+    faults: SocketFaults,
     seen: MulticastObservations,
     /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
-}
-
-/// One socket, until it is dropped.
-struct Open {
-    nic: String,
-    family: Family,
-    channel: Rc<Channel>,
-    reading: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.reading.abort();
-    }
 }
 
 /// The messages that one socket has received.
@@ -67,7 +56,7 @@ struct Heard {
     purpose: Use,
     adverts: Vec<(IpAddr, Advert)>,
     gone: Vec<InstanceId>,
-    asked: Vec<Asked>,
+    asked: Vec<(IpAddr, Asked)>,
     /// The hosts that it comes from.
     hosts: Vec<IpAddr>,
 }
@@ -88,13 +77,19 @@ impl Multicast {
         seen
     }
 
-    /// Sends questions on every interface; `message` makes one of at most so many bytes.
-    pub(super) fn ask(&mut self, purpose: Use, mut message: impl FnMut(usize) -> Vec<u8>) {
+    /// Sends questions on every interface, in these families; `message` makes one of at most so many bytes.
+    pub(super) fn ask(
+        &mut self,
+        purpose: Use,
+        families: Families,
+        mut message: impl FnMut(usize) -> Vec<u8>,
+    ) {
         let channels = match purpose {
             Use::OneShot => &self.one_shot,
             Use::Multicast => &self.listening,
         };
-        for Open { nic, family, channel, .. } in channels {
+        for open in channels.iter().filter(|open| families.include(open.in_family())) {
+            let Open { nic, family, channel, .. } = open;
             match channel.ask(&message(channel.datagram_bytes())) {
                 Ok(()) => {
                     match purpose {
@@ -107,10 +102,22 @@ impl Multicast {
                 }
                 Err(error) => {
                     tracing::debug!(%channel, %error, "a question was not sent");
-                    note_error(&mut self.seen.send_errors, nic, &error);
+                    // Where IPv4 works, it matters little that IPv6 does not.
+                    if Families::First.include(open.in_family()) {
+                        note_error(&mut self.seen.send_errors, nic, &error);
+                    }
                 }
             }
         }
+    }
+
+    /// Returns whether questions go to other hosts.
+    pub(super) fn leads_out(&self) -> bool {
+        self.nics.used.iter().any(|nic| !nic.is_loopback)
+    }
+
+    fn leads_out_in_ipv4(&self) -> bool {
+        self.nics.used.iter().any(|nic| !nic.is_loopback && nic.v4.is_some())
     }
 
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
@@ -118,85 +125,6 @@ impl Multicast {
         if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
             self.one_shot.clear();
             self.one_shot_at = None;
-        }
-    }
-}
-
-impl Discovery {
-    /// Listens on the current interfaces. Returns whether one of them was not listened on before.
-    pub(super) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
-        let multicast = &mut self.multicast;
-        if nics != multicast.nics {
-            // They may have other addresses.
-            multicast.one_shot.clear();
-            if !nics.left_out.is_empty() && !multicast.has_told_left_out {
-                multicast.has_told_left_out = true;
-                tracing::warn!(
-                    "there are too many network interfaces to use them all: {} is left out; \
-                     to use others, name them in MESHZERO_INTERFACES",
-                    some_of(&nics.left_out)
-                );
-            }
-            multicast.nics = nics;
-        }
-        let (nics, mut before) = (&multicast.nics, std::mem::take(&mut multicast.listening));
-        let mut news = false;
-        let mut in_use = false;
-        let mut trouble = None;
-        for nic in &nics.used {
-            for family in nic.families() {
-                let same = |open: &Open| {
-                    let zone = nic.index.unwrap_or(0);
-                    open.nic == nic.name && open.family == family && open.channel.zone() == zone
-                };
-                let open = match before.iter().position(|open| same(open) && !open.reading.is_finished()) {
-                    Some(at) => Ok(before.swap_remove(at)),
-                    None => Channel::open(nic, family, Use::Multicast).map(|channel| {
-                        news = true;
-                        begin(nic.name.clone(), family, channel, Use::Multicast, ctx.address())
-                    }),
-                };
-                match open {
-                    Ok(open) => multicast.listening.push(open),
-                    // Services cannot be announced either, and the announcer logs that.
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = true,
-                    Err(error) => trouble = Some(format!("{}: {error}", nic.name)),
-                }
-            }
-        }
-        multicast.seen.port_taken = Some(in_use);
-        let is_logged_here = trouble.is_some();
-        let trouble = trouble.or(in_use.then(|| "UDP port 5353 is in use".to_owned()));
-        match (&multicast.trouble, &trouble) {
-            (before, Some(now)) if is_logged_here && before.as_ref() != Some(now) => {
-                tracing::warn!(problem = %now, "multicast DNS is not heard; retrying");
-            }
-            (Some(_), None) => tracing::info!("multicast DNS is heard again"),
-            _ => {}
-        }
-        multicast.trouble = trouble;
-        news
-    }
-
-    /// Opens the sockets for one-shot questions, if they are not.
-    pub(super) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let multicast = &mut self.multicast;
-        multicast.one_shot_at = Some(now);
-        if !multicast.one_shot.is_empty() {
-            return;
-        }
-        for nic in &multicast.nics.used {
-            let Some(family) = nic.family() else { continue };
-            match Channel::open(nic, family, Use::OneShot) {
-                Ok(channel) => {
-                    let open = begin(nic.name.clone(), family, channel, Use::OneShot, ctx.address());
-                    multicast.one_shot.push(open);
-                }
-                Err(error) => {
-                    tracing::debug!(interface = nic.name, %error, "no question can be asked here");
-                    note_error(&mut multicast.seen.send_errors, &nic.name, &error);
-                }
-            }
         }
     }
 }
@@ -210,17 +138,24 @@ impl Handler<Heard> for Discovery {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
-        let adverts = heard.adverts.iter().map(|(host, _)| host).filter(from_others).count() as u64;
+        let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
+        let adverts = hosts().count() as u64;
+        // A firewall may be for IPv4 only, which nearly all hosts have.
+        let has_ipv4 = self.multicast.leads_out_in_ipv4();
+        let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.multicast.seen;
         match heard.purpose {
             Use::OneShot => {
                 seen.replies_by_unicast += adverts;
-                if adverts > 0 {
+                if in_first_family {
                     self.asking.answered();
                 }
             }
             Use::Multicast => {
                 seen.heard_by_multicast += adverts;
+                if adverts > 0 {
+                    self.asking.heard_others();
+                }
                 for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
                     let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
                     *heard = Some(true);
@@ -241,8 +176,8 @@ impl Handler<Heard> for Discovery {
         for instance in heard.gone {
             changes.append(self.hear_goodbye(instance));
         }
-        for asked in heard.asked {
-            self.hear_question(&asked, now);
+        for (from, asked) in heard.asked {
+            self.hear_question(from, &asked, now);
         }
         self.apply(changes, None, ctx);
     }
@@ -259,23 +194,8 @@ fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
     }
 }
 
-/// The first few of many names.
-fn some_of(names: &[String]) -> String {
-    const FEW: usize = 4;
-    match names.len().checked_sub(FEW) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
-    }
-}
-
-fn begin(nic: String, family: Family, channel: Channel, purpose: Use, discovery: Addr<Discovery>) -> Open {
-    let channel = Rc::new(channel);
-    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
-    Open { nic, family, channel, reading }
-}
-
 /// Passes on what arrives at one socket, with at most one message to the actor under way.
-async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
+async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) -> Option<io::Error> {
     let mut replies = Replies::on_interface(channel.zone());
     let mut forgotten_at = clock::now();
     loop {
@@ -284,7 +204,7 @@ async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
         let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
         if let Err(error) = received {
             // The actor opens another when it looks after its interfaces again.
-            return tracing::warn!(%channel, %error, "multicast DNS cannot be heard");
+            return Some(error);
         }
         let now = clock::now();
         if now.saturating_duration_since(forgotten_at) >= FORGET {
@@ -293,7 +213,7 @@ async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) {
         }
         // It fails as well when handling it panicked, and then the next may do better.
         if !heard.is_empty() && discovery.send(heard).await.is_err() && !discovery.connected() {
-            return;
+            return None;
         }
     }
 }
@@ -322,7 +242,7 @@ impl Heard {
             Asked::parse(bytes).map(|asked| {
                 if !asked.questions.is_empty() {
                     self.note(host);
-                    self.asked.push(asked);
+                    self.asked.push((host, asked));
                 }
             })
         } else {

@@ -34,6 +34,10 @@ const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
 /// How long a goodbye is left alone when a link to its node stands: the link itself is about to tell more.
 const LINK_TELLS: Duration = Duration::from_millis(30);
+/// An instance that is found dead within this time after it was first heard of may have left again: its goodbye, which is sent about
+/// when its listener is closed, is given so long to arrive.
+const NEW: Duration = Duration::from_secs(1);
+const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
 /// How many nodes are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
 /// have their turn when the actor looks after its nodes again.
 const MOST_DIALS: usize = 256;
@@ -233,9 +237,18 @@ impl Discovery {
             Verdict::Alive | Verdict::Dead => Why::NodeDied,
         };
         let now = clock::now();
-        let mut changes = self.directory.node_gone(node, why, now);
+        let dialling = &self.dialling;
+        let mut changes = self.directory.node_gone(node, |instance| dialling.said_or(instance, why), now);
         changes.append(self.directory.peer_lost(node, now));
         self.apply(changes, None, ctx);
+    }
+
+    /// Returns whether an instance that was found dead may be about to say goodbye. One whose node was linked would have said it
+    /// over the link.
+    fn may_say_goodbye(&self, instance: &Instance) -> bool {
+        self.directory.is_new(instance.id, NEW, clock::now())
+            && !self.dialling.has_left(instance.id)
+            && !self.directory.is_told_by(instance.id, instance.node)
     }
 
     fn connect(&mut self, node: NodeId, pause: Duration, ctx: &mut Context<Self>) {
@@ -313,9 +326,22 @@ impl Discovery {
     }
 
     fn judge(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
+        let may_say_goodbye = |known: Instance| self.may_say_goodbye(&known);
+        if verdict == Verdict::Dead && self.directory.candidate(instance).is_some_and(may_say_goodbye) {
+            ctx.run_later(GOODBYE_ARRIVES, move |this, ctx| {
+                if !this.is_vouched_for(instance) {
+                    this.conclude(instance, verdict, ctx);
+                }
+            });
+        } else {
+            self.conclude(instance, verdict, ctx);
+        }
+    }
+
+    fn conclude(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
         let why = match verdict {
             Verdict::Alive => return,
-            Verdict::Dead => Why::Refused,
+            Verdict::Dead => self.dialling.said_or(instance, Why::Refused),
             // Its node is connected and says that it is there: it is busy.
             Verdict::Unreachable if self.is_vouched_for(instance) => return,
             Verdict::Unreachable => Why::Unreachable,
@@ -350,6 +376,15 @@ impl Handler<Undialled> for Discovery {
             None => {}
             Some(Verdict::Alive) => tended.wait(),
             Some(_) if self.links.reach(node) => {}
+            Some(Verdict::Dead)
+                if self.directory.of_node(node).iter().any(|known| self.may_say_goodbye(known)) =>
+            {
+                ctx.run_later(GOODBYE_ARRIVES, move |this, ctx| {
+                    if !this.links.reach(node) {
+                        this.give_up(node, Verdict::Dead, ctx);
+                    }
+                });
+            }
             Some(verdict) => self.give_up(node, verdict, ctx),
         }
     }

@@ -314,7 +314,7 @@ async fn a_forged_goodbye_is_not_believed() {
     forger.node = there.id;
     let list = Interfaces::loopback().list().expect("a list");
     let nics = Nics::of(&list);
-    let family = nics.used[0].family().expect("it has an address");
+    let family = nics.used[0].families().next().expect("it has an address");
     let ears = Channel::open(&nics.used[0], family, Use::Multicast).expect("a socket");
     let mut replies = Replies::default();
     // At another address, so that it can be told from what the true node says.

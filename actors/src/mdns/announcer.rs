@@ -1,8 +1,7 @@
 //! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::net::Ipv4Addr;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -14,10 +13,10 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::query::LOOPBACK_DATAGRAM_BYTES;
 use tokio::sync::oneshot;
 
+use super::port::{self, Held};
 use super::records::record;
 use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
 use crate::host;
-use crate::socket::{self, Family};
 
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
 const REVIVE_FIRST: Duration = Duration::from_millis(50);
@@ -31,6 +30,8 @@ const MOST_RECORDS: i64 = 8_192;
 /// soon to outlast a bad moment of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 const AGAIN_LAST: Duration = Duration::from_secs(9);
+/// What is logged when nothing is announced.
+const NOT_ANNOUNCED: &str = "services are not announced by multicast DNS; retrying";
 /// How often a daemon looks for interfaces that have come or gone, in seconds.
 const LOOK_FOR_INTERFACES: u32 = 2;
 
@@ -43,6 +44,17 @@ pub(super) struct Announcer {
     again: VecDeque<(Instant, InstanceId)>,
     /// The time of the next look at the daemon.
     look_at: Instant,
+    /// Another program has the port for itself in IPv6.
+    held: Option<Held>,
+    /// What was last logged about services that are not announced.
+    told: Option<Told>,
+}
+
+/// A problem that was logged.
+struct Told {
+    problem: String,
+    /// It has passed when a daemon has begun.
+    ends_at_start: bool,
 }
 
 /// What the announcer found to do.
@@ -61,10 +73,10 @@ enum Work {
 enum Loss {
     #[error("{0}")]
     Daemon(#[from] Error),
-    #[error(
-        "another program has UDP port 5353 for itself ({0}); find it with `ss -ulpn`, or let it share the port"
-    )]
-    Port(io::Error),
+    #[error("{0}")]
+    Port(Held),
+    #[error("UDP port 5353 is free again")]
+    PortFree,
     #[error("it remembers more than it should")]
     Overfull,
     #[error("its thread panicked")]
@@ -73,13 +85,19 @@ enum Loss {
 
 impl Announcer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, registered: BTreeMap::new(), again: VecDeque::new(), look_at: Instant::now() }
+        Self {
+            shared,
+            registered: BTreeMap::new(),
+            again: VecDeque::new(),
+            look_at: Instant::now(),
+            held: None,
+            told: None,
+        }
     }
 
     /// Runs until the node leaves.
     pub(super) fn run(mut self) {
         let mut pause = REVIVE_FIRST;
-        let mut told = String::new();
         loop {
             let started = Instant::now();
             let lived = catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(Loss::Panicked));
@@ -95,17 +113,17 @@ impl Announcer {
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             // Who fills it must not thereby silence this node.
-            if started.elapsed() > REVIVE_LAST || matches!(loss, Loss::Overfull) {
+            if started.elapsed() > REVIVE_LAST || matches!(loss, Loss::Overfull | Loss::PortFree) {
                 pause = REVIVE_FIRST;
-                told.clear();
             }
-            // Once is enough until something else is wrong.
-            let problem = loss.to_string();
-            if problem != told {
-                tracing::warn!(%problem, "services are not announced by multicast DNS; retrying");
-                told = problem;
+            match &loss {
+                Loss::PortFree => {}
+                Loss::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
+                loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
             if self.pause(pause) {
+                // There is nobody to say goodbye to.
+                drop(self.shared.wishes().closed.take());
                 return;
             }
             pause = (pause * 2).min(REVIVE_LAST);
@@ -116,16 +134,19 @@ impl Announcer {
     /// Runs one daemon. Returns when the node leaves, with the sender to notify.
     fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
         // The daemon would go on without the port, and say nothing.
-        match socket::check_mdns_port(Family::V4(Ipv4Addr::UNSPECIFIED)) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(Loss::Port(error)),
-            // Any other problem is of one family, or will be the daemon's as well.
-            _ => {}
-        }
+        self.held = port::held_in_ipv6().map_err(Loss::Port)?;
         let daemon = self.start_daemon()?;
-        self.look_at = Instant::now() + LOOK_AFTER;
+        if let Some(held) = self.held.take() {
+            self.tell("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
+            self.held = Some(held);
+        } else if self.told.as_ref().is_some_and(|told| told.ends_at_start) {
+            self.tell_of_recovery();
+        }
+        let started = Instant::now();
+        self.look_at = started + LOOK_AFTER;
         #[cfg(test)]
         self.shared.harm.expose(&daemon);
-        let served = self.serve(&daemon);
+        let served = self.serve(&daemon, started);
         if served.is_err() {
             // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
             match patiently(|| daemon.shutdown()) {
@@ -144,7 +165,7 @@ impl Announcer {
             let (name, chosen) = (host::without_label(&interface.name), shared.chosen());
             shared.interfaces.includes(&interface.name, interface.ip())
                 && !chosen.left_out.contains(name)
-                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(name))
+                && (interface.ip().is_ipv4() || !chosen.ipv4_only.contains(name))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
@@ -154,7 +175,11 @@ impl Announcer {
     }
 
     /// Makes wishes true until the node leaves.
-    fn serve(&mut self, daemon: &ServiceDaemon) -> Result<Option<oneshot::Sender<()>>, Loss> {
+    fn serve(
+        &mut self,
+        daemon: &ServiceDaemon,
+        started: Instant,
+    ) -> Result<Option<oneshot::Sender<()>>, Loss> {
         loop {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
@@ -165,7 +190,14 @@ impl Announcer {
                         patiently(|| daemon.register(again.clone()))?;
                     }
                 }
-                Work::LookAfter => look_after(daemon)?,
+                Work::LookAfter => {
+                    look_after(daemon)?;
+                    match &self.held {
+                        Some(held) if held.is_over() => return Err(Loss::PortFree),
+                        None if started.elapsed() > REVIVE_LAST => self.tell_of_recovery(),
+                        _ => {}
+                    }
+                }
                 Work::Close(closed) => {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
@@ -177,6 +209,21 @@ impl Announcer {
                     return Ok(closed);
                 }
             }
+        }
+    }
+
+    /// Logs a problem. Once is enough until something else is wrong, or after all was well.
+    fn tell(&mut self, what: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
+        let problem = problem.to_string();
+        if self.told.as_ref().is_none_or(|told| told.problem != problem) {
+            tracing::warn!(%problem, "{what}");
+            self.told = Some(Told { problem, ends_at_start });
+        }
+    }
+
+    fn tell_of_recovery(&mut self) {
+        if self.told.take().is_some() {
+            tracing::warn!("services are announced by multicast DNS again");
         }
     }
 

@@ -19,7 +19,7 @@ const DATAGRAM_BYTES: usize = 9_000;
 const ERRORS_AT_ONCE: usize = 8;
 
 /// What a socket is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
     /// One-shot questions from a port of its own, and the replies to them.
     OneShot,

@@ -35,6 +35,8 @@ pub(crate) struct Nics {
     pub(crate) used: Vec<Nic>,
     /// The names of those for which there is no room.
     pub(crate) left_out: Vec<String>,
+    /// The names of the ports of bridges. What arrives there arrives at the bridge.
+    pub(crate) ports: Vec<String>,
 }
 
 impl Nics {
@@ -50,8 +52,8 @@ impl Nics {
                 IpAddr::V6(_) => nic.has_v6 = true,
             }
         }
-        // Packets that arrive at a port of a bridge arrive at the bridge.
-        by_name.retain(|name, _| !has(name, "brport"));
+        let (ports, by_name): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            by_name.into_iter().partition(|(name, _)| has(name, "brport"));
         let mut used: Vec<(Nic, Vec<IpAddr>)> = by_name.into_values().collect();
         if used.len() > MOST {
             let default_route = default_route_address();
@@ -61,6 +63,7 @@ impl Nics {
         Self {
             used: used.into_iter().map(|(nic, _)| nic).collect(),
             left_out: left_out.into_iter().map(|(nic, _)| nic.name).collect(),
+            ports: ports.into_keys().map(str::to_owned).collect(),
         }
     }
 }
@@ -70,15 +73,16 @@ impl Nic {
         Self { name: name.to_owned(), index, v4: None, has_v6: false, is_loopback: false }
     }
 
-    /// The families in which it is listened on.
+    /// The families that are used on it: both, because each reaches hosts that do not have the other one. On loopback every
+    /// process has both, so one is enough.
     pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
-        self.v4.map(Family::V4).into_iter().chain(self.has_v6.then_some(Family::V6))
+        let v6 = self.has_v6 && !self.is_ipv4_only();
+        self.v4.map(Family::V4).into_iter().chain(v6.then_some(Family::V6))
     }
 
-    /// The family in which questions are asked and services announced: IPv4 wherever there is some, because two families double
-    /// every answer.
-    pub(crate) fn family(&self) -> Option<Family> {
-        self.families().next()
+    /// Returns whether IPv6 is not used on it although it has some.
+    pub(crate) fn is_ipv4_only(&self) -> bool {
+        self.is_loopback && self.v4.is_some()
     }
 }
 
@@ -115,11 +119,20 @@ mod tests {
     fn an_interface_is_one_however_many_addresses_it_has() {
         let list: Vec<_> = (1..=250).map(|n| interface("eth0", 2, &format!("10.0.0.{n}"))).collect();
         let list = [list, vec![interface("eth0", 2, "fe80::1"), interface("wlan0", 3, "fe80::2")]].concat();
-        let Nics { used, left_out } = Nics::of(&list);
+        let Nics { used, left_out, .. } = Nics::of(&list);
         assert_eq!((used.len(), left_out.len()), (2, 0));
         let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
-        assert_eq!((used[0].family(), used[1].family()), (Some(first), Some(Family::V6)));
+        assert_eq!(used[1].families().collect::<Vec<_>>(), [Family::V6]);
+    }
+
+    #[test]
+    fn loopback_needs_one_family() {
+        let list = [interface("lo", 1, "127.0.0.1"), interface("lo", 1, "::1")];
+        let Nics { used, .. } = Nics::of(&list);
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [Family::V4(Ipv4Addr::LOCALHOST)]);
+        let Nics { used, .. } = Nics::of(&list[1..]);
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [Family::V6]);
     }
 
     #[test]
@@ -127,7 +140,7 @@ mod tests {
         let bridges = (0..40).map(|n| interface(&format!("br-{n}"), n + 2, &format!("172.18.{n}.1")));
         let last = [interface("lo", 1, "127.0.0.1"), interface("eth0", 99, "10.0.0.1")];
         let list: Vec<_> = bridges.chain(last).collect();
-        let Nics { used, left_out } = Nics::of(&list);
+        let Nics { used, left_out, .. } = Nics::of(&list);
         assert_eq!((used.len(), left_out.len()), (MOST, 42 - MOST));
         assert_eq!([&used[0].name, &used[1].name], ["lo", "eth0"]);
     }

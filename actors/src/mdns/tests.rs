@@ -45,8 +45,8 @@ impl Ears {
     fn open(purpose: Use) -> Self {
         let nics = loopback();
         let nic = nics.used.first().expect("there is loopback");
-        let channel =
-            Channel::open(nic, nic.family().expect("it has an address"), purpose).expect("a socket");
+        let family = nic.families().next().expect("it has an address");
+        let channel = Channel::open(nic, family, purpose).expect("a socket");
         Self { replies: Replies::on_interface(channel.zone()), channel, waiting: VecDeque::new() }
     }
 

@@ -62,9 +62,8 @@ impl Gateway {
         let course = Arc::<Course>::default();
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
-        let watch = node
-            .discovery()
-            .send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::Moves });
+        let watch =
+            node.discovery().send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
         let watcher = watch.await.map_err(|_| Gone)?;
         node.premises().gateways.add(&course);
         let until = Arc::clone(&course);

@@ -141,9 +141,9 @@ fn port(seen: &Observations) -> Option<Finding> {
 fn incoming(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
-        (Some(false), Some(true)) | (Some(true), Some(false)) => {
-            counted.heard_by_multicast == 0 && seen.heard.is_empty()
-        }
+        // Nearly all hosts have IPv4 as well, so that IPv6 alone is blocked does not explain much.
+        (Some(true), Some(false)) => false,
+        (Some(false), Some(true)) => counted.heard_by_multicast == 0 && seen.heard.is_empty(),
         (Some(false), _) | (None, Some(false)) => true,
         _ => false,
     };

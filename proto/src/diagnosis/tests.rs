@@ -184,6 +184,15 @@ fn what_this_host_lacks_is_told() {
             IncomingFilter,
             &["a firewall on this machine"],
         ),
+        (
+            "an incoming filter for IPv6 only",
+            with(|seen| {
+                seen.multicast.own_heard_v4 = Some(true);
+                seen.multicast.own_heard_v6 = Some(false);
+            }),
+            NothingHeard,
+            &["no such program runs on this network"],
+        ),
         ("the port is taken", with(port_taken), PortTaken, &["another program holds UDP port 5353"]),
         (
             "a container",

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
-use crate::addresses::{OwnAddress, sort, usable};
+use crate::addresses::{OwnAddress, is_link_local, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
@@ -156,6 +156,9 @@ impl Entry {
                 self.tell(unknown, own);
                 if self.instance.addresses == before {
                     changes.doubts.push(self.instance.id);
+                } else if before.iter().all(|known| self.instance.addresses.contains(known)) {
+                    // It is announced in each family by itself, and is where it was.
+                    self.note_growth(&before, &mut changes);
                 } else {
                     changes.events.push(DirectoryEvent::Moved(self.instance.clone()));
                 }
@@ -223,8 +226,13 @@ impl Entry {
         }
         self.told_by_node = true;
         self.claimed.clear();
-        // Learning more addresses of an instance is no move: it is still where it was.
-        let moved = is_whole && before.iter().any(|known| !self.instance.addresses.contains(known));
+        // Learning more addresses of an instance is no move: it is still where it was. Nor is it one that link-local addresses are
+        // missing beside others, because a node tells of them only over links that they are good on.
+        let has_better = self.instance.addresses.iter().any(|address| !is_link_local(address.ip()));
+        let is_missed = |known: &SocketAddr| {
+            !self.instance.addresses.contains(known) && !(has_better && is_link_local(known.ip()))
+        };
+        let moved = is_whole && before.iter().any(is_missed);
         self.show(moved, now, changes);
         if changes.events.is_empty() {
             self.note_growth(&before, changes);
@@ -255,7 +263,13 @@ impl Entry {
         self.claimed.retain(|claimed| !addresses.contains(claimed));
         self.claimed.splice(0..0, addresses);
         self.claimed.truncate(MAX_CLAIMED);
-        changes.doubts.push(self.instance.id);
+        // Over a link its node tells of link-local addresses only if they are good there: that they are new does not mean that it
+        // has moved.
+        let is_linked = self.told_by.contains(&self.instance.node);
+        match is_linked && self.claimed.iter().all(|address| is_link_local(address.ip())) {
+            true => changes.claimed.push(self.instance.id),
+            false => changes.doubts.push(self.instance.id),
+        }
     }
 
     fn note_growth(&self, before: &[SocketAddr], changes: &mut Changes) {

@@ -105,6 +105,12 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
+    /// Returns whether an instance is shown that was first heard of within this time.
+    pub fn is_new(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
+        let is_new = |entry: &Entry| entry.is_shown() && now.saturating_duration_since(entry.since) < within;
+        self.entries.get(&id).is_some_and(is_new)
+    }
+
     /// Returns how long ago the process of an instance itself replied to a question.
     pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))

@@ -151,11 +151,11 @@ impl Directory {
         changes
     }
 
-    /// The process behind `node` is gone, with all its services.
-    pub fn node_gone(&mut self, node: NodeId, why: Why, now: Instant) -> Changes {
+    /// The process behind `node` is gone, with all its services. `why` says how that became known of each.
+    pub fn node_gone(&mut self, node: NodeId, why: impl Fn(InstanceId) -> Why, now: Instant) -> Changes {
         let mut changes = Changes::default();
         for instance in self.nodes.get(&node).cloned().unwrap_or_default() {
-            changes.append(self.gone(instance, why, now));
+            changes.append(self.gone(instance, why(instance), now));
         }
         changes
     }

@@ -141,6 +141,8 @@ pub struct Changes {
     /// Instances about which something was claimed that only their endpoints can settle: ask them, then call
     /// [`verified`](super::Directory::verified) or [`gone`](super::Directory::gone).
     pub doubts: Vec<InstanceId>,
+    /// Instances for which more addresses were claimed that need not be asked about: for those who are connecting to them.
+    pub claimed: Vec<InstanceId>,
 }
 
 impl Changes {
@@ -149,5 +151,6 @@ impl Changes {
         self.events.append(&mut later.events);
         self.grown.append(&mut later.grown);
         self.doubts.append(&mut later.doubts);
+        self.claimed.append(&mut later.claimed);
     }
 }

@@ -120,8 +120,47 @@ fn more_addresses_of_an_unproved_instance_are_added() {
     world.hear(advert(1, 1, "arm"), Source::Mdns);
     let more = Advert { addresses: (10..99).map(port).collect(), ..advert(1, 1, "arm") };
     let changes = world.hear(more, Source::Mdns);
-    assert!(matches!(changes.events[..], [DirectoryEvent::Moved(_)]));
+    assert_eq!((changes.events.len(), changes.grown.len()), (0, 1), "it is where it was");
     assert_eq!(world.directory.get("arm")[0].addresses.len(), crate::advert::MAX_ADDRESSES);
+}
+
+/// The advert of one service as its host announces it in IPv6, with a link-local address beside another.
+fn in_ipv6(link_local: &str) -> Advert {
+    let addresses = ["[fd77::1]:9000", link_local].map(|address| address.parse().expect("an address"));
+    Advert { addresses: addresses.to_vec(), ..advert(1, 1, "arm") }
+}
+
+#[test]
+fn what_is_announced_in_both_families_has_not_moved() {
+    let mut world = world();
+    world.hear(advert(1, 1, "arm"), Source::Mdns);
+    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), Source::Mdns);
+    assert!(changes.events.is_empty() && changes.doubts.is_empty(), "{changes:?}");
+    assert_eq!(changes.grown[0].addresses.len(), 3);
+    // Its node tells of all but the link-local one, which is of no use over that link.
+    let mut told = advert(1, 1, "arm");
+    told.addresses.extend(in_ipv6("[fe80::1%2]:9000").addresses.first());
+    let changes = world.hear(told, Source::Peer(node(1)));
+    assert_eq!(changes, Changes::default());
+    let changes = world.hear(in_ipv6("[fe80::1%2]:9000"), Source::Mdns);
+    assert_eq!((changes.doubts, changes.claimed), (Vec::new(), vec![id(1)]), "who dials it learns of it");
+    assert_eq!(world.directory.candidate(id(1)).expect("it is known").addresses.len(), 3);
+    // Where the link to its node has ended it may be anywhere.
+    world.directory.peer_lost(node(1), world.now);
+    let changes = world.hear(in_ipv6("[fe80::2%2]:9000"), Source::Mdns);
+    assert_eq!((changes.doubts, changes.claimed), (vec![id(1)], Vec::new()));
+}
+
+#[test]
+fn who_has_link_local_addresses_only_moves_to_another() {
+    let mut world = world();
+    let at = |address: &str| Advert {
+        addresses: vec![address.parse().expect("an address")],
+        ..advert(1, 1, "arm")
+    };
+    world.hear(at("[fe80::1%2]:9000"), Source::Peer(node(1)));
+    let changes = world.hear(at("[fe80::2%2]:9000"), Source::Peer(node(1)));
+    assert!(matches!(&changes.events[..], [DirectoryEvent::Moved(_)]), "{changes:?}");
 }
 
 /// This host is 10.77.0.2, and has a bridge to its containers as other hosts have.
@@ -266,7 +305,7 @@ fn a_goodbye_is_a_hint_unless_the_node_itself_says_it() {
 fn a_dead_instance_comes_back_only_with_proof() {
     let mut world = world();
     world.hear(advert(1, 1, "arm"), Source::Mdns);
-    let down = world.directory.node_gone(node(1), Why::NodeDied, world.now);
+    let down = world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
     assert!(matches!(down.events[..], [DirectoryEvent::Down { why: Why::NodeDied, .. }]));
     assert!(world.directory.get("arm").is_empty());
     assert_eq!(world.hear(advert(1, 1, "arm"), Source::Mdns), Changes::default(), "asked just now");

@@ -1,10 +1,15 @@
 //! Multicast DNS (RFC 6762) as discovery uses it: questions, when they are asked, and the adverts in what is heard.
 
+mod families;
 mod question;
 mod reply;
 mod rounds;
+mod schedule;
 
-pub use question::{Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, Question, Subtype};
+pub use families::{Families, InFamily};
+pub use question::{
+    Asked, LOOPBACK_DATAGRAM_BYTES, NETWORK_DATAGRAM_BYTES, NETWORK_KNOWN_ANSWERS, Question, Subtype,
+};
 pub use reply::{Replied, Replies, ReplyError, parse_reply};
 pub use rounds::{Due, Manner, Rounds};
 

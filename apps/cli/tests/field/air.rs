@@ -85,6 +85,6 @@ fn only_the_instances_of_a_name_answer_for_it() {
     });
     answer(lan.host(1), &["discover", "wanted"]);
     let answers = Metered::read(&lan, 0).responses - quiet_since.responses;
-    // The rounds until the first answer was read: one, or two on a busy machine.
-    assert!((1..=3).contains(&answers), "{answers} answers");
+    // The rounds until the first answer was read: one, or two on a busy machine, the second of them in both families.
+    assert!((1..=5).contains(&answers), "{answers} answers");
 }

@@ -33,3 +33,54 @@ fn a_firewall_here_that_lets_no_direct_reply_in_only_delays_discovery() {
 fn the_same_with_ipv6_alone() {
     finds_through_a_firewall(|host| host.configure("ip -4 addr flush dev eth0"));
 }
+
+#[test]
+fn a_list_behind_a_firewall_has_what_somebody_else_was_just_answered() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(3);
+    let (far, caller, other) = (lan.host(0), lan.host(1), lan.host(2));
+    caller.guard();
+    other.guard();
+    let _near = serve(caller, &["near"]);
+    let _far: Vec<_> = ["far/a", "far/b"].map(|name| serve(far, &[name])).into();
+    // They have been announced for long enough that nobody may have heard that by chance.
+    for name in ["far/a", "far/b"] {
+        answer(caller, &["discover", name, "--wait", "20s"]);
+    }
+    for asked in ["far/a", "far/b"] {
+        for host in [other, caller] {
+            // This is answered to everybody, and for a second not again (RFC 6762 §6).
+            answer(host, &["discover", asked, "--wait", "20s"]);
+            let listed = answer(caller, &["list"]);
+            assert!(["near", "far/a", "far/b"].iter().all(|name| listed.contains(name)), "{listed}");
+        }
+    }
+}
+
+#[test]
+fn a_firewall_for_ipv4_alone_hides_no_service_that_has_nothing_else() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(3);
+    let caller = lan.host(2);
+    lan.host(1).configure("sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1");
+    for rule in [
+        "-i lo -j ACCEPT",
+        "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-p udp -d 224.0.0.251 --dport 5353 -j ACCEPT",
+        "-j DROP",
+    ] {
+        caller.configure(&format!("iptables-legacy -w -A INPUT {rule}"));
+    }
+    let _both = serve(lan.host(0), &["both"]);
+    let _v4 = serve(lan.host(1), &["v4"]);
+    // It has been announced for long enough that nobody may have heard that by chance.
+    answer(caller, &["discover", "v4", "--wait", "20s"]);
+    for _ in 0..3 {
+        let listed = answer(caller, &["list"]);
+        assert!(listed.contains("both ") && listed.contains("v4 "), "{listed}");
+    }
+}

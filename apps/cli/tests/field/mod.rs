@@ -2,8 +2,10 @@
 
 mod addresses;
 mod air;
+mod brief;
 mod choices;
 mod diagnosis;
+mod families;
 mod firewall;
 mod late;
 mod sockets;

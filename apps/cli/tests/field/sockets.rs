@@ -1,9 +1,11 @@
 //! Hosts as they are: with more interfaces or addresses than anybody expects, with none but link-local ones, or with a program
 //! that has the port of mDNS for itself.
 
+use std::time::{Duration, Instant};
+
 use meshzero_testing::{Host, Lan, Process, binary, eventually, require};
 
-use super::{PATIENCE, answer, mz, serve};
+use super::{PATIENCE, answer, failure, mz, serve};
 
 fn advertise(host: &Host, name: &str) -> Process {
     serve(host, &[name, "--reply", "Hello, {}!"])
@@ -15,6 +17,27 @@ fn ip(host: &Host, commands: &str) {
     commands.lines().for_each(|command| batch.send_line(command));
     batch.close_stdin();
     batch.succeed(PATIENCE);
+}
+
+/// A program that has the port of mDNS for itself in these families, until its standard input ends.
+fn hold_port(host: &Host, families: &[&str]) -> Process {
+    let bind = |family: &&str| {
+        let all = if *family == "AF_INET" { "0.0.0.0" } else { "::" };
+        format!(
+            "s = socket.socket(socket.{family}, socket.SOCK_DGRAM)\n{}s.bind(('{all}', 5353))\nheld.append(s)\n",
+            if *family == "AF_INET" {
+                ""
+            } else {
+                "s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)\n"
+            }
+        )
+    };
+    let hold: String = families.iter().map(bind).collect();
+    let hold =
+        format!("import socket, sys\nheld = []\n{hold}print('holds it', flush=True)\nsys.stdin.read()");
+    let mut holder = Process::start(host.command("python3").args(["-c", &hold]));
+    holder.expect_line("holds it", PATIENCE);
+    holder
 }
 
 fn calls(host: &Host, name: &str) {
@@ -59,16 +82,40 @@ fn a_program_that_has_the_port_of_mdns_for_itself_is_told_of_and_waited_for() {
         return;
     }
     let lan = Lan::new(2);
-    let hold = "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
-                s.bind(('0.0.0.0', 5353))\nprint('holds it', flush=True)\nsys.stdin.read()";
-    let mut holder = Process::start(lan.host(0).command("python3").args(["-c", hold]));
-    holder.expect_line("holds it", PATIENCE);
+    let mut holder = hold_port(lan.host(0), &["AF_INET", "AF_INET6"]);
     let mut service = advertise(lan.host(0), "greeter");
     service.expect_error_line("has UDP port 5353 for itself", PATIENCE);
     let mut search = mz(lan.host(1), &["discover", "greeter", "--wait", "1s"]);
     assert!(!search.wait(PATIENCE).success());
+    // Here as well: whoever holds the port is asked, and nobody else. It takes no longer than it may, and is said once.
+    let begun = Instant::now();
+    let (code, said) = failure(lan.host(0), &["list", "--wait", "500ms"]);
+    assert_eq!(code, Some(1));
+    assert!(begun.elapsed() < Duration::from_millis(1_700), "{:?}", begun.elapsed());
+    let (warnings, goodbyes) = (said.matches("WARN").count(), said.matches("goodbye").count());
+    assert_eq!((warnings, goodbyes), (1, 0), "{said}");
     holder.close_stdin();
     holder.succeed(PATIENCE);
+    service.expect_error_line("announced by multicast DNS again", PATIENCE);
+    calls(lan.host(1), "greeter");
+    assert_eq!(service.stderr().matches("WARN").count(), 2, "{}", service.stderr());
+}
+
+#[test]
+fn where_a_program_has_the_port_of_mdns_in_ipv6_that_is_told_and_ipv4_is_used() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    let mut holder = hold_port(lan.host(0), &["AF_INET6"]);
+    let mut service = advertise(lan.host(0), "greeter");
+    service.expect_error_line("has UDP port 5353 for itself in IPv6", PATIENCE);
+    calls(lan.host(1), "greeter");
+    calls(lan.host(0), "greeter");
+    holder.close_stdin();
+    holder.succeed(PATIENCE);
+    service.expect_error_line("announced by multicast DNS again", PATIENCE);
+    lan.host(1).configure("ip -4 addr flush dev eth0");
     calls(lan.host(1), "greeter");
 }
 

@@ -1,0 +1,173 @@
+//! The multicast sockets that fail: when each is opened again, and what is logged about it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::mdns::channel::Use;
+
+/// The pause before a socket that failed is opened again: the first, and the longest.
+const REOPEN_FIRST: Duration = Duration::from_secs(2);
+const REOPEN_LAST: Duration = Duration::from_secs(60);
+/// A socket that lasts for so long works.
+const WORKING: Duration = Duration::from_secs(5);
+/// The pauses begin anew after a socket that lasted for so long.
+const LASTING: Duration = Duration::from_secs(60);
+/// The same reason is logged again after this time.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
+
+/// What a socket is known by: interface, whether it is of IPv4, and purpose.
+pub(super) type SocketKey = (String, bool, Use);
+
+/// The sockets that failed.
+#[derive(Debug, Default)]
+pub(super) struct SocketFaults(BTreeMap<SocketKey, Fault>);
+
+#[derive(Debug)]
+struct Fault {
+    problem: String,
+    /// When it was logged last.
+    told_at: Option<Instant>,
+    /// It was logged since the socket last worked.
+    is_told: bool,
+    is_down: bool,
+    /// It was opened, and failed then.
+    fails_when_open: bool,
+    backoff: Backoff,
+    not_before: Instant,
+}
+
+/// What a user is to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Nothing, because it was said before.
+    Nothing,
+    /// The reason.
+    Say,
+}
+
+impl SocketFaults {
+    /// Returns whether a socket can be opened now, as far as it did not fail lately.
+    pub(super) fn may_open(&self, key: &SocketKey, now: Instant) -> bool {
+        self.0.get(key).is_none_or(|fault| fault.not_before <= now)
+    }
+
+    /// The system gives no such socket. That may be another matter soon.
+    pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> Word {
+        self.enter(key, problem, now).tell(now)
+    }
+
+    /// A socket failed that was opened at this time.
+    pub(super) fn failed(&mut self, key: SocketKey, opened: Instant, problem: String, now: Instant) -> Word {
+        let fault = self.enter(key, problem, now);
+        if now.saturating_duration_since(opened) >= LASTING {
+            fault.backoff.reset();
+        }
+        fault.not_before = now + fault.backoff.pause();
+        fault.fails_when_open = true;
+        fault.tell(now)
+    }
+
+    /// A socket that was opened at this time is in use. Returns `None` unless it failed before and works by now.
+    pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<Word> {
+        let is_working = now.saturating_duration_since(opened) >= WORKING;
+        let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;
+        (fault.is_down, fault.fails_when_open) = (false, false);
+        Some(if std::mem::take(&mut fault.is_told) { Word::Say } else { Word::Nothing })
+    }
+
+    /// Returns whether a socket failed when it was open, and is not known to work since.
+    pub(super) fn may_fail_again(&self, key: &SocketKey) -> bool {
+        self.0.get(key).is_some_and(|fault| fault.fails_when_open)
+    }
+
+    /// Forgets the sockets of interfaces that are not used any longer.
+    pub(super) fn retain(&mut self, is_used: impl Fn(&str) -> bool) {
+        self.0.retain(|(nic, ..), _| is_used(nic));
+    }
+
+    fn enter(&mut self, key: SocketKey, problem: String, now: Instant) -> &mut Fault {
+        let fault = self.0.entry(key).or_insert_with(|| Fault {
+            problem: String::new(),
+            told_at: None,
+            is_told: false,
+            is_down: true,
+            fails_when_open: false,
+            backoff: Backoff::new(REOPEN_FIRST, REOPEN_LAST),
+            not_before: now,
+        });
+        fault.is_down = true;
+        if fault.problem != problem {
+            fault.problem = problem;
+            fault.told_at = None;
+        }
+        fault
+    }
+}
+
+impl Fault {
+    fn tell(&mut self, now: Instant) -> Word {
+        if self.told_at.is_some_and(|told_at| now.saturating_duration_since(told_at) < TELL_AGAIN) {
+            return Word::Nothing;
+        }
+        self.told_at = Some(now);
+        self.is_told = true;
+        Word::Say
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SocketKey {
+        ("eth0".to_owned(), true, Use::Multicast)
+    }
+
+    #[test]
+    fn a_socket_that_fails_again_and_again_is_told_of_once_and_opened_less_and_less_often() {
+        let (mut faults, begun) = (SocketFaults::default(), Instant::now());
+        let (mut now, mut opened) = (begun, 0);
+        let mut said = Vec::new();
+        while now < begun + Duration::from_secs(590) {
+            if faults.may_open(&key(), now) {
+                opened += 1;
+                said.push(faults.failed(key(), now, "it is broken".to_owned(), now));
+                assert!(faults.may_fail_again(&key()));
+            }
+            now += REOPEN_FIRST;
+        }
+        assert!((10..=25).contains(&opened), "{opened} times");
+        assert_eq!(said.iter().filter(|word| **word == Word::Say).count(), 1);
+        assert_eq!(faults.failed(key(), now, "something else".to_owned(), now), Word::Say);
+    }
+
+    #[test]
+    fn a_socket_that_works_again_is_told_of_if_its_failure_was() {
+        let (mut faults, begun) = (SocketFaults::default(), Instant::now());
+        let fail = |faults: &mut SocketFaults, opened, now| {
+            faults.failed(key(), opened, "it is broken".to_owned(), now)
+        };
+        assert_eq!(faults.lasts(&key(), begun, begun + LASTING), None, "it never failed");
+        assert_eq!(fail(&mut faults, begun, begun), Word::Say);
+        let opened = begun + Duration::from_secs(2);
+        assert_eq!(faults.lasts(&key(), opened, opened + WORKING / 2), None, "it may fail yet");
+        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), Some(Word::Say));
+        assert_eq!(faults.lasts(&key(), opened, opened + WORKING), None);
+        assert!(!faults.may_fail_again(&key()));
+        // The same again, soon.
+        let again = opened + WORKING * 2;
+        assert_eq!(fail(&mut faults, opened, again), Word::Nothing);
+        assert_eq!(faults.lasts(&key(), again, again + WORKING), Some(Word::Nothing));
+        faults.retain(|nic| nic != "eth0");
+        assert_eq!(fail(&mut faults, again, again + LASTING), Word::Say);
+    }
+
+    #[test]
+    fn a_socket_that_the_system_refuses_is_tried_again_at_once() {
+        let (mut faults, now) = (SocketFaults::default(), Instant::now());
+        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Say);
+        assert!(faults.may_open(&key(), now) && !faults.may_fail_again(&key()));
+        assert_eq!(faults.refused(key(), "no such device".to_owned(), now), Word::Nothing);
+    }
+}

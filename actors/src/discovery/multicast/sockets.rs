@@ -1,0 +1,211 @@
+//! The multicast sockets of a node: opened and closed as interfaces come and go.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Instant;
+
+use actix::prelude::*;
+use meshzero_proto::query::{Families, InFamily};
+use tokio::task::JoinHandle;
+
+use super::faults::{SocketKey, Word};
+use super::{Discovery, Multicast, note_error, read};
+use crate::clock;
+use crate::mdns::channel::{Channel, Use};
+use crate::mdns::nics::{Nic, Nics};
+use crate::socket::{self, Family};
+
+/// One socket, until it is dropped.
+pub(super) struct Open {
+    pub(super) nic: String,
+    pub(super) family: Family,
+    /// The interface has no other family.
+    is_only: bool,
+    pub(super) channel: Rc<Channel>,
+    opened: Instant,
+    /// Ends with what is wrong with the socket.
+    reading: JoinHandle<Option<io::Error>>,
+}
+
+impl Open {
+    fn key(&self, purpose: Use) -> SocketKey {
+        key(&self.nic, self.family, purpose)
+    }
+
+    pub(super) fn in_family(&self) -> InFamily {
+        in_family(self.family, self.is_only)
+    }
+
+    /// What is wrong with the socket, if it is read no longer.
+    fn problem(&mut self) -> Option<String> {
+        let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
+        let Poll::Ready(ended) = ended else { return None };
+        let problem = ended.map(|error| error.map(|error| error.to_string()));
+        Some(problem.ok().flatten().unwrap_or_else(|| "its reader has ended".to_owned()))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+impl Discovery {
+    /// Listens on the current interfaces. Returns whether one of them was not listened on before, or not for a while.
+    pub(in crate::discovery) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
+        let now = clock::now();
+        let multicast = &mut self.multicast;
+        if nics != multicast.nics {
+            // They may have other addresses.
+            multicast.one_shot.clear();
+            if !nics.left_out.is_empty() && !multicast.has_told_left_out {
+                multicast.has_told_left_out = true;
+                tracing::warn!(
+                    "there are too many network interfaces to use them all: {} is left out; \
+                     to use others, name them in MESHZERO_INTERFACES",
+                    some_of(&nics.left_out)
+                );
+            }
+            multicast.nics = nics;
+        }
+        let nics = multicast.nics.used.clone();
+        multicast.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
+        let mut before = std::mem::take(&mut multicast.listening);
+        let (mut news, mut in_use) = (false, false);
+        for (nic, family, is_only) in sockets_of(&nics) {
+            let key = key(&nic.name, family, Use::Multicast);
+            let zone = nic.index.unwrap_or(0);
+            let same =
+                |open: &Open| open.nic == nic.name && open.family == family && open.channel.zone() == zone;
+            if let Some(at) = before.iter().position(same) {
+                let mut open = before.swap_remove(at);
+                match open.problem() {
+                    None => {
+                        open.is_only = is_only;
+                        news |= multicast.has_recovered(&key, open.opened, now);
+                        multicast.listening.push(open);
+                        continue;
+                    }
+                    Some(problem) => {
+                        let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
+                        warn(word, &open.channel.to_string(), &problem);
+                    }
+                }
+            }
+            if !multicast.faults.may_open(&key, now) {
+                continue;
+            }
+            match Channel::open(nic, family, Use::Multicast) {
+                Ok(channel) => {
+                    // One that failed before may fail again: what was missed is asked for when it works.
+                    news |= !multicast.faults.may_fail_again(&key);
+                    let open =
+                        begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
+                    multicast.listening.push(open);
+                }
+                // Services cannot be announced either, and the announcer logs that, and when it has passed.
+                Err(error) if socket::is_port_held(&error) => in_use = true,
+                Err(error) => {
+                    let problem = error.to_string();
+                    warn(multicast.faults.refused(key, problem.clone(), now), &nic.name, &problem);
+                }
+            }
+        }
+        multicast.seen.port_taken = Some(in_use);
+        news
+    }
+
+    /// Opens the sockets for one-shot questions, if they are not.
+    pub(in crate::discovery) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let multicast = &mut self.multicast;
+        multicast.one_shot_at = Some(now);
+        let mut before = std::mem::take(&mut multicast.one_shot);
+        for (nic, family, is_only) in sockets_of(&multicast.nics.used) {
+            let key = key(&nic.name, family, Use::OneShot);
+            if let Some(at) = before.iter().position(|open| open.key(Use::OneShot) == key) {
+                let mut open = before.swap_remove(at);
+                let Some(problem) = open.problem() else {
+                    multicast.one_shot.push(open);
+                    continue;
+                };
+                warn(
+                    multicast.faults.refused(key, problem.clone(), now),
+                    &open.channel.to_string(),
+                    &problem,
+                );
+            }
+            match Channel::open(nic, family, Use::OneShot) {
+                Ok(channel) => {
+                    let open = begin(nic.name.clone(), family, is_only, channel, Use::OneShot, ctx.address());
+                    multicast.one_shot.push(open);
+                }
+                Err(error) => {
+                    tracing::debug!(interface = nic.name, %error, "no question can be asked here");
+                    if Families::First.include(in_family(family, is_only)) {
+                        note_error(&mut multicast.seen.send_errors, &nic.name, &error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Multicast {
+    /// Returns whether a socket works by now that failed when it was open before. Logs that if the failure was logged.
+    fn has_recovered(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> bool {
+        let has_failed = self.faults.may_fail_again(key);
+        let word = self.faults.lasts(key, opened, now);
+        if word == Some(Word::Say) {
+            tracing::warn!(interface = key.0, "multicast DNS is heard again");
+        }
+        has_failed && word.is_some()
+    }
+}
+
+/// The sockets for these interfaces: each with its interface and family, and whether that has no other one.
+fn sockets_of(nics: &[Nic]) -> impl Iterator<Item = (&Nic, Family, bool)> {
+    nics.iter().flat_map(|nic| {
+        let is_only = nic.families().count() == 1;
+        nic.families().map(move |family| (nic, family, is_only))
+    })
+}
+
+fn in_family(family: Family, is_only: bool) -> InFamily {
+    InFamily { is_ipv4: family != Family::V6, is_only }
+}
+
+fn key(nic: &str, family: Family, purpose: Use) -> SocketKey {
+    (nic.to_owned(), family != Family::V6, purpose)
+}
+
+fn warn(word: Word, socket: &str, problem: &str) {
+    match word {
+        Word::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
+        Word::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
+    }
+}
+
+fn begin(
+    nic: String,
+    family: Family,
+    is_only: bool,
+    channel: Channel,
+    purpose: Use,
+    discovery: Addr<Discovery>,
+) -> Open {
+    let channel = Rc::new(channel);
+    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
+    Open { nic, family, is_only, channel, opened: clock::now(), reading }
+}
+
+/// The first few of many names.
+fn some_of(names: &[String]) -> String {
+    const FEW: usize = 4;
+    match names.len().checked_sub(FEW) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
+    }
+}

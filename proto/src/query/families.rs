@@ -1,0 +1,98 @@
+//! The families of addresses in which a question is asked.
+
+/// The families in which a question is asked. A host that has both answers in either, each time anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// IPv4, and IPv6 on interfaces without IPv4.
+    First,
+    /// IPv6, and IPv4 on interfaces without IPv6.
+    Second,
+    /// Both.
+    Both,
+    /// IPv4 alone.
+    V4,
+    /// IPv6 alone.
+    V6,
+}
+
+/// One family on one interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InFamily {
+    /// It is IPv4.
+    pub is_ipv4: bool,
+    /// The interface does not have the other one.
+    pub is_only: bool,
+}
+
+/// Who else has asked the same lately, by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct AskedIn {
+    pub(super) v4: bool,
+    pub(super) v6: bool,
+}
+
+impl Families {
+    /// Returns whether a question is asked in a family on an interface.
+    pub fn include(self, InFamily { is_ipv4, is_only }: InFamily) -> bool {
+        match self {
+            Self::First => is_ipv4 || is_only,
+            Self::Second => !is_ipv4 || is_only,
+            Self::Both => true,
+            Self::V4 => is_ipv4,
+            Self::V6 => !is_ipv4,
+        }
+    }
+
+    /// Those in which it is still to be asked where others have asked it; `None` if there are none.
+    pub(super) fn without(self, asked: AskedIn) -> Option<Self> {
+        match (asked, self) {
+            (AskedIn { v4: false, v6: false }, families) => Some(families),
+            (AskedIn { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
+            (AskedIn { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
+            _ => None,
+        }
+    }
+
+    /// These and `others`.
+    pub(super) fn and(self, others: Self) -> Self {
+        if self == others { self } else { Self::Both }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_with_one_family_is_asked_on_in_that_one() {
+        let in_families = |families: Families, is_only| {
+            [true, false].map(|is_ipv4| families.include(InFamily { is_ipv4, is_only }))
+        };
+        for (families, beside, only) in [
+            (Families::First, [true, false], [true, true]),
+            (Families::Second, [false, true], [true, true]),
+            (Families::Both, [true, true], [true, true]),
+            (Families::V4, [true, false], [true, false]),
+            (Families::V6, [false, true], [false, true]),
+        ] {
+            assert_eq!((in_families(families, false), in_families(families, true)), (beside, only));
+        }
+    }
+
+    #[test]
+    fn what_others_ask_in_one_family_is_asked_in_the_other() {
+        let (neither, v4, v6, both) = (
+            AskedIn::default(),
+            AskedIn { v4: true, v6: false },
+            AskedIn { v4: false, v6: true },
+            AskedIn { v4: true, v6: true },
+        );
+        for (families, left) in [
+            (Families::First, [Some(Families::First), None, Some(Families::V4), None]),
+            (Families::Second, [Some(Families::Second), Some(Families::V6), None, None]),
+            (Families::Both, [Some(Families::Both), Some(Families::V6), Some(Families::V4), None]),
+        ] {
+            assert_eq!([neither, v4, v6, both].map(|asked| families.without(asked)), left, "{families:?}");
+        }
+    }
+}

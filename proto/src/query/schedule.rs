@@ -1,0 +1,84 @@
+//! When and how a question is repeated while somebody waits for the answers.
+
+use std::time::Duration;
+
+use super::{Families, Question};
+
+/// One round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    OneShot(Families),
+    OneShotForAll,
+    /// Unless so many services are known that they do not fit into a question as known answers: all others would answer again.
+    OneShotIfFew,
+    Ordinary,
+    /// Unless another host has replied directly.
+    OrdinaryUnlessAnswered(Families),
+    /// Nothing is asked: the answers to the last round have come.
+    End,
+}
+
+/// The rounds for a name, in milliseconds after the first. Its instances alone answer. IPv4 alone is asked first, which is enough
+/// for nearly all. At 10 % loss one question in five goes unanswered, so the second follows soon. The third is an ordinary one: a
+/// firewall of the usual kind lets no reply to a one-shot question in. Programs of earlier versions answer the question for
+/// all services only, and in the first family.
+const FOR_A_NAME: [(u64, Step); 8] = [
+    (0, Step::OneShot(Families::First)),
+    (60, Step::OneShot(Families::Both)),
+    (150, Step::Ordinary),
+    (300, Step::OneShotForAll),
+    (600, Step::OneShot(Families::Both)),
+    (1_200, Step::Ordinary),
+    (2_400, Step::OneShot(Families::Both)),
+    (4_800, Step::OneShotForAll),
+];
+/// The rounds for all services. Everybody answers with all that it has, so they are few. An ordinary question goes unanswered
+/// where somebody else's was answered less than a second before, so there are two: of those who were asked before, the answers were
+/// heard.
+const FOR_ALL: [(u64, Step); 7] = [
+    (0, Step::OneShot(Families::First)),
+    (60, Step::OneShot(Families::Second)),
+    (150, Step::OneShotIfFew),
+    (200, Step::OrdinaryUnlessAnswered(Families::First)),
+    (600, Step::OneShot(Families::Both)),
+    (1_250, Step::OrdinaryUnlessAnswered(Families::Both)),
+    (1_400, Step::End),
+];
+
+/// When a list of the answers is worth showing, after the first round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Where direct replies arrive: after the second round.
+    pub(super) answered: Duration,
+    /// Where nobody else is heard: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up to 120 ms.
+    pub(super) alone: Duration,
+    /// Where others are heard and direct replies do not arrive: as long after the second ordinary question.
+    pub(super) by_multicast: Duration,
+}
+
+const NAME_SETTLED: Settled = Settled {
+    answered: Duration::from_millis(150),
+    alone: Duration::from_millis(150),
+    by_multicast: Duration::from_millis(1_350),
+};
+const ALL_SETTLED: Settled = Settled {
+    answered: Duration::from_millis(150),
+    alone: Duration::from_millis(350),
+    by_multicast: Duration::from_millis(1_400),
+};
+
+/// The rounds of a question, each with its time after the first in milliseconds.
+pub(super) fn rounds(question: Question) -> &'static [(u64, Step)] {
+    match question {
+        Question::All => &FOR_ALL,
+        Question::Name(_) => &FOR_A_NAME,
+    }
+}
+
+/// When the answers to a question are worth showing.
+pub(super) fn settled(question: Question) -> Settled {
+    match question {
+        Question::All => ALL_SETTLED,
+        Question::Name(_) => NAME_SETTLED,
+    }
+}
