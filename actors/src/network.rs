@@ -117,11 +117,12 @@ impl Network {
         }
     }
 
-    /// All addresses of this host, whichever interfaces are used; of another network's hosts only that each has its own.
+    /// All addresses of this host, whichever interfaces are used and connected: those of a bridge without containers lead to this
+    /// host as well. Of another network's hosts it is known only that each has its own.
     pub fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
             Self::System => Interfaces::default()
-                .list()
+                .list_unplugged_too()
                 .inspect_err(|error| tracing::warn!(%error, "the addresses of this host are unknown"))
                 .map(|list| list.into_iter().map(|interface| interface.address).collect())
                 .unwrap_or_default(),

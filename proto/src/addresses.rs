@@ -45,6 +45,19 @@ pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
     own.iter().any(|own| own.ip == ip)
 }
 
+/// Returns whether an address is a link-local one, which a host gives itself.
+pub fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Returns whether an address leads anywhere only together with a zone (RFC 4007 §6): a link-local IPv6 address.
+pub fn needs_zone(ip: IpAddr) -> bool {
+    ip.is_ipv6() && is_link_local(ip)
+}
+
 /// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
 /// and multicast addresses, port 0, and the loopback addresses of other hosts.
 ///
@@ -73,8 +86,8 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
 /// link than theirs, where they lead nowhere.
 pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
-    if is_here && addresses.iter().any(|address| !is_link_local(address.ip())) {
-        addresses.retain(|address| !is_link_local(address.ip()));
+    if is_here && addresses.iter().any(|address| !needs_zone(address.ip())) {
+        addresses.retain(|address| !needs_zone(address.ip()));
     }
     addresses.sort_by_cached_key(|address| rank(address.ip(), is_here, own));
 }
@@ -83,7 +96,7 @@ fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
     match ip {
         ip if ip.is_loopback() => 0,
         ip if !is_here && is_own(ip, own) => 5,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => 4,
+        ip if needs_zone(ip) => 4,
         ip if own.iter().any(|own| own.shares_network_with(ip)) => 1,
         IpAddr::V4(_) => 2,
         IpAddr::V6(_) => 3,
@@ -110,14 +123,14 @@ impl Ends {
     /// Returns whether an address is valid at the other end as well: it is the same on all links, or belongs to the link between them.
     fn are_on_link_of(&self, address: SocketAddr) -> bool {
         match address {
-            SocketAddr::V6(v6) if is_link_local(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
+            SocketAddr::V6(v6) if needs_zone(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
             _ => true,
         }
     }
 
     /// Returns where the other end may reach an endpoint that listens at `address` of this host, on every interface.
     pub fn towards(&self, address: SocketAddr) -> Option<SocketAddr> {
-        let own = self.own.filter(|own| !is_link_local(*own) && own.is_ipv4() >= address.is_ipv4());
+        let own = self.own.filter(|own| !needs_zone(*own) && own.is_ipv4() >= address.is_ipv4());
         own.map(|own| SocketAddr::new(own, address.port()))
     }
 }
@@ -145,10 +158,6 @@ pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<
     });
     told.truncate(MAX_ADDRESSES);
     told
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What this node offers: announced by mDNS, and told to every connected peer.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
+use meshzero_proto::addresses::{is_link_local, needs_zone};
 use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
 use meshzero_proto::directory::{Source, Why};
 use meshzero_proto::id::InstanceId;
@@ -74,17 +75,12 @@ impl Discovery {
     /// where an interface has nothing better.
     fn announced_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.own_interfaces.connected();
-        let is_link_local = |ip: IpAddr| match ip {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        };
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
-        let announced = own.iter().filter(move |interface| match interface.address.ip {
-            IpAddr::V6(ip) if ip.is_unicast_link_local() => !has_better(&interface.name),
-            _ => true,
-        });
+        let announced = own
+            .iter()
+            .filter(move |interface| !needs_zone(interface.address.ip) || !has_better(&interface.name));
         announced.map(move |interface| interface.socket_addr(port))
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::attempt::Attempt;
-use crate::addresses::OwnAddress;
+use crate::addresses::{OwnAddress, is_link_local};
 
 /// All that is known when something was not found or not reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -235,13 +235,5 @@ impl InterfaceSeen {
     /// Returns whether it has an address that somebody gave it.
     pub(super) fn has_address(&self) -> bool {
         self.addresses.iter().any(|own| !is_link_local(own.ip) && !own.ip.is_loopback())
-    }
-}
-
-/// Returns whether an address is one that a host gives itself.
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }

@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use super::finding::Finding;
-use super::observations::{
-    InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried, is_link_local,
-};
+use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
+use crate::addresses::is_link_local;
 
 /// How many entries of a list are shown.
 const SHOWN: usize = 8;

@@ -6,6 +6,7 @@ mod choices;
 mod diagnosis;
 mod firewall;
 mod late;
+mod redial;
 mod sockets;
 mod translation;
 mod zones;
