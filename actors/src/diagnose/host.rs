@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
-use meshzero_proto::diagnosis::{InterfaceSeen, Neighbour, Surroundings};
+use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 use tokio::sync::oneshot;
 
-use super::{neighbours, network, surroundings};
+use super::neighbours::{self, Entry};
+use super::{network, surroundings};
 use crate::host::local_address;
 use crate::interfaces::Interfaces;
 use crate::premises::Premises;
@@ -16,7 +17,7 @@ use crate::premises::Premises;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Host {
     pub(super) interfaces: Option<Vec<InterfaceSeen>>,
-    pub(super) neighbours: Option<Vec<(IpAddr, Neighbour)>>,
+    pub(super) neighbours: Option<Vec<Entry>>,
     pub(super) gateways: Vec<IpAddr>,
     /// By which interface packets to an address leave.
     pub(super) routes: Vec<(IpAddr, String)>,

@@ -5,7 +5,7 @@ mod neighbours;
 mod network;
 mod surroundings;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{
@@ -176,6 +176,7 @@ fn conclude(
         sought,
         mesh: node.config().mesh.to_string(),
         heard: report.heard.clone(),
+        heard_here: report.heard_here.clone(),
         other_meshes: report.other_meshes.clone(),
         peers: peers.collect(),
         connected: report.connected.clone(),
@@ -183,7 +184,7 @@ fn conclude(
         interfaces: host.interfaces.clone(),
         has_multicast: node.config().network.has_multicast(),
         multicast: report.multicast.clone(),
-        neighbours: host.neighbours.clone(),
+        neighbours: host.neighbours.as_deref().map(neighbours::states),
         gateways: host.gateways.clone(),
         surroundings: host.surroundings.clone(),
         endpoints,
@@ -202,16 +203,13 @@ impl Host {
     /// An attempt, with what this host knows of the route to its address.
     fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
         let ip = attempt.address.ip();
-        let known = |neighbour: &&(IpAddr, _)| neighbour.0 == ip;
         let prefix = format!("{}: ", Named(attempt.address));
         Tried {
-            neighbour: self
-                .neighbours
-                .iter()
-                .flatten()
-                .find(known)
-                .map(|(_, state)| *state)
-                .unwrap_or_default(),
+            neighbour: neighbours::state(
+                self.neighbours.as_deref().unwrap_or_default(),
+                attempt.address,
+                attempt.took,
+            ),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
                 .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))

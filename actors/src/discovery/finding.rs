@@ -323,6 +323,12 @@ impl Handler<Ask> for Discovery {
             connected: self.links.hosts(),
             multicast: self.multicast.observations(now),
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
+            heard_here: self
+                .directory
+                .names_here(&self.host_addresses)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
             peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),

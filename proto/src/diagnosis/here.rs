@@ -14,7 +14,8 @@ use super::words::{listed, nobody, unheard};
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
     let only_here = only_loopback(seen);
-    if seen.heard.is_empty() {
+    let hears_others = seen.hears_others();
+    if !hears_others {
         findings.extend(mesh::other(seen));
     }
     findings.extend(only_here);
@@ -26,15 +27,16 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     }
     findings.extend(mesh::blocked(seen));
     findings.extend(static_peers(seen));
-    if seen.heard.is_empty() && findings.is_empty() {
+    if !hears_others && findings.is_empty() {
         findings.extend(left_out(seen));
         findings.extend(surroundings(seen));
     }
-    if seen.heard.is_empty() {
-        findings.extend(mesh::silence(seen));
-    } else {
+    if hears_others {
         findings.extend(mesh::not_advertised(seen));
         findings.extend(mesh::other(seen));
+    } else {
+        findings.extend(mesh::isolated(seen));
+        findings.extend(mesh::silence(seen));
     }
     findings.extend(unicast_replies(seen));
     findings
@@ -142,7 +144,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;
     let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
         (Some(false), Some(true)) | (Some(true), Some(false)) => {
-            counted.heard_by_multicast == 0 && seen.heard.is_empty()
+            counted.heard_by_multicast == 0 && !seen.hears_others()
         }
         (Some(false), _) | (None, Some(false)) => true,
         _ => false,

@@ -20,6 +20,8 @@ pub struct Observations {
     pub trouble: Option<String>,
     /// The names of services heard on this mesh, in alphabetical order.
     pub heard: Vec<String>,
+    /// Those of them that are on this host only: they say nothing about the way to others.
+    pub heard_here: Vec<String>,
     /// The names of other meshes that were heard.
     pub other_meshes: Vec<String>,
     /// The static peers that are not connected.
@@ -82,9 +84,12 @@ pub struct Tried {
 
 /// What the system's table of neighbours (ARP for IPv4) says about a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Neighbour {
-    /// Its hardware address is known: it answered lately.
+    /// Its hardware address is known, and it has answered since it was dialled.
     Complete,
+    /// Its hardware address is known from before, which says nothing about now.
+    Stale,
     /// It was asked for its hardware address and did not answer.
     Incomplete,
     /// The table has no entry for it, or cannot be read.
@@ -202,6 +207,11 @@ impl Observations {
         self.interfaces.iter().flatten().find(|interface| interface.name == name)
     }
 
+    /// Returns whether a service of another host is heard.
+    pub(super) fn hears_others(&self) -> bool {
+        self.heard.iter().any(|name| !self.heard_here.contains(name))
+    }
+
     /// Returns whether `ip` is an address of this host; `None` where its interfaces are unknown.
     pub(super) fn is_own(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
@@ -220,6 +230,13 @@ impl Observations {
     pub fn neighbour(&self, ip: IpAddr) -> Neighbour {
         let known = self.neighbours.iter().flatten().find(|(neighbour, _)| *neighbour == ip);
         known.map(|(_, state)| *state).unwrap_or_default()
+    }
+}
+
+impl Neighbour {
+    /// Returns whether it has answered at some time.
+    pub(super) fn has_answered(self) -> bool {
+        matches!(self, Self::Complete | Self::Stale)
     }
 }
 

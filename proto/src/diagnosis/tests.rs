@@ -232,6 +232,59 @@ fn who_was_heard_is_told() {
             &["one service is heard"],
         ),
         (
+            "only services of this host",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+            }),
+            NothingHeard,
+            &[
+                "only services of this machine are heard (\"robot/leg\")",
+                "multicast",
+                "access point",
+                "apart",
+            ],
+        ),
+        (
+            "services of this host, and another mesh",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+                seen.other_meshes = vec!["room-6".to_owned()];
+            }),
+            OtherMesh,
+            &[],
+        ),
+        (
+            "services of this host, and multicast is blocked",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+                seen.connected = vec![ip("192.168.1.9")];
+            }),
+            MulticastBlocked,
+            &["drops multicast"],
+        ),
+        (
+            "an access point that keeps its clients apart",
+            with(|seen| {
+                wired(seen).kind = InterfaceKind::Wireless;
+                let neighbours = seen.neighbours.as_mut().expect("known");
+                neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
+            }),
+            ClientsIsolated,
+            &["only the router answers", "keeps its clients apart"],
+        ),
+        (
+            "by cable, one host that is off",
+            with(|seen| {
+                let neighbours = seen.neighbours.as_mut().expect("known");
+                neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
+            }),
+            NothingHeard,
+            &[],
+        ),
+        (
             "multicast is blocked",
             with(|seen| seen.connected = vec![ip("192.168.1.9")]),
             MulticastBlocked,
@@ -266,7 +319,7 @@ fn who_was_heard_is_told() {
 #[test]
 fn what_an_endpoint_does_not_answer_for_is_told() {
     use Code::*;
-    use Neighbour::{Complete, Incomplete, Unknown};
+    use Neighbour::{Complete, Incomplete, Stale, Unknown};
     let at = "192.168.1.9:9000";
     let unreachable = failed(ErrorKind::HostUnreachable);
     let refused = failed(ErrorKind::ConnectionRefused);
@@ -284,10 +337,37 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
             &["\"robot/arm\" is announced at 192.168.1.9:9000", "a firewall on it drops"],
         ),
         (
-            "a firewall there drops, or it has just been switched off",
+            "a firewall there drops: it has answered to ARP meanwhile",
             announced(one(Outcome::Silent, 3 * SECOND, Complete)),
             FirewallThereDrops,
-            &["unless it was switched off"],
+            &["that host is there", "for 3.0 s"],
+        ),
+        (
+            "a firewall there drops: the program has replied meanwhile",
+            replied(4 * SECOND, one(Outcome::Silent, 3 * SECOND, Stale)),
+            FirewallThereDrops,
+            &["that host is there"],
+        ),
+        (
+            "it has been switched off, or a firewall there drops",
+            announced(one(Outcome::Silent, 5 * SECOND, Stale)),
+            NoAnswer,
+            &["for 5.0 s", "off or asleep", "firewall"],
+        ),
+        (
+            "the same, and it replied before",
+            replied(15 * SECOND, one(Outcome::Silent, 5 * SECOND, Stale)),
+            NoAnswer,
+            &["off or asleep", "firewall"],
+        ),
+        (
+            "the host is off, as one of its addresses shows",
+            announced(vec![
+                tried(at, Outcome::Silent, 5 * SECOND, Stale),
+                tried("[fd77::9]:9000", Outcome::Silent, 5 * SECOND, Incomplete),
+            ]),
+            HostSilent,
+            &["does not answer to neighbour discovery"],
         ),
         (
             "a firewall there rejects",

@@ -151,6 +151,11 @@ pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) 
     evidence
 }
 
+/// How a host is asked for its hardware address.
+pub(super) fn asked_by(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "ARP" } else { "neighbour discovery" }
+}
+
 fn counted(count: u64, what: impl Display) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
@@ -158,9 +163,11 @@ fn counted(count: u64, what: impl Display) -> String {
 impl std::fmt::Display for Tried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.attempt.fmt(f)?;
+        let by = asked_by(self.attempt.address.ip());
         match self.neighbour {
-            Neighbour::Complete => f.write_str(", it answers to ARP")?,
-            Neighbour::Incomplete => f.write_str(", it does not answer to ARP")?,
+            Neighbour::Complete => write!(f, ", it answers to {by}")?,
+            Neighbour::Stale => write!(f, ", it has answered to {by} before")?,
+            Neighbour::Incomplete => write!(f, ", it does not answer to {by}")?,
             Neighbour::Unknown => {}
         }
         Ok(())

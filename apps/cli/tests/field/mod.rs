@@ -7,6 +7,7 @@ mod diagnosis;
 mod firewall;
 mod late;
 mod redial;
+mod silence;
 mod sockets;
 mod translation;
 mod zones;
