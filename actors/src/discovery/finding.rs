@@ -311,9 +311,11 @@ impl Handler<Ask> for Discovery {
         let static_peers = self.static_peers.unconnected();
         let unanswered =
             self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
-                // One whose node is connected is there, and one that has been asked this moment may be.
-                let linked =
-                    self.directory.candidate(instance).is_some_and(|known| self.links.reach(known.node));
+                // One whose node was reached is there, and one that has been asked this moment may be.
+                let linked = self
+                    .directory
+                    .candidate(instance)
+                    .is_some_and(|known| self.links.have_dialled(known.node));
                 let answers = linked || attempts.iter().all(is_recent);
                 let replied_ago = self.directory.replied_ago(instance, now);
                 (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })

@@ -106,6 +106,12 @@ impl Directory {
         self.entries.get(&id).is_some_and(|entry| entry.is_fresh(now))
     }
 
+    /// Whether the endpoint of an instance, or its node, has proved it within the last `within`.
+    pub fn is_proved(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
+        let proved = self.entries.get(&id).and_then(|entry| entry.verified_at);
+        proved.is_some_and(|at| now.saturating_duration_since(at) <= within)
+    }
+
     /// Returns how long ago the process of an instance itself replied to a question.
     pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))

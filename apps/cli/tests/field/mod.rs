@@ -6,6 +6,8 @@ mod choices;
 mod diagnosis;
 mod firewall;
 mod late;
+mod lists;
+mod private;
 mod redial;
 mod silence;
 mod sockets;

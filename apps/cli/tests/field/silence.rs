@@ -46,8 +46,9 @@ fn a_host_that_is_off_is_not_taken_for_one_with_a_firewall_while_it_is_still_kno
     lan.host(2).rule("INPUT -p tcp -j DROP");
     for address in ["10.77.0.1:9000", "10.77.0.3:9000"] {
         let told = told(caller, &["discover", address, "--wait", "4s"]);
-        // The time is that of the wait, however often it was dialled meanwhile.
-        expect(&told, "no-answer", &[address, "off or asleep", "a firewall on it drops", "for 4.0 s"]);
+        expect(&told, "no-answer", &[address, "off or asleep", "a firewall on it drops"]);
+        // The time is that of the wait, and not that of one of several dials.
+        assert!(told["attempts"][0]["ms"].as_f64().is_some_and(|ms| ms > 3_200.0), "{told}");
         assert_eq!(told["attempts"][0]["neighbour"], "stale", "{told}");
     }
     // Once the system of this host has asked for its neighbours again, they are told apart.
