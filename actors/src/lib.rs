@@ -55,6 +55,7 @@ mod inbox;
 pub mod incoming;
 pub mod interfaces;
 mod keeper;
+mod kind;
 pub mod link;
 mod links;
 pub mod listeners;

@@ -79,8 +79,8 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
 }
 
 /// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
-/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Keeps the given order
-/// within each of these.
+/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here): then the order is that of
+/// `own`, where the addresses by which others reach this host should come first. Keeps the given order within each of these.
 ///
 /// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
 /// link than theirs, where they lead nowhere.
@@ -89,7 +89,14 @@ pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     if is_here && addresses.iter().any(|address| !needs_zone(address.ip())) {
         addresses.retain(|address| !needs_zone(address.ip()));
     }
-    addresses.sort_by_cached_key(|address| rank(address.ip(), is_here, own));
+    arrange(addresses, own);
+}
+
+/// As [`sort`], without dropping any.
+pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
+    let is_here = is_here(addresses, own);
+    let place = |ip: IpAddr| own.iter().position(|own| own.ip == ip).filter(|_| is_here);
+    addresses.sort_by_cached_key(|address| (rank(address.ip(), is_here, own), place(address.ip())));
 }
 
 fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {

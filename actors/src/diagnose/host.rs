@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 
 use super::neighbours::{self, Entry};
 use super::{network, surroundings};
-use crate::host::local_address;
+use crate::host::{self, local_address};
 use crate::interfaces::Interfaces;
 use crate::premises::Premises;
+use crate::zone;
 
 /// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,11 @@ pub(super) struct Host {
     /// By which interface packets to an address leave.
     pub(super) routes: Vec<(IpAddr, String)>,
     pub(super) surroundings: Surroundings,
+}
+
+/// The name of the interface that is the zone of an address, if it has one.
+pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
+    Some(zone::of(address)).filter(|zone| *zone != 0).and_then(host::name_of)
 }
 
 /// Looks at this host, once at a time; `None` if the system gives no thread.

@@ -250,6 +250,7 @@ impl Host {
                 attempt.address,
                 attempt.took,
             ),
+            zone: host::zone_name(attempt.address),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
                 .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))

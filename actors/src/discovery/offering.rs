@@ -1,7 +1,7 @@
 //! What this node offers: announced by mDNS, and told to every connected peer.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,6 +14,7 @@ use super::Discovery;
 
 use crate::bound::Bound;
 use crate::clock;
+use crate::kind;
 
 /// How long leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -66,21 +67,26 @@ impl Discovery {
             _ => self.announced_addresses(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
         // Loopback is of use to the same host only, and not what people want to see.
-        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6()));
+        let place = |ip: IpAddr| self.host_addresses.iter().position(|own| own.ip == ip);
+        addresses.sort_by_cached_key(|address| {
+            let ip = address.ip();
+            (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), place(ip))
+        });
         addresses.truncate(MAX_HEARD_ADDRESSES);
         Advert { addresses, ..advert.clone() }
     }
 
     /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
-    /// where an interface has nothing better.
+    /// where an interface has nothing better; the port of a bridge has what is the bridge's.
     fn announced_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.own_interfaces.connected();
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
-        let announced = own
-            .iter()
-            .filter(move |interface| !needs_zone(interface.address.ip) || !has_better(&interface.name));
+        let announced = own.iter().filter(move |interface| {
+            let name = &interface.name;
+            !needs_zone(interface.address.ip) || !(has_better(name) || kind::is_port(name))
+        });
         announced.map(move |interface| interface.socket_addr(port))
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, named};
 use crate::addresses::{OwnAddress, is_link_local};
 
 /// All that is known when something was not found or not reached.
@@ -80,6 +80,8 @@ pub struct Tried {
     pub leaves_by: Option<String>,
     /// What the other end said when it declined, or what it seems to be instead.
     pub said: Option<String>,
+    /// The name of the interface that is the zone of a link-local address.
+    pub zone: Option<String>,
 }
 
 /// What the system's table of neighbours (ARP for IPv4) says about a host.
@@ -113,6 +115,8 @@ pub struct StaticPeer {
 pub struct InterfaceSeen {
     /// The system's name for it.
     pub name: String,
+    /// The system's number for it, where it is known.
+    pub index: Option<u32>,
     /// What it is.
     pub kind: InterfaceKind,
     /// Whether this node uses it.
@@ -207,6 +211,14 @@ impl Observations {
         self.interfaces.iter().flatten().find(|interface| interface.name == name)
     }
 
+    /// An address, with the name of its zone.
+    pub(super) fn named(&self, address: SocketAddr) -> String {
+        let SocketAddr::V6(v6) = address else { return address.to_string() };
+        let mut interfaces = self.interfaces.iter().flatten();
+        let zone = interfaces.find(|interface| interface.index == Some(v6.scope_id()));
+        named(address, zone.map(|interface| interface.name.as_str()))
+    }
+
     /// Returns whether a service of another host is heard.
     pub(super) fn hears_others(&self) -> bool {
         self.heard.iter().any(|name| !self.heard_here.contains(name))
@@ -230,6 +242,13 @@ impl Observations {
     pub fn neighbour(&self, ip: IpAddr) -> Neighbour {
         let known = self.neighbours.iter().flatten().find(|(neighbour, _)| *neighbour == ip);
         known.map(|(_, state)| *state).unwrap_or_default()
+    }
+}
+
+impl Tried {
+    /// The address, with the name of its zone.
+    pub(super) fn place(&self) -> String {
+        named(self.attempt.address, self.zone.as_deref())
     }
 }
 

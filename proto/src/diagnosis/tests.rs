@@ -25,6 +25,7 @@ fn interface(name: &str, kind: InterfaceKind, own: &[&str]) -> InterfaceSeen {
     });
     InterfaceSeen {
         name: name.to_owned(),
+        index: None,
         kind,
         chosen: true,
         up: Some(true),
@@ -77,7 +78,7 @@ fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
 
 fn tried(to: &str, outcome: Outcome, took: Duration, neighbour: Neighbour) -> Tried {
     let attempt = Attempt { address: address(to), outcome, took };
-    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None }
+    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None, zone: None }
 }
 
 fn failed(kind: ErrorKind) -> Outcome {
@@ -537,6 +538,23 @@ fn nothing_is_concluded_from_what_nobody_could_look_at() {
         let finding = told(&blind(change));
         assert_eq!(finding.code, Code::NothingHeard, "{finding}");
     }
+}
+
+#[test]
+fn zones_go_by_the_names_of_interfaces() {
+    let to = "[fe80::9%3]:9000";
+    let at = "[fe80::9%eth0]:9000";
+    let silent = tried(to, Outcome::Silent, 5 * SECOND, Neighbour::Stale);
+    let silent = Tried { zone: Some("eth0".to_owned()), ..silent };
+    let shown = evidence_of(&[silent.clone()], &MulticastObservations::default(), None);
+    assert!(shown[0].contains(at) && !shown[0].contains("%3"), "{shown:?}");
+    let seen = announced(vec![silent]);
+    assert!(told(&seen).sentence.contains(at), "{}", told(&seen));
+    let sought = with(|seen| {
+        seen.sought = Sought::Address(address(to));
+        wired(seen).index = Some(3);
+    });
+    assert!(told(&sought).sentence.contains(at), "{}", told(&sought));
 }
 
 #[test]

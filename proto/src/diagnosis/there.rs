@@ -44,7 +44,7 @@ pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
     let trouble = seen.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Finding {
         code: Code::NoAnswer,
-        sentence: format!("nothing of this mesh answers at {address}{trouble}"),
+        sentence: format!("nothing of this mesh answers at {}{trouble}", seen.named(address)),
         remedy: format!("Check that the program runs on {}, and the port", address.ip()),
     }
 }
@@ -351,7 +351,7 @@ fn other_subnet(
 
 /// The endpoint that does not answer, as the beginning of a sentence.
 fn subject(endpoint: &Endpoint, tried: &Tried) -> String {
-    let address = tried.attempt.address;
+    let address = tried.place();
     match &endpoint.service {
         Some(service) => format!("{} is announced at {address}", quoted(service)),
         None => format!("nothing of this mesh answers at {address}"),

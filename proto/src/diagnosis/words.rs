@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use super::attempt::seconds;
 use super::finding::Finding;
 use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
 use crate::addresses::is_link_local;
@@ -63,7 +64,7 @@ pub(super) fn nobody(seen: &Observations) -> String {
             format!("there is no service whose name begins with {} on the mesh {mesh}", quoted(prefix))
         }
         Sought::Name(name) => format!("nobody advertises {}", quoted(name)),
-        Sought::Address(address) => format!("nothing of this mesh answers at {address}"),
+        Sought::Address(address) => format!("nothing of this mesh answers at {}", seen.named(*address)),
     }
 }
 
@@ -162,7 +163,7 @@ fn counted(count: u64, what: impl Display) -> String {
 
 impl std::fmt::Display for Tried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.attempt.fmt(f)?;
+        write!(f, "{}: {} after {}", self.place(), self.attempt.outcome, seconds(self.attempt.took))?;
         let by = asked_by(self.attempt.address.ip());
         match self.neighbour {
             Neighbour::Complete => write!(f, ", it answers to {by}")?,

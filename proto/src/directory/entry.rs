@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
-use crate::addresses::{OwnAddress, sort, usable};
+use crate::addresses::{OwnAddress, arrange, is_here, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
@@ -120,6 +120,10 @@ impl Entry {
             }
         }
         if !self.instance.local {
+            // On this host they all lead to it.
+            if is_here(&addresses, own) {
+                arrange(&mut addresses, own);
+            }
             addresses.truncate(MAX_ADDRESSES);
         }
         self.instance.addresses = addresses;

@@ -9,6 +9,7 @@ mod late;
 mod lists;
 mod private;
 mod redial;
+mod shown;
 mod silence;
 mod sockets;
 mod translation;
