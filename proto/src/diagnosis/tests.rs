@@ -546,7 +546,7 @@ fn zones_go_by_the_names_of_interfaces() {
     let at = "[fe80::9%eth0]:9000";
     let silent = tried(to, Outcome::Silent, 5 * SECOND, Neighbour::Stale);
     let silent = Tried { zone: Some("eth0".to_owned()), ..silent };
-    let shown = evidence_of(&[silent.clone()], &MulticastObservations::default(), None);
+    let shown = evidence_of(std::slice::from_ref(&silent), &MulticastObservations::default(), None);
     assert!(shown[0].contains(at) && !shown[0].contains("%3"), "{shown:?}");
     let seen = announced(vec![silent]);
     assert!(told(&seen).sentence.contains(at), "{}", told(&seen));
