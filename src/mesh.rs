@@ -117,8 +117,9 @@ impl Mesh {
         diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// The services whose names begin with `prefix` that were announced, are not listed and do not answer, each with the likeliest
-    /// cause.
+    /// The services whose names begin with `prefix` that were announced and do not answer, each with the likeliest cause: those that
+    /// are listed because they were heard lately, and others. Endpoints that have not answered lately are asked, which takes
+    /// milliseconds, and a second at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

@@ -10,6 +10,7 @@ use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
+use meshzero_actors::place::address_of;
 use meshzero_actors::publisher;
 use meshzero_actors::router::Delist;
 use meshzero_actors::service::ServiceEnd;
@@ -59,6 +60,14 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// addresses it is the best one at the time of advertising; its IP address is unspecified if no chosen interface had one then.
     pub fn address(&self) -> SocketAddr {
         self.offered.address
+    }
+
+    /// The address at which others reach it now: this host may have got others since the service was advertised. As
+    /// [`address`](Self::address), which it is while this host has none that leads to others.
+    pub fn address_now(&self) -> SocketAddr {
+        let now = address_of(self.bound(), &self.node.config().interfaces).ok();
+        let is_good = |now: &SocketAddr| !now.ip().is_unspecified() && !now.ip().is_loopback();
+        now.filter(is_good).unwrap_or(self.offered.address)
     }
 
     /// The instance as others see it: its identity, its node, its name and its addresses.

@@ -13,6 +13,7 @@ mod faults;
 mod flow;
 mod instances;
 mod leaving;
+mod limits;
 mod news;
 mod pair;
 mod pressure;

@@ -9,6 +9,14 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// Longer than any program runs, and short enough for every system's clock.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+
+/// `instant` and `duration` later, where that may be any; a time that never comes if it is too long for the clock.
+pub(crate) fn later<I: Copy + std::ops::Add<Duration, Output = I>>(instant: I, duration: Duration) -> I {
+    instant + duration.min(FOREVER)
+}
+
 /// Waits until `instant`; `None` never comes.
 ///
 /// # Cancel safety

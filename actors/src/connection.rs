@@ -117,7 +117,7 @@ impl Connection {
             (Reader::System(reader), _) => socket::keep_alive(reader.as_ref(), idle),
             (_, Writer::System(writer)) => socket::keep_alive(writer.as_ref(), idle),
             (Reader::Other(_), Writer::Other(writer)) => {
-                writer.keep_alive(idle * (socket::PROBES + 1), false);
+                writer.keep_alive(idle.saturating_mul(socket::PROBES + 1), false);
             }
         }
     }
@@ -126,7 +126,7 @@ impl Connection {
     /// host is gone; elsewhere it may mean that the peer is busy, which must not end a connection.
     pub fn keep_alive_of_reading_peer(&self, idle: Duration) {
         self.keep_alive(idle);
-        let patience = idle * (socket::PROBES + 1);
+        let patience = idle.saturating_mul(socket::PROBES + 1);
         if let Writer::Other(writer) = &self.writer {
             writer.keep_alive(patience, true);
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
+use meshzero_proto::id::InstanceId;
 
 use crate::report::Report;
 
@@ -25,6 +26,8 @@ pub struct Diagnosis {
 /// An endpoint that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswering {
+    /// Which one, where it is known.
+    pub instance: Option<InstanceId>,
     /// The service that was announced there, where it is known.
     pub service: Option<String>,
     /// Why it does not answer.

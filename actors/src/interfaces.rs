@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::diagnosis::InterfaceKind;
 
 pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
 use crate::host::{self, Listed};
+use crate::kind;
 
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -307,7 +309,12 @@ fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&In
         IpAddr::V4(_) => 7,
         IpAddr::V6(_) => 8,
     };
-    interfaces.iter().min_by_key(|interface| rank(interface.address.ip))
+    // The bridges of containers and the like come after whatever leads out of this host.
+    let stays_inside = |interface: &Interface| kind::of(&interface.name) == InterfaceKind::Inner;
+    interfaces.iter().min_by_key(|interface| {
+        let ip = interface.address.ip;
+        (ip.is_loopback(), Some(ip) != default_route && stays_inside(interface), rank(ip))
+    })
 }
 
 /// The source address of the default route. The destination is an address that is reserved for documentation (RFC 5737).

@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use meshzero_proto::addresses::OwnAddress;
+use meshzero_proto::diagnosis::InterfaceKind;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::connection::Connection;
 use crate::interfaces::Interfaces;
+use crate::kind;
 use crate::socket;
 
 /// Where a node's connections come from. Cheap to clone.
@@ -117,13 +119,18 @@ impl Network {
         }
     }
 
-    /// All addresses of this host, whichever interfaces are used; of another network's hosts only that each has its own.
+    /// All addresses of this host, whichever interfaces are used and connected: those of a bridge without containers lead to this
+    /// host as well. Those by which others may reach it come first. Of another network's hosts it is known only that each has its
+    /// own.
     pub fn own_addresses(&self) -> Vec<OwnAddress> {
         match self {
             Self::System => Interfaces::default()
-                .list()
+                .list_unplugged_too()
                 .inspect_err(|error| tracing::warn!(%error, "the addresses of this host are unknown"))
-                .map(|list| list.into_iter().map(|interface| interface.address).collect())
+                .map(|mut list| {
+                    list.sort_by_cached_key(|interface| kind::of(&interface.name) == InterfaceKind::Inner);
+                    list.into_iter().map(|interface| interface.address).collect()
+                })
                 .unwrap_or_default(),
             Self::Other(_) => Vec::new(),
         }

@@ -319,16 +319,24 @@ pub struct Listening {
 
 impl Listening {
     fn new(listeners: Listeners, bound: Bound, interfaces: &Interfaces) -> Result<Self, PlaceError> {
-        let address = match &bound {
-            Bound::At(address) if !address.ip().is_unspecified() => *address,
-            _ => {
-                let mut preferred = interfaces.preferred_address()?;
-                preferred.set_port(bound.port());
-                if bound.takes(preferred) { preferred } else { bound.summary() }
-            }
-        };
+        let address = address_of(&bound, interfaces)?;
         Ok(Self { listeners, bound, address })
     }
+}
+
+/// The address at which others can reach an endpoint now; the IP address is unspecified as long as there is none.
+///
+/// # Errors
+/// The system does not tell which addresses there are.
+pub fn address_of(bound: &Bound, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+    Ok(match bound {
+        Bound::At(address) if !address.ip().is_unspecified() => *address,
+        _ => {
+            let mut preferred = interfaces.preferred_address()?;
+            preferred.set_port(bound.port());
+            if bound.takes(preferred) { preferred } else { bound.summary() }
+        }
+    })
 }
 
 #[cfg(test)]

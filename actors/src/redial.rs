@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use meshzero_proto::absence::{is_gone, is_refusal};
 use meshzero_proto::addresses::is_own;
+use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{self, Hello, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::LinkId;
@@ -24,11 +25,17 @@ use crate::trail::Record;
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
+/// A link whose time is over but for less than this is given up.
+const LAST_PAUSE: Duration = Duration::from_millis(10);
+
 /// The shortest pause between two dials while there is no connection.
 const DIAL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long one attempt may take that is made because other links dial as much as the node may: the next may be one that stands by.
+const IN_BETWEEN: Duration = Duration::from_secs(1);
 
 /// The client's way to another connection for one link.
 pub(crate) struct Redial {
@@ -104,21 +111,26 @@ impl Redial {
         self.standby = standby;
     }
 
-    /// Dials again and again, faster than the system would repeat its request on one connection, until a connection stands by or it
-    /// is clear that none will.
+    /// Dials again and again, faster than the system would repeat its request on one connection, until a connection stands by or
+    /// dialling all addresses at once would say more. Returns how long that may take; `None` if a connection stands by.
     ///
     /// # Errors
-    /// The last error, when nobody has answered in time.
-    async fn dial_standby(&mut self, patience: Duration) -> Result<(), DialError> {
-        let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(()) };
+    /// The last error, with the last attempt at each address, when nobody has answered in time.
+    async fn dial_standby(&mut self, patience: Duration) -> Result<Option<Duration>, DialError> {
+        let Some(mut dials) = self.racer().map(Dials::new) else { return Ok(Some(patience)) };
         let until = Instant::now() + patience;
         let (mut has_begun, mut next, mut told) = (false, Instant::now(), None);
+        let mut tried: Vec<Attempt> = Vec::new();
         loop {
             if next <= Instant::now() {
                 next = Instant::now() + DIAL_AGAIN.mul_f64(1.0 + fastrand::f64() / 4.0);
-                if dials.may_begin() && self.carrying.may_dial_beside(clock::now()) {
-                    dials.begin();
-                    has_begun = true;
+                if dials.may_begin() {
+                    if self.carrying.may_dial_beside(clock::now()) {
+                        dials.begin();
+                        has_begun = true;
+                    } else if !has_begun {
+                        return Ok(Some(patience.min(IN_BETWEEN)));
+                    }
                 }
             }
             let ended = tokio::select! {
@@ -126,22 +138,51 @@ impl Redial {
                 ended = dials.ended() => ended,
                 () = time::sleep_until(until) => {
                     let told = told.unwrap_or(DialError::TimedOut { after: patience, attempts: Vec::new() });
-                    return if has_begun { Err(told) } else { Ok(()) };
+                    return Err(told.after(tried));
                 }
                 () = time::sleep_until(next) => continue,
             };
             match ended {
-                Ok(dialled) if dialled.welcome.standby.is_some() => self.standby = Some(dialled),
-                Ok(_) => self.stands_by = false,
-                Err(error) if is_final(&error, self.address, &self.network) => {
-                    tracing::debug!(%error, "no connection stands by")
+                Ok(dialled) if dialled.welcome.standby.is_some() => {
+                    self.standby = Some(dialled);
+                    return Ok(None);
+                }
+                Ok(_) => {
+                    self.stands_by = false;
+                    return Ok(Some(patience));
                 }
                 Err(error) => {
+                    for attempt in error.attempts() {
+                        tried.retain(|earlier| earlier.address != attempt.address);
+                        tried.push(*attempt);
+                    }
+                    if self.is_final(&error, &tried) {
+                        tracing::debug!(%error, "no connection stands by");
+                        return Ok(Some(patience));
+                    }
                     told = Some(error);
-                    continue;
                 }
             }
-            return Ok(());
+        }
+    }
+
+    /// Returns whether trying again is useless after `error`, when `attempts` were the last at each address: the endpoint has gone,
+    /// or does not know the link. What was not tried may still lead there.
+    fn is_final(&self, error: &DialError, attempts: &[Attempt]) -> bool {
+        match error {
+            DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
+            _ if !attempts.iter().any(|attempt| is_refusal(&attempt.outcome)) => false,
+            _ => {
+                let untried = |address: &&SocketAddr| attempts.iter().all(|tried| tried.address != **address);
+                let untried = self.addresses.iter().filter(untried).map(|address| Attempt {
+                    address: *address,
+                    outcome: Outcome::Silent,
+                    took: Duration::ZERO,
+                });
+                let all: Vec<Attempt> = attempts.iter().copied().chain(untried).collect();
+                let own = self.network.own_addresses();
+                is_gone(&all, Some(self.address), is_refusal, |ip| is_own(ip, &own))
+            }
         }
     }
 
@@ -212,25 +253,27 @@ impl Way for Redial {
     async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
         let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
         let hello = Hello { resume: Some(Resume { link, received }), ..self.hello.clone() };
-        let until = Instant::now() + self.window;
+        let until = clock::later(Instant::now(), self.window);
+        let left = || until.saturating_duration_since(Instant::now());
         let mut pauses = PAUSES;
         loop {
             self.update();
-            let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
-            let nobody = match self.standby {
-                Some(_) => Ok(()),
-                None => self.dial_standby(patience).await,
+            let standby = match self.standby {
+                Some(_) => Ok(None),
+                None => self.dial_standby(PATIENCE.min(left())).await,
             };
-            let dialled = match (nobody, self.standby.take()) {
+            let dialled = match (standby, self.standby.take()) {
                 (Err(nobody), _) => Err(nobody),
-                (Ok(()), Some(Dialled { connection, address, .. })) => {
+                (Ok(_), Some(Dialled { connection, address, .. })) => {
+                    let patience = PATIENCE.min(left());
                     let hello = hello::encode_hello(&hello);
                     let greeting = dial::greet(connection, address, &hello);
                     let timed_out = |_| Err(DialError::TimedOut { after: patience, attempts: Vec::new() });
                     time::timeout(patience, greeting).await.unwrap_or_else(timed_out)
                 }
                 // Whether the endpoint is gone, all its addresses say together.
-                (Ok(()), None) => {
+                (Ok(patience), None) => {
+                    let patience = patience.unwrap_or(PATIENCE).min(left());
                     let (network, addresses, listed) = (&self.network, &self.addresses, self.listed.clone());
                     let record = Record::default();
                     dial::dial_listed(network, addresses, listed, &hello, patience, &record).await
@@ -247,130 +290,19 @@ impl Way for Redial {
                 Ok(_) => return Err("it has begun another link".to_owned()),
                 Err(error) => error,
             };
-            let again = Instant::now() + pauses.pause();
-            if is_final(&error, self.address, &self.network) || again >= until {
+            // No pause outlasts the time that is left.
+            let pause = pauses.pause().min(left() / 2);
+            if self.is_final(&error, error.attempts()) || pause < LAST_PAUSE {
                 return Err(error.to_string());
             }
             tokio::select! {
                 biased;
-                () = time::sleep_until(again) => {}
+                () = time::sleep(pause) => {}
                 () = self.told() => pauses.reset(),
             }
         }
     }
 }
 
-/// Returns whether trying again is useless: the endpoint has gone, or does not know the link. The connection led to `address`
-/// before.
-fn is_final(error: &DialError, address: SocketAddr, network: &Network) -> bool {
-    match error {
-        DialError::Rejected { rejection, .. } if rejection.is_its_own() => *rejection != Rejection::Full,
-        _ => {
-            let own = network.own_addresses();
-            is_gone(error.attempts(), Some(address), is_refusal, |ip| is_own(ip, &own))
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use meshzero_proto::hello::{Answer, LinkState};
-    use meshzero_proto::id::{InstanceId, NodeId};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    fn hello() -> Hello {
-        Hello { purpose: Purpose::News, ..dial::tests::hello() }
-    }
-
-    fn welcome() -> Welcome {
-        Welcome {
-            node: NodeId::from_random([2; 16]),
-            instance: InstanceId::from_random([3; 16]),
-            service: None,
-            message_bytes: 1,
-            link: Some(LinkId::from_random([4; 16])),
-            received: 0,
-            standby: None,
-        }
-    }
-
-    async fn heard(connection: &mut Connection) -> Hello {
-        dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
-    }
-
-    async fn answer(connection: &Connection, welcome: Welcome) {
-        let answer = hello::encode_answer(&Answer::Welcome(welcome));
-        connection.writer.write_all(&answer).await.expect("it listens");
-    }
-
-    /// A listener that stands for an endpoint, and the way of a link to another connection with that.
-    async fn endpoint() -> (TcpListener, Redial) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let (addresses, hello) = ([address], hello());
-        let serve = async {
-            let mut connection = accept(&listener).await;
-            heard(&mut connection).await;
-            answer(&connection, welcome()).await;
-            connection
-        };
-        let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
-        let (dialled, accepted) = tokio::join!(dialling, serve);
-        drop(accepted);
-        let redial = Redial::new(&hello, &dialled.expect("it answers"), None, &Carrying::default());
-        (listener, redial)
-    }
-
-    async fn accept(listener: &TcpListener) -> Connection {
-        listener.accept().await.expect("it comes").0.into()
-    }
-
-    #[tokio::test]
-    async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
-        let (listener, mut redial) = endpoint().await;
-        let link = welcome().link;
-        let serve = async {
-            let mut connection = accept(&listener).await;
-            let first = heard(&mut connection).await;
-            assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
-            answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
-            let second = heard(&mut connection).await;
-            assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
-            answer(&connection, Welcome { received: 5, ..welcome() }).await;
-            connection
-        };
-        let (next, _connection) = tokio::join!(redial.next(7), serve);
-        assert_eq!(next.expect("it goes on").1, 5);
-    }
-
-    #[tokio::test]
-    async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
-        let (listener, mut redial) = endpoint().await;
-        let serve = async {
-            // It answers a probe, of which it knows no more, and closes the connection.
-            let mut connection = accept(&listener).await;
-            heard(&mut connection).await;
-            answer(&connection, Welcome { link: None, ..welcome() }).await;
-            drop(connection);
-            let mut connection = accept(&listener).await;
-            let resumed = heard(&mut connection).await;
-            assert!(resumed.resume.is_some() && resumed.standby.is_none());
-            answer(&connection, Welcome { received: 5, ..welcome() }).await;
-            connection
-        };
-        let (next, _connection) = tokio::join!(redial.next(7), serve);
-        assert_eq!(next.expect("it goes on").1, 5);
-        assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
-    }
-
-    #[tokio::test]
-    async fn where_the_port_refuses_the_link_is_over_at_once() {
-        let (listener, mut redial) = endpoint().await;
-        drop(listener);
-        let begun = Instant::now();
-        let why = redial.next(7).await.expect_err("nobody listens");
-        assert!(why.contains("refused") && begun.elapsed() < PATIENCE, "{why}");
-    }
-}
+mod tests;

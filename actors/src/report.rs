@@ -13,6 +13,8 @@ use meshzero_proto::name::ServiceName;
 pub struct Report {
     /// The names of known services, ordered.
     pub heard: Vec<String>,
+    /// Those of them that are on this host only.
+    pub heard_here: Vec<String>,
     /// Other meshes on the same network.
     pub other_meshes: Vec<String>,
     /// The interfaces that were asked, each with its address.

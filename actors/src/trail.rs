@@ -73,15 +73,23 @@ pub(crate) struct Record(Arc<Mutex<Recorded>>);
 #[derive(Debug, Default)]
 struct Recorded {
     /// Of dialling that is over, the last attempt at each address.
-    past: Vec<Attempt>,
+    past: Vec<Entered>,
     present: Trail,
     since: Option<Instant>,
+}
+
+/// An attempt as others are told of it.
+#[derive(Debug, Clone, Copy)]
+struct Entered {
+    attempt: Attempt,
+    /// The time since which the address is silent, or when the attempt began.
+    begun: Instant,
 }
 
 impl Record {
     /// The endpoint is dialled again, along `trail`.
     pub(crate) fn follow(&self, trail: Trail) {
-        let past = self.attempts();
+        let past = self.entered();
         *lock(&self.0) = Recorded { past, present: trail, since: Some(Instant::now()) };
     }
 
@@ -90,23 +98,42 @@ impl Record {
         *lock(&self.0) = Recorded::default();
     }
 
-    /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before.
+    /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before; where nothing
+    /// has come back all the time, that is one silence.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.entered().into_iter().map(|entered| entered.attempt).collect()
+    }
+
+    fn entered(&self) -> Vec<Entered> {
         let recorded = lock(&self.0);
-        let mut attempts = recorded.past.clone();
+        let mut all = recorded.past.clone();
         for tried in lock(&recorded.present.0).iter() {
-            match attempts.iter().position(|known| known.address == tried.address) {
-                Some(at) if tried.ended.is_some() => attempts[at] = tried.attempt(),
-                Some(_) => {}
-                None if attempts.len() < MAX_ADDRESSES => attempts.push(tried.attempt()),
-                None => {}
+            let mut entered = Entered { attempt: tried.attempt(), begun: tried.begun };
+            let Some(at) = all.iter().position(|known| known.attempt.address == tried.address) else {
+                if all.len() < MAX_ADDRESSES {
+                    all.push(entered);
+                }
+                continue;
+            };
+            let known = &mut all[at];
+            if known.is_silence() && known.attempt.outcome == entered.attempt.outcome {
+                entered.attempt.took += tried.begun.duration_since(known.begun);
+                known.attempt = entered.attempt;
+            } else if tried.ended.is_some() {
+                *known = entered;
             }
         }
-        attempts
+        all
     }
 
     fn since(&self) -> Option<Instant> {
         lock(&self.0).since
+    }
+}
+
+impl Entered {
+    fn is_silence(&self) -> bool {
+        matches!(self.attempt.outcome, Outcome::Silent | Outcome::Accepted)
     }
 }
 
@@ -189,6 +216,30 @@ mod tests {
         assert_eq!(outcomes(), [Outcome::Silent; 2]);
         record.clear();
         assert_eq!(outcomes(), []);
+    }
+
+    #[test]
+    fn a_silence_lasts_from_the_first_attempt_to_the_end_of_the_last() {
+        let record = Record::default();
+        let took = || record.attempts()[0].took;
+        let first = Instant::now();
+        for _ in 0..3 {
+            let trail = Trail::default();
+            record.follow(trail.clone());
+            trail.begin(address(1));
+            let (last, before) = (first.elapsed(), took());
+            while first.elapsed() < last + Duration::from_millis(2) {}
+            assert!(took() > before, "it goes on");
+            trail.finish();
+            let ended = took();
+            assert!(ended > last && ended <= first.elapsed() && took() == ended, "{ended:?} of {last:?}");
+        }
+        let other = Trail::default();
+        record.follow(other.clone());
+        other.begin(address(1));
+        let begun = Instant::now();
+        other.end(address(1), Outcome::OtherProtocol);
+        assert!(took() < first.elapsed() - begun.elapsed(), "this one only");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use meshzero_proto::addresses::needs_zone;
+
 use crate::host;
 
 /// An address as people read it, and [`parse`] as well: `192.168.1.7:9000`, `[fe80::1%eth0]:9000`.
@@ -144,8 +146,7 @@ fn unknown(text: &str, zone: &str) -> ZoneError {
 
 /// The interfaces that have link-local addresses; if there are none, one as an example.
 fn links() -> Vec<String> {
-    let is_link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
-    let links = names(is_link_local);
+    let links = names(needs_zone);
     if links.is_empty() { vec!["eth0".to_owned()] } else { links }
 }
 

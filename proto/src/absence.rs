@@ -3,32 +3,39 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::addresses::needs_zone;
 use crate::diagnosis::{Attempt, Outcome};
 
 /// Returns whether failed `attempts` to reach an instance prove that its process has ended or has withdrawn it: all addresses that
-/// can be meant for it were `denied`, or the one at which it last `answered` was.
+/// can be meant for it were `denied`, or the one at which it last `answered` was. An address that has never led to the instance
+/// proves nothing by itself, and one that was not tried counts as [`Outcome::Silent`].
 ///
-/// An address that `is_own`, which this host has as well, proves nothing by itself, unless all are such: on this host somebody
-/// else may have the port, or nobody, while the instance is on another. Neither does an address that has never led to the
-/// instance.
+/// An address that `is_own`, which this host has as well, proves nothing unless all are such: on this host somebody else may have
+/// the port, or nobody, while the instance is on another. That holds also while this host can dial no other, as with its cable
+/// out.
 pub fn is_gone(
     attempts: &[Attempt],
     answered: Option<SocketAddr>,
     denied: impl Fn(&Outcome) -> bool,
     is_own: impl Fn(IpAddr) -> bool,
 ) -> bool {
-    let mut tried = attempts.iter().filter(|attempt| !is_impossible(&attempt.outcome)).peekable();
-    let all = tried.peek().is_some() && tried.all(|attempt| denied(&attempt.outcome));
-    let is_here = attempts.iter().all(|attempt| is_own(attempt.address.ip()));
-    let mut last = attempts.iter().filter(|attempt| Some(attempt.address) == answered);
-    all || last.any(|attempt| denied(&attempt.outcome) && (is_here || !is_own(attempt.address.ip())))
+    let is_here = attempts.iter().all(|attempt| is_own(attempt.address.ip()) || is_zoneless(attempt));
+    let proves = |attempt: &&Attempt| denied(&attempt.outcome) && (is_here || !is_own(attempt.address.ip()));
+    let mut possible = attempts.iter().filter(|attempt| !is_impossible(attempt));
+    possible.all(|attempt| denied(&attempt.outcome)) && attempts.iter().any(|attempt| proves(&attempt))
+        || attempts.iter().filter(proves).any(|attempt| Some(attempt.address) == answered)
 }
 
-/// Returns whether this host cannot dial the address at all, such as a link-local one of an unknown link. That proves nothing.
-fn is_impossible(outcome: &Outcome) -> bool {
+/// Returns whether this host cannot dial the address at all, as when it has no IPv6. That proves nothing.
+fn is_impossible(attempt: &Attempt) -> bool {
     use ErrorKind::{AddrNotAvailable, InvalidInput, Unsupported};
 
-    matches!(outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
+    matches!(attempt.outcome, Outcome::Failed { kind: InvalidInput | AddrNotAvailable | Unsupported, .. })
+}
+
+/// Returns whether the address is a link-local one of an unknown link, which says nothing about whose it is.
+fn is_zoneless(attempt: &Attempt) -> bool {
+    is_impossible(attempt) && needs_zone(attempt.address.ip())
 }
 
 /// Returns whether nobody listens at an address, or somebody else does. Whoever listens goes on listening until the process ends.
@@ -107,6 +114,21 @@ mod tests {
         let forwarded = [(LOOPBACK, refused), ("10.8.0.1:9000", Outcome::Silent)];
         assert!(!gone(&forwarded, Some(LOOPBACK)), "a forwarded port, whose forwarder is started again");
         assert!(gone(&[(LAN, refused), (BRIDGE, Outcome::OtherProtocol)], None));
+    }
+
+    #[test]
+    fn what_this_host_says_at_shared_addresses_is_no_proof_while_it_can_dial_no_other() {
+        let refused = failed(ErrorKind::ConnectionRefused);
+        let cut = [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::AddrNotAvailable];
+        for (kind, here) in cut.into_iter().flat_map(|kind| [(kind, refused), (kind, Outcome::Rejected)]) {
+            let attempts = [(LAN, failed(kind)), ("[fd77::1]:9000", failed(kind)), (BRIDGE, here)];
+            for answered in [LAN, "[fd77::1]:9000", BRIDGE] {
+                assert!(!gone(&attempts, Some(answered)), "{kind:?} {here:?} {answered}");
+            }
+            assert!(!gone(&attempts, None), "{kind:?} {here:?}");
+        }
+        assert!(!gone(&[(BRIDGE, Outcome::Rejected), (LAN, Outcome::Silent)], Some(LAN)), "it was not tried");
+        assert!(gone(&[(LAN, refused), ("[fd77::1]:9000", failed(ErrorKind::AddrNotAvailable))], None));
     }
 
     #[test]

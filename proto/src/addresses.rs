@@ -45,6 +45,19 @@ pub fn is_own(ip: IpAddr, own: &[OwnAddress]) -> bool {
     own.iter().any(|own| own.ip == ip)
 }
 
+/// Returns whether an address is a link-local one, which a host gives itself.
+pub fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
+/// Returns whether an address leads anywhere only together with a zone (RFC 4007 §6): a link-local IPv6 address.
+pub fn needs_zone(ip: IpAddr) -> bool {
+    ip.is_ipv6() && is_link_local(ip)
+}
+
 /// Those of one endpoint's `addresses` that can be meant for this host, each once, in the given order: without unspecified
 /// and multicast addresses, port 0, and the loopback addresses of other hosts.
 ///
@@ -66,24 +79,36 @@ pub fn usable(addresses: &[SocketAddr], own: &[OwnAddress]) -> Vec<SocketAddr> {
 }
 
 /// Sorts `addresses` of one endpoint by how soon an answer can be hoped for: loopback, networks of this host, other IPv4, other
-/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here). Within each of these IPv4
-/// comes first, so that it does not matter in which family an endpoint was heard of first; else the given order is kept.
+/// IPv6, link-local IPv6, and last what this host has as well, unless the endpoint [is here](is_here): then the order is that of
+/// `own`, where the addresses by which others reach this host should come first. Within each of these IPv4 comes first, so that it
+/// does not matter in which family an endpoint was heard of first; else the given order is kept.
 ///
 /// Drops the link-local addresses of an endpoint that is here beside its others, because they may have been heard on another
 /// link than theirs, where they lead nowhere.
 pub fn sort(addresses: &mut Vec<SocketAddr>, own: &[OwnAddress]) {
     let is_here = is_here(addresses, own);
-    if is_here && addresses.iter().any(|address| !is_link_local(address.ip())) {
-        addresses.retain(|address| !is_link_local(address.ip()));
+    if is_here && addresses.iter().any(|address| !needs_zone(address.ip())) {
+        addresses.retain(|address| !needs_zone(address.ip()));
     }
-    addresses.sort_by_cached_key(|address| (rank(address.ip(), is_here, own), address.is_ipv6()));
+    arrange(addresses, own);
+}
+
+/// As [`sort`], without dropping any.
+pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
+    let is_here = is_here(addresses, own);
+    let place = |ip: IpAddr| own.iter().position(|own| own.ip == ip).filter(|_| is_here);
+    let key = |address: &SocketAddr| {
+        let ip = address.ip();
+        (rank(ip, is_here, own), place(ip), ip.is_ipv6())
+    };
+    addresses.sort_by_cached_key(key);
 }
 
 fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
     match ip {
         ip if ip.is_loopback() => 0,
         ip if !is_here && is_own(ip, own) => 5,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => 4,
+        ip if needs_zone(ip) => 4,
         ip if own.iter().any(|own| own.shares_network_with(ip)) => 1,
         IpAddr::V4(_) => 2,
         IpAddr::V6(_) => 3,
@@ -110,14 +135,14 @@ impl Ends {
     /// Returns whether an address is valid at the other end as well: it is the same on all links, or belongs to the link between them.
     fn are_on_link_of(&self, address: SocketAddr) -> bool {
         match address {
-            SocketAddr::V6(v6) if is_link_local(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
+            SocketAddr::V6(v6) if needs_zone(address.ip()) => self.zone != 0 && v6.scope_id() == self.zone,
             _ => true,
         }
     }
 
     /// Returns where the other end may reach an endpoint that listens at `address` of this host, on every interface.
     pub fn towards(&self, address: SocketAddr) -> Option<SocketAddr> {
-        let own = self.own.filter(|own| !is_link_local(*own) && own.is_ipv4() >= address.is_ipv4());
+        let own = self.own.filter(|own| !needs_zone(*own) && own.is_ipv4() >= address.is_ipv4());
         own.map(|own| SocketAddr::new(own, address.port()))
     }
 }
@@ -145,11 +170,6 @@ pub fn to_tell(addresses: &[SocketAddr], ends: Ends, own: &[OwnAddress]) -> Vec<
     });
     told.truncate(MAX_ADDRESSES);
     told
-}
-
-/// Returns whether an address is a link-local one of IPv6.
-pub(crate) fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub const SHORTEST_SILENCE: Duration = Duration::from_millis(50);
 /// The longest silence after which a ping is sent while a reply or an acknowledgement is outstanding.
 pub const LONGEST_SILENCE: Duration = Duration::from_millis(500);
 
+/// The longest silence after which a ping is sent while only news are expected, whatever the limits say.
+const LONGEST_KEEP_ALIVE: Duration = Duration::from_secs(24 * 3_600);
+
 /// The patience before there is a round trip to go by (RFC 6298 §2.1).
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -105,7 +108,7 @@ impl Stall {
     /// once.
     pub fn new(now: Instant, round_trip: Option<Duration>, keep_alive: Duration, spread: f64) -> Self {
         Self {
-            keep_alive: keep_alive.max(SHORTEST_SILENCE),
+            keep_alive: keep_alive.clamp(SHORTEST_SILENCE, LONGEST_KEEP_ALIVE),
             spread: spread.clamp(0.0, 1.0),
             round_trip: round_trip.map(RoundTrip::first),
             busy: 1,

@@ -4,24 +4,30 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
-use meshzero_proto::diagnosis::{InterfaceSeen, Neighbour, Surroundings};
+use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
 use tokio::sync::oneshot;
 
 use super::{network, surroundings};
-use crate::host::local_address;
+use crate::host::{self, local_address};
 use crate::interfaces::Interfaces;
-use crate::neighbours;
+use crate::neighbours::{self, Entry};
 use crate::premises::Premises;
+use crate::{routers, zone};
 
 /// The state of this host. What could not be looked at is `None` or missing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Host {
     pub(super) interfaces: Option<Vec<InterfaceSeen>>,
-    pub(super) neighbours: Option<Vec<(IpAddr, Neighbour)>>,
+    pub(super) neighbours: Option<Vec<Entry>>,
     pub(super) gateways: Vec<IpAddr>,
     /// By which interface packets to an address leave.
     pub(super) routes: Vec<(IpAddr, String)>,
     pub(super) surroundings: Surroundings,
+}
+
+/// The name of the interface that is the zone of an address, if it has one.
+pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
+    Some(zone::of(address)).filter(|zone| *zone != 0).and_then(host::name_of)
 }
 
 /// Looks at this host, once at a time; `None` if the system gives no thread.
@@ -56,7 +62,7 @@ fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
     Host {
         interfaces,
         neighbours: neighbours::table(),
-        gateways: neighbours::gateways(),
+        gateways: routers::all(),
         routes,
         surroundings: surroundings::look(),
     }

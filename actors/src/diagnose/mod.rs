@@ -4,7 +4,8 @@ mod host;
 mod network;
 mod surroundings;
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::diagnosis::{
@@ -15,7 +16,8 @@ use meshzero_proto::id::InstanceId;
 
 use crate::clock;
 use crate::diagnosis::{Diagnosis, Unanswering};
-use crate::discovery::{Ask, AskReplied};
+use crate::discovery::{Ask, AskReplied, Prove};
+use crate::neighbours;
 use crate::node::Node;
 use crate::report::Report;
 use crate::route::Route;
@@ -25,6 +27,11 @@ use host::{Host, gather};
 
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// The time that the endpoints of a list are given to answer, and the first of each node of a long list; a millisecond is usual.
+const ANSWERS: Duration = Duration::from_millis(700);
+const FIRST_ANSWERS: Duration = Duration::from_millis(250);
+/// The pause before it is looked again at who has answered.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
 const MOST_ADDRESSES: usize = 32;
 
@@ -50,16 +57,33 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
     of(node, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
-/// Returns the services of `filter` that were announced and do not answer, each with the cause. Where all answer, only the
-/// discovery actor is asked.
+/// Returns the services of `filter` that were announced and do not answer, listed or not, each with the cause. Endpoints that have
+/// not answered lately are asked, which takes milliseconds, and a second at most where some do not answer.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
+    prove(node, filter).await;
     let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
     match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
+    }
+}
+
+/// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.
+async fn prove(node: &Node, filter: &Filter) {
+    let begun = clock::now();
+    let mut asked = HashSet::new();
+    loop {
+        let passed = clock::now() - begun;
+        let prove = Prove { filter: filter.clone(), asked, further: passed >= FIRST_ANSWERS };
+        let Ok(proving) = node.discovery().send(prove).await else { return };
+        if proving.open == 0 || passed >= ANSWERS {
+            return;
+        }
+        asked = proving.asked;
+        node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
     }
 }
 
@@ -102,13 +126,21 @@ async fn of(
     }
 }
 
+/// An endpoint that was tried, before this host was looked at.
+struct Unanswered {
+    instance: Option<InstanceId>,
+    service: Option<String>,
+    replied_ago: Option<Duration>,
+    attempts: Vec<Attempt>,
+}
+
 /// Each endpoint that was tried by the route or by discovery, with all that either knows.
 fn endpoints(
     sought: &Sought,
     tried: &[(Option<InstanceId>, Vec<Attempt>)],
     replied: &[(InstanceId, Duration)],
     report: &Report,
-) -> Vec<(Option<String>, Option<Duration>, Vec<Attempt>)> {
+) -> Vec<Unanswered> {
     let mut endpoints = Vec::new();
     for (instance, attempts) in tried {
         let known = report.unanswered.iter().find(|known| Some(known.instance) == *instance);
@@ -118,7 +150,12 @@ fn endpoints(
             (_, None) => None,
         };
         let replied = replied.iter().find(|(replied, _)| Some(*replied) == *instance);
-        endpoints.push((service, replied.map(|(_, ago)| *ago), attempts.clone()));
+        endpoints.push(Unanswered {
+            instance: *instance,
+            service,
+            replied_ago: replied.map(|(_, ago)| *ago),
+            attempts: attempts.clone(),
+        });
     }
     for known in &report.unanswered {
         let wanted = match sought {
@@ -128,18 +165,20 @@ fn endpoints(
             Sought::Address(_) => false,
         };
         if wanted && !tried.iter().any(|(instance, _)| *instance == Some(known.instance)) {
-            endpoints.push((Some(known.service.to_string()), known.replied_ago, known.attempts.clone()));
+            endpoints.push(Unanswered {
+                instance: Some(known.instance),
+                service: Some(known.service.to_string()),
+                replied_ago: known.replied_ago,
+                attempts: known.attempts.clone(),
+            });
         }
     }
     endpoints
 }
 
-fn addresses(
-    endpoints: &[(Option<String>, Option<Duration>, Vec<Attempt>)],
-    report: &Report,
-) -> Vec<SocketAddr> {
+fn addresses(endpoints: &[Unanswered], report: &Report) -> Vec<SocketAddr> {
     let of_peers = report.static_peers.iter().flat_map(|peer| &peer.attempts);
-    let tried = endpoints.iter().flat_map(|(_, _, attempts)| attempts).chain(of_peers);
+    let tried = endpoints.iter().flat_map(|endpoint| &endpoint.attempts).chain(of_peers);
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for attempt in tried {
         if addresses.len() < MOST_ADDRESSES && !addresses.contains(&attempt.address) {
@@ -152,7 +191,7 @@ fn addresses(
 fn conclude(
     node: &Node,
     sought: Sought,
-    endpoints: Vec<(Option<String>, Option<Duration>, Vec<Attempt>)>,
+    endpoints: Vec<Unanswered>,
     report: Report,
     host: &Host,
     trouble: Option<String>,
@@ -161,10 +200,12 @@ fn conclude(
     let tried = |attempts: &[Attempt]| -> Vec<Tried> {
         attempts.iter().map(|attempt| host.tried(*attempt, said)).collect()
     };
-    let endpoints: Vec<Endpoint> = endpoints
+    let (instances, endpoints): (Vec<Option<InstanceId>>, Vec<Endpoint>) = endpoints
         .into_iter()
-        .map(|(service, replied_ago, attempts)| Endpoint { service, replied_ago, tried: tried(&attempts) })
-        .collect();
+        .map(|Unanswered { instance, service, replied_ago, attempts }| {
+            (instance, Endpoint { service, replied_ago, tried: tried(&attempts) })
+        })
+        .unzip();
     let peers = report.static_peers.iter().map(|peer| StaticPeer {
         peer: peer.peer.clone(),
         trouble: peer.trouble.clone(),
@@ -175,6 +216,7 @@ fn conclude(
         sought,
         mesh: node.config().mesh.to_string(),
         heard: report.heard.clone(),
+        heard_here: report.heard_here.clone(),
         other_meshes: report.other_meshes.clone(),
         peers: peers.collect(),
         connected: report.connected.clone(),
@@ -182,15 +224,15 @@ fn conclude(
         interfaces: host.interfaces.clone(),
         has_multicast: node.config().network.has_multicast(),
         multicast: report.multicast.clone(),
-        neighbours: host.neighbours.clone(),
+        neighbours: host.neighbours.as_deref().map(neighbours::states),
         gateways: host.gateways.clone(),
         surroundings: host.surroundings.clone(),
         endpoints,
         trouble,
     };
-    let unanswering = seen.endpoints.iter().filter_map(|endpoint| {
+    let unanswering = instances.into_iter().zip(&seen.endpoints).filter_map(|(instance, endpoint)| {
         let finding = diagnose_endpoint(&seen, endpoint)?;
-        Some(Unanswering { service: endpoint.service.clone(), finding })
+        Some(Unanswering { instance, service: endpoint.service.clone(), finding })
     });
     let (findings, unanswering) = (diagnose(&seen), unanswering.collect());
     let attempts = seen.endpoints.into_iter().flat_map(|endpoint| endpoint.tried).collect();
@@ -201,16 +243,14 @@ impl Host {
     /// An attempt, with what this host knows of the route to its address.
     fn tried(&self, attempt: Attempt, said: Option<&str>) -> Tried {
         let ip = attempt.address.ip();
-        let known = |neighbour: &&(IpAddr, _)| neighbour.0 == ip;
         let prefix = format!("{}: ", Named(attempt.address));
         Tried {
-            neighbour: self
-                .neighbours
-                .iter()
-                .flatten()
-                .find(known)
-                .map(|(_, state)| *state)
-                .unwrap_or_default(),
+            neighbour: neighbours::state(
+                self.neighbours.as_deref().unwrap_or_default(),
+                attempt.address,
+                attempt.took,
+            ),
+            zone: host::zone_name(attempt.address),
             leaves_by: self.routes.iter().find(|(to, _)| *to == ip).map(|(_, name)| name.clone()),
             said: said
                 .filter(|_| matches!(attempt.outcome, Outcome::Rejected | Outcome::OtherProtocol))

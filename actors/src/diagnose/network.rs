@@ -3,25 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use meshzero_proto::diagnosis::{InterfaceKind, InterfaceSeen};
 
 use crate::host::{self, Interface, Listed};
 use crate::interfaces::Interfaces;
+use crate::kind::{self, directory, number, text};
 
 /// How many interfaces are looked at.
 const MAX_INTERFACES: usize = 1_024;
 /// Bits of the flags that Linux has for an interface.
 const IFF_UP: u32 = 0x1;
 const IFF_MULTICAST: u32 = 0x1000;
-/// Types of interfaces, as ARP numbers them.
-const ARPHRD_PPP: u32 = 512;
-const ARPHRD_TUNNELS: std::ops::RangeInclusive<u32> = 768..=769;
-const ARPHRD_LOOPBACK: u32 = 772;
-const ARPHRD_SIT: u32 = 776;
-const ARPHRD_IPGRE: u32 = 778;
-const ARPHRD_NONE: u32 = 0xFFFE;
 
 /// All interfaces, those without addresses and those that are switched off as well; `None` where they cannot be listed.
 pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
@@ -46,11 +40,8 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
         });
         look(&directory(name), seen);
     }
-    Some(named.into_values().map(|(seen, _)| seen).collect())
-}
-
-fn directory(name: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(name)
+    let numbered = |(seen, index)| InterfaceSeen { index, ..seen };
+    Some(named.into_values().map(numbered).collect())
 }
 
 /// The names of the interfaces about which `/sys` tells, if it tells of this network at all: what was mounted in another network
@@ -87,40 +78,7 @@ fn look(files: &Path, seen: &mut InterfaceSeen) {
             _ => None,
         },
     };
-    seen.kind = kind(files, &seen.name);
-}
-
-fn kind(files: &Path, name: &str) -> InterfaceKind {
-    let has = |file: &str| files.join(file).exists();
-    match number(files, "type", 10) {
-        Some(ARPHRD_LOOPBACK) => InterfaceKind::Loopback,
-        Some(ARPHRD_NONE | ARPHRD_PPP | ARPHRD_SIT | ARPHRD_IPGRE) => InterfaceKind::Tunnel,
-        Some(kind) if ARPHRD_TUNNELS.contains(&kind) => InterfaceKind::Tunnel,
-        _ if has("wireless") || has("phy80211") => InterfaceKind::Wireless,
-        // The port of a bridge has what comes by the bridge.
-        _ if has("master") => InterfaceKind::Inner,
-        _ if has("bridge") && !leads_to_a_device(files) => InterfaceKind::Inner,
-        _ if name.starts_with("veth") || has("tun_flags") => InterfaceKind::Inner,
-        Some(_) => InterfaceKind::Wired,
-        None => InterfaceKind::Unknown,
-    }
-}
-
-/// Returns whether one of the ports of a bridge is a real interface.
-fn leads_to_a_device(bridge: &Path) -> bool {
-    let ports = fs::read_dir(bridge.join("brif")).into_iter().flatten().filter_map(Result::ok);
-    ports
-        .into_iter()
-        .any(|port| port.file_name().to_str().is_some_and(|name| directory(name).join("device").exists()))
-}
-
-fn text(files: &Path, file: &str) -> Option<String> {
-    fs::read_to_string(files.join(file)).ok().map(|text| text.trim().to_owned())
-}
-
-fn number(files: &Path, file: &str, radix: u32) -> Option<u32> {
-    let text = text(files, file)?;
-    u32::from_str_radix(text.trim_start_matches("0x"), radix).ok()
+    seen.kind = kind::of(&seen.name);
 }
 
 #[cfg(test)]

@@ -315,9 +315,11 @@ impl Handler<Ask> for Discovery {
         let static_peers = self.static_peers.unconnected();
         let unanswered =
             self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
-                // One whose node is connected is there, and one that has been asked this moment may be.
-                let linked =
-                    self.directory.candidate(instance).is_some_and(|known| self.links.reach(known.node));
+                // One whose node was reached is there, and one that has been asked this moment may be.
+                let linked = self
+                    .directory
+                    .candidate(instance)
+                    .is_some_and(|known| self.links.have_dialled(known.node));
                 let answers = linked || attempts.iter().all(is_recent);
                 let replied_ago = self.directory.replied_ago(instance, now);
                 (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
@@ -327,6 +329,12 @@ impl Handler<Ask> for Discovery {
             connected: self.links.hosts(),
             multicast: self.multicast.observations(now),
             heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
+            heard_here: self
+                .directory
+                .names_here(&self.host_addresses)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
             peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),

@@ -13,12 +13,14 @@
 mod asking;
 mod dialling;
 mod finding;
+mod handing_on;
 mod link;
 mod multicast;
 mod offering;
 mod own_interfaces;
 mod peers;
 mod presence;
+mod proving;
 mod reaching;
 mod static_peers;
 #[cfg(test)]
@@ -47,12 +49,14 @@ pub use finding::{Ask, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
+pub use proving::Prove;
 pub use reaching::Verdict;
 pub use watching::{Addresses, Watch, Watcher};
 
 use asking::Asking;
 use dialling::Dialling;
 use finding::Finding;
+use handing_on::HandingOn;
 use link::LinkId;
 use multicast::Multicast;
 use offering::Offering;
@@ -84,6 +88,7 @@ pub struct Discovery {
     presence: Presence,
     dialling: Dialling,
     links: Links,
+    handing_on: HandingOn,
     static_peers: StaticPeers,
 }
 
@@ -118,6 +123,7 @@ impl Discovery {
                 presence: Presence::default(),
                 dialling: Dialling::default(),
                 links: Links::default(),
+                handing_on: HandingOn::default(),
                 static_peers: StaticPeers::default(),
                 config,
                 node,
@@ -150,7 +156,7 @@ impl Discovery {
             self.finding.changed(clock::now());
         }
         if !changes.events.is_empty() || !changes.grown.is_empty() {
-            self.tell_peers(&changes, origin);
+            self.tell_peers(&changes, origin, ctx);
         }
         for instance in changes.grown {
             self.tell_dialling(instance.id);
@@ -215,6 +221,7 @@ impl Discovery {
         self.watchers.prune();
         self.look_after_nodes(ctx);
         self.look_around(ctx);
+        self.try_again_for_peers(ctx);
         self.multicast.close_idle(now);
         if let Some(change) = self.own_interfaces.read(now) {
             self.read_host_addresses();

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use actix::prelude::*;
+use meshzero_proto::addresses::{is_link_local, needs_zone};
 use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
 use meshzero_proto::directory::{Source, Why};
 use meshzero_proto::id::InstanceId;
@@ -13,6 +14,7 @@ use super::Discovery;
 
 use crate::bound::Bound;
 use crate::clock;
+use crate::kind;
 
 /// How long leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -65,25 +67,25 @@ impl Discovery {
             _ => self.announced_addresses(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
         // Loopback is of use to the same host only, and not what people want to see.
-        addresses.sort_by_key(|address| (address.ip().is_loopback(), address.is_ipv6()));
+        let place = |ip: IpAddr| self.host_addresses.iter().position(|own| own.ip == ip);
+        addresses.sort_by_cached_key(|address| {
+            let ip = address.ip();
+            (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), place(ip))
+        });
         addresses.truncate(MAX_HEARD_ADDRESSES);
         Advert { addresses, ..advert.clone() }
     }
 
     /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
-    /// where an interface has nothing better.
+    /// where an interface has nothing better; the port of a bridge has what is the bridge's.
     fn announced_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.own_interfaces.connected();
-        let is_link_local = |ip: IpAddr| match ip {
-            IpAddr::V4(ip) => ip.is_link_local(),
-            IpAddr::V6(ip) => ip.is_unicast_link_local(),
-        };
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
-        let announced = own.iter().filter(move |interface| match interface.address.ip {
-            IpAddr::V6(ip) if ip.is_unicast_link_local() => !has_better(&interface.name),
-            _ => true,
+        let announced = own.iter().filter(move |interface| {
+            let name = &interface.name;
+            !needs_zone(interface.address.ip) || !(has_better(name) || kind::is_port(name))
         });
         announced.map(move |interface| interface.socket_addr(port))
     }

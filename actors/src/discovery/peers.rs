@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use actix::prelude::*;
-use meshzero_proto::addresses::{Ends, is_here, to_tell};
+use meshzero_proto::addresses::{Ends, to_tell};
 use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
 use meshzero_proto::hello::Purpose;
@@ -65,6 +65,11 @@ impl Links {
         self.links.values().any(|link| link.node == node)
     }
 
+    /// Whether a link to `node` stands that this node has made, so that the other can be reached.
+    pub(super) fn have_dialled(&self, node: NodeId) -> bool {
+        self.links.values().any(|link| link.node == node && matches!(link.way, Way::Dialled { .. }))
+    }
+
     /// The hosts of the nodes that are connected, without repetition.
     pub(super) fn hosts(&self) -> Vec<IpAddr> {
         let hosts: BTreeSet<IpAddr> = self.links.values().map(|link| link.ends.other).collect();
@@ -90,7 +95,12 @@ impl Links {
         self.guarded.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
     }
 
-    fn tell(&mut self, id: LinkId, told: &Told) {
+    /// Every link with its ends.
+    pub(super) fn ends(&self) -> Vec<(LinkId, Ends)> {
+        self.links.iter().map(|(id, link)| (*id, link.ends)).collect()
+    }
+
+    pub(super) fn tell(&mut self, id: LinkId, told: &Told) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
         if let Some(out) = &link.out
@@ -105,14 +115,20 @@ impl Links {
 
 impl Discovery {
     /// Passes on what changed to the peers that do not know it from elsewhere.
-    pub(super) fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>) {
+    pub(super) fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
         for event in &changes.events {
             if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
                 self.links.handed_on.remove(&event.instance().id);
+                self.handing_on.forget(event.instance().id);
             }
         }
         if self.links.links.is_empty() {
             return;
+        }
+        let events = changes.events.iter().filter(|event| !matches!(event, DirectoryEvent::Down { .. }));
+        let shown = events.map(DirectoryEvent::instance);
+        for instance in changes.grown.iter().chain(shown) {
+            self.try_for_peers(instance, ctx);
         }
         let ids: Vec<LinkId> = self.links.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
@@ -141,7 +157,7 @@ impl Discovery {
     }
 
     /// Whether a peer is to be told of an instance.
-    fn concerns(&self, id: LinkId, instance: &Instance) -> bool {
+    pub(super) fn concerns(&self, id: LinkId, instance: &Instance) -> bool {
         let Some(link) = self.links.links.get(&id) else { return false };
         let foreign = instance.node != link.node
             && (link.hand_on || self.links.handed_on.contains(&instance.id))
@@ -149,23 +165,16 @@ impl Discovery {
         instance.local || foreign
     }
 
-    /// The advert of an instance as it is sent to a peer.
-    fn advert(&self, id: LinkId, instance: &Instance) -> Option<Advert> {
+    /// The advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
+    pub(super) fn advert(&self, id: LinkId, instance: &Instance) -> Option<Advert> {
         let ends = self.links.links.get(&id)?.ends;
-        let own = &self.host_addresses;
-        let mut addresses = instance.addresses.clone();
-        if !instance.local && is_here(&instance.addresses, own) {
-            // It is on this host, and known here by what is good here, while the peer has reached this host at the link's address.
-            for address in &instance.addresses {
-                addresses.extend(ends.towards(*address).filter(|towards| !addresses.contains(towards)));
-            }
-        }
-        Some(Advert {
+        let addresses = to_tell(&self.addresses_for(instance, ends), ends, &self.host_addresses);
+        (!addresses.is_empty()).then(|| Advert {
             instance: instance.id,
             node: instance.node,
             mesh: self.config.mesh.clone(),
             service: instance.service.clone(),
-            addresses: to_tell(&addresses, ends, own),
+            addresses,
             leaving: false,
         })
     }
@@ -264,6 +273,9 @@ impl Handler<Linked> for Discovery {
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);
+        for instance in self.directory.all() {
+            self.try_for_peers(&instance, ctx);
+        }
         if let Way::Dialled { instance, address } = way {
             let changes = self.directory.verified(instance, address, clock::now());
             self.apply(changes, Some(id), ctx);

@@ -133,6 +133,16 @@ impl Presence {
         self.looking
     }
 
+    /// The slots that all attempts of this node share.
+    pub(super) fn slots(&self) -> Rc<Semaphore> {
+        Rc::clone(&self.slots)
+    }
+
+    /// Whether the endpoint of an instance is being asked.
+    pub(super) fn is_asked(&self, instance: InstanceId) -> bool {
+        self.asked.contains(&instance)
+    }
+
     /// A link to `node` stands.
     pub(super) fn linked(&mut self, node: NodeId) {
         let tended = self.nodes.entry(node).or_default();

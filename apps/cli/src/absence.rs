@@ -78,8 +78,9 @@ fn attempt(tried: &Tried) -> Value {
     };
     let neighbour = match tried.neighbour {
         Neighbour::Complete => Some("complete"),
+        Neighbour::Stale => Some("stale"),
         Neighbour::Incomplete => Some("incomplete"),
-        Neighbour::Unknown => None,
+        _ => None,
     };
     json!({
         "address": shown(address),

@@ -60,6 +60,16 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// An address whose zone, if it has one, goes by this name.
+pub(super) fn named(address: SocketAddr, zone: Option<&str>) -> String {
+    match (address, zone) {
+        (SocketAddr::V6(v6), Some(zone)) if v6.scope_id() != 0 => {
+            format!("[{}%{zone}]:{}", v6.ip(), v6.port())
+        }
+        _ => address.to_string(),
+    }
+}
+
 /// A duration in words, with the unit that suits it.
 pub(super) fn seconds(duration: Duration) -> String {
     match duration {

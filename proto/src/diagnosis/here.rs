@@ -14,7 +14,8 @@ use super::words::{listed, nobody, unheard};
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
     let only_here = only_loopback(seen);
-    if seen.heard.is_empty() {
+    let hears_others = seen.hears_others();
+    if !hears_others {
         findings.extend(mesh::other(seen));
     }
     findings.extend(only_here);
@@ -26,15 +27,16 @@ pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     }
     findings.extend(mesh::blocked(seen));
     findings.extend(static_peers(seen));
-    if seen.heard.is_empty() && findings.is_empty() {
+    if !hears_others && findings.is_empty() {
         findings.extend(left_out(seen));
         findings.extend(surroundings(seen));
     }
-    if seen.heard.is_empty() {
-        findings.extend(mesh::silence(seen));
-    } else {
+    if hears_others {
         findings.extend(mesh::not_advertised(seen));
         findings.extend(mesh::other(seen));
+    } else {
+        findings.extend(mesh::isolated(seen));
+        findings.extend(mesh::silence(seen));
     }
     findings.extend(unicast_replies(seen));
     findings
@@ -143,7 +145,7 @@ fn incoming(seen: &Observations) -> Option<Finding> {
     let deaf = match (counted.own_heard_v4, counted.own_heard_v6) {
         // Nearly all hosts have IPv4 as well, so that IPv6 alone is blocked does not explain much.
         (Some(true), Some(false)) => false,
-        (Some(false), Some(true)) => counted.heard_by_multicast == 0 && seen.heard.is_empty(),
+        (Some(false), Some(true)) => counted.heard_by_multicast == 0 && !seen.hears_others(),
         (Some(false), _) | (None, Some(false)) => true,
         _ => false,
     };

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::finding::{Code, Finding};
-use super::observations::{Observations, Sought};
-use super::words::{listed, nobody, nobody_here, quoted, shortened, used_interfaces};
+use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
+use super::there;
+use super::words::{listed, nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
 
 /// There are other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
@@ -70,23 +71,51 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
     }
     let interfaces = used_interfaces(seen);
     let on = if interfaces.is_empty() { String::new() } else { format!(" on {}", listed(&interfaces)) };
+    let only_here = match &seen.heard_here[..] {
+        [] => String::new(),
+        names => format!(", where only services of this machine are heard ({})", shortened(names)),
+    };
+    let check = match only_here.is_empty() {
+        true => "Check",
+        false => "Check the spelling, which `mz list` shows, if it is on this machine; otherwise",
+    };
     Some(Finding {
         code: Code::NothingHeard,
         sentence: format!(
-            "{} that can be heard{on}: no such program runs on this network, a firewall there drops mDNS (UDP port 5353), or the \
-             network does not pass multicast",
+            "{} that can be heard{on}{only_here}: no such program runs on this network, a firewall there drops mDNS (UDP port \
+             5353), the network does not pass multicast, or the access point keeps its clients apart",
             nobody(seen)
         ),
         remedy: match seen.sought {
             Sought::Everything => "Start one, such as `mz advertise greeter --reply 'Hello, {}!'`, or look where one runs: \
                                    `mz list` there; name its address where multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, \
-                                   `--peers`"
+                                   `--peers`; switch \"AP isolation\" off"
                 .to_owned(),
             _ => format!(
-                "Check that it runs, on this network and on the mesh {} (`mz list` on its machine); name its address where \
-                 multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, `--peers`",
+                "{check} that it runs, on this network and on the mesh {} (`mz list` on its machine); name its address where \
+                 multicast does not pass: MESHZERO_PEERS=ADDRESS:PORT, `--peers`; switch \"AP isolation\" off",
                 quoted(&seen.mesh)
             ),
         },
+    })
+}
+
+/// The router answers, and no other host that was asked does.
+pub(super) fn isolated(seen: &Observations) -> Option<Finding> {
+    let is_wireless =
+        |interface: &InterfaceSeen| interface.chosen && interface.kind == InterfaceKind::Wireless;
+    let is_wireless = seen.interfaces.iter().flatten().any(is_wireless);
+    let is_isolated = seen.has_multicast
+        && seen.multicast.heard_by_multicast == 0
+        && seen.connected.iter().all(|ip| seen.is_own(*ip) == Some(true))
+        && there::does_router_answer_only(seen, if is_wireless { 1 } else { 2 });
+    is_isolated.then(|| Finding {
+        code: Code::ClientsIsolated,
+        sentence: format!(
+            "{}; of this network only the router answers: the access point or switch keeps its clients apart (a guest network?), \
+             or they are off",
+            unheard(seen)
+        ),
+        remedy: there::ISOLATION_REMEDY.to_owned(),
     })
 }

@@ -4,8 +4,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::attempt::Attempt;
-use crate::addresses::OwnAddress;
+use super::attempt::{Attempt, named};
+use crate::addresses::{OwnAddress, is_link_local};
 
 /// All that is known when something was not found or not reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Observations {
     pub trouble: Option<String>,
     /// The names of services heard on this mesh, in alphabetical order.
     pub heard: Vec<String>,
+    /// Those of them that are on this host only: they say nothing about the way to others.
+    pub heard_here: Vec<String>,
     /// The names of other meshes that were heard.
     pub other_meshes: Vec<String>,
     /// The static peers that are not connected.
@@ -78,13 +80,18 @@ pub struct Tried {
     pub leaves_by: Option<String>,
     /// What the other end said when it declined, or what it seems to be instead.
     pub said: Option<String>,
+    /// The name of the interface that is the zone of a link-local address.
+    pub zone: Option<String>,
 }
 
 /// What the system's table of neighbours (ARP for IPv4) says about a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Neighbour {
-    /// Its hardware address is known: it answered lately.
+    /// Its hardware address is known, and it has answered since it was dialled.
     Complete,
+    /// Its hardware address is known from before, which says nothing about now.
+    Stale,
     /// It was asked for its hardware address and did not answer.
     Incomplete,
     /// The table has no entry for it, or cannot be read.
@@ -108,6 +115,8 @@ pub struct StaticPeer {
 pub struct InterfaceSeen {
     /// The system's name for it.
     pub name: String,
+    /// The system's number for it, where it is known.
+    pub index: Option<u32>,
     /// What it is.
     pub kind: InterfaceKind,
     /// Whether this node uses it.
@@ -202,6 +211,19 @@ impl Observations {
         self.interfaces.iter().flatten().find(|interface| interface.name == name)
     }
 
+    /// An address, with the name of its zone.
+    pub(super) fn named(&self, address: SocketAddr) -> String {
+        let SocketAddr::V6(v6) = address else { return address.to_string() };
+        let mut interfaces = self.interfaces.iter().flatten();
+        let zone = interfaces.find(|interface| interface.index == Some(v6.scope_id()));
+        named(address, zone.map(|interface| interface.name.as_str()))
+    }
+
+    /// Returns whether a service of another host is heard.
+    pub(super) fn hears_others(&self) -> bool {
+        self.heard.iter().any(|name| !self.heard_here.contains(name))
+    }
+
     /// Returns whether `ip` is an address of this host; `None` where its interfaces are unknown.
     pub(super) fn is_own(&self, ip: IpAddr) -> Option<bool> {
         let interfaces = self.interfaces.as_ref()?;
@@ -223,6 +245,20 @@ impl Observations {
     }
 }
 
+impl Tried {
+    /// The address, with the name of its zone.
+    pub(super) fn place(&self) -> String {
+        named(self.attempt.address, self.zone.as_deref())
+    }
+}
+
+impl Neighbour {
+    /// Returns whether it has answered at some time.
+    pub(super) fn has_answered(self) -> bool {
+        matches!(self, Self::Complete | Self::Stale)
+    }
+}
+
 impl InterfaceSeen {
     /// Returns whether others may be reached by it, as far as its kind says.
     pub(super) fn leads_out(&self) -> bool {
@@ -235,13 +271,5 @@ impl InterfaceSeen {
     /// Returns whether it has an address that somebody gave it.
     pub(super) fn has_address(&self) -> bool {
         self.addresses.iter().any(|own| !is_link_local(own.ip) && !own.ip.is_loopback())
-    }
-}
-
-/// Returns whether an address is one that a host gives itself.
-pub(super) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }

@@ -25,6 +25,7 @@ fn interface(name: &str, kind: InterfaceKind, own: &[&str]) -> InterfaceSeen {
     });
     InterfaceSeen {
         name: name.to_owned(),
+        index: None,
         kind,
         chosen: true,
         up: Some(true),
@@ -77,7 +78,7 @@ fn wired(seen: &mut Observations) -> &mut InterfaceSeen {
 
 fn tried(to: &str, outcome: Outcome, took: Duration, neighbour: Neighbour) -> Tried {
     let attempt = Attempt { address: address(to), outcome, took };
-    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None }
+    Tried { attempt, neighbour, leaves_by: Some("eth0".to_owned()), said: None, zone: None }
 }
 
 fn failed(kind: ErrorKind) -> Outcome {
@@ -241,6 +242,59 @@ fn who_was_heard_is_told() {
             &["one service is heard"],
         ),
         (
+            "only services of this host",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+            }),
+            NothingHeard,
+            &[
+                "only services of this machine are heard (\"robot/leg\")",
+                "multicast",
+                "access point",
+                "apart",
+            ],
+        ),
+        (
+            "services of this host, and another mesh",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+                seen.other_meshes = vec!["room-6".to_owned()];
+            }),
+            OtherMesh,
+            &[],
+        ),
+        (
+            "services of this host, and multicast is blocked",
+            with(|seen| {
+                seen.heard = vec!["robot/leg".to_owned()];
+                seen.heard_here = seen.heard.clone();
+                seen.connected = vec![ip("192.168.1.9")];
+            }),
+            MulticastBlocked,
+            &["drops multicast"],
+        ),
+        (
+            "an access point that keeps its clients apart",
+            with(|seen| {
+                wired(seen).kind = InterfaceKind::Wireless;
+                let neighbours = seen.neighbours.as_mut().expect("known");
+                neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
+            }),
+            ClientsIsolated,
+            &["only the router answers", "keeps its clients apart"],
+        ),
+        (
+            "by cable, one host that is off",
+            with(|seen| {
+                let neighbours = seen.neighbours.as_mut().expect("known");
+                neighbours.push((ip("192.168.1.9"), Neighbour::Incomplete));
+            }),
+            NothingHeard,
+            &[],
+        ),
+        (
             "multicast is blocked",
             with(|seen| seen.connected = vec![ip("192.168.1.9")]),
             MulticastBlocked,
@@ -275,7 +329,7 @@ fn who_was_heard_is_told() {
 #[test]
 fn what_an_endpoint_does_not_answer_for_is_told() {
     use Code::*;
-    use Neighbour::{Complete, Incomplete, Unknown};
+    use Neighbour::{Complete, Incomplete, Stale, Unknown};
     let at = "192.168.1.9:9000";
     let unreachable = failed(ErrorKind::HostUnreachable);
     let refused = failed(ErrorKind::ConnectionRefused);
@@ -293,10 +347,37 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
             &["\"robot/arm\" is announced at 192.168.1.9:9000", "a firewall on it drops"],
         ),
         (
-            "a firewall there drops, or it has just been switched off",
+            "a firewall there drops: it has answered to ARP meanwhile",
             announced(one(Outcome::Silent, 3 * SECOND, Complete)),
             FirewallThereDrops,
-            &["unless it was switched off"],
+            &["that host is there", "for 3.0 s"],
+        ),
+        (
+            "a firewall there drops: the program has replied meanwhile",
+            replied(4 * SECOND, one(Outcome::Silent, 3 * SECOND, Stale)),
+            FirewallThereDrops,
+            &["that host is there"],
+        ),
+        (
+            "it has been switched off, or a firewall there drops",
+            announced(one(Outcome::Silent, 5 * SECOND, Stale)),
+            NoAnswer,
+            &["for 5.0 s", "off or asleep", "firewall"],
+        ),
+        (
+            "the same, and it replied before",
+            replied(15 * SECOND, one(Outcome::Silent, 5 * SECOND, Stale)),
+            NoAnswer,
+            &["off or asleep", "firewall"],
+        ),
+        (
+            "the host is off, as one of its addresses shows",
+            announced(vec![
+                tried(at, Outcome::Silent, 5 * SECOND, Stale),
+                tried("[fd77::9]:9000", Outcome::Silent, 5 * SECOND, Incomplete),
+            ]),
+            HostSilent,
+            &["does not answer to neighbour discovery"],
         ),
         (
             "a firewall there rejects",
@@ -466,6 +547,23 @@ fn nothing_is_concluded_from_what_nobody_could_look_at() {
         let finding = told(&blind(change));
         assert_eq!(finding.code, Code::NothingHeard, "{finding}");
     }
+}
+
+#[test]
+fn zones_go_by_the_names_of_interfaces() {
+    let to = "[fe80::9%3]:9000";
+    let at = "[fe80::9%eth0]:9000";
+    let silent = tried(to, Outcome::Silent, 5 * SECOND, Neighbour::Stale);
+    let silent = Tried { zone: Some("eth0".to_owned()), ..silent };
+    let shown = evidence_of(std::slice::from_ref(&silent), &MulticastObservations::default(), None);
+    assert!(shown[0].contains(at) && !shown[0].contains("%3"), "{shown:?}");
+    let seen = announced(vec![silent]);
+    assert!(told(&seen).sentence.contains(at), "{}", told(&seen));
+    let sought = with(|seen| {
+        seen.sought = Sought::Address(address(to));
+        wired(seen).index = Some(3);
+    });
+    assert!(told(&sought).sentence.contains(at), "{}", told(&sought));
 }
 
 #[test]

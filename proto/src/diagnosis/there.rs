@@ -8,7 +8,7 @@ use super::attempt::{Outcome, seconds};
 use super::cable::no_carrier;
 use super::finding::{Code, Finding};
 use super::observations::{Endpoint, InterfaceKind, Neighbour, Observations, Sought, Tried};
-use super::words::{networks, quoted};
+use super::words::{asked_by, networks, quoted};
 
 /// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -19,6 +19,9 @@ const LATELY: Duration = Duration::from_secs(20);
 
 /// What Linux says when its own rules forbid to send; a host that rejects by ICMPv6 shows as another number of the same kind.
 const EPERM: i32 = 1;
+
+/// What helps against an access point that keeps its clients apart.
+pub(super) const ISOLATION_REMEDY: &str = "Switch \"AP isolation\" (client isolation) off, use the main network instead of the guest network, or a cable";
 
 /// The causes that fit, the likeliest of each endpoint first; none if no endpoint was tried.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
@@ -41,7 +44,7 @@ pub(super) fn nothing(seen: &Observations, address: SocketAddr) -> Finding {
     let trouble = seen.trouble.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
     Finding {
         code: Code::NoAnswer,
-        sentence: format!("nothing of this mesh answers at {address}{trouble}"),
+        sentence: format!("nothing of this mesh answers at {}{trouble}", seen.named(address)),
         remedy: format!("Check that the program runs on {}, and the port", address.ip()),
     }
 }
@@ -61,6 +64,7 @@ enum Sign {
     Tunnel,
     Isolated,
     Silent,
+    DroppedOrOff,
     NotNear,
     NoRoute,
     Nothing,
@@ -95,7 +99,7 @@ fn sign(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
         ErrorKind::PermissionDenied => Sign::NotPermitted,
         ErrorKind::NetworkUnreachable => Sign::NoRoute,
         ErrorKind::HostUnreachable => match tried.neighbour {
-            Neighbour::Complete => Sign::Rejected,
+            Neighbour::Complete | Neighbour::Stale => Sign::Rejected,
             Neighbour::Incomplete => silence(seen, endpoint, tried),
             Neighbour::Unknown if tried.attempt.took < AT_ONCE && seen.is_near(ip) != Some(false) => {
                 Sign::Rejected
@@ -123,8 +127,12 @@ fn silence(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> Sign {
     if leaves_by.is_some_and(|interface| interface.carrier == Some(false) || interface.up == Some(false)) {
         return Sign::CableOut;
     }
+    // The table of neighbours goes on for half a minute as if a host were there that has been switched off.
+    let has_replied = endpoint.replied_ago.is_some_and(|ago| ago <= tried.attempt.took + JUST_NOW);
     match tried.neighbour {
         Neighbour::Complete => Sign::Dropped,
+        Neighbour::Stale if has_replied => Sign::Dropped,
+        Neighbour::Stale => Sign::DroppedOrOff,
         Neighbour::Incomplete if is_isolated(seen, endpoint, tried) => Sign::Isolated,
         Neighbour::Incomplete => Sign::Silent,
         Neighbour::Unknown => match seen.is_near(ip) {
@@ -140,15 +148,20 @@ fn is_isolated(seen: &Observations, endpoint: &Endpoint, tried: &Tried) -> bool 
     if endpoint.replied_ago.is_some_and(|ago| ago <= LATELY) {
         return true;
     }
-    let router = seen.gateways.iter().any(|gateway| seen.neighbour(*gateway) == Neighbour::Complete);
     let wireless = tried.leaves_by.as_deref().and_then(|name| seen.interface(name));
     let wireless = wireless.is_some_and(|interface| interface.kind == InterfaceKind::Wireless);
-    let others = |state| {
+    does_router_answer_only(seen, if wireless { 0 } else { 2 })
+}
+
+/// Returns whether the router answers to ARP, and of `at_least` so many other hosts that were asked none does.
+pub(super) fn does_router_answer_only(seen: &Observations, at_least: usize) -> bool {
+    let router = seen.gateways.iter().any(|gateway| seen.neighbour(*gateway).has_answered());
+    let others = || {
         let neighbours = seen.neighbours.iter().flatten();
-        neighbours.filter(|(ip, known)| *known == state && !seen.gateways.contains(ip)).count()
+        neighbours.filter(|(ip, _)| ip.is_ipv4() && !seen.gateways.contains(ip)).map(|(_, known)| *known)
     };
-    let none_answers = others(Neighbour::Complete) == 0;
-    router && none_answers && (wireless || others(Neighbour::Incomplete) > 1)
+    let silent = others().filter(|known| *known == Neighbour::Incomplete).count();
+    router && silent >= at_least && !others().any(Neighbour::has_answered)
 }
 
 fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) -> Finding {
@@ -156,16 +169,18 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
     let (ip, port) = (address.ip(), address.port());
     let took = seconds(tried.attempt.took);
     let who = subject(endpoint, tried);
-    let firewall_remedy = || {
-        format!(
-            "On {ip}, let the port in: with ufw `sudo ufw allow {port}/tcp`, with firewalld `sudo firewall-cmd \
-             --add-port={port}/tcp`; MESHZERO_PORTS=9000-9100 there keeps to ports that can be allowed once and for all"
-        )
-    };
+    let let_in = format!(
+        "let the port in: with ufw `sudo ufw allow {port}/tcp`, with firewalld `sudo firewall-cmd --add-port={port}/tcp`; \
+         MESHZERO_PORTS=9000-9100 there keeps to ports that can be allowed once and for all"
+    );
+    let firewall_remedy = || format!("On {ip}, {let_in}");
     let (code, sentence, remedy) = match sign {
         Sign::Declined => (
             Code::Declined,
-            format!("{who}, and what answers there declines: {}", tried.said.as_deref().unwrap_or("it gave no reason")),
+            format!(
+                "{who}, and what answers there declines: {}",
+                tried.said.as_deref().unwrap_or("it gave no reason")
+            ),
             match tried.said.as_deref() {
                 Some(said) if said.contains("belongs to the mesh") => {
                     "Join that mesh: MESHZERO_MESH, or `--mesh`".to_owned()
@@ -187,17 +202,23 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
                 "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
                  packets get lost on the way"
             ),
-            format!("Look at the program on {ip}: is it suspended (Ctrl-Z), in a debugger, or does a handler block its thread?"),
+            format!(
+                "Look at the program on {ip}: is it suspended (Ctrl-Z), in a debugger, or does a handler block its thread?"
+            ),
         ),
         Sign::NotPermitted => (
             Code::OutgoingFilter,
-            format!("this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"),
+            format!(
+                "this machine forbids itself to send to {ip}: a firewall rule, or the kill switch of a VPN"
+            ),
             "Allow the local network in the firewall or the VPN's settings".to_owned(),
         ),
         Sign::CableOut => return no_carrier(seen, tried.leaves_by.as_deref().unwrap_or("the interface")),
         Sign::Gone if seen.is_own(ip) == Some(true) => (
             Code::ProcessGone,
-            format!("{who}, which is this machine, and nothing listens there: the program has ended, or not started yet"),
+            format!(
+                "{who}, which is this machine, and nothing listens there: the program has ended, or not started yet"
+            ),
             "Start it, or check the port".to_owned(),
         ),
         Sign::Gone => (
@@ -231,12 +252,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         Sign::Dropped => (
             Code::FirewallThereDrops,
             format!(
-                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{}",
-                // An entry of the table may be half a minute old.
-                match endpoint.replied_ago {
-                    Some(ago) if ago <= LATELY => "",
-                    _ => ", unless it was switched off a moment ago",
-                }
+                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections"
             ),
             firewall_remedy(),
         ),
@@ -254,13 +270,25 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
                 "{who}, and no direct packet reaches it: the access point or switch keeps its clients apart (a guest network?), or \
                  that host has just gone"
             ),
-            "Switch \"AP isolation\" (client isolation) off, use the main network instead of the guest network, or a cable"
-                .to_owned(),
+            ISOLATION_REMEDY.to_owned(),
         ),
         Sign::Silent => (
             Code::HostSilent,
-            format!("{who}, and {ip} does not answer to ARP: it is off, asleep, unplugged or on another network{}", perhaps_isolated(seen, tried)),
-            format!("Check that {ip} is switched on and on this network, and that its address is still the same"),
+            format!(
+                "{who}, and {ip} does not answer to {}: it is off, asleep, unplugged or on another network{}",
+                asked_by(ip),
+                perhaps_isolated(seen, tried)
+            ),
+            format!(
+                "Check that {ip} is switched on and on this network, and that its address is still the same"
+            ),
+        ),
+        Sign::DroppedOrOff => (
+            Code::NoAnswer,
+            format!(
+                "{who}, and nothing came back for {took}: that host is off or asleep, or a firewall on it drops connections"
+            ),
+            format!("Check that {ip} is switched on; if it is, {let_in}"),
         ),
         Sign::NotNear | Sign::NoRoute => other_subnet(seen, endpoint, tried, sign),
         Sign::Nothing | Sign::OwnAddress | Sign::Other => (
@@ -323,7 +351,7 @@ fn other_subnet(
 
 /// The endpoint that does not answer, as the beginning of a sentence.
 fn subject(endpoint: &Endpoint, tried: &Tried) -> String {
-    let address = tried.attempt.address;
+    let address = tried.place();
     match &endpoint.service {
         Some(service) => format!("{} is announced at {address}", quoted(service)),
         None => format!("nothing of this mesh answers at {address}"),

@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use super::attempt::seconds;
 use super::finding::Finding;
-use super::observations::{
-    InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried, is_link_local,
-};
+use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
+use crate::addresses::is_link_local;
 
 /// How many entries of a list are shown.
 const SHOWN: usize = 8;
@@ -64,7 +64,7 @@ pub(super) fn nobody(seen: &Observations) -> String {
             format!("there is no service whose name begins with {} on the mesh {mesh}", quoted(prefix))
         }
         Sought::Name(name) => format!("nobody advertises {}", quoted(name)),
-        Sought::Address(address) => format!("nothing of this mesh answers at {address}"),
+        Sought::Address(address) => format!("nothing of this mesh answers at {}", seen.named(*address)),
     }
 }
 
@@ -152,16 +152,23 @@ pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) 
     evidence
 }
 
+/// How a host is asked for its hardware address.
+pub(super) fn asked_by(ip: IpAddr) -> &'static str {
+    if ip.is_ipv4() { "ARP" } else { "neighbour discovery" }
+}
+
 fn counted(count: u64, what: impl Display) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 impl std::fmt::Display for Tried {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.attempt.fmt(f)?;
+        write!(f, "{}: {} after {}", self.place(), self.attempt.outcome, seconds(self.attempt.took))?;
+        let by = asked_by(self.attempt.address.ip());
         match self.neighbour {
-            Neighbour::Complete => f.write_str(", it answers to ARP")?,
-            Neighbour::Incomplete => f.write_str(", it does not answer to ARP")?,
+            Neighbour::Complete => write!(f, ", it answers to {by}")?,
+            Neighbour::Stale => write!(f, ", it has answered to {by} before")?,
+            Neighbour::Incomplete => write!(f, ", it does not answer to {by}")?,
             Neighbour::Unknown => {}
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
-use crate::addresses::{OwnAddress, is_link_local, sort, usable};
+use crate::addresses::{OwnAddress, arrange, is_here, needs_zone, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
@@ -120,6 +120,10 @@ impl Entry {
             }
         }
         if !self.instance.local {
+            // On this host they all lead to it.
+            if is_here(&addresses, own) {
+                arrange(&mut addresses, own);
+            }
             addresses.truncate(MAX_ADDRESSES);
         }
         self.instance.addresses = addresses;
@@ -228,9 +232,9 @@ impl Entry {
         self.claimed.clear();
         // Learning more addresses of an instance is no move: it is still where it was. Nor is it one that link-local addresses are
         // missing beside others, because a node tells of them only over links that they are good on.
-        let has_better = self.instance.addresses.iter().any(|address| !is_link_local(address.ip()));
+        let has_better = self.instance.addresses.iter().any(|address| !needs_zone(address.ip()));
         let is_missed = |known: &SocketAddr| {
-            !self.instance.addresses.contains(known) && !(has_better && is_link_local(known.ip()))
+            !self.instance.addresses.contains(known) && !(has_better && needs_zone(known.ip()))
         };
         let moved = is_whole && before.iter().any(is_missed);
         self.show(moved, now, changes);
@@ -266,7 +270,7 @@ impl Entry {
         // Over a link its node tells of link-local addresses only if they are good there: that they are new does not mean that it
         // has moved.
         let is_linked = self.told_by.contains(&self.instance.node);
-        match is_linked && self.claimed.iter().all(|address| is_link_local(address.ip())) {
+        match is_linked && self.claimed.iter().all(|address| needs_zone(address.ip())) {
             true => changes.claimed.push(self.instance.id),
             false => changes.doubts.push(self.instance.id),
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::{Entry, Standing};
 use super::{ASK_AGAIN, Directory, Filter, Instance};
+use crate::addresses::{OwnAddress, is_here};
 use crate::id::{InstanceId, NodeId};
 use crate::name::{MeshName, ServiceName};
 
@@ -111,6 +112,12 @@ impl Directory {
         self.entries.get(&id).is_some_and(is_new)
     }
 
+    /// Whether the endpoint of an instance, or its node, has proved it within the last `within`.
+    pub fn is_proved(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
+        let proved = self.entries.get(&id).and_then(|entry| entry.verified_at);
+        proved.is_some_and(|at| now.saturating_duration_since(at) <= within)
+    }
+
     /// Returns how long ago the process of an instance itself replied to a question.
     pub fn replied_ago(&self, id: InstanceId, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.entries.get(&id)?.replied_at?))
@@ -161,6 +168,17 @@ impl Directory {
     pub fn service_names(&self) -> Vec<ServiceName> {
         let shown = |ids: &[InstanceId]| ids.iter().any(|id| self.is_shown(*id));
         self.names.iter().filter(|(_, ids)| shown(ids)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The names that are known on this host only, which has the addresses `own`.
+    pub fn names_here(&self, own: &[OwnAddress]) -> Vec<ServiceName> {
+        let is_here = |entry: &Entry| entry.instance.local || is_here(&entry.instance.addresses, own);
+        let shown = |ids: &[InstanceId]| -> Vec<&Entry> {
+            ids.iter().filter_map(|id| self.entries.get(id)).filter(|entry| entry.is_shown()).collect()
+        };
+        let names = self.names.iter().map(|(name, ids)| (name, shown(ids)));
+        let here = names.filter(|(_, shown)| !shown.is_empty() && shown.iter().all(|entry| is_here(entry)));
+        here.map(|(name, _)| name.clone()).collect()
     }
 
     /// How many instances made way for others because there was no room, and how many were not taken in because nothing made

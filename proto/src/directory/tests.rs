@@ -68,6 +68,29 @@ fn what_is_heard_is_up_once() {
 }
 
 #[test]
+fn names_of_this_host_are_those_that_nobody_else_has() {
+    let mut world = world();
+    let own: Vec<OwnAddress> = ["127.0.0.1", "10.0.0.5"]
+        .map(|ip| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 })
+        .into();
+    world.directory.set_own_addresses(own.clone());
+    let at = |ip: [u8; 4], advert: Advert| Advert { addresses: vec![(ip, 9).into()], ..advert };
+    world.hear(advert(1, 0, "own"), Source::Local);
+    world.hear(at([10, 0, 0, 5], advert(2, 1, "beside")), Source::Mdns);
+    world.hear(at([10, 0, 0, 5], advert(3, 1, "both")), Source::Mdns);
+    world.hear(advert(4, 2, "both"), Source::Mdns);
+    world.hear(advert(5, 2, "elsewhere"), Source::Mdns);
+    let names = world.directory.names_here(&own);
+    assert_eq!(names.iter().map(ServiceName::as_str).collect::<Vec<_>>(), ["beside", "own"]);
+    assert!(world.directory.is_proved(id(1), Duration::from_secs(1), world.now));
+    assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now), "it was only heard of");
+    world.directory.verified(id(5), port(5), world.now);
+    assert!(world.directory.is_proved(id(5), Duration::from_secs(1), world.now));
+    world.pass(2);
+    assert!(!world.directory.is_proved(id(5), Duration::from_secs(1), world.now));
+}
+
+#[test]
 fn another_mesh_is_only_noted() {
     let mut world = world();
     for n in 0..100 {

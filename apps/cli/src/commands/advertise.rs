@@ -1,13 +1,15 @@
 //! `mz advertise`: a service made of nothing but a way to reply.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use clap::Args;
-use meshzero::{ServiceName, Value};
+use meshzero::{Service, ServiceName, Value};
 use serde::{Serialize, Serializer};
+use tokio::time;
 
 use super::exec::Exec;
 use crate::failure::Failure;
@@ -16,6 +18,9 @@ use crate::parse;
 use crate::session::Session;
 use crate::target::shown;
 use crate::template::Template;
+
+/// The pause before it is looked again at where the service is.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Advertises a service, prints the messages that come, and replies
 ///
@@ -120,7 +125,27 @@ impl Advertise {
         let service = advertise.await?;
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
-        std::future::pending().await
+        match follow(&self.name, &service, session).await? {}
+    }
+}
+
+/// Says where a service is whenever that has changed: addresses come and go.
+pub(crate) async fn follow<A>(
+    name: &ServiceName,
+    service: &Service<A>,
+    session: &Session,
+) -> Result<Infallible, Failure>
+where
+    A: Actor<Context = Context<A>>,
+{
+    let mut shown = service.address();
+    loop {
+        time::sleep(LOOK).await;
+        let now = service.address_now();
+        if now != shown {
+            shown = now;
+            session.out.show(&Advertised { event: "moved", ..Advertised::new(name, now) }).await?;
+        }
     }
 }
 
@@ -146,7 +171,12 @@ impl Advertised {
 impl fmt::Display for Advertised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, address, .. } = self;
-        write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C ends it){FAINT:#}", line(service))
+        match self.event {
+            "moved" => write!(f, "{GOOD}{}{GOOD:#} is now at {address}", line(service)),
+            _ => {
+                write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C ends it){FAINT:#}", line(service))
+            }
+        }
     }
 }
 

@@ -70,11 +70,12 @@ pub(crate) async fn find(
     Ok((instances, took))
 }
 
-/// Leaves an instance the address at which it was reached. Where that is of use on this computer only, the others are asked,
-/// because people pass on what they are shown.
+/// Leaves an instance the address at which it was reached. Where it is on this computer, that may be of use here only, and the
+/// others are asked, because people pass on what they are shown.
 async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
+    let is_here = instance.addresses.iter().any(|address| address.ip().is_loopback());
     let others = instance.addresses.split_off(instance.addresses.len().min(1));
-    if instance.addresses.first().is_none_or(|reached| !reached.ip().is_loopback()) {
+    if !is_here {
         return;
     }
     let mut asking = JoinSet::new();
@@ -88,7 +89,7 @@ async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
     let mut answered: Vec<_> = asking.join_all().await.into_iter().flatten().collect();
     answered.retain(|(_, _, id)| *id == instance.id);
     answered.sort_unstable();
-    instance.addresses.extend(answered.into_iter().map(|(_, address, _)| address));
+    instance.addresses.splice(0..0, answered.into_iter().map(|(_, address, _)| address));
 }
 
 /// An instance of a service, for programs.

@@ -59,9 +59,13 @@ impl List {
             let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
             return Err(Failure::Absent(Box::new(absence)));
         }
-        tell(&mesh.unanswering(&prefix).await, session);
+        let unanswering = mesh.unanswering(&prefix).await;
+        tell(&unanswering, session);
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
-        let listed: Vec<Listed> = instances.iter().map(Listed::new).collect();
+        let silent =
+            |instance: &Instance| unanswering.iter().any(|silent| silent.instance == Some(instance.id));
+        let entry = |instance: &Instance| Entry { listed: Listed::new(instance), answers: !silent(instance) };
+        let listed: Vec<Entry> = instances.iter().map(entry).collect();
         match session.out.format() {
             Format::Json => {
                 for instance in &listed {
@@ -104,11 +108,21 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
     }
 }
 
-fn table(listed: &[Listed]) -> Table<3> {
+/// A service as it is listed.
+#[derive(Debug, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    listed: Listed,
+    /// Whether it has answered at one of its addresses, or a link vouches for it.
+    answers: bool,
+}
+
+fn table(listed: &[Entry]) -> Table<3> {
     let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
-    for Listed { service, address, node, .. } in listed {
+    for Entry { listed: Listed { service, address, node, .. }, answers } in listed {
         let node = node.get(..8).unwrap_or(node);
-        table.row([service, address.as_deref().unwrap_or("?"), node]);
+        let node = if *answers { node.to_owned() } else { format!("{node}  does not answer") };
+        table.row([service, address.as_deref().unwrap_or("?"), &node]);
     }
     table
 }

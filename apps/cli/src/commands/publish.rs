@@ -8,7 +8,7 @@ use meshzero::{PublishError, Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::advertise::Advertised;
+use super::advertise::{Advertised, follow};
 use crate::failure::Failure;
 use crate::output::{FAINT, Format, abandon};
 use crate::parse;
@@ -82,12 +82,18 @@ impl Publish {
         }
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         let publisher = service.publisher();
-        while publisher.subscribers() < self.subscribers {
-            time::sleep(LOOK).await;
-        }
-        let published = match self.data() {
-            None => self.lines(&publisher).await?,
-            Some(data) => self.repeatedly(&publisher, &self.value(data)).await?,
+        let publishing = async {
+            while publisher.subscribers() < self.subscribers {
+                time::sleep(LOOK).await;
+            }
+            match self.data() {
+                None => self.lines(&publisher).await,
+                Some(data) => self.repeatedly(&publisher, &self.value(data)).await,
+            }
+        };
+        let published = tokio::select! {
+            published = publishing => published?,
+            failed = follow(&self.name, &service, session) => match failed? {},
         };
         // Closing waits until subscribers have what was published.
         if let Some(abandoned) = service.close().await {

@@ -166,7 +166,7 @@ pub(crate) fn awaits(interface: &AwaitedInterface, format: Format) {
 
 /// Says on standard error that a service does not answer, and why.
 pub(crate) fn unanswering(unanswering: &Unanswering, format: Format) {
-    let Unanswering { service, finding } = unanswering;
+    let Unanswering { service, finding, .. } = unanswering;
     match format {
         Format::People => remark(&format!("does not answer: {finding}")),
         Format::Json => {

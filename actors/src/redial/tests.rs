@@ -1,0 +1,139 @@
+//! The way of a link to another connection, where a listener stands for an endpoint.
+
+use meshzero_proto::hello::{Answer, LinkState};
+use meshzero_proto::id::{InstanceId, NodeId};
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn hello() -> Hello {
+    Hello { purpose: Purpose::News, ..dial::tests::hello() }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        node: NodeId::from_random([2; 16]),
+        instance: InstanceId::from_random([3; 16]),
+        service: None,
+        message_bytes: 1,
+        link: Some(LinkId::from_random([4; 16])),
+        received: 0,
+        standby: None,
+    }
+}
+
+async fn heard(connection: &mut Connection) -> Hello {
+    dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await.expect("a hello")
+}
+
+async fn answer(connection: &Connection, welcome: Welcome) {
+    let answer = hello::encode_answer(&Answer::Welcome(welcome));
+    connection.writer.write_all(&answer).await.expect("it listens");
+}
+
+/// A listener that stands for an endpoint, and the way of a link to another connection with that.
+async fn endpoint() -> (TcpListener, Redial) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let (addresses, hello) = ([address], hello());
+    let serve = async {
+        let mut connection = accept(&listener).await;
+        heard(&mut connection).await;
+        answer(&connection, welcome()).await;
+        connection
+    };
+    let dialling = dial::dial(&Network::System, &addresses, &hello, PATIENCE);
+    let (dialled, accepted) = tokio::join!(dialling, serve);
+    drop(accepted);
+    let redial = Redial::new(&hello, &dialled.expect("it answers"), None, &Carrying::default());
+    (listener, redial)
+}
+
+async fn accept(listener: &TcpListener) -> Connection {
+    listener.accept().await.expect("it comes").0.into()
+}
+
+#[tokio::test]
+async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
+    let (listener, mut redial) = endpoint().await;
+    let link = welcome().link;
+    let serve = async {
+        let mut connection = accept(&listener).await;
+        let first = heard(&mut connection).await;
+        assert_eq!((first.purpose, first.standby, first.resume), (Purpose::Probe, link, None));
+        answer(&connection, Welcome { standby: Some(LinkState::default()), ..welcome() }).await;
+        let second = heard(&mut connection).await;
+        assert_eq!(second.resume.map(|resume| (Some(resume.link), resume.received)), Some((link, 7)));
+        answer(&connection, Welcome { received: 5, ..welcome() }).await;
+        connection
+    };
+    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    assert_eq!(next.expect("it goes on").1, 5);
+}
+
+#[tokio::test]
+async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own() {
+    let (listener, mut redial) = endpoint().await;
+    let serve = async {
+        // It answers a probe, of which it knows no more, and closes the connection.
+        let mut connection = accept(&listener).await;
+        heard(&mut connection).await;
+        answer(&connection, Welcome { link: None, ..welcome() }).await;
+        drop(connection);
+        let mut connection = accept(&listener).await;
+        let resumed = heard(&mut connection).await;
+        assert!(resumed.resume.is_some() && resumed.standby.is_none());
+        answer(&connection, Welcome { received: 5, ..welcome() }).await;
+        connection
+    };
+    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    assert_eq!(next.expect("it goes on").1, 5);
+    assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
+}
+
+#[tokio::test]
+async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_connection_that_stands_by() {
+    let (listener, mut redial) = endpoint().await;
+    while redial.carrying.may_dial_beside(clock::now()) {}
+    redial.window = Duration::MAX;
+    let begun = Instant::now();
+    let serve = async {
+        let mut connection = accept(&listener).await;
+        assert!(heard(&mut connection).await.resume.is_some());
+        answer(&connection, Welcome { received: 5, ..welcome() }).await;
+        connection
+    };
+    let (next, _connection) = tokio::join!(redial.next(7), serve);
+    assert_eq!(next.expect("it goes on").1, 5);
+    assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn no_refusal_elsewhere_ends_a_link_whose_own_address_is_silent() {
+    let (listener, mut redial) = endpoint().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    redial.addresses = vec![redial.address, closed];
+    redial.window = Duration::from_millis(700);
+    let serve = async {
+        let mut silent = Vec::new();
+        loop {
+            silent.push(accept(&listener).await);
+        }
+    };
+    let begun = Instant::now();
+    let why = tokio::select! {
+        biased;
+        next = redial.next(7) => next.expect_err("nobody answers"),
+        () = serve => unreachable!("it accepts forever"),
+    };
+    assert!(begun.elapsed() >= redial.window - LAST_PAUSE * 3, "{why} after {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn where_the_port_refuses_the_link_is_over_at_once() {
+    let (listener, mut redial) = endpoint().await;
+    drop(listener);
+    let begun = Instant::now();
+    let why = redial.next(7).await.expect_err("nobody listens");
+    assert!(why.contains("refused") && begun.elapsed() < PATIENCE, "{why}");
+}
