@@ -79,6 +79,17 @@ pub(crate) fn has_interface(name: &str) -> bool {
         || list().unwrap_or_default().iter().any(|listed| listed.interface.name == name)
 }
 
+/// The names of all interfaces, with or without an address.
+pub(crate) fn names() -> Vec<String> {
+    let mut names: Vec<String> = names_of_all();
+    for listed in list().unwrap_or_default() {
+        if !names.contains(&listed.interface.name) {
+            names.push(listed.interface.name);
+        }
+    }
+    names
+}
+
 /// The number of the interface `name`.
 pub(crate) fn index_of(name: &str) -> Option<u32> {
     let list = list().unwrap_or_default();
@@ -112,6 +123,17 @@ fn index_of_any(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
+#[cfg(unix)]
+fn names_of_all() -> Vec<String> {
+    let Ok(all) = nix::net::if_::if_nameindex() else { return Vec::new() };
+    all.iter().map(|one| one.name().to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(not(unix))]
+fn names_of_all() -> Vec<String> {
+    Vec::new()
+}
+
 #[cfg(not(unix))]
 fn index_of_any(_: &str) -> Option<u32> {
     None
@@ -133,7 +155,7 @@ mod tests {
         let list = list().expect("listable");
         let loopback = list.iter().find(|listed| listed.interface.address.ip.is_loopback());
         let Interface { name, index, .. } = &loopback.expect("every host has one").interface;
-        assert!(has_interface(name));
+        assert!(has_interface(name) && names().contains(name));
         assert_eq!(index_of(name), *index);
         assert_eq!(index.and_then(name_of).as_ref(), Some(name));
         assert!(!has_interface("nosuch0"));

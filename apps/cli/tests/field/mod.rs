@@ -2,6 +2,7 @@
 
 mod addresses;
 mod air;
+mod awaited;
 mod choices;
 mod diagnosis;
 mod firewall;
