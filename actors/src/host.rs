@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::path::Path;
 
 use if_addrs::IfAddr;
 use meshzero_proto::addresses::OwnAddress;
@@ -101,6 +102,12 @@ pub(crate) fn index_of(name: &str) -> Option<u32> {
 pub(crate) fn name_of(index: u32) -> Option<String> {
     let list = list().unwrap_or_default();
     list.into_iter().map(|listed| listed.interface).find(|one| one.index == Some(index)).map(|one| one.name)
+}
+
+/// The number of the interface that an interface belongs to on Linux: a bridge, a bond or a VRF.
+pub(crate) fn master_of(name: &str) -> Option<u32> {
+    let master = std::fs::read_link(Path::new("/sys/class/net").join(name).join("master")).ok()?;
+    index_of_any(master.file_name()?.to_str()?)
 }
 
 /// The number of the interface that has this link-local address.

@@ -9,6 +9,7 @@ pub use self::pattern::Pattern;
 pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
 use crate::host::{self, Listed};
+use crate::ingress::Ingress;
 
 mod choice;
 mod pattern;
@@ -26,7 +27,16 @@ pub(crate) struct Listing {
     /// Those on interfaces that are connected.
     pub(crate) connected: Vec<Interface>,
     /// Also those on interfaces whose cable is not plugged in.
-    pub(crate) all: Vec<Interface>,
+    pub(crate) all: ChosenAddresses,
+}
+
+/// The addresses to listen at where there is a choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChosenAddresses {
+    /// The addresses, also those on interfaces whose cable is not plugged in.
+    pub list: Vec<Interface>,
+    /// The interfaces by which connections to them may arrive.
+    pub(crate) ingress: Ingress,
 }
 
 /// Why a choice of interfaces cannot be used.
@@ -72,20 +82,24 @@ impl Interfaces {
     /// # Errors
     /// As [`Interfaces::list`].
     pub fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
-        Ok(self.list_all()?.all)
+        Ok(self.list_all()?.all.list)
     }
 
     /// Both lists at once.
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
+        let mut all = Vec::new();
         for Listed { label, is_running, interface } in host::list().map_err(InterfacesError::Unlisted)? {
-            if !self.includes(&label, interface.address.ip) {
-                continue;
+            if self.includes(&label, interface.address.ip) {
+                if is_running {
+                    listing.connected.push(interface.clone());
+                }
+                listing.all.list.push(interface.clone());
             }
-            if is_running {
-                listing.connected.push(interface.clone());
-            }
-            listing.all.push(interface);
+            all.push(interface);
+        }
+        if self.is_choice_of_networks() {
+            listing.all.ingress = Ingress::of(&listing.all.list, &all);
         }
         Ok(listing)
     }

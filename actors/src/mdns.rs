@@ -6,6 +6,7 @@
 //! be announced is plain shared state, and a thread makes it true.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -59,6 +60,8 @@ struct Chosen {
     left_out: BTreeSet<String>,
     /// Those that have an IPv4 address, and are used in that family only.
     ipv4: BTreeSet<String>,
+    /// Addresses that are not announced, by the names of their interfaces.
+    surplus: BTreeSet<(String, IpAddr)>,
 }
 
 /// What is to be true, and where it is not yet.
@@ -159,7 +162,17 @@ impl From<&Nics> for Chosen {
         Self {
             left_out: nics.left_out.iter().cloned().collect(),
             ipv4: with_ipv4.map(|nic| nic.name.clone()).collect(),
+            surplus: nics.surplus.clone(),
         }
+    }
+}
+
+impl Chosen {
+    /// Returns whether a service is announced at an address, which the system lists under this name without its label.
+    fn includes(&self, name: &str, ip: IpAddr) -> bool {
+        !self.left_out.contains(name)
+            && (ip.is_ipv4() || !self.ipv4.contains(name))
+            && !self.surplus.contains(&(name.to_owned(), ip))
     }
 }
 

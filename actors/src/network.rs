@@ -11,6 +11,7 @@ use meshzero_proto::addresses::OwnAddress;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::connection::Connection;
+use crate::ingress::Ingress;
 use crate::interfaces::Interfaces;
 use crate::socket;
 
@@ -112,7 +113,7 @@ impl Network {
     /// Outside of a tokio runtime.
     pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
-            Self::System => Ok(Listener::System(socket::listen(address)?)),
+            Self::System => Ok(Listener::System(socket::listen(address, &Ingress::default())?)),
             Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
         }
     }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::Discovery;
 use crate::clock;
+use crate::few::few;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::Nics;
 use crate::socket::{Family, MDNS_PORT};
@@ -131,11 +132,7 @@ impl Discovery {
             multicast.one_shot.clear();
             if !nics.left_out.is_empty() && !multicast.has_told_left_out {
                 multicast.has_told_left_out = true;
-                tracing::warn!(
-                    "there are too many network interfaces to use them all: {} is left out; \
-                     to use others, name them in MESHZERO_INTERFACES",
-                    some_of(&nics.left_out)
-                );
+                tracing::warn!("{}", left_out(&nics.left_out));
             }
             multicast.nics = nics;
         }
@@ -259,13 +256,11 @@ fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
     }
 }
 
-/// The first few of many names.
-fn some_of(names: &[String]) -> String {
-    const FEW: usize = 4;
-    match names.len().checked_sub(FEW) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
-    }
+/// Which interfaces are left out, as a sentence.
+fn left_out(names: &[String]) -> String {
+    let (are, others) = if names.len() == 1 { ("is", "another") } else { ("are", "others") };
+    let way_out = format!("to use {others}, set MESHZERO_INTERFACES");
+    format!("there are too many network interfaces to use them all: {} {are} left out; {way_out}", few(names))
 }
 
 fn begin(nic: String, family: Family, channel: Channel, purpose: Use, discovery: Addr<Discovery>) -> Open {
@@ -339,5 +334,22 @@ impl Heard {
         if !self.hosts.contains(&host) {
             self.hosts.push(host);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_interface_is_left_out_and_many_are() {
+        let names: Vec<String> = (0..6).map(|n| format!("br-{n}")).collect();
+        assert!(
+            left_out(&names[..1]).contains("br-0 is left out; to use another"),
+            "{}",
+            left_out(&names[..1])
+        );
+        let many = left_out(&names);
+        assert!(many.contains("br-0, br-1, br-2, br-3 and 2 more are left out; to use others"), "{many}");
     }
 }

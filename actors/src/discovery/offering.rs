@@ -13,6 +13,7 @@ use super::Discovery;
 
 use crate::bound::Bound;
 use crate::clock;
+use crate::serving::serving;
 
 /// How long leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -81,7 +82,7 @@ impl Discovery {
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
-        let announced = own.iter().filter(move |interface| match interface.address.ip {
+        let announced = serving(own).into_iter().filter(move |interface| match interface.address.ip {
             IpAddr::V6(ip) if ip.is_unicast_link_local() => !has_better(&interface.name),
             _ => true,
         });
