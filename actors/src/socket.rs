@@ -126,7 +126,7 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
         wish(socket.attach_filter(&program), "connections by interfaces that were not chosen are accepted");
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (socket, ingress);
+    let _ = (socket, ingress.numbers());
 }
 
 /// Takes away from a connection what [`restrict`] put on its listener: it may go on by another interface.
