@@ -167,15 +167,6 @@ impl From<&Nics> for Chosen {
     }
 }
 
-impl Chosen {
-    /// Returns whether a service is announced at an address, which the system lists under this name without its label.
-    fn includes(&self, name: &str, ip: IpAddr) -> bool {
-        !self.left_out.contains(name)
-            && (ip.is_ipv4() || !self.ipv4.contains(name))
-            && !self.surplus.contains(&(name.to_owned(), ip))
-    }
-}
-
 impl Wishes {
     fn mark(&mut self, instance: InstanceId) {
         if !self.dirty.contains(&instance) {

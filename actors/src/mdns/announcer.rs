@@ -149,8 +149,11 @@ impl Announcer {
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
         let shared = Arc::clone(&self.shared);
         let chosen = IfPredicate::new(move |interface| {
-            let (name, ip) = (host::without_label(&interface.name), interface.ip());
-            shared.interfaces.includes(&interface.name, ip) && shared.chosen().includes(name, ip)
+            let (name, chosen) = (host::without_label(&interface.name), shared.chosen());
+            shared.interfaces.includes(&interface.name, interface.ip())
+                && !chosen.left_out.contains(name)
+                && (interface.ip().is_ipv4() || !chosen.ipv4.contains(name))
+                && !chosen.surplus.contains(&(name.to_owned(), interface.ip()))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
