@@ -92,11 +92,12 @@ impl Join {
         self
     }
 
-    /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`,
+    /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`, `eth*`,
     /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine.
     ///
-    /// Nothing is announced or asked on others, and services listen at the addresses of these only, as they come and go. An interface
-    /// that is named and has no address yet is waited for, see [`Mesh::awaited_interfaces`]; one that does not exist is an error.
+    /// Nothing is announced or asked on others, and services listen at the addresses of these only, as they come and go. What
+    /// this machine does not have yet, such as an adapter that is plugged in later or the address of a VPN, is waited for; a
+    /// warning and [`Mesh::awaited_interfaces`] say so, because it may be a typo.
     pub fn interfaces(mut self, interfaces: impl AsRef<str>) -> Self {
         self.interfaces = Some(interfaces.as_ref().to_owned());
         self

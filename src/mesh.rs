@@ -53,8 +53,8 @@ impl Mesh {
         self.node.id()
     }
 
-    /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined: they had no
-    /// address, or were not connected. It listens, announces and asks there a few seconds after that has changed.
+    /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined: they did not
+    /// exist, had no address, or were not connected. It listens, announces and asks there a few seconds after that has changed.
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {

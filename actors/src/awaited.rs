@@ -1,20 +1,27 @@
-//! Chosen interfaces that this host has and that cannot be used yet.
+//! Chosen interfaces that this host does not have yet, or cannot use yet.
 
 use std::fmt;
 
-/// A part of the choice that this host has, and that cannot be used yet.
+/// A part of the choice that cannot be used yet. It is used as soon as that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Awaited {
     /// What was chosen.
     pub chosen: String,
     /// What it lacks.
     pub lack: Lack,
+    /// The interfaces that this host has, as `name (address)`: what was chosen may be a typo.
+    pub existing: Vec<String>,
+    /// The interface that is meant, in words that follow "the" or "no".
+    pub(crate) described: String,
 }
 
 /// What a chosen interface lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lack {
+    /// This host has no such interface, or none with such an address.
+    Interface,
     /// It has no address.
     Address,
     /// It is down, or its cable is not plugged in.
@@ -23,12 +30,16 @@ pub enum Lack {
 
 impl fmt::Display for Awaited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chosen, lack } = self;
+        let Self { lack, existing, described, .. } = self;
         match lack {
-            Lack::Address => write!(f, "the interface \"{chosen}\" has no address yet; waiting for one"),
-            Lack::Connection => {
-                write!(f, "the interface \"{chosen}\" is not connected yet; waiting for that")
+            Lack::Interface if existing.is_empty() => {
+                write!(f, "this host has no {described} yet; waiting for it")
             }
+            Lack::Interface => {
+                write!(f, "this host has no {described} yet, only {}; waiting for it", existing.join(", "))
+            }
+            Lack::Address => write!(f, "the {described} has no address yet; waiting for one"),
+            Lack::Connection => write!(f, "the {described} is not connected yet; waiting for that"),
         }
     }
 }

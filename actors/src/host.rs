@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::path::Path;
 
 use if_addrs::IfAddr;
 use meshzero_proto::addresses::OwnAddress;
@@ -79,6 +80,17 @@ pub(crate) fn has_interface(name: &str) -> bool {
         || list().unwrap_or_default().iter().any(|listed| listed.interface.name == name)
 }
 
+/// The names of all interfaces, with or without an address.
+pub(crate) fn names() -> Vec<String> {
+    let mut names: Vec<String> = names_of_all();
+    for listed in list().unwrap_or_default() {
+        if !names.contains(&listed.interface.name) {
+            names.push(listed.interface.name);
+        }
+    }
+    names
+}
+
 /// The number of the interface `name`.
 pub(crate) fn index_of(name: &str) -> Option<u32> {
     let list = list().unwrap_or_default();
@@ -90,6 +102,12 @@ pub(crate) fn index_of(name: &str) -> Option<u32> {
 pub(crate) fn name_of(index: u32) -> Option<String> {
     let list = list().unwrap_or_default();
     list.into_iter().map(|listed| listed.interface).find(|one| one.index == Some(index)).map(|one| one.name)
+}
+
+/// The number of the interface that an interface belongs to on Linux: a bridge, a bond or a VRF.
+pub(crate) fn master_of(name: &str) -> Option<u32> {
+    let master = std::fs::read_link(Path::new("/sys/class/net").join(name).join("master")).ok()?;
+    index_of_any(master.file_name()?.to_str()?)
 }
 
 /// The number of the interface that has this link-local address.
@@ -110,6 +128,17 @@ pub(crate) fn local_address(to: SocketAddr) -> Option<IpAddr> {
 #[cfg(unix)]
 fn index_of_any(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
+}
+
+#[cfg(unix)]
+fn names_of_all() -> Vec<String> {
+    let Ok(all) = nix::net::if_::if_nameindex() else { return Vec::new() };
+    all.iter().map(|one| one.name().to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(not(unix))]
+fn names_of_all() -> Vec<String> {
+    Vec::new()
 }
 
 #[cfg(not(unix))]
@@ -133,7 +162,7 @@ mod tests {
         let list = list().expect("listable");
         let loopback = list.iter().find(|listed| listed.interface.address.ip.is_loopback());
         let Interface { name, index, .. } = &loopback.expect("every host has one").interface;
-        assert!(has_interface(name));
+        assert!(has_interface(name) && names().contains(name));
         assert_eq!(index_of(name), *index);
         assert_eq!(index.and_then(name_of).as_ref(), Some(name));
         assert!(!has_interface("nosuch0"));

@@ -4,13 +4,18 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use meshzero_proto::addresses::OwnAddress;
 use meshzero_proto::diagnosis::InterfaceKind;
 
+use self::choice::Choice;
+pub use self::pattern::Pattern;
 pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
 use crate::host::{self, Listed};
+use crate::ingress::Ingress;
 use crate::kind;
+
+mod choice;
+mod pattern;
 
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,29 +30,24 @@ pub(crate) struct Listing {
     /// Those on interfaces that are connected.
     pub(crate) connected: Vec<Interface>,
     /// Also those on interfaces whose cable is not plugged in.
-    pub(crate) all: Vec<Interface>,
+    pub(crate) all: ChosenAddresses,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Choice {
-    /// The loopback interface, whatever this system calls it.
-    Loopback,
-    Name(String),
-    Address(IpAddr),
-    Network(OwnAddress),
-    Pattern(Pattern),
+/// The addresses to listen at where there is a choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChosenAddresses {
+    /// The addresses, also those on interfaces whose cable is not plugged in.
+    pub list: Vec<Interface>,
+    /// The interfaces by which connections to them may arrive.
+    pub(crate) ingress: Ingress,
 }
-
-/// IPv4 addresses by their leading numbers, such as `192.168.*`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Vec<Option<u8>>);
 
 /// Why a choice of interfaces cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InterfacesError {
     /// A part of the text is neither a name, an address, a network nor a pattern.
     #[error(
-        "\"{part}\" is no interface: write names, addresses, networks or patterns, such as \"lo\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
+        "\"{part}\" is no interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
     )]
     Unreadable {
         /// The part.
@@ -85,44 +85,48 @@ impl Interfaces {
     /// # Errors
     /// As [`Interfaces::list`].
     pub fn list_unplugged_too(&self) -> Result<Vec<Interface>, InterfacesError> {
-        Ok(self.list_all()?.all)
+        Ok(self.list_all()?.all.list)
     }
 
     /// Both lists at once.
     pub(crate) fn list_all(&self) -> Result<Listing, InterfacesError> {
         let mut listing = Listing::default();
+        let mut all = Vec::new();
         for Listed { label, is_running, interface } in host::list().map_err(InterfacesError::Unlisted)? {
-            if !self.includes(&label, interface.address.ip) {
-                continue;
+            if self.includes(&label, interface.address.ip) {
+                if is_running {
+                    listing.connected.push(interface.clone());
+                }
+                listing.all.list.push(interface.clone());
             }
-            if is_running {
-                listing.connected.push(interface.clone());
-            }
-            listing.all.push(interface);
+            all.push(interface);
+        }
+        if self.is_choice_of_networks() {
+            listing.all.ingress = Ingress::of(&listing.all.list, &all);
         }
         Ok(listing)
     }
 
-    /// Checks that this host has all that was chosen, and returns what cannot be used yet.
+    /// Returns the parts of the choice that this host does not have, or cannot use, now.
     ///
     /// # Errors
-    /// [`InterfacesError::NoSuchInterface`] when a part of the choice fits nothing. It says what there is instead.
-    pub fn check(&self) -> Result<Vec<Awaited>, InterfacesError> {
+    /// As [`Interfaces::list`].
+    pub fn awaited(&self) -> Result<Vec<Awaited>, InterfacesError> {
         let all = host::list().map_err(InterfacesError::Unlisted)?;
         let mut awaited = Vec::new();
         for choice in &self.choices {
             let fits = |listed: &&Listed| choice.includes(&listed.label, listed.interface.address.ip);
-            let mut fitting = all.iter().filter(fits).peekable();
-            let lack = if fitting.peek().is_none() && !choice.exists() {
-                return Err(no_such(&choice.to_string(), &all));
-            } else if fitting.peek().is_none() {
-                Lack::Address
-            } else if fitting.all(|listed| !listed.is_running) {
+            let fitting: Vec<&Listed> = all.iter().filter(fits).collect();
+            let lack = if fitting.is_empty() {
+                if choice.exists() { Lack::Address } else { Lack::Interface }
+            } else if fitting.iter().all(|listed| !listed.is_running) {
                 Lack::Connection
             } else {
                 continue;
             };
-            awaited.push(Awaited { chosen: choice.to_string(), lack });
+            let existing = if lack == Lack::Interface { existing(&all) } else { Vec::new() };
+            let (chosen, described) = (choice.to_string(), choice.describe());
+            awaited.push(Awaited { chosen, lack, existing, described });
         }
         Ok(awaited)
     }
@@ -203,98 +207,29 @@ impl fmt::Display for Interfaces {
     }
 }
 
-impl Choice {
-    fn includes(&self, name: &str, ip: IpAddr) -> bool {
-        match self {
-            Self::Loopback => ip.is_loopback(),
-            Self::Name(chosen) => chosen == name || chosen == host::without_label(name),
-            Self::Address(chosen) => *chosen == ip,
-            Self::Network(network) => network.shares_network_with(ip),
-            Self::Pattern(pattern) => pattern.fits(ip),
-        }
-    }
-
-    /// Returns whether it names an interface that this host has, whatever addresses that has.
-    fn exists(&self) -> bool {
-        matches!(self, Self::Name(name) if host::has_interface(host::without_label(name)))
-    }
-}
-
-impl FromStr for Choice {
-    type Err = InterfacesError;
-
-    fn from_str(part: &str) -> Result<Self, InterfacesError> {
-        let unreadable = || InterfacesError::Unreadable { part: part.chars().take(80).collect() };
-        if part == "lo" {
-            return Ok(Self::Loopback);
-        }
-        if let Ok(address) = part.parse() {
-            return Ok(Self::Address(address));
-        }
-        if let Ok(pattern) = part.parse() {
-            return Ok(Self::Pattern(pattern));
-        }
-        if let Some((ip, prefix)) = part.split_once('/') {
-            let ip: IpAddr = ip.parse().map_err(|_| unreadable())?;
-            let prefix: u8 = prefix.parse().map_err(|_| unreadable())?;
-            if prefix > if ip.is_ipv4() { 32 } else { 128 } {
-                return Err(unreadable());
-            }
-            return Ok(Self::Network(OwnAddress { ip, prefix }));
-        }
-        // Windows has interface names such as "Wi-Fi 2" and "vEthernet (WSL)".
-        let is_name = part.len() <= 256 && !part.chars().any(|c| c.is_control() || matches!(c, '*' | '/'));
-        if is_name { Ok(Self::Name(part.to_owned())) } else { Err(unreadable()) }
-    }
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loopback => f.write_str("lo"),
-            Self::Name(name) => f.write_str(name),
-            Self::Address(address) => write!(f, "{address}"),
-            Self::Network(network) => write!(f, "{}/{}", network.ip, network.prefix),
-            Self::Pattern(pattern) => write!(f, "{pattern}"),
-        }
-    }
-}
-
-impl Pattern {
-    /// Whether an address fits.
-    pub fn fits(&self, ip: IpAddr) -> bool {
-        let IpAddr::V4(ip) = ip else { return false };
-        self.0.iter().zip(ip.octets()).all(|(wanted, octet)| wanted.is_none_or(|wanted| wanted == octet))
-    }
-}
-
-impl FromStr for Pattern {
-    type Err = InterfacesError;
-
-    /// Reads `*`, `192.168.*`, `10.*.*.1`: numbers and stars, of which at least one; a star at the end stands for all
-    /// that is left out.
-    fn from_str(text: &str) -> Result<Self, InterfacesError> {
-        let unreadable = || InterfacesError::Unreadable { part: text.chars().take(80).collect() };
-        let octet = |part: &str| match part {
-            "*" => Ok(None),
-            number => number.parse().map(Some).map_err(|_| unreadable()),
-        };
-        let octets: Vec<Option<u8>> = text.split('.').map(octet).collect::<Result<_, _>>()?;
-        let whole = octets.len() == 4 || (octets.len() < 4 && text.ends_with('*'));
-        if whole && octets.contains(&None) { Ok(Self(octets)) } else { Err(unreadable()) }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let octets = self.0.iter().map(|octet| octet.map_or("*".to_owned(), |octet| octet.to_string()));
-        f.write_str(&octets.collect::<Vec<_>>().join("."))
-    }
-}
-
 fn no_such(chosen: &str, all: &[Listed]) -> InterfacesError {
-    let existing = all.iter().filter(|listed| listed.is_running).map(|listed| listed.interface.to_string());
-    InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing.collect() }
+    InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing(all) }
+}
+
+/// The interfaces of this host in words, each once with its first address; of very many only some.
+fn existing(all: &[Listed]) -> Vec<String> {
+    const FEW: usize = 16;
+    let mut names: Vec<&str> = Vec::new();
+    let mut existing: Vec<String> = Vec::new();
+    for Listed { interface, .. } in all {
+        if !names.contains(&interface.name.as_str()) {
+            names.push(&interface.name);
+            existing.push(interface.to_string());
+        }
+    }
+    let without_address = host::names().into_iter().filter(|name| !names.contains(&name.as_str()));
+    existing.extend(without_address.map(|name| format!("{name} (no address)")));
+    if existing.len() > FEW {
+        let more = existing.len() - FEW;
+        existing.truncate(FEW);
+        existing.push(format!("{more} more"));
+    }
+    existing
 }
 
 fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&Interface> {
@@ -324,6 +259,8 @@ pub(crate) fn default_route_address() -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
     use super::*;
 
     fn interface(name: &str, ip: &str) -> Interface {
@@ -337,7 +274,9 @@ mod tests {
 
     #[test]
     fn a_choice_is_read_and_written() {
-        for text in ["all", "lo", "eth0,192.168.1.7", "10.0.0.0/8,192.168.*", "fe80::/10,Wi-Fi 2"] {
+        for text in
+            ["all", "lo", "eth0,192.168.1.7", "10.0.0.0/8,192.168.*", "fe80::/10,Wi-Fi 2", "eth*,*lan0"]
+        {
             assert_eq!(text.parse::<Interfaces>().map(|i| i.to_string()), Ok(text.to_owned()));
         }
         assert_eq!("".parse(), Ok(Interfaces::default()));
@@ -356,6 +295,8 @@ mod tests {
         assert!(chosen.includes("wlan0", ip("10.200.0.1")));
         assert!(chosen.includes("wlan0", ip("192.168.7.7")));
         assert!(!chosen.includes("wlan0", ip("172.16.0.1")));
+        let names: Interfaces = "eth*".parse().expect("a choice");
+        assert!(names.includes("eth1", ip("1.2.3.4")) && !names.includes("veth1", ip("1.2.3.4")));
         assert!(Interfaces::default().includes("anything", ip("::1")));
         assert!(Interfaces::loopback().includes("lo", ip("127.0.0.1")));
         let label: Interfaces = "eth0:avahi".parse().expect("a choice");
@@ -367,18 +308,6 @@ mod tests {
         let is_choice = |text: &str| text.parse::<Interfaces>().expect(text).is_choice_of_networks();
         assert!(is_choice("eth0") && is_choice("lo,eth0") && is_choice("192.168.*"));
         assert!(!is_choice("all") && !is_choice("lo"));
-    }
-
-    #[test]
-    fn patterns_have_stars() {
-        let fits = |pattern: &str, address| pattern.parse::<Pattern>().map(|p| p.fits(ip(address)));
-        assert_eq!(fits("192.168.*", "192.168.3.4"), Ok(true));
-        assert_eq!(fits("192.168.*", "192.169.3.4"), Ok(false));
-        assert_eq!(fits("10.*.*.1", "10.2.3.1"), Ok(true));
-        assert_eq!(fits("*", "10.2.3.1"), Ok(true));
-        for text in ["192.168", "1.2.3.4", "1.2.3.4.*", "256.*", "", "a.*"] {
-            assert!(text.parse::<Pattern>().is_err(), "{text}");
-        }
     }
 
     #[test]
@@ -394,10 +323,36 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_is_not_there_is_an_error_that_lists_what_is() {
-        let error =
-            "lo,nosuch0".parse::<Interfaces>().expect("readable").check().expect_err("it does not exist");
-        assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    fn what_this_host_does_not_have_is_awaited_and_what_it_has_is_named() {
+        for (text, expected) in [
+            ("nosuch0", "no interface \"nosuch0\" yet, only "),
+            ("nosuch*", "no interface whose name fits \"nosuch*\" yet"),
+            ("192.0.2.7", "no interface with the address 192.0.2.7 yet"),
+            ("192.0.2.0/24", "no interface with an address in 192.0.2.0/24 yet"),
+            ("192.0.2.*", "no interface with an address that fits \"192.0.2.*\" yet"),
+        ] {
+            let choice: Interfaces = format!("lo,{text}").parse().expect("readable");
+            let awaited = choice.awaited().expect("listable");
+            assert_eq!(awaited.len(), 1, "{text}: loopback is there");
+            assert_eq!((awaited[0].chosen.as_str(), awaited[0].lack), (text, Lack::Interface));
+            let said = awaited[0].to_string();
+            assert!(said.contains(expected) && said.contains("127.0.0.1"), "{said}");
+        }
         assert!(!Interfaces::loopback().list().expect("listable").is_empty());
+    }
+
+    #[test]
+    fn of_very_many_interfaces_some_are_named() {
+        let listed = |n: u32| Listed {
+            label: format!("tap{n}"),
+            is_running: true,
+            interface: interface(&format!("tap{n}"), "10.0.0.1"),
+        };
+        let many: Vec<Listed> = (0..1_500).map(listed).collect();
+        let said = existing(&many).join(", ");
+        assert!(said.starts_with("tap0 (10.0.0.1), tap1") && said.ends_with(" more"), "{said}");
+        let addresses: Vec<Listed> = (0..1_500).map(|_| listed(0)).collect();
+        assert_eq!(existing(&addresses)[0], "tap0 (10.0.0.1)");
+        assert!(existing(&addresses).iter().filter(|shown| shown.starts_with("tap0")).count() == 1);
     }
 }

@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use self::wanted::Wanted;
 use crate::bound::Bound;
 use crate::clock;
 use crate::connection::Connection;
-use crate::host::Interface;
-use crate::interfaces::Interfaces;
+use crate::few::few;
+use crate::ingress::Ingress;
+use crate::interfaces::{ChosenAddresses, Interfaces};
 use crate::network::Listener;
 use crate::socket::{self, Reserved};
 use crate::zone::Named;
 
-/// The most sockets of one endpoint.
-const MOST: usize = 64;
+mod wanted;
+
 /// The most attempts to find a port that is free at all addresses.
 const TRIES: usize = 16;
 /// The pause before the sockets are looked after again, where an address has gone or cannot be listened at: a fresh IPv6 address is
@@ -29,7 +31,7 @@ const TRIES: usize = 16;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The chosen addresses of this host, as they change.
-pub type Addresses = watch::Receiver<Arc<[Interface]>>;
+pub type Addresses = watch::Receiver<Arc<ChosenAddresses>>;
 
 /// The sockets of one endpoint. Dropping it closes them.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub enum Listeners {
 pub struct Chosen {
     bound: Bound,
     sockets: Vec<Socket>,
+    /// The interfaces by which connections may arrive.
+    ingress: Ingress,
     /// Keeps the port while there is no address to listen at.
     reserved: Option<Reserved>,
     /// The socket that is asked first: none keeps the others from their turn.
@@ -97,7 +101,7 @@ impl Listeners {
 }
 
 impl Chosen {
-    /// Listens at all addresses of `list`, at the same port; where it is 0, at one that is free at all of them. That some cannot be
+    /// Listens at all `addresses`, at the same port; where it is 0, at one that is free at all of them. That some cannot be
     /// listened at yet, or that there are none, is no error.
     ///
     /// # Errors
@@ -105,7 +109,7 @@ impl Chosen {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub(crate) fn listen(list: &[Interface], port: u16) -> Result<Self, (SocketAddr, io::Error)> {
+    pub(crate) fn listen(addresses: &ChosenAddresses, port: u16) -> Result<Self, (SocketAddr, io::Error)> {
         let mut tries = if port == 0 { TRIES } else { 1 };
         loop {
             tries -= 1;
@@ -115,6 +119,7 @@ impl Chosen {
             let mut chosen = Self {
                 bound: Bound::chosen(port),
                 sockets: Vec::new(),
+                ingress: addresses.ingress.clone(),
                 reserved,
                 first: 0,
                 refused: Vec::new(),
@@ -122,7 +127,10 @@ impl Chosen {
                 follow: None,
                 again: None,
             };
-            let failed = chosen.open(&wanted(list, port)).into_iter().find(|(_, error)| !is_not_here(error));
+            let failed = chosen
+                .open(&Wanted::of(&addresses.list, port))
+                .into_iter()
+                .find(|(_, error)| !is_not_here(error));
             match failed {
                 None => {
                     chosen.show();
@@ -157,7 +165,12 @@ impl Chosen {
             tokio::select! {
                 biased;
                 () = changed(self.follow.as_mut(), self.again) => self.look(),
-                accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.first, cx)) => return accepted,
+                accepted = poll_fn(|cx| poll_accept(&self.sockets, &mut self.first, cx)) => {
+                    if let Ok((stream, _)) = &accepted {
+                        socket::unrestrict(stream);
+                    }
+                    return accepted;
+                }
             }
         }
     }
@@ -165,9 +178,11 @@ impl Chosen {
     /// Opens and closes sockets so that they match the current addresses.
     fn look(&mut self) {
         let Some(follow) = &mut self.follow else { return };
-        let wanted = wanted(&follow.addresses.borrow_and_update(), self.bound.port());
+        let addresses = Arc::clone(&follow.addresses.borrow_and_update());
+        let wanted = Wanted::of(&addresses.list, self.bound.port());
         let linger = follow.linger;
-        self.close_gone(&wanted[..wanted.len().min(MOST)], linger);
+        self.restrict(&addresses.ingress);
+        self.close_gone(&wanted.addresses, linger);
         for (address, error) in self.open(&wanted) {
             if is_not_here(&error) {
                 tracing::debug!(address = %Named(address), "cannot listen there yet");
@@ -176,11 +191,21 @@ impl Chosen {
                 self.refused.push(address);
             }
         }
-        self.refused.retain(|refused| wanted.contains(refused));
+        self.refused.retain(|refused| wanted.addresses.contains(refused));
         if self.show()
             && let Some(follow) = &self.follow
         {
             (follow.changed)();
+        }
+    }
+
+    /// Lets connections arrive by these interfaces from now on.
+    fn restrict(&mut self, ingress: &Ingress) {
+        if *ingress != self.ingress {
+            self.ingress = ingress.clone();
+            for socket in &self.sockets {
+                socket::restrict((&socket.listener).into(), ingress);
+            }
         }
     }
 
@@ -200,29 +225,29 @@ impl Chosen {
         });
     }
 
-    /// Opens the missing sockets for the `wanted` addresses, up to the limit, and returns the addresses that failed.
-    fn open(&mut self, wanted: &[SocketAddr]) -> Vec<(SocketAddr, io::Error)> {
-        if wanted.len() > MOST && !self.is_cut {
-            let left_out: Vec<String> =
-                wanted[MOST..].iter().map(|address| Named(*address).to_string()).collect();
-            let addresses = left_out.join(", ");
+    /// Opens the missing sockets for the `wanted` addresses, and returns the addresses that failed.
+    fn open(&mut self, wanted: &Wanted) -> Vec<(SocketAddr, io::Error)> {
+        let Wanted { addresses, left_out } = wanted;
+        if !left_out.is_empty() && !self.is_cut {
+            let left_out: Vec<Named> = left_out.iter().copied().map(Named).collect();
             tracing::warn!(
-                addresses,
-                "an endpoint listens at {MOST} addresses at most; choose fewer interfaces"
+                left_out = few(&left_out),
+                "an endpoint listens at {} addresses at most; choose fewer interfaces, or addresses",
+                addresses.len()
             );
         }
-        self.is_cut = wanted.len() > MOST;
+        self.is_cut = !left_out.is_empty();
         let mut failed = Vec::new();
-        for address in wanted.iter().take(MOST) {
+        for address in addresses {
             if self.sockets.iter().any(|socket| socket.address == *address) {
                 continue;
             }
-            if self.sockets.len() >= MOST {
+            if self.sockets.len() >= addresses.len().max(wanted::MOST) {
                 // No more are wanted, so some of these have gone.
                 self.sockets.retain(|socket| socket.gone.is_none());
             }
             self.reserved = None;
-            match socket::listen(*address) {
+            match socket::listen(*address, &self.ingress) {
                 Ok(listener) => self.sockets.push(Socket { address: *address, listener, gone: None }),
                 Err(error) => failed.push((*address, error)),
             }
@@ -275,117 +300,9 @@ fn poll_accept(
     Poll::Pending
 }
 
-/// The addresses to listen at, those first that others can reach. Of loopback one is enough.
-fn wanted(list: &[Interface], port: u16) -> Vec<SocketAddr> {
-    let has_ipv4_loopback = list.iter().any(|interface| interface.address.ip == Ipv4Addr::LOCALHOST);
-    let rank = |ip: IpAddr| match ip {
-        ip if ip.is_loopback() => 3,
-        IpAddr::V4(_) => 0,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => 2,
-        IpAddr::V6(_) => 1,
-    };
-    let mut wanted: Vec<SocketAddr> = Vec::with_capacity(list.len());
-    for interface in list {
-        let address = interface.socket_addr(port);
-        let is_other_loopback = address.is_ipv6() && address.ip().is_loopback() && has_ipv4_loopback;
-        if !is_other_loopback && !wanted.contains(&address) {
-            wanted.push(address);
-        }
-    }
-    wanted.sort_by_key(|address| rank(address.ip()));
-    wanted
-}
-
 fn is_not_here(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 #[cfg(test)]
-mod tests {
-    use meshzero_proto::addresses::OwnAddress;
-    use tokio::time;
-
-    use super::*;
-
-    fn list(ips: &[&str]) -> Vec<Interface> {
-        let address = |ip: &&str| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
-        let interface = |ip| Interface { name: "eth0".into(), index: Some(7), address: address(ip) };
-        ips.iter().map(interface).collect()
-    }
-
-    fn at(text: &str) -> SocketAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn each_address_is_listened_at_and_link_local_ones_on_their_link() {
-        let list = list(&["::1", "127.0.0.1", "fe80::1", "10.0.0.1", "10.0.0.1", "2001:db8::1"]);
-        let expected = ["10.0.0.1:9", "[2001:db8::1]:9", "[fe80::1%7]:9", "127.0.0.1:9"];
-        assert_eq!(wanted(&list, 9), expected.map(at));
-    }
-
-    #[tokio::test]
-    async fn the_same_free_port_is_taken_everywhere_and_kept_where_there_is_no_address_yet() {
-        let both = Chosen::listen(&list(&["127.0.0.1", "127.0.0.2"]), 0).expect("free ports");
-        let port = both.bound().port();
-        for ip in ["127.0.0.1", "127.0.0.2"] {
-            assert!(both.bound().takes(at(&format!("{ip}:{port}"))));
-        }
-        assert!(!both.bound().takes(at(&format!("127.0.0.3:{port}"))));
-        let error = Chosen::listen(&list(&["127.0.0.2"]), port).expect_err("it is taken");
-        assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
-        let none = Chosen::listen(&[], 0).expect("free ports");
-        assert!(none.bound().port() > 0);
-    }
-
-    #[tokio::test]
-    async fn there_are_no_more_sockets_than_may_be() {
-        let many: Vec<String> = (1..=MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let chosen = Chosen::listen(&list(&many), 0).expect("a free port");
-        assert_eq!(chosen.sockets.len(), MOST);
-        assert!(chosen.is_cut && chosen.refused.is_empty());
-    }
-
-    /// Connects as soon as somebody listens.
-    async fn connect(to: SocketAddr) -> TcpStream {
-        loop {
-            match TcpStream::connect(to).await {
-                Ok(client) => return client,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn an_address_that_came_before_it_followed_is_listened_at() {
-        let (_publish, addresses) = watch::channel(Arc::from(list(&["127.0.0.1", "127.0.0.2"])));
-        let mut chosen = Chosen::listen(&list(&["127.0.0.1"]), 0).expect("a free port");
-        let second = SocketAddr::from(([127, 0, 0, 2], chosen.bound().port()));
-        chosen.follow(addresses, Duration::ZERO, || {});
-        let connected = async { tokio::join!(chosen.accept(), connect(second)) };
-        time::timeout(Duration::from_secs(20), connected)
-            .await
-            .expect("it listens there")
-            .0
-            .expect("it accepts");
-    }
-
-    #[tokio::test]
-    async fn sockets_come_and_go_with_the_addresses() {
-        let (publish, addresses) = watch::channel(Arc::from(list(&["127.0.0.1"])));
-        let mut chosen = Chosen::listen(&addresses.borrow(), 0).expect("a free port");
-        let (tell, told) = std::sync::mpsc::channel();
-        chosen.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
-        let bound = chosen.bound().clone();
-        let second = SocketAddr::from(([127, 0, 0, 2], bound.port()));
-        publish.send_replace(Arc::from(list(&["127.0.0.2"])));
-        let (accepted, client) = tokio::join!(chosen.accept(), connect(second));
-        let (_, from) = accepted.expect("a connection");
-        assert_eq!(from, client.local_addr().expect("it is connected"));
-        assert_eq!(told.try_recv(), Ok(()));
-        assert!(bound.takes(second) && !bound.takes(SocketAddr::from(([127, 0, 0, 1], bound.port()))));
-        let first = TcpStream::connect((Ipv4Addr::LOCALHOST, bound.port())).await;
-        assert_eq!(first.expect_err("nobody listens").kind(), io::ErrorKind::ConnectionRefused);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 //! be announced is plain shared state, and a thread makes it true.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -60,6 +61,8 @@ struct Chosen {
     left_out: BTreeSet<String>,
     /// Those that are used in IPv4 only.
     ipv4_only: BTreeSet<String>,
+    /// Addresses that are not announced, by the names of their interfaces.
+    surplus: BTreeSet<(String, IpAddr)>,
 }
 
 /// What is to be true, and where it is not yet.
@@ -160,6 +163,7 @@ impl From<&Nics> for Chosen {
         Self {
             left_out: nics.left_out.iter().chain(&nics.ports).cloned().collect(),
             ipv4_only: ipv4_only.map(|nic| nic.name.clone()).collect(),
+            surplus: nics.surplus.clone(),
         }
     }
 }

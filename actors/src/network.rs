@@ -12,6 +12,7 @@ use meshzero_proto::diagnosis::InterfaceKind;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::connection::Connection;
+use crate::ingress::Ingress;
 use crate::interfaces::Interfaces;
 use crate::kind;
 use crate::socket;
@@ -114,7 +115,7 @@ impl Network {
     /// Outside of a tokio runtime.
     pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
-            Self::System => Ok(Listener::System(socket::listen(address)?)),
+            Self::System => Ok(Listener::System(socket::listen(address, &Ingress::default())?)),
             Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
         }
     }

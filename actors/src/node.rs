@@ -97,7 +97,7 @@ impl Node {
         config: Config,
         home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
-        let awaited = config.interfaces.check()?;
+        let awaited = config.interfaces.awaited()?;
         for interface in &awaited {
             tracing::warn!("{interface}");
         }

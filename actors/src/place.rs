@@ -10,7 +10,7 @@ use tokio::net::lookup_host;
 
 use crate::bound::Bound;
 use crate::host;
-use crate::interfaces::{Interface, Interfaces, InterfacesError, Pattern};
+use crate::interfaces::{ChosenAddresses, Interfaces, InterfacesError, Pattern};
 use crate::listeners::{Chosen, Listeners};
 use crate::network::{Listener, Network};
 use crate::zone::{self, Named, ZoneError};
@@ -215,7 +215,7 @@ impl Place {
         let is_system = network.has_multicast();
         match self.host {
             Host::Any if is_system && interfaces.is_choice_of_networks() => {
-                Ok(Way::Chosen(interfaces.list_unplugged_too()?))
+                Ok(Way::Chosen(interfaces.list_all()?.all))
             }
             _ => Ok(Way::First(self.addresses(interfaces).await?)),
         }
@@ -258,7 +258,7 @@ enum Way {
     /// At the first of these addresses that works.
     First(Vec<SocketAddr>),
     /// At each of the chosen addresses.
-    Chosen(Vec<Interface>),
+    Chosen(ChosenAddresses),
 }
 
 impl Way {
@@ -271,7 +271,7 @@ impl Way {
                 let bound = Bound::At(listener.local_addr().map_err(refused)?);
                 Ok((Listeners::One(listener), bound))
             }
-            Self::Chosen(list) => match Chosen::listen(list, port) {
+            Self::Chosen(addresses) => match Chosen::listen(addresses, port) {
                 Ok(chosen) => {
                     let bound = chosen.bound().clone();
                     Ok((Listeners::Chosen(chosen), bound))

@@ -7,6 +7,8 @@ use std::time::Duration;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::ingress::Ingress;
+
 /// Unanswered probes after which the system takes a silent host for dead.
 pub(crate) const PROBES: u32 = 3;
 
@@ -71,14 +73,14 @@ fn wish(granted: io::Result<()>, otherwise: &'static str) {
     }
 }
 
-/// Listens at an address, if it is all of IPv6 also at all of IPv4.
+/// Listens at an address, if it is all of IPv6 also at all of IPv4, for connections that arrive by some interfaces.
 ///
 /// # Errors
 /// What the system says.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, ingress: &Ingress) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // One socket for both families.
@@ -88,9 +90,48 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    restrict(SockRef::from(&socket), ingress);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Lets only what arrives by some interfaces reach a listening socket. Where the system has no such filter, or grants none to this
+/// program, connections that arrive by others are accepted.
+pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use socket2::SockFilter;
+
+        // From linux/bpf_common.h and linux/filter.h.
+        const LOAD_WORD: u16 = 0x20;
+        const JUMP_IF_EQUAL: u16 = 0x15;
+        const RETURN: u16 = 0x06;
+        const ARRIVED_BY: u32 = 0xffff_f008;
+        /// Two instructions for each; a program has 4,096 at most.
+        const MOST: usize = 1_024;
+
+        let numbers = ingress.numbers();
+        if numbers.len() == 0 || numbers.len() > MOST {
+            // There may be none.
+            let _ = socket.detach_filter();
+            return;
+        }
+        let keep = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
+        let mut program = vec![SockFilter::new(LOAD_WORD, 0, 0, ARRIVED_BY)];
+        for number in numbers {
+            program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, number), keep(u32::MAX)]);
+        }
+        program.push(keep(0));
+        wish(socket.attach_filter(&program), "connections by interfaces that were not chosen are accepted");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (socket, ingress.numbers());
+}
+
+/// Takes away from a connection what [`restrict`] put on its listener: it may go on by another interface.
+pub(crate) fn unrestrict(stream: &TcpStream) {
+    restrict(SockRef::from(stream), &Ingress::default());
 }
 
 /// A port of this host that is kept and not listened at. Dropping it gives the port back.

@@ -104,6 +104,13 @@ pub fn arrange(addresses: &mut [SocketAddr], own: &[OwnAddress]) {
     addresses.sort_by_cached_key(key);
 }
 
+/// Returns whether one of `addresses` promises a sooner answer than all of `others` do, for an endpoint that is not here.
+pub(crate) fn are_nearer(addresses: &[SocketAddr], others: &[SocketAddr], own: &[OwnAddress]) -> bool {
+    let best =
+        |addresses: &[SocketAddr]| addresses.iter().map(|address| rank(address.ip(), false, own)).min();
+    best(addresses).is_some_and(|best_of_these| best(others).is_none_or(|best| best_of_these < best))
+}
+
 fn rank(ip: IpAddr, is_here: bool, own: &[OwnAddress]) -> u8 {
     match ip {
         ip if ip.is_loopback() => 0,

@@ -15,6 +15,7 @@ use super::Discovery;
 use crate::bound::Bound;
 use crate::clock;
 use crate::kind;
+use crate::serving::serving;
 
 /// How long leaving waits for links to say goodbye.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -83,7 +84,7 @@ impl Discovery {
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
-        let announced = own.iter().filter(move |interface| {
+        let announced = serving(own).into_iter().filter(move |interface| {
             let name = &interface.name;
             !needs_zone(interface.address.ip) || !(has_better(name) || kind::is_port(name))
         });

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Discovery;
 use crate::clock;
-use crate::interfaces::{Interface, Interfaces, Listing};
+use crate::interfaces::{ChosenAddresses, Interface, Interfaces, Listing};
 use crate::listeners::Addresses;
 
 /// How often they are read.
@@ -23,7 +23,7 @@ pub(super) struct OwnInterfaces {
     unplugged: Vec<(Interface, Instant)>,
     keep: Duration,
     /// All of them: an address can be listened at before its cable is plugged in.
-    published: watch::Sender<Arc<[Interface]>>,
+    published: watch::Sender<Arc<ChosenAddresses>>,
     read: Instant,
 }
 
@@ -36,7 +36,7 @@ impl OwnInterfaces {
     /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
     pub(super) fn new(choice: Interfaces, keep: Duration) -> Self {
         let Listing { connected, all } = list(&choice);
-        let published = watch::Sender::new(all.into());
+        let published = watch::Sender::new(Arc::new(all));
         Self { choice, connected, unplugged: Vec::new(), keep, published, read: clock::now() }
     }
 
@@ -53,12 +53,11 @@ impl OwnInterfaces {
         }
         self.read = now;
         let Listing { connected, all } = list(&self.choice);
-        let all: Arc<[Interface]> = all.into();
-        let change = self.take_in(connected, &all, now);
+        let change = self.take_in(connected, &all.list, now);
         self.published.send_if_modified(|published| {
-            let is_news = *published != all;
+            let is_news = **published != all;
             if is_news {
-                *published = all;
+                *published = Arc::new(all);
             }
             is_news
         });

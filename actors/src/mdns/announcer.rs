@@ -1,7 +1,8 @@
 //! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -40,6 +41,8 @@ pub(super) struct Announcer {
     shared: Arc<Shared>,
     /// What the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
+    /// Addresses that it uses because a service listens there only, and would leave out.
+    given: BTreeSet<IpAddr>,
     /// What is to be announced again, and when.
     again: VecDeque<(Instant, InstanceId)>,
     /// The time of the next look at the daemon.
@@ -88,6 +91,7 @@ impl Announcer {
         Self {
             shared,
             registered: BTreeMap::new(),
+            given: BTreeSet::new(),
             again: VecDeque::new(),
             look_at: Instant::now(),
             held: None,
@@ -166,6 +170,7 @@ impl Announcer {
             shared.interfaces.includes(&interface.name, interface.ip())
                 && !chosen.left_out.contains(name)
                 && (interface.ip().is_ipv4() || !chosen.ipv4_only.contains(name))
+                && !chosen.surplus.contains(&(name.to_owned(), interface.ip()))
         });
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
@@ -230,6 +235,7 @@ impl Announcer {
     fn announce(&mut self, daemon: &ServiceDaemon, advert: Advert) -> Result<(), Error> {
         match record(&advert) {
             Ok(info) => {
+                self.use_given(daemon, &advert)?;
                 patiently(|| daemon.register(info.clone()))?;
                 let pause = AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32());
                 self.again.retain(|(_, instance)| *instance != advert.instance);
@@ -238,6 +244,18 @@ impl Announcer {
             }
             Err(error) => {
                 tracing::error!(service = %advert.service, %error, "the service cannot be announced")
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the daemon use the addresses of a service that listens at these only, if it leaves them out.
+    fn use_given(&mut self, daemon: &ServiceDaemon, advert: &Advert) -> Result<(), Error> {
+        for ip in advert.addresses.iter().map(SocketAddr::ip) {
+            let is_surplus = self.shared.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip);
+            if is_surplus && self.given.insert(ip) {
+                let given = IfPredicate::new(move |interface| interface.ip() == ip);
+                patiently(|| daemon.enable_interface(IfKind::Predicate(given.clone())))?;
             }
         }
         Ok(())
@@ -298,6 +316,7 @@ impl Announcer {
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
+        self.given.clear();
         self.again.clear();
         let mut wishes = self.shared.wishes();
         wishes.dirty = wishes.announced.keys().copied().collect();

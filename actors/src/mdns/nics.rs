@@ -1,10 +1,11 @@
 //! The network interfaces that multicast uses: all that were chosen, or the most useful where there are too many.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use crate::interfaces::{Interface, default_route_address};
+use crate::serving::serving;
 use crate::socket::Family;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
@@ -37,6 +38,8 @@ pub(crate) struct Nics {
     pub(crate) left_out: Vec<String>,
     /// The names of the ports of bridges. What arrives there arrives at the bridge.
     pub(crate) ports: Vec<String>,
+    /// The addresses that are not announced, by the names of their interfaces, because there are enough others.
+    pub(crate) surplus: BTreeSet<(String, IpAddr)>,
 }
 
 impl Nics {
@@ -60,10 +63,15 @@ impl Nics {
             used.sort_by_cached_key(|(nic, ips)| (rank(nic, ips, default_route), nic.index));
         }
         let left_out = used.split_off(used.len().min(MOST));
+        let mut surplus: BTreeSet<(String, IpAddr)> = list.iter().map(named).collect();
+        for interface in serving(list) {
+            surplus.remove(&named(interface));
+        }
         Self {
             used: used.into_iter().map(|(nic, _)| nic).collect(),
             left_out: left_out.into_iter().map(|(nic, _)| nic.name).collect(),
             ports: ports.into_keys().map(str::to_owned).collect(),
+            surplus,
         }
     }
 }
@@ -84,6 +92,10 @@ impl Nic {
     pub(crate) fn is_ipv4_only(&self) -> bool {
         self.is_loopback && self.v4.is_some()
     }
+}
+
+fn named(interface: &Interface) -> (String, IpAddr) {
+    (interface.name.clone(), interface.address.ip)
 }
 
 /// The rank of an interface; the lowest is the most useful.
@@ -119,8 +131,10 @@ mod tests {
     fn an_interface_is_one_however_many_addresses_it_has() {
         let list: Vec<_> = (1..=250).map(|n| interface("eth0", 2, &format!("10.0.0.{n}"))).collect();
         let list = [list, vec![interface("eth0", 2, "fe80::1"), interface("wlan0", 3, "fe80::2")]].concat();
-        let Nics { used, left_out, .. } = Nics::of(&list);
+        let Nics { used, left_out, surplus, .. } = Nics::of(&list);
         assert_eq!((used.len(), left_out.len()), (2, 0));
+        assert!(surplus.len() > 200 && surplus.contains(&("eth0".to_owned(), [10, 0, 0, 250].into())));
+        assert!(!surplus.contains(&("eth0".to_owned(), [10, 0, 0, 1].into())));
         let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
         assert_eq!(used[1].families().collect::<Vec<_>>(), [Family::V6]);

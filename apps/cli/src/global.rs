@@ -15,7 +15,7 @@ pub(crate) struct Global {
     /// The mesh to join; programs in other meshes are not seen [default: MESHZERO_MESH, or meshzero]
     #[arg(long, global = true, value_name = "MESH")]
     pub(crate) mesh: Option<MeshName>,
-    /// The network interfaces to use, such as eth0,192.168.1.*; lo stays on this machine [default:
+    /// The network interfaces to use, such as eth0,wlan*,192.168.1.*; lo stays on this machine [default:
     /// MESHZERO_INTERFACES, or all]
     #[arg(long, global = true, value_name = "LIST")]
     pub(crate) interfaces: Option<String>,

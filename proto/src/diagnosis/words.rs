@@ -33,10 +33,7 @@ fn places(interfaces: &[String]) -> String {
             shown.push(interface.clone());
         }
     }
-    match &shown[..] {
-        [] => "no interface".to_owned(),
-        shown => listed(shown),
-    }
+    listed(&shown)
 }
 
 fn shortened_to(entries: &[String], shown: usize) -> String {
@@ -141,10 +138,11 @@ pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations, trouble: 
 
 /// What was heard instead, and where, and the static peers that are not connected, in a few words each.
 pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) -> Vec<String> {
-    let on = places(interfaces);
     let mut evidence = vec![match heard {
-        [] => format!("heard nothing else on {on}"),
-        heard => format!("heard {} on {on}", shortened(heard)),
+        [] if interfaces.is_empty() => "heard nothing: there is no interface to hear on".to_owned(),
+        [] => format!("heard nothing else on {}", places(interfaces)),
+        heard if interfaces.is_empty() => format!("heard {}", shortened(heard)),
+        heard => format!("heard {} on {}", shortened(heard), places(interfaces)),
     }];
     if !peers.is_empty() {
         evidence.push(format!("static peer {}", shortened_text(peers)));

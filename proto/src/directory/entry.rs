@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::claims::{Claim, Origin};
 use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
-use crate::addresses::{OwnAddress, arrange, is_here, needs_zone, sort, usable};
+use crate::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
 
@@ -169,13 +169,17 @@ impl Entry {
             }
             Standing::Verified => self.claim_addresses(unknown, own, &mut changes),
             Standing::Doubted { asked } => {
-                if now.saturating_duration_since(asked) >= ASK_AGAIN {
+                // What was known led nowhere. Of very many addresses the good one may come with the second datagram, when the
+                // first have already failed: then it is tried at once.
+                let is_due = now.saturating_duration_since(asked) >= ASK_AGAIN
+                    || are_nearer(&unknown, &self.instance.addresses, own);
+                self.told.retain(|address| !unknown.contains(address));
+                self.told.splice(0..0, unknown);
+                sort(&mut self.told, own);
+                self.told.truncate(MAX_ADDRESSES);
+                self.arrange(own);
+                if is_due {
                     self.standing = Standing::Doubted { asked: now };
-                    // What was known led nowhere.
-                    self.told.retain(|address| !unknown.contains(address));
-                    self.told.splice(0..0, unknown);
-                    self.told.truncate(MAX_ADDRESSES);
-                    self.arrange(own);
                     changes.doubts.push(self.instance.id);
                 }
             }

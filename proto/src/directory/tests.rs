@@ -231,6 +231,27 @@ fn addresses_are_sorted_before_they_are_cut() {
 }
 
 #[test]
+fn addresses_of_a_doubted_instance_are_sorted_before_they_are_cut_as_well() {
+    for seconds in [0, 2] {
+        let mut world = world();
+        set_own_addresses(&mut world);
+        let all = many(200);
+        let (first, second) = all.split_at(94);
+        world.hear(Advert { addresses: first.to_vec(), ..advert(1, 1, "arm") }, REPLY);
+        world.directory.gone(id(1), Why::Unreachable, world.now);
+        world.pass(seconds);
+        let heard = world.hear(Advert { addresses: second.to_vec(), ..advert(1, 1, "arm") }, REPLY);
+        assert_eq!((addresses(&world)[0], addresses(&world).len()), (at("10.77.0.1:9"), 16));
+        assert_eq!(heard.doubts, [id(1)]);
+        let others = Advert { addresses: vec![at("10.77.0.9:9")], ..advert(1, 1, "arm") };
+        assert!(world.hear(others, REPLY).doubts.is_empty(), "its endpoint is asked once a second");
+        // Nor is it cut when it is known and others come that are not.
+        world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, REPLY);
+        assert!(addresses(&world)[..2].contains(&at("10.77.0.1:9")));
+    }
+}
+
+#[test]
 fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
     let mut world = world();
     set_own_addresses(&mut world);

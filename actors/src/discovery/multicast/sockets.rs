@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::faults::{SocketKey, Word};
 use super::{Discovery, Multicast, note_error, read};
 use crate::clock;
+use crate::few::few;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{self, Family};
@@ -63,11 +64,7 @@ impl Discovery {
             multicast.one_shot.clear();
             if !nics.left_out.is_empty() && !multicast.has_told_left_out {
                 multicast.has_told_left_out = true;
-                tracing::warn!(
-                    "there are too many network interfaces to use them all: {} is left out; \
-                     to use others, name them in MESHZERO_INTERFACES",
-                    some_of(&nics.left_out)
-                );
+                tracing::warn!("{}", left_out(&nics.left_out));
             }
             multicast.nics = nics;
         }
@@ -201,11 +198,23 @@ fn begin(
     Open { nic, family, is_only, channel, opened: clock::now(), reading }
 }
 
-/// The first few of many names.
-fn some_of(names: &[String]) -> String {
-    const FEW: usize = 4;
-    match names.len().checked_sub(FEW) {
-        None | Some(0) => names.join(", "),
-        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
+/// Which interfaces are left out, as a sentence.
+fn left_out(names: &[String]) -> String {
+    let (are, others) = if names.len() == 1 { ("is", "another") } else { ("are", "others") };
+    let way_out = format!("to use {others}, set MESHZERO_INTERFACES");
+    format!("there are too many network interfaces to use them all: {} {are} left out; {way_out}", few(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_interface_is_left_out_and_many_are() {
+        let names: Vec<String> = (0..6).map(|n| format!("br-{n}")).collect();
+        let one = left_out(&names[..1]);
+        assert!(one.contains("br-0 is left out; to use another"), "{one}");
+        let many = left_out(&names);
+        assert!(many.contains("br-0, br-1, br-2, br-3 and 2 more are left out; to use others"), "{many}");
     }
 }

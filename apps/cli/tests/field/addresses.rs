@@ -1,7 +1,6 @@
 //! Hosts with addresses that others have as well, and with more addresses than anybody keeps.
 
 use std::fmt::Write;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use meshzero_testing::{Host, Lan, Process, eventually, require};
@@ -19,6 +18,9 @@ fn add_bridge(host: &Host) {
          ip link set c1 up
          ip link set docker0 up",
     );
+    eventually(PATIENCE, "the bridge is connected", || {
+        host.ask_ip(&["link", "show", "docker0"]).contains("LOWER_UP").then_some(())
+    });
 }
 
 /// A service that takes seconds for a reply.
@@ -30,6 +32,27 @@ fn slow(host: &Host) -> Process {
 #[track_caller]
 fn wait_until_called(slow: &Process) {
     eventually(PATIENCE, "the request is being handled", || (!children(slow).is_empty()).then_some(()));
+}
+
+/// What `program` prints on a host.
+#[track_caller]
+fn printed(host: &Host, program: &str, arguments: &[&str]) -> String {
+    Process::start(host.command(program).args(arguments)).succeed(PATIENCE)
+}
+
+/// Waits until the caller has given up its connections to the service, and has tried the address since that both hosts have.
+#[track_caller]
+fn wait_out(caller: &Host) {
+    let established = ["-Htn", "state", "established", "dport", "=", ":9000"];
+    eventually(PATIENCE, "the connections are given up", || {
+        printed(caller, "ss", &established).trim().is_empty().then_some(())
+    });
+    caller.configure("iptables-legacy -w -A OUTPUT -p tcp --syn -d 172.17.0.1");
+    eventually(PATIENCE, "the shared address is tried", || {
+        let counters = printed(caller, "iptables-legacy", &["-w", "-nvxL", "OUTPUT"]);
+        let packets = counters.lines().nth(2)?.split_whitespace().next()?.to_owned();
+        (packets != "0").then_some(())
+    });
 }
 
 #[test]
@@ -45,8 +68,7 @@ fn a_bridge_address_that_both_hosts_have_ends_no_call_while_the_cable_is_out() {
         let mut call = mz(lan.host(1), &["--peers", "10.77.0.1:9000", "send", "slow", "x", "--wait", "50s"]);
         wait_until_called(&slow);
         lan.host(cut).cut();
-        // As long as it takes until the connection is given up and others are tried.
-        thread::sleep(Duration::from_secs(12));
+        wait_out(lan.host(1));
         lan.host(cut).heal();
         assert_eq!(call.succeed(PATIENCE).trim(), "late", "host {cut}");
     }
@@ -65,7 +87,7 @@ fn a_service_of_this_host_at_the_same_port_of_a_shared_address_is_not_taken_for_
     let mut call = mz(lan.host(1), &["--peers", "10.77.0.1:9000", "send", "slow", "x", "--wait", "50s"]);
     wait_until_called(&slow);
     lan.host(0).cut();
-    thread::sleep(Duration::from_secs(12));
+    wait_out(lan.host(1));
     lan.host(0).heal();
     assert_eq!(call.succeed(PATIENCE).trim(), "late");
 }

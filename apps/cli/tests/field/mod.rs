@@ -2,11 +2,14 @@
 
 mod addresses;
 mod air;
+mod awaited;
 mod brief;
 mod choices;
+mod crowded;
 mod diagnosis;
 mod families;
 mod firewall;
+mod ingress;
 mod late;
 mod lists;
 mod private;

@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod account;
+mod log;
 mod program;
 mod quiet;
 mod scenario;

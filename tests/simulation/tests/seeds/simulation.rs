@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use meshzero_testing::{Links, Record, Tally};
 use turmoil::{Builder, Sim};
 
 use crate::account::{Account, Scene, number};
+use crate::log;
 use crate::program::{self, Start};
 use crate::scenario::{Fault, Scenario, Target, What, ip};
 
@@ -50,13 +50,8 @@ pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
     // The library's own dice: jitter, and which of two instances is called.
     fastrand::seed(seed);
     let mut play = Play::new(&scenario, trace);
-    let logged = play.account.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(if trace == Trace::Yes { tracing::Level::DEBUG } else { tracing::Level::ERROR })
-        .with_writer(move || Logged(logged.clone()))
-        .with_ansi(false)
-        .without_time();
-    let ended = tracing::subscriber::with_default(subscriber.finish(), || play.run());
+    let account = (trace == Trace::Yes).then(|| play.account.clone());
+    let ended = log::told_to(account, || play.run());
     let verdict = ended.and_then(|()| play.verdict());
     verdict.map_err(|why| {
         let mut told = format!("seed {seed}: {why}\n{scenario:#?}\n");
@@ -65,20 +60,6 @@ pub fn run(seed: u64, trace: Trace) -> Result<Run, String> {
         }
         told
     })
-}
-
-/// Where the library's log goes.
-struct Logged(Account);
-
-impl io::Write for Logged {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.logged(String::from_utf8_lossy(line).trim_end());
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 struct Play<'a> {

@@ -1,0 +1,109 @@
+use meshzero_proto::addresses::OwnAddress;
+use tokio::time;
+
+use super::*;
+use crate::host::Interface;
+
+/// Another loopback address. On Linux and Windows all of 127.0.0.0/8 is this host's; other systems have one more, of IPv6.
+const SECOND: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.0.2" } else { "::1" };
+
+fn chosen(ips: &[&str]) -> ChosenAddresses {
+    let address = |ip: &&str| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
+    let interface = |ip| Interface { name: "eth0".into(), index: Some(7), address: address(ip) };
+    ChosenAddresses { list: ips.iter().map(interface).collect(), ingress: Ingress::default() }
+}
+
+fn at(ip: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(ip.parse().expect("an address"), port)
+}
+
+/// Needs three addresses of one family that are all this host's.
+#[cfg(any(target_os = "linux", windows))]
+#[tokio::test]
+async fn the_same_free_port_is_taken_everywhere() {
+    let both = Chosen::listen(&chosen(&["127.0.0.1", SECOND]), 0).expect("free ports");
+    let port = both.bound().port();
+    for ip in ["127.0.0.1", SECOND] {
+        assert!(both.bound().takes(at(ip, port)));
+    }
+    assert!(!both.bound().takes(at("127.0.0.3", port)));
+    let error = Chosen::listen(&chosen(&[SECOND]), port).expect_err("it is taken");
+    assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn a_port_is_kept_where_there_is_no_address_yet() {
+    let none = Chosen::listen(&chosen(&[]), 0).expect("a free port");
+    let port = none.bound().port();
+    assert!(port > 0);
+    let error = Chosen::listen(&chosen(&["127.0.0.1"]), port).expect_err("it is kept");
+    assert_eq!(error.1.kind(), io::ErrorKind::AddrInUse);
+}
+
+/// Needs very many addresses.
+#[cfg(any(target_os = "linux", windows))]
+#[tokio::test]
+async fn there_are_no_more_sockets_than_may_be() {
+    let many: Vec<String> = (1..=wanted::MOST + 6).map(|host| format!("127.0.1.{host}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let chosen = Chosen::listen(&chosen(&many), 0).expect("a free port");
+    assert_eq!(chosen.sockets.len(), wanted::MOST);
+    assert!(chosen.is_cut && chosen.refused.is_empty());
+}
+
+/// Connects as soon as somebody listens.
+async fn connect(to: SocketAddr) -> TcpStream {
+    loop {
+        match TcpStream::connect(to).await {
+            Ok(client) => return client,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_came_before_it_followed_is_listened_at() {
+    let (_publish, addresses) = watch::channel(Arc::new(chosen(&[SECOND])));
+    let mut chosen = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let second = at(SECOND, chosen.bound().port());
+    chosen.follow(addresses, Duration::ZERO, || {});
+    let connected = async { tokio::join!(chosen.accept(), connect(second)) };
+    time::timeout(Duration::from_secs(20), connected).await.expect("it listens there").0.expect("it accepts");
+}
+
+#[tokio::test]
+async fn sockets_come_and_go_with_the_addresses() {
+    let (publish, addresses) = watch::channel(Arc::new(chosen(&["127.0.0.1"])));
+    let mut listening = Chosen::listen(&addresses.borrow(), 0).expect("a free port");
+    let (tell, told) = std::sync::mpsc::channel();
+    listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
+    let bound = listening.bound().clone();
+    let (first, second) = (at("127.0.0.1", bound.port()), at(SECOND, bound.port()));
+    publish.send_replace(Arc::new(chosen(&[SECOND])));
+    let (accepted, client) = tokio::join!(listening.accept(), connect(second));
+    let (_, from) = accepted.expect("a connection");
+    assert_eq!(from, client.local_addr().expect("it is connected"));
+    assert_eq!(told.try_recv(), Ok(()));
+    assert!(bound.takes(second) && !bound.takes(first));
+    let refused = TcpStream::connect(first).await.expect_err("nobody listens");
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nobody_is_there_for_what_arrives_by_another_interface() {
+    let (publish, addresses) = watch::channel(Arc::new(chosen(&["127.0.0.1"])));
+    let mut listening = Chosen::listen(&addresses.borrow(), 0).expect("a free port");
+    let address = at("127.0.0.1", listening.bound().port());
+    listening.follow(addresses, Duration::ZERO, || {});
+    let shut = Ingress::only(&[7]);
+    listening.restrict(&shut);
+    // Loopback is never left out otherwise.
+    let nobody = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
+    assert!(nobody.is_err(), "{nobody:?}");
+    let open = ChosenAddresses { ingress: Ingress::only(&[1, 7]), ..chosen(&["127.0.0.1"]) };
+    publish.send_replace(Arc::new(open));
+    let (accepted, client) = tokio::join!(listening.accept(), connect(address));
+    accepted.expect("a connection");
+    drop(client);
+}

@@ -1,0 +1,83 @@
+//! The addresses that an endpoint listens at, of all that were chosen.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::host::Interface;
+use crate::serving::serving;
+
+/// The most addresses of one endpoint, unless more are announced.
+pub(super) const MOST: usize = 64;
+
+/// The addresses to listen at, each once, and those for which there is no room.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) left_out: Vec<SocketAddr>,
+}
+
+impl Wanted {
+    /// Those of `list` that are announced, and as many of the others as there is room for; those first that others can reach. Of
+    /// loopback one is enough.
+    pub(super) fn of(list: &[Interface], port: u16) -> Self {
+        let has_ipv4_loopback = list.iter().any(|interface| interface.address.ip == Ipv4Addr::LOCALHOST);
+        let mut seen = BTreeSet::new();
+        let mut is_wanted = |interface: &&Interface| {
+            let ip = interface.address.ip;
+            let is_other_loopback = ip.is_ipv6() && ip.is_loopback() && has_ipv4_loopback;
+            !is_other_loopback && seen.insert(interface.socket_addr(port))
+        };
+        let mut addresses: Vec<&Interface> = serving(list).into_iter().filter(&mut is_wanted).collect();
+        let mut others: Vec<&Interface> = list.iter().filter(is_wanted).collect();
+        let left_out = others.split_off(others.len().min(MOST.saturating_sub(addresses.len())));
+        addresses.append(&mut others);
+        addresses.sort_by_key(|interface| rank(interface.address.ip));
+        let at = |interfaces: Vec<&Interface>| {
+            interfaces.into_iter().map(|interface| interface.socket_addr(port)).collect()
+        };
+        Self { addresses: at(addresses), left_out: at(left_out) }
+    }
+}
+
+/// The lower, the likelier others can reach it.
+fn rank(ip: IpAddr) -> u8 {
+    match ip {
+        ip if ip.is_loopback() => 3,
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => 2,
+        IpAddr::V6(_) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
+    use super::*;
+
+    fn interface(ip: &str, prefix: u8) -> Interface {
+        let address = OwnAddress { ip: ip.parse().expect("an address"), prefix };
+        Interface { name: "eth0".into(), index: Some(7), address }
+    }
+
+    #[test]
+    fn each_address_is_listened_at_and_link_local_ones_on_their_link() {
+        let list = ["::1", "127.0.0.1", "fe80::1", "10.0.0.1", "10.0.0.1", "2001:db8::1"];
+        let list = list.map(|ip| interface(ip, 24));
+        let expected = ["10.0.0.1:9", "[2001:db8::1]:9", "[fe80::1%7]:9", "127.0.0.1:9"];
+        assert_eq!(Wanted::of(&list, 9).addresses, expected.map(|text| text.parse().expect("an address")));
+    }
+
+    #[test]
+    fn those_that_are_announced_come_before_the_others_and_are_never_left_out() {
+        let same = (1..=200).map(|n| interface(&format!("10.0.0.{n}"), 24));
+        let networks = (0..20).map(|n| interface(&format!("10.1.{n}.1"), 24));
+        let list: Vec<_> = same.chain(networks).collect();
+        let Wanted { addresses, left_out } = Wanted::of(&list, 9);
+        assert_eq!((addresses.len(), left_out.len()), (MOST, 220 - MOST));
+        assert!(addresses.contains(&([10, 1, 19, 1], 9).into()));
+        let networks: Vec<_> = (0..200).map(|n| interface(&format!("10.1.{n}.1"), 24)).collect();
+        let Wanted { addresses, left_out } = Wanted::of(&networks, 9);
+        assert_eq!((addresses.len(), left_out.len()), (200, 0));
+    }
+}

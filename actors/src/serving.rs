@@ -1,0 +1,118 @@
+//! The addresses of this host that are announced: one of each network before a second of any, and of very many not all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
+
+use crate::host::Interface;
+
+/// The addresses of `list` by which others reach this host, those first that others need most.
+///
+/// Whoever shares a network with this host needs its address there, and any one of several will do. So the first address of each
+/// network is always among them, in the order in which the system lists them, up to as many as others read
+/// ([`MAX_HEARD_ADDRESSES`]). More of an interface's addresses follow while it has no more than others keep ([`MAX_ADDRESSES`]).
+pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
+    let mut seen: BTreeSet<(&str, Network)> = BTreeSet::new();
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+    let (mut serving, others): (Vec<&Interface>, Vec<&Interface>) =
+        list.iter().partition(|interface| seen.insert((&interface.name, Network::of(interface))));
+    serving.truncate(MAX_HEARD_ADDRESSES);
+    for interface in &serving {
+        *count.entry(&interface.name).or_default() += 1;
+    }
+    for interface in others {
+        let count = count.entry(&interface.name).or_default();
+        if *count < MAX_ADDRESSES && serving.len() < MAX_HEARD_ADDRESSES {
+            *count += 1;
+            serving.push(interface);
+        }
+    }
+    serving
+}
+
+/// What the hosts of one network share: the leading bits of their addresses.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Network {
+    V4(u32, u8),
+    V6(u128, u8),
+    /// An address that is a network of its own, as those are that a host has for others to route to: all such of one family
+    /// count as one, because nobody shares them.
+    Alone {
+        is_ipv4: bool,
+    },
+}
+
+impl Network {
+    fn of(interface: &Interface) -> Self {
+        let prefix = interface.address.prefix;
+        match interface.address.ip {
+            IpAddr::V4(_) if prefix >= 32 => Self::Alone { is_ipv4: true },
+            IpAddr::V6(_) if prefix >= 128 => Self::Alone { is_ipv4: false },
+            IpAddr::V4(ip) => {
+                Self::V4(u32::from(ip).checked_shr(32 - u32::from(prefix)).unwrap_or(0), prefix)
+            }
+            IpAddr::V6(ip) => {
+                Self::V6(u128::from(ip).checked_shr(128 - u32::from(prefix)).unwrap_or(0), prefix)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+
+    use super::*;
+
+    fn interface(name: &str, ip: &str, prefix: u8) -> Interface {
+        let address = OwnAddress { ip: ip.parse().expect("an address"), prefix };
+        Interface { name: name.into(), index: Some(2), address }
+    }
+
+    fn shown(list: &[Interface]) -> Vec<String> {
+        serving(list).into_iter().map(Interface::to_string).collect()
+    }
+
+    #[test]
+    fn a_usual_host_announces_all_that_it_has() {
+        let list = [
+            interface("lo", "127.0.0.1", 8),
+            interface("eth0", "10.0.0.1", 24),
+            interface("eth0", "10.0.0.9", 24),
+            interface("eth0", "fe80::1", 64),
+            interface("tun0", "10.8.0.2", 32),
+            interface("wlan0", "fe80::2", 64),
+        ];
+        let mut shown = shown(&list);
+        assert_eq!(shown.pop().as_deref(), Some("eth0 (10.0.0.9)"), "a second one comes last");
+        assert_eq!(shown.len(), list.len() - 1);
+    }
+
+    #[test]
+    fn of_very_many_in_one_network_the_first_are_announced() {
+        let many = (1..=250).map(|n| interface("eth0", &format!("10.0.0.{n}"), 24));
+        let list: Vec<_> = many.chain([interface("eth1", "10.1.0.1", 24)]).collect();
+        let shown = shown(&list);
+        assert_eq!(shown[..3], ["eth0 (10.0.0.1)", "eth1 (10.1.0.1)", "eth0 (10.0.0.2)"]);
+        assert_eq!(shown.len(), MAX_ADDRESSES + 1);
+    }
+
+    #[test]
+    fn no_network_is_left_out_for_others_that_nobody_shares() {
+        let alone = (0..1_500).map(|n| interface("eth0", &format!("10.99.{}.{}", n / 250, n % 250), 32));
+        let networks = (0..200).map(|n| interface("eth0", &format!("10.200.{n}.1"), 24));
+        let list: Vec<_> = alone.chain(networks).collect();
+        let shown = shown(&list);
+        assert_eq!(shown.len(), 201);
+        assert!(shown.contains(&"eth0 (10.200.199.1)".to_owned()));
+        let networks: Vec<_> =
+            (0..1_500).map(|n| interface("eth0", &format!("10.{}.{}.1", n / 250, n % 250), 24)).collect();
+        assert_eq!(serving(&networks).len(), MAX_HEARD_ADDRESSES);
+    }
+
+    #[test]
+    fn a_network_may_be_the_whole_internet() {
+        assert_eq!(shown(&[interface("tun0", "10.0.0.1", 0), interface("tun0", "::1", 0)]).len(), 2);
+    }
+}

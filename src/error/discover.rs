@@ -1,0 +1,127 @@
+//! Why nothing was discovered, and what was observed instead.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_actors::home::Gone;
+use meshzero_actors::report::Report;
+use meshzero_actors::zone::{Named, ZoneError};
+use meshzero_proto::diagnosis::{
+    Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,
+};
+use meshzero_proto::name::InvalidName;
+
+/// Why nothing was discovered.
+///
+/// ```no_run
+/// use meshzero::DiscoverError;
+///
+/// # async fn run(mesh: meshzero::Mesh) -> Result<(), DiscoverError> {
+/// match mesh.discover("robot/arm").await {
+///     Ok(arm) => println!("{} is at {:?}", arm.name(), arm.address()),
+///     Err(DiscoverError::NotFound(missed)) => println!("there is no arm, but {}", missed.heard.join(", ")),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoverError {
+    /// The name can be none.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The address has a zone that is not one of this computer, or lacks one.
+    #[error(transparent)]
+    Zone(#[from] ZoneError),
+    /// Nobody with this name was found in time.
+    #[error(transparent)]
+    NotFound(Box<NotFound>),
+    /// Nothing that speaks meshzero, for this mesh, answers at the address.
+    #[error("{}", unreachable(*address, *waited, problem, diagnosis))]
+    Unreachable {
+        /// The address.
+        address: SocketAddr,
+        /// How long was waited.
+        waited: Duration,
+        /// What the last attempt ended in.
+        problem: String,
+        /// The causes that fit, and what they rest on.
+        diagnosis: Box<Diagnosis>,
+    },
+    /// The mesh has been left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// Nobody with the name was found in time, and what was heard instead.
+///
+/// ```
+/// use meshzero::NotFound;
+///
+/// fn is_alone(missed: &NotFound) -> bool {
+///     missed.heard.is_empty() && missed.other_meshes.is_empty()
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct NotFound {
+    /// The name.
+    pub name: String,
+    /// How long was waited.
+    pub waited: Duration,
+    /// The names that were heard instead, in alphabetical order.
+    pub heard: Vec<String>,
+    /// The names of other meshes that were heard.
+    pub other_meshes: Vec<String>,
+    /// The interfaces that were listened on.
+    pub interfaces: Vec<String>,
+    /// The static peers that are not connected, each with the reason.
+    pub peers: Vec<String>,
+    /// Why an instance that was heard of could not be reached.
+    pub trouble: Option<String>,
+    /// The causes that fit what was observed, the likeliest first.
+    pub findings: Vec<Finding>,
+    /// The addresses that were tried, and how each attempt ended.
+    pub attempts: Vec<Tried>,
+    /// What became of this program's questions to the network.
+    pub multicast: MulticastObservations,
+}
+
+impl std::error::Error for NotFound {}
+
+impl NotFound {
+    pub(crate) fn new(name: String, waited: Duration, diagnosis: Diagnosis) -> Self {
+        let Diagnosis { findings, attempts, trouble, report, .. } = diagnosis;
+        let Report { heard, other_meshes, interfaces, peers, multicast, .. } = report;
+        Self { name, waited, heard, other_meshes, interfaces, peers, trouble, findings, attempts, multicast }
+    }
+
+    fn evidence(&self) -> Vec<String> {
+        let mut evidence = vec![format!("waited {:.1?}", self.waited)];
+        evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
+        evidence.extend(heard_instead(&self.heard, &self.interfaces, &self.peers));
+        evidence
+    }
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let evidence = self.evidence();
+        match paragraph(&self.findings, &evidence) {
+            Some(paragraph) => f.write_str(&paragraph),
+            None => write!(f, "nobody advertises {:?} ({})", self.name, evidence.join("; ")),
+        }
+    }
+}
+
+fn unreachable(address: SocketAddr, waited: Duration, problem: &str, diagnosis: &Diagnosis) -> String {
+    let mut evidence = vec![format!("waited {waited:.1?}")];
+    evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default(), None));
+    paragraph(&diagnosis.findings, &evidence).unwrap_or_else(|| {
+        format!("nothing of this mesh answers at {} after {waited:.1?}: {problem}", Named(address))
+    })
+}
+
+debug_is_display! { DiscoverError, NotFound }

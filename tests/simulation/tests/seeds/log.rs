@@ -1,0 +1,54 @@
+//! What the library logs, told to the account of the simulation that runs on the same thread.
+//!
+//! One subscriber serves all threads. Which log statements are of interest is known to the whole process and worked out anew with
+//! every subscriber, so that one for each simulation would let those on other threads lose lines now and then.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Once;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Registry, fmt};
+
+use crate::account::Account;
+
+thread_local! {
+    static ACCOUNT: RefCell<Option<Account>> = const { RefCell::new(None) };
+}
+
+/// Runs something on this thread, and tells `account`, if there is one, what is logged meanwhile.
+pub fn told_to<T>(account: Option<Account>, run: impl FnOnce() -> T) -> T {
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| {
+        let lines = fmt::layer().with_writer(|| Lines).with_ansi(false).without_time();
+        let is_told = |line: &Metadata<'_>, _: &Context<'_, _>| {
+            *line.level() <= Level::DEBUG && ACCOUNT.with_borrow(Option::is_some)
+        };
+        let is_told = dynamic_filter_fn(is_told).with_max_level_hint(LevelFilter::DEBUG);
+        tracing::subscriber::set_global_default(Registry::default().with(lines).with(is_told))
+            .expect("there is no other subscriber");
+    });
+    ACCOUNT.set(account);
+    let done = run();
+    ACCOUNT.set(None);
+    done
+}
+
+/// Where the lines go.
+struct Lines;
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let account = ACCOUNT.with_borrow(Clone::clone);
+        if let Some(account) = account {
+            account.logged(String::from_utf8_lossy(line).trim_end());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
