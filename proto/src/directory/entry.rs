@@ -237,10 +237,10 @@ impl Entry {
         // Learning more addresses of an instance is no move: it is still where it was. Nor is it one that link-local addresses are
         // missing beside others, because a node tells of them only over links that they are good on.
         let has_better = self.instance.addresses.iter().any(|address| !needs_zone(address.ip()));
-        let is_missed = |known: &SocketAddr| {
-            !self.instance.addresses.contains(known) && !(has_better && needs_zone(known.ip()))
+        let is_told = |known: &SocketAddr| {
+            self.instance.addresses.contains(known) || has_better && needs_zone(known.ip())
         };
-        let moved = is_whole && before.iter().any(is_missed);
+        let moved = is_whole && !before.iter().all(is_told);
         self.show(moved, now, changes);
         if changes.events.is_empty() {
             self.note_growth(&before, changes);
