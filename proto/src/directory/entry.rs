@@ -230,7 +230,7 @@ impl Entry {
         // missing beside others, because a node tells of them only over links that they are good on.
         let has_better = self.instance.addresses.iter().any(|address| !is_link_local(address.ip()));
         let is_missed = |known: &SocketAddr| {
-            !self.instance.addresses.contains(known) && !(has_better && is_link_local(known.ip()))
+            !self.instance.addresses.contains(known) && (!has_better || !is_link_local(known.ip()))
         };
         let moved = is_whole && before.iter().any(is_missed);
         self.show(moved, now, changes);
