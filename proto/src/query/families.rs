@@ -7,6 +7,10 @@ pub enum Families {
     First,
     /// IPv6, and IPv4 on interfaces without IPv6.
     Second,
+    /// IPv6 on interfaces that have IPv4 as well.
+    Beside,
+    /// The one family of interfaces that have no other.
+    Only,
     /// Both.
     Both,
     /// IPv4 alone.
@@ -37,6 +41,8 @@ impl Families {
         match self {
             Self::First => is_ipv4 || is_only,
             Self::Second => !is_ipv4 || is_only,
+            Self::Beside => !is_ipv4 && !is_only,
+            Self::Only => is_only,
             Self::Both => true,
             Self::V4 => is_ipv4,
             Self::V6 => !is_ipv4,
@@ -71,6 +77,8 @@ mod tests {
         for (families, beside, only) in [
             (Families::First, [true, false], [true, true]),
             (Families::Second, [false, true], [true, true]),
+            (Families::Beside, [false, true], [false, false]),
+            (Families::Only, [false, false], [true, true]),
             (Families::Both, [true, true], [true, true]),
             (Families::V4, [true, false], [true, false]),
             (Families::V6, [false, true], [false, true]),

@@ -235,7 +235,7 @@ impl Search {
         }
     }
 
-    /// What a round asks. In a crowd each of the families is asked in turn, because all would answer in both.
+    /// What a round asks. In a crowd each of two families is asked in its turn, because all would answer in both.
     fn ask(&mut self, question: Question, step: Step, is_crowded: bool, now: Instant) -> Option<Due> {
         let one_shot = |question, families| Some(Due { question, manner: Manner::OneShot, families });
         let is_answered = self.quick.as_ref().is_some_and(|quick| quick.heard == Others::Directly);
@@ -245,7 +245,7 @@ impl Search {
             }
             Step::OneShot(families) => one_shot(question, families),
             Step::OneShotForAll => one_shot(Question::All, Families::First),
-            Step::OneShotIfFew if is_crowded => None,
+            Step::OneShotIfFew if is_crowded => one_shot(question, Families::Only),
             Step::OneShotIfFew => one_shot(question, Families::First),
             Step::OrdinaryUnlessAnswered(_) if is_answered => None,
             Step::OrdinaryUnlessAnswered(families) => self.ordinary(question, families, SAME_ANSWER, now),

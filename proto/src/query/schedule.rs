@@ -9,7 +9,8 @@ use super::{Families, Question};
 pub(super) enum Step {
     OneShot(Families),
     OneShotForAll,
-    /// Unless so many services are known that they do not fit into a question as known answers: all others would answer again.
+    /// Where so many services are known that they do not fit into a question as known answers, on interfaces with one family only: all
+    /// others would answer again.
     OneShotIfFew,
     Ordinary,
     /// Unless another host has replied directly.
@@ -37,7 +38,7 @@ const FOR_A_NAME: [(u64, Step); 8] = [
 /// heard.
 const FOR_ALL: [(u64, Step); 7] = [
     (0, Step::OneShot(Families::First)),
-    (60, Step::OneShot(Families::Second)),
+    (60, Step::OneShot(Families::Beside)),
     (150, Step::OneShotIfFew),
     (200, Step::OrdinaryUnlessAnswered(Families::First)),
     (600, Step::OneShot(Families::Both)),

@@ -55,13 +55,13 @@ fn a_name_is_asked_for_until_it_is_found() {
 
 #[test]
 fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
-    use Families::{Both, First, Second};
+    use Families::{Beside, Both, First};
     let all = Question::All;
     let (mut rounds, begun) = (Rounds::default(), Instant::now());
     rounds.begin(all, MERGE, begun);
     let expected = [
         one_shot(0, all, First),
-        one_shot(60, all, Second),
+        one_shot(60, all, Beside),
         one_shot(150, all, First),
         ordinary(200, all, First),
         one_shot(600, all, Both),
@@ -78,12 +78,17 @@ fn the_ordinary_question_for_all_is_asked_where_no_reply_arrives() {
 
 #[test]
 fn in_a_crowd_nobody_answers_more_often_for_two_families() {
-    use Families::{First, Second};
+    use Families::{Beside, First, Only, Second};
     let all = Question::All;
     let (mut rounds, begun) = (Rounds::default(), Instant::now());
     rounds.begin(all, MERGE, begun);
     rounds.answered();
-    let expected = [one_shot(0, all, First), one_shot(60, all, Second), one_shot(600, all, First)];
+    let expected = [
+        one_shot(0, all, First),
+        one_shot(60, all, Beside),
+        one_shot(150, all, Only),
+        one_shot(600, all, First),
+    ];
     assert_eq!(run(&mut rounds, begun, Duration::from_secs(2), MANY), expected);
     rounds.watch(all, begun, 0.5);
     let expected =
