@@ -50,6 +50,7 @@ pub mod handler;
 mod health;
 pub mod home;
 mod host;
+mod host_changes;
 pub mod hosted;
 pub mod inbound;
 mod inbox;

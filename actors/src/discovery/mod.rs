@@ -41,6 +41,7 @@ use meshzero_proto::name::ServiceName;
 use crate::clock;
 use crate::config::Config;
 use crate::enduring;
+use crate::host_changes::HostChanges;
 use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
@@ -109,7 +110,10 @@ impl Discovery {
         let config = config.clone();
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), links::window(&config.limits));
+            let is_system = config.network.has_multicast();
+            let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };
+            let keep = links::window(&config.limits);
+            let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), keep, changes);
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),
                 own_interfaces,

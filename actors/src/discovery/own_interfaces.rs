@@ -1,4 +1,4 @@
-//! The chosen interfaces of this host: read every two seconds, and published to the endpoints that follow them.
+//! The chosen interfaces of this host: read every two seconds, and when the system tells of changes, and published to the endpoints that follow them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use super::Discovery;
 use crate::clock;
+use crate::host_changes::HostChanges;
 use crate::interfaces::{ChosenAddresses, Interface, Interfaces, Listing};
 use crate::listeners::Addresses;
 
-/// How often they are read.
+/// How often they are read where the system does not tell of changes.
 const READ: Duration = Duration::from_secs(2);
 
 /// The chosen interfaces, as they were read last.
@@ -24,6 +25,7 @@ pub(super) struct OwnInterfaces {
     keep: Duration,
     /// All of them: an address can be listened at before its cable is plugged in.
     published: watch::Sender<Arc<ChosenAddresses>>,
+    changes: HostChanges,
     read: Instant,
 }
 
@@ -34,10 +36,10 @@ pub struct FollowAddresses;
 
 impl OwnInterfaces {
     /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
-    pub(super) fn new(choice: Interfaces, keep: Duration) -> Self {
+    pub(super) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
         let Listing { connected, all } = list(&choice);
         let published = watch::Sender::new(Arc::new(all));
-        Self { choice, connected, unplugged: Vec::new(), keep, published, read: clock::now() }
+        Self { choice, connected, unplugged: Vec::new(), keep, published, changes, read: clock::now() }
     }
 
     /// Those that are connected, or were so not long ago.
@@ -48,8 +50,12 @@ impl OwnInterfaces {
     /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. `None` when it
     /// is not time.
     pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
-        if now.duration_since(self.read) < READ {
+        let is_told = self.changes.any();
+        if !is_told && now.duration_since(self.read) < READ {
             return None;
+        }
+        if is_told {
+            tracing::debug!("the system tells of changed interfaces or addresses");
         }
         self.read = now;
         let Listing { connected, all } = list(&self.choice);
@@ -121,7 +127,7 @@ mod tests {
         let (home, other) = (interface("10.0.0.1"), interface("10.0.0.2"));
         let both = [home.clone(), other.clone()];
         let keep = Duration::from_secs(10);
-        let mut own = OwnInterfaces::new(Interfaces::loopback(), keep);
+        let mut own = OwnInterfaces::new(Interfaces::loopback(), keep, HostChanges::none());
         let begun = own.read;
         own.connected.clear();
         assert_eq!(own.take_in(vec![home.clone()], &both, begun), Change::Some);

@@ -106,3 +106,22 @@ fn a_cable_that_is_not_plugged_in_is_waited_for() {
     robot.heal();
     assert_eq!(answer(observer, &["send", "robot", "x", "--wait", "50s"]), "here");
 }
+
+#[test]
+fn what_changes_is_noticed_when_the_system_tells_of_it() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    let (robot, observer) = (lan.host(0), lan.host(1));
+    let arguments = ["-vvv", "robot", "--reply", "here", "--at", "9000", "--interfaces", "eth0"];
+    let (mut service, _) = advertise(robot, &arguments);
+    for number in [50, 51] {
+        robot.configure(&format!("ip addr add 10.77.0.{number}/24 dev eth0"));
+        service.expect_error_line("the system tells of changed interfaces or addresses", PATIENCE);
+        let address = format!("10.77.0.{number}:9000");
+        eventually(PATIENCE, "it listens there", || {
+            mz(observer, &["send", &address, "x", "--wait", "2s"]).wait(PATIENCE).success().then_some(())
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether the system has told of changed interfaces or addresses, so that a change need not wait for the next look at all of them.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use linux::HostChanges;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) use nothing::HostChanges;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod linux {
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use nix::errno::Errno;
+    use nix::sys::socket::{
+        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
+    };
+
+    /// The groups that tell of interfaces, of IPv4 and of IPv6 addresses, from linux/rtnetlink.h.
+    const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+    /// The most notices that are taken at a time; the rest is there the next time.
+    const MOST: usize = 256;
+
+    /// A socket on which Linux tells of them.
+    #[derive(Debug)]
+    pub(crate) struct HostChanges(Option<OwnedFd>);
+
+    impl HostChanges {
+        /// One that never tells.
+        pub(crate) fn none() -> Self {
+            Self(None)
+        }
+
+        /// Listens from now on. Where the system does not permit that, it never tells.
+        pub(crate) fn watch() -> Self {
+            let watched = watch().inspect_err(|error| {
+                tracing::debug!(%error, "the system does not tell of changed interfaces");
+            });
+            Self(watched.ok())
+        }
+
+        /// Returns whether anything has changed since this was asked last.
+        pub(crate) fn any(&self) -> bool {
+            let Some(socket) = &self.0 else { return false };
+            // What exactly has changed is read elsewhere, so notices may be cut, or lost when there are too many.
+            let mut start = [0; 16];
+            for taken in 0..MOST {
+                match recv(socket.as_raw_fd(), &mut start, MsgFlags::MSG_DONTWAIT) {
+                    Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                    Err(_) => return taken > 0,
+                }
+            }
+            true
+        }
+    }
+
+    fn watch() -> nix::Result<OwnedFd> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
+        Ok(socket)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn nothing_is_told_where_nothing_changes() {
+            assert!(watch().is_ok());
+            assert!(!HostChanges::none().any());
+        }
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod nothing {
+    /// Other systems are asked now and then.
+    #[derive(Debug)]
+    pub(crate) struct HostChanges;
+
+    impl HostChanges {
+        pub(crate) fn none() -> Self {
+            Self
+        }
+
+        pub(crate) fn watch() -> Self {
+            Self
+        }
+
+        pub(crate) fn any(&self) -> bool {
+            false
+        }
+    }
+}
