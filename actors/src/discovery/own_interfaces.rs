@@ -1,4 +1,5 @@
-//! The chosen interfaces of this host: read every two seconds, and when the system tells of changes, and published to the endpoints that follow them.
+//! The chosen interfaces of this host: read every two seconds and when the system tells of changes, and published to the endpoints
+//! that follow them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -27,6 +27,9 @@ const OPEN: usize = 64;
 /// A program that has been told to end does so within this time.
 const LAST: Duration = Duration::from_secs(60);
 
+/// How long a subscription may take to stand.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[actix::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     log::begin();
@@ -245,11 +248,19 @@ fn outcome(error: &CallError) -> Outcome {
 /// Listens with so many subscriptions, of one kind after the other; their numbers count from `streams`.
 async fn listen(service: &ServiceRef, streams: u64, listeners: u64) -> Result<(), Box<dyn Error>> {
     for stream in 0..listeners {
-        let subscribe = service.subscribe::<Item>("item");
-        let news = match stream % 3 {
-            0 => subscribe.await?,
-            1 => subscribe.keep(16).await?,
-            _ => subscribe.latest().await?,
+        let begun = Instant::now();
+        let news = loop {
+            let subscribe = service.subscribe::<Item>("item");
+            let subscribed = match stream % 3 {
+                0 => subscribe.await,
+                1 => subscribe.keep(16).await,
+                _ => subscribe.latest().await,
+            };
+            match subscribed {
+                // Where a third of all packets is lost, the time that it asks by itself may be too short.
+                Err(error) if begun.elapsed() < PATIENCE => eprintln!("not subscribed yet: {error}"),
+                subscribed => break subscribed?,
+            }
         };
         actix::spawn(hear(streams + stream, news));
     }
