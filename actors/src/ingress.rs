@@ -47,14 +47,10 @@ impl Ingress {
 
 /// Returns whether both are of one interface, or of one network. Every interface has a link-local network of its own.
 fn are_in_one(one: &Interface, other: &Interface) -> bool {
-    let is_link_local = |interface: &Interface| match interface.address.ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
     let share = || {
         one.address.shares_network_with(other.address.ip) && other.address.shares_network_with(one.address.ip)
     };
-    one.name == other.name || (!is_link_local(one) && share())
+    one.name == other.name || (!is_link_local(one.address.ip) && share())
 }
 
 #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
