@@ -1,0 +1,193 @@
+//! Linux's table of neighbours, asked for by rtnetlink(7).
+
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use netlink_packet_core::{
+    DecodeError, Emitable, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
+    Parseable,
+};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use socket2::Socket;
+
+use super::{Entry, State};
+
+/// Message types of linux/rtnetlink.h. The library's enum of messages would link the parsers of all other types as well, 860 kB.
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_GETNEIGH: u16 = 30;
+
+/// The most entries that are read; a table has as many at most, unless it was enlarged.
+const MAX_ENTRIES: usize = 4_096;
+/// The longest time that the system may take for a part of its table; it takes microseconds.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// The most bytes that are read at a time; the system writes half as many.
+const READ_BYTES: usize = 64 << 10;
+/// The unit of the times in a table's entries.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Asks the system for its table of both families.
+pub(super) fn table() -> io::Result<Vec<Entry>> {
+    let (family, flags) = (AddressFamily::Netlink, SockFlag::SOCK_CLOEXEC);
+    let mut socket = Socket::from(socket(family, SockType::Raw, flags, SockProtocol::NetlinkRoute)?);
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.write_all(&bytes(RTM_GETNEIGH, &NeighbourMessage::default()))?;
+    let (mut table, mut bytes) = (Vec::new(), vec![0; READ_BYTES]);
+    while table.len() < MAX_ENTRIES {
+        let read = socket.read(&mut bytes)?;
+        if take(&bytes[..read], &mut table).map_err(io::Error::other)? == Part::Last {
+            break;
+        }
+    }
+    Ok(table)
+}
+
+/// Returns the bytes of a message; a request of it asks for the whole table.
+fn bytes(kind: u16, message: &NeighbourMessage) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    let start = header.buffer_len();
+    let mut bytes = vec![0; start + message.buffer_len()];
+    header.length = bytes.len().try_into().unwrap_or_default();
+    header.message_type = kind;
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.emit(&mut bytes);
+    message.emit(&mut bytes[start..]);
+    bytes
+}
+
+/// Whether more of an answer follows.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    More,
+    Last,
+}
+
+/// Takes the entries of one part of the answer, other than those that cannot be read.
+fn take(mut bytes: &[u8], table: &mut Vec<Entry>) -> Result<Part, DecodeError> {
+    while !bytes.is_empty() {
+        let message = NetlinkBuffer::new_checked(bytes)?;
+        match message.message_type() {
+            NLMSG_DONE => return Ok(Part::Last),
+            NLMSG_ERROR => return Err("the system refuses to answer".into()),
+            RTM_NEWNEIGH => table.extend(NeighbourMessage::parse(message.payload()).ok().and_then(entry)),
+            _ => {}
+        }
+        let length = NetlinkHeader::default().buffer_len() + message.payload_length();
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(Part::More)
+}
+
+/// Reads one entry, unless it is of a kind that needs no hardware address.
+fn entry(message: NeighbourMessage) -> Option<Entry> {
+    let (mut ip, mut confirmed) = (None, None);
+    for attribute in message.attributes {
+        match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => ip = Some(IpAddr::V4(v4)),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => ip = Some(IpAddr::V6(v6)),
+            NeighbourAttribute::CacheInfo(times) => confirmed = Some(TICK.saturating_mul(times.confirmed)),
+            _ => {}
+        }
+    }
+    let state = match message.header.state {
+        NeighbourState::None | NeighbourState::Noarp => return None,
+        // It is asked again at the address that was known; who is there answers at once.
+        NeighbourState::Incomplete | NeighbourState::Failed | NeighbourState::Probe => State::Silent,
+        NeighbourState::Permanent => State::Known { confirmed: None },
+        _ => State::Known { confirmed },
+    };
+    Some(Entry { ip: ip?, zone: message.header.ifindex, state })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use meshzero_proto::diagnosis::Neighbour;
+    use netlink_packet_route::AddressFamily;
+    use netlink_packet_route::neighbour::NeighbourCacheInfo;
+
+    use super::super::{state, states};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(10, 77, 0, last))
+    }
+
+    /// An entry as the system writes it.
+    fn message(ip: IpAddr, zone: u32, state: NeighbourState, confirmed: u32) -> Vec<u8> {
+        let (family, address) = match ip {
+            IpAddr::V4(ip) => (AddressFamily::Inet, NeighbourAddress::Inet(ip)),
+            IpAddr::V6(ip) => (AddressFamily::Inet6, NeighbourAddress::Inet6(ip)),
+        };
+        let times = [confirmed.to_ne_bytes(), [0; 4], [0; 4], [0; 4]].concat();
+        let mut message = NeighbourMessage::default();
+        (message.header.family, message.header.ifindex, message.header.state) = (family, zone, state);
+        message.attributes = vec![
+            NeighbourAttribute::Destination(address),
+            NeighbourAttribute::LinkLayerAddress(vec![1, 2, 3, 4, 5, 6]),
+            NeighbourAttribute::CacheInfo(NeighbourCacheInfo::parse(&times).expect("16 bytes")),
+        ];
+        bytes(RTM_NEWNEIGH, &message)
+    }
+
+    #[test]
+    fn a_host_is_there_if_it_answered_since_it_was_dialled() {
+        use NeighbourState::{Delay, Failed, Incomplete, Noarp, Permanent, Probe, Reachable, Stale};
+        let v6: IpAddr = "fe80::9".parse().expect("an address");
+        let entries = [
+            message(ip(1), 2, Reachable, 100),
+            message(ip(2), 2, Stale, 1_000),
+            message(ip(3), 2, Delay, 499),
+            message(ip(4), 2, Probe, 100),
+            message(ip(5), 2, Failed, 100),
+            message(ip(6), 2, Incomplete, 100),
+            message(ip(7), 2, Permanent, 100),
+            message(ip(8), 2, Noarp, 100),
+            message(v6, 3, Reachable, 100),
+        ];
+        let mut table = Vec::new();
+        assert_eq!(take(&entries.concat(), &mut table).expect("whole"), Part::More);
+        let asked: Vec<Neighbour> =
+            (1..=9).map(|last| state(&table, SocketAddr::new(ip(last), 9), 5 * SECOND)).collect();
+        let (complete, stale) = (Neighbour::Complete, Neighbour::Stale);
+        let (incomplete, unknown) = (Neighbour::Incomplete, Neighbour::Unknown);
+        let expected =
+            [complete, stale, complete, incomplete, incomplete, incomplete, stale, unknown, unknown];
+        assert_eq!(asked, expected);
+        let whenever = [(ip(1), stale), (ip(2), stale), (ip(3), stale), (ip(4), incomplete)];
+        assert_eq!(states(&table)[..4], whenever);
+        for (zone, known) in [("", complete), ("%3", complete), ("%4", unknown)] {
+            let at = format!("[fe80::9{zone}]:9").parse().expect("an address");
+            assert_eq!(state(&table, at, 5 * SECOND), known, "{zone:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_system_writes_is_read_or_refused() {
+        let whole = message(ip(1), 2, NeighbourState::Reachable, 100);
+        for length in 1..whole.len() {
+            assert!(take(&whole[..length], &mut Vec::new()).is_err(), "{length}");
+            let mut short = whole.clone();
+            short[..4].copy_from_slice(&u32::try_from(length).expect("short").to_ne_bytes());
+            // Whatever comes of this, it ends.
+            let _ = take(&short, &mut Vec::new());
+            for byte in 0..=u8::MAX {
+                let mut other = whole.clone();
+                other[length] = byte;
+                let _ = take(&other, &mut Vec::new());
+            }
+        }
+        assert_eq!(take(&[], &mut Vec::new()).expect("nothing"), Part::More);
+    }
+
+    #[test]
+    fn this_host_tells_its_table() {
+        table().expect("it needs no rights");
+    }
+}
