@@ -5,7 +5,8 @@
 //! that the process has ended.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+
+use meshzero_proto::addresses::is_link_local;
 
 use crate::host::{self, Interface};
 
