@@ -37,12 +37,21 @@ pub(crate) trait Way {
     /// Loses nothing.
     async fn watch(&mut self);
 
-    /// Waits for another connection by which the link can go on, and says which byte the other end wants next. This end has
-    /// `received` bytes of what the other wrote.
+    /// Waits for another connection by which the link can go on. This end has `received` bytes of what the other wrote.
     ///
     /// # Errors
     /// Why the link is given up.
-    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String>;
+    async fn next(&mut self, received: u64) -> Result<Onward, String>;
+}
+
+/// Another connection of a link.
+#[derive(Debug)]
+pub(crate) struct Onward {
+    pub(crate) connection: Connection,
+    /// The byte that the other end wants next.
+    pub(crate) from: u64,
+    /// Whether the other end reads from no connection that was made before.
+    pub(crate) is_latest: bool,
 }
 
 /// Why handling what arrives has come to a stop.
@@ -132,11 +141,11 @@ pub(crate) async fn carry<C: Conversation>(
             },
             () = outbox.finished() => return Carried::Over,
         };
-        let (Connection { reader, writer }, from) = match next {
+        let Onward { connection: Connection { reader, writer }, from, is_latest } = match next {
             Ok(next) => next,
             Err(why) => return Carried::Lost(why),
         };
-        if let Err(error) = outbox.attach(writer, from).await {
+        if let Err(error) = outbox.attach(writer, from, is_latest).await {
             return Carried::Broken(error.into());
         }
         conversation.incoming().attach(reader);

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use crate::arrivals::Sink;
-use crate::carry::{Carried, Conversation, Stop, Way, Wrong, carry, keep_up};
+use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
@@ -275,7 +275,7 @@ impl Way for Moving<'_> {
         self.watchdog.watch(&self.listening, &mut self.redial).await;
     }
 
-    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<Onward, String> {
         let next = self.redial.next(received).await?;
         self.listening.link.moved(self.redial.address());
         Ok(next)

@@ -34,6 +34,8 @@ struct Kept {
     /// What has arrived from it, as soon.
     progress: Option<Arc<Progress>>,
     arrivals: mpsc::Sender<Arrival>,
+    /// The number of the latest attempt of its client to come back.
+    attempt: u64,
     /// Since when it has had no connection.
     waits_since: Option<Instant>,
 }
@@ -45,6 +47,8 @@ pub(crate) struct Arrival {
     pub(crate) from: SocketAddr,
     /// Bytes that it has of the link.
     pub(crate) received: u64,
+    /// Whether it reads from no connection that it made before.
+    pub(crate) is_latest: bool,
 }
 
 impl Links {
@@ -57,8 +61,16 @@ impl Links {
         carries: Carries,
     ) -> mpsc::Receiver<Arrival> {
         let (sender, arrivals) = mpsc::channel(1);
-        let kept =
-            Kept { node, from, carries, outbox: None, progress: None, arrivals: sender, waits_since: None };
+        let kept = Kept {
+            node,
+            from,
+            carries,
+            outbox: None,
+            progress: None,
+            arrivals: sender,
+            attempt: 0,
+            waits_since: None,
+        };
         self.lock().insert(link, kept);
         arrivals
     }
@@ -127,14 +139,23 @@ impl Links {
         connection: Connection,
         from: SocketAddr,
     ) -> Result<(), Connection> {
-        let kept = self.lock();
-        let Some(kept) = kept.get(&resume.link).filter(|kept| kept.node == node) else {
+        let mut kept = self.lock();
+        let Some(kept) = kept.get_mut(&resume.link).filter(|kept| kept.node == node) else {
             return Err(connection);
         };
-        let arrival = Arrival { connection, from, received: resume.received };
+        let Resume { received, attempt, .. } = resume;
+        let is_latest = attempt > kept.attempt;
+        if !is_latest && attempt > 0 {
+            tracing::debug!(%from, attempt, latest = kept.attempt, "an attempt to continue a link came late");
+            return Ok(());
+        }
         // One that comes while another has not even been looked at is dropped, and its client tries again.
-        match kept.arrivals.try_send(arrival) {
-            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
+        match kept.arrivals.try_send(Arrival { connection, from, received, is_latest }) {
+            Ok(()) => {
+                kept.attempt = kept.attempt.max(attempt);
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(arrival)) => Err(arrival.connection),
         }
     }
@@ -182,7 +203,16 @@ mod tests {
         let (arrivals, arrived) = mpsc::channel(1);
         let from = ([127, 0, 0, 1], 9).into();
         (
-            Kept { node, from, carries: Carries::News, outbox: None, progress: None, arrivals, waits_since },
+            Kept {
+                node,
+                from,
+                carries: Carries::News,
+                outbox: None,
+                progress: None,
+                arrivals,
+                attempt: 0,
+                waits_since,
+            },
             arrived,
         )
     }
@@ -214,11 +244,28 @@ mod tests {
         let (links, [node, other]) = (Links::default(), [1, 2].map(|byte| NodeId::from_random([byte; 16])));
         let (entry, mut arrived) = kept(node, None);
         links.lock().insert(link(1), entry);
-        let resume = Resume { link: link(1), received: 7 };
+        let resume = Resume { link: link(1), received: 7, attempt: 0 };
         let stream = links.go_on(other, resume, stream, from).expect_err("it is not its link");
         let stream =
             links.go_on(node, Resume { link: link(2), ..resume }, stream, from).expect_err("there is none");
         links.go_on(node, resume, stream, from).expect("it is its link");
         assert_eq!(arrived.recv().await.map(|arrival| arrival.received), Some(7));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_comes_late_is_not_taken() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (links, node) = (Links::default(), NodeId::from_random([1; 16]));
+        let (entry, mut arrived) = kept(node, None);
+        links.lock().insert(link(1), entry);
+        let mut taken = Vec::new();
+        for (attempt, received) in [(1, 10), (1, 11), (3, 12), (2, 13), (4, 14), (0, 15)] {
+            let stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+            let resume = Resume { link: link(1), received, attempt };
+            links.go_on(node, resume, Connection::from(stream), address).expect("it is its link");
+            taken.extend(arrived.try_recv().ok().map(|arrival| (arrival.received, arrival.is_latest)));
+        }
+        assert_eq!(taken, [(10, true), (12, true), (14, true), (15, false)]);
     }
 }

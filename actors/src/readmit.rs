@@ -8,8 +8,7 @@ use meshzero_proto::id::{LinkId, NodeId};
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
-use crate::carry::Way;
-use crate::connection::Connection;
+use crate::carry::{Onward, Way};
 use crate::links::{self, Arrival};
 use crate::outbox::Outbox;
 use crate::progress::Progress;
@@ -82,12 +81,12 @@ impl Way for Connections {
         }
     }
 
-    async fn next(&mut self, has: u64) -> Result<(Connection, u64), String> {
+    async fn next(&mut self, has: u64) -> Result<Onward, String> {
         if !self.service.links.note_lost(self.link, Instant::now()) {
             return Err("others needed its place".to_owned());
         }
         loop {
-            let Arrival { connection, from, received } = self.arrive().await?;
+            let Arrival { connection, from, received, is_latest } = self.arrive().await?;
             let answer = hello::encode_answer(&Answer::Welcome(Welcome {
                 link: Some(self.link),
                 received: has,
@@ -97,7 +96,7 @@ impl Way for Connections {
             match time::timeout(handshake, connection.writer.write_all(&answer)).await {
                 Ok(Ok(())) => {
                     self.note_back(from);
-                    return Ok((connection, received));
+                    return Ok(Onward { connection, from: received, is_latest });
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a connection broke before the link could go on"),
                 Err(_) => tracing::debug!("a client did not read the answer to its hello"),

@@ -13,9 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
 use crate::backoff::Backoff;
-use crate::carry::Way;
+use crate::carry::{Onward, Way};
 use crate::clock;
-use crate::connection::Connection;
 use crate::dial::{self, DialError, Dialled};
 use crate::network::Network;
 use crate::race::{Dials, Racer};
@@ -49,6 +48,8 @@ pub(crate) struct Redial {
     address: SocketAddr,
     /// The one of this host that the connection comes from.
     own: Option<IpAddr>,
+    /// The number of the last attempt to continue the link.
+    attempt: u64,
     /// A connection that stands by.
     standby: Option<Dialled>,
     /// Whether the endpoint lets connections stand by, as far as is known.
@@ -75,6 +76,7 @@ impl Redial {
             addresses: vec![dialled.address],
             address: dialled.address,
             own: dialled.connection.local_ip(),
+            attempt: 0,
             standby: None,
             stands_by: carrying.limits.races_per_second > 0,
             window: carrying.limits.reconnect,
@@ -250,9 +252,8 @@ impl Way for Redial {
         }
     }
 
-    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<Onward, String> {
         let Some(link) = self.link else { return Err("it cannot go on over another connection".to_owned()) };
-        let hello = Hello { resume: Some(Resume { link, received }), ..self.hello.clone() };
         let until = clock::later(Instant::now(), self.window);
         let left = || until.saturating_duration_since(Instant::now());
         let mut pauses = PAUSES;
@@ -262,6 +263,9 @@ impl Way for Redial {
                 Some(_) => Ok(None),
                 None => self.dial_standby(PATIENCE.min(left())).await,
             };
+            self.attempt += 1;
+            let resume = Resume { link, received, attempt: self.attempt };
+            let hello = Hello { resume: Some(resume), ..self.hello.clone() };
             let dialled = match (standby, self.standby.take()) {
                 (Err(nobody), _) => Err(nobody),
                 (Ok(_), Some(Dialled { connection, address, .. })) => {
@@ -285,7 +289,7 @@ impl Way for Redial {
                     connection.keep_alive(self.keep_alive);
                     self.address = address;
                     self.own = connection.local_ip();
-                    return Ok((connection, welcome.received));
+                    return Ok(Onward { connection, from: welcome.received, is_latest: false });
                 }
                 Ok(_) => return Err("it has begun another link".to_owned()),
                 Err(error) => error,

@@ -75,7 +75,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         received: 0,
         standby: None,
     };
-    let resume = Resume { link, received: 1 << 40 };
+    let resume = Resume { link, received: 1 << 40, attempt: 1 };
     let hellos = [
         Hello { purpose: Purpose::Peer { hand_on: true }, instance: Some(instance), ..hello.clone() },
         Hello { purpose: Purpose::News, resume: Some(resume), ..hello.clone() },

@@ -69,6 +69,10 @@ pub struct Resume {
     pub link: LinkId,
     /// Bytes of the endpoint's stream that the client has.
     pub received: u64,
+    /// The number of the attempt, from 1. The client reads nothing more from the connections of earlier ones, and the endpoint
+    /// takes no notice of those that come late. 0 where attempts are not numbered.
+    #[serde(default)]
+    pub attempt: u64,
 }
 
 /// The endpoint's side of the handshake, when it accepts.
@@ -286,7 +290,11 @@ mod tests {
             instance: Some(InstanceId::from_random([2; 16])),
             purpose: Purpose::Peer { hand_on: true },
             message_bytes: u32::MAX,
-            resume: Some(Resume { link: LinkId::from_random([0xff; 16]), received: u64::MAX }),
+            resume: Some(Resume {
+                link: LinkId::from_random([0xff; 16]),
+                received: u64::MAX,
+                attempt: u64::MAX,
+            }),
             pieces: true,
             standby: Some(LinkId::from_random([0xff; 16])),
         }

@@ -14,8 +14,7 @@ use meshzero_proto::stall::Expects;
 
 use super::calling::{Expected, Waiting};
 use super::{Ended, Link};
-use crate::carry::{Carried, Conversation, Stop, Way, Wrong, carry, keep_up};
-use crate::connection::Connection;
+use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_up};
 use crate::inbound::Outcome;
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
@@ -155,7 +154,7 @@ impl Way for Watching {
         self.watchdog.watch(&*self.link, &mut self.redial).await;
     }
 
-    async fn next(&mut self, received: u64) -> Result<(Connection, u64), String> {
+    async fn next(&mut self, received: u64) -> Result<Onward, String> {
         let link = Arc::clone(&self.link);
         link.is_attached.store(false, Ordering::Relaxed);
         let next = self.redial.next(received).await?;

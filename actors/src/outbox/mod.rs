@@ -213,8 +213,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// From now on, when it goes on over another connection, items are left out that have not arrived and that newer ones of their
-    /// topic supersede; `items` of each topic are sent. The other end is told how many are missing.
+    /// After a connection was replaced, sends only the newest `items` of each topic among the news that have not arrived, and tells
+    /// the other end how many are missing.
     pub fn keep_newest(&self, items: u32) {
         self.lock().newest = Some(items);
     }
@@ -314,7 +314,7 @@ impl Outbox {
         LinkStats {
             attached: state.socket.is_some(),
             resumed: state.resumed,
-            written: state.flow.handed(),
+            written: state.flow.wrote(),
             acknowledged: state.flow.acknowledged(),
             waiting: state.flow.waiting(),
             ..link

@@ -221,22 +221,22 @@ async fn on_another_connection_it_goes_on_from_the_byte_that_is_wanted() {
 
     let (writer, _) = connection().await;
     assert_eq!(
-        outbox.attach(writer, 29).await,
+        outbox.attach(writer, 29, false).await,
         Err(NotThere { claimed: 29, first: 30, written: 200 }),
         "what was acknowledged is gone"
     );
     let (writer, _) = connection().await;
-    outbox.attach(writer, 201).await.expect_err("it never left");
+    outbox.attach(writer, 201, false).await.expect_err("it never left");
 
     let (writer, mut far) = connection().await;
-    outbox.attach(writer, 60).await.expect("it is there");
+    outbox.attach(writer, 60, false).await.expect("it is there");
     let writer = writing(&outbox);
     assert_eq!(read(&mut far, 200).await, [[1; 40].as_slice(), &[2; 100], &[3; 50], &[4; 10]].concat());
     outbox.acknowledge(150).expect("it has left");
     writer.abort();
     outbox.detach();
     let (socket, mut far) = connection().await;
-    outbox.attach(socket, 250).await.expect("it is there");
+    outbox.attach(socket, 250, false).await.expect("it is there");
     let writer = writing(&outbox);
     assert_eq!(read(&mut far, 10).await, [4; 10]);
     outbox.acknowledge(260).expect("it has left");
@@ -288,7 +288,7 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     let all = third.end as usize;
     let (writer, mut next) = connection().await;
     let had = read(&mut far, first.end as usize).await.len();
-    outbox.attach(writer, 0).await.expect("all of it is there");
+    outbox.attach(writer, 0, false).await.expect("all of it is there");
     assert!(had > 0);
     let writer = writing(&outbox);
     let bytes = read(&mut next, all).await;
@@ -315,7 +315,7 @@ async fn a_peer_that_asks_on_and_on_is_answered_once() {
     assert_eq!(outbox.waiting(), 3 + ack + 3 + ack + ping);
     drop(far);
     let (writer, far) = connection().await;
-    outbox.attach(writer, 0).await.expect("all is there");
+    outbox.attach(writer, 0, false).await.expect("all is there");
     let writer = writing(&outbox);
     outbox.close();
     writer.await.expect("no panic").expect("written");
@@ -379,7 +379,7 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     writer.abort();
     outbox.detach();
     let (writer, mut far) = connection().await;
-    outbox.attach(writer, bytes.len() as u64).await.expect("it is there");
+    outbox.attach(writer, bytes.len() as u64, false).await.expect("it is there");
     let writer = writing(&outbox);
     let end = loop {
         bytes.extend(read(&mut far, 100_000).await);

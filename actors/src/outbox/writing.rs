@@ -50,14 +50,16 @@ impl Outbox {
         (state.is_blocked, state.is_kept_short) = (false, false);
     }
 
-    /// Goes on over another connection, from the byte numbered `from`, which the other end wants next.
+    /// Goes on over another connection, from the byte numbered `from`, which the other end wants next. Where news that newer ones
+    /// supersede are [left out](Outbox::keep_newest), other bytes follow, if the other end reads from no connection of before
+    /// (`is_latest`).
     ///
     /// # Errors
     /// [`NotThere`]: the other end cannot want that.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the outbox without a connection.
-    pub async fn attach(&self, socket: Writer, from: u64) -> Result<(), NotThere> {
+    pub async fn attach(&self, socket: Writer, from: u64, is_latest: bool) -> Result<(), NotThere> {
         let socket = Arc::new(socket);
         loop {
             let returned = self.drained.notified();
@@ -65,7 +67,7 @@ impl Outbox {
                 let mut state = self.lock();
                 if !state.flow.is_taken() {
                     state.flow.go_back(from)?;
-                    if let Some(items) = state.newest {
+                    if let Some(items) = state.newest.filter(|_| is_latest) {
                         state.flow.revise(|frames| news::newest(frames, items));
                     }
                     state.socket = Some(socket);

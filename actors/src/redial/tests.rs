@@ -5,6 +5,7 @@ use meshzero_proto::id::{InstanceId, NodeId};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::connection::Connection;
 
 fn hello() -> Hello {
     Hello { purpose: Purpose::News, ..dial::tests::hello() }
@@ -68,7 +69,7 @@ async fn a_link_goes_on_over_a_connection_that_stood_by_for_it() {
         connection
     };
     let (next, _connection) = tokio::join!(redial.next(7), serve);
-    assert_eq!(next.expect("it goes on").1, 5);
+    assert_eq!(next.expect("it goes on").from, 5);
 }
 
 #[tokio::test]
@@ -87,7 +88,7 @@ async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own()
         connection
     };
     let (next, _connection) = tokio::join!(redial.next(7), serve);
-    assert_eq!(next.expect("it goes on").1, 5);
+    assert_eq!(next.expect("it goes on").from, 5);
     assert!(redial.racer().is_none(), "it is not asked again to let one stand by");
 }
 
@@ -104,7 +105,7 @@ async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_con
         connection
     };
     let (next, _connection) = tokio::join!(redial.next(7), serve);
-    assert_eq!(next.expect("it goes on").1, 5);
+    assert_eq!(next.expect("it goes on").from, 5);
     assert!(begun.elapsed() < PATIENCE, "it took {:?}", begun.elapsed());
 }
 

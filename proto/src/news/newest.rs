@@ -1,4 +1,4 @@
-//! What is still worth sending to a subscriber that was cut off and wants the newest items of each topic only.
+//! Drops news that were superseded while a subscriber was cut off.
 
 use std::collections::HashMap;
 

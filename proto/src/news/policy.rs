@@ -35,7 +35,7 @@ pub enum Keep {
     DropOldest,
     /// All: while there is no room the publisher waits, or does not publish.
     Wait,
-    /// The newest of each topic, in the place of older ones.
+    /// The newest of each topic, in the place of older ones; also of those that have not arrived when a connection is replaced.
     Last {
         /// How many of each topic, 1 at least.
         items: u32,

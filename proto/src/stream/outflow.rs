@@ -26,6 +26,8 @@ pub struct Outflow {
     written: u64,
     /// The most that was ever written: what lies beyond, the other end cannot have.
     handed: u64,
+    /// Bytes that were written and then replaced.
+    taken_back: u64,
     /// The bytes at the end that keep the link going and are nothing that anybody would miss.
     upkeep: Range<u64>,
     /// The kind of the last frame among them.
@@ -53,6 +55,7 @@ impl Outflow {
             placed: 0,
             written: 0,
             handed: 0,
+            taken_back: 0,
             upkeep: 0..0,
             upkeep_kind: Kind::Void,
             window: window.max(1) as u64,
@@ -82,6 +85,11 @@ impl Outflow {
     /// The most that was ever written: what lies beyond, the other end cannot have.
     pub fn handed(&self) -> u64 {
         self.handed
+    }
+
+    /// Bytes that were written since the beginning, those included that were [replaced](Outflow::revise) afterwards.
+    pub fn wrote(&self) -> u64 {
+        self.handed + self.taken_back
     }
 
     /// How many bytes the other end is known to have.
@@ -273,8 +281,9 @@ impl Outflow {
         self.marks.push_back(self.placed);
     }
 
-    /// Replaces the frames from the first mark on that the other end cannot have by others, after [`Outflow::go_back`]. Of what was
-    /// written behind the byte that it wants next nothing is known there, so other bytes may have those numbers.
+    /// Replaces the frames that begin at the first mark which the other end has not reached. Call it after [`Outflow::go_back`], and
+    /// only where the other end reads from no earlier connection: other bytes get the numbers of those that were written behind
+    /// the one that it wants next.
     ///
     /// # Panics
     /// If something has been taken and not been put back.
@@ -287,15 +296,20 @@ impl Outflow {
         let frames = bytes.split_off(left + (mark - self.written) as usize);
         let mut revised = revise(&frames);
         let mut reader = Frames::new(&revised);
-        let begins = std::iter::from_fn(|| {
-            let begin = revised.len() - reader.left();
-            reader.next().map(|_| mark + begin as u64)
-        });
-        self.marks = begins.collect();
+        self.marks.clear();
+        let (mut begin, mut urgent) = (mark, self.urgent.min(mark));
+        while let Some((header, _)) = reader.next() {
+            self.marks.push_back(begin);
+            begin = mark + (revised.len() - reader.left()) as u64;
+            if header.kind == Kind::Ack {
+                urgent = begin;
+            }
+        }
         bytes.append(&mut revised);
         self.placed = self.written + (bytes.len() - left) as u64;
+        self.taken_back += self.handed - self.written;
         self.handed = self.written;
-        (self.upkeep, self.urgent) = (0..0, self.urgent.min(self.placed));
+        (self.upkeep, self.urgent) = (0..0, urgent);
         *leaving.batch() = bytes;
     }
 

@@ -160,7 +160,7 @@ fn keep(outbox: &Arc<Outbox>, mut reader: Reader, stream: &Arc<Mutex<Vec<u8>>>) 
         outbox.detach();
         let (writer, next) = connection(lasts);
         let arrived = stream.lock().expect("no panic").len() as u64;
-        future::block_on(outbox.attach(writer, arrived)).expect("it is there");
+        future::block_on(outbox.attach(writer, arrived, false)).expect("it is there");
         reader = next;
     }
     panic!("the last connection was not cut");

@@ -132,14 +132,14 @@ pub(super) fn attacks() -> Vec<Attack> {
             Vec::new()
         }),
         Attack::new("a link that never was", |victim| {
-            let resume = Some(Resume { link: LinkId::from_random([9; 16]), received: 0 });
+            let resume = Some(Resume { link: LinkId::from_random([9; 16]), received: 0, attempt: 1 });
             let rejection = victim.stranger().is_rejected(&Hello { resume, ..requests(victim) });
             assert_eq!(rejection, Rejection::UnknownLink);
             Vec::new()
         }),
         Attack::new("somebody else's link", |victim| {
             let (stream, welcome) = victim.stranger().welcomed(Purpose::Requests);
-            let resume = welcome.link.map(|link| Resume { link, received: 0 });
+            let resume = welcome.link.map(|link| Resume { link, received: 0, attempt: 1 });
             let rejection = victim.stranger().is_rejected(&Hello { resume, ..requests(victim) });
             assert_eq!(rejection, Rejection::UnknownLink, "that is another node's");
             vec![stream]
@@ -152,7 +152,7 @@ pub(super) fn attacks() -> Vec<Attack> {
             let first = requests(victim);
             let mut stream = victim.stranger().says(&hello::encode_hello(&first));
             let link = link(&mut stream);
-            let again = Hello { resume: Some(Resume { link, received: 0 }), ..first };
+            let again = Hello { resume: Some(Resume { link, received: 0, attempt: 0 }), ..first };
             let again = hello::encode_hello(&again);
             (0..300).map(|_| victim.stranger().says(&again)).collect()
         }),
@@ -218,6 +218,6 @@ fn resumed(victim: &Victim, received: u64) -> std::net::TcpStream {
     let first = requests(victim);
     let mut stream = victim.stranger().says(&hello::encode_hello(&first));
     let link = link(&mut stream);
-    let again = Hello { resume: Some(Resume { link, received }), ..first };
+    let again = Hello { resume: Some(Resume { link, received, attempt: 1 }), ..first };
     victim.stranger().says(&hello::encode_hello(&again))
 }
