@@ -161,7 +161,7 @@ impl<T: Wire> Subscribe<T> {
         }
     }
 
-    /// Only the newest item of each topic matters: while this subscriber is busy, a newer one replaces it. How many were
+    /// Only the newest item of each topic matters: while this subscriber is busy or cut off, a newer one replaces it. How many were
     /// replaced says [`News::skipped`].
     pub fn latest(self) -> Self {
         self.last(1)
