@@ -50,7 +50,7 @@ pub use finding::{Ask, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
-pub use proving::Prove;
+pub use proving::{Prove, Proving};
 pub use reaching::Verdict;
 pub use watching::{Addresses, Watch, Watcher};
 
