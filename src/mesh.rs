@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::diagnose;
-use meshzero_actors::diagnosis::{Diagnosis, Unanswering};
+use meshzero_actors::diagnosis::{Answering, Diagnosis};
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
@@ -117,22 +117,26 @@ impl Mesh {
         diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// The services whose names begin with `prefix` that were announced and do not answer, each with the likeliest cause: those that
-    /// are listed because they were heard lately, and others. Endpoints that have not answered lately are asked, which takes
-    /// milliseconds, and a second at most where some do not answer.
+    /// Which services answer whose names begin with `prefix`, and which were announced and do not, each with the likeliest cause:
+    /// those that are listed because they were heard lately, and others. Endpoints that have not answered lately are asked, which
+    /// takes milliseconds, and a second at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) {
-    /// for silent in mesh.unanswering("").await {
+    /// let answering = mesh.answering("").await;
+    /// for silent in &answering.unanswering {
     ///     println!("{}", silent.finding);
+    /// }
+    /// for instance in mesh.discover_all().await {
+    ///     println!("{}: {:?}", instance.service, answering.answers(instance.id));
     /// }
     /// # }
     /// ```
-    pub async fn unanswering(&self, prefix: impl AsRef<str>) -> Vec<Unanswering> {
-        diagnose::of_unanswered(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+    pub async fn answering(&self, prefix: impl AsRef<str>) -> Answering {
+        diagnose::of_answering(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

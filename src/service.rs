@@ -62,12 +62,11 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.address
     }
 
-    /// The address at which others reach it now: this host may have got others since the service was advertised. As
-    /// [`address`](Self::address), which it is while this host has none that leads to others.
-    pub fn address_now(&self) -> SocketAddr {
+    /// The address at which others reach it now: this host may have got others since the service was advertised. `None` while this
+    /// host has none that leads to others.
+    pub fn address_now(&self) -> Option<SocketAddr> {
         let now = address_of(self.bound(), &self.node.config().interfaces).ok();
-        let is_good = |now: &SocketAddr| !now.ip().is_unspecified() && !now.ip().is_loopback();
-        now.filter(is_good).unwrap_or(self.offered.address)
+        now.filter(|now| !now.ip().is_unspecified() && !now.ip().is_loopback())
     }
 
     /// The instance as others see it: its identity, its node, its name and its addresses.

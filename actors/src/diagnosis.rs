@@ -1,5 +1,6 @@
 //! The result of a diagnosis, for errors to carry.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use meshzero_proto::diagnosis::{Finding, Tried, evidence_of, heard_instead, paragraph};
@@ -34,6 +35,27 @@ pub struct Unanswering {
     pub finding: Finding,
 }
 
+/// The result of asking the endpoints of services.
+#[derive(Debug, Clone, Default)]
+pub struct Answering {
+    /// Each service that was announced and does not answer, with the cause: listed ones, and others.
+    pub unanswering: Vec<Unanswering>,
+    pub(crate) answered: HashSet<InstanceId>,
+    pub(crate) silent: HashSet<InstanceId>,
+}
+
+impl Answering {
+    /// Returns whether an instance has answered lately at one of its addresses, or its node vouches for it over a connection; `None`
+    /// if it was not asked, because there are too many, or if it may answer yet.
+    pub fn answers(&self, instance: InstanceId) -> Option<bool> {
+        if self.answered.contains(&instance) {
+            return Some(true);
+        }
+        let is_it = |unanswering: &Unanswering| unanswering.instance == Some(instance);
+        (self.silent.contains(&instance) || self.unanswering.iter().any(is_it)).then_some(false)
+    }
+}
+
 impl Diagnosis {
     /// What it rests on, in a few words each.
     pub fn evidence(&self) -> Vec<String> {
@@ -57,5 +79,26 @@ impl fmt::Display for Diagnosis {
             Some(paragraph) => f.write_str(&paragraph),
             None => f.write_str("the reason is not known"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::diagnosis::{Observations, diagnose};
+
+    use super::*;
+
+    #[test]
+    fn of_what_nobody_asked_it_is_not_known_whether_it_answers() {
+        let [answered, silent, unanswering, unknown] = [1, 2, 3, 4].map(|n| InstanceId::from_random([n; 16]));
+        let finding = diagnose(&Observations::default()).remove(0);
+        let of = |instance| Unanswering { instance: Some(instance), service: None, finding: finding.clone() };
+        let answering = Answering {
+            unanswering: vec![of(unanswering), of(answered)],
+            answered: [answered].into(),
+            silent: [silent].into(),
+        };
+        let answers = [answered, silent, unanswering, unknown].map(|instance| answering.answers(instance));
+        assert_eq!(answers, [Some(true), Some(false), Some(false), None]);
     }
 }

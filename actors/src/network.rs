@@ -1,5 +1,6 @@
 //! The network that a node is on: the system's, or one that stands in for it, chosen when the node starts.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io;
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::connection::Connection;
 use crate::ingress::Ingress;
-use crate::interfaces::Interfaces;
+use crate::interfaces::{Interface, Interfaces};
 use crate::kind;
 use crate::socket;
 
@@ -128,10 +129,7 @@ impl Network {
             Self::System => Interfaces::default()
                 .list_unplugged_too()
                 .inspect_err(|error| tracing::warn!(%error, "the addresses of this host are unknown"))
-                .map(|mut list| {
-                    list.sort_by_cached_key(|interface| kind::of(&interface.name) == InterfaceKind::Inner);
-                    list.into_iter().map(|interface| interface.address).collect()
-                })
+                .map(|list| outward_first(list, kind::of))
                 .unwrap_or_default(),
             Self::Other(_) => Vec::new(),
         }
@@ -156,6 +154,16 @@ impl Network {
             Self::Other(transport) => Ok(transport.random()),
         }
     }
+}
+
+/// The addresses of interfaces, those that stay inside this host last. To find out the kind of one takes several files.
+fn outward_first(mut list: Vec<Interface>, kind_of: impl Fn(&str) -> InterfaceKind) -> Vec<OwnAddress> {
+    let mut kinds: BTreeMap<String, InterfaceKind> = BTreeMap::new();
+    list.sort_by_cached_key(|Interface { name, .. }| {
+        let known = kinds.get(name).copied();
+        known.unwrap_or_else(|| *kinds.entry(name.clone()).or_insert(kind_of(name))) == InterfaceKind::Inner
+    });
+    list.into_iter().map(|interface| interface.address).collect()
 }
 
 impl Listener {
@@ -185,5 +193,30 @@ impl Listener {
             }
             Self::Other(listener) => listener.accept().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_kind_of_an_interface_with_many_addresses_is_found_out_once() {
+        let asked = RefCell::new(Vec::new());
+        let kind_of = |name: &str| {
+            asked.borrow_mut().push(name.to_owned());
+            if name == "docker0" { InterfaceKind::Inner } else { InterfaceKind::Wired }
+        };
+        let interface = |n: u8| {
+            let address = OwnAddress { ip: IpAddr::from([10, 0, 0, n]), prefix: 24 };
+            let name = if n.is_multiple_of(2) { "docker0" } else { "eth0" };
+            Interface { name: name.into(), index: None, address }
+        };
+        let sorted = outward_first((0..100).map(interface).collect(), kind_of);
+        let expected = (0..100).filter(|n| n % 2 == 1).chain((0..100).filter(|n| n % 2 == 0));
+        assert!(sorted.iter().map(|own| own.ip).eq(expected.map(|n| IpAddr::from([10, 0, 0, n]))));
+        assert_eq!(asked.take(), ["docker0", "eth0"]);
     }
 }

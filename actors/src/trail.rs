@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// The most addresses that are remembered; an endpoint has fewer.
 const MAX_ADDRESSES: usize = 64;
 /// How many endpoints are remembered, and for how long: as long as the records of a service may live in caches.
-const MAX_ENDPOINTS: usize = 64;
+pub(crate) const MAX_ENDPOINTS: usize = 256;
 const REMEMBER: Duration = Duration::from_secs(150);
 
 /// Every address that one dialling has tried. Cheap to clone; all clones share one record, so that open attempts can be observed.
@@ -30,8 +30,11 @@ struct Try {
 impl Trail {
     /// Records an attempt that begins now.
     pub(crate) fn begin(&self, address: SocketAddr) {
-        let tried = Try { address, begun: Instant::now(), open: Outcome::Silent, ended: None };
-        lock(&self.0).push(tried);
+        self.begin_at(address, Instant::now());
+    }
+
+    fn begin_at(&self, address: SocketAddr, now: Instant) {
+        lock(&self.0).push(Try { address, begun: now, open: Outcome::Silent, ended: None });
     }
 
     /// Records that a connection was accepted.
@@ -43,25 +46,34 @@ impl Trail {
 
     /// Records how an attempt ended.
     pub(crate) fn end(&self, address: SocketAddr, outcome: Outcome) {
+        self.end_at(address, outcome, Instant::now());
+    }
+
+    fn end_at(&self, address: SocketAddr, outcome: Outcome, now: Instant) {
         let mut tries = lock(&self.0);
         let open = |tried: &&mut Try| tried.address == address && tried.ended.is_none();
         if let Some(tried) = tries.iter_mut().find(open) {
-            tried.ended = Some((outcome, Instant::now()));
+            tried.ended = Some((outcome, now));
         }
     }
 
     /// All attempts; those that are open end now.
     pub(crate) fn finish(&self) -> Vec<Attempt> {
+        self.finish_at(Instant::now())
+    }
+
+    fn finish_at(&self, now: Instant) -> Vec<Attempt> {
         for tried in lock(&self.0).iter_mut().filter(|tried| tried.ended.is_none()) {
-            tried.ended = Some((tried.open, Instant::now()));
+            tried.ended = Some((tried.open, now));
         }
-        lock(&self.0).iter().map(Try::attempt).collect()
+        lock(&self.0).iter().map(|tried| tried.attempt(now)).collect()
     }
 }
 
 impl Try {
-    fn attempt(&self) -> Attempt {
-        let (outcome, ended) = self.ended.unwrap_or_else(|| (self.open, Instant::now()));
+    /// The attempt as it is `now`.
+    fn attempt(&self, now: Instant) -> Attempt {
+        let (outcome, ended) = self.ended.unwrap_or((self.open, now));
         Attempt { address: self.address, outcome, took: ended.duration_since(self.begun) }
     }
 }
@@ -89,8 +101,12 @@ struct Entered {
 impl Record {
     /// The endpoint is dialled again, along `trail`.
     pub(crate) fn follow(&self, trail: Trail) {
-        let past = self.entered();
-        *lock(&self.0) = Recorded { past, present: trail, since: Some(Instant::now()) };
+        self.follow_at(trail, Instant::now());
+    }
+
+    fn follow_at(&self, trail: Trail, now: Instant) {
+        let past = self.entered(now);
+        *lock(&self.0) = Recorded { past, present: trail, since: Some(now) };
     }
 
     /// The endpoint has answered: what was tried before matters no more.
@@ -101,14 +117,18 @@ impl Record {
     /// The last attempt at each address, as it is now. One that is being repeated counts as it ended the time before; where nothing
     /// has come back all the time, that is one silence.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        self.entered().into_iter().map(|entered| entered.attempt).collect()
+        self.attempts_at(Instant::now())
     }
 
-    fn entered(&self) -> Vec<Entered> {
+    fn attempts_at(&self, now: Instant) -> Vec<Attempt> {
+        self.entered(now).into_iter().map(|entered| entered.attempt).collect()
+    }
+
+    fn entered(&self, now: Instant) -> Vec<Entered> {
         let recorded = lock(&self.0);
         let mut all = recorded.past.clone();
         for tried in lock(&recorded.present.0).iter() {
-            let mut entered = Entered { attempt: tried.attempt(), begun: tried.begun };
+            let mut entered = Entered { attempt: tried.attempt(now), begun: tried.begun };
             let Some(at) = all.iter().position(|known| known.attempt.address == tried.address) else {
                 if all.len() < MAX_ADDRESSES {
                     all.push(entered);
@@ -126,8 +146,14 @@ impl Record {
         all
     }
 
-    fn since(&self) -> Option<Instant> {
-        lock(&self.0).since
+    /// Returns whether the endpoint has been dialled lately, and has not answered since.
+    fn is_unanswered(&self) -> bool {
+        lock(&self.0).since.is_some_and(|since| since.elapsed() <= REMEMBER)
+    }
+
+    /// Returns whether it tells nothing, nor is about to: nobody dials the endpoint.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && !self.is_unanswered()
     }
 }
 
@@ -141,7 +167,8 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The records of several endpoints, with what belongs to each; the oldest makes room.
+/// The records of several endpoints, with what belongs to each. The oldest of those whose endpoints have answered makes room, and
+/// if there is none, the oldest.
 #[derive(Debug)]
 pub(crate) struct Records<K, V> {
     records: BTreeMap<K, (V, Record)>,
@@ -160,15 +187,21 @@ impl<K: Ord + Copy, V: Clone> Records<K, V> {
         if let Some((_, record)) = self.records.get(&key) {
             return record.clone();
         }
-        if self.order.len() >= MAX_ENDPOINTS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.records.remove(&oldest);
+        if self.order.len() >= MAX_ENDPOINTS {
+            self.make_room();
         }
         let record = Record::default();
         self.records.insert(key, (value, record.clone()));
         self.order.push_back(key);
         record
+    }
+
+    fn make_room(&mut self) {
+        let is_idle = |key: &K| self.records.get(key).is_none_or(|(_, record)| record.is_idle());
+        let place = self.order.iter().position(is_idle).unwrap_or(0);
+        if let Some(key) = self.order.remove(place) {
+            self.records.remove(&key);
+        }
     }
 
     /// Forgets an endpoint, which said goodbye.
@@ -180,8 +213,7 @@ impl<K: Ord + Copy, V: Clone> Records<K, V> {
 
     /// The endpoints that did not answer lately, each with what was tried.
     pub(crate) fn unanswered(&self) -> Vec<(K, V, Vec<Attempt>)> {
-        let lately = |record: &Record| record.since().is_some_and(|since| since.elapsed() <= REMEMBER);
-        let unanswered = self.records.iter().filter(|(_, (_, record))| lately(record));
+        let unanswered = self.records.iter().filter(|(_, (_, record))| record.is_unanswered());
         unanswered.map(|(key, (value, record))| (*key, value.clone(), record.attempts())).collect()
     }
 }
@@ -220,26 +252,23 @@ mod tests {
 
     #[test]
     fn a_silence_lasts_from_the_first_attempt_to_the_end_of_the_last() {
-        let record = Record::default();
-        let took = || record.attempts()[0].took;
-        let first = Instant::now();
-        for _ in 0..3 {
+        let (record, begun) = (Record::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        let took = |ms| record.attempts_at(at(ms))[0].took;
+        let ms = Duration::from_millis;
+        for round in [0, 100, 200] {
             let trail = Trail::default();
-            record.follow(trail.clone());
-            trail.begin(address(1));
-            let (last, before) = (first.elapsed(), took());
-            while first.elapsed() < last + Duration::from_millis(2) {}
-            assert!(took() > before, "it goes on");
-            trail.finish();
-            let ended = took();
-            assert!(ended > last && ended <= first.elapsed() && took() == ended, "{ended:?} of {last:?}");
+            record.follow_at(trail.clone(), at(round));
+            trail.begin_at(address(1), at(round));
+            assert_eq!(took(round + 20), ms(round + 20), "it goes on");
+            trail.finish_at(at(round + 50));
+            assert_eq!(took(round + 90), ms(round + 50), "it has ended");
         }
         let other = Trail::default();
-        record.follow(other.clone());
-        other.begin(address(1));
-        let begun = Instant::now();
-        other.end(address(1), Outcome::OtherProtocol);
-        assert!(took() < first.elapsed() - begun.elapsed(), "this one only");
+        record.follow_at(other.clone(), at(300));
+        other.begin_at(address(1), at(300));
+        other.end_at(address(1), Outcome::OtherProtocol, at(310));
+        assert_eq!(took(400), ms(10), "this one only");
     }
 
     #[test]
@@ -254,8 +283,32 @@ mod tests {
         }
         let unanswered = records.unanswered();
         assert_eq!(unanswered.len(), MAX_ENDPOINTS);
-        assert!(unanswered.iter().all(|(key, (), tried)| *key >= 900 && tried.len() == MAX_ADDRESSES));
+        assert!(
+            unanswered
+                .iter()
+                .all(|(key, (), tried)| *key >= 1_000 - MAX_ENDPOINTS && tried.len() == MAX_ADDRESSES)
+        );
         records.forget(999);
         assert_eq!(records.unanswered().len(), MAX_ENDPOINTS - 1);
+    }
+
+    #[test]
+    fn those_that_answered_make_room_first() {
+        let mut records = Records::default();
+        let dead = records.of(0, ());
+        dead.follow(Trail::default());
+        drop(dead);
+        // About to be dialled, one after the other.
+        let waiting: Vec<(usize, Record)> = (1..100).map(|key| (key, records.of(key, ()))).collect();
+        for key in 100..2 * MAX_ENDPOINTS {
+            let record = records.of(key, ());
+            record.follow(Trail::default());
+            record.clear();
+        }
+        for (_, record) in &waiting {
+            record.follow(Trail::default());
+        }
+        let unanswered: Vec<usize> = records.unanswered().into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(unanswered, (0..100).collect::<Vec<_>>());
     }
 }

@@ -4,7 +4,6 @@ mod host;
 mod network;
 mod surroundings;
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 
 use crate::clock;
-use crate::diagnosis::{Diagnosis, Unanswering};
-use crate::discovery::{Ask, AskReplied, Prove};
+use crate::diagnosis::{Answering, Diagnosis, Unanswering};
+use crate::discovery::{Ask, AskReplied, Prove, Proving};
 use crate::neighbours;
 use crate::node::Node;
 use crate::report::Report;
@@ -57,32 +56,34 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
     of(node, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
-/// Returns the services of `filter` that were announced and do not answer, listed or not, each with the cause. Endpoints that have
-/// not answered lately are asked, which takes milliseconds, and a second at most where some do not answer.
+/// Returns which services of `filter` answer, and which were announced and do not, listed or not, each with the cause. Endpoints that
+/// have not answered lately are asked, which takes milliseconds, and a second at most where some do not answer.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_unanswered(node: &Node, filter: &Filter) -> Vec<Unanswering> {
-    prove(node, filter).await;
-    let Ok(report) = node.discovery().send(Ask).await else { return Vec::new() };
-    match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
+pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
+    let Proving { answered, asked, open, .. } = prove(node, filter).await;
+    let Ok(report) = node.discovery().send(Ask).await else { return Answering::default() };
+    let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
-    }
+    };
+    let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
+    Answering { unanswering, answered, silent }
 }
 
 /// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.
-async fn prove(node: &Node, filter: &Filter) {
+async fn prove(node: &Node, filter: &Filter) -> Proving {
     let begun = clock::now();
-    let mut asked = HashSet::new();
+    let mut so_far = Proving::default();
     loop {
         let passed = clock::now() - begun;
-        let prove = Prove { filter: filter.clone(), asked, further: passed >= FIRST_ANSWERS };
-        let Ok(proving) = node.discovery().send(prove).await else { return };
-        if proving.open == 0 || passed >= ANSWERS {
-            return;
+        let prove = Prove { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
+        let Ok(proving) = node.discovery().send(prove).await else { return Proving::default() };
+        if proving.open.is_empty() || passed >= ANSWERS {
+            return proving;
         }
-        asked = proving.asked;
+        so_far = proving;
         node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
     }
 }

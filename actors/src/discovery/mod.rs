@@ -50,7 +50,7 @@ pub use finding::{Ask, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
-pub use proving::Prove;
+pub use proving::{Prove, Proving};
 pub use reaching::Verdict;
 pub use watching::{Addresses, Watch, Watcher};
 
@@ -145,13 +145,16 @@ impl Discovery {
     }
 
     /// Reads all addresses of this host, also those of interfaces that are not used: which addresses are this host's own, and
-    /// which are near, does not depend on the choice.
-    fn read_host_addresses(&mut self) {
+    /// which are near, does not depend on the choice. Returns whether they have changed.
+    fn read_host_addresses(&mut self) -> bool {
         let own = self.config.network.own_addresses();
-        if own != self.host_addresses {
-            self.directory.set_own_addresses(own.clone());
-            self.host_addresses = own;
+        if own == self.host_addresses {
+            return false;
         }
+        self.directory.set_own_addresses(own.clone());
+        self.handing_on.keep_to(&own);
+        self.host_addresses = own;
+        true
     }
 
     /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.
@@ -228,7 +231,10 @@ impl Discovery {
         self.try_again_for_peers(ctx);
         self.multicast.close_idle(now);
         if let Some(change) = self.own_interfaces.read(now) {
-            self.read_host_addresses();
+            if self.read_host_addresses() {
+                // Links outlive an address that goes and comes back.
+                self.try_all_for_peers(&self.links.ends(), ctx);
+            }
             if change == Change::Some {
                 self.offer_again(ctx);
             }

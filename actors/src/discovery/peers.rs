@@ -127,8 +127,9 @@ impl Discovery {
         }
         let events = changes.events.iter().filter(|event| !matches!(event, DirectoryEvent::Down { .. }));
         let shown = events.map(DirectoryEvent::instance);
+        let links = self.links.ends();
         for instance in changes.grown.iter().chain(shown) {
-            self.try_for_peers(instance, ctx);
+            self.try_for_peers(instance, &links, ctx);
         }
         let ids: Vec<LinkId> = self.links.links.keys().copied().filter(|id| Some(*id) != origin).collect();
         for id in ids {
@@ -273,9 +274,7 @@ impl Handler<Linked> for Discovery {
         self.presence.linked(node);
         let told = self.first_telling(id);
         self.links.tell(id, &told);
-        for instance in self.directory.all() {
-            self.try_for_peers(&instance, ctx);
-        }
+        self.try_all_for_peers(&[(id, ends)], ctx);
         if let Way::Dialled { instance, address } = way {
             let changes = self.directory.verified(instance, address, clock::now());
             self.apply(changes, Some(id), ctx);

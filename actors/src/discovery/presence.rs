@@ -107,9 +107,9 @@ struct Asked {
 /// A node could not be connected to, or needs not be.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Undialled {
-    node: NodeId,
-    verdict: Option<Verdict>,
+pub(super) struct Undialled {
+    pub(super) node: NodeId,
+    pub(super) verdict: Option<Verdict>,
 }
 
 impl Default for Presence {
@@ -335,11 +335,25 @@ impl Discovery {
         instance.is_some_and(|i| self.links.reach(i.node) && self.directory.is_told_by(id, i.node))
     }
 
+    /// Returns whether an instance has proved itself since `then`: it was verified, or its node told of it.
+    fn is_proved_since(&self, id: InstanceId, then: Instant) -> bool {
+        let now = clock::now();
+        self.directory.is_proved(id, now.saturating_duration_since(then), now)
+    }
+
+    /// Returns whether a node or one of its instances has proved itself since `then`, or is about to: another dial may be under way.
+    fn is_node_proved_since(&self, node: NodeId, then: Instant) -> bool {
+        let is_dialled = self.presence.nodes.get(&node).is_some_and(|tended| tended.dialling.is_some());
+        let is_proved = |instance: &Instance| self.is_proved_since(instance.id, then);
+        self.links.reach(node) || is_dialled || self.directory.of_node(node).iter().any(is_proved)
+    }
+
     fn judge(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
         let may_say_goodbye = |known: Instance| self.may_say_goodbye(&known);
         if verdict == Verdict::Dead && self.directory.candidate(instance).is_some_and(may_say_goodbye) {
+            let judged = clock::now();
             ctx.run_later(GOODBYE_ARRIVES, move |this, ctx| {
-                if !this.is_vouched_for(instance) {
+                if !this.is_vouched_for(instance) && !this.is_proved_since(instance, judged) {
                     this.conclude(instance, verdict, ctx);
                 }
             });
@@ -389,8 +403,9 @@ impl Handler<Undialled> for Discovery {
             Some(Verdict::Dead)
                 if self.directory.of_node(node).iter().any(|known| self.may_say_goodbye(known)) =>
             {
+                let judged = clock::now();
                 ctx.run_later(GOODBYE_ARRIVES, move |this, ctx| {
-                    if !this.links.reach(node) {
+                    if !this.is_node_proved_since(node, judged) {
                         this.give_up(node, Verdict::Dead, ctx);
                     }
                 });

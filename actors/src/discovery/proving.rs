@@ -1,6 +1,6 @@
 //! Proving what is listed: the endpoints that nothing vouches for are asked, so that a list can say which of them do not answer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use actix::dev::MessageResponse;
@@ -10,23 +10,25 @@ use meshzero_proto::id::{InstanceId, NodeId};
 
 use super::Discovery;
 use crate::clock;
+use crate::trail;
 
 /// An endpoint that has answered within this time need not be asked.
 const LATELY: Duration = Duration::from_secs(5);
 /// The most endpoints that are asked without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;
-/// The most endpoints that are asked.
+/// The most endpoints that are asked. What was tried to reach each is remembered.
 const MOST: usize = 256;
+const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 
 /// Asks the endpoints of shown services that have not answered lately, one of each node first where there are many. To be repeated
-/// while some are open, with those that were asked already.
+/// with the response while some are open.
 #[derive(Debug, Message)]
 #[rtype(result = "Proving")]
 pub struct Prove {
     /// Which services.
     pub filter: Filter,
-    /// The endpoints that were asked.
-    pub asked: HashSet<InstanceId>,
+    /// The response to the last such message.
+    pub so_far: Proving,
     /// Whether the first of each node have had their time.
     pub further: bool,
 }
@@ -34,10 +36,14 @@ pub struct Prove {
 /// How far proving has come.
 #[derive(Debug, Default, MessageResponse)]
 pub struct Proving {
+    /// The services that have answered, or need not be asked.
+    pub answered: HashSet<InstanceId>,
     /// The endpoints that were asked.
     pub asked: HashSet<InstanceId>,
-    /// How many of them have not answered yet.
-    pub open: usize,
+    /// Those of them that may answer yet.
+    pub open: HashSet<InstanceId>,
+    /// The endpoint of each node that was asked first.
+    firsts: HashMap<NodeId, InstanceId>,
 }
 
 impl Discovery {
@@ -47,28 +53,43 @@ impl Discovery {
             self.links.have_dialled(instance.node) && self.directory.is_told_by(instance.id, instance.node);
         instance.local || linked || self.directory.is_proved(instance.id, LATELY, now)
     }
+
+    /// Asks an endpoint, if there is room for another.
+    fn ask_to_prove(
+        &mut self,
+        Instance { id, node, .. }: &Instance,
+        so_far: &mut Proving,
+        ctx: &mut Context<Self>,
+    ) {
+        if so_far.asked.len() < MOST && so_far.asked.insert(*id) {
+            so_far.firsts.entry(*node).or_insert(*id);
+            self.ask(*id, ctx);
+        }
+    }
 }
 
 impl Handler<Prove> for Discovery {
     type Result = Proving;
 
-    fn handle(&mut self, Prove { filter, mut asked, further }: Prove, ctx: &mut Self::Context) -> Proving {
+    fn handle(&mut self, Prove { filter, mut so_far, further }: Prove, ctx: &mut Self::Context) -> Proving {
         let now = clock::now();
-        let mut unproved = self.directory.select(&filter);
-        unproved.retain(|instance| !self.has_answered(instance, now));
-        let (known, new): (Vec<_>, Vec<_>) =
-            unproved.into_iter().partition(|instance| asked.contains(&instance.id));
-        let all = known.len() + new.len() <= AT_ONCE;
-        // Where the first of a node has answered, the others share its host.
-        let mut nodes: HashSet<NodeId> = known.iter().map(|instance| instance.node).collect();
-        for Instance { id, node, .. } in new {
-            let is_next = if further { nodes.contains(&node) } else { nodes.insert(node) };
-            if (all || is_next) && asked.len() < MOST {
-                asked.insert(id);
-                self.ask(id, ctx);
+        let (answered, unproved): (Vec<_>, Vec<_>) =
+            self.directory.select(&filter).into_iter().partition(|instance| self.has_answered(instance, now));
+        let all = unproved.len() <= AT_ONCE;
+        for instance in &unproved {
+            if all || !so_far.firsts.contains_key(&instance.node) {
+                self.ask_to_prove(instance, &mut so_far, ctx);
             }
         }
-        let open = asked.iter().filter(|id| self.presence.is_asked(**id)).count();
-        Proving { asked, open }
+        // The others of a node share the host of its first: where that is silent they wait.
+        for instance in &unproved {
+            let first = so_far.firsts.get(&instance.node);
+            if further || first.is_some_and(|first| !self.presence.is_asked(*first)) {
+                self.ask_to_prove(instance, &mut so_far, ctx);
+            }
+        }
+        so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
+        so_far.open = so_far.asked.iter().copied().filter(|id| self.presence.is_asked(*id)).collect();
+        so_far
     }
 }

@@ -22,6 +22,8 @@ use crate::endpoint::PeerArrived;
 use crate::interfaces::Interfaces;
 use crate::mdns::channel::{Channel, Use};
 
+mod within;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn random() -> [u8; 16] {

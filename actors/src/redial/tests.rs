@@ -1,7 +1,10 @@
 //! The way of a link to another connection, where a listener stands for an endpoint.
 
+use std::sync::Arc;
+
 use meshzero_proto::hello::{Answer, LinkState};
 use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -95,7 +98,12 @@ async fn with_an_endpoint_of_an_earlier_version_it_goes_on_over_one_of_its_own()
 #[tokio::test]
 async fn where_other_links_dial_as_much_as_the_node_may_it_goes_on_without_a_connection_that_stands_by() {
     let (listener, mut redial) = endpoint().await;
-    while redial.carrying.may_dial_beside(clock::now()) {}
+    let mut limits = Limits::default();
+    limits.races_per_second = 1;
+    redial.carrying.limits = Arc::new(limits);
+    // So that none comes back before that.
+    let later = clock::now() + Duration::from_secs(60);
+    while redial.carrying.may_dial_beside(later) {}
     redial.window = Duration::MAX;
     let begun = Instant::now();
     let serve = async {

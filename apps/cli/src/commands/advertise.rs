@@ -141,8 +141,10 @@ where
     let mut shown = service.address();
     loop {
         time::sleep(LOOK).await;
-        let now = service.address_now();
-        if now != shown {
+        // A cable that is out is no move.
+        if let Some(now) = service.address_now()
+            && now != shown
+        {
             shown = now;
             session.out.show(&Advertised { event: "moved", ..Advertised::new(name, now) }).await?;
         }

@@ -59,12 +59,13 @@ impl List {
             let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
             return Err(Failure::Absent(Box::new(absence)));
         }
-        let unanswering = mesh.unanswering(&prefix).await;
-        tell(&unanswering, session);
+        let answering = mesh.answering(&prefix).await;
+        tell(&answering.unanswering, session);
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
-        let silent =
-            |instance: &Instance| unanswering.iter().any(|silent| silent.instance == Some(instance.id));
-        let entry = |instance: &Instance| Entry { listed: Listed::new(instance), answers: !silent(instance) };
+        let entry = |instance: &Instance| {
+            let answers = answering.answers(instance.id);
+            Entry { listed: Listed::new(instance), answers }
+        };
         let listed: Vec<Entry> = instances.iter().map(entry).collect();
         match session.out.format() {
             Format::Json => {
@@ -113,15 +114,19 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
 struct Entry {
     #[serde(flatten)]
     listed: Listed,
-    /// Whether it has answered at one of its addresses, or a link vouches for it.
-    answers: bool,
+    /// Whether it has answered at one of its addresses, or a link vouches for it; null if it was not asked.
+    answers: Option<bool>,
 }
 
 fn table(listed: &[Entry]) -> Table<3> {
     let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
     for Entry { listed: Listed { service, address, node, .. }, answers } in listed {
         let node = node.get(..8).unwrap_or(node);
-        let node = if *answers { node.to_owned() } else { format!("{node}  does not answer") };
+        let node = match answers {
+            Some(true) => node.to_owned(),
+            Some(false) => format!("{node}  does not answer"),
+            None => format!("{node}  was not asked"),
+        };
         table.row([service, address.as_deref().unwrap_or("?"), &node]);
     }
     table

@@ -35,15 +35,18 @@ fn a_list_marks_what_does_not_answer_behind_a_firewall_and_in_another_network() 
         let took = begun.elapsed();
         let entries: Vec<Value> =
             listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let is_silent = |entry: &Value| entry["service"] == "dropping" || entry["service"] == "elsewhere";
         for entry in &entries {
-            let silent = entry["service"] == "dropping" || entry["service"] == "elsewhere";
-            assert_eq!(entry["answers"], !silent, "{entry}");
+            // Where the machine is busy, something has no time to answer: that is not known then.
+            let told = entry["answers"].as_bool();
+            assert!(told.is_none_or(|answers| answers != is_silent(entry)), "{entry}");
         }
         assert!(took < Duration::from_secs(20), "{took:?}");
         let said = list.stderr();
         let told = |name: &str| said.contains(&format!("\"unanswering\":\"{name}\""));
         assert!(!told("free") && !told("own"), "{said}");
-        (told("dropping") && told("elsewhere") && said.contains("10.99.0.4")).then_some(())
+        let all_known = entries.iter().all(|entry| entry["answers"].is_boolean());
+        (all_known && told("dropping") && told("elsewhere") && said.contains("10.99.0.4")).then_some(())
     });
     let mut list = mz(caller, &["list"]);
     let listed = list.succeed(PATIENCE);
