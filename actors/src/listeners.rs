@@ -30,8 +30,8 @@ const TRIES: usize = 16;
 /// not usable for a second or two.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The chosen addresses of this host, as they change.
-pub type Addresses = watch::Receiver<Arc<ChosenAddresses>>;
+/// The chosen addresses of this host, as they change; `None` until they are known.
+pub type Addresses = watch::Receiver<Option<Arc<ChosenAddresses>>>;
 
 /// The sockets of one endpoint. Dropping it closes them.
 #[derive(Debug)]
@@ -178,7 +178,12 @@ impl Chosen {
     /// Opens and closes sockets so that they match the current addresses.
     fn look(&mut self) {
         let Some(follow) = &mut self.follow else { return };
-        let addresses = Arc::clone(&follow.addresses.borrow_and_update());
+        let addresses = follow.addresses.borrow_and_update().clone();
+        let Some(addresses) = addresses else {
+            // It is woken up when they are known.
+            self.again = None;
+            return;
+        };
         let wanted = Wanted::of(&addresses.list, self.bound.port());
         let linger = follow.linger;
         self.restrict(&addresses.ingress);

@@ -148,7 +148,8 @@ impl Discovery {
     /// which are near, does not depend on the choice.
     fn read_host_addresses(&mut self) {
         let own = self.config.network.own_addresses();
-        if own != self.host_addresses {
+        // There are none where they cannot be read.
+        if !own.is_empty() && own != self.host_addresses {
             self.directory.set_own_addresses(own.clone());
             self.host_addresses = own;
         }
