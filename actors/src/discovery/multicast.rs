@@ -18,7 +18,7 @@ use meshzero_proto::query::{Asked, Families, Replied, Replies};
 use super::Discovery;
 use crate::clock;
 use crate::mdns::channel::{Channel, Use};
-use crate::mdns::nics::Nics;
+use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{Family, MDNS_PORT};
 use faults::SocketFaults;
 use sockets::Open;
@@ -111,13 +111,13 @@ impl Multicast {
         }
     }
 
-    /// Returns whether questions go to other hosts.
-    pub(super) fn leads_out(&self) -> bool {
-        self.nics.used.iter().any(|nic| !nic.is_loopback)
+    /// The numbers of the interfaces by which questions go to other hosts.
+    pub(super) fn zones_out(&self) -> Vec<u32> {
+        self.nics_out().filter_map(|nic| nic.index).collect()
     }
 
-    fn leads_out_in_ipv4(&self) -> bool {
-        self.nics.used.iter().any(|nic| !nic.is_loopback && nic.v4.is_some())
+    fn nics_out(&self) -> impl Iterator<Item = &Nic> {
+        self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
@@ -141,7 +141,7 @@ impl Handler<Heard> for Discovery {
         let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
         // A firewall may be for IPv4 only, which nearly all hosts have.
-        let has_ipv4 = self.multicast.leads_out_in_ipv4();
+        let has_ipv4 = self.multicast.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.multicast.seen;
         match heard.purpose {
