@@ -102,6 +102,7 @@ pub mod stats;
 pub mod subscribed;
 pub mod subscriber;
 mod sync;
+mod sysfs;
 pub mod target;
 pub mod tell;
 mod topics;
