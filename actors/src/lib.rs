@@ -42,7 +42,6 @@ mod enduring;
 mod expiry;
 pub mod fault;
 pub mod feed;
-mod few;
 pub mod foreign;
 mod guests;
 mod handled;

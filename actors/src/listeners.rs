@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use meshzero_proto::few::few;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -15,7 +16,6 @@ use self::wanted::Wanted;
 use crate::bound::Bound;
 use crate::clock;
 use crate::connection::Connection;
-use crate::few::few;
 use crate::ingress::Ingress;
 use crate::interfaces::{ChosenAddresses, Interfaces};
 use crate::network::Listener;
@@ -237,8 +237,7 @@ impl Chosen {
             let left_out: Vec<Named> = left_out.iter().copied().map(Named).collect();
             tracing::warn!(
                 left_out = few(&left_out),
-                "an endpoint listens at {} addresses at most; choose fewer interfaces, or addresses",
-                addresses.len()
+                "there are too many addresses for an endpoint to listen at all of them; choose fewer interfaces, or addresses"
             );
         }
         self.is_cut = !left_out.is_empty();

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use super::faults::{SocketKey, Word};
 use super::{Discovery, Multicast, note_error, read};
 use crate::clock;
-use crate::few::few;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{self, Family};
+use meshzero_proto::few::few;
 
 /// One socket, until it is dropped.
 pub(super) struct Open {
