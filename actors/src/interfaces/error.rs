@@ -4,7 +4,7 @@ use meshzero_proto::few::at_most;
 
 use crate::awaited::NAMED;
 
-/// Why a choice of interfaces cannot be used.
+/// The reason for which a choice of interfaces cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InterfacesError {
     /// A part of the text is neither a name, an address, a network nor a pattern.
@@ -18,9 +18,9 @@ pub enum InterfacesError {
     /// No interface of this host is what was chosen.
     #[error("this host has no interface \"{chosen}\"; it has {}", at_most(NAMED, existing))]
     NoSuchInterface {
-        /// What was chosen.
+        /// The choice.
         chosen: String,
-        /// What exists, as `name (address)`.
+        /// The interfaces of this host, as `name (address)`.
         existing: Vec<String>,
     },
     /// The system does not list its interfaces.

@@ -1,4 +1,4 @@
-//! What is still worth sending to a subscriber that was cut off and wants the newest items of each topic only.
+//! The items that are still worth sending to a subscriber that was cut off and wants only the newest of each topic.
 
 use std::collections::HashMap;
 
