@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use meshzero_proto::few::at_most;
+
+/// The number of this host's interfaces that a message names.
+pub(crate) const NAMED: usize = 16;
+
 /// A part of the choice that cannot be used yet. It is used as soon as that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,7 +41,11 @@ impl fmt::Display for Awaited {
                 write!(f, "this host has no {described} yet; waiting for it")
             }
             Lack::Interface => {
-                write!(f, "this host has no {described} yet, only {}; waiting for it", existing.join(", "))
+                write!(
+                    f,
+                    "this host has no {described} yet, only {}; waiting for it",
+                    at_most(NAMED, existing)
+                )
             }
             Lack::Address => write!(f, "the {described} has no address yet; waiting for one"),
             Lack::Connection => write!(f, "the {described} is not connected yet; waiting for that"),

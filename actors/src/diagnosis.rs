@@ -27,7 +27,7 @@ pub struct Diagnosis {
 /// An endpoint that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswering {
-    /// Which one, where it is known.
+    /// The instance, where it is known.
     pub instance: Option<InstanceId>,
     /// The service that was announced there, where it is known.
     pub service: Option<String>,

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-use std::path::Path;
 
 use if_addrs::IfAddr;
 use meshzero_proto::addresses::OwnAddress;
+
+use crate::sysfs;
 
 /// One address of one interface of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub(crate) fn name_of(index: u32) -> Option<String> {
 
 /// The number of the interface that an interface belongs to on Linux: a bridge, a bond or a VRF.
 pub(crate) fn master_of(name: &str) -> Option<u32> {
-    let master = std::fs::read_link(Path::new("/sys/class/net").join(name).join("master")).ok()?;
+    let master = std::fs::read_link(sysfs::interface(name).join("master")).ok()?;
     index_of_any(master.file_name()?.to_str()?)
 }
 

@@ -1,4 +1,4 @@
-//! Whether the system has told of changed interfaces or addresses, so that a change need not wait for the next look at all of them.
+//! Notifications of changed interfaces or addresses by the system, so that a change need not wait for the next look at all of them.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use linux::HostChanges;

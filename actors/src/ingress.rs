@@ -10,9 +10,18 @@ use meshzero_proto::addresses::is_link_local;
 
 use crate::host::{self, Interface};
 
-/// By number, the interfaces by which connections may arrive; empty where any will do.
+/// The most interfaces that a socket's filter can name: it has 4,096 instructions at most, and each takes two.
+pub(crate) const MAX_INTERFACES: usize = 1_024;
+
+/// The interfaces by which connections may arrive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ingress(BTreeSet<u32>);
+pub(crate) enum Ingress {
+    /// Any interface, because none was chosen or the system has no such filter.
+    #[default]
+    Any,
+    /// These interfaces, by number; no connection arrives where there are none.
+    Only(BTreeSet<u32>),
+}
 
 impl Ingress {
     /// The interfaces of the `chosen` addresses, and loopback, by which a host reaches its own addresses. Also, of `all`, those
@@ -20,7 +29,7 @@ impl Ingress {
     /// others send to either.
     pub(crate) fn of(chosen: &[Interface], all: &[Interface]) -> Self {
         if !cfg!(any(target_os = "linux", target_os = "android")) {
-            return Self::default();
+            return Self::Any;
         }
         let is_in = |interface: &&Interface| {
             interface.address.ip.is_loopback() || chosen.iter().any(|chosen| are_in_one(chosen, interface))
@@ -32,17 +41,17 @@ impl Ingress {
                 numbers.insert(host::master_of(&interface.name));
             }
         }
-        Self(numbers.into_iter().flatten().collect())
+        Self::Only(numbers.into_iter().flatten().collect())
     }
 
     #[cfg(test)]
     pub(crate) fn only(numbers: &[u32]) -> Self {
-        Self(numbers.iter().copied().collect())
+        Self::Only(numbers.iter().copied().collect())
     }
 
-    /// Their numbers; none if any interface will do.
-    pub(crate) fn numbers(&self) -> impl ExactSizeIterator<Item = u32> {
-        self.0.iter().copied()
+    /// Returns whether there are more interfaces than a filter can name, so that connections arrive by any.
+    pub(crate) fn is_too_long(&self) -> bool {
+        matches!(self, Self::Only(numbers) if numbers.len() > MAX_INTERFACES)
     }
 }
 
@@ -78,10 +87,18 @@ mod tests {
             interface("nosuch3", 5, "192.168.0.1", 16),
             interface("nosuch4", 6, "169.254.1.1", 16),
         ];
-        let of = |chosen: &[Interface]| Ingress::of(chosen, &all).numbers().collect::<Vec<_>>();
-        assert_eq!(of(&all[1..3]), [1, 2, 3], "a wider network is another one");
-        assert_eq!(of(&all[5..7]), [1, 4]);
-        assert_eq!(of(&[interface("nosuch9", 9, "169.254.7.7", 16)]), [1, 9]);
-        assert_eq!(of(&[]), [1]);
+        let of = |chosen: &[Interface]| Ingress::of(chosen, &all);
+        assert_eq!(of(&all[1..3]), Ingress::only(&[1, 2, 3]), "a wider network is another one");
+        assert_eq!(of(&all[5..7]), Ingress::only(&[1, 4]));
+        assert_eq!(of(&[interface("nosuch9", 9, "169.254.7.7", 16)]), Ingress::only(&[1, 9]));
+        assert_eq!(of(&[]), Ingress::only(&[1]));
+        assert_eq!(Ingress::of(&[], &[]), Ingress::only(&[]), "nothing is not everything");
+    }
+
+    #[test]
+    fn a_filter_cannot_name_very_many_interfaces() {
+        let numbers: Vec<u32> = (0..=1_024).collect();
+        assert!(Ingress::only(&numbers).is_too_long());
+        assert!(!Ingress::only(&numbers[1..]).is_too_long() && !Ingress::Any.is_too_long());
     }
 }

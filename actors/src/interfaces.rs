@@ -7,6 +7,7 @@ use std::str::FromStr;
 use meshzero_proto::diagnosis::InterfaceKind;
 
 use self::choice::Choice;
+pub use self::error::InterfacesError;
 pub use self::pattern::Pattern;
 pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
@@ -15,6 +16,7 @@ use crate::ingress::Ingress;
 use crate::kind;
 
 mod choice;
+mod error;
 mod pattern;
 
 /// The interfaces that a node listens, announces and asks on.
@@ -40,30 +42,6 @@ pub struct ChosenAddresses {
     pub list: Vec<Interface>,
     /// The interfaces by which connections to them may arrive.
     pub(crate) ingress: Ingress,
-}
-
-/// Why a choice of interfaces cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InterfacesError {
-    /// A part of the text is neither a name, an address, a network nor a pattern.
-    #[error(
-        "\"{part}\" is no interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
-    )]
-    Unreadable {
-        /// The part.
-        part: String,
-    },
-    /// No interface of this host is what was chosen.
-    #[error("this host has no interface \"{chosen}\"; it has {}", existing.join(", "))]
-    NoSuchInterface {
-        /// What was chosen.
-        chosen: String,
-        /// What exists, as `name (address)`.
-        existing: Vec<String>,
-    },
-    /// The system does not list its interfaces.
-    #[error("the network interfaces cannot be listed: {0}")]
-    Unlisted(String),
 }
 
 impl Interfaces {
@@ -211,9 +189,8 @@ fn no_such(chosen: &str, all: &[Listed]) -> InterfacesError {
     InterfacesError::NoSuchInterface { chosen: chosen.to_owned(), existing: existing(all) }
 }
 
-/// The interfaces of this host in words, each once with its first address; of very many only some.
+/// The interfaces of this host in words, each once with its first address.
 fn existing(all: &[Listed]) -> Vec<String> {
-    const FEW: usize = 16;
     let mut names: Vec<&str> = Vec::new();
     let mut existing: Vec<String> = Vec::new();
     for Listed { interface, .. } in all {
@@ -224,11 +201,6 @@ fn existing(all: &[Listed]) -> Vec<String> {
     }
     let without_address = host::names().into_iter().filter(|name| !names.contains(&name.as_str()));
     existing.extend(without_address.map(|name| format!("{name} (no address)")));
-    if existing.len() > FEW {
-        let more = existing.len() - FEW;
-        existing.truncate(FEW);
-        existing.push(format!("{more} more"));
-    }
     existing
 }
 
@@ -349,8 +321,16 @@ mod tests {
             interface: interface(&format!("tap{n}"), "10.0.0.1"),
         };
         let many: Vec<Listed> = (0..1_500).map(listed).collect();
-        let said = existing(&many).join(", ");
-        assert!(said.starts_with("tap0 (10.0.0.1), tap1") && said.ends_with(" more"), "{said}");
+        let said = no_such("eth0", &many).to_string();
+        assert!(said.contains("it has tap0 (10.0.0.1), tap1") && said.ends_with(" more"), "{said}");
+        let awaited = Awaited {
+            chosen: "eth0".to_owned(),
+            lack: Lack::Interface,
+            existing: existing(&many),
+            described: "interface \"eth0\"".to_owned(),
+        };
+        let said = awaited.to_string();
+        assert!(said.contains("only tap0 (10.0.0.1), tap1") && said.contains(" more; waiting"), "{said}");
         let addresses: Vec<Listed> = (0..1_500).map(|_| listed(0)).collect();
         assert_eq!(existing(&addresses)[0], "tap0 (10.0.0.1)");
         assert!(existing(&addresses).iter().filter(|shown| shown.starts_with("tap0")).count() == 1);

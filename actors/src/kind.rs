@@ -1,9 +1,11 @@
 //! The kind of an interface, as `/sys` tells of it on Linux: whether it leads to other hosts or stays inside this one.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use meshzero_proto::diagnosis::InterfaceKind;
+
+use crate::sysfs::{self, number};
 
 /// Types of interfaces, as ARP numbers them.
 const ARPHRD_PPP: u32 = 512;
@@ -15,46 +17,78 @@ const ARPHRD_NONE: u32 = 0xFFFE;
 
 /// The kind of the interface `name`.
 pub(crate) fn of(name: &str) -> InterfaceKind {
-    let files = directory(name);
+    from_files(name, &sysfs::interface(name))
+}
+
+fn from_files(name: &str, files: &Path) -> InterfaceKind {
     let has = |file: &str| files.join(file).exists();
-    match number(&files, "type", 10) {
+    match number(files, "type", 10) {
         Some(ARPHRD_LOOPBACK) => InterfaceKind::Loopback,
         Some(ARPHRD_NONE | ARPHRD_PPP | ARPHRD_SIT | ARPHRD_IPGRE) => InterfaceKind::Tunnel,
         Some(kind) if ARPHRD_TUNNELS.contains(&kind) => InterfaceKind::Tunnel,
         _ if has("wireless") || has("phy80211") => InterfaceKind::Wireless,
-        _ if is_port(name) => InterfaceKind::Inner,
-        _ if has("bridge") && !leads_to_a_device(&files) => InterfaceKind::Inner,
+        _ if are_of_a_port(files) => InterfaceKind::Inner,
+        _ if has("bridge") && !leads_to_a_device(files) => InterfaceKind::Inner,
         _ if name.starts_with("veth") || has("tun_flags") => InterfaceKind::Inner,
         Some(_) => InterfaceKind::Wired,
         None => InterfaceKind::Unknown,
     }
 }
 
-/// Returns whether an interface is a port of a bridge or the like, which has what comes by it.
+/// Returns whether an interface is a port of a bridge or a bond: what arrives by it arrives there. A member of a VRF has a master
+/// as well, and addresses of its own.
 pub(crate) fn is_port(name: &str) -> bool {
-    directory(name).join("master").exists()
+    are_of_a_port(&sysfs::interface(name))
+}
+
+fn are_of_a_port(files: &Path) -> bool {
+    ["brport", "bonding_slave"].iter().any(|entry| files.join(entry).exists())
 }
 
 /// Returns whether one of the ports of a bridge is a real interface.
 fn leads_to_a_device(bridge: &Path) -> bool {
     let ports = fs::read_dir(bridge.join("brif")).into_iter().flatten().filter_map(Result::ok);
-    ports
-        .into_iter()
-        .any(|port| port.file_name().to_str().is_some_and(|name| directory(name).join("device").exists()))
+    ports.into_iter().any(|port| port.file_name().to_str().is_some_and(|name| sysfs::has(name, "device")))
 }
 
-/// Where the system tells of an interface; nowhere on other systems.
-pub(crate) fn directory(name: &str) -> PathBuf {
-    Path::new("/sys/class/net").join(name)
-}
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
 
-/// The text of one of these files.
-pub(crate) fn text(files: &Path, file: &str) -> Option<String> {
-    fs::read_to_string(files.join(file)).ok().map(|text| text.trim().to_owned())
-}
+    use super::*;
 
-/// The same as a number.
-pub(crate) fn number(files: &Path, file: &str, radix: u32) -> Option<u32> {
-    let text = text(files, file)?;
-    u32::from_str_radix(text.trim_start_matches("0x"), radix).ok()
+    /// The files of an interface of type Ethernet, in a directory that is removed at the end.
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new(name: &str, entries: &[&str]) -> Self {
+            let directory = std::env::temp_dir().join(format!("meshzero-kind-{}-{name}", std::process::id()));
+            fs::create_dir_all(&directory).expect("it is writable");
+            fs::write(directory.join("type"), "1\n").expect("it is writable");
+            for entry in entries {
+                fs::create_dir(directory.join(entry)).expect("it is new");
+            }
+            Self(directory)
+        }
+
+        fn kind(&self) -> InterfaceKind {
+            from_files("nosuch0", &self.0)
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_port_is_inner_and_a_member_of_a_vrf_is_not() {
+        assert_eq!(Files::new("alone", &[]).kind(), InterfaceKind::Wired);
+        assert_eq!(Files::new("bridged", &["master", "brport"]).kind(), InterfaceKind::Inner);
+        assert_eq!(Files::new("bonded", &["master", "bonding_slave"]).kind(), InterfaceKind::Inner);
+        let vrf = Files::new("vrf", &["master"]);
+        assert_eq!(vrf.kind(), InterfaceKind::Wired);
+        assert!(!are_of_a_port(&vrf.0));
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use meshzero_proto::few::few;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -15,7 +16,6 @@ use self::wanted::Wanted;
 use crate::bound::Bound;
 use crate::clock;
 use crate::connection::Connection;
-use crate::few::few;
 use crate::ingress::Ingress;
 use crate::interfaces::{ChosenAddresses, Interfaces};
 use crate::network::Listener;
@@ -30,8 +30,8 @@ const TRIES: usize = 16;
 /// not usable for a second or two.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The chosen addresses of this host, as they change.
-pub type Addresses = watch::Receiver<Arc<ChosenAddresses>>;
+/// The chosen addresses of this host, as they change; `None` until they are known.
+pub type Addresses = watch::Receiver<Option<Arc<ChosenAddresses>>>;
 
 /// The sockets of one endpoint. Dropping it closes them.
 #[derive(Debug)]
@@ -178,7 +178,12 @@ impl Chosen {
     /// Opens and closes sockets so that they match the current addresses.
     fn look(&mut self) {
         let Some(follow) = &mut self.follow else { return };
-        let addresses = Arc::clone(&follow.addresses.borrow_and_update());
+        let addresses = follow.addresses.borrow_and_update().clone();
+        let Some(addresses) = addresses else {
+            // It is woken up when they are known.
+            self.again = None;
+            return;
+        };
         let wanted = Wanted::of(&addresses.list, self.bound.port());
         let linger = follow.linger;
         self.restrict(&addresses.ingress);
@@ -232,8 +237,7 @@ impl Chosen {
             let left_out: Vec<Named> = left_out.iter().copied().map(Named).collect();
             tracing::warn!(
                 left_out = few(&left_out),
-                "an endpoint listens at {} addresses at most; choose fewer interfaces, or addresses",
-                addresses.len()
+                "there are too many addresses for an endpoint to listen at all of them; choose fewer interfaces, or addresses"
             );
         }
         self.is_cut = !left_out.is_empty();

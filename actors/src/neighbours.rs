@@ -20,13 +20,15 @@ pub(crate) struct Entry {
     /// The number of the interface.
     zone: u32,
     state: State,
+    /// It has said that it forwards packets, as routers of IPv6 do.
+    is_router: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The hardware address is known.
     Known {
-        /// How long ago the host has shown that it is there, if the system tells.
+        /// The time since the host has shown that it is there, if the system tells.
         confirmed: Option<Duration>,
     },
     /// It was asked and did not answer.
@@ -47,11 +49,10 @@ pub(crate) fn states(table: &[Entry]) -> Vec<(IpAddr, Neighbour)> {
     table.iter().map(|entry| (entry.ip, entry.since(Duration::ZERO))).collect()
 }
 
-/// Whether there is another host than the routers, as far as the system knows.
-pub(crate) fn has_others() -> bool {
+/// Returns whether the system knows a host other than the routers on the interfaces with these numbers.
+pub(crate) fn has_others(zones: &[u32]) -> bool {
     let routers = routers::all();
-    let is_other = |entry: &Entry| entry.state != State::Silent && !routers.contains(&entry.ip);
-    table().is_some_and(|table| table.iter().any(is_other))
+    table().is_some_and(|table| table.iter().any(|entry| entry.is_other(zones, &routers)))
 }
 
 /// The state of a host that was dialled so long ago.
@@ -62,6 +63,11 @@ pub(crate) fn state(table: &[Entry], address: SocketAddr, dialled: Duration) -> 
 }
 
 impl Entry {
+    fn is_other(&self, zones: &[u32], routers: &[IpAddr]) -> bool {
+        let is_router = self.is_router || routers.contains(&self.ip);
+        self.state != State::Silent && !is_router && zones.contains(&self.zone)
+    }
+
     fn since(&self, dialled: Duration) -> Neighbour {
         match self.state {
             State::Silent => Neighbour::Incomplete,

@@ -116,7 +116,7 @@ impl Network {
     /// Outside of a tokio runtime.
     pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         match self {
-            Self::System => Ok(Listener::System(socket::listen(address, &Ingress::default())?)),
+            Self::System => Ok(Listener::System(socket::listen(address, &Ingress::Any)?)),
             Self::Other(transport) => Ok(Listener::Other(transport.listen(address)?)),
         }
     }

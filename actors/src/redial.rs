@@ -33,7 +33,7 @@ const DIAL_AGAIN: Duration = Duration::from_millis(100);
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long one attempt may take that is made because other links dial as much as the node may: the next may be one that stands by.
+/// The timeout of an attempt that is made because other links dial as much as the node may: the next may be one that stands by.
 const IN_BETWEEN: Duration = Duration::from_secs(1);
 
 /// The client's way to another connection for one link.

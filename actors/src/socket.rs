@@ -108,30 +108,30 @@ pub(crate) fn restrict(socket: SockRef<'_>, ingress: &Ingress) {
         const JUMP_IF_EQUAL: u16 = 0x15;
         const RETURN: u16 = 0x06;
         const ARRIVED_BY: u32 = 0xffff_f008;
-        /// Two instructions for each; a program has 4,096 at most.
-        const MOST: usize = 1_024;
 
-        let numbers = ingress.numbers();
-        if numbers.len() == 0 || numbers.len() > MOST {
-            // There may be none.
-            let _ = socket.detach_filter();
-            return;
-        }
+        let numbers = match ingress {
+            Ingress::Only(numbers) if !ingress.is_too_long() => numbers,
+            Ingress::Any | Ingress::Only(_) => {
+                // There may be none.
+                let _ = socket.detach_filter();
+                return;
+            }
+        };
         let keep = |bytes| SockFilter::new(RETURN, 0, 0, bytes);
         let mut program = vec![SockFilter::new(LOAD_WORD, 0, 0, ARRIVED_BY)];
         for number in numbers {
-            program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, number), keep(u32::MAX)]);
+            program.extend([SockFilter::new(JUMP_IF_EQUAL, 0, 1, *number), keep(u32::MAX)]);
         }
         program.push(keep(0));
         wish(socket.attach_filter(&program), "connections by interfaces that were not chosen are accepted");
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (socket, ingress.numbers());
+    let _ = (socket, ingress);
 }
 
 /// Takes away from a connection what [`restrict`] put on its listener: it may go on by another interface.
 pub(crate) fn unrestrict(stream: &TcpStream) {
-    restrict(SockRef::from(stream), &Ingress::default());
+    restrict(SockRef::from(stream), &Ingress::Any);
 }
 
 /// A port of this host that is kept and not listened at. Dropping it gives the port back.

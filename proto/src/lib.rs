@@ -15,6 +15,7 @@ pub mod codec;
 pub mod description;
 pub mod diagnosis;
 pub mod directory;
+pub mod few;
 pub mod frame;
 pub mod hello;
 pub mod id;

@@ -9,9 +9,10 @@ use meshzero_proto::diagnosis::{InterfaceKind, InterfaceSeen};
 
 use crate::host::{self, Interface, Listed};
 use crate::interfaces::Interfaces;
-use crate::kind::{self, directory, number, text};
+use crate::kind;
+use crate::sysfs::{self, number, text};
 
-/// How many interfaces are looked at.
+/// The most interfaces that are looked at.
 const MAX_INTERFACES: usize = 1_024;
 /// Bits of the flags that Linux has for an interface.
 const IFF_UP: u32 = 0x1;
@@ -38,7 +39,7 @@ pub(super) fn interfaces(choice: &Interfaces) -> Option<Vec<InterfaceSeen>> {
             let chosen = choice.includes(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             (InterfaceSeen { name: name.clone(), chosen, ..InterfaceSeen::default() }, None)
         });
-        look(&directory(name), seen);
+        look(&sysfs::interface(name), seen);
     }
     let numbered = |(seen, index)| InterfaceSeen { index, ..seen };
     Some(named.into_values().map(numbered).collect())
@@ -50,7 +51,7 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let listed = fs::read_dir("/sys/class/net").ok()?;
+    let listed = fs::read_dir(sysfs::interfaces()).ok()?;
     // There may be files among them, such as `bonding_masters`.
     let listed = listed.filter_map(Result::ok).filter(|entry| entry.path().join("ifindex").exists());
     let listed: BTreeSet<String> = listed.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -59,7 +60,7 @@ fn files_of_this_network(known: &BTreeMap<String, (InterfaceSeen, Option<u32>)>)
     let own: BTreeSet<String> =
         own.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
     let same = |(name, (_, index)): (&String, &(InterfaceSeen, Option<u32>))| {
-        index.is_none() || number(&directory(name), "ifindex", 10) == *index
+        index.is_none() || number(&sysfs::interface(name), "ifindex", 10) == *index
     };
     let named = known.iter().filter(|(name, _)| own.contains(*name));
     (listed == own && named.into_iter().all(same)).then_some(own)

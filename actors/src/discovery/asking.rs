@@ -15,7 +15,9 @@ use crate::mdns::channel::Use;
 
 /// Questions this close together are one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
-/// How many questions travel in one datagram.
+/// The answer to whether other hosts are there holds for so long.
+const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
+/// The number of questions in one datagram.
 const QUESTIONS_AT_ONCE: usize = 16;
 
 /// The questions of this node, and the timer for the next.
@@ -23,6 +25,8 @@ const QUESTIONS_AT_ONCE: usize = 16;
 pub(super) struct Asking {
     rounds: Rounds,
     planned: Option<(Instant, SpawnHandle)>,
+    /// The last answer to whether other hosts are known to be there, and when it was given.
+    others: Option<(Instant, bool)>,
 }
 
 impl Asking {
@@ -37,18 +41,28 @@ impl Asking {
     }
 
     /// Returns whether the answers to a question that are known now are worth showing. `has_others` says whether other hosts are known
-    /// to be there.
+    /// to be there; it is called once a second at most, because the system takes a while to answer.
     pub(super) fn is_settled(
         &mut self,
         question: Question,
         now: Instant,
         has_others: impl FnOnce() -> bool,
     ) -> bool {
-        if self.rounds.is_settled(question, now) && self.rounds.has_heard_nothing(question) && has_others() {
+        if self.rounds.is_settled(question, now)
+            && self.rounds.has_heard_nothing(question)
+            && self.has_others(now, has_others)
+        {
             // They may have answered somebody else just before, and do not do so again within a second.
             self.rounds.heard_others();
         }
         self.rounds.is_settled(question, now)
+    }
+
+    fn has_others(&mut self, now: Instant, ask: impl FnOnce() -> bool) -> bool {
+        match self.others {
+            Some((at, has_others)) if now.saturating_duration_since(at) < SAME_NEIGHBOURS => has_others,
+            _ => self.others.insert((now, ask())).1,
+        }
     }
 
     /// Nobody looks for the answers any longer, or they are known.
@@ -163,5 +177,44 @@ impl Discovery {
             });
             (at, timer)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A search whose list is settled if nobody else is there, and not if somebody is.
+    fn searching(now: Instant) -> (Asking, Instant) {
+        let mut asking = Asking::default();
+        asking.rounds.begin(Question::All, SAME_QUESTION, now);
+        (asking, now + Duration::from_millis(400))
+    }
+
+    #[test]
+    fn the_system_is_asked_for_other_hosts_once_a_second_however_many_lists_wait() {
+        let (mut asking, settled) = searching(Instant::now());
+        let mut asked = 0;
+        for step in 0..100 {
+            let now = settled + step * Duration::from_millis(10);
+            let is_settled = asking.is_settled(Question::All, now, || {
+                asked += 1;
+                false
+            });
+            assert!(is_settled, "nobody else is there");
+        }
+        assert_eq!(asked, 1);
+        let later = settled + SAME_NEIGHBOURS;
+        asking.rounds.begin(Question::All, SAME_QUESTION, later - Duration::from_millis(400));
+        assert!(!asking.is_settled(Question::All, later, || true), "somebody has come");
+    }
+
+    #[test]
+    fn the_system_is_asked_for_other_hosts_only_where_that_matters() {
+        let begun = Instant::now();
+        let (mut asking, settled) = searching(begun);
+        assert!(!asking.is_settled(Question::All, begun, || unreachable!("the rounds are not over")));
+        asking.answered();
+        assert!(asking.is_settled(Question::All, settled, || unreachable!("another host replied")));
     }
 }

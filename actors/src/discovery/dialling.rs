@@ -43,7 +43,7 @@ impl Dialling {
         self.left.contains(&instance)
     }
 
-    /// How it became known that an instance is gone: by its goodbye if it said one, whatever came of dialling it.
+    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, whatever came of dialling it.
     pub(super) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
         match otherwise {
             Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,

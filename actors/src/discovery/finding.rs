@@ -238,7 +238,7 @@ impl Discovery {
         let quiet = passed(self.finding.changed_at, QUIET) || passed(Some(asked), STRAGGLERS);
         let question = self.question(&list.filter);
         let multicast = &self.multicast;
-        let has_others = || multicast.leads_out() && neighbours::has_others();
+        let has_others = || neighbours::has_others(&multicast.zones_out());
         if !quiet || !self.asking.is_settled(question, now, has_others) {
             return None;
         }

@@ -14,6 +14,7 @@ use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::peer::Told;
+use meshzero_proto::query::Question;
 
 use super::Discovery;
 use super::link::LinkId;
@@ -26,6 +27,8 @@ use crate::dial;
 const ANSWER: Duration = Duration::from_secs(5);
 /// The pauses before an address is tried again at which nobody listened.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
+/// How long the answers count to the question which services there are. What comes meanwhile announces itself.
+const ANSWERS_COUNT: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
 const MOST: usize = 1_024;
 
@@ -35,6 +38,8 @@ pub(super) struct HandingOn {
     tried: BTreeMap<(InstanceId, SocketAddr), Trial>,
     /// Whether it has been said that there are too many.
     is_full: bool,
+    /// When it was last asked which services there are.
+    asked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -133,6 +138,16 @@ impl Trial {
 }
 
 impl Discovery {
+    /// Asks for the services that were announced before this node was there, to hand them on.
+    pub(super) fn ask_for_peers(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
+        if !self.handing_on.asked.is_some_and(counts) {
+            self.handing_on.asked = Some(now);
+            self.ask_network(Question::All, ctx);
+        }
+    }
+
     /// The addresses of an instance that the other end of a link may be told, with those at which it answers there.
     pub(super) fn addresses_for(&self, instance: &Instance, ends: Ends) -> Vec<SocketAddr> {
         let mut addresses = instance.addresses.clone();

@@ -148,7 +148,8 @@ impl Discovery {
     /// which are near, does not depend on the choice. Returns whether they have changed.
     fn read_host_addresses(&mut self) -> bool {
         let own = self.config.network.own_addresses();
-        if own == self.host_addresses {
+        // There are none where they cannot be read.
+        if own.is_empty() || own == self.host_addresses {
             return false;
         }
         self.directory.set_own_addresses(own.clone());

@@ -1,37 +1,31 @@
-//! What a node asks and hears by multicast DNS: one task reads each of its sockets.
+//! Questions and answers by multicast DNS: one task reads each of the sockets.
 
+mod errors;
 mod faults;
+mod hearing;
 mod sockets;
 
-use std::io;
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use meshzero_proto::advert::Advert;
-use meshzero_proto::diagnosis::{MulticastObservations, SendError};
+use meshzero_proto::diagnosis::MulticastObservations;
 use meshzero_proto::directory::{Changes, Source};
-use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::{Asked, Families, Replied, Replies};
+use meshzero_proto::query::Families;
 
 use super::Discovery;
 use crate::clock;
-use crate::mdns::channel::{Channel, Use};
-use crate::mdns::nics::Nics;
-use crate::socket::{Family, MDNS_PORT};
+use crate::mdns::channel::Use;
+use crate::mdns::nics::{Nic, Nics};
+use crate::socket::Family;
+use errors::note_error;
 use faults::SocketFaults;
+use hearing::Heard;
 use sockets::Open;
 
-/// The most datagrams of one socket that travel to the actor in one message.
-const BATCH: usize = 64;
-/// Incomplete records are dropped after this time.
-const FORGET: Duration = Duration::from_secs(5);
 /// This node's own multicast is heard back within this time, if at all.
 const ECHO: Duration = Duration::from_millis(200);
-/// How many different errors are remembered.
-const MOST_ERRORS: usize = 32;
-/// How long replies to a one-shot question are waited for.
+/// The time for which replies to a one-shot question are waited for.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
 /// The sockets, and what has gone through them.
@@ -47,18 +41,6 @@ pub(super) struct Multicast {
     seen: MulticastObservations,
     /// The time of the first question to other hosts, by family.
     sent_at: [Option<Instant>; 2],
-}
-
-/// The messages that one socket has received.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Heard {
-    purpose: Use,
-    adverts: Vec<(IpAddr, Advert)>,
-    gone: Vec<InstanceId>,
-    asked: Vec<(IpAddr, Asked)>,
-    /// The hosts that it comes from.
-    hosts: Vec<IpAddr>,
 }
 
 impl Multicast {
@@ -111,13 +93,13 @@ impl Multicast {
         }
     }
 
-    /// Returns whether questions go to other hosts.
-    pub(super) fn leads_out(&self) -> bool {
-        self.nics.used.iter().any(|nic| !nic.is_loopback)
+    /// The numbers of the interfaces by which questions go to other hosts.
+    pub(super) fn zones_out(&self) -> Vec<u32> {
+        self.nics_out().filter_map(|nic| nic.index).collect()
     }
 
-    fn leads_out_in_ipv4(&self) -> bool {
-        self.nics.used.iter().any(|nic| !nic.is_loopback && nic.v4.is_some())
+    fn nics_out(&self) -> impl Iterator<Item = &Nic> {
+        self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
@@ -141,7 +123,7 @@ impl Handler<Heard> for Discovery {
         let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
         // A firewall may be for IPv4 only, which nearly all hosts have.
-        let has_ipv4 = self.multicast.leads_out_in_ipv4();
+        let has_ipv4 = self.multicast.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
         let seen = &mut self.multicast.seen;
         match heard.purpose {
@@ -180,84 +162,5 @@ impl Handler<Heard> for Discovery {
             self.hear_question(from, &asked, now);
         }
         self.apply(changes, None, ctx);
-    }
-}
-
-/// Takes note of a question that was not sent, once for each interface and kind.
-fn note_error(errors: &mut Vec<SendError>, interface: &str, error: &io::Error) {
-    let same = |known: &&mut SendError| known.interface == interface && known.kind == error.kind();
-    if let Some(known) = errors.iter_mut().find(same) {
-        known.count += 1;
-    } else if errors.len() < MOST_ERRORS {
-        let (interface, kind, code) = (interface.to_owned(), error.kind(), error.raw_os_error());
-        errors.push(SendError { interface, kind, code, count: 1 });
-    }
-}
-
-/// Passes on what arrives at one socket, with at most one message to the actor under way.
-async fn read(channel: Rc<Channel>, purpose: Use, discovery: Addr<Discovery>) -> Option<io::Error> {
-    let mut replies = Replies::on_interface(channel.zone());
-    let mut forgotten_at = clock::now();
-    loop {
-        let mut heard =
-            Heard { purpose, adverts: Vec::new(), gone: Vec::new(), asked: Vec::new(), hosts: Vec::new() };
-        let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
-        if let Err(error) = received {
-            // The actor opens another when it looks after its interfaces again.
-            return Some(error);
-        }
-        let now = clock::now();
-        if now.saturating_duration_since(forgotten_at) >= FORGET {
-            replies.forget_incomplete();
-            forgotten_at = now;
-        }
-        // It fails as well when handling it panicked, and then the next may do better.
-        if !heard.is_empty() && discovery.send(heard).await.is_err() && !discovery.connected() {
-            return None;
-        }
-    }
-}
-
-impl Heard {
-    fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
-    }
-
-    fn take(&mut self, from: std::net::SocketAddr, bytes: &[u8], replies: &mut Replies) {
-        let host = from.ip().to_canonical();
-        let is_response = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
-        let problem = if is_response {
-            replies.add(from, bytes).map(|Replied { adverts, gone, invalid }| {
-                for (label, problem) in invalid {
-                    tracing::debug!(%from, label, %problem, "an announcement is no advert");
-                }
-                if adverts.is_empty() && gone.is_empty() {
-                    return;
-                }
-                self.note(host);
-                self.adverts.extend(adverts.into_iter().map(|advert| (host, advert)));
-                self.gone.extend(gone);
-            })
-        } else if from.port() == MDNS_PORT {
-            Asked::parse(bytes).map(|asked| {
-                if !asked.questions.is_empty() {
-                    self.note(host);
-                    self.asked.push((host, asked));
-                }
-            })
-        } else {
-            // A one-shot question: only the asker gets the answers. Crowds ask many, so they are not read.
-            self.note(host);
-            return;
-        };
-        if let Err(problem) = problem {
-            tracing::debug!(%from, %problem, "not a message of mDNS");
-        }
-    }
-
-    fn note(&mut self, host: IpAddr) {
-        if !self.hosts.contains(&host) {
-            self.hosts.push(host);
-        }
     }
 }

@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use super::Discovery;
 use crate::clock;
 use crate::host_changes::HostChanges;
-use crate::interfaces::{ChosenAddresses, Interface, Interfaces, Listing};
+use crate::ingress::MAX_INTERFACES;
+use crate::interfaces::{ChosenAddresses, Interface, Interfaces, InterfacesError, Listing};
 use crate::listeners::Addresses;
 
-/// How often they are read where the system does not tell of changes.
+/// The interval at which they are read where the system does not tell of changes.
 const READ: Duration = Duration::from_secs(2);
 
 /// The chosen interfaces, as they were read last.
@@ -24,10 +25,12 @@ pub(super) struct OwnInterfaces {
     /// Those of them that are not connected now, and since when.
     unplugged: Vec<(Interface, Instant)>,
     keep: Duration,
-    /// All of them: an address can be listened at before its cable is plugged in.
-    published: watch::Sender<Arc<ChosenAddresses>>,
+    /// All of them: an address can be listened at before its cable is plugged in. `None` until they have been read.
+    published: watch::Sender<Option<Arc<ChosenAddresses>>>,
     changes: HostChanges,
     read: Instant,
+    /// The last attempt to read them failed, which has been logged.
+    is_unknown: bool,
 }
 
 /// Asks for the chosen addresses of this host, as they change.
@@ -38,9 +41,20 @@ pub struct FollowAddresses;
 impl OwnInterfaces {
     /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
     pub(super) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
-        let Listing { connected, all } = list(&choice);
-        let published = watch::Sender::new(Arc::new(all));
-        Self { choice, connected, unplugged: Vec::new(), keep, published, changes, read: clock::now() }
+        let read = clock::now();
+        let listing = choice.list_all();
+        let mut own = Self {
+            choice,
+            connected: Vec::new(),
+            unplugged: Vec::new(),
+            keep,
+            published: watch::Sender::new(None),
+            changes,
+            read,
+            is_unknown: false,
+        };
+        own.update(listing, read);
+        own
     }
 
     /// Those that are connected, or were so not long ago.
@@ -48,8 +62,8 @@ impl OwnInterfaces {
         &self.connected
     }
 
-    /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. `None` when it
-    /// is not time.
+    /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. Returns `None`
+    /// when it is not time, or when they cannot be read: then all stays as it is.
     pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
         let is_told = self.changes.any();
         if !is_told && now.duration_since(self.read) < READ {
@@ -59,16 +73,42 @@ impl OwnInterfaces {
             tracing::debug!("the system tells of changed interfaces or addresses");
         }
         self.read = now;
-        let Listing { connected, all } = list(&self.choice);
-        let change = self.take_in(connected, &all.list, now);
-        self.published.send_if_modified(|published| {
-            let is_news = **published != all;
-            if is_news {
-                *published = Arc::new(all);
+        self.update(self.choice.list_all(), now)
+    }
+
+    fn update(&mut self, listing: Result<Listing, InterfacesError>, now: Instant) -> Option<Change> {
+        let Listing { connected, all } = match listing {
+            Ok(listing) => listing,
+            Err(error) if self.is_unknown => {
+                tracing::debug!(%error, "the addresses of this host are still unknown");
+                return None;
             }
-            is_news
-        });
+            Err(error) => {
+                tracing::warn!(%error, "the addresses of this host cannot be read; trying again");
+                self.is_unknown = true;
+                return None;
+            }
+        };
+        self.is_unknown = false;
+        let change = self.take_in(connected, &all.list, now);
+        self.publish(all);
         Some(change)
+    }
+
+    fn publish(&self, all: ChosenAddresses) {
+        self.published.send_if_modified(|published| {
+            if published.as_deref() == Some(&all) {
+                return false;
+            }
+            let was_too_long = published.as_ref().is_some_and(|before| before.ingress.is_too_long());
+            if all.ingress.is_too_long() && !was_too_long {
+                tracing::warn!(
+                    "more than {MAX_INTERFACES} interfaces are chosen; connections by the others are accepted as well"
+                );
+            }
+            *published = Some(Arc::new(all));
+            true
+        });
     }
 
     fn take_in(&mut self, mut connected: Vec<Interface>, all: &[Interface], now: Instant) -> Change {
@@ -90,7 +130,7 @@ impl OwnInterfaces {
     }
 }
 
-/// Whether the interfaces have changed.
+/// The result of reading the interfaces once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     None,
@@ -105,22 +145,36 @@ impl Handler<FollowAddresses> for Discovery {
     }
 }
 
-fn list(choice: &Interfaces) -> Listing {
-    choice.list_all().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the addresses of this host are unknown");
-        Listing::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use meshzero_proto::addresses::OwnAddress;
 
     use super::*;
+    use crate::ingress::Ingress;
 
     fn interface(ip: &str) -> Interface {
         let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
         Interface { name: "eth0".into(), index: Some(2), address }
+    }
+
+    #[test]
+    fn what_was_read_last_stays_while_the_system_does_not_tell() {
+        let choice: Interfaces = "eth0".parse().expect("a choice");
+        let mut own = OwnInterfaces::new(choice, Duration::from_secs(10), HostChanges::none());
+        let read = own.read;
+        let home = [interface("10.0.0.1")];
+        let all = ChosenAddresses { list: home.to_vec(), ingress: Ingress::only(&[1, 2]) };
+        let listing = Listing { connected: home.to_vec(), all: all.clone() };
+        own.update(Ok(listing.clone()), read);
+        let mut follower = own.published.subscribe();
+        let failed = || Err(InterfacesError::Unlisted("no file descriptor is left".to_owned()));
+        assert_eq!(own.update(failed(), read), None);
+        assert_eq!(own.update(failed(), read), None);
+        assert_eq!(own.connected(), home);
+        assert!(!follower.has_changed().expect("it lives"));
+        assert_eq!(follower.borrow_and_update().as_deref(), Some(&all));
+        assert_eq!(own.update(Ok(listing), read), Some(Change::None));
+        assert_eq!(own.update(Ok(Listing::default()), read), Some(Change::Some), "they have gone");
     }
 
     #[test]

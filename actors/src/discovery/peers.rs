@@ -275,6 +275,9 @@ impl Handler<Linked> for Discovery {
         let told = self.first_telling(id);
         self.links.tell(id, &told);
         self.try_all_for_peers(&[(id, ends)], ctx);
+        if hand_on && matches!(way, Way::Accepted) {
+            self.ask_for_peers(ctx);
+        }
         if let Way::Dialled { instance, address } = way {
             let changes = self.directory.verified(instance, address, clock::now());
             self.apply(changes, Some(id), ctx);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use meshzero_proto::addresses::OwnAddress;
 
-use super::InterfacesError;
+use super::error::InterfacesError;
 use super::pattern::{NamePattern, Pattern};
 use crate::host;
 

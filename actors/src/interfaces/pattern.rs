@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::InterfacesError;
+use super::error::InterfacesError;
 
 /// IPv4 addresses by their leading numbers, such as `192.168.*`.
 #[derive(Debug, Clone, PartialEq, Eq)]

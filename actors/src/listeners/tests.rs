@@ -10,7 +10,7 @@ const SECOND: &str = if cfg!(any(target_os = "linux", windows)) { "127.0.0.2" } 
 fn chosen(ips: &[&str]) -> ChosenAddresses {
     let address = |ip: &&str| OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
     let interface = |ip| Interface { name: "eth0".into(), index: Some(7), address: address(ip) };
-    ChosenAddresses { list: ips.iter().map(interface).collect(), ingress: Ingress::default() }
+    ChosenAddresses { list: ips.iter().map(interface).collect(), ingress: Ingress::Any }
 }
 
 fn at(ip: &str, port: u16) -> SocketAddr {
@@ -63,7 +63,7 @@ async fn connect(to: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn an_address_that_came_before_it_followed_is_listened_at() {
-    let (_publish, addresses) = watch::channel(Arc::new(chosen(&[SECOND])));
+    let (_publish, addresses) = watch::channel(Some(Arc::new(chosen(&[SECOND]))));
     let mut chosen = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let second = at(SECOND, chosen.bound().port());
     chosen.follow(addresses, Duration::ZERO, || {});
@@ -73,13 +73,13 @@ async fn an_address_that_came_before_it_followed_is_listened_at() {
 
 #[tokio::test]
 async fn sockets_come_and_go_with_the_addresses() {
-    let (publish, addresses) = watch::channel(Arc::new(chosen(&["127.0.0.1"])));
-    let mut listening = Chosen::listen(&addresses.borrow(), 0).expect("a free port");
+    let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
+    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let (tell, told) = std::sync::mpsc::channel();
     listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
     let bound = listening.bound().clone();
     let (first, second) = (at("127.0.0.1", bound.port()), at(SECOND, bound.port()));
-    publish.send_replace(Arc::new(chosen(&[SECOND])));
+    publish.send_replace(Some(Arc::new(chosen(&[SECOND]))));
     let (accepted, client) = tokio::join!(listening.accept(), connect(second));
     let (_, from) = accepted.expect("a connection");
     assert_eq!(from, client.local_addr().expect("it is connected"));
@@ -92,8 +92,8 @@ async fn sockets_come_and_go_with_the_addresses() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn nobody_is_there_for_what_arrives_by_another_interface() {
-    let (publish, addresses) = watch::channel(Arc::new(chosen(&["127.0.0.1"])));
-    let mut listening = Chosen::listen(&addresses.borrow(), 0).expect("a free port");
+    let (publish, addresses) = watch::channel(Some(Arc::new(chosen(&["127.0.0.1"]))));
+    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
     let address = at("127.0.0.1", listening.bound().port());
     listening.follow(addresses, Duration::ZERO, || {});
     let shut = Ingress::only(&[7]);
@@ -102,8 +102,39 @@ async fn nobody_is_there_for_what_arrives_by_another_interface() {
     let nobody = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
     assert!(nobody.is_err(), "{nobody:?}");
     let open = ChosenAddresses { ingress: Ingress::only(&[1, 7]), ..chosen(&["127.0.0.1"]) };
-    publish.send_replace(Arc::new(open));
+    publish.send_replace(Some(Arc::new(open)));
     let (accepted, client) = tokio::join!(listening.accept(), connect(address));
     accepted.expect("a connection");
     drop(client);
+}
+
+#[tokio::test]
+async fn it_listens_on_where_it_did_while_the_addresses_are_unknown() {
+    let (publish, addresses) = watch::channel(None);
+    let mut listening = Chosen::listen(&chosen(&["127.0.0.1"]), 0).expect("a free port");
+    let (tell, told) = std::sync::mpsc::channel();
+    listening.follow(addresses, Duration::ZERO, move || tell.send(()).expect("it is listened to"));
+    let bound = listening.bound().clone();
+    let first = at("127.0.0.1", bound.port());
+    let (accepted, client) = tokio::join!(listening.accept(), connect(first));
+    accepted.expect("a connection");
+    drop(client);
+    assert!(bound.takes(first) && told.try_recv().is_err());
+    publish.send_replace(Some(Arc::new(chosen(&[]))));
+    let closed = async {
+        tokio::select! {
+            _ = listening.accept() => unreachable!("nobody connects"),
+            () = async { while bound.takes(first) { tokio::task::yield_now().await } } => {}
+        }
+    };
+    time::timeout(Duration::from_secs(20), closed).await.expect("it closes");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn without_any_interface_nothing_arrives() {
+    let listening = socket::listen(at("127.0.0.1", 0), &Ingress::only(&[])).expect("it listens");
+    let address = listening.local_addr().expect("bound");
+    let nobody = time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await;
+    assert!(nobody.is_err(), "{nobody:?}");
 }

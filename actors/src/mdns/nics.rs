@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 
 use crate::interfaces::{Interface, default_route_address};
+use crate::kind;
 use crate::serving::serving;
 use crate::socket::Family;
+use crate::sysfs;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
 /// for all of them; some room is left for those that come while others go.
@@ -36,7 +37,7 @@ pub(crate) struct Nics {
     pub(crate) used: Vec<Nic>,
     /// The names of those for which there is no room.
     pub(crate) left_out: Vec<String>,
-    /// The names of the ports of bridges. What arrives there arrives at the bridge.
+    /// The names of the ports of bridges and bonds. What arrives there arrives at the bridge or bond.
     pub(crate) ports: Vec<String>,
     /// The addresses that are not announced, by the names of their interfaces, because there are enough others.
     pub(crate) surplus: BTreeSet<(String, IpAddr)>,
@@ -56,7 +57,7 @@ impl Nics {
             }
         }
         let (ports, by_name): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            by_name.into_iter().partition(|(name, _)| has(name, "brport"));
+            by_name.into_iter().partition(|(name, _)| kind::is_port(name));
         let mut used: Vec<(Nic, Vec<IpAddr>)> = by_name.into_values().collect();
         if used.len() > MOST {
             let default_route = default_route_address();
@@ -105,15 +106,10 @@ fn rank(nic: &Nic, ips: &[IpAddr], default_route: Option<IpAddr>) -> u8 {
         Nic { is_loopback: true, .. } => 0,
         _ if default_route.is_some_and(|ip| ips.contains(&ip)) => 1,
         // One that hosts are reached by has the default route.
-        _ if inward || has(&nic.name, "bridge") => 4,
+        _ if inward || sysfs::has(&nic.name, "bridge") => 4,
         Nic { v4: Some(_), .. } => 2,
         _ => 3,
     }
-}
-
-/// Returns whether Linux has such an entry for an interface; other systems have no such folder.
-fn has(name: &str, entry: &str) -> bool {
-    Path::new("/sys/class/net").join(name).join(entry).exists()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use netlink_packet_core::{
     Parseable,
 };
 use netlink_packet_route::neighbour::{
-    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use socket2::Socket;
@@ -58,7 +58,7 @@ fn bytes(kind: u16, message: &NeighbourMessage) -> Vec<u8> {
     bytes
 }
 
-/// Whether more of an answer follows.
+/// The place of a part in its answer.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
     More,
@@ -99,7 +99,8 @@ fn entry(message: NeighbourMessage) -> Option<Entry> {
         NeighbourState::Permanent => State::Known { confirmed: None },
         _ => State::Known { confirmed },
     };
-    Some(Entry { ip: ip?, zone: message.header.ifindex, state })
+    let is_router = message.header.flags.contains(NeighbourFlags::Router);
+    Some(Entry { ip: ip?, zone: message.header.ifindex, state, is_router })
 }
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
 
     use meshzero_proto::diagnosis::Neighbour;
     use netlink_packet_route::AddressFamily;
-    use netlink_packet_route::neighbour::NeighbourCacheInfo;
+    use netlink_packet_route::neighbour::{NeighbourCacheInfo, NeighbourHeader};
 
     use super::super::{state, states};
     use super::*;
@@ -121,13 +122,24 @@ mod tests {
 
     /// An entry as the system writes it.
     fn message(ip: IpAddr, zone: u32, state: NeighbourState, confirmed: u32) -> Vec<u8> {
+        flagged(NeighbourFlags::empty(), ip, zone, state, confirmed)
+    }
+
+    fn flagged(
+        flags: NeighbourFlags,
+        ip: IpAddr,
+        zone: u32,
+        state: NeighbourState,
+        confirmed: u32,
+    ) -> Vec<u8> {
         let (family, address) = match ip {
             IpAddr::V4(ip) => (AddressFamily::Inet, NeighbourAddress::Inet(ip)),
             IpAddr::V6(ip) => (AddressFamily::Inet6, NeighbourAddress::Inet6(ip)),
         };
         let times = [confirmed.to_ne_bytes(), [0; 4], [0; 4], [0; 4]].concat();
         let mut message = NeighbourMessage::default();
-        (message.header.family, message.header.ifindex, message.header.state) = (family, zone, state);
+        message.header =
+            NeighbourHeader { family, ifindex: zone, state, flags, ..NeighbourHeader::default() };
         message.attributes = vec![
             NeighbourAttribute::Destination(address),
             NeighbourAttribute::LinkLayerAddress(vec![1, 2, 3, 4, 5, 6]),
@@ -166,6 +178,25 @@ mod tests {
             let at = format!("[fe80::9{zone}]:9").parse().expect("an address");
             assert_eq!(state(&table, at, 5 * SECOND), known, "{zone:?}");
         }
+    }
+
+    #[test]
+    fn others_are_neither_routers_nor_silent_and_on_an_interface_in_use() {
+        use NeighbourState::{Failed, Permanent, Reachable, Stale};
+        let router: IpAddr = "fe80::1".parse().expect("an address");
+        let has_others = |message: Vec<u8>| {
+            let mut table = Vec::new();
+            take(&message, &mut table).expect("whole");
+            table.iter().any(|entry| entry.is_other(&[2, 3], &[ip(1)]))
+        };
+        assert!(has_others(message(ip(9), 2, Reachable, 100)));
+        assert!(has_others(message(router, 3, Stale, 100)), "it is a host until it says that it is a router");
+        assert!(!has_others(flagged(NeighbourFlags::Router, router, 3, Stale, 100)));
+        let also = NeighbourFlags::Router | NeighbourFlags::Own;
+        assert!(!has_others(flagged(also, router, 3, Reachable, 100)));
+        assert!(!has_others(message(ip(1), 2, Reachable, 100)), "the default gateway");
+        assert!(!has_others(message(ip(9), 2, Failed, 100)));
+        assert!(!has_others(message(ip(9), 4, Permanent, 100)), "on an interface that is not used");
     }
 
     #[test]

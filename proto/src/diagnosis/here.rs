@@ -8,7 +8,8 @@ use super::finding::{Code, Finding};
 use super::mesh;
 use super::observations::{HostFirewall, InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
-use super::words::{listed, nobody, unheard};
+use super::words::{nobody, unheard};
+use crate::few::few;
 
 /// The causes that fit, the likeliest first; at least one.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
@@ -209,7 +210,7 @@ fn left_out(seen: &Observations) -> Option<Finding> {
         sentence: format!(
             "{} on {choice}, and the choice of interfaces leaves out {}",
             unheard(seen),
-            listed(&left)
+            few(&left)
         ),
         remedy: "If the others are there, unset MESHZERO_INTERFACES and leave out `--interfaces`, or name the right one".to_owned(),
     })

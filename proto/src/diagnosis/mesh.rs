@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use super::finding::{Code, Finding};
 use super::observations::{InterfaceKind, InterfaceSeen, Observations, Sought};
 use super::there;
-use super::words::{listed, nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
+use super::words::{nobody, nobody_here, quoted, shortened, unheard, used_interfaces};
+use crate::few::few;
 
 /// There are other meshes.
 pub(super) fn other(seen: &Observations) -> Option<Finding> {
@@ -70,7 +71,7 @@ pub(super) fn silence(seen: &Observations) -> Option<Finding> {
         });
     }
     let interfaces = used_interfaces(seen);
-    let on = if interfaces.is_empty() { String::new() } else { format!(" on {}", listed(&interfaces)) };
+    let on = if interfaces.is_empty() { String::new() } else { format!(" on {}", few(&interfaces)) };
     let only_here = match &seen.heard_here[..] {
         [] => String::new(),
         names => format!(", where only services of this machine are heard ({})", shortened(names)),

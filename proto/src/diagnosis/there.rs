@@ -20,7 +20,7 @@ const LATELY: Duration = Duration::from_secs(20);
 /// What Linux says when its own rules forbid to send; a host that rejects by ICMPv6 shows as another number of the same kind.
 const EPERM: i32 = 1;
 
-/// What helps against an access point that keeps its clients apart.
+/// The remedy for an access point that keeps its clients apart.
 pub(super) const ISOLATION_REMEDY: &str = "Switch \"AP isolation\" (client isolation) off, use the main network instead of the guest network, or a cable";
 
 /// The causes that fit, the likeliest of each endpoint first; none if no endpoint was tried.

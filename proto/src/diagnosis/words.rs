@@ -7,21 +7,15 @@ use super::attempt::seconds;
 use super::finding::Finding;
 use super::observations::{InterfaceKind, MulticastObservations, Neighbour, Observations, Sought, Tried};
 use crate::addresses::is_link_local;
+use crate::few::{at_most, few};
 
-/// How many entries of a list are shown.
-const SHOWN: usize = 8;
-/// How many addresses are shown, which are longer.
-const ADDRESSES_SHOWN: usize = 4;
+/// The number of names that are shown, which are short.
+const NAMES_SHOWN: usize = 8;
 
 /// The first names, in quotes, and how many more there are.
 pub(super) fn shortened(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-    shortened_to(&names, SHOWN)
-}
-
-/// The first entries as they are, and how many more there are.
-fn shortened_text(entries: &[String]) -> String {
-    shortened_to(entries, ADDRESSES_SHOWN)
+    at_most(NAMES_SHOWN, &names)
 }
 
 /// Returns where was listened, from entries such as `eth0 (10.77.0.1)`: one for each interface.
@@ -33,18 +27,7 @@ fn places(interfaces: &[String]) -> String {
             shown.push(interface.clone());
         }
     }
-    listed(&shown)
-}
-
-fn shortened_to(entries: &[String], shown: usize) -> String {
-    match entries.len().checked_sub(shown) {
-        Some(more) if more > 0 => format!("{} and {more} more", entries[..shown].join(", ")),
-        _ => entries.join(", "),
-    }
-}
-
-pub(super) fn listed(entries: &[String]) -> String {
-    shortened_to(entries, ADDRESSES_SHOWN)
+    few(&shown)
 }
 
 /// A name in quotes, with what could act on a terminal escaped.
@@ -103,7 +86,7 @@ pub(super) fn networks(seen: &Observations, include: impl Fn(&IpAddr) -> bool) -
         .filter(|own| !own.ip.is_loopback() && !is_link_local(own.ip) && include(&own.ip))
         .map(|own| format!("{}/{}", own.ip, own.prefix))
         .collect();
-    listed(&shown)
+    few(&shown)
 }
 
 /// A cause, what to do, and what that rests on: one paragraph.
@@ -120,7 +103,7 @@ pub fn evidence_of(tried: &[Tried], multicast: &MulticastObservations, trouble: 
     let mut evidence = Vec::new();
     if !tried.is_empty() {
         let attempts: Vec<String> = tried.iter().map(ToString::to_string).collect();
-        evidence.push(format!("tried {}", shortened_text(&attempts)));
+        evidence.push(format!("tried {}", few(&attempts)));
     }
     let MulticastObservations { oneshot_questions, ordinary_questions, .. } = *multicast;
     if oneshot_questions + ordinary_questions > 0 {
@@ -145,12 +128,12 @@ pub fn heard_instead(heard: &[String], interfaces: &[String], peers: &[String]) 
         heard => format!("heard {} on {}", shortened(heard), places(interfaces)),
     }];
     if !peers.is_empty() {
-        evidence.push(format!("static peer {}", shortened_text(peers)));
+        evidence.push(format!("static peer {}", few(peers)));
     }
     evidence
 }
 
-/// How a host is asked for its hardware address.
+/// The protocol by which a host is asked for its hardware address.
 pub(super) fn asked_by(ip: IpAddr) -> &'static str {
     if ip.is_ipv4() { "ARP" } else { "neighbour discovery" }
 }

@@ -112,7 +112,7 @@ impl Directory {
         self.entries.get(&id).is_some_and(is_new)
     }
 
-    /// Whether the endpoint of an instance, or its node, has proved it within the last `within`.
+    /// Returns whether the endpoint of an instance, or its node, has proved it within the last `within`.
     pub fn is_proved(&self, id: InstanceId, within: Duration, now: Instant) -> bool {
         let proved = self.entries.get(&id).and_then(|entry| entry.verified_at);
         proved.is_some_and(|at| now.saturating_duration_since(at) <= within)

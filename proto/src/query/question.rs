@@ -22,7 +22,7 @@ const POINTER_TTL: u32 = 4_500;
 /// Bytes of one known answer: a compressed name, type, class, lifetime, length, and the instance's label with a
 /// compressed rest.
 const KNOWN_ANSWER_BYTES: usize = 2 + 2 + 2 + 4 + 2 + 1 + 32 + 2;
-/// How many known answers a question for all services can carry over a network.
+/// The number of known answers that a question for all services can carry over a network.
 pub const NETWORK_KNOWN_ANSWERS: usize =
     (NETWORK_DATAGRAM_BYTES - super::HEADER_BYTES - 2 * (SERVICE_TYPE.len() + 2) - 4) / KNOWN_ANSWER_BYTES;
 /// How many questions of one message that was heard are looked at.

@@ -1,4 +1,4 @@
-//! When and how a question is repeated while somebody waits for the answers.
+//! The schedule by which a question is repeated while somebody waits for the answers.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use super::{Families, Question};
 pub(super) enum Step {
     OneShot(Families),
     OneShotForAll,
-    /// Where so many services are known that they do not fit into a question as known answers, on interfaces with one family only: all
-    /// others would answer again.
+    /// One-shot in the first family. If more services are known than fit into a question as known answers, only on interfaces with one
+    /// family: all others would answer again.
     OneShotIfFew,
     Ordinary,
     /// Unless another host has replied directly.
@@ -46,14 +46,14 @@ const FOR_ALL: [(u64, Step); 7] = [
     (1_400, Step::End),
 ];
 
-/// When a list of the answers is worth showing, after the first round.
+/// The time after the first round at which a list of the answers is worth showing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Settled {
-    /// Where direct replies arrive: after the second round.
+    /// The time where direct replies arrive: after the second round.
     pub(super) answered: Duration,
-    /// Where nobody else is heard: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up to 120 ms.
+    /// The time where nobody else is heard: 150 ms after the ordinary question, because RFC 6762 §6 has responders wait for up to 120 ms.
     pub(super) alone: Duration,
-    /// Where others are heard and direct replies do not arrive: as long after the second ordinary question.
+    /// The time where others are heard and direct replies do not arrive: as long after the second ordinary question.
     pub(super) by_multicast: Duration,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn rounds(question: Question) -> &'static [(u64, Step)] {
     }
 }
 
-/// When the answers to a question are worth showing.
+/// The times at which the answers to a question are worth showing.
 pub(super) fn settled(question: Question) -> Settled {
     match question {
         Question::All => ALL_SETTLED,

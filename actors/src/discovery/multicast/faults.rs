@@ -16,7 +16,7 @@ const LASTING: Duration = Duration::from_secs(60);
 /// The same reason is logged again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 
-/// What a socket is known by: interface, whether it is of IPv4, and purpose.
+/// The key of a socket: its interface, whether it is of IPv4, and its purpose.
 pub(super) type SocketKey = (String, bool, Use);
 
 /// The sockets that failed.
@@ -26,7 +26,7 @@ pub(super) struct SocketFaults(BTreeMap<SocketKey, Fault>);
 #[derive(Debug)]
 struct Fault {
     problem: String,
-    /// When it was logged last.
+    /// The time at which it was logged last.
     told_at: Option<Instant>,
     /// It was logged since the socket last worked.
     is_told: bool,
@@ -37,7 +37,7 @@ struct Fault {
     not_before: Instant,
 }
 
-/// What a user is to be told.
+/// The message to a user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Word {
     /// Nothing, because it was said before.

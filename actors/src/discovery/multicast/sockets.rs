@@ -10,13 +10,15 @@ use actix::prelude::*;
 use meshzero_proto::query::{Families, InFamily};
 use tokio::task::JoinHandle;
 
-use super::faults::{SocketKey, Word};
-use super::{Discovery, Multicast, note_error, read};
+use super::errors::note_error;
+use super::faults::{SocketFaults, SocketKey, Word};
+use super::hearing::{Heard, read};
 use crate::clock;
-use crate::few::few;
+use crate::discovery::Discovery;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{self, Family};
+use meshzero_proto::few::few;
 
 /// One socket, until it is dropped.
 pub(super) struct Open {
@@ -39,7 +41,7 @@ impl Open {
         in_family(self.family, self.is_only)
     }
 
-    /// What is wrong with the socket, if it is read no longer.
+    /// Returns what is wrong with the socket, if it is read no longer.
     fn problem(&mut self) -> Option<String> {
         let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
         let Poll::Ready(ended) = ended else { return None };
@@ -82,7 +84,7 @@ impl Discovery {
                 match open.problem() {
                     None => {
                         open.is_only = is_only;
-                        news |= multicast.has_recovered(&key, open.opened, now);
+                        news |= has_recovered(&mut multicast.faults, &key, open.opened, now);
                         multicast.listening.push(open);
                         continue;
                     }
@@ -99,8 +101,14 @@ impl Discovery {
                 Ok(channel) => {
                     // One that failed before may fail again: what was missed is asked for when it works.
                     news |= !multicast.faults.may_fail_again(&key);
-                    let open =
-                        begin(nic.name.clone(), family, is_only, channel, Use::Multicast, ctx.address());
+                    let open = begin(
+                        nic.name.clone(),
+                        family,
+                        is_only,
+                        channel,
+                        Use::Multicast,
+                        ctx.address().recipient(),
+                    );
                     multicast.listening.push(open);
                 }
                 // Services cannot be announced either, and the announcer logs that, and when it has passed.
@@ -136,7 +144,14 @@ impl Discovery {
             }
             match Channel::open(nic, family, Use::OneShot) {
                 Ok(channel) => {
-                    let open = begin(nic.name.clone(), family, is_only, channel, Use::OneShot, ctx.address());
+                    let open = begin(
+                        nic.name.clone(),
+                        family,
+                        is_only,
+                        channel,
+                        Use::OneShot,
+                        ctx.address().recipient(),
+                    );
                     multicast.one_shot.push(open);
                 }
                 Err(error) => {
@@ -150,16 +165,14 @@ impl Discovery {
     }
 }
 
-impl Multicast {
-    /// Returns whether a socket works by now that failed when it was open before. Logs that if the failure was logged.
-    fn has_recovered(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> bool {
-        let has_failed = self.faults.may_fail_again(key);
-        let word = self.faults.lasts(key, opened, now);
-        if word == Some(Word::Say) {
-            tracing::warn!(interface = key.0, "multicast DNS is heard again");
-        }
-        has_failed && word.is_some()
+/// Returns whether a socket works by now that failed when it was open before. Logs that if the failure was logged.
+fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, now: Instant) -> bool {
+    let has_failed = faults.may_fail_again(key);
+    let word = faults.lasts(key, opened, now);
+    if word == Some(Word::Say) {
+        tracing::warn!(interface = key.0, "multicast DNS is heard again");
     }
+    has_failed && word.is_some()
 }
 
 /// The sockets for these interfaces: each with its interface and family, and whether that has no other one.
@@ -191,14 +204,14 @@ fn begin(
     is_only: bool,
     channel: Channel,
     purpose: Use,
-    discovery: Addr<Discovery>,
+    hearer: Recipient<Heard>,
 ) -> Open {
     let channel = Rc::new(channel);
-    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, discovery));
+    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, hearer));
     Open { nic, family, is_only, channel, opened: clock::now(), reading }
 }
 
-/// Which interfaces are left out, as a sentence.
+/// The interfaces that are left out, as a sentence.
 fn left_out(names: &[String]) -> String {
     let (are, others) = if names.len() == 1 { ("is", "another") } else { ("are", "others") };
     let way_out = format!("to use {others}, set MESHZERO_INTERFACES");

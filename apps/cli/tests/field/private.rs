@@ -1,8 +1,8 @@
-//! Services that listen on loopback only: peers of the same host are told of them, and peers of other hosts are not.
+//! Services of a hub's own host: which of them peers are told of, and since when.
 
 use std::time::{Duration, Instant};
 
-use meshzero_testing::{Lan, eventually, require};
+use meshzero_testing::{Lan, Metered, eventually, require};
 use serde_json::Value;
 
 use super::{PATIENCE, answer, mz, serve};
@@ -43,4 +43,24 @@ fn a_hub_hands_on_to_other_hosts_what_they_can_reach_and_no_more() {
     assert!(listed.contains("greeter") && listed.contains("hub"), "{listed}");
     assert!(!listed.contains("private") && !listed.contains("bound"), "{listed}");
     assert!(begun.elapsed() > Duration::from_secs(6), "the waits were those that were asked for");
+}
+
+#[test]
+fn a_hub_hands_on_what_was_there_before_it() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    let (here, there) = (lan.host(0), lan.host(1));
+    // The first reading begins to count.
+    let _ = Metered::read(&lan, 0);
+    lan.block_multicast();
+    let _greeter = serve(here, &["greeter", "--reply", "Hello, {}!", "--at", "9003"]);
+    // Three announcements, in both families.
+    eventually(PATIENCE, "it is not announced again", || {
+        (Metered::read(&lan, 0).responses >= 6).then_some(())
+    });
+    let _hub = serve(here, &["hub", "--reply", "hub", "--at", "9000"]);
+    let call = ["--peers", "10.77.0.1:9000", "send", "greeter", "you", "--wait", "30s"];
+    assert_eq!(answer(there, &call), "Hello, you!");
 }

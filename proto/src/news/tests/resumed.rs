@@ -11,7 +11,7 @@ use crate::stream::{Outflow, SLICES, Spares};
 const MOST: u32 = 2;
 const LIMIT: usize = 1_000;
 
-/// What may happen.
+/// An event of the test.
 #[derive(Debug, Clone)]
 enum Event {
     /// An item of a topic is published, with so many bytes besides its number.

@@ -1,0 +1,100 @@
+//! The messages of one socket on their way to the actor.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero_proto::advert::Advert;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::{Asked, Replied, Replies};
+
+use crate::clock;
+use crate::mdns::channel::{Channel, Use};
+use crate::socket::MDNS_PORT;
+
+/// The most datagrams of one socket that travel to the actor in one message.
+const BATCH: usize = 64;
+/// Incomplete records are dropped after this time.
+const FORGET: Duration = Duration::from_secs(5);
+
+/// The messages that one socket has received.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Heard {
+    pub(super) purpose: Use,
+    pub(super) adverts: Vec<(IpAddr, Advert)>,
+    pub(super) gone: Vec<InstanceId>,
+    pub(super) asked: Vec<(IpAddr, Asked)>,
+    /// The hosts that it comes from.
+    pub(super) hosts: Vec<IpAddr>,
+}
+
+/// Passes on what arrives at one socket, with at most one message to the actor under way.
+pub(super) async fn read(channel: Rc<Channel>, purpose: Use, hearer: Recipient<Heard>) -> Option<io::Error> {
+    let mut replies = Replies::on_interface(channel.zone());
+    let mut forgotten_at = clock::now();
+    loop {
+        let mut heard =
+            Heard { purpose, adverts: Vec::new(), gone: Vec::new(), asked: Vec::new(), hosts: Vec::new() };
+        let received = channel.receive(BATCH, |from, bytes| heard.take(from, bytes, &mut replies)).await;
+        if let Err(error) = received {
+            // The actor opens another when it looks after its interfaces again.
+            return Some(error);
+        }
+        let now = clock::now();
+        if now.saturating_duration_since(forgotten_at) >= FORGET {
+            replies.forget_incomplete();
+            forgotten_at = now;
+        }
+        // It fails as well when handling it panicked, and then the next may do better.
+        if !heard.is_empty() && hearer.send(heard).await.is_err() && !hearer.connected() {
+            return None;
+        }
+    }
+}
+
+impl Heard {
+    fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    fn take(&mut self, from: SocketAddr, bytes: &[u8], replies: &mut Replies) {
+        let host = from.ip().to_canonical();
+        let is_response = bytes.get(2).is_some_and(|flags| flags & 0x80 != 0);
+        let problem = if is_response {
+            replies.add(from, bytes).map(|Replied { adverts, gone, invalid }| {
+                for (label, problem) in invalid {
+                    tracing::debug!(%from, label, %problem, "an announcement is no advert");
+                }
+                if adverts.is_empty() && gone.is_empty() {
+                    return;
+                }
+                self.note(host);
+                self.adverts.extend(adverts.into_iter().map(|advert| (host, advert)));
+                self.gone.extend(gone);
+            })
+        } else if from.port() == MDNS_PORT {
+            Asked::parse(bytes).map(|asked| {
+                if !asked.questions.is_empty() {
+                    self.note(host);
+                    self.asked.push((host, asked));
+                }
+            })
+        } else {
+            // A one-shot question: only the asker gets the answers. Crowds ask many, so they are not read.
+            self.note(host);
+            return;
+        };
+        if let Err(problem) = problem {
+            tracing::debug!(%from, %problem, "not a message of mDNS");
+        }
+    }
+
+    fn note(&mut self, host: IpAddr) {
+        if !self.hosts.contains(&host) {
+            self.hosts.push(host);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The errors of choosing interfaces, and what this host has instead.
+
+use meshzero_proto::few::at_most;
+
+use crate::awaited::NAMED;
+
+/// The reason for which a choice of interfaces cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InterfacesError {
+    /// A part of the text is neither a name, an address, a network nor a pattern.
+    #[error(
+        "\"{part}\" is no interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\", \"192.168.1.5\", \"192.168.1.0/24\" or \"192.168.*\""
+    )]
+    Unreadable {
+        /// The part.
+        part: String,
+    },
+    /// No interface of this host is what was chosen.
+    #[error("this host has no interface \"{chosen}\"; it has {}", at_most(NAMED, existing))]
+    NoSuchInterface {
+        /// The choice.
+        chosen: String,
+        /// The interfaces of this host, as `name (address)`.
+        existing: Vec<String>,
+    },
+    /// The system does not list its interfaces.
+    #[error("the network interfaces cannot be listed: {0}")]
+    Unlisted(String),
+}
