@@ -119,7 +119,7 @@ impl Mesh {
 
     /// Which services answer whose names begin with `prefix`, and which were announced and do not, each with the likeliest cause:
     /// those that are listed because they were heard lately, and others. Endpoints that have not answered lately are asked, which
-    /// takes milliseconds, and a second at most where some do not answer.
+    /// takes milliseconds, and a second and a half at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

@@ -5,6 +5,7 @@
 //! give: patience when its command queue is full, and a new daemon when the old one died. So the wish list of what is to
 //! be announced is plain shared state, and a thread makes it true.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 use self::announcer::Announcer;
 use self::nics::Nics;
+use crate::host;
 use crate::interfaces::Interfaces;
 
 mod announcer;
@@ -61,7 +63,7 @@ struct Chosen {
     left_out: BTreeSet<String>,
     /// Those that are used in IPv4 only.
     ipv4_only: BTreeSet<String>,
-    /// Addresses that are not announced, by the names of their interfaces.
+    /// Addresses that are not announced unless a service listens there, by the names of their interfaces.
     surplus: BTreeSet<(String, IpAddr)>,
 }
 
@@ -69,6 +71,8 @@ struct Chosen {
 #[derive(Debug, Default)]
 struct Wishes {
     announced: BTreeMap<InstanceId, Advert>,
+    /// The addresses at which these listen, and how many of them do: they are announced although there are enough others.
+    given: BTreeMap<IpAddr, usize>,
     /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
     closing: bool,
@@ -106,14 +110,14 @@ impl Mdns {
     pub fn announce(&self, advert: Advert) {
         let mut wishes = self.shared.wishes();
         wishes.mark(advert.instance);
-        wishes.announced.insert(advert.instance, advert);
+        wishes.insert(advert);
         self.shared.changed.notify_one();
     }
 
     /// Says goodbye for one service.
     pub fn withdraw(&self, instance: InstanceId) {
         let mut wishes = self.shared.wishes();
-        if wishes.announced.remove(&instance).is_some() {
+        if wishes.remove(instance) {
             wishes.mark(instance);
             self.shared.changed.notify_one();
         }
@@ -147,6 +151,26 @@ impl Drop for Mdns {
 }
 
 impl Shared {
+    /// Returns whether the daemon is to use this address of the interface with that name.
+    fn uses(&self, name: &str, ip: IpAddr) -> bool {
+        if !self.interfaces.includes(name, ip) {
+            return false;
+        }
+        let nic = host::without_label(name);
+        let is_surplus = {
+            let chosen = self.chosen();
+            if chosen.left_out.contains(nic) || ip.is_ipv6() && chosen.ipv4_only.contains(nic) {
+                return false;
+            }
+            chosen.surplus.contains(&(nic.to_owned(), ip))
+        };
+        !is_surplus || self.wishes().given.contains_key(&ip)
+    }
+
+    fn is_surplus(&self, ip: IpAddr) -> bool {
+        self.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip)
+    }
+
     /// A panic while the lock was held leaves plain data behind that is still worth acting on.
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,6 +193,28 @@ impl From<&Nics> for Chosen {
 }
 
 impl Wishes {
+    fn insert(&mut self, advert: Advert) {
+        self.remove(advert.instance);
+        for address in &advert.addresses {
+            *self.given.entry(address.ip()).or_default() += 1;
+        }
+        self.announced.insert(advert.instance, advert);
+    }
+
+    /// Returns whether it was there.
+    fn remove(&mut self, instance: InstanceId) -> bool {
+        let Some(advert) = self.announced.remove(&instance) else { return false };
+        for address in &advert.addresses {
+            if let Entry::Occupied(mut count) = self.given.entry(address.ip()) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
+        true
+    }
+
     fn mark(&mut self, instance: InstanceId) {
         if !self.dirty.contains(&instance) {
             self.dirty.push_back(instance);

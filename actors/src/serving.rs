@@ -33,7 +33,7 @@ pub(crate) fn serving(list: &[Interface]) -> Vec<&Interface> {
 
 /// What the hosts of one network share: the leading bits of their addresses.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Network {
+pub(crate) enum Network {
     V4(u32, u8),
     V6(u128, u8),
     /// An address that is a network of its own, as those are that a host has for others to route to: all such of one family
@@ -44,7 +44,8 @@ enum Network {
 }
 
 impl Network {
-    fn of(interface: &Interface) -> Self {
+    /// The network of an address.
+    pub(crate) fn of(interface: &Interface) -> Self {
         let prefix = interface.address.prefix;
         match interface.address.ip {
             IpAddr::V4(_) if prefix >= 32 => Self::Alone { is_ipv4: true },

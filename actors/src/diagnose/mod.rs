@@ -27,7 +27,8 @@ use host::{Host, gather};
 /// The longest time that a caller whose deadline has passed is kept for the diagnosis; a millisecond is usual.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// The time that the endpoints of a list are given to answer, and the first of each node of a long list; a millisecond is usual.
-const ANSWERS: Duration = Duration::from_millis(700);
+/// It covers a first packet that is lost and repeated after a second.
+const ANSWERS: Duration = Duration::from_millis(1_300);
 const FIRST_ANSWERS: Duration = Duration::from_millis(250);
 /// The pause before it is looked again at who has answered.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -57,7 +58,7 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 }
 
 /// Returns which services of `filter` answer, and which were announced and do not, listed or not, each with the cause. Endpoints that
-/// have not answered lately are asked, which takes milliseconds, and a second at most where some do not answer.
+/// have not answered lately are asked, which takes milliseconds, and a second and a half at most where some do not answer.
 ///
 /// # Cancel safety
 /// This function is cancel safe.

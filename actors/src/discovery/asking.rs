@@ -116,6 +116,10 @@ impl Discovery {
 
     /// A question was heard, which somebody at `from` asked.
     pub(super) fn hear_question(&mut self, from: IpAddr, asked: &Asked, now: Instant) {
+        // Who asks on loopback may ask there only.
+        if from.is_loopback() && self.multicast.leads_out() {
+            return;
+        }
         for question in &asked.questions {
             // What it does not want to hear again must not be what is unknown here.
             if asked.known.iter().all(|instance| self.directory.is_shown(*instance)) {

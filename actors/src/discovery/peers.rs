@@ -300,10 +300,10 @@ impl Handler<LinkEnded> for Discovery {
     type Result = ();
 
     fn handle(&mut self, LinkEnded { link, ending }: LinkEnded, ctx: &mut Self::Context) {
-        let Some(Link { node, since, .. }) = self.links.links.remove(&link) else { return };
+        let Some(Link { node, ends, since, .. }) = self.links.links.remove(&link) else { return };
         if !self.links.reach(node) {
             self.presence.unlinked(node, clock::now() - since);
-            self.lost(node, ending, ctx);
+            self.lost(node, ends.other, ending, ctx);
         }
     }
 }

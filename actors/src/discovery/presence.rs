@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::network::Network;
+use crate::socket::PROBES;
 use crate::trail::Record;
 
 /// First connections are spread over this time, so that nodes that started together do not storm each other, and
@@ -221,9 +222,9 @@ impl Discovery {
         self.presence.nodes.retain(|node, tended| tended.dialling.is_some() || directory.knows_node(*node));
     }
 
-    /// The last link to `node` ended.
-    pub(super) fn lost(&mut self, node: NodeId, ending: Ending, ctx: &mut Context<Self>) {
-        if ending == Ending::HostSilent {
+    /// The last link to `node`, at the address `at`, ended.
+    pub(super) fn lost(&mut self, node: NodeId, at: IpAddr, ending: Ending, ctx: &mut Context<Self>) {
+        if ending == Ending::HostSilent && !self.has_left_address(node, at) {
             // The system has asked for ten seconds: no need to wait for another attempt.
             self.give_up(node, Verdict::Unreachable, ctx);
         }
@@ -233,6 +234,16 @@ impl Discovery {
             let changes = self.directory.peer_lost(node, clock::now());
             self.apply(changes, None, ctx);
         }
+    }
+
+    /// Returns whether `node` has answered at another address while the system asked for it at `at`, so that silence there says
+    /// nothing about it.
+    fn has_left_address(&self, node: NodeId, at: IpAddr) -> bool {
+        let silence = self.config.limits.keep_alive.saturating_mul(PROBES + 1);
+        self.directory.of_node(node).iter().any(|Instance { id, .. }| {
+            let elsewhere = self.directory.answered(*id).is_some_and(|address| address.ip() != at);
+            elsewhere && self.directory.is_proved(*id, silence, clock::now())
+        })
     }
 
     /// Nothing of `node` can be reached.

@@ -1,8 +1,7 @@
 //! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -17,7 +16,6 @@ use tokio::sync::oneshot;
 use super::port::{self, Held};
 use super::records::record;
 use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
-use crate::host;
 
 /// The pause before a daemon that died is replaced: doubled each time up to the second value.
 const REVIVE_FIRST: Duration = Duration::from_millis(50);
@@ -41,8 +39,6 @@ pub(super) struct Announcer {
     shared: Arc<Shared>,
     /// What the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
-    /// Addresses that it uses because a service listens there only, and would leave out.
-    given: BTreeSet<IpAddr>,
     /// What is to be announced again, and when.
     again: VecDeque<(Instant, InstanceId)>,
     /// The time of the next look at the daemon.
@@ -91,7 +87,6 @@ impl Announcer {
         Self {
             shared,
             registered: BTreeMap::new(),
-            given: BTreeSet::new(),
             again: VecDeque::new(),
             look_at: Instant::now(),
             held: None,
@@ -165,13 +160,7 @@ impl Announcer {
         let daemon = ServiceDaemon::new()?;
         // Commands are executed in order, so nothing is sent on an interface that was not chosen.
         let shared = Arc::clone(&self.shared);
-        let chosen = IfPredicate::new(move |interface| {
-            let (name, chosen) = (host::without_label(&interface.name), shared.chosen());
-            shared.interfaces.includes(&interface.name, interface.ip())
-                && !chosen.left_out.contains(name)
-                && (interface.ip().is_ipv4() || !chosen.ipv4_only.contains(name))
-                && !chosen.surplus.contains(&(name.to_owned(), interface.ip()))
-        });
+        let chosen = IfPredicate::new(move |interface| shared.uses(&interface.name, interface.ip()));
         patiently(|| daemon.disable_interface(IfKind::All))?;
         patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
         patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
@@ -249,14 +238,11 @@ impl Announcer {
         Ok(())
     }
 
-    /// Makes the daemon use the addresses of a service that listens at these only, if it leaves them out.
-    fn use_given(&mut self, daemon: &ServiceDaemon, advert: &Advert) -> Result<(), Error> {
-        for ip in advert.addresses.iter().map(SocketAddr::ip) {
-            let is_surplus = self.shared.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip);
-            if is_surplus && self.given.insert(ip) {
-                let given = IfPredicate::new(move |interface| interface.ip() == ip);
-                patiently(|| daemon.enable_interface(IfKind::Predicate(given.clone())))?;
-            }
+    /// Makes the daemon use the surplus addresses at which a service listens now, not when it looks next.
+    fn use_given(&self, daemon: &ServiceDaemon, advert: &Advert) -> Result<(), Error> {
+        if advert.addresses.iter().any(|address| self.shared.is_surplus(address.ip())) {
+            // It decides anew about all addresses, by the one choice that it has.
+            patiently(|| daemon.enable_interface(Vec::<IfKind>::new()))?;
         }
         Ok(())
     }
@@ -316,7 +302,6 @@ impl Announcer {
 
     fn announce_everything_again(&mut self) {
         self.registered.clear();
-        self.given.clear();
         self.again.clear();
         let mut wishes = self.shared.wishes();
         wishes.dirty = wishes.announced.keys().copied().collect();

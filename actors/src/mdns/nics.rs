@@ -5,13 +5,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use crate::interfaces::{Interface, default_route_address};
 use crate::kind;
-use crate::serving::serving;
+use crate::serving::{Network, serving};
 use crate::socket::Family;
 use crate::sysfs;
 
 /// The most interfaces that are used. Linux lets one socket join a group on 20 interfaces, and the mDNS daemon has one socket
 /// for all of them; some room is left for those that come while others go.
 const MOST: usize = 16;
+
+/// The most IPv4 networks of one interface in which one-shot questions are asked.
+const MOST_NETWORKS: usize = 4;
 
 /// Prefixes of the names of interfaces that lead to containers and virtual machines of this host, not to other hosts.
 const INWARD: [&str; 11] =
@@ -26,6 +29,9 @@ pub(crate) struct Nic {
     pub(crate) index: Option<u32>,
     /// Its first IPv4 address, from which it sends.
     pub(crate) v4: Option<Ipv4Addr>,
+    /// The first addresses of its further IPv4 networks. Replies to one-shot questions from `v4` do not come from a host that
+    /// shares only one of these with it, because that host has no route there.
+    pub(crate) further_v4: Vec<Ipv4Addr>,
     /// Whether it has an IPv6 address.
     pub(crate) has_v6: bool,
     pub(crate) is_loopback: bool,
@@ -47,12 +53,19 @@ impl Nics {
     /// The interfaces that have these addresses; at most 16, those first that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
         let mut by_name: BTreeMap<&str, (Nic, Vec<IpAddr>)> = BTreeMap::new();
-        for Interface { name, index, address } in list {
+        let mut networks: BTreeSet<(&str, Network)> = BTreeSet::new();
+        for interface in list {
+            let Interface { name, index, address } = interface;
+            let is_first = networks.insert((name, Network::of(interface)));
             let (nic, ips) = by_name.entry(name).or_insert_with(|| (Nic::new(name, *index), Vec::new()));
             ips.push(address.ip);
             nic.is_loopback |= address.ip.is_loopback();
             match address.ip {
-                IpAddr::V4(ip) => _ = nic.v4.get_or_insert(ip),
+                IpAddr::V4(ip) if nic.v4.is_none() => nic.v4 = Some(ip),
+                IpAddr::V4(ip) if is_first && nic.further_v4.len() + 1 < MOST_NETWORKS => {
+                    nic.further_v4.push(ip);
+                }
+                IpAddr::V4(_) => {}
                 IpAddr::V6(_) => nic.has_v6 = true,
             }
         }
@@ -79,7 +92,14 @@ impl Nics {
 
 impl Nic {
     fn new(name: &str, index: Option<u32>) -> Self {
-        Self { name: name.to_owned(), index, v4: None, has_v6: false, is_loopback: false }
+        Self {
+            name: name.to_owned(),
+            index,
+            v4: None,
+            further_v4: Vec::new(),
+            has_v6: false,
+            is_loopback: false,
+        }
     }
 
     /// The families that are used on it: both, because each reaches hosts that do not have the other one. On loopback every
@@ -87,6 +107,14 @@ impl Nic {
     pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
         let v6 = self.has_v6 && !self.is_ipv4_only();
         self.v4.map(Family::V4).into_iter().chain(v6.then_some(Family::V6))
+    }
+
+    /// What one-shot questions are sent from: IPv4 once in each of its networks, because the replies go to the address that asked.
+    pub(crate) fn askers(&self) -> impl Iterator<Item = Family> {
+        let further = if self.is_loopback { &[][..] } else { &self.further_v4 };
+        let (v4, v6): (Vec<_>, Vec<_>) = self.families().partition(|family| *family != Family::V6);
+        // Before IPv6: addresses without a zone are worth more, and what replies first is dialled first.
+        v4.into_iter().chain(further.iter().copied().map(Family::V4)).chain(v6)
     }
 
     /// Returns whether IPv6 is not used on it although it has some.
@@ -134,6 +162,20 @@ mod tests {
         let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
         assert_eq!(used[1].families().collect::<Vec<_>>(), [Family::V6]);
+    }
+
+    #[test]
+    fn one_shot_questions_are_asked_in_each_network() {
+        let addresses = ["10.0.0.1", "10.0.0.9", "10.1.0.1", "fe80::1", "10.2.0.1", "10.3.0.1", "10.4.0.1"];
+        let list = addresses.map(|ip| interface("eth0", 2, ip));
+        let Nics { used, .. } = Nics::of(&list);
+        let first = Family::V4(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(used[0].families().collect::<Vec<_>>(), [first, Family::V6]);
+        let further = (1..4).map(|n| Family::V4(Ipv4Addr::new(10, n, 0, 1)));
+        let expected: Vec<_> = [first].into_iter().chain(further).chain([Family::V6]).collect();
+        assert_eq!(used[0].askers().collect::<Vec<_>>(), expected);
+        let list = ["127.0.0.1", "10.0.0.1"].map(|ip| interface("lo", 1, ip));
+        assert_eq!(Nics::of(&list).used[0].askers().count(), 1);
     }
 
     #[test]

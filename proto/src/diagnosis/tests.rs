@@ -455,6 +455,12 @@ fn what_an_endpoint_does_not_answer_for_is_told() {
             ClientsIsolated,
             &[],
         ),
+        (
+            "silent for less than TCP takes to repeat a packet",
+            announced(one(Outcome::Silent, SECOND, Complete)),
+            FirewallThereDrops,
+            &["a firewall on it drops connections, unless the network is slow or loses packets"],
+        ),
         ("stopped", announced(one(Outcome::Accepted, 3 * SECOND, Complete)), ProgramStalled, &["accepted"]),
         ("another program", announced(one(Outcome::OtherProtocol, SECOND, Complete)), OtherProtocol, &[]),
         (

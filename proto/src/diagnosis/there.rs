@@ -12,6 +12,9 @@ use super::words::{asked_by, networks, quoted};
 
 /// A system that asks for a hardware address in vain gives up after three seconds; what says no sooner is something that answers.
 const AT_ONCE: Duration = Duration::from_millis(500);
+/// A shorter silence may be that of a slow or lossy network: TCP repeats its first packet after a second (RFC 6298 §2), and that one
+/// needs a round trip as well.
+const EARLY: Duration = Duration::from_secs(2);
 /// An endpoint whose own process replied this short a time ago is not likely to have ended since.
 const JUST_NOW: Duration = Duration::from_secs(2);
 /// A host whose process replied this short a time ago is not likely to have been switched off since.
@@ -168,6 +171,8 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
     let address = tried.attempt.address;
     let (ip, port) = (address.ip(), address.port());
     let took = seconds(tried.attempt.took);
+    let unless =
+        if tried.attempt.took < EARLY { ", unless the network is slow or loses packets" } else { "" };
     let who = subject(endpoint, tried);
     let let_in = format!(
         "let the port in: with ufw `sudo ufw allow {port}/tcp`, with firewalld `sudo firewall-cmd --add-port={port}/tcp`; \
@@ -200,7 +205,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             Code::ProgramStalled,
             format!(
                 "{who}, where connections are accepted and nothing comes for {took}: the program is stopped or busy, or large \
-                 packets get lost on the way"
+                 packets get lost on the way{unless}"
             ),
             format!(
                 "Look at the program on {ip}: is it suspended (Ctrl-Z), in a debugger, or does a handler block its thread?"
@@ -252,7 +257,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         Sign::Dropped => (
             Code::FirewallThereDrops,
             format!(
-                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections"
+                "{who}, and that host is there and says nothing to that port for {took}: a firewall on it drops connections{unless}"
             ),
             firewall_remedy(),
         ),
@@ -286,7 +291,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
         Sign::DroppedOrOff => (
             Code::NoAnswer,
             format!(
-                "{who}, and nothing came back for {took}: that host is off or asleep, or a firewall on it drops connections"
+                "{who}, and nothing came back for {took}: that host is off or asleep, or a firewall on it drops connections{unless}"
             ),
             format!("Check that {ip} is switched on; if it is, {let_in}"),
         ),
@@ -296,7 +301,7 @@ fn finding(seen: &Observations, endpoint: &Endpoint, tried: &Tried, sign: Sign) 
             match tried.attempt.outcome {
                 Outcome::Failed { kind, .. } => format!("{who}, and connecting there fails: {kind}"),
                 _ => format!(
-                    "{who}, and nothing came back for {took}: a firewall on that host drops connections, or it is off or asleep"
+                    "{who}, and nothing came back for {took}: a firewall on that host drops connections, or it is off or asleep{unless}"
                 ),
             },
             format!("Check that the host is on, and that its firewall lets port {port}/tcp in"),

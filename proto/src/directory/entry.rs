@@ -1,5 +1,6 @@
 //! One instance in the directory: how far it is to be believed, and what an advert or a proof changes about it.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -113,18 +114,17 @@ impl Entry {
         if !self.instance.local {
             sort(&mut others, own);
         }
-        let mut addresses = self.answered.clone();
-        for address in others {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
+        others.retain(|address| !self.answered.contains(address));
+        let mut seen = HashSet::new();
+        others.retain(|address| seen.insert(*address));
         if !self.instance.local {
-            // On this host they all lead to it.
-            if is_here(&addresses, own) {
-                arrange(&mut addresses, own);
-            }
-            addresses.truncate(MAX_ADDRESSES);
+            others.truncate(MAX_ADDRESSES - self.answered.len());
+        }
+        let mut addresses = self.answered.clone();
+        addresses.append(&mut others);
+        // On this host they all lead to it.
+        if !self.instance.local && is_here(&addresses, own) {
+            arrange(&mut addresses, own);
         }
         self.instance.addresses = addresses;
     }

@@ -271,6 +271,18 @@ fn what_answered_is_never_cut_nor_replaced_by_what_a_node_does_not_know() {
 }
 
 #[test]
+fn on_this_host_what_answered_is_not_cut_either() {
+    let mut world = world();
+    let own = (1..=30).map(|n| OwnAddress { ip: [10, 77, 0, n].into(), prefix: 24 }).collect();
+    world.directory.set_own_addresses(own);
+    let all = (1..=30).map(|n| SocketAddr::from(([10, 77, 0, n], 9))).collect();
+    world.hear(Advert { addresses: all, ..advert(1, 1, "arm") }, Source::Mdns);
+    world.directory.verified(id(1), at("10.77.0.30:9"), world.now);
+    assert_eq!(addresses(&world).len(), 16);
+    assert!(addresses(&world).contains(&at("10.77.0.30:9")));
+}
+
+#[test]
 fn an_address_that_its_node_no_longer_has_is_dropped_although_it_answered() {
     let mut world = world();
     let told = |addresses: &[&str]| Advert {

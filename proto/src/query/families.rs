@@ -17,6 +17,10 @@ pub enum Families {
     V4,
     /// IPv6 alone.
     V6,
+    /// IPv6 on interfaces without IPv4.
+    OnlyV6,
+    /// IPv4 on interfaces without IPv6.
+    OnlyV4,
 }
 
 /// One family on one interface.
@@ -46,6 +50,8 @@ impl Families {
             Self::Both => true,
             Self::V4 => is_ipv4,
             Self::V6 => !is_ipv4,
+            Self::OnlyV6 => !is_ipv4 && is_only,
+            Self::OnlyV4 => is_ipv4 && is_only,
         }
     }
 
@@ -55,6 +61,9 @@ impl Families {
             (AskedIn { v4: false, v6: false }, families) => Some(families),
             (AskedIn { v4: false, .. }, Self::First | Self::Both | Self::V4) => Some(Self::V4),
             (AskedIn { v6: false, .. }, Self::Second | Self::Both | Self::V6) => Some(Self::V6),
+            // Interfaces that have no other family are not concerned by what is asked in the other.
+            (AskedIn { v6: false, .. }, Self::First) => Some(Self::OnlyV6),
+            (AskedIn { v4: false, .. }, Self::Second) => Some(Self::OnlyV4),
             _ => None,
         }
     }
@@ -82,6 +91,8 @@ mod tests {
             (Families::Both, [true, true], [true, true]),
             (Families::V4, [true, false], [true, false]),
             (Families::V6, [false, true], [false, true]),
+            (Families::OnlyV4, [false, false], [true, false]),
+            (Families::OnlyV6, [false, false], [false, true]),
         ] {
             assert_eq!((in_families(families, false), in_families(families, true)), (beside, only));
         }
@@ -96,8 +107,8 @@ mod tests {
             AskedIn { v4: true, v6: true },
         );
         for (families, left) in [
-            (Families::First, [Some(Families::First), None, Some(Families::V4), None]),
-            (Families::Second, [Some(Families::Second), Some(Families::V6), None, None]),
+            (Families::First, [Some(Families::First), Some(Families::OnlyV6), Some(Families::V4), None]),
+            (Families::Second, [Some(Families::Second), Some(Families::V6), Some(Families::OnlyV4), None]),
             (Families::Both, [Some(Families::Both), Some(Families::V6), Some(Families::V4), None]),
         ] {
             assert_eq!([neither, v4, v6, both].map(|asked| families.without(asked)), left, "{families:?}");

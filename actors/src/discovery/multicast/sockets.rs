@@ -33,10 +33,6 @@ pub(super) struct Open {
 }
 
 impl Open {
-    fn key(&self, purpose: Use) -> SocketKey {
-        key(&self.nic, self.family, purpose)
-    }
-
     pub(super) fn in_family(&self) -> InFamily {
         in_family(self.family, self.is_only)
     }
@@ -74,7 +70,7 @@ impl Discovery {
         multicast.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
         let mut before = std::mem::take(&mut multicast.listening);
         let (mut news, mut in_use) = (false, false);
-        for (nic, family, is_only) in sockets_of(&nics) {
+        for (nic, family, is_only) in sockets_of(&nics, Use::Multicast) {
             let key = key(&nic.name, family, Use::Multicast);
             let zone = nic.index.unwrap_or(0);
             let same =
@@ -128,9 +124,10 @@ impl Discovery {
         let multicast = &mut self.multicast;
         multicast.one_shot_at = Some(now);
         let mut before = std::mem::take(&mut multicast.one_shot);
-        for (nic, family, is_only) in sockets_of(&multicast.nics.used) {
+        for (nic, family, is_only) in sockets_of(&multicast.nics.used, Use::OneShot) {
             let key = key(&nic.name, family, Use::OneShot);
-            if let Some(at) = before.iter().position(|open| open.key(Use::OneShot) == key) {
+            let same = |open: &Open| open.nic == nic.name && open.family == family;
+            if let Some(at) = before.iter().position(same) {
                 let mut open = before.swap_remove(at);
                 let Some(problem) = open.problem() else {
                     multicast.one_shot.push(open);
@@ -175,11 +172,15 @@ fn has_recovered(faults: &mut SocketFaults, key: &SocketKey, opened: Instant, no
     has_failed && word.is_some()
 }
 
-/// The sockets for these interfaces: each with its interface and family, and whether that has no other one.
-fn sockets_of(nics: &[Nic]) -> impl Iterator<Item = (&Nic, Family, bool)> {
-    nics.iter().flat_map(|nic| {
+/// The sockets for these interfaces and this use: each with its interface and family, and whether that has no other one.
+fn sockets_of(nics: &[Nic], purpose: Use) -> impl Iterator<Item = (&Nic, Family, bool)> {
+    nics.iter().flat_map(move |nic| {
         let is_only = nic.families().count() == 1;
-        nic.families().map(move |family| (nic, family, is_only))
+        let families: Vec<Family> = match purpose {
+            Use::OneShot => nic.askers().collect(),
+            Use::Multicast => nic.families().collect(),
+        };
+        families.into_iter().map(move |family| (nic, family, is_only))
     })
 }
 
