@@ -98,6 +98,11 @@ impl Multicast {
         self.nics_out().filter_map(|nic| nic.index).collect()
     }
 
+    /// Returns whether questions go to other hosts.
+    pub(super) fn leads_out(&self) -> bool {
+        self.nics_out().next().is_some()
+    }
+
     fn nics_out(&self) -> impl Iterator<Item = &Nic> {
         self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
