@@ -231,6 +231,9 @@ impl Discovery {
             self.read_host_addresses();
             if change == Change::Some {
                 self.offer_again(ctx);
+                if let Some(mdns) = &self.mdns {
+                    mdns.repeat();
+                }
             }
             self.hear_on_interfaces(ctx);
         }
