@@ -75,6 +75,8 @@ struct Wishes {
     given: BTreeMap<IpAddr, usize>,
     /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
+    /// Everything is to be announced again in a while.
+    repeat: bool,
     closing: bool,
     closed: Option<oneshot::Sender<()>>,
 }
@@ -103,6 +105,13 @@ impl Mdns {
     /// Announces on these interfaces from now on, within some seconds.
     pub(crate) fn use_nics(&self, nics: &Nics) {
         *self.shared.chosen() = Chosen::from(nics);
+    }
+
+    /// This host has other addresses: everything is announced once more when the daemon has had time to take notice. Its own
+    /// announcement of a new address is one datagram, and what it has multicast within a second before is missing from it.
+    pub(crate) fn repeat(&self) {
+        self.shared.wishes().repeat = true;
+        self.shared.changed.notify_one();
     }
 
     /// Announces a service, or announces it anew after something about it changed. An unspecified address means all

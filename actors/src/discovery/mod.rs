@@ -238,6 +238,9 @@ impl Discovery {
             }
             if change == Change::Some {
                 self.offer_again(ctx);
+                if let Some(mdns) = &self.mdns {
+                    mdns.repeat();
+                }
             }
             self.hear_on_interfaces(ctx);
         }

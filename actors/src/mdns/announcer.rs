@@ -226,9 +226,8 @@ impl Announcer {
             Ok(info) => {
                 self.use_given(daemon, &advert)?;
                 patiently(|| daemon.register(info.clone()))?;
-                let pause = AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32());
                 self.again.retain(|(_, instance)| *instance != advert.instance);
-                self.again.push_back((Instant::now() + pause, advert.instance));
+                self.again.push_back((again_at(), advert.instance));
                 self.registered.insert(advert.instance, advert);
             }
             Err(error) => {
@@ -270,6 +269,9 @@ impl Announcer {
                     None => {}
                 }
             }
+            if std::mem::take(&mut wishes.repeat) {
+                self.again = self.registered.keys().map(|instance| (again_at(), *instance)).collect();
+            }
             // In the order of their announcements, which is nearly that of their times.
             let now = Instant::now();
             if self.look_at <= now {
@@ -306,6 +308,11 @@ impl Announcer {
         let mut wishes = self.shared.wishes();
         wishes.dirty = wishes.announced.keys().copied().collect();
     }
+}
+
+/// The time at which what is announced now is announced again.
+fn again_at() -> Instant {
+    Instant::now() + AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32())
 }
 
 /// # Errors
