@@ -7,6 +7,7 @@ mod brief;
 mod choices;
 mod crowded;
 mod diagnosis;
+mod exhausted;
 mod families;
 mod firewall;
 mod ingress;
