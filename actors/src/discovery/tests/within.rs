@@ -5,10 +5,12 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::discovery::presence::Undialled;
 
+type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;
+
 /// Runs in the actor.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Within(Box<dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send>);
+struct Within(Box<Run>);
 
 impl Handler<Within> for Discovery {
     type Result = ();

@@ -1,6 +1,6 @@
 //! Networks and addresses that come after the program.
 
-use meshzero_testing::{Host, Lan, eventually, require};
+use meshzero_testing::{Host, Lan, Process, eventually, require};
 
 use super::{PATIENCE, advertise, answer, mz, output};
 
@@ -115,13 +115,56 @@ fn what_changes_is_noticed_when_the_system_tells_of_it() {
     let lan = Lan::new(2);
     let (robot, observer) = (lan.host(0), lan.host(1));
     let arguments = ["-vvv", "robot", "--reply", "here", "--at", "9000", "--interfaces", "eth0"];
-    let (mut service, _) = advertise(robot, &arguments);
+    let (service, _) = advertise(robot, &arguments);
     for number in [50, 51] {
+        let told = |service: &Process| {
+            service.stderr().matches("the system tells of changed interfaces or addresses").count()
+        };
+        let before = told(&service);
         robot.configure(&format!("ip addr add 10.77.0.{number}/24 dev eth0"));
-        service.expect_error_line("the system tells of changed interfaces or addresses", PATIENCE);
+        eventually(PATIENCE, "the system tells of it", || (told(&service) > before).then_some(()));
         let address = format!("10.77.0.{number}:9000");
         eventually(PATIENCE, "it listens there", || {
             mz(observer, &["send", &address, "x", "--wait", "2s"]).wait(PATIENCE).success().then_some(())
         });
     }
+}
+
+#[test]
+fn a_service_whose_cable_is_out_has_not_moved() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    let (robot, observer) = (lan.host(0), lan.host(1));
+    let (service, address) = advertise(robot, &["robot", "--reply", "here", "--at", "9000"]);
+    assert_eq!(address, "10.77.0.1:9000");
+    let moves = || -> Vec<String> {
+        let seen = service.stdout();
+        seen.lines().filter(|line| line.contains("is now at")).map(str::to_owned).collect()
+    };
+    robot.configure(
+        "ip addr flush dev eth0
+         ip addr add 10.77.0.7/24 brd + dev eth0",
+    );
+    eventually(PATIENCE, "it has moved", || (moves() == ["robot is now at 10.77.0.7:9000"]).then_some(()));
+    robot.cut();
+    eventually(PATIENCE, "the plug is out", || {
+        robot.ask_ip(&["link", "show", "eth0"]).contains("NO-CARRIER").then_some(())
+    });
+    // Two looks later at the least.
+    eventually(PATIENCE, "it has looked", || {
+        let failed = mz(observer, &["send", "10.77.0.7:9000", "x", "--wait", "3s"]).wait(PATIENCE);
+        (!failed.success()).then_some(())
+    });
+    robot.heal();
+    assert_eq!(answer(observer, &["send", "10.77.0.7:9000", "x", "--wait", "50s"]), "here");
+    robot.configure(
+        "ip addr flush dev eth0
+         ip addr add 10.77.0.8/24 brd + dev eth0",
+    );
+    eventually(PATIENCE, "it has moved again", || {
+        moves().last().is_some_and(|line| line.ends_with("is now at 10.77.0.8:9000")).then_some(())
+    });
+    assert_eq!(moves().len(), 2, "{:?}", moves());
 }
