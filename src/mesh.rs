@@ -117,9 +117,9 @@ impl Mesh {
         diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// Which services answer whose names begin with `prefix`, and which were announced and do not, each with the likeliest cause:
-    /// those that are listed because they were heard lately, and others. Endpoints that have not answered lately are asked, which
-    /// takes milliseconds, and a second and a half at most where some do not answer.
+    /// Finds out whether the services answer whose names begin with `prefix`, and the likeliest cause for each that was announced and
+    /// does not, whether or not it is listed. Endpoints that have not answered lately are asked, which takes milliseconds, and a
+    /// second and a half at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
