@@ -1,5 +1,6 @@
 //! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
 
+mod again;
 mod host;
 mod network;
 mod surroundings;
@@ -111,6 +112,7 @@ async fn of(
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
         let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
+        let report = again::with_replies(node, report).await;
         let replied = node.discovery().send(AskReplied(about)).await.unwrap_or_default();
         let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);

@@ -65,6 +65,11 @@ impl Asking {
         }
     }
 
+    /// Returns whether somebody waits for the answers to a question.
+    pub(super) fn is_asking(&self, question: Question) -> bool {
+        self.rounds.is_asking(question)
+    }
+
     /// Nobody looks for the answers any longer, or they are known.
     pub(super) fn end(&mut self, question: Question) {
         self.rounds.end(question);

@@ -72,6 +72,11 @@ pub struct Ask;
 #[rtype(result = "Vec<(InstanceId, Duration)>")]
 pub struct AskReplied(pub Vec<InstanceId>);
 
+/// Asks the network once for the services of these names, whose replies [`Ask`] tells.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AskAgain(pub Vec<ServiceName>);
+
 /// Asks for the instances that `filter` names and that live, ordered by name.
 ///
 /// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
@@ -339,6 +344,21 @@ impl Handler<Ask> for Discovery {
             interfaces: self.config.interfaces.describe(),
             peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),
             static_peers,
+        }
+    }
+}
+
+impl Handler<AskAgain> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, AskAgain(names): AskAgain, ctx: &mut Self::Context) {
+        for name in names {
+            let question = self.question_for(&name);
+            let is_asked = self.asking.is_asking(question);
+            self.ask_network(question, ctx);
+            if !is_asked {
+                self.asking.end(question);
+            }
         }
     }
 }

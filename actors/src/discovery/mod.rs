@@ -46,7 +46,7 @@ use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
-pub use finding::{Ask, AskReplied, List, Seek};
+pub use finding::{Ask, AskAgain, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};

@@ -99,6 +99,11 @@ impl Rounds {
         self.change(question, |search| search.quick = None);
     }
 
+    /// Returns whether there are quick rounds of a question.
+    pub fn is_asking(&self, question: Question) -> bool {
+        self.searches.get(&question).is_some_and(|search| search.quick.is_some())
+    }
+
     /// Begins to watch: the question is asked again after a while, and then less and less often. `random` is from 0 to 1.
     pub fn watch(&mut self, question: Question, now: Instant, random: f32) {
         let search = self.searches.entry(question).or_default();

@@ -173,6 +173,28 @@ fn a_firewall_on_the_other_host_is_told_from_a_host_that_is_off() {
 }
 
 #[test]
+fn a_firewall_that_refuses_is_no_ended_program_however_long_is_waited() {
+    if !require::netns() {
+        return;
+    }
+    let lan = Lan::new(2);
+    lan.host(0).configure(
+        "iptables-legacy -w -A INPUT -i eth0 -p tcp -j REJECT --reject-with tcp-reset
+         ip6tables-legacy -w -A INPUT -i eth0 -p tcp -j REJECT --reject-with tcp-reset",
+    );
+    let _greeter = advertise(lan.host(0), "greeter");
+    // The questions that go with the search are over by then, and their replies are old.
+    for arguments in [["discover", "greeter", "--wait", "8s"], ["send", "greeter", "x", "--wait=8s"]] {
+        let refuses = told(lan.host(1), &arguments);
+        expect(
+            &refuses,
+            "firewall-there-rejects",
+            &["10.77.0.1 refuses connections", "although the program replied"],
+        );
+    }
+}
+
+#[test]
 fn a_host_that_is_off_and_a_program_that_has_gone_are_told_apart() {
     if !require::netns() {
         return;

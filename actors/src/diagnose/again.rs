@@ -1,0 +1,50 @@
+//! A last question to the responders of endpoints that refuse connections: a process that replies now has not ended.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use meshzero_proto::absence::is_refusal;
+
+use crate::clock;
+use crate::discovery::{Ask, AskAgain};
+use crate::node::Node;
+use crate::report::{Report, Unanswered};
+
+/// A reply that is younger than this needs no other.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long replies are waited for; they take milliseconds.
+const PATIENCE: Duration = Duration::from_millis(120);
+/// The pause before it is looked again at who has replied.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// The most names that are asked for.
+const MOST: usize = 8;
+
+/// The report with replies that are as young as the refusals, as far as there are any.
+///
+/// # Cancel safety
+/// This function is cancel safe.
+pub(super) async fn with_replies(node: &Node, mut report: Report) -> Report {
+    let refusing: BTreeSet<_> =
+        report.unanswered.iter().filter(|known| is_open(known)).map(|known| known.service.clone()).collect();
+    if refusing.is_empty() {
+        return report;
+    }
+    let until = clock::now() + PATIENCE;
+    if node.discovery().send(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
+        return report;
+    }
+    while report.unanswered.iter().any(is_open) && clock::now() < until {
+        node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
+        match node.discovery().send(Ask).await {
+            Ok(now) => report = now,
+            Err(_) => return report,
+        }
+    }
+    report
+}
+
+/// Returns whether an endpoint refuses, and its process has not replied lately.
+fn is_open(known: &Unanswered) -> bool {
+    known.replied_ago.is_none_or(|ago| ago > FRESH)
+        && known.attempts.iter().any(|attempt| is_refusal(&attempt.outcome))
+}
