@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use meshzero_proto::absence::is_refusal;
+use meshzero_proto::diagnosis::Sought;
 
+use super::{LOOK_AGAIN, names};
 use crate::clock;
 use crate::discovery::{Ask, AskAgain};
 use crate::node::Node;
@@ -14,26 +16,25 @@ use crate::report::{Report, Unanswered};
 const FRESH: Duration = Duration::from_secs(1);
 /// How long replies are waited for; they take milliseconds.
 const PATIENCE: Duration = Duration::from_millis(120);
-/// The pause before it is looked again at who has replied.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The most names that are asked for.
 const MOST: usize = 8;
 
-/// The report with replies that are as young as the refusals, as far as there are any.
+/// The report with replies of what is sought that are as young as the refusals, as far as there are any.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub(super) async fn with_replies(node: &Node, mut report: Report) -> Report {
+pub(super) async fn with_replies(node: &Node, sought: &Sought, mut report: Report) -> Report {
+    let is_open = |known: &&Unanswered| names(sought, &known.service) && is_open(known);
     let refusing: BTreeSet<_> =
-        report.unanswered.iter().filter(|known| is_open(known)).map(|known| known.service.clone()).collect();
-    if refusing.is_empty() {
+        report.unanswered.iter().filter(is_open).map(|known| known.service.clone()).collect();
+    if refusing.is_empty() || !node.config().network.has_multicast() {
         return report;
     }
     let until = clock::now() + PATIENCE;
     if node.discovery().send(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
         return report;
     }
-    while report.unanswered.iter().any(is_open) && clock::now() < until {
+    while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
         node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
         match node.discovery().send(Ask).await {
             Ok(now) => report = now,

@@ -13,6 +13,7 @@ use meshzero_proto::diagnosis::{
 };
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
+use meshzero_proto::name::ServiceName;
 
 use crate::clock;
 use crate::diagnosis::{Answering, Diagnosis, Unanswering};
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// It covers a first packet that is lost and repeated after a second.
 const ANSWERS: Duration = Duration::from_millis(1_300);
 const FIRST_ANSWERS: Duration = Duration::from_millis(250);
-/// The pause before it is looked again at who has answered.
+/// The pause before it is looked again at who has answered or replied.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
 const MOST_ADDRESSES: usize = 32;
@@ -112,7 +113,7 @@ async fn of(
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
         let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
-        let report = again::with_replies(node, report).await;
+        let report = again::with_replies(node, &sought, report).await;
         let replied = node.discovery().send(AskReplied(about)).await.unwrap_or_default();
         let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
@@ -127,6 +128,16 @@ async fn of(
         biased;
         diagnosis = asked => diagnosis,
         () = node.alarms().at(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
+    }
+}
+
+/// Returns whether a service is one of those that are sought.
+fn names(sought: &Sought, service: &ServiceName) -> bool {
+    match sought {
+        Sought::Everything => true,
+        Sought::Group(prefix) => service.starts_with(prefix.as_str()),
+        Sought::Name(name) => **service == **name,
+        Sought::Address(_) => false,
     }
 }
 
@@ -162,13 +173,9 @@ fn endpoints(
         });
     }
     for known in &report.unanswered {
-        let wanted = match sought {
-            Sought::Everything => true,
-            Sought::Group(prefix) => known.service.starts_with(prefix.as_str()),
-            Sought::Name(name) => *known.service == **name,
-            Sought::Address(_) => false,
-        };
-        if wanted && !tried.iter().any(|(instance, _)| *instance == Some(known.instance)) {
+        if names(sought, &known.service)
+            && !tried.iter().any(|(instance, _)| *instance == Some(known.instance))
+        {
             endpoints.push(Unanswered {
                 instance: Some(known.instance),
                 service: Some(known.service.to_string()),

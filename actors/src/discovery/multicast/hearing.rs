@@ -85,7 +85,7 @@ impl Heard {
         } else {
             // A one-shot question: only the asker gets the answers. Crowds ask many, so they are not read.
             self.note(host);
-            return;
+            Ok(())
         };
         if let Err(problem) = problem {
             tracing::debug!(%from, %problem, "not a message of mDNS");

@@ -7,18 +7,18 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Instant;
 
 use actix::prelude::*;
+use meshzero_proto::few::few;
 use meshzero_proto::query::{Families, InFamily};
 use tokio::task::JoinHandle;
 
 use super::errors::note_error;
 use super::faults::{SocketFaults, SocketKey, Word};
-use super::hearing::{Heard, read};
+use super::hearing::read;
 use crate::clock;
 use crate::discovery::Discovery;
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{self, Family};
-use meshzero_proto::few::few;
 
 /// One socket, until it is dropped.
 pub(super) struct Open {
@@ -33,6 +33,22 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// Opens a socket, and passes on what arrives there.
+    ///
+    /// # Errors
+    /// Those of [`Channel::open`].
+    fn begin(
+        nic: &Nic,
+        family: Family,
+        is_only: bool,
+        purpose: Use,
+        ctx: &Context<Discovery>,
+    ) -> io::Result<Self> {
+        let channel = Rc::new(Channel::open(nic, family, purpose)?);
+        let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, ctx.address().recipient()));
+        Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: clock::now(), reading })
+    }
+
     pub(super) fn in_family(&self) -> InFamily {
         in_family(self.family, self.is_only)
     }
@@ -93,18 +109,10 @@ impl Discovery {
             if !multicast.faults.may_open(&key, now) {
                 continue;
             }
-            match Channel::open(nic, family, Use::Multicast) {
-                Ok(channel) => {
+            match Open::begin(nic, family, is_only, Use::Multicast, ctx) {
+                Ok(open) => {
                     // One that failed before may fail again: what was missed is asked for when it works.
                     news |= !multicast.faults.may_fail_again(&key);
-                    let open = begin(
-                        nic.name.clone(),
-                        family,
-                        is_only,
-                        channel,
-                        Use::Multicast,
-                        ctx.address().recipient(),
-                    );
                     multicast.listening.push(open);
                 }
                 // Services cannot be announced either, and the announcer logs that, and when it has passed.
@@ -139,18 +147,8 @@ impl Discovery {
                     &problem,
                 );
             }
-            match Channel::open(nic, family, Use::OneShot) {
-                Ok(channel) => {
-                    let open = begin(
-                        nic.name.clone(),
-                        family,
-                        is_only,
-                        channel,
-                        Use::OneShot,
-                        ctx.address().recipient(),
-                    );
-                    multicast.one_shot.push(open);
-                }
+            match Open::begin(nic, family, is_only, Use::OneShot, ctx) {
+                Ok(open) => multicast.one_shot.push(open),
                 Err(error) => {
                     tracing::debug!(interface = nic.name, %error, "no question can be asked here");
                     if Families::First.include(in_family(family, is_only)) {
@@ -197,19 +195,6 @@ fn warn(word: Word, socket: &str, problem: &str) {
         Word::Say => tracing::warn!(socket, problem, "multicast DNS is not heard; retrying"),
         Word::Nothing => tracing::debug!(socket, problem, "multicast DNS is still not heard"),
     }
-}
-
-fn begin(
-    nic: String,
-    family: Family,
-    is_only: bool,
-    channel: Channel,
-    purpose: Use,
-    hearer: Recipient<Heard>,
-) -> Open {
-    let channel = Rc::new(channel);
-    let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, hearer));
-    Open { nic, family, is_only, channel, opened: clock::now(), reading }
 }
 
 /// The interfaces that are left out, as a sentence.
