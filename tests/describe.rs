@@ -1,9 +1,13 @@
 //! What services say of themselves.
 
-use actix::prelude::*;
-use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 
-use crate::pair::Pair;
+use actix::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize};
+use tokio::task::JoinSet;
+
+use crate::pair::{PATIENCE, Pair, until};
 
 /// Moves the arm.
 #[derive(Message, Serialize, Deserialize)]
@@ -62,4 +66,72 @@ async fn documentation_of_derived_schemas_is_part_of_the_description() {
     let message = &description.messages[0].message;
     assert!(message["description"] == "Moves the arm.", "{message}");
     assert!(message["properties"]["speed"]["description"] == "Metres per second.", "{message}");
+}
+
+/// A type that takes as long to look at as the test wants.
+#[derive(Serialize)]
+struct Large;
+
+/// Whether looking at it has to wait.
+static IS_SHUT: Mutex<bool> = Mutex::new(false);
+static OPENED: Condvar = Condvar::new();
+/// How often it was looked at.
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+impl<'de> Deserialize<'de> for Large {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        LOOKS.fetch_add(1, Ordering::SeqCst);
+        let is_shut = IS_SHUT.lock().expect("no panic");
+        drop(OPENED.wait_while(is_shut, |is_shut| *is_shut).expect("no panic"));
+        <()>::deserialize(deserializer).map(|()| Self)
+    }
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Configure {
+    large: Large,
+}
+
+impl Handler<Configure> for Arm {
+    type Result = ();
+    fn handle(&mut self, _: Configure, _: &mut Context<Self>) {}
+}
+
+#[actix::test]
+async fn whoever_asks_for_descriptions_stops_nobody_and_they_are_made_once() {
+    let pair = Pair::join().await;
+    let offer = pair.here.advertise("arm", || Arm).handles::<Move>().handles::<Configure>();
+    let service = offer.await.expect("advertised");
+    let arm = pair.reach(&service).await;
+    *IS_SHUT.lock().expect("no panic") = true;
+    let before = LOOKS.load(Ordering::SeqCst);
+    let mut asking = JoinSet::new();
+    for _ in 0..3 {
+        asking.spawn_local(arm.describe());
+    }
+    asking.spawn_local(pair.here.discover("arm").await.expect("it is here").describe());
+    until("somebody looks at it", || LOOKS.load(Ordering::SeqCst) > before).await;
+    for _ in 0..100 {
+        let moved = arm.send(Move { speed: 1.0, joint: None }).timeout(PATIENCE).await.expect("answered");
+        assert!(moved.done);
+    }
+    assert!(asking.try_join_next().is_none(), "nobody has a description yet");
+    *IS_SHUT.lock().expect("no panic") = false;
+    OPENED.notify_all();
+    let mut descriptions = Vec::new();
+    while let Some(described) = asking.join_next().await {
+        descriptions.push(described.expect("no panic").expect("described"));
+    }
+    assert_eq!(descriptions.len(), 4);
+    let looks = LOOKS.load(Ordering::SeqCst);
+    for description in &descriptions {
+        assert_eq!((description, description.messages.len()), (&descriptions[0], 2));
+        assert_eq!(*description, arm.describe().await.expect("described"));
+    }
+    assert_eq!(LOOKS.load(Ordering::SeqCst), looks, "what was made is kept");
+    // What changes is told.
+    service.publish("pose", &1.5f32).expect("published");
+    let now = arm.describe().await.expect("described");
+    assert_eq!((now.topics.len(), now.messages), (1, descriptions.swap_remove(0).messages));
 }

@@ -26,7 +26,7 @@ use crate::stats::Stats;
 /// Dropping the future asks no more.
 pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<Description, Fault> {
     match ask(caller, deadline, Question::Description).await? {
-        Told::Here(service) => Ok(describe::describe(&service)),
+        Told::Here(service) => Ok(Description::clone(&*describe::describe(&service).await)),
         Told::There(bytes) => Description::from_bytes(&bytes).map_err(undecodable),
     }
 }

@@ -222,6 +222,11 @@ impl Publisher {
         }
     }
 
+    /// Shows `each` topic: the type of its items, and whether the last one is retained, in the order in which they became known.
+    pub(crate) fn each_topic(&self, mut each: impl FnMut(Option<&'static TypeInfo>, bool)) {
+        self.shared.lock().topics.known.iter().for_each(|known| each(known.item, known.retains));
+    }
+
     /// The topics that were declared or published, in alphabetical order.
     pub fn topics(&self) -> Vec<TopicInfo> {
         let state = self.shared.lock();

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::answers::Answers;
 use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
+use crate::describe::Described;
 use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
 use crate::handler::Documented;
@@ -141,6 +142,8 @@ pub struct Service {
     pub(crate) links: Links,
     /// What became of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
+    /// What it says of itself.
+    pub(crate) described: Described,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
     /// Messages that came over links and were handed to the actor.
@@ -191,6 +194,7 @@ impl Service {
             ending: Ending::default(),
             links: Links::default(),
             counters,
+            described: Described::default(),
             end: OnceLock::new(),
             messages_in: Counter::default(),
             connections: ConnectionCounters::default(),

@@ -1,5 +1,7 @@
 //! A link for requests, at the endpoint: what arrives goes to the service, as much of it as that has room for.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,6 +47,8 @@ pub(super) struct Requests {
     unread: usize,
     /// Tells that nothing handles.
     dropped: u64,
+    /// Those who wait for a description that is being put together.
+    asked: Rc<RefCell<Vec<u64>>>,
     /// Puts together what the node has counted.
     reporting: Option<JoinHandle<()>>,
 }
@@ -84,6 +88,7 @@ impl Requests {
             is_over: false,
             unread: 0,
             dropped: 0,
+            asked: Rc::default(),
             reporting: None,
         }
     }
@@ -142,8 +147,7 @@ impl Requests {
             Kind::Cancel => self.answers.cancel(header.id),
             Kind::Describe => {
                 if self.reads() {
-                    let description = describe::describe(&self.service).to_bytes();
-                    tell(&self.outbox, Kind::Reply, header.id, &description);
+                    self.describe(header.id)?;
                 } else {
                     self.refuse(header.id, Refusal::Busy)?;
                 }
@@ -176,6 +180,32 @@ impl Requests {
         }
         self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
         self.answers.refuse(id, &refusal);
+        Ok(())
+    }
+
+    /// Answers with what the service says of itself, as soon as that has been put together.
+    fn describe(&mut self, id: u64) -> Result<(), SessionError> {
+        if let Some(description) = describe::encoded_already(&self.service) {
+            tell(&self.outbox, Kind::Reply, id, &description);
+            return Ok(());
+        }
+        let most = self.service.limits().requests_in_flight;
+        let mut asked = self.asked.borrow_mut();
+        if asked.len() >= most {
+            drop(asked);
+            return self.refuse(id, Refusal::Busy);
+        }
+        asked.push(id);
+        if asked.len() == 1 {
+            let (service, outbox) = (Arc::clone(&self.service), Arc::clone(&self.outbox));
+            let asked = Rc::clone(&self.asked);
+            actix::spawn(async move {
+                let description = describe::encoded(&service).await;
+                for id in asked.take() {
+                    tell(&outbox, Kind::Reply, id, &description);
+                }
+            });
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ fn named_fields<'de, V: Visitor<'de>>(
     visitor: V,
 ) -> Result<V::Value, Stopped> {
     state.step()?;
+    state.visit(place);
     shapes.resize(names.len(), Shape::Unseen);
     let known = if state.sparse == Some(place) { &state.required } else { &state.aliases };
     let known = known.get(&place).map(Vec::as_slice).unwrap_or_default();

@@ -12,6 +12,8 @@ mod probe;
 mod reader;
 mod state;
 mod tape;
+#[cfg(test)]
+mod tests;
 mod variant;
 
 use std::fmt;
@@ -100,13 +102,31 @@ pub(super) fn trace_readable<T: DeserializeOwned>() -> Shapes {
     if explore(&mut state, &mut root, &mut attempt::<T>).is_ok() {
         let places: Vec<_> = state.structs().collect();
         for place in places {
-            find_required::<T>(&mut state, &mut root, place);
+            if !find_required_there::<T>(&mut state, &mut root, place) {
+                find_required::<T>(&mut state, &mut root, place);
+            }
         }
     }
     Shapes { root, definitions: state.into_definitions() }
 }
 
-/// Leaves out all fields of one struct or variant, until none that is missing is missed.
+/// Leaves out all fields of one struct or variant, until none that is missing is missed, in readings that go straight there. Returns
+/// whether that came to an end.
+fn find_required_there<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place: Place) -> bool {
+    if !state.go_for_required(place) {
+        return false;
+    }
+    for _ in 0..MOST_RUNS {
+        match run::<T>(state, root, Mode::Explore) {
+            Ok(Ok(_)) => return state.has_visited(place),
+            Ok(Err(_)) if state.excused => {}
+            Ok(Err(_)) | Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// The same by reading every variant once more: slow, and sure of coming there.
 fn find_required<T: DeserializeOwned>(state: &mut State, root: &mut Shape, place: Place) {
     state.look_for_required(place);
     for _ in 0..MOST_RUNS {
@@ -221,8 +241,9 @@ fn run<T: DeserializeOwned>(state: &mut State, root: &mut Shape, mode: Mode) -> 
     state.restart(mode);
     let mut seen = Shape::Unseen;
     let value = T::deserialize(Reader::new(state, &mut seen, std::any::type_name::<T>()));
-    if value.is_err() {
-        state.refuse();
+    match value {
+        Ok(_) => state.keep_routes(),
+        Err(_) => state.refuse(),
     }
     if root.unify(seen).is_err() {
         return Err("it does not always read the same".to_owned());

@@ -65,7 +65,8 @@ pub(super) struct Open {
 pub(super) struct State {
     pub(super) definitions: Vec<Definition>,
     ids: HashMap<Key, usize>,
-    pub(super) progress: HashMap<Place, Progress>,
+    /// Of each enum, by its number, the variants. Empty for structs.
+    progress: Vec<Vec<Progress>>,
     /// The number of parts of the structs and variants that were read to their end.
     lengths: HashMap<Place, usize>,
     pub(super) format: Format,
@@ -73,6 +74,14 @@ pub(super) struct State {
     pub(super) sparse: Option<Place>,
     pub(super) required: HashMap<Place, Vec<&'static str>>,
     pub(super) aliases: HashMap<Place, Vec<&'static str>>,
+    /// The variants that were chosen in this reading, in order: enum first.
+    chosen: Vec<Place>,
+    /// Those that are to be chosen first, so that a reading comes to a certain place.
+    plan: Vec<Place>,
+    /// The structs and variants with named fields that this reading has come to, each after how many choices.
+    visited: Vec<(Place, usize)>,
+    /// By which choices a reading comes to a struct or variant with named fields.
+    routes: HashMap<Place, Vec<Place>>,
     /// An enum was passed in this reading that has variants left to explore.
     pub(super) unfinished: bool,
     pub(super) probes: Probes,
@@ -102,10 +111,14 @@ impl State {
             sparse: None,
             required: HashMap::new(),
             aliases: HashMap::new(),
+            chosen: Vec::new(),
+            plan: Vec::new(),
+            visited: Vec::new(),
+            routes: HashMap::new(),
             unfinished: false,
             definitions: Vec::new(),
             ids: HashMap::new(),
-            progress: HashMap::new(),
+            progress: Vec::new(),
             lengths: HashMap::new(),
             probes: Probes::default(),
             mode: Mode::Explore,
@@ -129,6 +142,8 @@ impl State {
         self.recursions = 0;
         self.wrappers = 0;
         self.steps = 0;
+        self.chosen.clear();
+        self.visited.clear();
         self.unfinished = false;
         self.tape.clear();
         self.too_deep = false;
@@ -137,17 +152,17 @@ impl State {
 
     /// How many variants were read to their end.
     pub(super) fn explored(&self) -> usize {
-        self.progress.values().filter(|progress| progress.explored).count()
+        self.progress.iter().flatten().filter(|progress| progress.explored).count()
     }
 
     /// Whether all variants that can be read were.
     pub(super) fn all_explored(&self) -> bool {
-        self.progress.values().all(|progress| progress.explored || progress.refused)
+        self.progress.iter().flatten().all(|progress| progress.explored || progress.refused)
     }
 
     /// Makes all variants be read once more.
     pub(super) fn forget_explored(&mut self) {
-        self.progress.values_mut().for_each(|progress| progress.explored = false);
+        self.progress.iter_mut().flatten().for_each(|progress| progress.explored = false);
     }
 
     /// Structs and variants with named fields.
@@ -163,10 +178,39 @@ impl State {
         })
     }
 
-    /// From now on gives only those fields of `place` that have been missed before.
+    /// From now on gives only those fields of `place` that have been missed before, and explores all variants once more.
     pub(super) fn look_for_required(&mut self, place: Place) {
         self.sparse = Some(place);
+        self.plan.clear();
         self.forget_explored();
+    }
+
+    /// From now on gives only those fields of `place` that have been missed before, and goes straight there. Returns whether it is known
+    /// by which choices.
+    pub(super) fn go_for_required(&mut self, place: Place) -> bool {
+        self.sparse = Some(place);
+        match self.routes.get(&place) {
+            Some(route) => self.plan.clone_from(route),
+            None => return false,
+        }
+        true
+    }
+
+    /// This reading has come to a struct or variant with named fields.
+    pub(super) fn visit(&mut self, place: Place) {
+        self.visited.push((place, self.chosen.len()));
+    }
+
+    /// Returns whether this reading has come to `place`.
+    pub(super) fn has_visited(&self, place: Place) -> bool {
+        self.visited.iter().any(|(visited, _)| *visited == place)
+    }
+
+    /// Notes how this reading, which went well, has come to wherever none came before.
+    pub(super) fn keep_routes(&mut self) {
+        for (place, choices) in &self.visited {
+            self.routes.entry(*place).or_insert_with(|| self.chosen[..*choices].to_vec());
+        }
     }
 
     /// All that was found out about structs and enums.
@@ -232,7 +276,13 @@ impl State {
         let next = self.definitions.len();
         let id = *self.ids.entry((type_name::<V>(), name, names)).or_insert(next);
         if id == next {
-            self.definitions.push(new());
+            let definition = new();
+            let variants = match &definition {
+                Definition::Struct { .. } => 0,
+                Definition::Enum { variants, .. } => variants.len(),
+            };
+            self.progress.push(vec![Progress::default(); variants]);
+            self.definitions.push(definition);
         }
         id
     }
@@ -266,7 +316,7 @@ impl State {
         self.too_deep = true;
         for open in &self.open {
             if let Some(variant) = open.forced {
-                self.progress.entry((open.definition, variant)).or_default().dead_ends += 1;
+                self.progress[open.definition][variant].dead_ends += 1;
             }
         }
     }
@@ -285,28 +335,36 @@ impl State {
         result
     }
 
-    /// The variant to read next of an enum of `count` variants: one that is not explored, or the best way out.
-    pub(super) fn choose_variant(&self, id: usize, count: usize, recursing: bool) -> usize {
+    /// The variant to read next of an enum: the one that is planned, one that is not explored, or the best way
+    /// out.
+    pub(super) fn choose_variant(&mut self, id: usize, recursing: bool) -> usize {
+        let planned = self.plan.get(self.chosen.len()).filter(|(planned, _)| *planned == id);
+        let variant = match planned {
+            Some((_, variant)) => *variant,
+            None => self.best_variant(id, recursing),
+        };
+        self.chosen.push((id, variant));
+        variant
+    }
+
+    fn best_variant(&self, id: usize, recursing: bool) -> usize {
         if !recursing
             && self.recursions == 0
-            && let Some(variant) = self.next_unexplored(id, count)
+            && let Some(variant) = self.next_unexplored(id)
         {
             return variant;
         }
-        let known = (0..count).map(|variant| (variant, self.progress_of(id, variant)));
-        let open = known.filter(|(_, progress)| !progress.refused);
+        let open = self.progress[id].iter().enumerate().filter(|(_, progress)| !progress.refused);
         open.min_by_key(|(_, progress)| progress.dead_ends).map_or(0, |(variant, _)| variant)
     }
 
-    pub(super) fn next_unexplored(&self, id: usize, count: usize) -> Option<usize> {
-        (0..count).find(|variant| {
-            let progress = self.progress_of(id, *variant);
-            !progress.explored && !progress.refused
-        })
+    pub(super) fn next_unexplored(&self, id: usize) -> Option<usize> {
+        self.progress[id].iter().position(|progress| !progress.explored && !progress.refused)
     }
 
-    fn progress_of(&self, id: usize, variant: usize) -> Progress {
-        self.progress.get(&(id, variant)).copied().unwrap_or_default()
+    /// What is known of a variant.
+    pub(super) fn progress(&mut self, (id, variant): Place) -> &mut Progress {
+        &mut self.progress[id][variant]
     }
 
     /// Takes a conflict for the end of the trace.

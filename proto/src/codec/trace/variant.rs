@@ -29,11 +29,8 @@ pub(super) fn read_enum<'de, V: Visitor<'de>>(
     if names.is_empty() {
         return Err(state.give_up(format!("the enum `{name}` has no variants")));
     }
-    for variant in 0..names.len() {
-        state.progress.entry((id, variant)).or_default();
-    }
     let recursing = state.is_open(id);
-    let variant = state.choose_variant(id, names.len(), recursing);
+    let variant = state.choose_variant(id, recursing);
     // No enum that compiles has more variants than fit in 32 bits.
     let index = u32::try_from(variant).unwrap_or(u32::MAX);
     state.tape.push(Token::Variant(index));
@@ -55,11 +52,11 @@ pub(super) fn read_enum<'de, V: Visitor<'de>>(
     let whole = result.is_ok();
     let in_full = state.recursions == 0 && !recursing;
     let inner_unfinished = state.unfinished;
-    let progress = state.progress.entry((id, variant)).or_default();
+    let progress = state.progress((id, variant));
     progress.refused |= refused;
     progress.explored |= whole && in_full && !inner_unfinished;
     state.excused |= refused;
-    let unfinished = in_full && (inner_unfinished || state.next_unexplored(id, names.len()).is_some());
+    let unfinished = in_full && (inner_unfinished || state.next_unexplored(id).is_some());
     state.unfinished = outer_unfinished || unfinished;
     if let Some(content) = content {
         if whole {
