@@ -27,8 +27,8 @@ use crate::mesh::Mesh;
 /// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
-/// In `MESHZERO_LIMITS` a limit goes by the name of its field, a time by that and `_ms`: `handshake_ms`,
-/// `request_timeout_ms`, `keep_alive_ms`, `news_patience_ms`.
+/// In `MESHZERO_LIMITS` a limit goes by the name of its field, a time by that and `_ms`: `handshake_ms`, `reconnect_ms`,
+/// `news_patience_ms`, `drain_ms`, `request_timeout_ms`, `keep_alive_ms`.
 ///
 /// # Errors
 /// [`JoinError`]: a setting, from here or from the environment, that cannot be used, or a system that gives no thread, no
@@ -117,8 +117,9 @@ impl Join {
         self
     }
 
-    /// The bounds that this program keeps. [`Limits::message_bytes`] is 64 MiB at most, [`Limits::keep_alive`] a second at
-    /// least.
+    /// The bounds that this program keeps. [`Limits::message_bytes`] is 64 MiB at most, [`Limits::nesting`] 1,024,
+    /// [`Limits::keep_alive`] a second at least, and [`Limits::handshake`] a millisecond. A time may be [`Duration::MAX`], which is
+    /// never.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
@@ -268,6 +269,11 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
             "requests_in_flight" => limits.requests_in_flight = number,
             "mailbox" => limits.mailbox = number,
             "send_queue_bytes" => limits.send_queue_bytes = number,
+            "unacknowledged_bytes" => limits.unacknowledged_bytes = number,
+            "reconnect_ms" => limits.reconnect = millis,
+            "races_per_second" => {
+                limits.races_per_second = u32::try_from(number).map_err(|_| wrong("too large"))?
+            }
             "subscriptions" => limits.subscriptions = number,
             "backlog_items" => limits.backlog_items = number,
             "backlog_bytes" => limits.backlog_bytes = number,
@@ -289,24 +295,40 @@ fn limits_from(text: &str) -> Result<Limits, JoinError> {
 /// The largest number of anything that is under way at once.
 const MOST_AT_ONCE: usize = 1 << 20;
 
+/// The deepest nesting that the stack of a thread has room for.
+const DEEPEST: u32 = 1_024;
+
 fn check_limits(limits: &Limits) -> Result<(), JoinError> {
     let counts = [
-        ("mailbox", limits.mailbox),
-        ("requests_in_flight", limits.requests_in_flight),
-        ("connections", limits.connections),
-        ("connections_per_address", limits.connections_per_address),
-        ("handshakes", limits.handshakes),
-        ("subscriptions", limits.subscriptions),
-        ("backlog_items", limits.backlog_items),
+        ("message_bytes", limits.message_bytes, 1..=MAX_MESSAGE_BYTES),
+        ("nesting", limits.nesting as usize, 1..=DEEPEST as usize),
+        ("decoded_factor", limits.decoded_factor, 1..=usize::MAX),
+        ("values", limits.values, 1..=usize::MAX),
+        ("send_queue_bytes", limits.send_queue_bytes, 1..=usize::MAX),
+        ("mailbox", limits.mailbox, 1..=MOST_AT_ONCE),
+        ("requests_in_flight", limits.requests_in_flight, 1..=MOST_AT_ONCE),
+        ("connections", limits.connections, 1..=MOST_AT_ONCE),
+        ("connections_per_address", limits.connections_per_address, 1..=MOST_AT_ONCE),
+        ("handshakes", limits.handshakes, 1..=MOST_AT_ONCE),
+        ("subscriptions", limits.subscriptions, 1..=MOST_AT_ONCE),
+        ("backlog_items", limits.backlog_items, 1..=MOST_AT_ONCE),
+        ("instances", limits.instances, 1..=MOST_AT_ONCE),
+        ("instances_per_source", limits.instances_per_source, 1..=usize::MAX),
+        ("instances_per_node", limits.instances_per_node, 1..=usize::MAX),
     ];
-    let problem = if limits.message_bytes > MAX_MESSAGE_BYTES {
-        format!("message_bytes is {}; at most {MAX_MESSAGE_BYTES} are allowed", limits.message_bytes)
-    } else if let Some((name, value)) =
-        counts.into_iter().find(|(_, value)| !(1..=MOST_AT_ONCE).contains(value))
+    let least = [
+        ("keep_alive", limits.keep_alive, Duration::from_secs(1)),
+        ("handshake", limits.handshake, Duration::from_millis(1)),
+    ];
+    let problem = if let Some((name, value, range)) =
+        counts.iter().find(|(_, value, range)| !range.contains(value))
     {
-        format!("{name} is {value}; it must be 1 at least and {MOST_AT_ONCE} at most")
-    } else if limits.keep_alive < Duration::from_secs(1) {
-        "keep_alive must be a second at least".to_owned()
+        match *range.end() {
+            usize::MAX => format!("{name} is {value}; it must be {} at least", range.start()),
+            most => format!("{name} is {value}; it must be {} at least and {most} at most", range.start()),
+        }
+    } else if let Some((name, value, least)) = least.iter().find(|(_, value, least)| value < least) {
+        format!("{name} is {value:?}; it must be {least:?} at least")
     } else {
         return Ok(());
     };
@@ -333,6 +355,42 @@ mod tests {
         assert!(limits_from("post=1").expect_err("no limit").to_string().contains("no such limit"));
         for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port"] {
             assert!(check_peer(peer).expect_err(peer).to_string().contains("host:port"), "{peer}");
+        }
+    }
+
+    /// The names of all limits, as `MESHZERO_LIMITS` has them.
+    fn names() -> Vec<String> {
+        let all = format!("{:?}", Limits::default());
+        let fields = all.trim_start_matches("Limits { ").trim_end_matches(" }").split(", ");
+        let name = |field: &str| {
+            let (name, value) = field.split_once(": ").expect("a name and a value");
+            let is_time = value.ends_with('s');
+            if is_time { format!("{name}_ms") } else { name.to_owned() }
+        };
+        fields.map(name).collect()
+    }
+
+    #[test]
+    fn every_limit_has_a_name_in_the_environment() {
+        assert!(names().len() > 25, "{:?}", names());
+        for name in names() {
+            let limits = limits_from(&format!("{name}=1234567")).expect(&name);
+            let (all, before) = (format!("{limits:?}"), format!("{:?}", Limits::default()));
+            assert!(all != before && all.contains("1234"), "{name} changes nothing: {all}");
+        }
+    }
+
+    #[test]
+    fn limits_at_their_ends_are_taken_or_refused_with_their_range() {
+        for name in names() {
+            for value in [0, 1, u64::from(u32::MAX), u64::MAX] {
+                let limit = format!("{name}={value}");
+                let checked = limits_from(&limit).and_then(|limits| check_limits(&limits));
+                let Err(error) = checked else { continue };
+                let said = error.to_string();
+                let names_its_range = said.contains(" at least") || said.contains("too large");
+                assert!(said.contains(name.trim_end_matches("_ms")) && names_its_range, "{limit}: {said}");
+            }
         }
     }
 

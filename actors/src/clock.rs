@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use meshzero_proto::limits::FOREVER;
+
 /// What time it is. On a runtime whose clock is paused, as in a simulation, that clock says so; elsewhere the system does, and
 /// asking it this way costs nothing more.
 #[inline]
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
-
-/// Longer than any program runs, and short enough for every system's clock.
-const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
 
 /// `instant` and `duration` later, where that may be any; a time that never comes if it is too long for the clock.
 pub(crate) fn later<I: Copy + std::ops::Add<Duration, Output = I>>(instant: I, duration: Duration) -> I {

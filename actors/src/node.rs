@@ -94,9 +94,11 @@ impl Node {
     }
 
     async fn start_in(
-        config: Config,
+        mut config: Config,
         home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
+        // Before anybody adds them to a clock's time.
+        config.limits = config.limits.saturated();
         let awaited = config.interfaces.awaited()?;
         for interface in &awaited {
             tracing::warn!("{interface}");

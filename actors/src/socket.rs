@@ -20,10 +20,19 @@ pub(crate) fn send_at_once(stream: &TcpStream) {
     wish(stream.set_nodelay(true), "small frames may wait for each other");
 }
 
+/// The longest time that every system takes for the silence before a probe, in whole seconds; Linux refuses a longer one. Longer than a
+/// day nobody is silent without being asked anyway, see [`Stall`](meshzero_proto::stall::Stall).
+const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
+
+/// The longest time that Linux takes for what is not acknowledged, in milliseconds as a signed number.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const LONGEST_UNACKNOWLEDGED: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Sends small frames at once, and lets the system ask the other host for a sign of life after `idle` of silence, three times.
 pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
     send_at_once(stream);
     // The number comes last: a Windows that does not know it, and Wine, have taken the times by then.
+    let idle = idle.clamp(Duration::from_secs(1), LONGEST_IDLE);
     let keep_alive = TcpKeepalive::new().with_time(idle).with_interval(idle).with_retries(PROBES);
     wish(SockRef::from(stream).set_tcp_keepalive(&keep_alive), "a host that vanishes may be noticed late");
 }
@@ -33,7 +42,7 @@ pub(crate) fn keep_alive(stream: &TcpStream, idle: Duration) {
 pub(crate) fn give_up_unacknowledged(stream: &TcpStream, patience: Duration) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     wish(
-        SockRef::from(stream).set_tcp_user_timeout(Some(patience)),
+        SockRef::from(stream).set_tcp_user_timeout(Some(patience.min(LONGEST_UNACKNOWLEDGED))),
         "a host that vanishes while something is sent will be noticed late",
     );
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

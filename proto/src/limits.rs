@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The bounds of a node. Plain data: take [`Limits::default`] and change what you must.
 ///
+/// A time may be as long as [`Duration::MAX`], which is never.
+///
 /// ```
 /// # use meshzero_proto::limits::Limits;
 /// use std::time::Duration;
@@ -89,6 +91,27 @@ pub struct Limits {
     /// Silence on a connection after which it is asked for a sign of life. Default 2.5 s, a second at least; a peer
     /// that has sent nothing for four times as long is taken for dead.
     pub keep_alive: Duration,
+}
+
+/// Longer than any program runs, and short enough for every system's clock: what is to take longer takes so long.
+pub const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+
+impl Limits {
+    /// The same with times that can be added to any clock's: none is longer than [`FOREVER`].
+    #[must_use]
+    pub fn saturated(mut self) -> Self {
+        for time in [
+            &mut self.handshake,
+            &mut self.reconnect,
+            &mut self.news_patience,
+            &mut self.drain,
+            &mut self.request_timeout,
+            &mut self.keep_alive,
+        ] {
+            *time = (*time).min(FOREVER);
+        }
+        self
+    }
 }
 
 /// The largest value that [`Limits::message_bytes`] may have: 64 MiB.
