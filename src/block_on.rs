@@ -6,10 +6,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use meshzero_actors::blocking::Scope;
+
 /// Waits for `future` on this thread, for programs with a plain `fn main`.
 ///
 /// Every future of this crate works on every executor, and so on none: the mesh lives on a thread of its own then.
 /// Do not call this from inside an actor or an async function: it would hold up whatever else runs there.
+///
+/// # Panics
+/// When `future` waits for a mesh that lives on this very thread, which is blocked: that would never end.
 ///
 /// ```
 /// assert_eq!(meshzero::block_on(async { 1 + 1 }), 2);
@@ -41,6 +46,7 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut task = Context::from_waker(&waker);
     let mut future = pin!(future.into_future());
+    let _scope = Scope::block();
     loop {
         match future.as_mut().poll(&mut task) {
             Poll::Ready(output) => return output,

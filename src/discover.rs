@@ -73,13 +73,14 @@ impl Discover {
         if self.node.ending().has_come() {
             return Err(Gone.into());
         }
-        let route = self.node.router().send(Follow(target)).await.map_err(|_| Gone)?;
+        let route = self.node.ask_router(Follow(target)).await?;
         let alarm = self.node.alarms().at(deadline_in(self.within));
         tokio::select! {
             // Whoever does not wait at all still gets what is connected.
             biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
+            () = self.node.ending().come() => Err(Gone.into()),
         }
     }
 
@@ -242,5 +243,5 @@ impl IntoFuture for DiscoverGroup {
 
 async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance> {
     // On a mesh that has been left there is nobody.
-    node.discovery().send(List { filter, within }).await.unwrap_or_default()
+    node.ask_discovery(List { filter, within }).await.unwrap_or_default()
 }

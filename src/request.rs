@@ -157,7 +157,8 @@ impl<M: NetMessage> Future for Request<M> {
     type Output = Result<M::Result, CallError>;
 
     /// # Panics
-    /// When it is polled after it has ended.
+    /// When it is polled after it has ended, or by something that blocks the very thread which the reply would have to come from:
+    /// a `block_on` inside a handler, on the thread that the mesh or the service lives on.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(invalid) = self.invalid.take() {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context};
 use meshzero_actors::bound::Bound;
 use meshzero_actors::discovery::{Announce, Withdraw};
-use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::offer::{self, OfferError, Offered, Only};
 use meshzero_actors::place::address_of;
@@ -82,7 +81,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
     pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
         if only == Only::One {
-            offer::nobody_else(self.node.discovery(), name).await?;
+            offer::nobody_else(&self.node, name).await?;
         }
         let advert = Advert {
             instance: self.offered.instance.id,
@@ -92,11 +91,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
             addresses: Vec::new(),
             leaving: false,
         };
-        self.node
-            .discovery()
-            .send(Announce(advert, self.offered.bound.clone()))
-            .await
-            .map_err(|_| OfferError::Gone(Gone))?;
+        let announced = self.node.ask_discovery(Announce(advert, self.offered.bound.clone())).await;
+        announced.map_err(OfferError::Gone)?;
         Ok(())
     }
 
@@ -105,8 +101,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         let instance = self.offered.instance.id;
         self.offered.service.drain();
         // A mesh that was left has closed all its services.
-        let _ = self.node.discovery().send(Withdraw(instance)).await;
-        let _ = self.node.router().send(Delist { instance, end: ServiceEnd::Closed }).await;
+        let _ = self.node.ask_discovery(Withdraw(instance)).await;
+        let _ = self.node.ask_router(Delist { instance, end: ServiceEnd::Closed }).await;
     }
 
     /// The actor's address. After a panic the mesh has made a new actor with a new address.
@@ -209,7 +205,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     pub async fn close(self) -> Option<Abandoned> {
         // A mesh that was left has closed all its services.
         let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
-        self.node.router().send(delist).await.unwrap_or(None)
+        self.node.ask_router(delist).await.unwrap_or(None)
     }
 
     /// How often the actor was made anew after a panic; 0 for an actor that the program runs.

@@ -10,6 +10,7 @@ use actix::Recipient;
 use meshzero_actors::backoff::Backoff;
 use meshzero_actors::caller::deadline_in;
 use meshzero_actors::discovery::List;
+use meshzero_actors::home::Gone;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::subscriber::{self, Publishers};
@@ -124,6 +125,7 @@ impl Whom {
                     biased;
                     ready = route.ready() => ready,
                     () = node.alarms().at(until) => return None,
+                    () = node.ending().come() => return None,
                 };
                 let members = route.members();
                 // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
@@ -132,7 +134,7 @@ impl Whom {
             }
             Self::Group { filter, .. } => {
                 let list = List { filter: filter.clone(), within: Duration::ZERO };
-                Some(node.discovery().send(list).await.unwrap_or_default())
+                Some(node.ask_discovery(list).await.unwrap_or_default())
             }
         }
     }
@@ -327,6 +329,9 @@ impl<T: Wire> Subscribe<T> {
             }
             tracing::debug!(error = %last, "not subscribed yet; trying again");
             node.alarms().at(again).await;
+        }
+        if node.ending().has_come() {
+            return Err(Gone.into());
         }
         Err(last.explained(&node, self.whom.route()).await)
     }

@@ -43,9 +43,9 @@ enum State {
 
 impl Watch {
     pub(crate) fn new(node: Arc<Node>, filter: Filter) -> Self {
-        let discovery = node.discovery().clone();
+        let here = Arc::clone(&node);
         let starting = async move {
-            discovery.send(discovery::Watch { filter, addresses: Addresses::Moves }).await.ok()
+            here.ask_discovery(discovery::Watch { filter, addresses: Addresses::Moves }).await.ok()
         };
         Self { state: State::Starting(Box::pin(starting)), _node: node }
     }

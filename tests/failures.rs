@@ -1,7 +1,11 @@
 //! What goes wrong ends in a clear error, hangs nobody, and leaves other callers served.
 
+use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Wake, Waker};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -41,6 +45,54 @@ mod other {
     pub struct Work {
         pub amount: String,
     }
+}
+
+/// Asks to be waited for.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Wait {
+    forever: bool,
+}
+
+struct Patient;
+
+impl Actor for Patient {
+    type Context = Context<Self>;
+}
+
+impl Handler<Wait> for Patient {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, Wait { forever }: Wait, _: &mut Context<Self>) -> Self::Result {
+        if forever { Box::pin(std::future::pending()) } else { Box::pin(async {}) }
+    }
+}
+
+/// Panics when it is woken.
+struct Touchy;
+
+impl Wake for Touchy {
+    fn wake(self: Arc<Self>) {
+        panic!("do not wake me");
+    }
+}
+
+#[actix::test]
+async fn a_panic_in_the_task_of_a_link_leaves_no_call_without_an_end() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("patient", || Patient).handles::<Wait>().await.expect("advertised");
+    let patient = pair.reach(&service).await;
+    let waits = actix::spawn(patient.send(Wait { forever: true }).timeout(Duration::MAX));
+    until("the call has arrived", || service.unfinished() == 1).await;
+    // A caller of whom nobody knows what waking it does: the reply wakes it, in the link's task.
+    let mut touchy = pin!(patient.send(Wait { forever: false }).timeout(Duration::MAX));
+    let waker = Waker::from(Arc::new(Touchy));
+    assert!(touchy.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+    let ended = actix::clock::timeout(PATIENCE, waits).await.expect("it ends").expect("no panic");
+    assert!(matches!(ended, Err(CallError::Unknown { .. })), "{ended:?}");
+    actix::clock::timeout(PATIENCE, touchy).await.expect("its reply is there").expect("answered");
+    let again = patient.send(Wait { forever: false }).timeout(PATIENCE).await;
+    again.expect("another link takes its place");
 }
 
 #[actix::test]

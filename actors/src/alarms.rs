@@ -1,11 +1,13 @@
-//! Deadlines of callers on any thread and any executor, rung by one task on the node's thread.
+//! Deadlines of callers on any thread and any executor, rung by one task on the node's thread, and when that has ended by a thread
+//! of their own, as long as any are set.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 use meshzero_proto::calls::{CallId, Calls};
 use tokio::sync::Notify;
@@ -14,15 +16,38 @@ use crate::clock;
 
 /// The alarms of one node.
 pub struct Alarms {
-    set: Mutex<Calls<Waker>>,
+    state: Mutex<State>,
     earlier: Notify,
 }
 
+struct State {
+    set: Calls<Waker>,
+    rung_by: RungBy,
+}
+
+/// Who rings the alarms.
+enum RungBy {
+    /// The task on the node's thread.
+    Task,
+    /// A thread, which ends when no alarm is set.
+    Thread(Thread),
+    /// Nobody, until one is set.
+    Nobody,
+}
+
+/// The longest sleep of a thread that rings alarms.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+
+/// Rings the alarms of one node, on its thread.
+pub struct Ringing(Arc<Alarms>);
+
 impl Alarms {
-    /// No alarms. [`Alarms::ring`] must run for them to ring.
-    pub fn new() -> Arc<Self> {
+    /// No alarms. [`Ringing::ring`] must run for them to ring.
+    pub fn new() -> (Arc<Self>, Ringing) {
         // Each alarm is bounded by the call that waits for it, so it needs no limit of its own.
-        Arc::new(Self { set: Mutex::new(Calls::new(usize::MAX)), earlier: Notify::new() })
+        let state = State { set: Calls::new(usize::MAX), rung_by: RungBy::Task };
+        let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
+        (Arc::clone(&alarms), Ringing(alarms))
     }
 
     /// A future that ends at `instant`; `None` never comes.
@@ -30,29 +55,84 @@ impl Alarms {
         Alarm { alarms: Arc::clone(self), instant, set: None }
     }
 
-    /// Rings the alarms, for ever.
-    pub async fn ring(&self) {
-        loop {
-            let next = self.lock().poll_timeout();
-            tokio::select! {
-                biased;
-                () = self.earlier.notified() => {}
-                () = clock::sleep_until(next) => {
-                    let mut due = Vec::new();
-                    self.lock().expire(clock::now(), |_, waker, _| due.push(waker.clone()));
-                    due.into_iter().for_each(wake);
+    /// Rings those that are due.
+    fn ring_due(&self) {
+        let mut due = Vec::new();
+        self.lock().set.expire(clock::now(), |_, waker, _| due.push(waker.clone()));
+        due.into_iter().for_each(wake);
+    }
+
+    /// Tells whoever rings the alarms that one is to ring before all others.
+    fn look_again(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        match &state.rung_by {
+            RungBy::Task => {
+                drop(state);
+                self.earlier.notify_one();
+            }
+            RungBy::Thread(thread) => thread.unpark(),
+            RungBy::Nobody => {
+                let alarms = Arc::clone(self);
+                let thread = thread::Builder::new().name("meshzero-alarms".into());
+                match thread.spawn(move || alarms.ring_here()) {
+                    Ok(thread) => state.rung_by = RungBy::Thread(thread.thread().clone()),
+                    Err(error) => tracing::error!(%error, "no thread for the deadlines of calls"),
                 }
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Calls<Waker>> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Rings the alarms on this thread, until none is set.
+    fn ring_here(&self) {
+        loop {
+            self.ring_due();
+            let next = {
+                let mut state = self.lock();
+                let next = state.set.poll_timeout().filter(|_| !state.set.is_empty());
+                if next.is_none() {
+                    state.rung_by = RungBy::Nobody;
+                }
+                next
+            };
+            let Some(next) = next else { return };
+            thread::park_timeout(next.saturating_duration_since(clock::now()).min(LONGEST_SLEEP));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ringing {
+    /// Rings the alarms, until it is dropped.
+    pub async fn ring(&self) {
+        let Self(alarms) = self;
+        loop {
+            let next = alarms.lock().set.poll_timeout();
+            tokio::select! {
+                biased;
+                () = alarms.earlier.notified() => {}
+                () = clock::sleep_until(next) => alarms.ring_due(),
+            }
+        }
+    }
+}
+
+impl Drop for Ringing {
+    /// Lets those who wait look whether what they wait for has ended with the node, and somebody else ring for the others.
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.rung_by = RungBy::Nobody;
+        let waiting: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
+        if !waiting.is_empty() {
+            self.0.look_again(state);
+        }
+        waiting.into_iter().for_each(wake);
     }
 }
 
 /// Wakes a caller of any executor: should that panic, the others are still woken.
-fn wake(waker: Waker) {
+pub(crate) fn wake(waker: Waker) {
     if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
         tracing::error!("the waker of a caller panicked");
     }
@@ -75,15 +155,15 @@ impl Future for Alarm {
         if this.set.is_some() && instant <= clock::now() {
             return Poll::Ready(());
         }
-        let mut alarms = this.alarms.lock();
-        if let Some(waker) = this.set.and_then(|id| alarms.get(id)) {
+        let mut state = this.alarms.lock();
+        if let Some(waker) = this.set.and_then(|id| state.set.get(id)) {
             waker.clone_from(task.waker());
             return Poll::Pending;
         }
-        let before = alarms.poll_timeout();
-        this.set = alarms.open(task.waker().clone(), Some(instant)).ok();
-        if alarms.poll_timeout() != before {
-            this.alarms.earlier.notify_one();
+        let before = state.set.poll_timeout();
+        this.set = state.set.open(task.waker().clone(), Some(instant)).ok();
+        if state.set.poll_timeout() != before {
+            this.alarms.look_again(state);
         }
         Poll::Pending
     }
@@ -92,7 +172,11 @@ impl Future for Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(id) = self.set.take() {
-            self.alarms.lock().close(id);
+            let mut state = self.alarms.lock();
+            state.set.close(id);
+            if let (true, RungBy::Thread(thread)) = (state.set.is_empty(), &state.rung_by) {
+                thread.unpark();
+            }
         }
     }
 }
@@ -105,8 +189,7 @@ mod tests {
 
     #[tokio::test]
     async fn alarms_ring_in_order_whatever_the_order_they_were_set_in() {
-        let alarms = Alarms::new();
-        let ringing = Arc::clone(&alarms);
+        let (alarms, ringing) = Alarms::new();
         let ringing = tokio::spawn(async move { ringing.ring().await });
         let now = Instant::now();
         let at = |ms| alarms.at(Some(now + Duration::from_millis(ms)));
@@ -127,11 +210,35 @@ mod tests {
 
     #[tokio::test]
     async fn an_alarm_that_is_dropped_is_forgotten() {
-        let alarms = Alarms::new();
+        let (alarms, _ringing) = Alarms::new();
         let mut alarm = Box::pin(alarms.at(Some(Instant::now() + Duration::from_secs(60))));
         let set = std::future::poll_fn(|task| Poll::Ready(alarm.as_mut().poll(task).is_pending())).await;
-        assert!(set && alarms.lock().len() == 1);
+        assert!(set && alarms.lock().set.len() == 1);
         drop(alarm);
-        assert!(alarms.lock().is_empty());
+        assert!(alarms.lock().set.is_empty());
+    }
+
+    #[tokio::test]
+    async fn alarms_ring_when_the_thread_is_gone_that_was_to_ring_them() {
+        let (alarms, ringing) = Alarms::new();
+        let before = alarms.at(Some(Instant::now() + Duration::from_millis(20)));
+        let before = tokio::spawn(before);
+        tokio::task::yield_now().await;
+        drop(ringing);
+        let after = alarms.at(Some(Instant::now() + Duration::from_millis(5)));
+        let never = tokio::spawn(alarms.at(Some(Instant::now() + Duration::from_secs(1 << 30))));
+        let rung = async {
+            after.await;
+            before.await.expect("no panic");
+        };
+        tokio::time::timeout(Duration::from_secs(30), rung).await.expect("they ring");
+        never.abort();
+        let _ = never.await;
+        let ended = async {
+            while !matches!(alarms.lock().rung_by, RungBy::Nobody) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the thread ends");
     }
 }

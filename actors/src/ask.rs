@@ -65,7 +65,7 @@ async fn ask(caller: &Caller, deadline: Option<Instant>, question: Question) -> 
         Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
         Unsent::Full | Unsent::NoHandler => Fault::NotSent("the connection had no room".to_owned()),
     })?;
-    match asked.ended().await {
+    match attempt::ended(&caller.node, asked).await {
         Ended::Answered(Outcome::Reply(_, bytes)) => Ok(Told::There(bytes)),
         Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
         Ended::TimedOut | Ended::Withdrawn => Err(Fault::TimedOut),

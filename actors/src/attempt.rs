@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use actix::Message;
 use bytes::Bytes;
+use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::{self, Encoding};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
@@ -16,13 +17,14 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
+use crate::blocking;
 use crate::caller::{Caller, conclude, decode};
 use crate::choice::Chosen;
 use crate::door::{Door, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
-use crate::link::{Link, Unsent};
+use crate::link::{Ended, Link, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
 use crate::outward::{Deadline, Outward};
@@ -104,6 +106,7 @@ async fn call_there<M: NetMessage>(
         let room = tokio::select! {
             biased;
             room = link.room() => room,
+            () = blocking::notice(node.home()) => None,
             () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
@@ -112,13 +115,22 @@ async fn call_there<M: NetMessage>(
         };
     }
     let fault = match set_out {
-        Ok(reply) => match conclude::<M>(reply.ended().await, node.decode_limits()) {
+        Ok(reply) => match conclude::<M>(ended(node, reply).await, node.decode_limits()) {
             Ok(reply) => return Ok(reply),
             Err(fault) => fault,
         },
         Err(unsent) => why::<M>(unsent, link, name),
     };
     Err(Unanswered { fault, message: Some(message) })
+}
+
+/// Waits for the end of a call on a link, which the thread of `node` brings.
+pub(crate) async fn ended(node: &Node, reply: Reply) -> Ended {
+    tokio::select! {
+        biased;
+        ended = reply.ended() => ended,
+        () = blocking::notice(node.home()) => Ended::Lost(Fate::Unknown),
+    }
 }
 
 /// The waker of the task that this runs in.
@@ -156,10 +168,11 @@ async fn call_here<M: NetMessage>(
         None => tokio::select! {
             biased;
             place = service.place() => place,
+            () = blocking::notice(&service.home) => None,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(place) = place else {
+    let Some(place) = place.filter(|_| !node.ending().has_come()) else {
         let fault = Fault::NotSent("the service has closed".to_owned());
         return Err(Unanswered { fault, message: Some(message) });
     };
@@ -171,8 +184,10 @@ async fn call_here<M: NetMessage>(
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             let reply = tokio::select! {
                 biased;
-                reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
+                reply = told => reply.map_err(|_| unanswered(node, service, inlet.as_ref(), ticket)),
                 () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
+                () = node.ending().come() => Err(Fault::Lost),
+                () = blocking::notice(&service.home) => Err(Fault::Lost),
             };
             drop(place);
             reply
@@ -180,8 +195,10 @@ async fn call_here<M: NetMessage>(
         Some(Door::Mailbox(recipient)) => {
             let reply = tokio::select! {
                 biased;
-                reply = recipient.send(message) => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
+                reply = recipient.send(message) => reply.map_err(|_| dropped(node, service)),
                 () = alarm => Err(Fault::TimedOut),
+                () = node.ending().come() => Err(Fault::Lost),
+                () = blocking::notice(&service.home) => Err(Fault::Lost),
             };
             drop(place);
             reply
@@ -195,9 +212,11 @@ async fn call_here<M: NetMessage>(
                 biased;
                 outcome = told => match outcome {
                     Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
-                    Err(_) => Err(Fault::Refused(Refusal::Panicked)),
+                    Err(_) => Err(dropped(node, service)),
                 },
                 () = alarm => Err(Fault::TimedOut),
+                () = node.ending().come() => Err(Fault::Lost),
+                () = blocking::notice(&service.home) => Err(Fault::Lost),
             };
             return reply.map_err(|fault| Unanswered { fault, message: Some(message) });
         }
@@ -226,6 +245,28 @@ pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticke
     }
     service.counters.refused(&Refusal::Expired);
     Fault::Refused(Refusal::Expired)
+}
+
+/// What a call of an actor of this process ends in when nobody will answer it any more.
+#[cold]
+pub(crate) fn unanswered<M: NetMessage>(
+    node: &Node,
+    service: &Service,
+    inlet: &dyn Inlet<M>,
+    ticket: Ticket,
+) -> Fault {
+    match inlet.has_turned_away(ticket) {
+        true => Fault::Refused(Refusal::Draining),
+        false => dropped(node, service),
+    }
+}
+
+/// What a call ends in whose handler may have begun, and will not answer.
+fn dropped(node: &Node, service: &Service) -> Fault {
+    match node.ending().has_come() || service.home.has_ended() {
+        true => Fault::Lost,
+        false => Fault::Refused(Refusal::Panicked),
+    }
 }
 
 /// A reply that is wanted.

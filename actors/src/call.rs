@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
+use crate::blocking::Moment;
 use crate::caller::{Caller, conclude, deadline_in};
 use crate::door::{Door, Entering};
 use crate::fault::{Failed, Fault};
@@ -44,6 +45,8 @@ pub struct Call<M: NetMessage> {
     message: Option<M>,
     state: State<M::Result>,
     part: Part,
+    /// When it was polled first.
+    begun: Moment,
 }
 
 enum State<R> {
@@ -74,7 +77,17 @@ impl<M: NetMessage> Call<M> {
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
         let (part, timeout) = (Part::here(), caller.node.limits().request_timeout);
         let (repeats, message) = (Repeats::default(), Some(message));
-        Self { caller, name: None, timeout, repeats, tries: 0, message, state: State::New, part }
+        Self {
+            caller,
+            name: None,
+            timeout,
+            repeats,
+            tries: 0,
+            message,
+            state: State::New,
+            part,
+            begun: Moment::default(),
+        }
     }
 
     /// Who calls.
@@ -188,6 +201,37 @@ impl<M: NetMessage> Call<M> {
         None
     }
 
+    /// Returns whether only this thread can bring the reply.
+    #[cold]
+    fn waits_for_this_thread(&self) -> bool {
+        let node = &self.caller.node;
+        match &self.state {
+            State::There { .. } => node.home().is_here(),
+            State::Here { instance, .. } => {
+                node.own().get(*instance).is_some_and(|service| service.home.is_here())
+            }
+            // That is found out where the waiting is.
+            State::New | State::Waiting(_) | State::Ended => false,
+        }
+    }
+
+    /// What a call to an actor of this process ends in when nobody will answer it any more.
+    #[cold]
+    fn unanswered(&self, instance: InstanceId, ticket: Ticket) -> Fault {
+        let node = &self.caller.node;
+        let service = node.own().get(instance).or_else(|| match self.caller.route.member(instance) {
+            Some(Member::Local(service, _)) => Some(service),
+            _ => None,
+        });
+        match service.as_ref().map(|service| (service, service.door::<M>(self.name.as_ref()))) {
+            Some((service, Some(Door::Inbox(inlet)))) => {
+                attempt::unanswered(node, service, inlet.as_ref(), ticket)
+            }
+            _ if node.ending().has_come() => Fault::Lost,
+            _ => Fault::Refused(Refusal::Panicked),
+        }
+    }
+
     /// What a call to an actor of this process ends in when its deadline has passed.
     #[cold]
     fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
@@ -205,17 +249,20 @@ impl<M: NetMessage> Future for Call<M> {
     type Output = Result<M::Result, Fault>;
 
     /// # Panics
-    /// When it is polled after it has ended.
+    /// When it is polled after it has ended, or again while it blocks the thread that is to bring the reply.
     #[inline]
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let State::New = this.state {
+            this.begun = Moment::note(task);
             this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
             }
             this.wait(deadline_in(this.timeout), None);
+        } else {
+            this.begun.check(|| this.waits_for_this_thread());
         }
         loop {
             let result = match &mut this.state {
@@ -241,9 +288,14 @@ impl<M: NetMessage> Future for Call<M> {
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
-                        this.caller.route.failed(*instance);
+                        let (instance, ticket) = (*instance, *ticket);
+                        this.caller.route.failed(instance);
                         this.tries = 1;
-                        Err(Fault::Refused(Refusal::Panicked))
+                        Err(this.unanswered(instance, ticket))
+                    }
+                    Poll::Pending if this.caller.node.ending().has_come() => {
+                        this.tries = 1;
+                        Err(Fault::Lost)
                     }
                     Poll::Pending => {
                         let alarms = this.caller.node.alarms();

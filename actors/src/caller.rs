@@ -7,6 +7,7 @@ use meshzero_proto::calls::Fate;
 use meshzero_proto::codec::DecodeLimits;
 
 use crate::alarms::Alarm;
+use crate::blocking;
 use crate::clock;
 use crate::diagnose;
 use crate::fault::Fault;
@@ -56,8 +57,8 @@ impl Caller {
                 let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
             }
-            // With the node its alarm clock has gone.
-            () = node.ending().come() => Err(Fault::NotSent("the mesh has been left".to_owned())),
+            () = blocking::notice(node.home()) => Err(Fault::Lost),
+            () = node.ending().come() => Err(Fault::NotSent(node.why_it_ended())),
         }
     }
 }

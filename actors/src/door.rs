@@ -37,6 +37,9 @@ pub trait Inlet<M: NetMessage>: Send + Sync {
 
     /// Takes it out again, if it still waits; false if its handler has begun.
     fn withdraw(&self, ticket: Ticket) -> bool;
+
+    /// Returns whether it was turned away unhandled.
+    fn has_turned_away(&self, ticket: Ticket) -> bool;
 }
 
 /// What comes with a message that enters through the inbox.
@@ -125,5 +128,9 @@ where
 
     fn withdraw(&self, ticket: Ticket) -> bool {
         self.inbox.withdraw(ticket)
+    }
+
+    fn has_turned_away(&self, ticket: Ticket) -> bool {
+        self.inbox.has_turned_away(ticket)
     }
 }

@@ -1,5 +1,7 @@
 //! A moment that comes once: the end of a service or of a node, for all who wait for it.
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 
 /// An end that is told once and heard by everybody, also by who asks afterwards.
@@ -33,5 +35,15 @@ impl Ending {
     pub async fn come(&self) {
         // Only ever closed.
         let _ = self.gate.acquire().await;
+    }
+}
+
+/// Tells an end when it is dropped, be it that the thread ends on which it was to be told.
+#[derive(Debug)]
+pub(crate) struct Last(pub(crate) Arc<Ending>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.tell();
     }
 }

@@ -1,29 +1,38 @@
 //! The thread that a node lives on: an actix arbiter, the caller's own or one that the node brought, or a `LocalSet`.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::thread::{self, ThreadId};
 
 use actix::dev::channel;
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, System};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
+
+use crate::blocking;
+use crate::ending::{Ending, Last};
 
 /// Messages that may wait for an actor without their senders waiting, as actix has it.
 const ACTOR_MAILBOX: usize = 16;
 
+/// How often whoever joins lets others have their turn before the System of its thread counts as not running. In a System that
+/// runs, the first turn is enough unless thousands of tasks are ready.
+const TURNS: usize = 256;
+
 /// Where a node's actors and connections run. Cheap to clone, usable from any thread.
+///
+/// One task of the thread takes up what is to be done there. It is dropped with all other tasks when the thread, its System or its
+/// `LocalSet` ends, however that comes about, and then everybody who waits for the thread is told.
 #[derive(Debug, Clone)]
 pub struct Home {
-    way: Way,
+    /// No more waits here than those wait for who sent it.
+    tasks: mpsc::UnboundedSender<Task>,
     thread: ThreadId,
-}
-
-/// The way to a thread.
-#[derive(Debug, Clone)]
-enum Way {
-    Arbiter(ArbiterHandle),
-    /// To the `LocalSet` where somebody takes up what comes. No more waits there than those wait for who sent it.
-    Local(mpsc::UnboundedSender<Task>),
+    ended: Arc<Ending>,
 }
 
 /// What is to be done on a thread.
@@ -35,16 +44,39 @@ type Task = Box<dyn FnOnce() + Send>;
 pub struct Gone;
 
 impl Home {
-    /// The current thread's arbiter where there is one; otherwise a new thread with an actix System of its own,
+    /// The current thread's arbiter where there is one that runs; otherwise a new thread with an actix System of its own,
     /// which ends when its [`Lodging`] is dropped.
     ///
     /// # Errors
     /// [`Gone`] when the new thread could not be started.
-    pub fn find_or_start() -> Result<(Self, Lodging), Gone> {
-        match Arbiter::try_current() {
-            Some(arbiter) => Ok((Self::at(arbiter, thread::current().id()), Lodging::Guest)),
+    pub async fn find_or_start() -> Result<(Self, Lodging), Gone> {
+        match Self::current().await {
+            Some(home) => Ok((home, Lodging::Guest)),
             None => Self::start(),
         }
+    }
+
+    /// The current thread's arbiter, if it is running what this is polled by. A System that has ended on this thread leaves its
+    /// arbiter behind, and so does one that was made and is not running; whoever blocks the thread keeps a running one from its work.
+    async fn current() -> Option<Self> {
+        let arbiter = Arbiter::try_current()?;
+        Handle::try_current().ok()?;
+        let (tell, mut told) = oneshot::channel();
+        let is_taken = arbiter.spawn_fn(move || {
+            // Nobody waits any more when this fails.
+            let _ = tell.send(Self::here());
+        });
+        let mut turns = if is_taken { TURNS } else { 0 };
+        let home = poll_fn(|task| match Pin::new(&mut told).poll(task) {
+            Poll::Ready(home) => Poll::Ready(home.ok()),
+            Poll::Pending if turns == 0 => Poll::Ready(None),
+            Poll::Pending => {
+                turns -= 1;
+                task.waker().wake_by_ref();
+                Poll::Pending
+            }
+        });
+        home.await.filter(Self::is_here)
     }
 
     /// A new thread with an actix System of its own, whatever the current thread is.
@@ -53,11 +85,12 @@ impl Home {
     /// [`Gone`] when the new thread could not be started.
     pub fn start() -> Result<(Self, Lodging), Gone> {
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let thread = thread::Builder::new()
+        thread::Builder::new()
             .name("meshzero".into())
             .spawn(move || {
                 let system = System::new();
-                let started = tell.send((System::current(), Arbiter::current()));
+                let home = system.block_on(async { Self::here() });
+                let started = tell.send((System::current(), home));
                 if started.is_ok()
                     && let Err(error) = system.run()
                 {
@@ -65,9 +98,8 @@ impl Home {
                 }
             })
             .map_err(|_| Gone)?;
-        let (system, arbiter) = told.recv().map_err(|_| Gone)?;
-        let thread = thread.thread().id();
-        Ok((Self::at(arbiter, thread), Lodging::Owner(system)))
+        let (system, home) = told.recv().map_err(|_| Gone)?;
+        Ok((home, Lodging::Owner(system)))
     }
 
     /// The `LocalSet` that this is called in, for as long as that lives: for runtimes that are not actix's.
@@ -75,20 +107,29 @@ impl Home {
     /// # Panics
     /// Outside of a `LocalSet`.
     pub fn local() -> (Self, Lodging) {
+        (Self::here(), Lodging::Guest)
+    }
+
+    /// The System, the arbiter or the `LocalSet` whose turn it is.
+    ///
+    /// # Panics
+    /// Outside of a `LocalSet`.
+    fn here() -> Self {
         let (sender, mut tasks) = mpsc::unbounded_channel::<Task>();
+        let ended = Arc::<Ending>::default();
+        let last = Last(Arc::clone(&ended));
         task::spawn_local(async move {
+            let _last = last;
             while let Some(task) = tasks.recv().await {
-                task();
+                if catch_unwind(AssertUnwindSafe(task)).is_err() {
+                    tracing::error!("what was to be done on the thread of the mesh panicked");
+                }
             }
         });
-        (Self { way: Way::Local(sender), thread: thread::current().id() }, Lodging::Guest)
+        Self { tasks: sender, thread: thread::current().id(), ended }
     }
 
-    fn at(arbiter: ArbiterHandle, thread: ThreadId) -> Self {
-        Self { way: Way::Arbiter(arbiter), thread }
-    }
-
-    /// The thread of an arbiter that the user runs.
+    /// The thread of an arbiter that the user runs. Waits until that has its turn.
     ///
     /// # Errors
     /// [`Gone`] when the arbiter has stopped.
@@ -96,13 +137,36 @@ impl Home {
         let (tell, told) = oneshot::channel();
         let say = move || {
             // Nobody waits any more when this fails.
-            let _ = tell.send(thread::current().id());
+            let _ = tell.send(Self::here());
         };
         if !arbiter.spawn_fn(say) {
             return Err(Gone);
         }
-        let thread = told.await.map_err(|_| Gone)?;
-        Ok(Self::at(arbiter, thread))
+        told.await.map_err(|_| Gone)
+    }
+
+    /// Returns whether the thread has ended, or has stopped running what the node is.
+    pub fn has_ended(&self) -> bool {
+        self.ended.has_come()
+    }
+
+    /// Waits for an `answer` that somebody on the thread is to give, on any executor.
+    ///
+    /// # Errors
+    /// [`Gone`] when the thread has ended before.
+    ///
+    /// # Panics
+    /// When this blocks the very thread.
+    ///
+    /// # Cancel safety
+    /// This method is as cancel safe as `answer`.
+    pub async fn hear<T>(&self, answer: impl Future<Output = T>) -> Result<T, Gone> {
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            () = self.ended.come() => Err(Gone),
+            () = blocking::notice(self) => Err(Gone),
+        }
     }
 
     /// Runs `task` on the node's thread.
@@ -110,11 +174,7 @@ impl Home {
     /// # Errors
     /// [`Gone`] when the thread has ended; the task is dropped.
     pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Gone> {
-        let is_taken = match &self.way {
-            Way::Arbiter(arbiter) => arbiter.spawn_fn(task),
-            Way::Local(tasks) => tasks.send(Box::new(task)).is_ok(),
-        };
-        if is_taken { Ok(()) } else { Err(Gone) }
+        self.tasks.send(Box::new(task)).map_err(|_| Gone)
     }
 
     /// Runs the future that `start` makes on the node's thread. The future itself need not be `Send`.
@@ -144,7 +204,7 @@ impl Home {
             // Nobody waits any more when this fails, and then nobody misses the answer.
             let _ = tell.send(start().await);
         })?;
-        told.await.map_err(|_| Gone)
+        self.hear(told).await?.map_err(|_| Gone)
     }
 
     /// Whether the current thread is the node's.

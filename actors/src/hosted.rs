@@ -16,6 +16,7 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
+use crate::blocking;
 use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
@@ -82,10 +83,10 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         let addr = Arc::new(Mutex::new(addr));
         // Weak, because an actor lives as long as somebody has its address.
         let shared = Arc::downgrade(&addr);
+        let ending = Ending { inbox: Arc::clone(&inbox), end: ServiceEnd::Stopped, ended: Some(ended) };
         actix::spawn(async move {
-            let end = host.keep(first, &shared).await;
-            host.inbox.abandon();
-            ended(end);
+            let mut ending = ending;
+            ending.end = host.keep(first, &shared).await;
         });
         Ok(Self { inbox, addr, restarted })
     }
@@ -123,6 +124,22 @@ impl<A: Actor> Entry for Hosted<A> {
 
     fn restarts(&self) -> u64 {
         self.restarted.load(Ordering::Relaxed)
+    }
+}
+
+/// Turns away what waits and tells that the actor is not made anew, when its task ends: also when the thread does on which it ran.
+struct Ending<A: Actor, F: FnOnce(ServiceEnd)> {
+    inbox: Arc<Inbox<A>>,
+    end: ServiceEnd,
+    ended: Option<F>,
+}
+
+impl<A: Actor, F: FnOnce(ServiceEnd)> Drop for Ending<A, F> {
+    fn drop(&mut self) {
+        self.inbox.abandon();
+        if let Some(ended) = self.ended.take() {
+            ended(self.end.clone());
+        }
     }
 }
 
@@ -286,13 +303,18 @@ struct Driver<A: Actor> {
 }
 
 /// What is being worked on. It outlives the actor: after a panic the next one goes on with the rest.
-#[derive(Default)]
 struct Work {
     delivery: Option<Delivery>,
-    /// Messages that have been taken up.
+    /// The number of the message that was taken up last.
     handled: u64,
     /// Memory for answers.
     answers: Vec<u8>,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { delivery: None, handled: blocking::first_number(), answers: Vec::new() }
+    }
 }
 
 impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
@@ -305,6 +327,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Driver<A> {
         task: &mut TaskContext<'_>,
     ) -> Poll<()> {
         let mut work = self.work.borrow_mut();
+        let _scope = blocking::Scope::enter();
         let turn = work.handled + TURN;
         // Whether the inbox calls the waker when there is something in it.
         let mut is_asleep = false;
@@ -364,11 +387,13 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
             Job::Delivery(delivery) => work.delivery = Some(delivery),
             Job::Local(_, call) => {
                 work.handled += 1;
+                blocking::handles(work.handled);
                 call(actor, context);
             }
             Job::Withdrawn => {}
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
+                blocking::handles(work.handled);
                 if let Some(row) = self.table.get(slot)
                     && inbound.is_due(clock::now())
                 {

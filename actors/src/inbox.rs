@@ -58,6 +58,8 @@ struct State<A: Actor> {
     jobs: VecDeque<Job<A>>,
     /// How many have been taken so far.
     taken: u64,
+    /// The first that were turned away, as soon as any are.
+    turned_away: Option<u64>,
     waker: Option<Waker>,
     /// Whether it waits to be called.
     is_asleep: bool,
@@ -76,7 +78,23 @@ pub(crate) enum Next<A: Actor> {
     Closed,
 }
 
+impl Ticket {
+    /// That of one that was not even pushed.
+    const TURNED_AWAY: Self = Self(u64::MAX);
+
+    /// Returns whether the message was not even pushed, because the inbox was closed.
+    #[inline]
+    pub(crate) fn is_turned_away(self) -> bool {
+        self == Self::TURNED_AWAY
+    }
+}
+
 impl<A: Actor> State<A> {
+    /// Notes that all that waits is turned away.
+    fn turn_away_the_rest(&mut self) {
+        self.turned_away.get_or_insert(self.taken);
+    }
+
     /// Wakes the actor's driver if it sleeps. It is an actix context's, whose waking does nothing but schedule it.
     fn wake(&mut self) {
         if std::mem::take(&mut self.is_asleep)
@@ -94,6 +112,7 @@ impl<A: Actor> Inbox<A> {
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
                 taken: 0,
+                turned_away: None,
                 waker: None,
                 is_asleep: false,
                 abandoning: None,
@@ -111,12 +130,12 @@ impl<A: Actor> Inbox<A> {
     /// Adds a message; a closed inbox turns it away.
     pub(crate) fn push(&self, job: Job<A>) -> Ticket {
         let mut state = self.lock();
-        let ticket = Ticket(state.taken + state.jobs.len() as u64);
         if self.is_closed() {
             drop(state);
             job.turn_away();
-            return ticket;
+            return Ticket::TURNED_AWAY;
         }
+        let ticket = Ticket(state.taken + state.jobs.len() as u64);
         state.jobs.push_back(job);
         state.wake();
         ticket
@@ -133,6 +152,11 @@ impl<A: Actor> Inbox<A> {
         drop(state);
         drop(withdrawn);
         true
+    }
+
+    /// Returns whether a message was turned away: it is not handled, for certain.
+    pub(crate) fn has_turned_away(&self, ticket: Ticket) -> bool {
+        ticket == Ticket::TURNED_AWAY || self.lock().turned_away.is_some_and(|first| ticket.0 >= first)
     }
 
     /// Takes the next message, or leaves `waker` to be called when there is one.
@@ -192,6 +216,7 @@ impl<A: Actor> Inbox<A> {
     pub(crate) fn take_abandoned(&self) -> (VecDeque<Job<A>>, Option<oneshot::Sender<Tally>>) {
         let mut state = self.lock();
         self.is_abandoning.store(false, Ordering::Release);
+        state.turn_away_the_rest();
         state.taken += state.jobs.len() as u64;
         (std::mem::take(&mut state.jobs), state.abandoning.take())
     }
@@ -201,6 +226,7 @@ impl<A: Actor> Inbox<A> {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
+            state.turn_away_the_rest();
             state.taken += state.jobs.len() as u64;
             // Nobody is there to tell what it is.
             state.abandoning = None;
@@ -255,5 +281,6 @@ mod tests {
         let (job, _held) = job();
         let late = inbox.push(job);
         assert!(!inbox.withdraw(late) && !inbox.withdraw(tickets[3]), "nothing waits any more");
+        assert!(inbox.has_turned_away(late) && !inbox.has_turned_away(tickets[0]), "one was never there");
     }
 }

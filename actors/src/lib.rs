@@ -16,6 +16,7 @@ pub mod ask;
 mod attempt;
 mod awaited;
 pub mod backoff;
+pub mod blocking;
 pub mod bound;
 pub mod call;
 pub mod caller;

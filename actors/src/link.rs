@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::catalogue::Catalogue;
@@ -16,6 +15,7 @@ use self::calling::Waiting;
 pub use self::calling::{Ended, Reply};
 use self::keeping::Keeping;
 pub use self::sending::{Question, Unsent};
+use crate::alarms;
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
@@ -194,7 +194,9 @@ impl Link {
             callers.extend(waiting.end(|| Ended::Lost(fate)));
         });
         self.ending.tell();
-        callers.into_iter().for_each(Waker::wake);
+        callers.into_iter().for_each(alarms::wake);
+        // Whoever still holds the link does not keep its connection.
+        self.outbox.detach();
     }
 
     #[inline]

@@ -3,19 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix::Addr;
-use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::limits::Limits;
-use tokio::sync::{Semaphore, oneshot};
-use tokio::task::AbortHandle;
-
-use crate::alarms::Alarms;
+use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::ending::Ending;
+use crate::ending::{Ending, Last};
 use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
@@ -28,6 +20,12 @@ use crate::stats::{AskStats, Stats};
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
+use actix::{Addr, Handler, Message};
+use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
+use tokio::sync::{Semaphore, oneshot};
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
@@ -61,12 +59,11 @@ pub struct Node {
     awaited: Vec<Awaited>,
     premises: Arc<Premises>,
     lodging: Mutex<Option<Lodging>>,
-    ringing: AbortHandle,
     router: Addr<Router>,
 }
 
 impl Node {
-    /// Joins a mesh: on the current arbiter where there is one, else on a thread of its own. Works on any executor.
+    /// Joins a mesh: on the current arbiter where there is one that runs, else on a thread of its own. Works on any executor.
     ///
     /// # Errors
     /// [`StartError`].
@@ -79,7 +76,7 @@ impl Node {
     /// # Errors
     /// [`StartError`].
     pub async fn start_apart(config: Config) -> Result<Arc<Self>, StartError> {
-        Self::start_in(config, Home::start).await
+        Self::start_in(config, async || Home::start()).await
     }
 
     /// Joins a mesh on the `LocalSet` that this is polled in, whoever's runtime that is. It does not outlive that.
@@ -90,12 +87,12 @@ impl Node {
     /// # Panics
     /// Outside of a `LocalSet`.
     pub async fn start_local(config: Config) -> Result<Arc<Self>, StartError> {
-        Self::start_in(config, || Ok(Home::local())).await
+        Self::start_in(config, async || Ok(Home::local())).await
     }
 
     async fn start_in(
         mut config: Config,
-        home: impl FnOnce() -> Result<(Home, Lodging), Gone>,
+        home: impl AsyncFnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         // Before anybody adds them to a clock's time.
         config.limits = config.limits.saturated();
@@ -108,20 +105,17 @@ impl Node {
         let limits = Arc::new(config.limits.clone());
         let (spin, network) = (config.spin, config.network.clone());
         let carrying = Carrying { limits, spin, network, ..Carrying::default() };
-        let alarms = Alarms::new();
-        let (home, lodging) = home()?;
+        let (alarms, ringing) = Alarms::new();
+        let (home, lodging) = home().await?;
         let thread = home.clone();
         // Made whole over there: whoever stops waiting leaves nothing behind.
         let make = move || async move {
-            let ringing = Arc::clone(&alarms);
-            let ringing = actix::spawn(async move { ringing.ring().await }).abort_handle();
-            let discovery = match Discovery::start_for(&config, id) {
-                Ok(discovery) => discovery,
-                Err(error) => {
-                    ringing.abort();
-                    return Err(StartError::Discovery(error));
-                }
-            };
+            let discovery = Discovery::start_for(&config, id).map_err(StartError::Discovery)?;
+            let ending = Arc::<Ending>::default();
+            // Dropped with the thread, if that ends before the node leaves: so everybody hears of the end, whatever it is.
+            let own = Arc::<Own>::default();
+            let vigil = Vigil { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
+            actix::spawn(vigil.keep());
             let premises = Arc::new(Premises {
                 hello: hello(&config, id),
                 home,
@@ -129,16 +123,16 @@ impl Node {
                 decode_limits: DecodeLimits::typed(&carrying.limits),
                 carrying,
                 discovery,
-                own: Arc::default(),
+                own,
                 subscriptions: Arc::default(),
                 gateways: Gateways::default(),
                 looking: Arc::new(Semaphore::new(1)),
-                ending: Arc::default(),
+                ending,
             });
             let router = Router::new(Arc::clone(&premises));
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
-            Ok(Arc::new(Self { config, awaited, premises, lodging, ringing, router }))
+            Ok(Arc::new(Self { config, awaited, premises, lodging, router }))
         };
         thread.ask(make).await?
     }
@@ -213,12 +207,51 @@ impl Node {
         &self.premises.ending
     }
 
+    /// Why nobody can be called any more, in words.
+    pub(crate) fn why_it_ended(&self) -> String {
+        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Nobody has asked it to leave.
+            Some(_) => Gone.to_string(),
+            None => "the mesh has been left".to_owned(),
+        }
+    }
+
     /// What it has counted.
     ///
     /// # Errors
     /// [`Gone`]: the node has left, and its thread has ended.
     pub async fn stats(&self) -> Result<Stats, Gone> {
-        self.router.send(AskStats).await.map_err(|_| Gone)
+        self.ask_router(AskStats).await
+    }
+
+    /// Asks the router actor.
+    ///
+    /// # Errors
+    /// [`Gone`]: the node has left, or its thread has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops waiting.
+    pub async fn ask_router<M>(&self, message: M) -> Result<M::Result, Gone>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Router: Handler<M>,
+    {
+        self.home().hear(self.router.send(message)).await?.map_err(|_| Gone)
+    }
+
+    /// Asks the discovery actor.
+    ///
+    /// # Errors
+    /// [`Gone`]: the node has left, or its thread has ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops waiting.
+    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, Gone>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Discovery: Handler<M>,
+    {
+        self.home().hear(self.discovery().send(message)).await?.map_err(|_| Gone)
     }
 
     /// What this node says first on a connection for `purpose`.
@@ -237,7 +270,7 @@ impl Node {
             return Vec::new();
         }
         // A thread that ends takes the word with it.
-        told.await.unwrap_or_default()
+        self.home().hear(told).await.map(Result::unwrap_or_default).unwrap_or_default()
     }
 
     /// As [`Node::leave`], for a thread that ends: begins to leave and waits for it as long as a program may take to end,
@@ -274,12 +307,28 @@ impl Node {
     }
 }
 
-/// Tells the end when it is dropped, be it that the thread ends which was to do that.
-struct Last(Arc<Ending>);
+/// What the node's thread does for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
+/// tells the end, and then wakes those who wait.
+struct Vigil {
+    own: Arc<Own>,
+    last: Last,
+    ringing: Ringing,
+}
 
-impl Drop for Last {
+impl Vigil {
+    async fn keep(self) {
+        tokio::select! {
+            biased;
+            () = self.last.0.come() => {}
+            () = self.ringing.ring() => {}
+        }
+    }
+}
+
+impl Drop for Vigil {
     fn drop(&mut self) {
-        self.0.tell();
+        // Before anybody learns of the end, gives its place back, and lets somebody else have it.
+        self.own.close();
     }
 }
 
@@ -292,7 +341,6 @@ enum Whose {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.ringing.abort();
         self.leave_now();
     }
 }

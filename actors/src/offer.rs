@@ -14,9 +14,10 @@ use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
 use crate::bound::Bound;
+use crate::clock;
 use crate::counts::RequestCounters;
 use crate::decoding::Decoding;
-use crate::discovery::{Announce, Discovery, FollowAddresses, List, Relocated};
+use crate::discovery::{Announce, FollowAddresses, List, Relocated};
 use crate::endpoint;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
@@ -35,6 +36,9 @@ use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
+
+/// How long an arbiter may take to have its turn.
+const ARBITER: Duration = Duration::from_secs(5);
 
 /// What makes the actor.
 pub enum Source<A: Actor> {
@@ -129,6 +133,11 @@ pub enum OfferError {
         /// What the panic said.
         panic: String,
     },
+    /// The arbiter that the service was to run on does nothing: its System is not running, or its thread is blocked.
+    #[error(
+        "the arbiter does nothing: its System is not running, or its thread has been blocked for {ARBITER:?}"
+    )]
+    IdleArbiter,
     /// No identity could be made.
     #[error(transparent)]
     Random(#[from] StartError),
@@ -192,15 +201,20 @@ where
 {
     check_names(&offer.handlers)?;
     if let (Some(name), Only::One) = (&offer.name, offer.only) {
-        nobody_else(node.discovery(), name).await?;
+        nobody_else(node, name).await?;
     }
     let node = Arc::clone(node);
     let home = match &offer.arbiter {
-        Some(arbiter) => Home::on(arbiter.clone()).await?,
+        Some(arbiter) => tokio::select! {
+            biased;
+            home = Home::on(arbiter.clone()) => home?,
+            () = node.alarms().at(Some(clock::now() + ARBITER)) => return Err(OfferError::IdleArbiter),
+        },
         None => node.home().clone(),
     };
-    let here = home.clone();
-    home.ask(move || async move { offer_here(&node, here, offer).await }).await?
+    let (here, asked) = (home.clone(), Arc::clone(&node));
+    let offered = home.ask(move || async move { offer_here(&asked, here, offer).await });
+    node.home().hear(offered).await??
 }
 
 fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError> {
@@ -219,9 +233,9 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
 ///
 /// # Errors
 /// [`OfferError::Exists`] says where it is offered.
-pub async fn nobody_else(discovery: &Addr<Discovery>, name: &ServiceName) -> Result<(), OfferError> {
+pub async fn nobody_else(node: &Node, name: &ServiceName) -> Result<(), OfferError> {
     let others = List { filter: Filter::Name(name.clone()), within: LOOK_FOR_OTHERS };
-    let others = discovery.send(others).await.map_err(|_| Gone)?;
+    let others = node.ask_discovery(others).await?;
     match others.first().and_then(Instance::address) {
         Some(address) => Err(OfferError::Exists { name: name.clone(), address }),
         None => Ok(()),
@@ -250,7 +264,7 @@ where
     }
     let id = InstanceId::from_random(random(&config.network)?);
     if let Listeners::Chosen(chosen) = &mut listeners {
-        let addresses = node.discovery().send(FollowAddresses).await.map_err(|_| Gone)?;
+        let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
         chosen.follow(addresses, links::window(&limits), move || discovery.do_send(Relocated(id)));
     }
@@ -287,15 +301,14 @@ where
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
+    let closing_at_last = Closing(Arc::clone(&service));
     actix::spawn(async move {
+        let _closing_at_last = closing_at_last;
         let abandoned = endpoint::run(listeners, served, peers, closing).await;
         // Nobody asks when the whole node leaves at once.
         let _ = tell_closed.send(abandoned);
     });
-    node.router()
-        .send(Enlist { service: Arc::clone(&service), bound: bound.clone(), close, closed })
-        .await
-        .map_err(|_| Gone)?;
+    node.ask_router(Enlist { service: Arc::clone(&service), bound: bound.clone(), close, closed }).await?;
     let _withdrawal = Withdrawal { router: node.router().clone(), instance: id };
     if let Some(name) = &offer.name {
         let advert = Advert {
@@ -306,12 +319,21 @@ where
             addresses: Vec::new(),
             leaving: false,
         };
-        node.discovery().send(Announce(advert, bound.clone())).await.map_err(|_| Gone)?;
+        node.ask_discovery(Announce(advert, bound.clone())).await?;
     }
     let shown = offer.name.unwrap_or_else(|| crate::target::nameless(address));
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
     let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
+}
+
+/// Closes a service when the task of its endpoint ends: also when that panics, or the thread ends on which it ran.
+struct Closing(Arc<Service>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// A service of an actor that can be entered, and handles this. No endpoint leads to it yet.

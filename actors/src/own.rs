@@ -73,6 +73,11 @@ impl Own {
         Listed(self, service.identity.instance)
     }
 
+    /// Closes all of them: when the node ends without having left.
+    pub(crate) fn close(&self) {
+        self.services.load().iter().for_each(|(service, _)| service.close());
+    }
+
     pub(crate) fn remove(&self, instance: InstanceId) {
         self.change(|services| services.retain(|(service, _)| service.identity.instance != instance));
     }

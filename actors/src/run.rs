@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::blocking;
 use crate::clock;
 use crate::decoding::Known;
 use crate::delivery::{Arrived, Delivery};
@@ -70,6 +71,7 @@ impl<'a> Run<'a> {
             *handling = Some(Handling::begin(context, service, known.name));
         })?;
         *self.handled += 1;
+        blocking::handles(*self.handled);
         Some(arrived)
     }
 

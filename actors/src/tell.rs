@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use meshzero_proto::trace::TraceContext;
 
 use crate::attempt;
+use crate::blocking;
 use crate::caller::{Caller, deadline_in};
 use crate::door::{Door, Entering};
 use crate::fault::Fault;
@@ -79,12 +80,15 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 task.waker().wake_by_ref();
                 return Poll::Pending;
             }
+            (State::New(_), Some(Begun::TurnedAway)) => {
+                return Poll::Ready(self.end(Err(turned_away())));
+            }
             (State::New(message), _) => {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.part.context().copied();
-                self.state =
-                    State::Waiting(Box::pin(async move { tell(&caller, message, deadline, trace).await }));
+                let telling = Box::pin(async move { tell(&caller, message, deadline, trace).await });
+                self.state = State::Waiting(telling);
             }
             (State::Told, _) => {
                 return Poll::Ready(self.end(Ok(())));
@@ -122,8 +126,8 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(message) = message.take()
                 {
                     let entering = Entering { reply: None, place: Some(place) };
-                    attempt::enter(inlet.as_ref(), message, entering, trace);
-                    return Begun::Told;
+                    let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
+                    return if ticket.is_turned_away() { Begun::TurnedAway } else { Begun::Told };
                 }
                 Begun::NotYet
             }
@@ -137,6 +141,8 @@ enum Begun {
     Told,
     /// Together with a whole batch, which took a while.
     Busy,
+    /// The service has closed this very moment.
+    TurnedAway,
     NotYet,
 }
 
@@ -177,6 +183,7 @@ async fn tell<M: NetMessage>(
                 let turn = tokio::select! {
                     biased;
                     turn = link.room_to_tell() => turn,
+                    () = blocking::notice(caller.node.home()) => None,
                     () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(turn) = turn else { continue };
@@ -192,12 +199,13 @@ async fn tell<M: NetMessage>(
                 let place = tokio::select! {
                     biased;
                     place = service.place() => place,
+                    () = blocking::notice(&service.home) => None,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
-                // Without a place the service has closed meanwhile.
-                let Some(place) = place else { continue };
+                // Without a place the service has closed meanwhile, and so it will where the node has ended.
+                let Some(place) = place.filter(|_| !caller.node.ending().has_come()) else { continue };
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
@@ -268,6 +276,11 @@ fn try_tell_for<M: NetMessage>(
     }
 }
 
+/// What a tell ends in that came when the service had just closed.
+fn turned_away() -> Fault {
+    Fault::NotSent("the service has closed".to_owned())
+}
+
 fn tell_here<M: NetMessage>(
     service: &Arc<Service>,
     message: M,
@@ -276,13 +289,11 @@ fn tell_here<M: NetMessage>(
 ) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
-            attempt::enter(
-                inlet.as_ref(),
-                message,
-                Entering { reply: None, place: Some(place) },
-                trace.as_ref(),
-            );
-            Ok(())
+            let entering = Entering { reply: None, place: Some(place) };
+            match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_turned_away() {
+                true => Err(Untold::Fault(turned_away())),
+                false => Ok(()),
+            }
         }
         Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
             actix::prelude::SendError::Full(message) => Untold::Full(message),

@@ -129,6 +129,11 @@ impl<T> Calls<T> {
         self.find(id)?.open.as_mut().map(|open| &mut open.call)
     }
 
+    /// All open calls.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.places.iter_mut().filter_map(|place| place.open.as_mut().map(|open| &mut open.call))
+    }
+
     /// Closes a call and gives what `end` takes from it; `None` if it is not open (any more), or `end` gives nothing, and then
     /// it stays open.
     #[inline]

@@ -31,12 +31,12 @@ pub(super) async fn with_replies(node: &Node, sought: &Sought, mut report: Repor
         return report;
     }
     let until = clock::now() + PATIENCE;
-    if node.discovery().send(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
+    if node.ask_discovery(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
         return report;
     }
     while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
         node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
-        match node.discovery().send(Ask).await {
+        match node.ask_discovery(Ask).await {
             Ok(now) => report = now,
             Err(_) => return report,
         }

@@ -66,7 +66,7 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 /// This function is cancel safe.
 pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
     let Proving { answered, asked, open, .. } = prove(node, filter).await;
-    let Ok(report) = node.discovery().send(Ask).await else { return Answering::default() };
+    let Ok(report) = node.ask_discovery(Ask).await else { return Answering::default() };
     let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
@@ -82,7 +82,7 @@ async fn prove(node: &Node, filter: &Filter) -> Proving {
     loop {
         let passed = clock::now() - begun;
         let prove = Prove { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
-        let Ok(proving) = node.discovery().send(prove).await else { return Proving::default() };
+        let Ok(proving) = node.ask_discovery(prove).await else { return Proving::default() };
         if proving.open.is_empty() || passed >= ANSWERS {
             return proving;
         }
@@ -112,9 +112,9 @@ async fn of(
 ) -> Diagnosis {
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
-        let Ok(report) = node.discovery().send(Ask).await else { return Diagnosis::default() };
+        let Ok(report) = node.ask_discovery(Ask).await else { return Diagnosis::default() };
         let report = again::with_replies(node, &sought, report).await;
-        let replied = node.discovery().send(AskReplied(about)).await.unwrap_or_default();
+        let replied = node.ask_discovery(AskReplied(about)).await.unwrap_or_default();
         let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
         let host = match node.config().network.has_multicast() {

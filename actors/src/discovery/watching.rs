@@ -106,6 +106,20 @@ struct Watching {
     shared: Arc<Shared>,
 }
 
+impl Drop for Watching {
+    /// Nothing follows what is pending: the node has left, or its thread has ended.
+    fn drop(&mut self) {
+        let waker = {
+            let mut queue = self.shared.queue();
+            queue.ended = true;
+            queue.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 impl Watchers {
     pub(super) fn push(&mut self, event: DirectoryEvent) {
         self.push_to(|_| true, &event);

@@ -51,6 +51,7 @@ impl Keeping {
 
     pub(super) async fn run(mut self) {
         let link = Arc::clone(&self.reading.link);
+        let _ending = Ending(&link);
         let carried = tokio::select! {
             biased;
             // However much arrives.
@@ -63,7 +64,15 @@ impl Keeping {
             Carried::Lost(why) => tracing::debug!(%address, %why, "a link was lost"),
             Carried::Broken(error) => tracing::warn!(%address, %error, "a link was given up"),
         }
-        link.end();
+    }
+}
+
+/// Ends a link when its task does: be it that the link is over, that the task has panicked, or that its thread is gone.
+struct Ending<'a>(&'a Link);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

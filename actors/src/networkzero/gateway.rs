@@ -63,8 +63,8 @@ impl Gateway {
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
         let watch =
-            node.discovery().send(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
-        let watcher = watch.await.map_err(|_| Gone)?;
+            node.ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
+        let watcher = watch.await?;
         node.premises().gateways.add(&course);
         let until = Arc::clone(&course);
         node.home()

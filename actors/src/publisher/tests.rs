@@ -19,7 +19,7 @@ fn topic(text: &str) -> Topic {
 fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publisher {
     let mut limits = Limits::default();
     (limits.message_bytes, limits.topics, limits.subscriptions) = (message_bytes, topics, subscriptions);
-    Publisher::new(&limits, &Alarms::new())
+    Publisher::new(&limits, &Alarms::new().0)
 }
 
 fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> Feed {
@@ -274,7 +274,7 @@ async fn who_publishes_for_ever_lets_others_have_their_turn() {
 async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
-    let publisher = Publisher::new(&limits, &Alarms::new());
+    let publisher = Publisher::new(&limits, &Alarms::new().0);
     let alarms = Arc::clone(&publisher.shared.alarms);
     let ringing = tokio::spawn(async move { alarms.ring().await });
     let few = |policy| Policy { items: 2, ..policy };
@@ -315,7 +315,7 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
 fn a_connection_that_moves_is_a_sign_of_life() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(20);
-    let publisher = Publisher::new(&limits, &Alarms::new());
+    let publisher = Publisher::new(&limits, &Alarms::new().0);
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
     let (written, is_moving) = (AtomicU64::new(0), Arc::new(AtomicBool::new(true)));
     let moves = Arc::clone(&is_moving);
@@ -341,7 +341,7 @@ fn a_connection_that_moves_is_a_sign_of_life() {
 fn nobody_is_granted_more_than_the_limits_and_many_share_what_there_is() {
     let mut limits = Limits::default();
     (limits.backlog_items, limits.backlog_bytes, limits.news_bytes) = (10, 1_000, 2_000);
-    let publisher = Publisher::new(&limits, &Alarms::new());
+    let publisher = Publisher::new(&limits, &Alarms::new().0);
     let greedy = Policy { items: u32::MAX, bytes: u64::MAX, ..Policy::default() };
     let first = subscribe_as::<Vec<u8>>(&publisher, "", greedy);
     for item in 0..20u8 {

@@ -61,6 +61,7 @@ pub(crate) async fn serve(
     let outbox = Arc::new(Outbox::new(writer, &carrying));
     let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
     connections.carry(&outbox, incoming.progress());
+    let _letting_go = LettingGo(Arc::clone(&outbox));
     let carried = match hello.purpose {
         Purpose::Requests => {
             let mut requests = Requests::new(service, incoming, &outbox, hello);
@@ -77,6 +78,16 @@ pub(crate) async fn serve(
         Carried::Over => Ok(outbox.keep_writing().await?),
         Carried::Lost(why) => Err(SessionError::Lost(why)),
         Carried::Broken(error) => Err(error),
+    }
+}
+
+/// Closes a link's connection when its session ends, whatever ends it: replies that are still owed then do not keep it.
+struct LettingGo(Arc<Outbox>);
+
+impl Drop for LettingGo {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.detach();
     }
 }
 
