@@ -25,7 +25,8 @@ use crate::watch::Watch;
 /// A program's membership of a mesh. Cheap to clone, usable from any thread and any executor.
 ///
 /// The program leaves, and says goodbye, when the last clone and the last handle made from it are dropped, or when
-/// [`Mesh::close`] has run.
+/// [`Mesh::close`] has run. A mesh that lives on the arbiter of an actix System ends with that at the latest: what other threads wait
+/// for then ends as after `close`, and what they begin later fails at once.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {

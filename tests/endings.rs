@@ -118,7 +118,7 @@ impl Tenant {
             apart: apart.await.expect("advertised"),
             mesh,
         };
-        self.inside.send(inside).ok().expect("the test listens");
+        assert!(self.inside.send(inside).is_ok(), "the test listens");
         self.end
     }
 
@@ -131,11 +131,14 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+/// What waited, and whether that ended as it should, or how else.
+type Ended = (&'static str, Result<(), String>);
+
 /// What waits on threads of their own, by name, and how each ended: as it should, or not.
 struct Waiting {
     begun: Receiver<()>,
-    ended: Receiver<(&'static str, Result<(), String>)>,
-    senders: (Sender<()>, Sender<(&'static str, Result<(), String>)>),
+    ended: Receiver<Ended>,
+    senders: (Sender<()>, Sender<Ended>),
     names: Vec<&'static str>,
 }
 

@@ -162,7 +162,7 @@ impl Future for Alarm {
         }
         let before = state.set.poll_timeout();
         this.set = state.set.open(task.waker().clone(), Some(instant)).ok();
-        if state.set.poll_timeout() != before {
+        if state.set.poll_timeout() != before || matches!(state.rung_by, RungBy::Nobody) {
             this.alarms.look_again(state);
         }
         Poll::Pending
@@ -240,5 +240,8 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the thread ends");
+        // Another one, though it is not the first that was ever set.
+        let again = alarms.at(Some(Instant::now() + Duration::from_millis(5)));
+        tokio::time::timeout(Duration::from_secs(30), again).await.expect("it rings");
     }
 }

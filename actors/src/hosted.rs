@@ -167,7 +167,10 @@ struct Host<A: Actor> {
 impl<A: Actor<Context = Context<A>>> Host<A> {
     /// Makes the actor and its context, with the driver in it. It runs when the future is polled.
     fn make(&mut self) -> Result<(Addr<A>, Life), Panicked> {
-        let actor = catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?;
+        let actor = {
+            let _scope = blocking::Scope::block();
+            catch_unwind(AssertUnwindSafe(&mut self.factory)).map_err(Panicked::new)?
+        };
         let mut context = Context::new();
         context.set_mailbox_capacity(self.mailbox);
         context.spawn(Driver {

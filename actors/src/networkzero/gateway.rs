@@ -12,7 +12,7 @@ use super::sides::Sides;
 use super::working::{self, CLOSING, Working};
 use crate::discovery::{Addresses, Watch};
 use crate::ending::Ending;
-use crate::home::Gone;
+use crate::home::{Gone, Home};
 use crate::node::Node;
 
 /// News for the gateway's owner that wait; more are dropped.
@@ -33,6 +33,7 @@ pub enum GatewayError {
 pub struct Gateway {
     crossings: mpsc::Receiver<Crossing>,
     course: Arc<Course>,
+    home: Home,
     is_dropped_with: bool,
 }
 
@@ -82,7 +83,7 @@ impl Gateway {
             })
             .await?
             .map_err(GatewayError::Air)?;
-        Ok(Self { crossings, course, is_dropped_with: true })
+        Ok(Self { crossings, course, home: node.home().clone(), is_dropped_with: true })
     }
 
     /// Waits for the next thing that has crossed; `None` when the gateway has ended.
@@ -95,7 +96,9 @@ impl Gateway {
 
     /// Takes everything back, and waits until that is done: half a second at most.
     pub async fn close(self) {
-        self.course.close().await;
+        let course = Arc::clone(&self.course);
+        // Over there, where there is a clock whatever runs this. With the thread the gateway has ended.
+        let _ = self.home.ask(move || async move { course.close().await }).await;
     }
 
     /// Lets it work as long as its node does.

@@ -19,6 +19,7 @@ fn topic(text: &str) -> Topic {
 fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publisher {
     let mut limits = Limits::default();
     (limits.message_bytes, limits.topics, limits.subscriptions) = (message_bytes, topics, subscriptions);
+    // Without a task that rings, its alarms are rung by a thread.
     Publisher::new(&limits, &Alarms::new().0)
 }
 
@@ -204,8 +205,6 @@ fn the_last_few_of_each_topic_come_and_the_rest_is_told() {
 #[tokio::test]
 async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
     let publisher = publisher(100, 8, 8);
-    let alarms = Arc::clone(&publisher.shared.alarms);
-    let ringing = tokio::spawn(async move { alarms.ring().await });
     let every = Duration::from_millis(100);
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every: Some(every), ..Policy::default() });
     let begun = Instant::now();
@@ -219,7 +218,6 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
     assert_eq!(second, ["-48 Rate", "a 49"]);
     assert!(begun.elapsed() >= every);
     assert_eq!(publisher.totals().missed.rate, 48);
-    ringing.abort();
 }
 
 #[test]
@@ -275,8 +273,6 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
     let publisher = Publisher::new(&limits, &Alarms::new().0);
-    let alarms = Arc::clone(&publisher.shared.alarms);
-    let ringing = tokio::spawn(async move { alarms.ring().await });
     let few = |policy| Policy { items: 2, ..policy };
     let stopped = [
         subscribe_as::<u32>(&publisher, "", few(Policy::wait())),
@@ -308,7 +304,6 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     assert_eq!(now(publisher.publish_all("c", &8u32)), None);
     let missed = publisher.totals().missed;
     assert_eq!((missed.patience, missed.overflow), (8, 4));
-    ringing.abort();
 }
 
 #[test]

@@ -23,7 +23,8 @@ pub struct TypeInfo {
     schema: OnceLock<serde_json::Value>,
 }
 
-/// What is known of `T`. Found out at the first call, in a few microseconds; later calls look it up.
+/// What is known of `T`. Found out at the first call, for which its `Deserialize` and `Serialize` run a few times for each variant in
+/// it: microseconds for a struct, milliseconds for a protocol of eighty variants. Later calls look it up.
 ///
 /// The answer is a fact about the type and stays for the life of the process: keep it where it is asked for often.
 pub fn type_info<T: Wire>() -> &'static TypeInfo {
@@ -88,8 +89,8 @@ impl TypeInfo {
     }
 
     /// JSON Schema (draft 2020-12) of the type as JSON or MessagePack with names. Made at the first call, for which the type's
-    /// `Deserialize` runs as often as it has variants and fields: half a millisecond for a protocol of eighty variants. Whoever asks
-    /// meanwhile waits.
+    /// `Deserialize` runs as often as it has variants and fields that must be there: milliseconds for a protocol of eighty variants.
+    /// Whoever asks meanwhile waits.
     ///
     /// Fields that may be left out are not `required`. What cannot be seen from outside is left open as `{}`, such as
     /// the inside of untagged and internally tagged enums.
