@@ -16,6 +16,7 @@ mod leaving;
 mod limits;
 mod news;
 mod pair;
+mod pipelines;
 mod pressure;
 mod retries;
 mod stats;

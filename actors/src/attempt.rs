@@ -18,13 +18,15 @@ use tokio::sync::oneshot;
 use crate::alarms::Alarm;
 use crate::caller::{Caller, conclude, decode};
 use crate::choice::Chosen;
-use crate::door::{Door, Entering, Inlet};
+use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
+use crate::line::Turn;
 use crate::link::{Link, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
+use crate::offload::SetOut;
 use crate::outward::{Deadline, Outward};
 use crate::packed;
 use crate::quota::Taken;
@@ -38,6 +40,23 @@ pub(crate) struct Order<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) repeats: Repeats,
     pub(crate) trace: Option<TraceContext>,
+    /// Told when the message has set out, and when it is tried again.
+    pub(crate) set_out: SetOut,
+}
+
+/// What a message that is about to set out gives up then.
+struct Ahead<'a> {
+    /// Its turn among those who waited for an instance.
+    turn: Option<Turn<'a>>,
+    set_out: &'a SetOut,
+}
+
+impl Ahead<'_> {
+    /// The message has set out: others may follow, and it depends on nobody but its service.
+    fn set_out(&mut self) {
+        self.turn = None;
+        self.set_out.note();
+    }
 }
 
 /// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
@@ -51,16 +70,28 @@ pub(crate) async fn call<M: NetMessage>(
     let mut alarm = caller.node.alarms().at(order.deadline);
     let mut tries = Tries::new(caller, order.deadline, order.repeats);
     let mut message = message;
-    if let Some((instance, fault)) = before {
-        tries.go_on(instance, fault).await?;
-    }
+    let turn = match before {
+        Some((instance, fault)) => {
+            tries.go_on(instance, fault).await?;
+            None
+        }
+        None => tries.turn(&mut alarm).await?,
+    };
+    let mut ahead = Ahead { turn, set_out: &order.set_out };
     loop {
         let Chosen { member, probe } = tries.instance(&mut alarm).await?;
         let instance = member.instance().id;
         let tried = match member {
-            Member::Local(service, _) => call_here(&caller.node, &service, &order, message, &mut alarm).await,
-            Member::Remote(link, _) => call_there(&caller.node, &link, &order, message, &mut alarm).await,
+            Member::Local(service, _) => {
+                call_here(&caller.node, &service, &order, message, (&mut alarm, &mut ahead)).await
+            }
+            Member::Remote(link, _) => {
+                call_there(&caller.node, &link, &order, message, (&mut alarm, &mut ahead)).await
+            }
         };
+        // Another try is no longer in order.
+        ahead.turn = None;
+        ahead.set_out.revoke();
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok(reply),
@@ -93,7 +124,7 @@ async fn call_there<M: NetMessage>(
     link: &Arc<Link>,
     order: &Order<'_>,
     message: M,
-    alarm: &mut Alarm,
+    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
 ) -> Tried<M> {
     let caller = waker().await;
     let deadline = order.deadline;
@@ -112,10 +143,13 @@ async fn call_there<M: NetMessage>(
         };
     }
     let fault = match set_out {
-        Ok(reply) => match conclude::<M>(reply.ended().await, node.decode_limits()) {
-            Ok(reply) => return Ok(reply),
-            Err(fault) => fault,
-        },
+        Ok(reply) => {
+            ahead.set_out();
+            match conclude::<M>(reply.ended().await, node.decode_limits()) {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => fault,
+            }
+        }
         Err(unsent) => why::<M>(unsent, link, name),
     };
     Err(Unanswered { fault, message: Some(message) })
@@ -149,48 +183,57 @@ async fn call_here<M: NetMessage>(
     service: &Arc<Service>,
     order: &Order<'_>,
     message: M,
-    alarm: &mut Alarm,
+    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
 ) -> Tried<M> {
-    let place = match service.try_place() {
-        Some(place) => Some(place),
+    let turn = match service.try_place() {
+        Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
-            place = service.place() => place,
+            turn = service.turn() => turn,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(place) = place else {
+    let Some(turn) = turn else {
         let fault = Fault::NotSent("the service has closed".to_owned());
         return Err(Unanswered { fault, message: Some(message) });
     };
-    // The place is held until the call has ended: so long the message is unfinished.
+    // The place goes along: the message is unfinished until its handler is done, whether its caller looks or not.
+    let (place, in_turn) = turn.divide();
     let reply = match service.door::<M>(order.name) {
         Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let entering = Entering { reply: Some(tell), place: None };
+            let entering = Entering { reply: Some(tell), place };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
-            let reply = tokio::select! {
+            drop(in_turn);
+            ahead.set_out();
+            let mut entered = Entered::new(inlet.as_ref(), ticket);
+            tokio::select! {
+                biased;
+                reply = told => {
+                    entered.is_over();
+                    reply.map_err(|_| Fault::Refused(Refusal::Panicked))
+                }
+                () = alarm => Err(late(service, entered)),
+            }
+        }
+        Some(Door::Mailbox(mailbox)) => {
+            let (tell, told) = oneshot::channel();
+            mailbox.enter(message, Entering { reply: Some(tell), place }, &service.home);
+            drop(in_turn);
+            ahead.set_out();
+            tokio::select! {
                 biased;
                 reply = told => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
-                () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
-            };
-            drop(place);
-            reply
-        }
-        Some(Door::Mailbox(recipient)) => {
-            let reply = tokio::select! {
-                biased;
-                reply = recipient.send(message) => reply.map_err(|_| Fault::Refused(Refusal::Panicked)),
                 () = alarm => Err(Fault::TimedOut),
-            };
-            drop(place);
-            reply
+            }
         }
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
             let wanted = Wanted { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
+            drop(in_turn);
+            ahead.set_out();
             let reply = tokio::select! {
                 biased;
                 outcome = told => match outcome {
@@ -220,8 +263,8 @@ pub(crate) fn enter<M: NetMessage>(
 }
 
 /// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.
-pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticket: Ticket) -> Fault {
-    if !inlet.withdraw(ticket) {
+pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) -> Fault {
+    if !entered.withdraw() {
         return Fault::TimedOut;
     }
     service.counters.refused(&Refusal::Expired);
@@ -261,11 +304,8 @@ pub(crate) fn enter_encoded<M: NetMessage>(
         place,
         trace: trace.map(Box::new),
     };
-    let there = Arc::clone(service);
-    service
-        .home
-        .run(move || there.deliver_alone(slot, inbound))
-        .map_err(|gone| Fault::NotSent(gone.to_string()))
+    service.deliver_alone(slot, inbound);
+    Ok(())
 }
 
 fn no_handler(name: &str, handles: Vec<String>) -> Fault {

@@ -273,7 +273,7 @@ where
         }
         Source::Addr(addr) => {
             let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding));
+            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding, home.clone()));
             let stopped = move || withdraw(ServiceEnd::Stopped);
             actix::spawn(Foreign::look_after(Arc::downgrade(&foreign), stopped));
             (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)

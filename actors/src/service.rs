@@ -23,7 +23,7 @@ use crate::inbound::Inbound;
 use crate::links::Links;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
-use crate::quota::{Quota, Taken};
+use crate::quota::{Quota, Taken, Turn};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
 use crate::unfinished::Tally;
@@ -33,7 +33,8 @@ pub trait Entry: Send + Sync {
     /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
     fn deliver(&self, delivery: Delivery);
 
-    /// Hands a message that came in another way to the handler with this number. Called on the service's thread.
+    /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
+    /// process that are encoded and others enter in the order in which they were sent.
     fn deliver_alone(&self, slot: usize, inbound: Inbound);
 
     /// Takes no more messages; those that were taken are still handled.
@@ -237,6 +238,14 @@ impl Service {
         self.places.take(1).await
     }
 
+    /// As [`Service::place`], and nobody who came later gets a place before this one's message has entered.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.places.turn(1).await
+    }
+
     /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
     /// For messages that were accepted: they also get places while the service drains.
     ///
@@ -300,7 +309,7 @@ impl Service {
         self.entry.deliver_alone(slot, inbound);
     }
 
-    /// Hands over an encoded message of this process. To be called on the service's thread.
+    /// Hands over an encoded message of this process.
     pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
         self.entry.deliver_alone(slot, inbound);
     }

@@ -14,6 +14,7 @@ use crate::door::{Door, Entering};
 use crate::fault::Fault;
 use crate::link::Unsent;
 use crate::message::NetMessage;
+use crate::offload::{Offload, SetOut};
 use crate::outward::Outward;
 use crate::quota::Taken;
 use crate::route::Member;
@@ -36,7 +37,7 @@ enum State<M: NetMessage> {
     New(Option<M>),
     /// The message is on its way, and others on this thread have their turn first.
     Told,
-    Waiting(Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>),
+    Waiting(Offload<Result<(), Fault>>),
     Ended,
 }
 
@@ -83,8 +84,10 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.part.context().copied();
-                self.state =
-                    State::Waiting(Box::pin(async move { tell(&caller, message, deadline, trace).await }));
+                let home = self.caller.node.home();
+                let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
+                // It waits for nothing once it has set out.
+                self.state = State::Waiting(Offload::new(told, home, SetOut::default()));
             }
             (State::Told, _) => {
                 return Poll::Ready(self.end(Ok(())));
@@ -93,7 +96,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             (State::Ended, _) => panic!("a tell was polled after it had ended"),
         }
         let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
-        let result = std::task::ready!(waiting.as_mut().poll(task));
+        let result = std::task::ready!(waiting.poll(task));
         Poll::Ready(self.end(result))
     }
 
@@ -121,7 +124,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    let entering = Entering { reply: None, place: Some(place) };
+                    let entering = Entering { reply: None, place };
                     attempt::enter(inlet.as_ref(), message, entering, trace);
                     return Begun::Told;
                 }
@@ -152,7 +155,10 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             State::New(message) => {
                 this.part.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.part.context();
-                Some(this.caller.route.with_pick(|member| Self::begin(message, member, trace)))
+                Some(match this.caller.route.is_awaited() {
+                    true => Begun::NotYet,
+                    false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
+                })
             }
             _ => None,
         };
@@ -170,6 +176,10 @@ async fn tell<M: NetMessage>(
     trace: Option<TraceContext>,
 ) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
+    let _turn = match caller.until(&mut alarm, caller.route.turn()).await {
+        Ok(turn) => turn,
+        Err(nobody) => return Err(caller.explain(nobody).await),
+    };
     loop {
         let member = caller.instance(&mut alarm).await?;
         match member {
@@ -189,20 +199,22 @@ async fn tell<M: NetMessage>(
                 }
             }
             Member::Local(service, _) => {
-                let place = tokio::select! {
+                let turn = tokio::select! {
                     biased;
-                    place = service.place() => place,
+                    turn = service.turn() => turn,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a place the service has closed meanwhile.
-                let Some(place) = place else { continue };
+                let Some(turn) = turn else { continue };
+                let (place, _in_turn) = turn.divide();
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
-                    Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
-                    Err(Untold::Nobody(_)) => Err(Fault::NotSent("the actor has stopped".to_owned())),
+                    Err(Untold::Full(_) | Untold::Nobody(_)) => {
+                        Err(Fault::NotSent("the actor has stopped".to_owned()))
+                    }
                 };
             }
         }
@@ -251,6 +263,7 @@ fn try_tell_for<M: NetMessage>(
     trace: Option<&TraceContext>,
 ) -> Result<(), Untold<M>> {
     match caller.route.pick() {
+        Some(_) if caller.route.is_awaited() => Err(Untold::Full(message)),
         None => Err(Untold::Nobody(message)),
         Some(Member::Remote(link, _)) => {
             let outward = Outward { message: &message, name: None, deadline: None, trace };
@@ -276,18 +289,14 @@ fn tell_here<M: NetMessage>(
 ) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
-            attempt::enter(
-                inlet.as_ref(),
-                message,
-                Entering { reply: None, place: Some(place) },
-                trace.as_ref(),
-            );
+            attempt::enter(inlet.as_ref(), message, Entering { reply: None, place }, trace.as_ref());
             Ok(())
         }
-        Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
-            actix::prelude::SendError::Full(message) => Untold::Full(message),
-            actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
-        }),
+        Some(Door::Mailbox(mailbox)) if mailbox.is_open() => {
+            mailbox.enter(message, Entering { reply: None, place }, &service.home);
+            Ok(())
+        }
+        Some(Door::Mailbox(_)) => Err(Untold::Nobody(message)),
         None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(Untold::Fault),
     }
 }

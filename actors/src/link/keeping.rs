@@ -100,12 +100,15 @@ impl Conversation for Reading {
                     _ => outcome(header, payload, &frames),
                 };
                 let Some(outcome) = outcome else { continue };
-                if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
-                    callers.extend(waiting.end(|| Ended::Answered(outcome)));
-                }
+                let id = CallId::from_wire(header.id);
+                callers.extend(calls.end_with(id, |waiting| waiting.end(|| Ended::Answered(outcome))));
             }
+            let is_full = calls.is_full();
             drop(calls);
             callers.drain(..).for_each(Waker::wake);
+            if is_full {
+                link.give_place();
+            }
             if let Some(error) = wrong {
                 return Err(Stop::Broken(error.into()));
             }

@@ -79,11 +79,20 @@ impl Link {
             if self.is_closed() {
                 return None;
             }
-            if !self.lock().is_full() {
+            if self.has_room() {
                 return Some(turn);
             }
             freed.await;
         }
+    }
+
+    /// Whether one more call may be open.
+    fn has_room(&self) -> bool {
+        let mut calls = self.lock();
+        if calls.is_full() {
+            self.make_room(&mut calls);
+        }
+        !calls.is_full()
     }
 
     /// Sends a request when it is its turn.
@@ -183,6 +192,9 @@ impl Link {
         }
         let before = calls.poll_timeout();
         let waiting = Waiting::new(caller);
+        if calls.is_full() {
+            self.make_room(&mut calls);
+        }
         let id = calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
         // A call that is alone has nothing to gain from waiting for others.
         let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
