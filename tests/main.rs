@@ -14,6 +14,7 @@ mod flow;
 mod instances;
 mod leaving;
 mod limits;
+mod logging;
 mod news;
 mod pair;
 mod pipelines;

@@ -17,6 +17,7 @@ use crate::decoding::Known;
 use crate::delivery::{Arrived, Kept, Place};
 use crate::door::{AnyDoor, Door, Mailbox, inbox_door};
 use crate::due::Due;
+use crate::events;
 use crate::handled::{Handled, dispatch};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Inbox;
@@ -167,7 +168,9 @@ fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
         Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
         None => {
             known.decoding.counters.undecodable.count();
-            tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
+            events::record(|| {
+                tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
+            });
         }
     }
 }

@@ -39,6 +39,7 @@ mod encoded;
 pub mod ending;
 pub mod endpoint;
 mod enduring;
+pub mod events;
 mod expiry;
 pub mod fault;
 pub mod feed;
@@ -113,6 +114,7 @@ mod trail;
 mod tries;
 pub mod unfinished;
 mod watchdog;
+mod written;
 mod zmtp;
 pub mod zone;
 

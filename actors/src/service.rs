@@ -17,6 +17,7 @@ use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
 use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
+use crate::events;
 use crate::handler::Documented;
 use crate::home::Home;
 use crate::inbound::Inbound;
@@ -336,7 +337,9 @@ impl Service {
     /// Refuses what a connection brought while the service drains.
     #[cold]
     pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
-        tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        events::record(|| {
+            tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        });
         let refused = delivery::refuse_all(frames, answers);
         // Nobody waits for an answer to the others, and they are dropped.
         self.counters.draining.add(messages - refused);

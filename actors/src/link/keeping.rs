@@ -144,11 +144,8 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
             Some(Outcome::Reply(encoding, Payload::of(frames, payload)))
         }
         Kind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
-        other if other.is_upkeep() => None,
-        other => {
-            tracing::debug!(kind = ?other, "a frame that means nothing here");
-            None
-        }
+        // Of a kind that means nothing here.
+        _ => None,
     }
 }
 
