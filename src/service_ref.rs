@@ -172,7 +172,12 @@ impl ServiceRef {
     }
 
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
-    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say.
+    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say; dropping
+    /// one cancels it.
+    ///
+    /// actix's `do_send` and `try_send` never refuse here. Of what they send, as many messages are under way at a time as
+    /// [`Limits::mailbox`](crate::Limits::mailbox) says, and 1,024 wait for the mesh's thread, of all recipients of the
+    /// program together; what is sent beyond that is dropped, counted by [`ServiceRef::stats`], and logged as a warning.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -194,8 +199,7 @@ impl ServiceRef {
     /// # }
     /// ```
     pub fn recipient<M: NetMessage>(&self) -> Recipient<M> {
-        let this = self.clone();
-        recipient::forwarding(move |message| this.send(message), self.caller.node.home())
+        recipient::forwarding(&self.caller)
     }
 
     /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].

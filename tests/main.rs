@@ -2,6 +2,7 @@
 // Nothing is outside of a test binary, so `pub` is as good as `pub(crate)` and shorter.
 #![allow(unreachable_pub)]
 
+mod bounds;
 mod calls;
 mod deadlines;
 mod describe;
