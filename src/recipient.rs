@@ -43,11 +43,13 @@ pub(crate) fn forwarding<M: NetMessage>(caller: &Arc<Caller>) -> Recipient<M> {
 
 /// Takes messages out of the mailbox and passes them on, until nobody can send any more.
 async fn pass_on(mut mailbox: AddressReceiver<Forward>, mut forward: Forward) {
-    let next = |mailbox: &mut AddressReceiver<Forward>, task: &mut std::task::Context<'_>| {
-        match Pin::new(&mut *mailbox).poll_next(task) {
-            Poll::Pending if !mailbox.connected() => Poll::Ready(None),
-            next => next,
-        }
+    let next = |mailbox: &mut AddressReceiver<Forward>, task: &mut std::task::Context<'_>| match Pin::new(
+        &mut *mailbox,
+    )
+    .poll_next(task)
+    {
+        Poll::Pending if !mailbox.connected() => Poll::Ready(None),
+        next => next,
     };
     while let Some(mut envelope) = poll_fn(|task| next(&mut mailbox, task)).await {
         envelope.handle(&mut forward, &mut Passing);

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod calls;
+mod crowd;
 mod deadlines;
 mod describe;
 mod draining;
