@@ -62,6 +62,11 @@ impl Quota {
         self.all - self.free.load(Ordering::Acquire).min(self.all)
     }
 
+    /// Whether somebody waits, or nobody new gets places.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     /// One place, if one is free and nobody waits for it.
     #[inline]
     pub fn try_take(self: &Arc<Self>) -> Option<Taken> {
