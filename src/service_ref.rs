@@ -9,6 +9,7 @@ use actix::Recipient;
 use meshzero_actors::NetMessage;
 use meshzero_actors::ask;
 use meshzero_actors::caller::{Caller, deadline_in};
+use meshzero_actors::events;
 use meshzero_actors::fault::Fault;
 use meshzero_actors::node::Node;
 use meshzero_actors::route::{Member, Route};
@@ -142,10 +143,17 @@ impl ServiceRef {
     /// Sends a message without a reply and without an answer to the question whether it could be sent. If not, because as
     /// many are under way as may be or nobody is connected, the message is dropped, counted by [`ServiceRef::stats`], and
     /// logged as a warning. Nothing is queued beyond the bounds, unlike with actix.
+    ///
+    /// # Logs through the mesh
+    /// A subscriber of `tracing` may send or publish what it hears. What the mesh records while a subscriber does so on the same
+    /// thread, such as the warning above, is not told to it again, and what it sends then belongs to no trace. Messages and items are serialised before anything is locked: a
+    /// `Serialize` may log, send and publish, also by the same handle, and what it sends leaves before its own message. What the
+    /// mesh records on its own thread, about connections, is told; a subscriber that sends it should leave out what sending
+    /// causes, by the target `meshzero` or the level.
     pub fn do_send<M: NetMessage>(&self, message: M) {
         if let Err(error) = self.try_send(message) {
             self.caller.route.count_dropped();
-            tracing::warn!(service = %self.name, %error, "a message was not sent");
+            events::record(|| tracing::warn!(service = %self.name, %error, "a message was not sent"));
         }
     }
 
@@ -164,7 +172,12 @@ impl ServiceRef {
     }
 
     /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
-    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say.
+    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say; dropping
+    /// one cancels it.
+    ///
+    /// actix's `do_send` and `try_send` never refuse here. Of what they send, as many messages are under way at a time as
+    /// [`Limits::mailbox`](crate::Limits::mailbox) says, and 1,024 wait for the mesh's thread, of all recipients of the
+    /// program together; what is sent beyond that is dropped, counted by [`ServiceRef::stats`], and logged as a warning.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -186,8 +199,7 @@ impl ServiceRef {
     /// # }
     /// ```
     pub fn recipient<M: NetMessage>(&self) -> Recipient<M> {
-        let this = self.clone();
-        recipient::forwarding(move |message| this.send(message), self.caller.node.home())
+        recipient::forwarding(&self.caller)
     }
 
     /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].

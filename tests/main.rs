@@ -2,7 +2,9 @@
 // Nothing is outside of a test binary, so `pub` is as good as `pub(crate)` and shorter.
 #![allow(unreachable_pub)]
 
+mod bounds;
 mod calls;
+mod crowd;
 mod deadlines;
 mod describe;
 mod draining;
@@ -15,8 +17,10 @@ mod flow;
 mod instances;
 mod leaving;
 mod limits;
+mod logging;
 mod news;
 mod pair;
+mod pipelines;
 mod pressure;
 mod retries;
 mod stats;

@@ -7,9 +7,9 @@ use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::stream::PIECE_BYTES;
-use serde::Serialize;
 
 use crate::counts::RequestCounters;
+use crate::events;
 use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
@@ -74,7 +74,7 @@ impl Answers {
     }
 
     /// Answers the request `id`, if that is still owed.
-    pub(crate) fn answer<R: Serialize + 'static>(&self, id: u64, preferred: Encoding, pace: Pace, reply: &R) {
+    pub(crate) fn answer<R: codec::Wire>(&self, id: u64, preferred: Encoding, pace: Pace, reply: &R) {
         if self.owed.is_owed(id) {
             let reply_to = Reply { id, longest: self.longest };
             self.outbox.push_reply(reply_to, pace, |out| self.write_reply(out, id, preferred, reply));
@@ -105,7 +105,7 @@ impl Answers {
     }
 
     /// Appends the reply to the request `id`, or why it cannot be one.
-    pub(crate) fn write_reply<R: Serialize + 'static>(
+    pub(crate) fn write_reply<R: codec::Wire>(
         &self,
         out: &mut Vec<u8>,
         id: u64,
@@ -122,7 +122,7 @@ impl Answers {
     /// Appends the reason why the request `id` has no reply.
     pub(crate) fn write_refusal(&self, out: &mut Vec<u8>, id: u64, why: &Refusal) {
         self.counters.refused(why);
-        tracing::debug!(id, %why, "a request is refused");
+        events::record(|| tracing::debug!(id, %why, "a request is refused"));
         frame::write(out, Header::new(Kind::Refusal, id), &why.to_bytes());
     }
 }

@@ -20,13 +20,15 @@ use crate::alarms::Alarm;
 use crate::blocking;
 use crate::caller::{Caller, conclude, decode};
 use crate::choice::Chosen;
-use crate::door::{Door, Entering, Inlet};
+use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
+use crate::line::Turn;
 use crate::link::{Ended, Link, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
+use crate::offload::SetOut;
 use crate::outward::{Deadline, Outward};
 use crate::packed;
 use crate::quota::Taken;
@@ -40,6 +42,23 @@ pub(crate) struct Order<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) repeats: Repeats,
     pub(crate) trace: Option<TraceContext>,
+    /// Told when the message has set out, and when it is tried again.
+    pub(crate) set_out: SetOut,
+}
+
+/// What a message that is about to set out gives up then.
+struct Ahead<'a> {
+    /// Its turn among those who waited for an instance.
+    turn: Option<Turn<'a>>,
+    set_out: &'a SetOut,
+}
+
+impl Ahead<'_> {
+    /// The message has set out: others may follow, and it depends on nobody but its service.
+    fn set_out(&mut self) {
+        self.turn = None;
+        self.set_out.note();
+    }
 }
 
 /// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
@@ -53,16 +72,28 @@ pub(crate) async fn call<M: NetMessage>(
     let mut alarm = caller.node.alarms().at(order.deadline);
     let mut tries = Tries::new(caller, order.deadline, order.repeats);
     let mut message = message;
-    if let Some((instance, fault)) = before {
-        tries.go_on(instance, fault).await?;
-    }
+    let turn = match before {
+        Some((instance, fault)) => {
+            tries.go_on(instance, fault).await?;
+            None
+        }
+        None => tries.turn(&mut alarm).await?,
+    };
+    let mut ahead = Ahead { turn, set_out: &order.set_out };
     loop {
         let Chosen { member, probe } = tries.instance(&mut alarm).await?;
         let instance = member.instance().id;
         let tried = match member {
-            Member::Local(service, _) => call_here(&caller.node, &service, &order, message, &mut alarm).await,
-            Member::Remote(link, _) => call_there(&caller.node, &link, &order, message, &mut alarm).await,
+            Member::Local(service, _) => {
+                call_here(&caller.node, &service, &order, message, (&mut alarm, &mut ahead)).await
+            }
+            Member::Remote(link, _) => {
+                call_there(&caller.node, &link, &order, message, (&mut alarm, &mut ahead)).await
+            }
         };
+        // Another try is no longer in order.
+        ahead.turn = None;
+        ahead.set_out.revoke();
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok(reply),
@@ -95,7 +126,7 @@ async fn call_there<M: NetMessage>(
     link: &Arc<Link>,
     order: &Order<'_>,
     message: M,
-    alarm: &mut Alarm,
+    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
 ) -> Tried<M> {
     let caller = waker().await;
     let deadline = order.deadline;
@@ -115,10 +146,13 @@ async fn call_there<M: NetMessage>(
         };
     }
     let fault = match set_out {
-        Ok(reply) => match conclude::<M>(ended(node, reply).await, node.decode_limits()) {
-            Ok(reply) => return Ok(reply),
-            Err(fault) => fault,
-        },
+        Ok(reply) => {
+            ahead.set_out();
+            match conclude::<M>(ended(node, reply).await, node.decode_limits()) {
+                Ok(reply) => return Ok(reply),
+                Err(fault) => fault,
+            }
+        }
         Err(unsent) => why::<M>(unsent, link, name),
     };
     Err(Unanswered { fault, message: Some(message) })
@@ -161,53 +195,62 @@ async fn call_here<M: NetMessage>(
     service: &Arc<Service>,
     order: &Order<'_>,
     message: M,
-    alarm: &mut Alarm,
+    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
 ) -> Tried<M> {
-    let place = match service.try_place() {
-        Some(place) => Some(place),
+    let turn = match service.try_place() {
+        Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
-            place = service.place() => place,
+            turn = service.turn() => turn,
             () = blocking::notice(&service.home) => None,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(place) = place.filter(|_| !node.ending().has_come()) else {
+    let Some(turn) = turn.filter(|_| !node.ending().has_come()) else {
         let fault = Fault::NotSent("the service has closed".to_owned());
         return Err(Unanswered { fault, message: Some(message) });
     };
-    // The place is held until the call has ended: so long the message is unfinished.
+    // The place goes along: the message is unfinished until its handler is done, whether its caller looks or not.
+    let (place, in_turn) = turn.divide();
     let reply = match service.door::<M>(order.name) {
         Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
-            let entering = Entering { reply: Some(tell), place: None };
+            let entering = Entering { reply: Some(tell), place };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
-            let reply = tokio::select! {
+            drop(in_turn);
+            ahead.set_out();
+            let mut entered = Entered::new(inlet.as_ref(), ticket);
+            tokio::select! {
                 biased;
-                reply = told => reply.map_err(|_| unanswered(node, service, inlet.as_ref(), ticket)),
-                () = alarm => Err(late::<M>(service, inlet.as_ref(), ticket)),
+                reply = told => {
+                    entered.is_over();
+                    reply.map_err(|_| unanswered(node, service, inlet.as_ref(), ticket))
+                }
+                () = alarm => Err(late(service, entered)),
                 () = node.ending().come() => Err(Fault::Lost),
                 () = blocking::notice(&service.home) => Err(Fault::Lost),
-            };
-            drop(place);
-            reply
+            }
         }
-        Some(Door::Mailbox(recipient)) => {
-            let reply = tokio::select! {
+        Some(Door::Mailbox(mailbox)) => {
+            let (tell, told) = oneshot::channel();
+            mailbox.enter(message, Entering { reply: Some(tell), place }, &service.home);
+            drop(in_turn);
+            ahead.set_out();
+            tokio::select! {
                 biased;
-                reply = recipient.send(message) => reply.map_err(|_| dropped(node, service)),
+                reply = told => reply.map_err(|_| dropped(node, service)),
                 () = alarm => Err(Fault::TimedOut),
                 () = node.ending().come() => Err(Fault::Lost),
                 () = blocking::notice(&service.home) => Err(Fault::Lost),
-            };
-            drop(place);
-            reply
+            }
         }
         None => {
             let (tell, told) = oneshot::channel();
             let reply = ReplyTo::local(tell, node.limits().message_bytes);
             let wanted = Wanted { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
+            drop(in_turn);
+            ahead.set_out();
             let reply = tokio::select! {
                 biased;
                 outcome = told => match outcome {
@@ -239,8 +282,8 @@ pub(crate) fn enter<M: NetMessage>(
 }
 
 /// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.
-pub(crate) fn late<M: NetMessage>(service: &Service, inlet: &dyn Inlet<M>, ticket: Ticket) -> Fault {
-    if !inlet.withdraw(ticket) {
+pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) -> Fault {
+    if !entered.withdraw() {
         return Fault::TimedOut;
     }
     service.counters.refused(&Refusal::Expired);
@@ -302,11 +345,8 @@ pub(crate) fn enter_encoded<M: NetMessage>(
         place,
         trace: trace.map(Box::new),
     };
-    let there = Arc::clone(service);
-    service
-        .home
-        .run(move || there.deliver_alone(slot, inbound))
-        .map_err(|gone| Fault::NotSent(gone.to_string()))
+    service.deliver_alone(slot, inbound);
+    Ok(())
 }
 
 fn no_handler(name: &str, handles: Vec<String>) -> Fault {

@@ -17,13 +17,13 @@ use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
 use crate::blocking::Moment;
 use crate::caller::{Caller, conclude, deadline_in};
-use crate::door::{Door, Entering};
+use crate::door::{Door, Entered, Entering};
 use crate::fault::{Failed, Fault};
 use crate::inbox::Ticket;
 use crate::link::Reply;
 use crate::message::NetMessage;
+use crate::offload::{Offload, SetOut};
 use crate::outward::{Deadline, Outward};
-use crate::quota::Taken;
 use crate::route::Member;
 use crate::trace::Part;
 
@@ -56,16 +56,15 @@ enum State<R> {
         reply: Reply,
         deadline: Option<Instant>,
     },
-    /// In the inbox of an actor of this process. It is unfinished as long as its place is held.
+    /// In the inbox of an actor of this process, or with its handler.
     Here {
         told: oneshot::Receiver<R>,
         instance: InstanceId,
         ticket: Ticket,
         /// Set when the reply does not come at once.
         alarm: Option<Alarm>,
-        _place: Taken,
     },
-    Waiting(Pin<Box<dyn Future<Output = Result<R, Failed>> + Send>>),
+    Waiting(Offload<Result<R, Failed>>),
     Ended,
 }
 
@@ -130,8 +129,8 @@ impl<M: NetMessage> Call<M> {
     fn begin(&mut self, task: &Context<'_>) -> bool {
         let Self { caller, name, timeout, message, state, part, .. } = self;
         let (name, timeout) = (name.as_ref(), *timeout);
-        if caller.route.health.has_aside() {
-            // This may be the one that finds out whether an instance works again.
+        if caller.route.health.has_aside() || caller.route.is_awaited() {
+            // This may be the one that finds out whether an instance works again, and it has to wait for those before it.
             return false;
         }
         caller.route.with_pick(|member| match member {
@@ -156,9 +155,9 @@ impl<M: NetMessage> Call<M> {
                 {
                     let (tell, told) = oneshot::channel();
                     let trace = part.context();
-                    let entering = Entering { reply: Some(tell), place: None };
+                    let entering = Entering { reply: Some(tell), place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = State::Here { told, instance: instance.id, ticket, alarm: None, _place: place };
+                    *state = State::Here { told, instance: instance.id, ticket, alarm: None };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -174,11 +173,13 @@ impl<M: NetMessage> Call<M> {
     fn wait(&mut self, deadline: Option<Instant>, before: Option<(InstanceId, Fault)>) {
         if let Some(message) = self.message.take() {
             let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
-            let trace = self.part.context().copied();
-            self.state = State::Waiting(Box::pin(async move {
-                let order = Order { name: name.as_ref(), deadline, repeats, trace };
+            let (trace, set_out) = (self.part.context().copied(), SetOut::default());
+            let (home, told) = (self.caller.node.home(), set_out.clone());
+            let call = Box::pin(async move {
+                let order = Order { name: name.as_ref(), deadline, repeats, trace, set_out: told };
                 attempt::call(&caller, order, message, before).await
-            }));
+            });
+            self.state = State::Waiting(Offload::new(call, home, set_out));
         }
     }
 
@@ -232,15 +233,34 @@ impl<M: NetMessage> Call<M> {
         }
     }
 
+    /// Takes the message out of the inbox, if it still waits there: its place is for others.
+    #[cold]
+    fn withdraw(&self, instance: InstanceId, ticket: Ticket) {
+        if let Some(Member::Local(service, _)) = self.caller.route.member(instance)
+            && let Some(Door::Inbox(inlet)) = service.door::<M>(self.name.as_ref())
+        {
+            inlet.withdraw(ticket);
+        }
+    }
+
     /// What a call to an actor of this process ends in when its deadline has passed.
     #[cold]
     fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
         match self.caller.route.member(instance) {
             Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
-                Some(Door::Inbox(inlet)) => attempt::late(&service, inlet.as_ref(), ticket),
+                Some(Door::Inbox(inlet)) => attempt::late(&service, Entered::new(inlet.as_ref(), ticket)),
                 _ => Fault::TimedOut,
             },
             _ => Fault::TimedOut,
+        }
+    }
+}
+
+impl<M: NetMessage> Drop for Call<M> {
+    #[inline]
+    fn drop(&mut self) {
+        if let State::Here { instance, ticket, .. } = self.state {
+            self.withdraw(instance, ticket);
         }
     }
 }
@@ -307,7 +327,7 @@ impl<M: NetMessage> Future for Call<M> {
                         Err(this.late(instance, ticket))
                     }
                 },
-                State::Waiting(waiting) => ready!(waiting.as_mut().poll(task)).map_err(|failed| {
+                State::Waiting(waiting) => ready!(waiting.poll(task)).map_err(|failed| {
                     this.tries = failed.tries;
                     failed.fault
                 }),

@@ -6,6 +6,7 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Finding;
 
 use crate::clock;
+use crate::events;
 use crate::route::{Member, Route};
 
 /// An instance for one call.
@@ -50,13 +51,19 @@ impl Route {
     /// Notes that a call to an instance has failed.
     #[cold]
     pub(crate) fn failed(&self, instance: InstanceId) {
-        self.health.change(|outliers| {
-            if outliers.failed(instance, clock::now(), fastrand::f64()) {
+        let is_set_aside = self.health.change(|outliers| {
+            let is_set_aside = outliers.failed(instance, clock::now(), fastrand::f64());
+            if is_set_aside {
                 self.health.counters.set_aside.count();
-                tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is set aside");
                 self.sort(outliers);
             }
+            is_set_aside
         });
+        if is_set_aside {
+            events::record(|| {
+                tracing::info!(route = %self.target(), %instance, "an instance keeps failing and is set aside");
+            });
+        }
     }
 
     /// Takes one more try from the budget, if it has one.
@@ -65,18 +72,26 @@ impl Route {
         let may = self.health.withdraw(calls, clock::now());
         if !may {
             self.health.counters.over_budget.count();
-            tracing::debug!(route = %self.target(), "a call is not tried again: too many are");
+            events::record(|| {
+                tracing::debug!(route = %self.target(), "a call is not tried again: too many are");
+            });
         }
         may
     }
 
     fn probed(&self, instance: InstanceId, finding: Finding) {
-        self.health.change(|outliers| {
-            if outliers.probed(instance, finding, clock::now(), fastrand::f64()) {
-                tracing::info!(route = %self.target(), %instance, "an instance works again");
+        let works = self.health.change(|outliers| {
+            let works = outliers.probed(instance, finding, clock::now(), fastrand::f64());
+            if works {
                 self.sort(outliers);
             }
+            works
         });
+        if works {
+            events::record(|| {
+                tracing::info!(route = %self.target(), %instance, "an instance works again");
+            });
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use actix::dev::MessageResponse;
 use actix::fut::ActorFutureExt;
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use meshzero_proto::codec;
@@ -11,6 +10,7 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::handled::{Handled, dispatch};
+use crate::home::Home;
 use crate::inbox::{Inbox, Job, Ticket};
 use crate::message::NetMessage;
 use crate::quota::Taken;
@@ -24,7 +24,7 @@ pub enum Door<M: NetMessage> {
     /// Into the inbox of an actor that the mesh runs.
     Inbox(Box<dyn Inlet<M>>),
     /// Into the mailbox of an actor that the user runs.
-    Mailbox(Recipient<M>),
+    Mailbox(Mailbox<M>),
 }
 
 /// The way of messages of one type into an inbox.
@@ -46,8 +46,79 @@ pub trait Inlet<M: NetMessage>: Send + Sync {
 pub struct Entering<M: NetMessage> {
     /// Where the handler's result goes; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
-    /// The tell's place among the service's unfinished messages. A caller that waits holds its own.
-    pub place: Option<Taken>,
+    /// Its place among the service's unfinished messages.
+    pub place: Taken,
+}
+
+impl<M: NetMessage> Entering<M> {
+    /// Whether somebody still waits for the reply, or nobody ever did.
+    fn is_wanted(&self) -> bool {
+        self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
+    }
+}
+
+/// A message that is in an inbox. Dropped while it waits there, it is taken out again.
+pub(crate) struct Entered<'a, M: NetMessage> {
+    inlet: &'a dyn Inlet<M>,
+    ticket: Option<Ticket>,
+}
+
+impl<'a, M: NetMessage> Entered<'a, M> {
+    pub(crate) fn new(inlet: &'a dyn Inlet<M>, ticket: Ticket) -> Self {
+        Self { inlet, ticket: Some(ticket) }
+    }
+
+    /// Nothing is left to be taken out.
+    pub(crate) fn is_over(&mut self) {
+        self.ticket = None;
+    }
+
+    /// Takes it out again, if it still waits; false if its handler has begun.
+    pub(crate) fn withdraw(mut self) -> bool {
+        self.ticket.take().is_some_and(|ticket| self.inlet.withdraw(ticket))
+    }
+}
+
+impl<M: NetMessage> Drop for Entered<'_, M> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.inlet.withdraw(ticket);
+        }
+    }
+}
+
+/// The entrance through the mailbox of an actor that the user runs.
+pub struct Mailbox<M: NetMessage> {
+    recipient: Recipient<M>,
+}
+
+impl<M: NetMessage> Mailbox<M> {
+    pub(crate) fn new(recipient: Recipient<M>) -> Self {
+        Self { recipient }
+    }
+
+    /// Whether the actor still takes messages.
+    pub(crate) fn is_open(&self) -> bool {
+        self.recipient.connected()
+    }
+
+    /// Puts a message into the mailbox. `home` sees to its place and its reply: it stays unfinished until it has been handled,
+    /// also if its caller has given up, because it is in the mailbox until then.
+    pub(crate) fn enter(&self, message: M, entering: Entering<M>, home: &Home) {
+        // A clone has a place in the mailbox of its own, so the message is in it at once, behind those that were sent before.
+        let request = self.recipient.clone().send(message);
+        let finish = move || async move {
+            let Entering { reply, place } = entering;
+            let result = request.await;
+            drop(place);
+            if let (Some(reply), Ok(result)) = (reply, result) {
+                // A caller that has given up misses nothing.
+                drop(reply.send(result));
+            }
+        };
+        // With the thread the place goes, and the caller hears that there is no reply.
+        let _ = home.spawn(finish);
+    }
 }
 
 /// The entrance through an inbox.
@@ -59,18 +130,20 @@ where
     Box::new(Door::<M>::Inbox(Box::new(InboxInlet { inbox: Arc::clone(inbox) })))
 }
 
-/// Calls the handler for a message of this process that is part of a trace, which its futures are as well.
-fn call_traced<A, M>(
-    actor: &mut A,
-    context: &mut A::Context,
-    message: M,
-    reply: Option<oneshot::Sender<M::Result>>,
-) where
+/// Calls the handler for a message of this process. Its place is given back when the handler is done, which may be in a future
+/// that it gave back, and before the caller is told.
+#[inline]
+fn call<A, M>(actor: &mut A, context: &mut A::Context, message: M, entering: Entering<M>)
+where
     A: Actor<Context = Context<A>> + Handler<M>,
     M: NetMessage,
 {
-    // A caller that has given up misses nothing.
-    let answer = |result| drop(reply.map(|reply| reply.send(result)));
+    let Entering { reply, place } = entering;
+    let answer = move |result| {
+        drop(place);
+        // A caller that has given up misses nothing.
+        drop(reply.map(|reply| reply.send(result)));
+    };
     match dispatch(actor, context, message) {
         Handled::Now(result) => answer(result),
         Handled::Future(future) => {
@@ -81,13 +154,17 @@ fn call_traced<A, M>(
             let future = trace::keep_with_actor(future);
             context.spawn(future.map(move |result, _: &mut A, _: &mut A::Context| answer(result)));
         }
-        Handled::Told(told) => {
-            actix::spawn(async move {
-                if let Ok(result) = told.await {
-                    answer(result);
-                }
-            });
-        }
+        Handled::Told(mut told) => match told.try_recv() {
+            Ok(result) => answer(result),
+            Err(oneshot::error::TryRecvError::Closed) => {}
+            Err(oneshot::error::TryRecvError::Empty) => {
+                actix::spawn(async move {
+                    if let Ok(result) = told.await {
+                        answer(result);
+                    }
+                });
+            }
+        },
     }
 }
 
@@ -101,27 +178,23 @@ where
     M: NetMessage,
 {
     fn enter(&self, message: M, entering: Entering<M>) -> Ticket {
-        let Entering { reply, place } = entering;
         let job = move |actor: &mut A, context: &mut A::Context| {
             // As in actix, a request that was dropped while it waited is not handled.
-            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                <A as Handler<M>>::handle(actor, message, context).handle(context, reply);
+            if entering.is_wanted() {
+                call(actor, context, message, entering);
             }
-            drop(place);
         };
         self.inbox.push(Job::Local(codec::type_info::<M>().name(), Box::new(job)))
     }
 
     #[cold]
     fn enter_traced(&self, message: M, entering: Entering<M>, trace: TraceContext) -> Ticket {
-        let Entering { reply, place } = entering;
         let (name, inbox) = (codec::type_info::<M>().name(), Arc::clone(&self.inbox));
         let job = move |actor: &mut A, context: &mut A::Context| {
             let _handling = Handling::begin(trace, inbox.service(), name);
-            if reply.as_ref().is_none_or(|reply| !reply.is_closed()) {
-                call_traced(actor, context, message, reply);
+            if entering.is_wanted() {
+                call(actor, context, message, entering);
             }
-            drop(place);
         };
         self.inbox.push(Job::Local(name, Box::new(job)))
     }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meshzero_proto::codec::Encoding;
+use meshzero_proto::codec::{Encoding, Wire};
 use meshzero_proto::refusal::Refusal;
-use serde::Serialize;
 
 use crate::answers::Answers;
 use crate::inbound::ReplyTo;
@@ -71,7 +70,7 @@ impl<'a> Due<'a> {
     }
 
     /// Sends the reply.
-    pub fn send<R: Serialize + 'static>(mut self, reply: &R) {
+    pub fn send<R: Wire>(mut self, reply: &R) {
         match self.way.take() {
             Some(Way::Batch { answers, id, preferred, out }) if answers.owed.is_owed(id) => {
                 // Should the reply's `Serialize` panic, this says so in its place.

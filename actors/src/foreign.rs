@@ -13,6 +13,7 @@ use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::handler::{Hold, Post, Registration};
+use crate::home::Home;
 use crate::inbound::Inbound;
 use crate::service::Entry;
 use crate::unfinished::{Begun, Tally};
@@ -22,6 +23,8 @@ pub struct Foreign<A: Actor> {
     addr: Addr<A>,
     table: Box<[Way<A>]>,
     decoding: Decoding,
+    /// Where it is seen to what becomes of messages.
+    home: Home,
     closed: AtomicBool,
     /// Told when a message found the actor gone.
     found_gone: Notify,
@@ -39,7 +42,7 @@ struct Way<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Foreign<A> {
-    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], decoding: Decoding) -> Self {
+    pub(crate) fn new(addr: Addr<A>, handlers: &[Registration<A>], decoding: Decoding, home: Home) -> Self {
         let table = handlers.iter().map(|handler| Way {
             name: handler.name.clone(),
             begun: Begun::default(),
@@ -47,7 +50,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
             hold: handler.hold,
         });
         let table = table.collect();
-        Self { addr, table, decoding, closed: AtomicBool::new(false), found_gone: Notify::new() }
+        Self { addr, table, decoding, home, closed: AtomicBool::new(false), found_gone: Notify::new() }
     }
 
     /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
@@ -101,9 +104,10 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         while let Some(arrived) = delivery.next(None, now, batch.frames(now), |_| {}) {
             let after = arrived.after;
             if let Some((_, held)) = last.take_if(|(last, _)| *last == after) {
-                held(&self.addr, arrived.place.keep_all(after));
+                actix::spawn(held(&self.addr, arrived.place.keep_all(after)));
             } else if let Some(Way { name, begun, post, .. }) = self.table.get(arrived.slot) {
-                post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
+                let finish = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
+                finish.map(actix::spawn);
             }
         }
     }
@@ -117,7 +121,11 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         {
             let payload = std::mem::take(&mut inbound.payload);
             let arrived = Arrived::alone(slot, &payload, inbound);
-            post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun });
+            if let Some(finish) = post(&self.addr, arrived, &Known { name, decoding: &self.decoding, begun })
+            {
+                // With the thread the reply goes, and the caller is told.
+                let _ = self.home.spawn(move || finish);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! One message type of one actor: how its bytes become a call of the handler, and the handler's result bytes again.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::fut::ActorFutureExt;
@@ -14,8 +15,9 @@ use tokio::sync::oneshot;
 
 use crate::decoding::Known;
 use crate::delivery::{Arrived, Kept, Place};
-use crate::door::{AnyDoor, Door, inbox_door};
+use crate::door::{AnyDoor, Door, Mailbox, inbox_door};
 use crate::due::Due;
+use crate::events;
 use crate::handled::{Handled, dispatch};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Inbox;
@@ -59,14 +61,17 @@ impl<A: Actor> Clone for Calls<A> {
 impl<A: Actor> Copy for Calls<A> {}
 
 /// What decodes a message and puts it into the actor's mailbox.
-pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>);
+pub(crate) type Post<A> = fn(&Addr<A>, Arrived<'_>, &Known<'_>) -> Option<Finish>;
+
+/// What is left to be done for a message in a mailbox, on the service's thread: it ends when the message has been handled.
+pub(crate) type Finish = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What decodes a message without a reply. It is sent with places among the service's unfinished messages, which are
 /// given back when it has been handled.
 pub(crate) type Hold<A> = fn(&[u8], Encoding, &DecodeLimits) -> Option<Held<A>>;
 
 /// A decoded message, see [`Hold`].
-pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>)>;
+pub(crate) type Held<A> = Box<dyn FnOnce(&Addr<A>, Option<Kept>) -> Finish>;
 
 /// JSON schemas that the user's types bring along, with documentation and constraints.
 #[derive(Debug, Clone)]
@@ -102,7 +107,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
             post: post::<A, M>,
             hold: hold::<A, M>,
             inbox_door: inbox_door::<A, M>,
-            mailbox_door: |addr| Box::new(Door::<M>::Mailbox(addr.clone().recipient())),
+            mailbox_door: |addr| Box::new(Door::<M>::Mailbox(Mailbox::new(addr.clone().recipient()))),
         }
     }
 
@@ -136,6 +141,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                 if let Some(inbound) = arrived.into_inbound() {
                     addr.do_send(Encoded { name: known.name.clone(), inbound });
                 }
+                None
             },
             hold: |_, _, _| None,
             // Not a door of any type, so that callers in this process encode as well.
@@ -162,7 +168,9 @@ fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
         Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
         None => {
             known.decoding.counters.undecodable.count();
-            tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
+            events::record(|| {
+                tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
+            });
         }
     }
 }
@@ -250,7 +258,7 @@ fn answer_later<R: codec::Wire>(
     });
 }
 
-fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>)
+fn post<A, M>(addr: &Addr<A>, arrived: Arrived<'_>, known: &Known<'_>) -> Option<Finish>
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
@@ -259,21 +267,21 @@ where
     let Arrived { payload, encoding, due, place, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
-        Err(error) => return undecodable(&error, due, known),
-    };
-    match due {
-        Some(due) => {
-            let unfinished = (place.keep().map(Kept::from), known.begun.clone());
-            enter(addr, message, due.later(), unfinished);
+        Err(error) => {
+            undecodable(&error, due, known);
+            return None;
         }
-        None => match place {
+    };
+    let (reply, place) = match (due, place) {
+        (Some(due), place) => (due.later(), place.keep()),
+        (None, Place::Own(place)) => (None, Some(place)),
+        (None, Place::Shared(..)) => {
             // Given back with that of the last tell that arrived with it, which the actor handles later.
-            Place::Shared(..) => addr.do_send(message),
-            Place::Own(place) => {
-                enter(addr, message, None, (Some(Kept::from(place)), known.begun.clone()));
-            }
-        },
-    }
+            addr.do_send(message);
+            return None;
+        }
+    };
+    Some(enter(addr, message, reply, (place.map(Kept::from), known.begun.clone())))
 }
 
 fn hold<A, M>(payload: &[u8], encoding: Encoding, limits: &DecodeLimits) -> Option<Held<A>>
@@ -286,23 +294,25 @@ where
     Some(Box::new(|addr, places| enter(addr, message, None, (places, Begun::default()))))
 }
 
-/// Sends a message through the mailbox, and sees to its reply when it has been handled; until then it is unfinished.
-fn enter<A, M>(addr: &Addr<A>, message: M, reply: Option<ReplyTo>, unfinished: (Option<Kept>, Begun))
+/// Sends a message through the mailbox. What it returns sees to its reply when it has been handled; until then it is unfinished.
+fn enter<A, M>(
+    addr: &Addr<A>,
+    message: M,
+    reply: Option<ReplyTo>,
+    unfinished: (Option<Kept>, Begun),
+) -> Finish
 where
     A: Actor<Context = Context<A>> + Handler<M>,
     A::Context: ToEnvelope<A, M>,
     M: NetMessage,
 {
-    let mut request = Box::pin(addr.send(message));
-    // Polled once here and now: the message is in the mailbox, in the order of arrival, before the next is read.
-    let mut first = TaskContext::from_waker(Waker::noop());
-    match Future::poll(request.as_mut(), &mut first) {
-        Poll::Ready(result) => finish(reply, result),
-        Poll::Pending => drop(actix::spawn(async move {
-            finish(reply, request.await);
-            drop(unfinished);
-        })),
-    }
+    // A clone has a place in the mailbox of its own: an address that has sent more than the mailbox holds is held up, and what
+    // it sends next would be overtaken by messages without a reply, which are not.
+    let request = addr.clone().send(message);
+    Box::pin(async move {
+        finish(reply, request.await);
+        drop(unfinished);
+    })
 }
 
 fn finish<R: codec::Wire>(reply: Option<ReplyTo>, result: Result<R, MailboxError>) {

@@ -7,17 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, ThreadId};
 
-use actix::dev::channel;
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Context, System};
+use actix::{Arbiter, ArbiterHandle, System};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 
 use crate::blocking;
 use crate::ending::{Ending, Last};
-
-/// Messages that may wait for an actor without their senders waiting, as actix has it.
-const ACTOR_MAILBOX: usize = 16;
 
 /// How often whoever joins lets others have their turn before the System of its thread counts as not running. In a System that
 /// runs, the first turn is enough unless thousands of tasks are ready.
@@ -210,19 +206,6 @@ impl Home {
     /// Whether the current thread is the node's.
     pub fn is_here(&self) -> bool {
         thread::current().id() == self.thread
-    }
-
-    /// Starts an actor on the node's thread, which `make` makes there. Once the thread has ended its address leads nowhere.
-    pub fn start_actor<A: Actor<Context = Context<A>>>(
-        &self,
-        make: impl FnOnce() -> A + Send + 'static,
-    ) -> Addr<A> {
-        let (sender, receiver) = channel::channel(ACTOR_MAILBOX);
-        // Then the receiver is dropped, and whoever sends finds out.
-        let _ = self.run(move || {
-            Context::with_receiver(receiver).run(make());
-        });
-        Addr::new(sender)
     }
 }
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, Encoding};
+use meshzero_proto::codec::{self, Encoding, Wire};
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::trace::TraceContext;
-use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::answers::{self, Answers};
@@ -94,17 +93,17 @@ impl ReplyTo {
     }
 
     /// Sends the reply, with whatever else leaves next on the connection.
-    pub fn send<R: Serialize + 'static>(self, reply: &R) {
+    pub fn send<R: Wire>(self, reply: &R) {
         self.send_at(Pace::Gathered, reply);
     }
 
     /// Sends the reply from this thread. For who has taken one message and does nothing else meanwhile: waking the
     /// connection's thread would take longer.
-    pub fn send_at_once<R: Serialize + 'static>(self, reply: &R) {
+    pub fn send_at_once<R: Wire>(self, reply: &R) {
         self.send_at(Pace::AtOnce, reply);
     }
 
-    fn send_at<R: Serialize + 'static>(mut self, pace: Pace, reply: &R) {
+    fn send_at<R: Wire>(mut self, pace: Pace, reply: &R) {
         if let Some(Way::Wire { answers, id }) = &self.way {
             // Before the way is taken: should the reply's `Serialize` panic, the caller hears of it.
             answers.answer(*id, self.preferred, pace, reply);

@@ -1,5 +1,6 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,8 @@ pub struct Link {
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<Calls<Waiting>>,
+    /// What calls ended in that had to make room for others before their callers took note. Locked with the calls only.
+    set_aside: Mutex<HashMap<CallId, Ended>>,
     passages: Passages,
     /// Told when a call has ended while others wait for its place.
     freed: Notify,
@@ -96,6 +99,7 @@ impl Link {
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
+            set_aside: Mutex::default(),
             passages: Passages::default(),
             freed: Notify::new(),
             earlier: Notify::new(),
@@ -173,6 +177,7 @@ impl Link {
                         }
                         caller.wake();
                     }
+                    self.give_place();
                 }
             }
         }
@@ -197,6 +202,20 @@ impl Link {
         callers.into_iter().for_each(alarms::wake);
         // Whoever still holds the link does not keep its connection.
         self.outbox.detach();
+    }
+
+    /// Makes room where all places are taken, by calls that have ended and nobody has taken note of: their number is their
+    /// callers' affair, and nothing must depend on whether those look.
+    #[cold]
+    fn make_room(&self, calls: &mut Calls<Waiting>) {
+        let mut set_aside = self.set_aside();
+        calls.close_over(|id, waiting| {
+            set_aside.extend(waiting.into_ended().map(|ended| (id, ended)));
+        });
+    }
+
+    fn set_aside(&self) -> MutexGuard<'_, HashMap<CallId, Ended>> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]

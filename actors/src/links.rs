@@ -139,14 +139,16 @@ impl Links {
         connection: Connection,
         from: SocketAddr,
     ) -> Result<(), Connection> {
-        let mut kept = self.lock();
-        let Some(kept) = kept.get_mut(&resume.link).filter(|kept| kept.node == node) else {
+        let mut all = self.lock();
+        let Some(kept) = all.get_mut(&resume.link).filter(|kept| kept.node == node) else {
             return Err(connection);
         };
         let Resume { received, attempt, .. } = resume;
         let is_latest = attempt > kept.attempt;
         if !is_latest && attempt > 0 {
-            tracing::debug!(%from, attempt, latest = kept.attempt, "an attempt to continue a link came late");
+            let latest = kept.attempt;
+            drop(all);
+            tracing::debug!(%from, attempt, latest, "an attempt to continue a link came late");
             return Ok(());
         }
         // One that comes while another has not even been looked at is dropped, and its client tries again.

@@ -252,6 +252,16 @@ where
     if offer.name.is_some() && node.own().listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
+    if offer.name.is_some()
+        && node.own().listed() == meshzero_proto::limits::Limits::default().instances_per_node
+    {
+        tracing::warn!(
+            services = node.own().listed() + 1,
+            limit = "instances_per_node",
+            "more services than other programs keep of one, unless MESHZERO_LIMITS says so there: those beyond are found by \
+             their exact names only"
+        );
+    }
     let Listening { mut listeners, bound, address } =
         offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
@@ -287,7 +297,7 @@ where
         }
         Source::Addr(addr) => {
             let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding));
+            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding, home.clone()));
             let stopped = move || withdraw(ServiceEnd::Stopped);
             actix::spawn(Foreign::look_after(Arc::downgrade(&foreign), stopped));
             (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)

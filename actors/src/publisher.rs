@@ -2,21 +2,22 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
-use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{self, EncodeError, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
-use meshzero_proto::news::{Log, Subscribe};
+use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
-use crate::encoded::{Encoded, write_item};
+use crate::encoded::{Encoded, Item, Wanted};
 use crate::readers::{Readers, Reading, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
@@ -39,6 +40,7 @@ struct Shared {
     state: Mutex<State>,
     limits: Limits,
     alarms: Arc<Alarms>,
+    guesses: Guesses,
     /// How many subscribe, for a source that is asked for news only while somebody wants them.
     demand: watch::Sender<usize>,
 }
@@ -61,6 +63,25 @@ enum Published {
     Now,
     /// There is no room for it yet. Whoever is in the way is waited for until then.
     Later(Instant),
+    /// It has to be encoded in these first, or its type looked at.
+    Wants(Wanted),
+}
+
+/// How many topics, at most, it is guessed for in which encodings their next items are wanted. A guess that is wrong costs
+/// another look.
+const GUESSES: usize = 64;
+
+/// In which encodings the last items were wanted, of topics that have these places in common.
+type Guesses = [AtomicU8; GUESSES];
+
+/// The place of a topic among the guesses: topics of one service differ at their ends.
+#[inline(always)]
+fn guess_of<'a>(guesses: &'a Guesses, topic: &str) -> &'a AtomicU8 {
+    let bytes = topic.as_bytes();
+    let end = &bytes[bytes.len().saturating_sub(8)..];
+    let hash =
+        end.iter().fold(bytes.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    &guesses[hash % GUESSES]
 }
 
 /// An alarm for an instant, where one is needed.
@@ -108,7 +129,8 @@ impl Publisher {
             closed: false,
         });
         let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
-        Self { shared: Arc::new(Shared { state, limits, alarms, demand }) }
+        let guesses = std::array::from_fn(|_| AtomicU8::new(0));
+        Self { shared: Arc::new(Shared { state, limits, alarms, guesses, demand }) }
     }
 
     /// Declares a topic, so that it is described, or retained, before anything is published.
@@ -126,12 +148,23 @@ impl Publisher {
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
+        let mut encoding = Encoding::of(&self.shared, topic);
         let mut woken = Vec::new();
-        let published = self.shared.lock().publish(&self.shared, topic, item, Slow::Insisting, &mut woken);
+        let published = loop {
+            encoding.make(&self.shared, item);
+            let mut state = self.shared.lock();
+            let published =
+                state.publish::<T>(&self.shared, topic, &mut encoding, Slow::Insisting, &mut woken);
+            drop(state);
+            match published {
+                Ok(Published::Wants(wanted)) => encoding.look_again::<T>(wanted),
+                other => break other,
+            }
+        };
         woken.into_iter().for_each(Waker::wake);
         match published {
-            Ok(Published::Now) => Ok(()),
             Ok(Published::Later(_)) => Err(self.shared.refuse()),
+            Ok(_) => Ok(()),
             Err(fault) => Err(fault),
         }
     }
@@ -145,7 +178,13 @@ impl Publisher {
     /// # Cancel safety
     /// Dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
-        poll_fn(|task| self.poll_publish_all(task, topic, item)).await
+        // Kept while it waits, so that the item is encoded once.
+        let mut encoding = None;
+        poll_fn(|task| {
+            let encoding = encoding.get_or_insert_with(|| Encoding::of(&self.shared, topic));
+            self.poll_publish_all(task, topic, item, encoding)
+        })
+        .await
     }
 
     #[inline(always)]
@@ -154,22 +193,30 @@ impl Publisher {
         task: &mut Context<'_>,
         topic: &str,
         item: &T,
+        encoding: &mut Encoding,
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
-        let mut state = self.shared.lock();
-        if state.published >= state.turn {
-            state.yield_turn(task);
-            return Poll::Pending;
-        }
-        let published = state.publish(&self.shared, topic, item, Slow::Any, &mut woken);
-        if let Ok(Published::Later(until)) = published {
-            state.wait(&self.shared, task.waker(), until);
-        }
-        drop(state);
+        let published = loop {
+            encoding.make(&self.shared, item);
+            let mut state = self.shared.lock();
+            if state.published >= state.turn {
+                state.yield_turn(task);
+                return Poll::Pending;
+            }
+            let published = state.publish::<T>(&self.shared, topic, encoding, Slow::Any, &mut woken);
+            if let Ok(Published::Later(until)) = published {
+                state.wait(&self.shared, task.waker(), until);
+            }
+            drop(state);
+            match published {
+                Ok(Published::Wants(wanted)) => encoding.look_again::<T>(wanted),
+                other => break other,
+            }
+        };
         woken.into_iter().for_each(Waker::wake);
         match published {
-            Ok(Published::Now) => Poll::Ready(Ok(())),
             Ok(Published::Later(_)) => Poll::Pending,
+            Ok(_) => Poll::Ready(Ok(())),
             Err(fault) => Poll::Ready(Err(fault)),
         }
     }
@@ -271,6 +318,35 @@ impl Shared {
     }
 }
 
+/// An item that is being published, encoded as far as it is known to be wanted. Its own code runs in here only, and never while
+/// the publisher is locked.
+struct Encoding {
+    wanted: Wanted,
+    item: Item,
+    /// What is known of its type, if that had to be looked up.
+    info: Option<&'static TypeInfo>,
+}
+
+impl Encoding {
+    /// What the last item of the topic was wanted in.
+    #[inline(always)]
+    fn of(shared: &Shared, topic: &str) -> Self {
+        let wanted = Wanted::from_bits(guess_of(&shared.guesses, topic).load(Ordering::Relaxed));
+        Self { wanted, item: Item::default(), info: None }
+    }
+
+    #[inline(always)]
+    fn make<T: Wire>(&mut self, shared: &Shared, item: &T) {
+        self.item.make(item, self.wanted, shared.limits.message_bytes);
+    }
+
+    #[cold]
+    fn look_again<T: Wire>(&mut self, wanted: Wanted) {
+        self.wanted = wanted;
+        self.info = Some(codec::type_info::<T>());
+    }
+}
+
 /// Wakes the publishers that wait for room: somebody may have been waited for long enough.
 struct Look(Weak<Shared>);
 
@@ -368,13 +444,13 @@ impl State {
         }
     }
 
-    /// Publishes an item, only if nobody is to be waited for of those who are `slow`.
+    /// Publishes an item, only if nobody is to be waited for of those who are `slow`, and it has been encoded as it is wanted.
     #[inline(always)]
     fn publish<T: Wire>(
         &mut self,
         shared: &Shared,
         topic: &str,
-        item: &T,
+        encoding: &mut Encoding,
         slow: Slow,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
@@ -382,6 +458,7 @@ impl State {
         if *closed {
             return Err(PublishFault::Closed);
         }
+        let guess = guess_of(&shared.guesses, topic);
         let mut unknown;
         let known = match topics.know(topic, shared.limits.topics)? {
             Some(known) => known,
@@ -390,37 +467,48 @@ impl State {
                 &mut unknown
             }
         };
-        let info = known.find_takers::<T>(readers);
+        let Encoding { wanted: guessed, item, info } = encoding;
+        let Some(info) = known.find_takers::<T>(readers, *info) else {
+            return Ok(Published::Wants(*guessed));
+        };
         if !readers.has_room(&known.takers, slow)
             && let Some(until) = readers.wait_for(&known.takers, slow, clock::now())
         {
             return Ok(Published::Later(until));
         }
-        let (topic, max) = (&known.topic, shared.limits.message_bytes);
+        let mut wanted = Wanted::default();
+        known.takers.iter().for_each(|taker| wanted.add(taker.encoding));
+        if known.retains {
+            wanted.add(codec::Encoding::MessagePack);
+            wanted.add(agreed(info.fingerprint(), info.fingerprint()));
+        }
+        if wanted != *guessed {
+            guess.store(wanted.bits(), Ordering::Relaxed);
+        }
+        if !item.has(wanted) {
+            return Ok(Published::Wants(wanted));
+        }
+        // Before anything is handed out, so that an error means that nobody has it.
+        item.check(wanted)?;
+        let topic = &known.topic;
+        known.item = Some(info);
         if !known.retains
-            && !known.is_large
             && let Some((log, wanted)) = readers.only_log(&known.takers)
         {
             let frame = log.write();
-            write_item(frame.buffer, topic, item, wanted, max)?;
-            let length = frame.end();
-            log.append_written(length);
-            *published += 1;
-            (known.item, known.is_large) = (Some(info), Log::is_large(length));
-            return Ok(Published::Now);
+            if item.write_small(frame.buffer, topic, wanted) {
+                let length = frame.end();
+                log.append_written(length);
+                *published += 1;
+                return Ok(Published::Now);
+            }
         }
         encoded.clear();
-        // Everything is encoded before anything is handed out, so that an error means that nobody has it.
-        for taker in &known.takers {
-            encoded.make(topic, item, taker.encoding, max)?;
-        }
+        encoded.make(topic, item, wanted);
         if known.retains {
-            encoded.make(topic, item, Encoding::MessagePack, max)?;
-            encoded.make(topic, item, agreed(info.fingerprint(), info.fingerprint()), max)?;
             known.last = encoded.retain(info);
         }
-        (known.item, known.is_large) = (Some(info), encoded.is_large());
-        *turn = turn.saturating_sub(if known.is_large { LARGE_TURN } else { 0 });
+        *turn = turn.saturating_sub(if encoded.is_large() { LARGE_TURN } else { 0 });
         readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
         *published += 1;
         Ok(Published::Now)

@@ -23,6 +23,19 @@ pub struct Quota {
     freed: Notify,
 }
 
+/// Places that were taken in turn. As long as it lives, nobody who came later gets any.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    taken: Taken,
+    waited: InTurn<'a>,
+}
+
+/// As long as it lives, nobody overtakes who waited for a turn.
+#[derive(Debug, Default)]
+pub struct InTurn<'a> {
+    _waited: Option<(tokio::sync::MutexGuard<'a, ()>, Waiting<'a>)>,
+}
+
 /// Places that are taken. They are given back when this is dropped.
 #[derive(Debug)]
 pub struct Taken {
@@ -49,6 +62,11 @@ impl Quota {
         self.all - self.free.load(Ordering::Acquire).min(self.all)
     }
 
+    /// Whether somebody waits, or nobody new gets places.
+    pub fn is_awaited(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     /// One place, if one is free and nobody waits for it.
     #[inline]
     pub fn try_take(self: &Arc<Self>) -> Option<Taken> {
@@ -64,15 +82,23 @@ impl Quota {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn take(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
+        self.turn(wanted).await.map(|turn| turn.taken)
+    }
+
+    /// As [`Quota::take`], for those for whom it matters what is done with the places before others get some.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub async fn turn(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
         if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.take_up_to(wanted)
         {
-            return Some(taken);
+            return Some(taken.into());
         }
         if self.is_draining() {
             return None;
         }
-        self.take_accepted(wanted).await
+        self.turn_of_accepted(wanted).await
     }
 
     /// As [`Quota::take`], for what was accepted before [`Quota::drain`].
@@ -85,9 +111,14 @@ impl Quota {
         {
             return Some(taken);
         }
-        let _waiting = Waiting::new(self);
-        let _front = self.front.lock().await;
-        self.until(|| self.take_up_to(wanted)).await
+        self.turn_of_accepted(wanted).await.map(|turn| turn.taken)
+    }
+
+    async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
+        let waiting = Waiting::new(self);
+        let front = self.front.lock().await;
+        let taken = self.until(|| self.take_up_to(wanted)).await?;
+        Some(Turn { taken, waited: InTurn { _waited: Some((front, waiting)) } })
     }
 
     /// Gives no more places to those who come from now on. Those who wait still get theirs.
@@ -157,6 +188,20 @@ impl Quota {
     }
 }
 
+impl<'a> Turn<'a> {
+    /// The places, and what keeps others from overtaking.
+    pub fn divide(self) -> (Taken, InTurn<'a>) {
+        (self.taken, self.waited)
+    }
+}
+
+impl From<Taken> for Turn<'_> {
+    /// Places for which nobody waited.
+    fn from(taken: Taken) -> Self {
+        Self { taken, waited: InTurn::default() }
+    }
+}
+
 impl Taken {
     /// How many.
     pub fn count(&self) -> usize {
@@ -190,6 +235,7 @@ impl Drop for Taken {
 }
 
 /// One who waits, counted.
+#[derive(Debug)]
 struct Waiting<'a> {
     quota: &'a Quota,
 }

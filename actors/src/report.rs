@@ -15,6 +15,10 @@ pub struct Report {
     pub heard: Vec<String>,
     /// Those of them that are on this host only.
     pub heard_here: Vec<String>,
+    /// How many instances are known of and not kept, because their nodes have as many as are kept of one.
+    pub hidden: usize,
+    /// How many are kept of one node.
+    pub instances_per_node: usize,
     /// Other meshes on the same network.
     pub other_meshes: Vec<String>,
     /// The interfaces that were asked, each with its address.

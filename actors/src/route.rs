@@ -12,6 +12,7 @@ use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
 use crate::health::Health;
+use crate::line::{Line, Turn};
 use crate::link::Link;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
@@ -85,6 +86,8 @@ pub struct Route {
     members: ArcSwap<Members>,
     /// Wakes all who wait, in the order in which they began to.
     changed: Notify,
+    /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
+    line: Line,
     /// Why the last attempt to connect failed, for those who ask why there is nobody.
     trouble: Mutex<Option<String>>,
     /// What was tried to reach each instance, or what listens at the address, since it was reached last.
@@ -116,6 +119,7 @@ impl Route {
             target,
             members: ArcSwap::default(),
             changed: Notify::new(),
+            line: Line::default(),
             trouble: Mutex::default(),
             records: Mutex::default(),
             health: Health::default(),
@@ -170,6 +174,23 @@ impl Route {
             several => less_busy(several).or_else(|| members.any()),
         };
         f(picked)
+    }
+
+    /// Whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
+    #[inline(always)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.line.is_awaited()
+    }
+
+    /// Waits behind those who wait for an instance, if somebody does or there is none. Whoever polls this must go on doing so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the line.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        if !self.is_awaited() && self.pick().is_some() {
+            return None;
+        }
+        Some(self.line.turn().await)
     }
 
     /// Waits until there is an instance to call. Works on any executor.

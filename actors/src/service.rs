@@ -18,13 +18,14 @@ use crate::delivery::{self, Delivery};
 use crate::describe::Described;
 use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
+use crate::events;
 use crate::handler::Documented;
 use crate::home::Home;
 use crate::inbound::Inbound;
 use crate::links::Links;
 use crate::message::NetMessage;
 use crate::publisher::Publisher;
-use crate::quota::{Quota, Taken};
+use crate::quota::{Quota, Taken, Turn};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
 use crate::unfinished::Tally;
@@ -34,7 +35,8 @@ pub trait Entry: Send + Sync {
     /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
     fn deliver(&self, delivery: Delivery);
 
-    /// Hands a message that came in another way to the handler with this number. Called on the service's thread.
+    /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
+    /// process that are encoded and others enter in the order in which they were sent.
     fn deliver_alone(&self, slot: usize, inbound: Inbound);
 
     /// Takes no more messages; those that were taken are still handled.
@@ -241,6 +243,14 @@ impl Service {
         self.places.take(1).await
     }
 
+    /// As [`Service::place`], and nobody who came later gets a place before this one's message has entered.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the place in the queue.
+    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+        self.places.turn(1).await
+    }
+
     /// Waits for a place as [`Service::place`] does, and takes as many more as are free at once, `wanted` in all at most.
     /// For messages that were accepted: they also get places while the service drains.
     ///
@@ -304,7 +314,7 @@ impl Service {
         self.entry.deliver_alone(slot, inbound);
     }
 
-    /// Hands over an encoded message of this process. To be called on the service's thread.
+    /// Hands over an encoded message of this process.
     pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
         self.entry.deliver_alone(slot, inbound);
     }
@@ -331,7 +341,9 @@ impl Service {
     /// Refuses what a connection brought while the service drains.
     #[cold]
     pub(crate) fn turn_away(&self, frames: &[u8], answers: &Answers, messages: usize) {
-        tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        events::record(|| {
+            tracing::debug!(service = ?self.identity.name, messages, "refused messages that came while it drains");
+        });
         let refused = delivery::refuse_all(frames, answers);
         // Nobody waits for an answer to the others, and they are dropped.
         self.counters.draining.add(messages - refused);

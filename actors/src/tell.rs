@@ -15,6 +15,7 @@ use crate::door::{Door, Entering};
 use crate::fault::Fault;
 use crate::link::Unsent;
 use crate::message::NetMessage;
+use crate::offload::{Offload, SetOut};
 use crate::outward::Outward;
 use crate::quota::Taken;
 use crate::route::Member;
@@ -37,7 +38,7 @@ enum State<M: NetMessage> {
     New(Option<M>),
     /// The message is on its way, and others on this thread have their turn first.
     Told,
-    Waiting(Pin<Box<dyn Future<Output = Result<(), Fault>> + Send>>),
+    Waiting(Offload<Result<(), Fault>>),
     Ended,
 }
 
@@ -87,8 +88,10 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.part.context().copied();
-                let telling = Box::pin(async move { tell(&caller, message, deadline, trace).await });
-                self.state = State::Waiting(telling);
+                let home = self.caller.node.home();
+                let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
+                // It waits for nothing once it has set out.
+                self.state = State::Waiting(Offload::new(told, home, SetOut::default()));
             }
             (State::Told, _) => {
                 return Poll::Ready(self.end(Ok(())));
@@ -97,7 +100,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
             (State::Ended, _) => panic!("a tell was polled after it had ended"),
         }
         let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
-        let result = std::task::ready!(waiting.as_mut().poll(task));
+        let result = std::task::ready!(waiting.poll(task));
         Poll::Ready(self.end(result))
     }
 
@@ -125,7 +128,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
-                    let entering = Entering { reply: None, place: Some(place) };
+                    let entering = Entering { reply: None, place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
                     return if ticket.is_turned_away() { Begun::TurnedAway } else { Begun::Told };
                 }
@@ -158,7 +161,10 @@ impl<M: NetMessage> Future for Tell<'_, M> {
             State::New(message) => {
                 this.part.set_out::<M>(this.caller.route.target(), None);
                 let trace = this.part.context();
-                Some(this.caller.route.with_pick(|member| Self::begin(message, member, trace)))
+                Some(match this.caller.route.is_awaited() {
+                    true => Begun::NotYet,
+                    false => this.caller.route.with_pick(|member| Self::begin(message, member, trace)),
+                })
             }
             _ => None,
         };
@@ -176,6 +182,10 @@ async fn tell<M: NetMessage>(
     trace: Option<TraceContext>,
 ) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
+    let _turn = match caller.until(&mut alarm, caller.route.turn()).await {
+        Ok(turn) => turn,
+        Err(nobody) => return Err(caller.explain(nobody).await),
+    };
     loop {
         let member = caller.instance(&mut alarm).await?;
         match member {
@@ -196,21 +206,23 @@ async fn tell<M: NetMessage>(
                 }
             }
             Member::Local(service, _) => {
-                let place = tokio::select! {
+                let turn = tokio::select! {
                     biased;
-                    place = service.place() => place,
+                    turn = service.turn() => turn,
                     () = blocking::notice(&service.home) => None,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a place the service has closed meanwhile, and so it will where the node has ended.
-                let Some(place) = place.filter(|_| !caller.node.ending().has_come()) else { continue };
+                let Some(turn) = turn.filter(|_| !caller.node.ending().has_come()) else { continue };
+                let (place, _in_turn) = turn.divide();
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),
-                    Err(Untold::Full(_)) => Err(Fault::NotSent("the actor's mailbox is full".to_owned())),
-                    Err(Untold::Nobody(_)) => Err(Fault::NotSent("the actor has stopped".to_owned())),
+                    Err(Untold::Full(_) | Untold::Nobody(_)) => {
+                        Err(Fault::NotSent("the actor has stopped".to_owned()))
+                    }
                 };
             }
         }
@@ -259,6 +271,7 @@ fn try_tell_for<M: NetMessage>(
     trace: Option<&TraceContext>,
 ) -> Result<(), Untold<M>> {
     match caller.route.pick() {
+        Some(_) if caller.route.is_awaited() => Err(Untold::Full(message)),
         None => Err(Untold::Nobody(message)),
         Some(Member::Remote(link, _)) => {
             let outward = Outward { message: &message, name: None, deadline: None, trace };
@@ -289,16 +302,17 @@ fn tell_here<M: NetMessage>(
 ) -> Result<(), Untold<M>> {
     match service.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
-            let entering = Entering { reply: None, place: Some(place) };
+            let entering = Entering { reply: None, place };
             match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_turned_away() {
                 true => Err(Untold::Fault(turned_away())),
                 false => Ok(()),
             }
         }
-        Some(Door::Mailbox(recipient)) => recipient.try_send(message).map_err(|error| match error {
-            actix::prelude::SendError::Full(message) => Untold::Full(message),
-            actix::prelude::SendError::Closed(message) => Untold::Nobody(message),
-        }),
+        Some(Door::Mailbox(mailbox)) if mailbox.is_open() => {
+            mailbox.enter(message, Entering { reply: None, place }, &service.home);
+            Ok(())
+        }
+        Some(Door::Mailbox(_)) => Err(Untold::Nobody(message)),
         None => attempt::enter_encoded(service, None, &message, trace, None, place).map_err(Untold::Fault),
     }
 }

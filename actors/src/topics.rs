@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::codec::{self, TypeInfo, Wire};
+use meshzero_proto::codec::{TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
 
 use crate::encoded::Retained;
@@ -24,8 +24,6 @@ pub(crate) struct Known {
     pub(crate) item: Option<&'static TypeInfo>,
     pub(crate) retains: bool,
     pub(crate) last: Retained,
-    /// Whether the item published last was large: then the next one may be as well.
-    pub(crate) is_large: bool,
     /// Who takes items of a type, as of a version of the readers.
     pub(crate) takers: Takers,
     takers_of: Option<(&'static TypeInfo, u64)>,
@@ -59,16 +57,22 @@ impl Topics {
 }
 
 impl Known {
-    /// Finds out who takes items of type `T`, unless that is known.
+    /// Finds out who takes items of type `T`, unless that is known. `None` if nothing is known of the type here and nothing was
+    /// `found` out: that runs its own code.
     #[inline]
-    pub(crate) fn find_takers<T: Wire>(&mut self, readers: &Readers) -> &'static TypeInfo {
+    pub(crate) fn find_takers<T: Wire>(
+        &mut self,
+        readers: &Readers,
+        found: Option<&'static TypeInfo>,
+    ) -> Option<&'static TypeInfo> {
         match self.takers_of {
-            Some((info, version)) if info.is::<T>() && version == readers.version() => info,
-            _ => {
-                let info = codec::type_info::<T>();
+            Some((info, version)) if info.is::<T>() && version == readers.version() => Some(info),
+            before => {
+                let known = before.map(|(info, _)| info).filter(|info| info.is::<T>());
+                let info = found.or(known)?;
                 self.takers = readers.takers(&self.topic, info.fingerprint());
                 self.takers_of = Some((info, readers.version()));
-                info
+                Some(info)
             }
         }
     }
@@ -79,7 +83,6 @@ impl Known {
             item: None,
             retains: false,
             last: Retained::default(),
-            is_large: false,
             takers: Takers::new(),
             takers_of: None,
         }

@@ -19,6 +19,7 @@ use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
+use crate::events;
 use crate::fault::Fault;
 use crate::message::NetMessage;
 use crate::network::Network;
@@ -115,8 +116,11 @@ impl Handling {
     #[cold]
     pub(crate) fn begin(context: TraceContext, service: &str, message_type: &str) -> Self {
         let (trace_id, span_id) = (context.trace_id(), context.span_id());
-        let span = tracing::info_span!(target: TARGET, "handle", service, message_type, %trace_id, %span_id);
-        Self { _scope: Scope::enter(context), _span: span.entered() }
+        let span = events::recording(|| {
+            tracing::info_span!(target: TARGET, "handle", service, message_type, %trace_id, %span_id)
+                .entered()
+        });
+        Self { _scope: Scope::enter(context), _span: span }
     }
 }
 
@@ -149,7 +153,7 @@ impl<F> Kept<F> {
     /// Goes on with it.
     fn go_on<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
         let _scope = Scope::enter(self.context);
-        let _span = self.span.enter();
+        let _span = events::recording(|| self.span.enter());
         poll(&mut self.future)
     }
 }
@@ -207,8 +211,15 @@ impl Part {
     pub(crate) fn here() -> Self {
         match current() {
             None => Self::Nothing,
-            Some(parent) => Self::of(parent),
+            Some(parent) => Self::of_current(parent),
         }
+    }
+
+    /// As [`Part::of`], unless it is sent by a subscriber that hears of this trace: it would hear of that as well.
+    #[cold]
+    #[inline(never)]
+    fn of_current(parent: TraceContext) -> Self {
+        if events::is_recording() { Self::Nothing } else { Self::of(parent) }
     }
 
     /// Part of the trace of `parent`.
@@ -256,7 +267,8 @@ impl Outgoing {
     #[cold]
     #[inline(never)]
     fn begin<M: NetMessage>(parent: TraceContext, target: &Target, name: Option<&TypeName>) -> Box<Self> {
-        let record = tracing::enabled!(target: TARGET, tracing::Level::DEBUG).then(|| Record {
+        let is_heard = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
+        let record = is_heard.then(|| Record {
             parent_id: parent.span_id(),
             service: target.to_string(),
             message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
@@ -279,9 +291,11 @@ impl Outgoing {
     pub(crate) fn end(&mut self, outcome: impl fmt::Display) {
         let Some(Record { parent_id, service, message_type, began }) = self.record.take() else { return };
         let (trace_id, span_id, elapsed) = (self.context.trace_id(), self.context.span_id(), began.elapsed());
-        tracing::debug!(
-            target: TARGET, service, message_type, %trace_id, %span_id, %parent_id, %outcome, ?elapsed, "call"
-        );
+        events::record(|| {
+            tracing::debug!(
+                target: TARGET, service, message_type, %trace_id, %span_id, %parent_id, %outcome, ?elapsed, "call"
+            );
+        });
     }
 }
 

@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::choice::{Chosen, Probe};
 use crate::clock;
 use crate::fault::{Failed, Fault};
+use crate::line::Turn;
 
 /// The tries of one call.
 pub(crate) struct Tries<'a> {
@@ -54,6 +55,14 @@ impl<'a> Tries<'a> {
                 };
                 Err(Failed { fault, tries: self.count })
             }
+        }
+    }
+
+    /// Waits for the turn of a call that has not been tried, where calls wait for an instance, until the alarm.
+    pub(crate) async fn turn(&self, alarm: &mut Alarm) -> Result<Option<Turn<'a>>, Failed> {
+        match self.caller.until(alarm, self.caller.route.turn()).await {
+            Ok(turn) => Ok(turn),
+            Err(nobody) => Err(Failed { fault: self.caller.explain(nobody).await, tries: self.count }),
         }
     }
 

@@ -38,6 +38,8 @@ struct Place<T> {
 
 struct Open<T> {
     call: T,
+    /// Whether it has ended, and is open only because nobody has taken note of that.
+    is_over: bool,
     deadline: Option<Instant>,
     /// The bytes of the stream that are its request.
     bytes: Range<u64>,
@@ -52,6 +54,8 @@ pub struct Calls<T> {
     free: Vec<usize>,
     limit: usize,
     opened: u64,
+    /// How many open calls are over.
+    over: usize,
     /// No open call has an earlier deadline. It may be too early after a call was closed, which costs one
     /// needless look through the places, and saves a queue that every reply would have to search.
     earliest: Option<Instant>,
@@ -60,7 +64,7 @@ pub struct Calls<T> {
 impl<T> Calls<T> {
     /// No calls, and room for `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, earliest: None }
+        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, over: 0, earliest: None }
     }
 
     /// How many calls are open.
@@ -94,7 +98,7 @@ impl<T> Calls<T> {
             return Err(call);
         }
         self.opened += 1;
-        let open = Some(Open { call, deadline, bytes: UNPLACED });
+        let open = Some(Open { call, is_over: false, deadline, bytes: UNPLACED });
         let index = match self.free.pop() {
             Some(index) => {
                 self.places[index].open = open;
@@ -140,10 +144,37 @@ impl<T> Calls<T> {
     pub fn close_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
         let place = self.find(id)?;
         let ended = end(&mut place.open.as_mut()?.call)?;
-        place.open = None;
+        let was_over = place.open.take().is_some_and(|open| open.is_over);
         place.generation = place.generation.wrapping_add(1);
         self.free.push(id.index());
+        self.over -= usize::from(was_over);
         Some(ended)
+    }
+
+    /// Shows `end` an open call that is not over; if that gives something, the call is over. It stays open until it is closed.
+    #[inline(always)]
+    pub fn end_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
+        let open = self.find(id)?.open.as_mut()?;
+        let ended = end(&mut open.call)?;
+        let is_new = !std::mem::replace(&mut open.is_over, true);
+        self.over += usize::from(is_new);
+        Some(ended)
+    }
+
+    /// Closes all calls that are over, and shows each to `each`: their places are for others, and what they ended in is to be
+    /// kept elsewhere.
+    pub fn close_over(&mut self, mut each: impl FnMut(CallId, T)) {
+        if self.over == 0 {
+            return;
+        }
+        self.over = 0;
+        for (index, place) in self.places.iter_mut().enumerate() {
+            if let Some(open) = place.open.take_if(|open| open.is_over) {
+                each(CallId::new(index, place.generation), open.call);
+                place.generation = place.generation.wrapping_add(1);
+                self.free.push(index);
+            }
+        }
     }
 
     /// Closes a call, and says whether it was open.
@@ -152,7 +183,7 @@ impl<T> Calls<T> {
     }
 
     /// Shows `each` the calls whose deadline is not after `now`, each once, with which bytes of the stream are their requests.
-    /// They stay open.
+    /// They are over, and stay open.
     pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
@@ -165,6 +196,7 @@ impl<T> Calls<T> {
                 self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             } else {
                 open.deadline = None;
+                self.over += usize::from(!std::mem::replace(&mut open.is_over, true));
                 each(CallId::new(index, place.generation), &mut open.call, open.bytes.clone());
             }
         }
@@ -176,11 +208,13 @@ impl<T> Calls<T> {
     }
 
     /// Shows `each` all open calls of a stream that has ended, each with whether its request was among the first `written`
-    /// bytes: what was not can be repeated safely. They stay open.
+    /// bytes: what was not can be repeated safely. They are over, and stay open.
     pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, Fate)) {
         self.earliest = None;
+        self.over = self.len();
         for open in self.places.iter_mut().filter_map(|place| place.open.as_mut()) {
             open.deadline = None;
+            open.is_over = true;
             each(&mut open.call, if open.bytes.end <= written { Fate::Unknown } else { Fate::NotSent });
         }
     }
@@ -221,6 +255,25 @@ mod tests {
         assert!(calls.close(first) && calls.close(third));
         assert!(calls.is_empty());
         assert!(!calls.close(CallId::from_wire(u64::MAX)), "an invented number is no index");
+    }
+
+    #[test]
+    fn calls_that_are_over_make_room_for_others_and_are_not_found_again() {
+        let mut calls = Calls::new(2);
+        let [first, second] = ["first", "second"].map(|call| calls.open(call, None).expect("room"));
+        calls.close_over(|_, call| panic!("{call} is not over"));
+        assert_eq!(calls.end_with(second, |_| None::<()>), None);
+        assert_eq!(calls.end_with(second, |call| Some(*call)), Some("second"));
+        let mut over = Vec::new();
+        calls.close_over(|id, call| over.push((id, call)));
+        assert_eq!(over, [(second, "second")]);
+        assert!(!calls.close(second) && calls.get(first).is_some());
+        let third = calls.open("third", None).expect("room");
+        assert!(calls.is_full() && third != second);
+        calls.end_with(third, |_| Some(()));
+        assert!(calls.close(third) && calls.close(first));
+        calls.close_over(|_, call| panic!("{call} was closed"));
+        assert!(calls.is_empty());
     }
 
     #[test]

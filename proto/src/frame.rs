@@ -317,6 +317,15 @@ impl Writing {
     }
 }
 
+/// Names the request, or another frame that has an id, which `frame` is.
+///
+/// # Panics
+/// If it is no such frame.
+#[inline(always)]
+pub fn set_id(frame: &mut [u8], id: u64) {
+    frame[HEADER_BYTES..HEADER_BYTES + ID_BYTES].copy_from_slice(&id.to_le_bytes());
+}
+
 /// The length of a frame whose payload has so many bytes.
 pub fn length_of(kind: Kind, payload: usize) -> usize {
     kind.header_bytes() + payload
@@ -335,7 +344,7 @@ pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
 }
 
 /// Appends the header of a frame whose payload of `length` bytes is not a part of `out`.
-pub(crate) fn announce(out: &mut Vec<u8>, header: Header, length: usize) {
+pub fn announce(out: &mut Vec<u8>, header: Header, length: usize) {
     let start = out.len();
     write(out, header, b"");
     let announced = out.len() - start - LENGTH_BYTES + length;

@@ -228,6 +228,8 @@ fn conclude(
         mesh: node.config().mesh.to_string(),
         heard: report.heard.clone(),
         heard_here: report.heard_here.clone(),
+        hidden: report.hidden,
+        instances_per_node: report.instances_per_node,
         other_meshes: report.other_meshes.clone(),
         peers: peers.collect(),
         connected: report.connected.clone(),

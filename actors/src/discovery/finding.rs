@@ -156,6 +156,12 @@ impl Discovery {
         }
     }
 
+    /// Takes in what the bound on the instances of one node hides of `name`.
+    fn seek_exactly(&mut self, name: &ServiceName, now: Instant, ctx: &mut Context<Self>) {
+        let changes = self.directory.seek(name, now);
+        self.apply(changes, None, ctx);
+    }
+
     /// A goodbye may be forged, so whoever cares asks the endpoint; nobody else needs to.
     pub(super) fn hear_goodbye(&mut self, instance: InstanceId) -> Changes {
         let now = clock::now();
@@ -264,10 +270,11 @@ impl Handler<Seek> for Discovery {
     type Result = ();
 
     fn handle(&mut self, Seek { name }: Seek, ctx: &mut Self::Context) {
+        let now = clock::now();
+        self.seek_exactly(&name, now, ctx);
         if !self.directory.get(&name).is_empty() {
             return;
         }
-        let now = clock::now();
         self.finding.make_room();
         let sought = self.finding.sought.entry(name.clone()).or_insert(Sought {
             since: now,
@@ -290,8 +297,9 @@ impl Handler<List> for Discovery {
     fn handle(&mut self, List { filter, within }: List, ctx: &mut Self::Context) -> Later {
         let (answer, answered) = oneshot::channel();
         let since = clock::now();
-        match filter {
-            Filter::Name(_) => {
+        match &filter {
+            Filter::Name(name) => {
+                self.seek_exactly(name, since, ctx);
                 let question = self.question(&filter);
                 self.ask_network(question, ctx);
                 for instance in self.directory.select(&filter) {
@@ -340,6 +348,8 @@ impl Handler<Ask> for Discovery {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            hidden: self.directory.hidden(),
+            instances_per_node: self.config.limits.instances_per_node,
             other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
             interfaces: self.config.interfaces.describe(),
             peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),

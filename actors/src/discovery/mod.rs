@@ -163,6 +163,14 @@ impl Discovery {
         if !changes.events.is_empty() {
             self.finding.changed(clock::now());
         }
+        if let Some(node) = changes.hides {
+            tracing::warn!(
+                %node,
+                limit = "instances_per_node",
+                kept = self.config.limits.instances_per_node,
+                "a program offers more services than are kept of one: those beyond are found by their exact names only"
+            );
+        }
         if !changes.events.is_empty() || !changes.grown.is_empty() {
             self.tell_peers(&changes, origin, ctx);
         }

@@ -37,6 +37,11 @@ impl Waiting {
         Some(self.replace_caller(Waker::noop()))
     }
 
+    /// What it ended in. Nobody is to be woken any more.
+    pub(super) fn into_ended(self) -> Option<Ended> {
+        self.ended
+    }
+
     /// Lets somebody else be woken; gives back who was to be. That is to be dropped where no lock is held.
     #[inline(always)]
     fn replace_caller(&mut self, caller: &Waker) -> Waker {
@@ -114,6 +119,10 @@ impl Reply {
             }
             waiting.ended.take()
         });
+        let ended = match is_open {
+            true => ended,
+            false => self.link.set_aside().remove(&self.id),
+        };
         drop(calls);
         // Not under the lock: with a waker a task may go, and with that another call.
         drop(before);
@@ -134,8 +143,15 @@ impl Reply {
     }
 
     fn give_place(&self) {
-        if self.link.outbox.is_awaited() {
-            self.link.freed.notify_waiters();
+        self.link.give_place();
+    }
+}
+
+impl Link {
+    /// Tells whoever waits for the place of a call that there may be one.
+    pub(super) fn give_place(&self) {
+        if self.outbox.is_awaited() {
+            self.freed.notify_waiters();
         }
     }
 }
@@ -148,7 +164,12 @@ impl Drop for Reply {
             let waited = calls.close_with(self.id, |waiting| {
                 Some((waiting.ended.is_none(), waiting.replace_caller(Waker::noop())))
             });
+            let set_aside = match waited {
+                Some(_) => None,
+                None => self.link.set_aside().remove(&self.id),
+            };
             drop(calls);
+            drop(set_aside);
             if waited.is_some_and(|(waited, _)| waited)
                 && !request.is_some_and(|request| self.link.outbox.withdraw(request))
             {

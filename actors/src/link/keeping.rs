@@ -109,12 +109,15 @@ impl Conversation for Reading {
                     _ => outcome(header, payload, &frames),
                 };
                 let Some(outcome) = outcome else { continue };
-                if let Some(waiting) = calls.get(CallId::from_wire(header.id)) {
-                    callers.extend(waiting.end(|| Ended::Answered(outcome)));
-                }
+                let id = CallId::from_wire(header.id);
+                callers.extend(calls.end_with(id, |waiting| waiting.end(|| Ended::Answered(outcome))));
             }
+            let is_full = calls.is_full();
             drop(calls);
             callers.drain(..).for_each(Waker::wake);
+            if is_full {
+                link.give_place();
+            }
             if let Some(error) = wrong {
                 return Err(Stop::Broken(error.into()));
             }
@@ -150,11 +153,8 @@ fn outcome(header: Header, payload: &[u8], frames: &bytes::Bytes) -> Option<Outc
             Some(Outcome::Reply(encoding, Payload::of(frames, payload)))
         }
         Kind::Refusal => Some(Outcome::Refused(Refusal::from_bytes(payload))),
-        other if other.is_upkeep() => None,
-        other => {
-            tracing::debug!(kind = ?other, "a frame that means nothing here");
-            None
-        }
+        // Of a kind that means nothing here.
+        _ => None,
     }
 }
 

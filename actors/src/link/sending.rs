@@ -15,6 +15,7 @@ use crate::outbox::{Pace, Placed, PushError, Room, Turn};
 use crate::outward::{Deadline, Outward};
 use crate::packed;
 use crate::passages;
+use crate::written::Written;
 
 /// What an endpoint tells about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +62,10 @@ impl Link {
         if self.outbox.is_awaited() {
             return Err(Unsent::Full);
         }
+        let mut written = self.write_request(&message)?;
         self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
-            let passage = link.passage(&message)?;
-            Ok(link.outbox.push(Room::Limit, pace, |out| link.write_request(out, id, passage, &message))?)
+            frame::set_id(written.bytes_mut(), id.to_wire());
+            Ok(link.outbox.place::<EncodeError>(Room::Limit, pace, &mut written)?)
         })
     }
 
@@ -79,11 +81,20 @@ impl Link {
             if self.is_closed() {
                 return None;
             }
-            if !self.lock().is_full() {
+            if self.has_room() {
                 return Some(turn);
             }
             freed.await;
         }
+    }
+
+    /// Whether one more call may be open.
+    fn has_room(&self) -> bool {
+        let mut calls = self.lock();
+        if calls.is_full() {
+            self.make_room(&mut calls);
+        }
+        !calls.is_full()
     }
 
     /// Sends a request when it is its turn.
@@ -96,9 +107,10 @@ impl Link {
         message: Outward<'_, M>,
         caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
-            let passage = link.passage(&message)?;
-            Ok(turn.push(pace, |out| link.write_request(out, id, passage, &message))?)
+        let mut written = self.write_request(&message)?;
+        self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
+            frame::set_id(written.bytes_mut(), id.to_wire());
+            Ok(turn.place::<EncodeError>(pace, &mut written)?)
         })
     }
 
@@ -183,6 +195,9 @@ impl Link {
         }
         let before = calls.poll_timeout();
         let waiting = Waiting::new(caller);
+        if calls.is_full() {
+            self.make_room(&mut calls);
+        }
         let id = calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
         // A call that is alone has nothing to gain from waiting for others.
         let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
@@ -197,27 +212,26 @@ impl Link {
         Ok(Reply::new(self, id))
     }
 
-    fn write_request<M: NetMessage>(
-        &self,
-        out: &mut Vec<u8>,
-        id: CallId,
-        passage: Passage,
-        message: &Outward<'_, M>,
-    ) -> Result<(), EncodeError> {
+    /// Writes a request, before anything is locked; it gets its id when its call is open.
+    fn write_request<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Written, Unsent> {
+        let passage = self.passage(message)?;
         let header = Header {
             kind: Kind::Request,
             flags: if frame::flags(passage.reply) == 0 { 0 } else { frame::REPLY_BINCODE },
             slot: passage.slot,
-            id: id.to_wire(),
+            id: 0,
         };
-        let writing = Writing::new(out, header);
-        if let Some(context) = message.trace {
-            writing.trace(out, *context);
-        }
-        let within = message.deadline.map_or(0, Deadline::to_wire);
-        out.extend_from_slice(&within.to_le_bytes());
-        let encoded = self.encode(message.message, passage, out);
-        writing.end(out, encoded)
+        let written = Written::new(|out| {
+            let writing = Writing::new(out, header);
+            if let Some(context) = message.trace {
+                writing.trace(out, *context);
+            }
+            let within = message.deadline.map_or(0, Deadline::to_wire);
+            out.extend_from_slice(&within.to_le_bytes());
+            let encoded = self.encode(message.message, passage, out);
+            writing.end(out, encoded)
+        });
+        written.map_err(Unsent::Encode)
     }
 
     #[inline(always)]

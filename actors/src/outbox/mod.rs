@@ -12,8 +12,7 @@ use std::ops::Range;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use meshzero_proto::codec;
-use meshzero_proto::frame::{Kind, Whole};
+use meshzero_proto::frame::Kind;
 use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
 use tokio::sync::Notify;
 
@@ -22,6 +21,7 @@ use crate::stats::LinkStats;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
 use crate::traffic::{Carrying, Meter};
+use crate::written::Written;
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
 /// less than half the throughput, and more gains nothing.
@@ -151,7 +151,7 @@ impl Outbox {
         }
     }
 
-    /// Appends what `frame` writes, where there is `room` for it.
+    /// Appends what `frame` writes, where there is `room` for it. It writes before anything is locked.
     ///
     /// # Errors
     /// [`PushError`]; nothing was appended.
@@ -162,22 +162,42 @@ impl Outbox {
         pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
+        if room != Room::Any && self.is_awaited() {
+            return Err(PushError::Full);
+        }
+        let mut written = Written::new(frame).map_err(PushError::Frame)?;
+        self.place(room, pace, &mut written)
+    }
+
+    /// Appends a frame that has been written, where there is `room` for it.
+    ///
+    /// # Errors
+    /// [`PushError`]; nothing was appended.
+    #[inline(always)]
+    pub(crate) fn place<E>(
+        &self,
+        room: Room,
+        pace: Pace,
+        written: &mut Written,
+    ) -> Result<Placed, PushError<E>> {
         let limit = match room {
             Room::Any => None,
             _ if self.is_awaited() => return Err(PushError::Full),
             Room::Limit => Some(self.limit),
             Room::Ahead => Some(self.ahead()),
         };
-        self.append(limit, pace, None, frame)
+        self.append(limit, pace, None, written)
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
     pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Vec<u8>)) {
-        // On a closed connection nobody waits for the answer.
-        let _ = self.append::<Infallible>(None, pace, Some(reply), |out| {
+        let written = Written::new::<Infallible>(|out| {
             frame(out);
             Ok(())
         });
+        let Ok(mut written) = written;
+        // On a closed connection nobody waits for the answer.
+        let _ = self.append::<Infallible>(None, pace, Some(reply), &mut written);
     }
 
     /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
@@ -386,7 +406,7 @@ impl Outbox {
         limit: Option<usize>,
         pace: Pace,
         reply: Option<Reply>,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        written: &mut Written,
     ) -> Result<Placed, PushError<E>> {
         let mut state = self.lock();
         if state.closed {
@@ -398,9 +418,7 @@ impl Outbox {
         let begin = state.flow.placed();
         let batch = state.flow.batch();
         let before = batch.len();
-        let whole = Whole::begin(batch);
-        let blobs = codec::beside(whole.buffer, frame).map_err(PushError::Frame)?;
-        whole.end();
+        let blobs = written.move_to(batch);
         let length = state.flow.batch().len();
         if let Some(Reply { id, longest }) = reply
             && length - before + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>() > longest
@@ -448,7 +466,6 @@ impl Outbox {
 
     #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while encoding leaves the batch as it was, see `Whole`.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -487,6 +504,14 @@ impl Turn<'_> {
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
         self.queued.outbox.push(Room::Any, pace, frame)
+    }
+
+    /// Appends a frame that has been written.
+    ///
+    /// # Errors
+    /// [`PushError::Closed`]; nothing was appended.
+    pub(crate) fn place<E>(&self, pace: Pace, written: &mut Written) -> Result<Placed, PushError<E>> {
+        self.queued.outbox.place(Room::Any, pace, written)
     }
 }
 

@@ -365,7 +365,7 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
     let blob = Blob::from(vec![1; LONG]);
     outbox.push_reply(Reply { id: 1, longest }, Pace::Gathered, |out| {
         let writing = Writing::new(out, Header::new(Kind::Reply, 1));
-        codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
+        meshzero_proto::codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
         out.iter_mut().skip(16).for_each(|byte| *byte = 1);
         writing.end::<Infallible>(out, Ok(Encoding::Bincode)).expect("it is whole");

@@ -177,24 +177,33 @@ pub fn beside<E>(
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<Vec<Beside>, E> {
     /// Ends it, also after a panic.
-    struct End(usize);
+    struct End {
+        target: usize,
+        /// What is being written around this, by code that writes something else in between.
+        around: Option<(Vec<Beside>, usize)>,
+    }
     impl Drop for End {
+        #[inline]
         fn drop(&mut self) {
-            TARGET.set(self.0);
+            TARGET.set(self.target);
+            if let Some((blobs, length)) = self.around.take() {
+                BESIDE.set(blobs);
+                BESIDE_LEN.set(length);
+            }
         }
     }
-    let end = End(TARGET.replace(address(buffer)));
+    let mut end = End { target: TARGET.replace(address(buffer)), around: None };
     if BESIDE_LEN.get() > 0 {
-        // Left by a panic.
-        cut_back(0);
+        let before = (BESIDE.take(), BESIDE_LEN.take());
+        // Otherwise it was left by a panic.
+        end.around = (end.target != 0).then_some(before);
     }
     let written = write(buffer);
+    let blobs = match BESIDE_LEN.take() {
+        0 => Vec::new(),
+        _ => BESIDE.take(),
+    };
     drop(end);
-    if BESIDE_LEN.get() == 0 {
-        return written.map(|()| Vec::new());
-    }
-    BESIDE_LEN.set(0);
-    let blobs = BESIDE.take();
     written.map(|()| blobs)
 }
 

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
-use super::{bincode, blob, msgpack, packed};
+use super::wire::Wire;
+use super::{bincode, blob, msgpack, packed, wide};
 
 /// How a message is written. Every frame says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,9 +41,10 @@ pub fn encode<T: Serialize + ?Sized>(
 /// or MessagePack where bincode would not be read back as it was written. What is MessagePack already stays as it is.
 ///
 /// # Errors
-/// [`EncodeError`] says why not; `out` is as it was then.
+/// [`EncodeError`] says why not; `out` is as it was then. An integer of 128 bits is refused where its type would not read it
+/// back from MessagePack.
 #[inline(always)]
-pub fn encode_preferring<T: Serialize + 'static>(
+pub fn encode_preferring<T: Wire>(
     value: &T,
     preferred: Encoding,
     max: usize,
@@ -51,11 +53,26 @@ pub fn encode_preferring<T: Serialize + 'static>(
     if let Some(packed) = packed::of(value) {
         return packed::write(packed, max, out).map(|()| Encoding::MessagePack);
     }
+    if preferred == Encoding::MessagePack {
+        return encode_readable(value, max, out);
+    }
     match encode(value, preferred, max, out) {
-        Err(EncodeError::Refused { .. }) if preferred == Encoding::Bincode => {
-            encode(value, Encoding::MessagePack, max, out).map(|()| Encoding::MessagePack)
-        }
+        Err(EncodeError::Refused { .. }) => encode_readable(value, max, out),
         result => result.map(|()| preferred),
+    }
+}
+
+/// As [`encode`] in MessagePack, if the type reads it back.
+#[inline]
+fn encode_readable<T: Wire>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+    let start = out.len();
+    msgpack::encode(value, max, out)?;
+    match wide::check(value, &out[start..]) {
+        Ok(()) => Ok(Encoding::MessagePack),
+        Err(refused) => {
+            out.truncate(start);
+            Err(refused)
+        }
     }
 }
 

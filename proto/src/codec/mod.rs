@@ -27,6 +27,7 @@ mod trace;
 mod transcode;
 mod type_info;
 mod well_formed;
+mod wide;
 mod wire;
 
 pub(crate) use blob::beside_len;

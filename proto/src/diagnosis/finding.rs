@@ -67,6 +67,8 @@ pub enum Code {
     NoAnswer,
     /// This mesh is heard, and nobody on it has the name.
     NotAdvertised,
+    /// More services are known of than are kept.
+    LimitReached,
     /// Nothing of this mesh was heard at all.
     NothingHeard,
 }
@@ -99,6 +101,7 @@ impl Code {
             Self::Declined => "declined",
             Self::NoAnswer => "no-answer",
             Self::NotAdvertised => "not-advertised",
+            Self::LimitReached => "limit-reached",
             Self::NothingHeard => "nothing-heard",
         }
     }

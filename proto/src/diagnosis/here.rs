@@ -14,6 +14,7 @@ use crate::few::few;
 /// The causes that fit, the likeliest first; at least one.
 pub(super) fn judge(seen: &Observations) -> Vec<Finding> {
     let mut findings = Vec::new();
+    findings.extend(mesh::hidden(seen));
     let only_here = only_loopback(seen);
     let hears_others = seen.hears_others();
     if !hears_others {

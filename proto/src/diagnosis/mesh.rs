@@ -40,6 +40,24 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
     })
 }
 
+/// There are more services than are kept.
+pub(super) fn hidden(seen: &Observations) -> Option<Finding> {
+    let most = seen.instances_per_node;
+    (seen.hidden > 0).then(|| Finding {
+        code: Code::LimitReached,
+        sentence: format!(
+            "{}; {} more services are known of, of programs that offer more than the {most} that are kept of one",
+            nobody_here(seen),
+            seen.hidden
+        ),
+        remedy: format!(
+            "Ask for it by its exact name, which finds it all the same, or keep more: \
+             MESHZERO_LIMITS=instances_per_node={}",
+            (most + seen.hidden).next_power_of_two()
+        ),
+    })
+}
+
 /// Hosts of this network are connected, and none of them was heard by multicast.
 pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     let counted = &seen.multicast;

@@ -22,6 +22,10 @@ pub struct Observations {
     pub heard: Vec<String>,
     /// Those of them that are on this host only: they say nothing about the way to others.
     pub heard_here: Vec<String>,
+    /// How many more instances are known of and not kept, because their nodes have as many as are kept of one.
+    pub hidden: usize,
+    /// How many are kept of one node.
+    pub instances_per_node: usize,
     /// The names of other meshes that were heard.
     pub other_meshes: Vec<String>,
     /// The static peers that are not connected.

@@ -7,6 +7,7 @@
 mod claims;
 mod entry;
 mod filter;
+mod hidden;
 mod known;
 mod news;
 mod pending;
@@ -28,8 +29,9 @@ use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::limits::Limits;
 use crate::name::{MeshName, ServiceName};
-use claims::{Claims, Origin};
+use claims::Claims;
 use entry::{Entry, Standing};
+use hidden::Hidden;
 
 /// For how long a direct reply or a handshake is taken as a sign of life.
 const FRESH: Duration = Duration::from_secs(1);
@@ -55,6 +57,7 @@ pub struct Directory {
     names: BTreeMap<ServiceName, Vec<InstanceId>>,
     nodes: BTreeMap<NodeId, Vec<InstanceId>>,
     claims: Claims,
+    hidden: Hidden,
     displaced: u64,
     refused: u64,
     other_meshes: Vec<MeshName>,
@@ -74,6 +77,7 @@ impl Directory {
             names: BTreeMap::new(),
             nodes: BTreeMap::new(),
             claims: Claims::default(),
+            hidden: Hidden::default(),
             displaced: 0,
             refused: 0,
             other_meshes: Vec::new(),
@@ -108,14 +112,30 @@ impl Directory {
             return heard.unwrap_or_default();
         }
         let mut changes = Changes::default();
-        if !local && !self.make_room(advert.node, Origin::from(source), &mut changes) {
+        if !local && !self.make_room(&advert, source, &mut changes) {
             self.refused += 1;
             return changes;
         }
+        self.hidden.forget(advert.instance);
         let entry = Entry::new(advert, source, &own, now);
         changes.events.push(DirectoryEvent::Up(entry.instance.clone()));
         self.insert(entry);
         changes
+    }
+
+    /// A name is asked for exactly: its instances are taken in, also those of nodes that have as many as are kept of one.
+    pub fn seek(&mut self, name: &ServiceName, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        for (advert, source) in self.hidden.seek(name, now) {
+            changes.append(self.hear(advert, source, now));
+        }
+        changes
+    }
+
+    /// How many instances are known of and not kept, because their nodes have as many as are kept of one
+    /// ([`Limits::instances_per_node`]). They are found by their exact names.
+    pub fn hidden(&self) -> usize {
+        self.hidden.count()
     }
 
     /// The endpoint at `address` proved, by its handshake, to be `instance`.
@@ -154,6 +174,7 @@ impl Directory {
     /// The process behind `node` is gone, with all its services. `why` says how that became known of each.
     pub fn node_gone(&mut self, node: NodeId, why: impl Fn(InstanceId) -> Why, now: Instant) -> Changes {
         let mut changes = Changes::default();
+        self.hidden.forget_node(node);
         for instance in self.nodes.get(&node).cloned().unwrap_or_default() {
             changes.append(self.gone(instance, why(instance), now));
         }
@@ -167,6 +188,7 @@ impl Directory {
 
     /// The link to `peer` ended: what only it had told, and nothing has proved, is not known any longer.
     pub fn peer_lost(&mut self, peer: NodeId, now: Instant) -> Changes {
+        self.hidden.forget_told_by(peer);
         let mut orphans = Vec::new();
         for (id, entry) in &mut self.entries {
             entry.told_by.retain(|told| *told != peer);
@@ -184,6 +206,9 @@ impl Directory {
 
     /// Lets go of instances that were found dead long ago.
     pub fn expire(&mut self, now: Instant) {
+        if let Some(before) = now.checked_sub(REMEMBER_DEAD) {
+            self.hidden.expire(before);
+        }
         let old = |entry: &Entry| {
             !entry.is_shown() && now.saturating_duration_since(entry.heard_at) >= REMEMBER_DEAD
         };
@@ -195,7 +220,10 @@ impl Directory {
 
     fn hear_goodbye(&mut self, instance: InstanceId, source: Source, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        let Some(entry) = self.entries.get_mut(&instance) else { return changes };
+        let Some(entry) = self.entries.get_mut(&instance) else {
+            self.hidden.forget(instance);
+            return changes;
+        };
         if entry.instance.local && source != Source::Local {
             // This node knows best what it offers.
             return changes;

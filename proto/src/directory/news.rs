@@ -143,6 +143,8 @@ pub struct Changes {
     pub doubts: Vec<InstanceId>,
     /// Instances for which more addresses were claimed that need not be asked about: for those who are connecting to them.
     pub claimed: Vec<InstanceId>,
+    /// A node of which the first instance is not kept, because it has as many as are kept of one: to be told to somebody.
+    pub hides: Option<NodeId>,
 }
 
 impl Changes {
@@ -152,5 +154,6 @@ impl Changes {
         self.grown.append(&mut later.grown);
         self.doubts.append(&mut later.doubts);
         self.claimed.append(&mut later.claimed);
+        self.hides = self.hides.or(later.hides);
     }
 }

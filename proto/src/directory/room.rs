@@ -2,19 +2,37 @@
 
 use super::claims::{Claim, Origin};
 use super::entry::Entry;
-use super::{Changes, Directory, DirectoryEvent, Instance, Why};
-use crate::id::{InstanceId, NodeId};
+use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
+use crate::advert::Advert;
+use crate::id::InstanceId;
 
 /// Room for what is new.
 impl Directory {
-    /// Makes room for an instance of `node` that `origin` tells of, at the cost of the oldest instance that was found dead
-    /// or is unproved: of the same node or the same origin, if that has as many as it may have, else of all.
-    pub(super) fn make_room(&mut self, node: NodeId, origin: Origin, changes: &mut Changes) -> bool {
-        let of_node = self.nodes.get(&node).map_or(0, Vec::len);
-        if of_node >= self.per_node {
-            let of_node = self.nodes.get(&node).into_iter().flatten();
-            let claims = of_node.filter_map(|id| self.entries.get(id)?.claim());
-            return self.displace(claims.min(), changes);
+    /// Makes room for an instance that `source` tells of, at the cost of the oldest instance that was found dead or is unproved:
+    /// of the same node or the same origin, if that has as many as it may have, else of all. A name that was asked for exactly
+    /// may have as many of a node as other names together.
+    pub(super) fn make_room(&mut self, advert: &Advert, source: Source, changes: &mut Changes) -> bool {
+        let origin = Origin::from(source);
+        let is_sought = self.hidden.is_sought(&advert.service);
+        let of_node = self.nodes.get(&advert.node).into_iter().flatten();
+        let of_node = of_node.filter_map(|id| self.entries.get(id));
+        // Each name that was asked for is counted by itself, and the others together.
+        let beside = of_node.filter(|entry| match is_sought {
+            true => entry.instance.service == advert.service,
+            false => !self.hidden.is_sought(&entry.instance.service),
+        });
+        let beside: Vec<_> = beside.map(Entry::claim).collect();
+        if beside.len() >= self.per_node {
+            let victim = beside.into_iter().flatten().min();
+            let displaced = victim.and_then(|(_, _, id)| self.entries.get(&id));
+            let (hidden, from) = match displaced {
+                Some(entry) => entry.heard(&self.mesh),
+                None => (advert.clone(), source),
+            };
+            if self.hidden.hide(hidden, from) {
+                changes.hides = Some(advert.node);
+            }
+            return self.displace(victim, changes);
         }
         let most = match origin {
             Origin::Multicast => self.capacity / 2,

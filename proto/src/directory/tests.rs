@@ -531,3 +531,36 @@ fn nobody_else_says_goodbye_for_this_nodes_own_services() {
     assert_eq!(world.directory.get("own").len(), 1);
     assert_eq!(world.directory.unheard(id(1), Source::Local, world.now).events.len(), 1);
 }
+
+#[test]
+fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
+    let limits = Limits { instances_per_node: 8, ..Limits::default() };
+    for (source, proved) in [(Source::Peer(node(1)), 8), (REPLY, 8), (Source::Mdns, 8)] {
+        let mut world = World::new(&limits);
+        let mut told = 0;
+        for n in 0..200_u16 {
+            world.now += Duration::from_millis(1);
+            let heard = world.hear(advert(n + 1, 1, &format!("robot/{n}")), source);
+            told += usize::from(heard.hides == Some(node(1)));
+        }
+        assert_eq!((world.directory.all().len(), world.directory.hidden()), (proved, 192), "{source:?}");
+        assert_eq!(told, 1, "once");
+        for n in (0..200_u16).step_by(10) {
+            let name = ServiceName::new(format!("robot/{n}")).expect("a name");
+            world.directory.seek(&name, world.now);
+            let found = world.directory.get(&name);
+            assert!(found.len() == 1 && found[0].id == id(n + 1), "{source:?}: {found:?}");
+        }
+        // Told again, by a reply to the question for it, it stays.
+        world.hear(advert(101, 1, "robot/100"), REPLY);
+        assert_eq!(world.directory.get("robot/100").len(), 1);
+        // A stranger who answers for a name that is asked for has no more room than for all others.
+        for n in 0..100_u16 {
+            world.hear(advert(1_000 + n, 1, "robot/100"), REPLY);
+        }
+        assert!(world.directory.get("robot/100").len() <= 8);
+        assert!(world.directory.of_node(node(1)).len() <= 8 + 20 * 8);
+        world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
+        assert_eq!(world.directory.hidden(), 0);
+    }
+}

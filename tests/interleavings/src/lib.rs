@@ -55,6 +55,10 @@ mod owed;
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
 mod quota;
 
+#[path = "../../../actors/src/written.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
+mod written;
+
 pub mod answers;
 pub mod outboxes;
 pub mod quotas;

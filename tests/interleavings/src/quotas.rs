@@ -65,3 +65,39 @@ pub fn who_drains_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
         HISTORIES,
     );
 }
+
+/// Whoever has waited for a turn uses it before those who came later get a place, whoever gives one back.
+pub fn nobody_overtakes_who_has_a_turn() {
+    shuttle::check_random(
+        || {
+            let (quota, used) = (Quota::new(2), Arc::new(AtomicUsize::new(0)));
+            let taken = [quota.try_take().expect("free"), quota.try_take().expect("free")];
+            let giving = thread::spawn(move || drop(taken));
+            let waiting = {
+                let (quota, used) = (Arc::clone(&quota), Arc::clone(&used));
+                thread::spawn(move || {
+                    let turn = future::block_on(quota.turn(1)).expect("it is not closed");
+                    let (place, in_turn) = turn.divide();
+                    used.store(1, Ordering::SeqCst);
+                    drop((in_turn, place));
+                })
+            };
+            let late = {
+                let (quota, used) = (Arc::clone(&quota), Arc::clone(&used));
+                thread::spawn(move || {
+                    // Once somebody waits, a place is not free before that one has used its turn.
+                    let waited = quota.is_awaited();
+                    if waited && let Some(place) = quota.try_take() {
+                        assert_eq!(used.load(Ordering::SeqCst), 1);
+                        drop(place);
+                    }
+                })
+            };
+            for thread in [giving, waiting, late] {
+                thread.join().expect("no panic");
+            }
+            assert_eq!(quota.taken(), 0);
+        },
+        HISTORIES,
+    );
+}

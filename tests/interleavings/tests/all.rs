@@ -23,6 +23,11 @@ fn who_drains_a_quota_hears_when_all_is_free_and_who_waits_hears_of_the_end() {
 }
 
 #[test]
+fn nobody_overtakes_who_has_a_turn_for_a_quota() {
+    quotas::nobody_overtakes_who_has_a_turn();
+}
+
+#[test]
 fn what_several_append_to_an_outbox_arrives_whole_once_and_in_order() {
     outboxes::what_several_append_arrives_whole_once_and_in_order();
 }

@@ -149,6 +149,7 @@ fn a_value_that_is_too_long_leaves_the_buffer_as_it_was() {
 
 #[test]
 fn a_value_that_its_type_does_not_write_is_refused_and_leaves_the_buffer_as_it_was() {
+    #[derive(Deserialize)]
     struct Fails;
     impl Serialize for Fails {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {

@@ -7,6 +7,7 @@ mod evolution;
 mod foreign;
 mod pairs;
 mod shapes;
+mod wide;
 
 use super::*;
 

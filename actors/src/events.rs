@@ -1,0 +1,51 @@
+//! Events that this library records in the midst of what its user does: a subscriber of `tracing` may send or publish them by the same
+//! mesh, and must not be told what comes of that again.
+
+use std::cell::Cell;
+
+thread_local! {
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread records an event of this library, or does what a subscriber makes of it.
+pub(crate) fn is_recording() -> bool {
+    RECORDING.get()
+}
+
+/// Records an event, unless this thread is doing so already. Not to be called under a lock.
+#[cold]
+pub fn record(event: impl FnOnce()) {
+    if !is_recording() {
+        recording(event);
+    }
+}
+
+/// Begins or enters a span, also where this thread records something: what a subscriber sends meanwhile belongs to no trace.
+pub(crate) fn recording<T>(span: impl FnOnce() -> T) -> T {
+    /// Ends it, also after a panic of the subscriber.
+    struct End(bool);
+    impl Drop for End {
+        fn drop(&mut self) {
+            RECORDING.set(self.0);
+        }
+    }
+    let _end = End(RECORDING.replace(true));
+    span()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_in_an_event_is_not_recorded_and_the_next_one_is() {
+        let mut recorded = Vec::new();
+        record(|| {
+            recorded.push(1);
+            record(|| unreachable!());
+        });
+        assert!(!is_recording());
+        record(|| recorded.push(2));
+        assert_eq!(recorded, [1, 2]);
+    }
+}

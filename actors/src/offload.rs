@@ -1,0 +1,244 @@
+//! A future that is polled where it was made while it goes on at once, and on the node's thread while it has to wait: those who
+//! wait behind it do not depend on whether its owner polls it.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use crate::blocking::Moment;
+use crate::home::Home;
+
+/// Whether a message has set out. Until then it may be in a queue in which others are behind it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SetOut(Arc<AtomicBool>);
+
+impl SetOut {
+    /// The message has set out.
+    pub(crate) fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// The message is about to be tried again.
+    pub(crate) fn revoke(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    fn has(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A future that moves to the node's thread when it has to wait before its message has set out.
+///
+/// # Cancel safety
+/// Dropping it drops the future, wherever that is.
+pub(crate) struct Offload<T> {
+    state: State<T>,
+    set_out: SetOut,
+}
+
+enum State<T> {
+    Here {
+        future: Boxed<T>,
+        /// Where it may move to.
+        home: Option<Home>,
+    },
+    There {
+        slot: Arc<Slot<T>>,
+        told: oneshot::Receiver<Ended<T>>,
+        home: Home,
+        moved: Moment,
+    },
+    Over,
+}
+
+/// What a future gave, or what it panicked with.
+type Ended<T> = Result<T, Box<dyn Any + Send>>;
+
+/// The future while its owner and the node's thread share it; empty once it has ended or its owner has dropped it.
+struct Slot<T>(Mutex<Option<Boxed<T>>>);
+
+impl<T> Slot<T> {
+    /// Takes the future out unless it is being polled.
+    fn take(&self) -> Option<Boxed<T>> {
+        match self.0.try_lock() {
+            Ok(mut future) => future.take(),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn poll(&self, task: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
+        // Its owner only ever tries, and whoever polls is one task.
+        let Ok(mut slot) = self.0.lock() else { return Poll::Ready(None) };
+        let Some(future) = slot.as_mut() else { return Poll::Ready(None) };
+        let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(result)) => Ok(result),
+            Err(panic) => Err(panic),
+        };
+        let over = slot.take();
+        drop(slot);
+        // Outside the lock: it may own what runs code of the user.
+        drop(over);
+        Poll::Ready(Some(ended))
+    }
+}
+
+impl<T: Send + 'static> Offload<T> {
+    /// Makes `future`, which notes in `set_out` when its message has set out, one that may move to `home`.
+    pub(crate) fn new(future: Boxed<T>, home: &Home, set_out: SetOut) -> Self {
+        Self { state: State::Here { future, home: Some(home.clone()) }, set_out }
+    }
+
+    /// Polls it, and moves it if it has to wait.
+    ///
+    /// # Panics
+    /// When it is polled after it has ended, or again while it blocks the thread that it has moved to.
+    pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
+        loop {
+            match &mut self.state {
+                State::Here { future, home } => {
+                    if let Poll::Ready(result) = future.as_mut().poll(task) {
+                        self.state = State::Over;
+                        return Poll::Ready(result);
+                    }
+                    if self.set_out.has() {
+                        return Poll::Pending;
+                    }
+                    let Some(home) = home.take() else { return Poll::Pending };
+                    self.move_to(home, task);
+                }
+                State::There { slot, told, home, moved } => {
+                    let Poll::Ready(ended) = Pin::new(told).poll(task) else {
+                        moved.check(|| home.is_here());
+                        return Poll::Pending;
+                    };
+                    match (ended, slot.take()) {
+                        (Ok(ended), _) => {
+                            self.state = State::Over;
+                            return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
+                        }
+                        // The node's thread has ended. The future knows what that means.
+                        (Err(_), Some(future)) => self.state = State::Here { future, home: None },
+                        (Err(_), None) => panic!("a future was lost with the thread that polled it"),
+                    }
+                }
+                State::Over => panic!("a future was polled after it had ended"),
+            }
+        }
+    }
+
+    fn move_to(&mut self, home: Home, task: &Context<'_>) {
+        let State::Here { future, .. } = std::mem::replace(&mut self.state, State::Over) else { return };
+        let slot = Arc::new(Slot(Mutex::new(Some(future))));
+        let (tell, told) = oneshot::channel();
+        let there = Arc::clone(&slot);
+        // Where the thread has ended this is told, and the future comes back.
+        let _ = home.spawn(move || drive(there, tell));
+        self.state = State::There { slot, told, home, moved: Moment::note(task) };
+    }
+}
+
+impl<T> Drop for Offload<T> {
+    fn drop(&mut self) {
+        if let State::There { slot, .. } = &self.state {
+            // If it is being polled this very moment, that is the last time.
+            drop(slot.take());
+        }
+    }
+}
+
+async fn drive<T>(slot: Arc<Slot<T>>, mut tell: oneshot::Sender<Ended<T>>) {
+    let ended = poll_fn(|task| {
+        // First, because it is asked for only while the future waits.
+        if tell.poll_closed(task).is_ready() {
+            return Poll::Ready(None);
+        }
+        slot.poll(task)
+    })
+    .await;
+    match ended {
+        // Nobody waits any more when this fails.
+        Some(ended) => drop(tell.send(ended)),
+        None => drop(slot.take()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn here() -> Home {
+        Home::local().0
+    }
+
+    fn poll<T: Send + 'static>(offload: &mut Offload<T>) -> Poll<T> {
+        offload.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[actix::test]
+    async fn what_has_to_wait_ends_without_its_owner_and_what_has_set_out_stays() {
+        let (go, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let waits = || -> Boxed<u8> {
+            let (go, ended) = (Arc::clone(&go), Arc::clone(&ended));
+            Box::pin(async move {
+                go.notified().await;
+                ended.notify_one();
+                7
+            })
+        };
+        let mut moved = Offload::new(waits(), &here(), SetOut::default());
+        assert!(poll(&mut moved).is_pending());
+        go.notify_one();
+        ended.notified().await;
+        assert_eq!(poll_fn(|task| moved.poll(task)).await, 7);
+
+        let set_out = SetOut::default();
+        set_out.note();
+        let mut stays = Offload::new(waits(), &here(), set_out);
+        assert!(poll(&mut stays).is_pending());
+        assert!(matches!(stays.state, State::Here { .. }));
+    }
+
+    #[actix::test]
+    async fn dropping_it_drops_the_future_and_a_panic_is_its_owners() {
+        let held = Arc::new(());
+        let in_future = Arc::clone(&held);
+        let mut dropped = Offload::<()>::new(
+            Box::pin(async move {
+                let _held = in_future;
+                std::future::pending().await
+            }),
+            &here(),
+            SetOut::default(),
+        );
+        assert!(poll(&mut dropped).is_pending());
+        tokio::task::yield_now().await;
+        drop(dropped);
+        assert_eq!(Arc::strong_count(&held), 1, "at once");
+
+        let mut panics = Offload::<()>::new(
+            Box::pin(async {
+                tokio::task::yield_now().await;
+                panic!("as it should");
+            }),
+            &here(),
+            SetOut::default(),
+        );
+        let ended = tokio::spawn(poll_fn(move |task| panics.poll(task))).await;
+        assert!(ended.expect_err("it panics").is_panic());
+    }
+}

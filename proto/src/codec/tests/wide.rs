@@ -1,0 +1,179 @@
+//! Integers of 128 bits, and what else serde holds in a form of its own before it knows the type, in every shape.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::num::{NonZeroI128, NonZeroU128};
+
+use serde::{Deserialize, Serialize};
+
+use super::read;
+use crate::codec::{EncodeError, Encoding, Wire, encode_preferring, type_info};
+
+const BIG: u128 = u128::from_be_bytes(*b"this could be te");
+const LOW: i128 = i128::MIN + 5;
+
+/// Two ends with this type, and two of which one has another version of it.
+fn travels<T: Wire + PartialEq + Debug>(value: T) {
+    let preferred = match type_info::<T>().fingerprint() {
+        Some(_) => vec![Encoding::Bincode, Encoding::MessagePack],
+        None => vec![Encoding::MessagePack],
+    };
+    for preferred in preferred {
+        let mut bytes = Vec::new();
+        let used = encode_preferring(&value, preferred, 1 << 20, &mut bytes).expect("it encodes");
+        assert_eq!(read::<T>(&bytes, used).as_ref(), Ok(&value), "{preferred:?}");
+    }
+}
+
+/// Refused by the sender, with what stands at `path`.
+fn is_refused<T: Wire>(value: T, path: &str) {
+    is_refused_as("128 bits", value, path);
+}
+
+fn is_refused_as<T: Wire>(what: &str, value: T, path: &str) {
+    let mut bytes = b"before".to_vec();
+    let refused = encode_preferring(&value, Encoding::MessagePack, 1 << 20, &mut bytes);
+    assert_eq!(bytes, b"before");
+    match refused {
+        Err(EncodeError::Refused { problem }) => {
+            assert!(problem.contains(path) && problem.contains(what), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(type_info::<T>().fingerprint(), None, "as bincode it would not be looked at");
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Unit,
+    Small(u64),
+    Wide(u128),
+    Negative(i128),
+    Text(String),
+    Bytes(crate::codec::Blob),
+    Pair { wide: u128, float: f32 },
+    Letter { c: char },
+    List(Vec<Option<u128>>),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t")]
+enum Internally {
+    Unit,
+    Fields { id: u128 },
+    Plain { float: f32, c: char, text: String, none: Option<u8>, unit: (), bytes: crate::codec::Blob },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "t", content = "c")]
+enum Adjacently {
+    Wide(u128),
+    Fields { id: i128 },
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Inner {
+    id: u128,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Flattened {
+    name: String,
+    own: u128,
+    #[serde(flatten)]
+    inner: Inner,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct BesideFlattened {
+    own: u128,
+    #[serde(flatten)]
+    others: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Newtype(u128);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+enum Plain {
+    Wide(u128),
+    Fields { id: i128 },
+    Tuple(u128, i128),
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Holder {
+    robots: Vec<Untagged>,
+}
+
+#[test]
+fn integers_of_128_bits_travel_where_their_type_is_known() {
+    for value in [0, 1, u128::from(u64::MAX) + 1, BIG, u128::MAX] {
+        travels(value);
+        travels(value as i128);
+        travels(Newtype(value));
+        travels(Some(value));
+        travels(vec![value; 3]);
+        travels((value, value as i128));
+        travels(HashMap::from([(7_u8, value), (9, 1)]));
+        travels(BTreeMap::from([(value, 7_u8)]));
+        travels(BTreeMap::from([(value as i128, "x".to_owned())]));
+        travels(Plain::Wide(value));
+        travels(Plain::Fields { id: value as i128 });
+        travels(Plain::Tuple(value, LOW));
+        travels(Adjacently::Wide(value));
+        travels(Adjacently::Fields { id: LOW });
+        travels(BesideFlattened { own: value, others: BTreeMap::from([("a".to_owned(), 1)]) });
+    }
+    travels(NonZeroU128::MIN);
+    travels(NonZeroI128::MIN);
+}
+
+#[test]
+fn integers_of_128_bits_are_refused_where_serde_cannot_hold_them() {
+    is_refused(Untagged::Wide(BIG), "the value");
+    is_refused(Untagged::Wide(1), "the value");
+    is_refused(Untagged::Negative(LOW), "the value");
+    is_refused(Untagged::Pair { wide: BIG, float: 0.5 }, "`wide`");
+    is_refused(Untagged::List(vec![None, Some(7)]), "`[1]`");
+    is_refused(Internally::Fields { id: BIG }, "`id`");
+    is_refused(Flattened { name: "x".to_owned(), own: 1, inner: Inner { id: BIG } }, "`");
+    is_refused(Holder { robots: vec![Untagged::Unit, Untagged::Wide(BIG)] }, "`robots[1]`");
+    is_refused(Some(Untagged::Wide(BIG)), "the value");
+    is_refused(BTreeMap::from([("a".to_owned(), Internally::Fields { id: 1 })]), "`a.id`");
+}
+
+#[test]
+fn bytes_are_refused_where_they_would_become_text() {
+    let text = || crate::codec::Blob::from(b"could be text".to_vec());
+    is_refused_as("bytes", Untagged::Bytes(text()), "the value");
+    is_refused_as("bytes", Holder { robots: vec![Untagged::Unit, Untagged::Bytes(text())] }, "`robots[1]`");
+    let long = crate::codec::Blob::from(vec![b'x'; 100_000]);
+    is_refused_as("bytes", Untagged::Bytes(long.clone()), "the value");
+    // Beside the buffer or in it, what is known to be bytes stays bytes.
+    let mut bytes = Vec::new();
+    let known = (1_u128, long, BesideFlattened { own: 7, others: BTreeMap::new() });
+    let blobs = crate::codec::beside(&mut bytes, |out| {
+        encode_preferring(&known, Encoding::MessagePack, 1 << 20, out).map(drop)
+    });
+    assert_eq!(blobs.map(|blobs| blobs.len()), Ok(1));
+}
+
+#[test]
+fn whatever_else_serde_holds_travels_as_it_was() {
+    travels(Untagged::Unit);
+    travels(Untagged::Small(u64::MAX));
+    travels(Untagged::Text("text".to_owned()));
+    travels(Untagged::Letter { c: 'é' });
+    travels(Untagged::Bytes(b"\xff\xfe of sixteen!!!".to_vec().into()));
+    travels(Internally::Unit);
+    travels(Internally::Plain {
+        float: 0.1,
+        c: 'x',
+        text: String::new(),
+        none: None,
+        unit: (),
+        bytes: b"just 16 of bytes".to_vec().into(),
+    });
+}

@@ -1,0 +1,301 @@
+//! What MessagePack, or serde in between, holds in another form than the value has it: integers of 128 bits, and bytes that are text
+//! as well. Not every type reads them back.
+//!
+//! serde holds what it reads for an untagged or internally tagged enum, or for flattened fields, in a form of its own that knows no
+//! integers of 128 bits, which travel as 16 bytes. The type then takes these, as it takes other bytes, for text if they are UTF-8
+//! and it has a place for text: silently. Whether a type does is seen only by reading a value back, so that is done, for values
+//! that hold such parts and for no others.
+
+use std::fmt::{self, Display};
+
+use serde::ser::{
+    SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant,
+};
+use serde::{Serialize, Serializer};
+use serde_path_to_error::Track;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::blob::beside_len;
+use super::budget::DecodeLimits;
+use super::error::EncodeError;
+use super::msgpack;
+use super::type_info::type_info;
+use super::wire::Wire;
+
+/// How bytes of less than 256, 65,536 and 2³² begin in MessagePack.
+const BYTES: [u8; 3] = [0xc4, 0xc5, 0xc6];
+
+/// The nesting that is read back. The value has been written with that much stack already.
+const NESTING: u32 = 512;
+
+/// Refuses a value that its own type would not read back from `bytes`, its MessagePack, as it was.
+#[inline]
+pub(super) fn check<T: Wire>(value: &T, bytes: &[u8]) -> Result<(), EncodeError> {
+    // The first look is fast, and enough for most.
+    if beside_len() == 0 && !BYTES.iter().any(|begin| bytes.contains(begin)) {
+        return Ok(());
+    }
+    read_back(value, bytes.len())
+}
+
+#[cold]
+fn read_back<T: Wire>(value: &T, length: usize) -> Result<(), EncodeError> {
+    // What has been proved is never held in between.
+    if type_info::<T>().fingerprint().is_some() {
+        return Ok(());
+    }
+    let sent = parts(value);
+    if sent.is_empty() {
+        return Ok(());
+    }
+    let mut bytes = Vec::with_capacity(length + beside_len());
+    msgpack::encode(value, usize::MAX, &mut bytes)?;
+    let limits = DecodeLimits::default();
+    let values = limits.values.max(bytes.len());
+    let limits = DecodeLimits { nesting: NESTING, values, ..limits };
+    let read = msgpack::decode::<T>(&bytes, &limits).map(|read| parts(&read));
+    let missing = match &read {
+        Ok(read) => sent.iter().find(|part| !read.contains(part)),
+        // Bytes are no reason; then there is another, which the other end tells.
+        Err(_) => sent.iter().find(|(part, _)| *part == Part::Integer),
+    };
+    missing.map_or(Ok(()), |missing| Err(refused(value, *missing)))
+}
+
+fn refused<T: Serialize>(value: &T, (part, hash): (Part, u128)) -> EncodeError {
+    let path = place(value, (part, hash));
+    let place = if path == "." { "the value".to_owned() } else { format!("`{path}`") };
+    let what = match part {
+        Part::Integer => "an integer of 128 bits",
+        Part::Bytes => "bytes that are text as well",
+    };
+    let instead = match part {
+        Part::Integer => "use 64 bits, or text",
+        Part::Bytes => "tag the enum",
+    };
+    let problem = format!(
+        "{place} is {what}, which its type cannot read back: it stands in an untagged or internally tagged enum, or is \
+         flattened; {instead}"
+    );
+    EncodeError::Refused { problem }
+}
+
+/// A part of a value that may be taken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Integer,
+    Bytes,
+}
+
+/// Those of `value`, with what tells them apart.
+fn parts<T: Serialize>(value: &T) -> Vec<(Part, u128)> {
+    let mut found = Vec::new();
+    // What refuses to be written was refused before.
+    let _ = value.serialize(Finder { looks: Looks::Noting(&mut found) });
+    found
+}
+
+/// Where one of them stands.
+fn place<T: Serialize>(value: &T, part: (Part, u128)) -> String {
+    let mut track = Track::new();
+    let finder = Finder { looks: Looks::For(part) };
+    // An error is what is wanted.
+    let _ = value.serialize(serde_path_to_error::Serializer::new(finder, &mut track));
+    track.path().to_string()
+}
+
+/// Finds parts: notes them all, or stops at one.
+struct Finder<'a> {
+    looks: Looks<'a>,
+}
+
+enum Looks<'a> {
+    Noting(&'a mut Vec<(Part, u128)>),
+    For((Part, u128)),
+}
+
+impl Finder<'_> {
+    fn again(&mut self) -> Finder<'_> {
+        let looks = match &mut self.looks {
+            Looks::Noting(found) => Looks::Noting(found),
+            Looks::For(part) => Looks::For(*part),
+        };
+        Finder { looks }
+    }
+
+    fn found(self, part: Part, hash: u128) -> Result<(), Stopped> {
+        match self.looks {
+            Looks::Noting(found) => found.push((part, hash)),
+            Looks::For(wanted) if wanted == (part, hash) => return Err(Stopped),
+            Looks::For(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// It was found, or the value refuses to be written.
+#[derive(Debug)]
+struct Stopped;
+
+impl Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+impl serde::ser::Error for Stopped {
+    fn custom<T: Display>(_: T) -> Self {
+        Self
+    }
+}
+
+macro_rules! passed_over {
+    ($($method:ident($($type:ty),*))*) => {$(
+        fn $method(self, $(_: $type),*) -> Result<(), Stopped> {
+            Ok(())
+        }
+    )*};
+}
+
+impl Serializer for Finder<'_> {
+    type Ok = ();
+    type Error = Stopped;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    passed_over! {
+        serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
+        serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
+        serialize_f32(f32) serialize_f64(f64) serialize_char(char) serialize_str(&str)
+        serialize_none() serialize_unit() serialize_unit_struct(&'static str)
+        serialize_unit_variant(&'static str, u32, &'static str)
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Stopped> {
+        match std::str::from_utf8(bytes) {
+            Ok(_) => self.found(Part::Bytes, xxh3_128(bytes)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn serialize_i128(self, value: i128) -> Result<(), Stopped> {
+        self.found(Part::Integer, value.cast_unsigned())
+    }
+
+    fn serialize_u128(self, value: u128) -> Result<(), Stopped> {
+        self.found(Part::Integer, value)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Stopped> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stopped> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Stopped> {
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Stopped> {
+        Ok(self)
+    }
+}
+
+macro_rules! parts {
+    ($($part:ident $method:ident($($name:ty)?))*) => {$(
+        impl $part for Finder<'_> {
+            type Ok = ();
+            type Error = Stopped;
+
+            fn $method<T: Serialize + ?Sized>(&mut self, $(_: $name,)? value: &T) -> Result<(), Stopped> {
+                value.serialize(self.again())
+            }
+
+            fn end(self) -> Result<(), Stopped> {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+parts! {
+    SerializeSeq serialize_element()
+    SerializeTuple serialize_element()
+    SerializeTupleStruct serialize_field()
+    SerializeTupleVariant serialize_field()
+    SerializeStruct serialize_field(&'static str)
+    SerializeStructVariant serialize_field(&'static str)
+}
+
+impl SerializeMap for Finder<'_> {
+    type Ok = ();
+    type Error = Stopped;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Stopped> {
+        key.serialize(self.again())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Stopped> {
+        value.serialize(self.again())
+    }
+
+    fn end(self) -> Result<(), Stopped> {
+        Ok(())
+    }
+}

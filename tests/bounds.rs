@@ -1,0 +1,348 @@
+//! Promise 4: every queue is bounded, and what does not fit is refused, dropped or waited with, and counted. Each is filled with far
+//! more than it takes, for somebody who stands still.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::thread;
+
+use actix::prelude::*;
+use meshzero::{Blob, Limits, Mesh, News, NewsError, Service, ServiceRef, TrySendError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::pair::{PATIENCE, Pair, until};
+
+/// How many are sent: 200 MB of them.
+const MANY: usize = 20_000;
+
+/// The bytes of each.
+const LENGTH: usize = 10_000;
+
+/// Far less than all of them, and more than the bounds add up to.
+const MOST_GROWTH: usize = 64 << 20;
+
+/// Messages that exist in this process.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one message as long as it exists.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Load(Blob, #[serde(skip, default = "Counted::new")] Counted);
+
+impl Load {
+    fn new() -> Self {
+        Self(vec![7; LENGTH].into(), Counted::new())
+    }
+}
+
+fn alive() -> usize {
+    ALIVE.load(Ordering::SeqCst)
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4_096
+}
+
+/// What does not grow while `work` is done.
+async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
+    let before = resident();
+    work().await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < MOST_GROWTH, "{what}: {} MB more", grown >> 20);
+}
+
+/// Handles nothing until it may.
+#[derive(Clone)]
+struct Still {
+    gate: Arc<Semaphore>,
+    handled: Arc<AtomicUsize>,
+}
+
+impl Still {
+    fn new() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), handled: Arc::default() }
+    }
+
+    fn go_on(&self) {
+        self.gate.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+
+    fn handled(&self) -> usize {
+        self.handled.load(Ordering::SeqCst)
+    }
+
+    async fn offer(&self, mesh: &Mesh) -> Service<Self> {
+        let still = self.clone();
+        mesh.advertise("still", move || still.clone()).handles::<Load>().await.expect("advertised")
+    }
+
+    async fn offer_own(&self, mesh: &Mesh) -> Service<Self> {
+        let offer = mesh.advertise_addr("still", self.clone().start());
+        offer.handles::<Load>().await.expect("advertised")
+    }
+}
+
+impl Actor for Still {
+    type Context = Context<Self>;
+}
+
+impl Handler<Load> for Still {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, load: Load, _: &mut Context<Self>) -> Self::Result {
+        let (gate, handled) = (Arc::clone(&self.gate), Arc::clone(&self.handled));
+        let handle = async move {
+            gate.acquire().await.expect("never closed").forget();
+            handled.fetch_add(1, Ordering::SeqCst);
+            drop(load);
+        };
+        AtomicResponse::new(Box::pin(actix::fut::wrap_future::<_, Self>(handle)))
+    }
+}
+
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()))
+}
+
+async fn reach(mesh: &Mesh) -> ServiceRef {
+    mesh.discover("still").within(PATIENCE).await.expect("it is found")
+}
+
+/// All ways in which somebody can send on and on to one who stands still, in this process.
+async fn everything_at_once(handle: &ServiceRef, most: usize) {
+    stays_small("do_send", async || {
+        let before = handle.stats().calls.dropped;
+        (0..MANY).for_each(|_| handle.do_send(Load::new()));
+        let dropped = (handle.stats().calls.dropped - before) as usize;
+        assert!(dropped + most >= MANY, "{dropped} are counted");
+        assert!(alive() <= most, "{} wait", alive());
+    })
+    .await;
+    stays_small("try_send", async || {
+        for _ in 0..MANY {
+            assert!(matches!(handle.try_send(Load::new()), Err(TrySendError::Full(_))));
+        }
+        assert!(alive() <= most, "{} wait", alive());
+    })
+    .await;
+    stays_small("calls that are dropped", async || {
+        for round in 0..MANY {
+            assert!(poll(&mut Box::pin(handle.send(Load::new()))).is_pending());
+            assert!(poll(&mut Box::pin(handle.tell(Load::new()))).is_pending());
+            if round % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        until("they are gone", || alive() <= most).await;
+    })
+    .await;
+    stays_small("a recipient", async || {
+        let before = handle.stats().calls.dropped;
+        let recipient = handle.recipient::<Load>();
+        (0..MANY).for_each(|_| recipient.do_send(Load::new()));
+        let by_thread = recipient.clone();
+        let thread = thread::spawn(move || (0..MANY).for_each(|_| by_thread.do_send(Load::new())));
+        until("the thread has ended", || thread.is_finished()).await;
+        let under_way = 256 + 1_024;
+        until("they are counted", || {
+            let dropped = (handle.stats().calls.dropped - before) as usize;
+            dropped + under_way + 2 >= 2 * MANY
+        })
+        .await;
+        assert!(alive() <= most + under_way + 2, "{} wait", alive());
+        for _ in 0..MANY / 10 {
+            assert!(poll(&mut Box::pin(recipient.send(Load::new()))).is_pending());
+            tokio::task::yield_now().await;
+        }
+        until("those nobody waits for are gone", || alive() <= most + under_way + 2).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn the_inbox_of_a_service_and_what_waits_for_it() {
+    let pair = Pair::join().await;
+    let still = Still::new();
+    let service = still.offer(&pair.here).await;
+    let handle = reach(&pair.here).await;
+    // One is being handled, and gave its place back with none.
+    everything_at_once(&handle, Limits::default().mailbox + 1).await;
+    assert!(service.unfinished() <= Limits::default().mailbox);
+    still.go_on();
+    until("all that was accepted is handled", || service.unfinished() == 0 && still.handled() >= 256).await;
+}
+
+#[actix::test]
+async fn the_mailbox_of_an_actor_of_the_program() {
+    let pair = Pair::join().await;
+    let still = Still::new();
+    let service = still.offer_own(&pair.here).await;
+    let handle = reach(&pair.here).await;
+    everything_at_once(&handle, Limits::default().mailbox + 1).await;
+    assert!(service.unfinished() <= Limits::default().mailbox);
+    still.go_on();
+    until("all that was accepted is handled", || service.unfinished() == 0 && still.handled() >= 256).await;
+}
+
+#[actix::test]
+async fn a_link_whose_service_takes_nothing() {
+    let pair = Pair::join().await;
+    let still = Still::new();
+    let service = still.offer(&pair.here).await;
+    let handle = reach(&pair.there).await;
+    stays_small("do_send over a link", async || {
+        for round in 0..MANY {
+            handle.do_send(Load::new());
+            if round % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let stats = handle.stats();
+        let waiting: u64 = stats.links.iter().map(|link| link.waiting).sum();
+        let limits = Limits::default();
+        assert!(waiting <= (limits.send_queue_bytes + limits.message_bytes) as u64, "{waiting} bytes");
+        let taken = (limits.send_queue_bytes + (8 << 20)) / LENGTH;
+        assert!(stats.calls.dropped as usize + taken >= MANY, "{} are counted", stats.calls.dropped);
+    })
+    .await;
+    stays_small("calls over a link that are dropped", async || {
+        for round in 0..MANY {
+            let _ = poll(&mut Box::pin(handle.send(Load::new())));
+            let _ = poll(&mut Box::pin(handle.tell(Load::new())));
+            if round % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    assert!(service.unfinished() <= Limits::default().mailbox);
+}
+
+/// One item, as large as a message above.
+fn item() -> Blob {
+    vec![7; LENGTH].into()
+}
+
+#[actix::test]
+async fn the_news_of_one_who_reads_nothing() {
+    let pair = Pair::join().await;
+    let service = Still::new().offer(&pair.here).await;
+    for (where_from, mesh) in [("in the process", &pair.here), ("over TCP", &pair.there)] {
+        let handle = reach(mesh).await;
+        for wants_latest in [false, true] {
+            let what = format!("news {where_from}, the latest: {wants_latest}");
+            let subscribe = handle.subscribe::<Blob>("");
+            let subscribe = if wants_latest { subscribe.latest() } else { subscribe.keep(1_000) };
+            let mut news = subscribe.await.expect("confirmed");
+            stays_small(&what, async || {
+                for round in 0..MANY {
+                    service.publish("load", &item()).expect("published");
+                    if round % 64 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                service.publish("end", &Blob::default()).expect("published");
+            })
+            .await;
+            let (mut items, missed) = (0, Cell::new(0));
+            loop {
+                let next = tokio::time::timeout(PATIENCE, news.next()).await.expect("in time");
+                match next.expect("goes on") {
+                    Ok(News { topic, .. }) if topic.as_str() == "end" => break,
+                    Ok(_) => items += 1,
+                    Err(NewsError::Missed { count, .. }) => missed.set(missed.get() + count as usize),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            assert!(items < MANY, "{what}: {items} arrived");
+            // Who wants the latest has asked not to hear of the others.
+            let heard = items + missed.get();
+            assert_eq!(heard, if wants_latest { items } else { MANY }, "{what}: each arrived or is counted");
+        }
+    }
+}
+
+struct Listener(Arc<Semaphore>);
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+}
+
+impl Handler<News<Blob>> for Listener {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, _: News<Blob>, _: &mut Context<Self>) -> Self::Result {
+        let gate = Arc::clone(&self.0);
+        let wait = async move { gate.acquire().await.expect("never closed").forget() };
+        AtomicResponse::new(Box::pin(actix::fut::wrap_future::<_, Self>(wait)))
+    }
+}
+
+#[actix::test]
+async fn the_mailbox_of_an_actor_that_listens() {
+    let pair = Pair::join().await;
+    let service = Still::new().offer(&pair.here).await;
+    let listener = Listener(Arc::new(Semaphore::new(0))).start();
+    let handle = reach(&pair.there).await;
+    let subscribe = handle.subscribe::<Blob>("").keep(1_000);
+    let _listening = subscribe.forward(listener.recipient()).await.expect("confirmed");
+    stays_small("an actor that listens", async || {
+        for round in 0..MANY {
+            service.publish("load", &item()).expect("published");
+            if round % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    let missed = service.stats().news.missed.overflow as usize;
+    assert!(missed + 3_000 >= MANY, "{missed} are counted");
+}
+
+#[actix::test]
+async fn one_who_watches_and_does_not_look() {
+    let pair = Pair::join().await;
+    let mut watch = pair.there.watch("still");
+    stays_small("a watcher", async || {
+        for _ in 0..200 {
+            let service = Still::new().offer(&pair.here).await;
+            service.close().await;
+        }
+    })
+    .await;
+    let service = Still::new().offer(&pair.here).await;
+    let mut events = 0;
+    let seen = async {
+        loop {
+            let event = watch.next().await.expect("goes on");
+            events += 1;
+            if format!("{event:?}").contains(&service.address().port().to_string()) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, seen).await.expect("in time");
+    assert!(events <= 2 * 200 + 1, "{events}: at most one for each instance and state");
+}

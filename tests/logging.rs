@@ -1,0 +1,272 @@
+//! Logs through the mesh: a subscriber of `tracing` that sends and publishes what it hears, and values that log, send and wait while
+//! they are serialised.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread;
+
+use actix::prelude::*;
+use meshzero::{ServiceRef, Subscription, trace};
+use serde::{Deserialize, Serialize, Serializer};
+use tracing::span::{Attributes, Id};
+use tracing::subscriber::set_global_default;
+use tracing::{Event, Metadata, Subscriber, span};
+
+use crate::pair::{PATIENCE, Pair, until};
+
+/// What is done with everything that is heard.
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
+
+/// How many events and spans were heard.
+static HEARD: AtomicUsize = AtomicUsize::new(0);
+
+/// A subscriber that does what a test says with all that it hears, on the same thread, as one that sends it does.
+struct Forwarding;
+
+impl Forwarding {
+    fn hear(&self) {
+        assert!(HEARD.fetch_add(1, Ordering::SeqCst) < 100_000, "it goes round in circles");
+        let hook = HOOK.lock().expect("nobody panics with it").clone();
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+}
+
+impl Subscriber for Forwarding {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("meshzero") || metadata.target() == "test"
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        self.hear();
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.hear();
+    }
+
+    fn enter(&self, _: &Id) {
+        self.hear();
+    }
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// From now on `hook` is called for each event and span.
+fn hear(hook: impl Fn() + Send + Sync + 'static) {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| set_global_default(Forwarding).expect("each test is a process of its own"));
+    *HOOK.lock().expect("nobody panics with it") = Some(Arc::new(hook));
+}
+
+fn hear_nothing() {
+    *HOOK.lock().expect("nobody panics with it") = None;
+}
+
+fn log() {
+    tracing::info!(target: "test", "a line");
+}
+
+/// Runs what must not stand still on a thread of its own.
+async fn in_time(what: &str, work: impl FnOnce() + Send + 'static) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    thread::spawn(move || {
+        work();
+        let _ = tell.send(());
+    });
+    let told = tokio::time::timeout(PATIENCE, told).await;
+    told.unwrap_or_else(|_| panic!("it stands still: {what}")).expect("it does not panic");
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Line(u64);
+
+thread_local! {
+    /// What serialising a [`Chatty`] does on this thread.
+    static MEANWHILE: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
+}
+
+/// Does something else while it is serialised.
+#[derive(Message, Deserialize)]
+#[rtype(result = "()")]
+struct Chatty(u64);
+
+impl Serialize for Chatty {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        MEANWHILE.with_borrow(|meanwhile| {
+            if let Some(meanwhile) = meanwhile {
+                meanwhile();
+            }
+        });
+        serializer.serialize_newtype_struct("Chatty", &self.0)
+    }
+}
+
+fn meanwhile(what: impl Fn() + 'static) {
+    MEANWHILE.set(Some(Box::new(what)));
+}
+
+#[derive(Clone, Default)]
+struct Collector(Arc<Mutex<Vec<u64>>>);
+
+impl Collector {
+    fn collected(&self) -> Vec<u64> {
+        self.0.lock().expect("nobody panics with it").clone()
+    }
+}
+
+impl Actor for Collector {
+    type Context = Context<Self>;
+}
+
+impl Handler<Line> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, Line(line): Line, _: &mut Context<Self>) {
+        self.0.lock().expect("nobody panics with it").push(line);
+    }
+}
+
+impl Handler<Chatty> for Collector {
+    type Result = ();
+
+    fn handle(&mut self, Chatty(line): Chatty, _: &mut Context<Self>) {
+        self.0.lock().expect("nobody panics with it").push(line);
+    }
+}
+
+/// A collector in this process and one over TCP, as their callers have them.
+async fn collector(pair: &Pair) -> (Collector, meshzero::Service<Collector>, [ServiceRef; 2]) {
+    let collector = Collector::default();
+    let actor = collector.clone();
+    let offer = pair.here.advertise("collector", move || actor.clone());
+    let service = offer.handles::<Line>().handles::<Chatty>().await.expect("advertised");
+    let here = pair.here.discover("collector").within(PATIENCE).await.expect("it is found");
+    let there = pair.there.discover("collector").within(PATIENCE).await.expect("it is found");
+    (collector, service, [here, there])
+}
+
+#[actix::test]
+async fn a_subscriber_that_sends_is_not_told_that_it_could_not() {
+    let pair = Pair::join().await;
+    let (_, service, handles) = collector(&pair).await;
+    service.close().await;
+    for handle in handles {
+        until("nobody is connected", || handle.instances().is_empty()).await;
+        let sender = handle.clone();
+        hear(move || sender.do_send(Line(1)));
+        let heard = HEARD.load(Ordering::SeqCst);
+        in_time("a line for nobody", || (0..10).for_each(|_| log())).await;
+        hear_nothing();
+        assert!(handle.stats().calls.dropped >= 10);
+        assert!(HEARD.load(Ordering::SeqCst) - heard <= 100, "each line, and that it was not sent");
+    }
+}
+
+#[actix::test]
+async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
+    let pair = Pair::join().await;
+    let (collector, _service, handles) = collector(&pair).await;
+    for handle in handles {
+        let sender = handle.clone();
+        hear(move || sender.do_send(Line(1)));
+        let root = trace::begin();
+        handle.send(Line(2)).trace(root).timeout(PATIENCE).await.expect("it is answered");
+        trace::in_scope(root, || handle.do_send(Line(3)));
+        hear_nothing();
+        until("it is handled", || collector.collected().contains(&3)).await;
+        collector.0.lock().expect("nobody panics with it").clear();
+    }
+}
+
+#[actix::test]
+async fn an_item_that_logs_by_its_own_publisher_is_published_after_its_log() {
+    let pair = Pair::join().await;
+    let (_, service, [here, there]) = collector(&pair).await;
+    let publisher = service.publisher();
+    let mut near: Subscription<u64> = here.subscribe("").await.expect("confirmed");
+    let mut far: Subscription<u64> = there.subscribe("").await.expect("confirmed");
+    let by_log = publisher.clone();
+    hear(move || by_log.publish("log", &7_u64).expect("published"));
+    in_time("an item that logs", move || {
+        meanwhile(log);
+        publisher.publish("item", &Chatty(8)).expect("published");
+        meanwhile(|| ());
+        publisher.publish("item", &Chatty(9)).expect("published");
+    })
+    .await;
+    hear_nothing();
+    for subscription in [&mut near, &mut far] {
+        let mut items = Vec::new();
+        while items.last() != Some(&9) {
+            let next = tokio::time::timeout(PATIENCE, subscription.next()).await.expect("in time");
+            items.push(next.expect("goes on").expect("an item").item);
+        }
+        assert!(items.starts_with(&[7]) && items.ends_with(&[8, 9]), "{items:?}");
+    }
+}
+
+#[actix::test]
+async fn a_message_that_sends_by_its_own_handle_comes_after_what_it_sent() {
+    let pair = Pair::join().await;
+    let (collector, _service, [_, there]) = collector(&pair).await;
+    let sender = there.clone();
+    in_time("a message that sends", move || {
+        let inner = sender.clone();
+        meanwhile(move || inner.do_send(Line(1)));
+        sender.do_send(Chatty(2));
+        meshzero::block_on(sender.tell(Chatty(3))).expect("it sets out");
+        meshzero::block_on(async { sender.send(Chatty(4)).timeout(PATIENCE).await }).expect("answered");
+    })
+    .await;
+    assert_eq!(collector.collected(), [1, 2, 1, 3, 1, 4]);
+}
+
+#[actix::test]
+async fn values_that_wait_for_each_other_while_they_are_serialised_hold_up_nobody() {
+    let pair = Pair::join().await;
+    let (_, service, [_, there]) = collector(&pair).await;
+    let mut items: Subscription<u64> = there.subscribe("").await.expect("confirmed");
+    let publisher = service.publisher();
+    for way in ["publish", "tell"] {
+        let (begun, has_begun) = mpsc::channel();
+        let (go, goes) = mpsc::channel();
+        let send = {
+            let (publisher, there) = (publisher.clone(), there.clone());
+            move |number: u64| match way {
+                "publish" => publisher.publish("item", &Chatty(number)).expect("published"),
+                _ => there.do_send(Chatty(number)),
+            }
+        };
+        let first = send.clone();
+        let waiting = thread::spawn(move || {
+            meanwhile(move || {
+                begun.send(()).expect("somebody waits");
+                // As for a lock that another thread holds which sends as well.
+                goes.recv_timeout(PATIENCE).expect("the other one has sent");
+            });
+            first(1);
+        });
+        in_time(way, move || {
+            has_begun.recv_timeout(PATIENCE).expect("it has begun");
+            send(2);
+            go.send(()).expect("somebody waits");
+        })
+        .await;
+        waiting.join().expect("it does not panic");
+    }
+    for expected in [2, 1] {
+        let next = tokio::time::timeout(PATIENCE, items.next()).await.expect("in time");
+        assert_eq!(next.expect("goes on").expect("an item").item, expected);
+    }
+}
