@@ -62,8 +62,9 @@ enum State<R> {
         alarm: Option<Alarm>,
         _place: Taken,
     },
-    Waiting(Pin<Box<dyn Future<Output = Result<R, Failed>> + Send>>),
-    Ended,
+    Waiting(Pin<Box<dyn Future<Output = Result<(R, InstanceId), Failed>> + Send>>),
+    /// With the instance that replied, if one did.
+    Ended(Option<InstanceId>),
 }
 
 impl<M: NetMessage> Unpin for Call<M> {}
@@ -110,6 +111,14 @@ impl<M: NetMessage> Call<M> {
     /// How often it was tried, once it has failed.
     pub fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// The instance that replied, once one has, if it is still connected.
+    pub fn replied_by(&self) -> Option<Member> {
+        match self.state {
+            State::Ended(Some(instance)) => self.caller.route.member(instance),
+            _ => None,
+        }
     }
 
     /// Lets the message set out, if that can be done at once, and says whether it has.
@@ -217,6 +226,7 @@ impl<M: NetMessage> Future for Call<M> {
             }
             this.wait(deadline_in(this.timeout), None);
         }
+        let mut by = None;
         loop {
             let result = match &mut this.state {
                 State::There { reply, deadline } => {
@@ -225,6 +235,7 @@ impl<M: NetMessage> Future for Call<M> {
                     match conclude::<M>(ended, this.caller.node.decode_limits()) {
                         Ok(reply) => {
                             this.caller.route.note_success(instance);
+                            by = Some(instance);
                             Ok(reply)
                         }
                         Err(fault) => match this.no_reply(instance, fault, deadline) {
@@ -236,7 +247,7 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
-                        this.state = State::Ended;
+                        this.state = State::Ended(Some(*instance));
                         this.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
@@ -255,13 +266,19 @@ impl<M: NetMessage> Future for Call<M> {
                         Err(this.late(instance, ticket))
                     }
                 },
-                State::Waiting(waiting) => ready!(waiting.as_mut().poll(task)).map_err(|failed| {
-                    this.tries = failed.tries;
-                    failed.fault
-                }),
-                State::New | State::Ended => panic!("a call was polled after it had ended"),
+                State::Waiting(waiting) => match ready!(waiting.as_mut().poll(task)) {
+                    Ok((reply, instance)) => {
+                        by = Some(instance);
+                        Ok(reply)
+                    }
+                    Err(failed) => {
+                        this.tries = failed.tries;
+                        Err(failed.fault)
+                    }
+                },
+                State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            this.state = State::Ended;
+            this.state = State::Ended(by);
             this.part.end(result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
