@@ -79,7 +79,8 @@ fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
         gate.begun();
         service.terminate();
         service.expect_error_line(said, AT_ONCE);
-        assert_eq!(service.wait(AT_ONCE).code(), Some(0));
+        // The exit code says so as well.
+        assert_eq!(service.wait(AT_ONCE).code(), Some(3));
         // It may have been handled.
         assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
     }

@@ -26,7 +26,7 @@ Examples:
   mz describe robot/arm
   mz describe 192.168.1.7:9000 --json | jq .messages")]
 pub(crate) struct Describe {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
     /// How long to wait for it
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
@@ -35,7 +35,7 @@ pub(crate) struct Describe {
 
 impl Describe {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
+        let service = self.name.discover(session.mesh().await?, self.wait).await?;
         session.out.show(&Described(service.describe().await?)).await
     }
 }

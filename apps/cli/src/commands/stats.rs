@@ -1,5 +1,7 @@
 //! `mz stats`: what the programs behind a service have counted.
 
+mod tables;
+
 use std::time::Duration;
 
 use clap::Args;
@@ -15,18 +17,23 @@ use crate::target::Target;
 /// Tells what the programs behind a service have counted
 ///
 /// Everything that was refused, dropped, tried again, made anew or resumed, and how each link is now, of every program that
-/// offers the service. As text for Prometheus (OpenMetrics 1.0); with --json one object for each program.
+/// offers the service. For people in short, as tables; with --json all of it, one object for each program; with --prometheus
+/// all of it as text for Prometheus (OpenMetrics 1.0).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mz stats robot/arm
+  mz stats robot/arm --prometheus
   mz stats robot/arm --json | jq '.services[] | {service, messages, restarts}'")]
 pub(crate) struct Stats {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
     /// How long to wait for it
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
+    /// Prints it as text for Prometheus
+    #[arg(long, conflicts_with = "json")]
+    prometheus: bool,
 }
 
 impl Stats {
@@ -48,9 +55,10 @@ impl Stats {
                 }
                 Ok(())
             }
-            Format::People => {
+            Format::People if self.prometheus => {
                 session.out.line(text(meshzero::prometheus::text(nodes).trim_end()).to_string()).await
             }
+            Format::People => session.out.line(tables::of(&nodes).to_string()).await,
         }
     }
 }
