@@ -46,6 +46,9 @@ pub struct Call<M: NetMessage> {
     part: Part,
 }
 
+/// A call with all the waiting that there may be, and which instance replied.
+type Waited<R> = Pin<Box<dyn Future<Output = Result<(R, InstanceId), Failed>> + Send>>;
+
 enum State<R> {
     New,
     /// On its way to another process.
@@ -62,7 +65,7 @@ enum State<R> {
         alarm: Option<Alarm>,
         _place: Taken,
     },
-    Waiting(Pin<Box<dyn Future<Output = Result<(R, InstanceId), Failed>> + Send>>),
+    Waiting(Waited<R>),
     /// With the instance that replied, if one did.
     Ended(Option<InstanceId>),
 }

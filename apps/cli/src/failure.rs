@@ -13,17 +13,21 @@ use crate::stop::Signal;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    nobody there: no such service, nothing to list, a message that was certainly not handled, or a line that was left out
+  1    nobody there: no such service, or nothing to list; or a message that was certainly not
+       handled, or a line of standard input that was left out
   2    the command line or a setting cannot be read
-  3    no reply in time, the connection was lost, or messages were not finished at the end: they may have been handled
+  3    no reply in time, or the connection was lost: the message may have been handled; or messages
+       that were accepted were not finished at the end
   4    the service refused, and said why
   5    this machine: an address in use, an interface that is missing, a file that cannot be written
   6    another program offers a service of the name (--fail-if-exists)
-  130  interrupted by Ctrl-C before it was done (143: terminated, 129: the terminal was closed, 131: Ctrl-\\)
+  130  interrupted by Ctrl-C before it was done (129: by the end of the terminal, 131: by Ctrl-\\,
+       143: terminated)
 
-On any of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at most, and names those
-that it did not on standard error; then the exit code is 3 where it is 0 otherwise. A second signal ends it at once, with
-130 or its like. A signal that was ignored when it was started, as under nohup, stays ignored.";
+On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at
+most, and names on standard error those that it did not. Then the exit code is 3 where it is 0
+otherwise. A second signal ends it at once, with 130 or its like. A signal that was ignored when it
+was started, as under nohup, stays ignored.";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -34,24 +34,23 @@ impl Actor for Counter {
 }
 
 macro_rules! handles {
-    ($($message:ty, $pattern:pat => |$counter:ident| $change:expr;)*) => {$(
+    ($($message:ty, $pattern:pat => |$count:ident| $change:expr;)*) => {$(
         impl Handler<$message> for Counter {
             type Result = i64;
 
             fn handle(&mut self, $pattern: $message, _: &mut Context<Self>) -> i64 {
-                let $counter = self;
-                $change;
-                $counter.0
+                let $count = &mut self.0;
+                $change
             }
         }
     )*};
 }
 
 handles! {
-    Get, _ => |counter| ();
-    Reset, _ => |counter| counter.0 = 0;
-    Add, Add { by } => |counter| counter.0 += by;
-    Maybe, Maybe(by) => |counter| counter.0 += by.unwrap_or(1_000);
+    Get, _ => |count| *count;
+    Reset, _ => |count| { *count = 0; *count };
+    Add, Add { by } => |count| { *count += by; *count };
+    Maybe, Maybe(by) => |count| { *count += by.unwrap_or(1_000); *count };
 }
 
 /// A counter on the room's mesh, which lives as long as what is returned.

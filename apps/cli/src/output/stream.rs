@@ -213,23 +213,30 @@ mod tests {
 
     /// A reader that takes nothing until it is let.
     #[derive(Clone, Default)]
-    struct Paused(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Paused(Arc<Terminal>);
+
+    #[derive(Default)]
+    struct Terminal {
+        /// Whether it takes anything, and what it has taken.
+        state: Mutex<(bool, Vec<u8>)>,
+        resumed: Condvar,
+    }
 
     impl Paused {
         fn resume(&self) {
-            self.0.0.lock().expect("it is not poisoned").0 = true;
-            self.0.1.notify_all();
+            self.0.state.lock().expect("it is not poisoned").0 = true;
+            self.0.resumed.notify_all();
         }
 
         fn written(&self) -> String {
-            String::from_utf8(self.0.0.lock().expect("it is not poisoned").1.clone()).expect("text")
+            String::from_utf8(self.0.state.lock().expect("it is not poisoned").1.clone()).expect("text")
         }
     }
 
     impl Write for Paused {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let state = self.0.0.lock().expect("it is not poisoned");
-            let mut state = self.0.1.wait_while(state, |state| !state.0).expect("it is not poisoned");
+            let state = self.0.state.lock().expect("it is not poisoned");
+            let mut state = self.0.resumed.wait_while(state, |state| !state.0).expect("it is not poisoned");
             state.1.extend_from_slice(bytes);
             Ok(bytes.len())
         }

@@ -28,6 +28,9 @@ impl Group {
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
         command.process_group(0);
+        // So that Ctrl-C in the console reaches this program alone, which lets them finish.
+        #[cfg(windows)]
+        command.creation_flags(windows::NEW_PROCESS_GROUP);
         let child = command.kill_on_drop(true).spawn()?;
         let id = child.id();
         Ok(Self { child, id })
@@ -115,6 +118,9 @@ use windows::{ask_to_end, is_there, kill};
 #[cfg(windows)]
 mod windows {
     use std::process::{Command, Stdio};
+
+    /// `CREATE_NEW_PROCESS_GROUP`.
+    pub(super) const NEW_PROCESS_GROUP: u32 = 0x200;
 
     /// A program without a window cannot be asked: it is ended, with all that descends from it. That goes by the numbers of
     /// parents, so what was started by one that has ended already is left.
