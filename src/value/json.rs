@@ -209,7 +209,7 @@ mod tests {
         for (text, place) in [
             ("18446744073709551616", "line 1 column 1"),
             ("-9223372036854775809", "line 1 column 1"),
-            ("[1,\n {\"é\": 123456789012345678901234567890}]", "line 2 column 7"),
+            ("[1,\n {\"é\": 123456789012345678901234567890}]", "line 2 column 8"),
             (r#"["\\\\", 99999999999999999999]"#, "line 1 column 10"),
         ] {
             let error = Value::from_json(text).expect_err(text).to_string();

@@ -1,6 +1,7 @@
 //! What can go wrong, and the exit code that says so to scripts.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use meshzero::{
     AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
@@ -8,6 +9,7 @@ use meshzero::{
 
 use crate::absence::Absence;
 use crate::stop::Signal;
+use crate::target::Target;
 
 /// The exit codes as people read them, in help and man pages.
 pub(crate) const EXIT_CODES: &str = "\
@@ -71,6 +73,11 @@ impl Failure {
     /// The system gives no word of signals.
     pub(crate) fn no_signals(error: std::io::Error) -> Self {
         Self::Machine(format!("cannot listen for signals: {error}"))
+    }
+
+    /// It was there and has not answered in the time that was asked for.
+    pub(crate) fn no_answer(whom: &Target, wait: Duration) -> Self {
+        Self::Uncertain(format!("{whom}: no answer within {wait:?}; a longer --wait may bring one"))
     }
 
     fn absent(absence: Option<Absence>, text: String) -> Self {

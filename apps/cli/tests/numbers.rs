@@ -1,5 +1,7 @@
 //! Times and counts at the ends of their ranges: refused with the range, or taken for the longest; never a panic.
 
+use meshzero_testing::{Fault, FaultProxy, Faults, Then};
+
 use crate::support::{Room, SOON};
 
 /// Every option that takes a time, with the rest of a command that ends by itself.
@@ -106,4 +108,27 @@ fn the_shortest_and_the_longest_times_work() {
     publish.expect_line(" is at ", SOON);
     let listen = ["listen", "clock", "--rate", "1e-300", "--count", "1", "--keep", "4294967295"];
     assert_eq!(room.run(&listen).succeeded(), "tick  1\n");
+}
+
+#[test]
+fn an_answer_is_waited_for_as_long_as_was_asked_for() {
+    let room = Room::new();
+    let (_service, address) = room.advertise(&["echo", "--echo"]);
+    let proxy = FaultProxy::before(address.parse().expect("an address"));
+    let proxied = proxy.address().to_string();
+    for command in ["describe", "stats"] {
+        let mut codes = Vec::new();
+        // From the handshake on to the answer itself.
+        for bytes in (0..1_000).step_by(100) {
+            proxy.all(Faults { down: Fault::after(bytes, Then::Swallow), ..Faults::default() });
+            let ran = room.run(&[command, &proxied, "--wait", "500ms"]);
+            match ran.code {
+                Some(1) => assert!(ran.stderr.contains("500ms"), "{ran:?}"),
+                Some(3) => assert!(ran.stderr.contains("no answer within 500ms"), "{ran:?}"),
+                code => assert_eq!(code, Some(0), "{ran:?}"),
+            }
+            codes.push(ran.code);
+        }
+        assert!(codes.contains(&Some(1)) && codes.contains(&Some(3)), "{codes:?}");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use meshzero::Description;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 use crate::output::{FAINT, STRONG, line};
@@ -28,15 +29,19 @@ Examples:
 pub(crate) struct Describe {
     /// The service's name, its ip:port or its host:port
     name: Target,
-    /// How long to wait for it
+    /// How long to wait for it and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
 }
 
 impl Describe {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let service = self.name.discover(session.mesh().await?, self.wait).await?;
-        session.out.show(&Described(service.describe().await?)).await
+        let mesh = session.mesh().await?;
+        let deadline = Instant::now() + self.wait;
+        let service = self.name.discover(mesh, self.wait).await?;
+        let described = timeout_at(deadline, service.describe()).await;
+        let described = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
+        session.out.show(&Described(described)).await
     }
 }
 

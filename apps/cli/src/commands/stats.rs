@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use meshzero::Instance;
+use tokio::time::{Instant as Time, timeout_at};
 
 use super::discover::find;
 use crate::failure::Failure;
 use crate::output::{Format, text};
 use crate::parse;
 use crate::session::Session;
-use crate::target::Target;
+use crate::target::{Target, shown};
 
 /// Tells what the programs behind a service have counted
 ///
@@ -28,7 +29,7 @@ Examples:
 pub(crate) struct Stats {
     /// The service's name, its ip:port or its host:port
     name: Target,
-    /// How long to wait for it
+    /// How long to wait for it and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
     /// Prints it as text for Prometheus
@@ -39,10 +40,14 @@ pub(crate) struct Stats {
 impl Stats {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mesh = session.mesh().await?;
+        let deadline = Time::now() + self.wait;
         let (instances, _) = find(mesh, &self.name, self.wait).await?;
         let mut nodes: Vec<meshzero::Stats> = Vec::new();
         for address in instances.iter().filter_map(Instance::address) {
-            let stats = mesh.discover(address.to_string()).within(self.wait).await?.ask_stats().await?;
+            let left = deadline.saturating_duration_since(Time::now());
+            let service = mesh.discover(shown(address)).within(left).await?;
+            let asked = timeout_at(deadline, service.ask_stats()).await;
+            let stats = asked.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
             // A program may offer the service more than once.
             if nodes.iter().all(|node| node.node != stats.node) {
                 nodes.push(stats);
