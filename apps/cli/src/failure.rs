@@ -1,5 +1,6 @@
 //! What can go wrong, and the exit code that says so to scripts.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use meshzero::{
 
 use crate::absence::Absence;
 use crate::stop::Signal;
-use crate::target::Target;
 
 /// The exit codes as people read them, in help and man pages.
 pub(crate) const EXIT_CODES: &str = "\
@@ -76,7 +76,7 @@ impl Failure {
     }
 
     /// It was there and has not answered in the time that was asked for.
-    pub(crate) fn no_answer(whom: &Target, wait: Duration) -> Self {
+    pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
         Self::Uncertain(format!("{whom}: no answer within {wait:?}; a longer --wait may bring one"))
     }
 

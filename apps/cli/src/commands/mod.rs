@@ -6,7 +6,7 @@ mod completions;
 mod demo;
 mod describe;
 mod discover;
-pub(crate) mod exec;
+mod exec;
 mod gateway;
 mod list;
 mod listen;

@@ -1,7 +1,6 @@
 //! Running a program for each message: a few at once, for so long, with so much output.
 
 mod group;
-mod programs;
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -13,11 +12,9 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{self, Instant};
 
-pub(crate) use programs::Programs;
-
 use self::group::Group;
-use self::programs::Ending;
 use crate::output::Output;
+use crate::programs::{Ending, Programs};
 use crate::template::{as_text, fill_text};
 
 /// The longest reply; a message may be no longer by default either.

@@ -1,4 +1,4 @@
-//! The programs that run, so that they can be ended with the command that started them.
+//! The programs that run for messages, so that they can be ended with the command that started them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(crate) struct Programs {
 
 /// One program's view of it: each that runs holds one.
 #[derive(Debug)]
-pub(super) struct Ending(watch::Receiver<bool>);
+pub(crate) struct Ending(watch::Receiver<bool>);
 
 impl Programs {
     pub(crate) fn new() -> Self {
@@ -26,7 +26,7 @@ impl Programs {
     }
 
     /// For one that is about to begin; `None` if it must not any more.
-    pub(super) fn ending(&self) -> Option<Ending> {
+    pub(crate) fn ending(&self) -> Option<Ending> {
         let ending = self.ending.subscribe();
         let is_open = !*ending.borrow();
         is_open.then_some(Ending(ending))
@@ -35,7 +35,7 @@ impl Programs {
 
 impl Ending {
     /// Waits until the program has to end.
-    pub(super) async fn begun(&mut self) {
+    pub(crate) async fn begun(&mut self) {
         // Without anybody to say so, it is over as well.
         let _ = self.0.wait_for(|ending| *ending).await;
     }
