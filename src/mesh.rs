@@ -15,6 +15,7 @@ use meshzero_actors::stats::{Stats, Traffic};
 use meshzero_actors::unfinished::Abandoned;
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::NodeId;
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
 use crate::advertise::Advertise;
@@ -52,6 +53,17 @@ impl Mesh {
     /// This program's identity on the mesh, another one at every start.
     pub fn node(&self) -> NodeId {
         self.node.id()
+    }
+
+    /// The bounds that this program keeps, as they were chosen when it joined.
+    ///
+    /// ```no_run
+    /// # fn run(mesh: meshzero::Mesh) {
+    /// println!("a message has {} bytes at most", mesh.limits().message_bytes);
+    /// # }
+    /// ```
+    pub fn limits(&self) -> &Limits {
+        self.node.limits()
     }
 
     /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined: they did not

@@ -12,6 +12,7 @@ use meshzero_actors::caller::Caller;
 use meshzero_actors::fault::Fault;
 use meshzero_actors::tell;
 use meshzero_proto::codec::type_info;
+use meshzero_proto::directory::Instance;
 use meshzero_proto::name::{InvalidName, TypeName};
 use meshzero_proto::trace::TraceContext;
 
@@ -141,6 +142,28 @@ impl<M: NetMessage> Request<M> {
             Err(invalid) => self.invalid = Some(invalid),
         }
         self
+    }
+
+    /// The instance that replied, with the address at which it was reached first. `None` before there is a reply, and when the
+    /// instance is gone again.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Message, Serialize, Deserialize)]
+    /// # #[rtype(result = "f32")]
+    /// # struct Move(f32);
+    /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
+    /// let mut request = arm.send(Move(0.5));
+    /// let position = (&mut request).await?;
+    /// if let Some(instance) = request.replied_by() {
+    ///     println!("the arm at {:?} is at {position}", instance.address());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn replied_by(&self) -> Option<Instance> {
+        Some(self.call.replied_by()?.listing())
     }
 
     #[cold]

@@ -62,13 +62,13 @@ impl Ahead<'_> {
 }
 
 /// Calls one instance after the other, until one has had the message, the deadline passes, or it is no use. `before` tells
-/// of a try that has failed already.
+/// of a try that has failed already. Returns the reply and which instance it is from.
 pub(crate) async fn call<M: NetMessage>(
     caller: &Caller,
     order: Order<'_>,
     message: M,
     before: Option<(InstanceId, Fault)>,
-) -> Result<M::Result, Failed> {
+) -> Result<(M::Result, InstanceId), Failed> {
     let mut alarm = caller.node.alarms().at(order.deadline);
     let mut tries = Tries::new(caller, order.deadline, order.repeats);
     let mut message = message;
@@ -96,7 +96,7 @@ pub(crate) async fn call<M: NetMessage>(
         ahead.set_out.revoke();
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
-            Ok(reply) => return Ok(reply),
+            Ok(reply) => return Ok((reply, instance)),
             Err(Unanswered { fault, message: Some(again) }) => {
                 message = again;
                 tries.go_on(instance, fault).await?;

@@ -49,6 +49,9 @@ pub struct Call<M: NetMessage> {
     begun: Moment,
 }
 
+/// What a call that had to wait ends in: the reply, and which instance replied.
+type Waited<R> = Result<(R, InstanceId), Failed>;
+
 enum State<R> {
     New,
     /// On its way to another process.
@@ -64,8 +67,9 @@ enum State<R> {
         /// Set when the reply does not come at once.
         alarm: Option<Alarm>,
     },
-    Waiting(Offload<Result<R, Failed>>),
-    Ended,
+    Waiting(Offload<Waited<R>>),
+    /// With the instance that replied, if one did.
+    Ended(Option<InstanceId>),
 }
 
 impl<M: NetMessage> Unpin for Call<M> {}
@@ -122,6 +126,14 @@ impl<M: NetMessage> Call<M> {
     /// How often it was tried, once it has failed.
     pub fn tries(&self) -> u32 {
         self.tries
+    }
+
+    /// The instance that replied, once one has, if it is still connected.
+    pub fn replied_by(&self) -> Option<Member> {
+        match self.state {
+            State::Ended(Some(instance)) => self.caller.route.member(instance),
+            _ => None,
+        }
     }
 
     /// Lets the message set out, if that can be done at once, and says whether it has.
@@ -212,7 +224,7 @@ impl<M: NetMessage> Call<M> {
                 node.own().get(*instance).is_some_and(|service| service.home.is_here())
             }
             // That is found out where the waiting is.
-            State::New | State::Waiting(_) | State::Ended => false,
+            State::New | State::Waiting(_) | State::Ended(_) => false,
         }
     }
 
@@ -284,6 +296,7 @@ impl<M: NetMessage> Future for Call<M> {
         } else {
             this.begun.check(|| this.waits_for_this_thread());
         }
+        let mut by = None;
         loop {
             let result = match &mut this.state {
                 State::There { reply, deadline } => {
@@ -292,6 +305,7 @@ impl<M: NetMessage> Future for Call<M> {
                     match conclude::<M>(ended, this.caller.node.decode_limits()) {
                         Ok(reply) => {
                             this.caller.route.note_success(instance);
+                            by = Some(instance);
                             Ok(reply)
                         }
                         Err(fault) => match this.no_reply(instance, fault, deadline) {
@@ -303,7 +317,7 @@ impl<M: NetMessage> Future for Call<M> {
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
                         this.caller.route.note_success(*instance);
-                        this.state = State::Ended;
+                        this.state = State::Ended(Some(*instance));
                         this.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
@@ -327,13 +341,19 @@ impl<M: NetMessage> Future for Call<M> {
                         Err(this.late(instance, ticket))
                     }
                 },
-                State::Waiting(waiting) => ready!(waiting.poll(task)).map_err(|failed| {
-                    this.tries = failed.tries;
-                    failed.fault
-                }),
-                State::New | State::Ended => panic!("a call was polled after it had ended"),
+                State::Waiting(waiting) => match ready!(waiting.poll(task)) {
+                    Ok((reply, instance)) => {
+                        by = Some(instance);
+                        Ok(reply)
+                    }
+                    Err(failed) => {
+                        this.tries = failed.tries;
+                        Err(failed.fault)
+                    }
+                },
+                State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            this.state = State::Ended;
+            this.state = State::Ended(by);
             this.part.end(result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }

@@ -9,6 +9,7 @@ use meshzero_proto::addresses::{OwnAddress, is_here, is_own};
 use meshzero_proto::diagnosis::{Attempt, Outcome};
 use meshzero_proto::directory::Instance;
 use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
+use meshzero_proto::rounded::Rounded;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -50,7 +51,7 @@ pub enum DialError {
         attempts: Vec<Attempt>,
     },
     /// Nothing answered in time.
-    #[error("no answer within {after:?}")]
+    #[error("no answer within {}", Rounded(*after))]
     TimedOut {
         /// How long was waited.
         after: Duration,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use meshzero_proto::hello::{self, Answer, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
+use meshzero_proto::rounded::Rounded;
 use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
@@ -65,7 +66,7 @@ impl Connections {
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),
-            Err(_) => Err(format!("the client did not come back within {window:?}")),
+            Err(_) => Err(format!("the client did not come back within {}", Rounded(window))),
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod protocol;
 pub mod query;
 pub mod refusal;
 pub mod retry;
+pub mod rounded;
 pub mod stall;
 pub mod stream;
 pub mod trace;

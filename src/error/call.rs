@@ -5,6 +5,7 @@ use std::time::Duration;
 use meshzero_actors::diagnosis::Diagnosis;
 use meshzero_actors::fault::Fault;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::rounded::Rounded;
 
 /// How a call ended without a reply.
 ///
@@ -72,7 +73,7 @@ pub enum CallError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Uncertain {
     /// No reply came before the deadline.
-    #[error("no reply within {after:?}; it may have been handled")]
+    #[error("no reply within {}; it may have been handled", Rounded(*after))]
     TimedOut {
         /// The time that was allowed.
         after: Duration,

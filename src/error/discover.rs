@@ -12,6 +12,7 @@ use meshzero_proto::diagnosis::{
     Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,
 };
 use meshzero_proto::name::InvalidName;
+use meshzero_proto::rounded::Rounded;
 
 /// Why nothing was discovered.
 ///
@@ -99,7 +100,7 @@ impl NotFound {
     }
 
     fn evidence(&self) -> Vec<String> {
-        let mut evidence = vec![format!("waited {:.1?}", self.waited)];
+        let mut evidence = vec![format!("waited {}", Rounded(self.waited))];
         evidence.extend(evidence_of(&self.attempts, &self.multicast, self.trouble.as_deref()));
         evidence.extend(heard_instead(&self.heard, &self.interfaces, &self.peers));
         evidence
@@ -117,10 +118,10 @@ impl fmt::Display for NotFound {
 }
 
 fn unreachable(address: SocketAddr, waited: Duration, problem: &str, diagnosis: &Diagnosis) -> String {
-    let mut evidence = vec![format!("waited {waited:.1?}")];
+    let mut evidence = vec![format!("waited {}", Rounded(waited))];
     evidence.extend(evidence_of(&diagnosis.attempts, &MulticastObservations::default(), None));
     paragraph(&diagnosis.findings, &evidence).unwrap_or_else(|| {
-        format!("nothing of this mesh answers at {} after {waited:.1?}: {problem}", Named(address))
+        format!("nothing of this mesh answers at {} after {}: {problem}", Named(address), Rounded(waited))
     })
 }
 

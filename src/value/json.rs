@@ -5,19 +5,28 @@ use std::fmt::{self, Write};
 use super::{ConvertError, Value};
 
 impl Value {
-    /// Reads JSON.
+    /// Reads JSON. A byte order mark before it is passed over.
     ///
     /// # Errors
-    /// [`ConvertError`] says where `text` is no JSON.
+    /// [`ConvertError`] says where `text` is no JSON, or has a whole number of more than 64 bits, which would lose digits as
+    /// a [`Value::Float`].
     ///
     /// ```
     /// # use meshzero::value::Value;
     /// assert_eq!(Value::from_json(r#"{"x": 1}"#)?, Value::map([("x", 1)]));
     /// assert!(Value::from_json("hello").is_err());
+    /// assert!(Value::from_json("18446744073709551616").is_err());
     /// # Ok::<(), meshzero::value::ConvertError>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Self, ConvertError> {
-        serde_json::from_str(text).map_err(|error| ConvertError(error.to_string()))
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let value = serde_json::from_str(text).map_err(|error| ConvertError(error.to_string()))?;
+        match too_long_integer(text) {
+            None => Ok(value),
+            Some((integer, line, column)) => Err(ConvertError(format!(
+                "the integer {integer} has more than 64 bits, at line {line} column {column}"
+            ))),
+        }
     }
 
     /// The JSON that `text` is, or else `text` itself: what somebody typed at a prompt.
@@ -64,6 +73,32 @@ impl Value {
             (_, None) => "…".to_owned(),
         }
     }
+}
+
+/// The first whole number in valid JSON that does not fit into 64 bits, with its line and column. serde_json makes floats of them.
+fn too_long_integer(json: &str) -> Option<(&str, usize, usize)> {
+    let (mut rest, mut is_text) = (json, false);
+    while let Some(start) = rest.find(|c: char| c == '"' || (!is_text && (c == '-' || c.is_ascii_digit()))) {
+        let at = json.len() - rest.len() + start;
+        rest = &rest[start..];
+        if rest.starts_with('"') {
+            // Within a text, a quote stands behind an odd number of backslashes.
+            let escapes = json[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+            is_text ^= !is_text || escapes % 2 == 0;
+            rest = &rest[1..];
+            continue;
+        }
+        let end = rest.find(|c: char| !matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9'));
+        let (number, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = behind;
+        let is_whole = !number.contains(['.', 'e', 'E']);
+        if is_whole && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
+            let before = &json[..at];
+            let line = before.rsplit('\n').next().unwrap_or(before);
+            return Some((number, before.matches('\n').count() + 1, line.chars().count() + 1));
+        }
+    }
+    None
 }
 
 /// Keys within keys that are shown, in levels.
@@ -155,6 +190,33 @@ mod tests {
         assert!(deep.to_string().len() < 100 && deep.to_json().to_string().len() < 100, "{deep}");
         assert!(deep.to_string().contains('…'), "{deep}");
         assert_eq!(serde_json::to_string(&nested(1)).expect("it is JSON"), r#"{"1":2}"#);
+    }
+
+    #[test]
+    fn whole_numbers_lose_no_digits() {
+        for text in ["18446744073709551615", "-9223372036854775808", "[0, -0, 1e30, 1.5e300, 123456789.5]"] {
+            assert!(Value::from_json(text).is_ok(), "{text}");
+        }
+        for text in [
+            r#"{"18446744073709551616": "-9223372036854775809"}"#,
+            r#"["\\\"123456789012345678901234567890", "\\\\", "123456789012345678901234567890"]"#,
+        ] {
+            assert_eq!(
+                Value::from_json(text).expect(text).to_string(),
+                text.replace(": ", ":").replace(", ", ",")
+            );
+        }
+        for (text, place) in [
+            ("18446744073709551616", "line 1 column 1"),
+            ("-9223372036854775809", "line 1 column 1"),
+            ("[1,\n {\"é\": 123456789012345678901234567890}]", "line 2 column 8"),
+            (r#"["\\\\", 99999999999999999999]"#, "line 1 column 10"),
+        ] {
+            let error = Value::from_json(text).expect_err(text).to_string();
+            assert!(error.contains("64 bits") && error.ends_with(place), "{error}");
+            assert_eq!(Value::from_text_or_json(text), Value::from(text));
+        }
+        assert_eq!(Value::from_json("\u{feff}[1]"), Ok(Value::list([1])));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use meshzero_proto::rounded::Rounded;
+
 use super::address::Address;
 use crate::error::{
     AdvertiseError, CallError, DiscoverError, JoinError, NewsError, PublishError, SubscribeError, Uncertain,
@@ -62,7 +64,7 @@ pub enum ZeroError {
     #[error(transparent)]
     Discover(#[from] DiscoverError),
     /// Nobody replied in time. The message may have arrived, and may still be acted on.
-    #[error("{address} did not reply within {waited:?}; it may have got the message")]
+    #[error("{address} did not reply within {}; it may have got the message", Rounded(*waited))]
     NoReply {
         /// Who did not reply.
         address: Address,

@@ -20,7 +20,7 @@ pub(crate) struct Absence {
 impl Absence {
     /// Nothing to list.
     pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
-        let mut evidence = vec![format!("waited {waited:.1?}")];
+        let mut evidence = vec![format!("waited {waited:?}")];
         evidence.extend(diagnosis.evidence());
         let text = match diagnosis.findings.first() {
             Some(finding) => format!("{finding} ({})", evidence.join("; ")),

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
 use crate::global::Global;
-use crate::output::{self, Format};
+use crate::output;
 
 /// Programs that find and call each other over the network, with nothing to configure.
 #[derive(Debug, Parser)]
@@ -48,7 +48,7 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         if error.kind() == ErrorKind::ValueValidation {
             // clap would print the value as it is, with whatever it would do to a terminal.
             let failure = Failure::Usage(invalid_value(&error));
-            output::report(&failure, Format::People);
+            output::report_now(&failure);
             return failure.exit_code();
         }
         // Nobody is left to tell if even this cannot be printed.

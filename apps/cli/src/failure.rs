@@ -1,6 +1,8 @@
 //! What can go wrong, and the exit code that says so to scripts.
 
+use std::fmt::Display;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use meshzero::{
     AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
@@ -13,15 +15,21 @@ use crate::stop::Signal;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    nobody there: no such service, nothing to list, or a message that was certainly not handled
+  1    nobody there: no such service, or nothing to list; or a message that was certainly not
+       handled, or a line of standard input that was left out
   2    the command line or a setting cannot be read
-  3    no reply in time, or the connection was lost: the message may have been handled
+  3    no reply in time, or the connection was lost: the message may have been handled; or messages
+       that were accepted were not finished at the end
   4    the service refused, and said why
   5    this machine: an address in use, an interface that is missing, a file that cannot be written
-  130  interrupted by Ctrl-C before it was done (143: terminated)
+  6    another program offers a service of the name (--fail-if-exists)
+  130  interrupted by Ctrl-C before it was done (129: by the end of the terminal, 131: by Ctrl-\\,
+       143: terminated)
 
-On Ctrl-C, and when it is terminated, it says goodbye, finishes the messages that it has accepted, for 5 s at most, and
-names those that it did not on standard error. A second time ends it at once, with 130 or 143.";
+On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at
+most, and names on standard error those that it did not. Then the exit code is 3 where it is 0
+otherwise. A second signal ends it at once, with 130 or its like. A signal that was ignored when it
+was started, as under nohup, stays ignored.";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +52,18 @@ pub(crate) enum Failure {
     /// This machine does not let it.
     #[error("{0}")]
     Machine(String),
+    /// Another program has the name, which was to be its own.
+    #[error("{0}")]
+    Taken(String),
     /// The program was told to stop before it was done.
-    #[error("{}", match .0 { Signal::Interrupt => "interrupted", Signal::Terminate => "terminated" })]
+    #[error("{0}")]
     Stopped(Signal),
+    /// Lines of standard input were left out. They have been named.
+    #[error("lines of standard input were left out")]
+    LeftOut,
+    /// A service of this program has not finished what it had accepted. It has been named.
+    #[error("not everything was finished in time")]
+    Unfinished,
     /// Whoever read the output reads no more, as `head` does; that is no failure.
     #[error("nobody reads the output any more")]
     OutputClosed,
@@ -56,6 +73,11 @@ impl Failure {
     /// The system gives no word of signals.
     pub(crate) fn no_signals(error: std::io::Error) -> Self {
         Self::Machine(format!("cannot listen for signals: {error}"))
+    }
+
+    /// It was there and has not answered in the time that was asked for.
+    pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
+        Self::Uncertain(format!("{whom}: no answer within {wait:?}; a longer --wait may bring one"))
     }
 
     fn absent(absence: Option<Absence>, text: String) -> Self {
@@ -69,14 +91,19 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Nobody(_) | Self::Absent(_) => 1,
+            Self::Nobody(_) | Self::Absent(_) | Self::LeftOut => 1,
             Self::Usage(_) => 2,
-            Self::Uncertain(_) => 3,
+            Self::Uncertain(_) | Self::Unfinished => 3,
             Self::Refused(_) => 4,
             Self::Machine(_) => 5,
-            Self::Stopped(Signal::Interrupt) => 130,
-            Self::Stopped(Signal::Terminate) => 143,
+            Self::Taken(_) => 6,
+            Self::Stopped(signal) => 128 + signal.number(),
         }
+    }
+
+    /// Returns whether nothing has to be said about it any more.
+    pub(crate) fn is_told(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::Unfinished | Self::LeftOut)
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -155,6 +182,8 @@ mod tests {
             Failure::Uncertain(String::new()),
             Failure::Refused(String::new()),
             Failure::Machine(String::new()),
+            Failure::Taken(String::new()),
+            Failure::Unfinished,
             Failure::Stopped(Signal::Interrupt),
         ];
         for failure in failures {

@@ -1,8 +1,10 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
 //! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `stdin` what is read, `encoding` how it may be written, `output` all that is
-//! printed, `failure` what can go wrong and the exit code for it, `stop` how it ends early.
+//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` whom they
+//! are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
+//! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
+//! early.
 
 mod absence;
 mod args;
@@ -12,8 +14,10 @@ mod demo;
 mod encoding;
 mod failure;
 mod global;
+mod input;
 mod output;
 mod parse;
+mod programs;
 mod schema;
 mod session;
 mod stdin;
@@ -26,7 +30,7 @@ use std::time::Duration;
 
 use crate::args::Cli;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, Writers};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -38,21 +42,48 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    session::log_to_stderr(cli.global.verbose);
-    let json = cli.global.format();
-    let result = actix::System::new().block_on(run(cli));
-    match result {
-        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::report(&failure, json);
+    let (out, writers) = Output::start(cli.global.format());
+    session::log_to_stderr(cli.global.verbose, &out);
+    actix::System::new().block_on(run(cli, out, writers))
+}
+
+/// Does what was asked for, and sees that all that it said is written.
+async fn run(cli: Cli, out: Output, writers: Writers) -> ExitCode {
+    let mut stop = match Stop::listen() {
+        Ok(stop) => stop,
+        Err(error) => {
+            let failure = Failure::no_signals(error);
+            output::report_now(&failure);
+            return failure.exit_code();
+        }
+    };
+    let result = perform(cli, &out, &mut stop).await;
+    if let Err(failure) = &result
+        && !failure.is_told()
+    {
+        out.report(failure);
+    }
+    let written = if stop.has_come() {
+        // A reader that does not read holds up nobody who was told to stop.
+        tokio::time::timeout(LAST_WORDS, writers.finish()).await.unwrap_or(Ok(()))
+    } else {
+        tokio::select! {
+            written = writers.finish() => written,
+            signal = stop.signal() => Err(Failure::Stopped(signal)),
+        }
+    };
+    match (result, written) {
+        (Ok(()), Ok(())) => ExitCode::SUCCESS,
+        (Ok(()), Err(failure)) => {
+            output::report_now(&failure);
             failure.exit_code()
         }
+        (Err(failure), _) => failure.exit_code(),
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
-    let mut stop = Stop::listen().map_err(Failure::no_signals)?;
-    let (out, writer) = Output::start(cli.global.format());
+/// Runs the command, until it is done or the program is told to stop, and leaves the mesh.
+async fn perform(cli: Cli, out: &Output, stop: &mut Stop) -> Result<(), Failure> {
     let session = Session::new(&cli.global, out.clone());
     let itself = cli.command.stops_itself();
     let result = tokio::select! {
@@ -62,26 +93,13 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         result = cli.command.run(&session, Cli::shown) => result,
     };
     // What was accepted is finished, unless somebody insists.
-    let insisted = tokio::select! {
-        () = session.leave() => None,
-        signal = stop.signal() => Some(signal),
-    };
-    if let Some(signal) = insisted {
-        return Err(Failure::Stopped(signal));
-    }
-    let endless = session.is_endless();
-    drop((session, out));
-    let written = match &result {
-        Err(Failure::Stopped(_)) => tokio::time::timeout(LAST_WORDS, writer.finish()).await.unwrap_or(Ok(())),
-        _ => tokio::select! {
-            written = writer.finish() => written,
-            signal = stop.signal() => Err(Failure::Stopped(signal)),
-        },
+    let all_finished = tokio::select! {
+        all_finished = session.leave() => all_finished,
+        signal = stop.signal() => return Err(Failure::Stopped(signal)),
     };
     match result {
-        Err(Failure::Stopped(_)) if endless => Ok(()),
-        Err(Failure::OutputClosed) => written,
-        Ok(()) => written,
+        Err(Failure::Stopped(_)) if session.is_endless() => all_finished,
+        Err(Failure::OutputClosed) | Ok(()) => all_finished,
         failed => failed,
     }
 }

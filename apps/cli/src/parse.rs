@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// The longest time that makes sense to wait: a year.
+/// The longest time that makes sense to wait: a year. Longer ones are taken for it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// `5s`, `500ms`, `2m`, `1.5h`, or seconds without a unit.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m or 1h");
+    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m or 1h, from 0 to a year");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -20,6 +20,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.parse().map_err(|_| wrong())?;
     Ok(Duration::try_from_secs_f64(number * seconds).unwrap_or(LONGEST).min(LONGEST))
+}
+
+/// A time in which something can be done, so not none.
+pub(crate) fn limit(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        short if short < Duration::from_millis(1) => {
+            Err(format!("{text:?} is too short for a program to run; write 1ms or more, such as 5s"))
+        }
+        time => Ok(time),
+    }
 }
 
 /// How often a second; the time from one to the next is what is returned.
@@ -98,12 +108,19 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        assert_eq!(duration(&"9".repeat(400)), Ok(LONGEST));
+        for huge in ["9".repeat(400), format!("{}h", u64::MAX), "9000h".to_owned()] {
+            assert_eq!(duration(&huge), Ok(LONGEST), "{huge}");
+        }
+        assert_eq!(duration("0.0000000001"), Ok(Duration::ZERO));
+        assert_eq!(limit("1ms"), Ok(Duration::from_millis(1)));
+        assert!(limit("0").expect_err("none at all").contains("1ms"));
     }
 
     #[test]
     fn what_is_no_duration_says_what_one_looks_like() {
-        for text in ["", "s", "-1s", "5 days", "1.2.3", "NaN", "5s5"] {
+        for text in [
+            "", "s", "-1s", "5 days", "1.2.3", "NaN", "5s5", "never", "inf", "1e300s", "1ns", "-0", "+1", ".",
+        ] {
             assert!(duration(text).expect_err(text).contains("500ms"), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! JSON schemas in short, for people: `{joint: "base" | "elbow", degrees: number}`.
 
+use meshzero::Value;
 use serde_json::Value as Json;
 
 /// How deep a schema is followed before it is cut short.
@@ -11,6 +12,32 @@ const SAYS_NOTHING: [&str; 5] = ["$schema", "$defs", "title", "description", "fo
 /// A schema in the manner of a type, on one line. What it does not know is shown as JSON, and nothing at all as `?`.
 pub(crate) fn short(schema: &Json) -> String {
     Short { root: schema }.of(schema, DEPTH)
+}
+
+/// The message that fits a schema of something that has nothing in it: a unit, or a struct without fields.
+pub(crate) fn nothing(schema: &Json) -> Option<Value> {
+    let schema = match schema.get("$ref").and_then(Json::as_str) {
+        Some(path) => schema.pointer(path.strip_prefix('#')?)?,
+        None => schema,
+    };
+    let is_empty = |field: &str| match schema.get(field) {
+        None => true,
+        Some(Json::Object(entries)) => entries.is_empty(),
+        Some(Json::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    };
+    match schema.get("type")?.as_str()? {
+        "null" => Some(Value::Null),
+        "object" if is_empty("properties") && is_empty("required") && !takes_more(schema) => {
+            Some(Value::Map(Vec::new()))
+        }
+        _ => None,
+    }
+}
+
+/// Returns whether an object may have fields that its schema does not name, as a map has.
+fn takes_more(schema: &Json) -> bool {
+    schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false))
 }
 
 struct Short<'a> {
@@ -119,6 +146,23 @@ mod tests {
         assert_eq!(short(&schema), r#"{joint: "base" | "elbow", degrees: number, via?: [string | null, …]}"#);
         assert_eq!(short(&json!({ "type": "array", "prefixItems": [{ "type": "integer" }] })), "[integer]");
         assert_eq!(short(&json!({ "oneOf": [{ "const": "on" }, { "type": "string" }] })), "\"on\" | text");
+    }
+
+    #[test]
+    fn a_message_with_nothing_in_it_needs_not_be_written() {
+        assert_eq!(nothing(&json!({ "type": "null" })), Some(Value::Null));
+        let unit = json!({ "$ref": "#/$defs/Get", "$defs": { "Get": { "type": "null" } } });
+        assert_eq!(nothing(&unit), Some(Value::Null));
+        assert_eq!(nothing(&json!({ "type": "object", "properties": {} })), Some(Value::Map(Vec::new())));
+        for schema in [
+            json!({ "type": "object", "properties": { "x": { "type": "integer" } } }),
+            json!({ "type": "object", "additionalProperties": { "type": "integer" } }),
+            json!({ "type": ["null", "integer"] }),
+            json!({ "type": "integer" }),
+            Json::Null,
+        ] {
+            assert_eq!(nothing(&schema), None, "{schema}");
+        }
     }
 
     #[test]

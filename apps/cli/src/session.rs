@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use meshzero::{Join, Mesh};
+use meshzero::{Abandoned, Join, Mesh};
 use tokio::sync::OnceCell;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -12,7 +12,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
 use crate::global::Global;
-use crate::output::{Output, abandon, awaits};
+use crate::output::Output;
+use crate::programs::Programs;
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     join: Join,
     mesh: OnceCell<Mesh>,
     endless: Cell<bool>,
+    /// What runs for messages of this program.
+    pub(crate) programs: Programs,
 }
 
 impl Session {
@@ -35,7 +38,7 @@ impl Session {
         if let Some(peers) = &global.peers {
             join = join.peers(peers.iter().map(String::as_str));
         }
-        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false) }
+        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false), programs: Programs::new() }
     }
 
     /// The mesh.
@@ -53,7 +56,7 @@ impl Session {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
         for interface in mesh.awaited_interfaces() {
-            awaits(interface, self.out.format());
+            self.out.awaits(interface);
         }
         Ok(mesh)
     }
@@ -69,32 +72,51 @@ impl Session {
     }
 
     /// Says goodbye, finishes what services of this program have accepted, and tells what they did not.
-    pub(crate) async fn leave(&self) {
+    ///
+    /// # Errors
+    /// [`Failure::Unfinished`], which has been told.
+    pub(crate) async fn leave(&self) -> Result<(), Failure> {
+        let mut result = Ok(());
         if let Some(mesh) = self.mesh.get() {
             for abandoned in mesh.close().await {
-                abandon(&abandoned, self.out.format());
+                result = Err(self.abandon(&abandoned));
             }
         }
+        self.programs.end().await;
+        result
+    }
+
+    /// Tells what a service of this program did not finish.
+    pub(crate) fn abandon(&self, abandoned: &Abandoned) -> Failure {
+        self.out.abandon(abandoned);
+        Failure::Unfinished
     }
 }
 
 /// Tells on standard error what goes on: what keeps others from being found, what is worth knowing, or everything.
-pub(crate) fn log_to_stderr(verbose: u8) {
+pub(crate) fn log_to_stderr(verbose: u8, out: &Output) {
     let level = match verbose {
-        0 => return warn_of_the_network(),
+        0 => return warn_of_the_network(out),
         1 => Level::INFO,
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
+    let lines = out.error_lines();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .with_writer(move || lines.clone())
+        .init();
 }
 
 /// Logs what keeps this program from being found. Without this it would wait silently for what cannot come.
-fn warn_of_the_network() {
+fn warn_of_the_network(out: &Output) {
     let network = Targets::new()
         .with_target("meshzero_actors::discovery", Level::WARN)
         .with_target("meshzero_actors::listeners", Level::WARN)
         .with_target("meshzero_actors::mdns", Level::WARN);
-    let lines = fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(std::io::stderr);
+    let lines = out.error_lines();
+    let lines =
+        fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(move || lines.clone());
     tracing_subscriber::registry().with(lines.with_filter(network)).init();
 }

@@ -1,31 +1,62 @@
 //! Standard input, as a whole and line by line, whichever system wrote it.
 
-use std::io::{BufRead, Read, stdin};
+use std::io::{self, BufRead, Read, stdin};
 use std::thread;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::encoding;
 use crate::failure::Failure;
 
 /// The longest text that is read as a whole.
-const LONGEST: u64 = 64 << 20;
+const LONGEST: usize = 64 << 20;
+
+/// Lines that wait to be taken.
+const QUEUE: usize = 16;
 
 /// All of standard input.
-pub(crate) fn whole() -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    stdin()
-        .lock()
-        .take(LONGEST)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::Machine(format!("cannot read standard input: {error}")))?;
+///
+/// # Errors
+/// [`Failure::Machine`]: it cannot be read, is no text, or is longer than any message.
+///
+/// # Cancel safety
+/// Dropping the future loses what was read.
+pub(crate) async fn whole() -> Result<String, Failure> {
+    // A thread that nobody has to wait for: it may never see the end.
+    let (tell, told) = oneshot::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes);
+        // Whoever has gone needs no answer.
+        let _ = tell.send(read.map(|_| bytes));
+    });
+    let unread = |why: String| Failure::Machine(format!("cannot read standard input: {why}"));
+    let bytes = told
+        .await
+        .map_err(|_| unread("the thread that reads has ended".to_owned()))?
+        .map_err(|error| unread(error.to_string()))?;
+    if bytes.len() > LONGEST {
+        return Err(unread(format!("it is longer than {LONGEST} bytes, which no message may be")));
+    }
     encoding::read(&bytes)
         .map_err(|error| Failure::Machine(format!("cannot read standard input as text: {error}")))
 }
 
-/// The lines of standard input, read by a thread that nobody has to wait for: it may never see another one.
-pub(crate) fn lines() -> mpsc::Receiver<Result<String, Failure>> {
-    let (lines, read) = mpsc::channel(64);
+/// A line of standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// As it was written.
+    Text(String),
+    /// It was not UTF-8. What was not stands there as U+FFFD.
+    Replaced(String),
+    /// It has so many bytes, and was passed over.
+    TooLong(u64),
+}
+
+/// The lines of standard input of at most `longest` bytes each, read by a thread that nobody has to wait for: it may never see
+/// another one.
+pub(crate) fn lines(longest: usize) -> mpsc::Receiver<Result<Line, Failure>> {
+    let (lines, read) = mpsc::channel(QUEUE);
     thread::spawn(move || {
         let mut input = stdin().lock();
         // A pipe that fails here fails at the first line as well.
@@ -35,18 +66,111 @@ pub(crate) fn lines() -> mpsc::Receiver<Result<String, Failure>> {
             let _ = lines.blocking_send(Err(Failure::Machine(said)));
             return;
         }
-        let mut is_first = true;
-        for line in input.lines() {
-            let line = match line {
-                Ok(line) if is_first => Ok(encoding::without_mark(&line).to_owned()),
-                Ok(line) => Ok(line),
-                Err(error) => Err(Failure::Machine(format!("cannot read standard input: {error}"))),
-            };
-            is_first = false;
-            if lines.blocking_send(line).is_err() {
+        let mut input = Lines { input, longest, is_first: true };
+        while let Some(line) = input.next().transpose() {
+            let line = line.map_err(|error| Failure::Machine(format!("cannot read standard input: {error}")));
+            let is_last = line.is_err();
+            if lines.blocking_send(line).is_err() || is_last {
                 return;
             }
         }
     });
     read
+}
+
+/// Lines as they are read, each in no more memory than one may take.
+struct Lines<R> {
+    input: R,
+    longest: usize,
+    is_first: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line, without its end; `None` after the last one. An end of the input ends a line as well.
+    fn next(&mut self) -> io::Result<Option<Line>> {
+        let mut bytes = Vec::new();
+        // With room for the line's end.
+        let most = self.longest as u64 + 2;
+        if self.input.by_ref().take(most).read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
+        }
+        let (mut passed_over, has_end) = (0, bytes.ends_with(b"\n"));
+        if has_end {
+            bytes.pop();
+            if bytes.ends_with(b"\r") {
+                bytes.pop();
+            }
+        } else if bytes.len() > self.longest {
+            passed_over = self.pass_over()?;
+        }
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        if bytes.len() > self.longest {
+            return Ok(Some(Line::TooLong(bytes.len() as u64 + passed_over)));
+        }
+        let text =
+            |text: &str| if is_first { encoding::without_mark(text).to_owned() } else { text.to_owned() };
+        Ok(Some(match std::str::from_utf8(&bytes) {
+            Ok(line) => Line::Text(text(line)),
+            Err(_) => Line::Replaced(text(&String::from_utf8_lossy(&bytes))),
+        }))
+    }
+
+    /// Reads on to the end of the line, and returns how many bytes stood before that.
+    fn pass_over(&mut self) -> io::Result<u64> {
+        let mut passed_over = 0;
+        loop {
+            let read = match self.input.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            let end = read.iter().position(|byte| *byte == b'\n');
+            let count = end.unwrap_or(read.len());
+            passed_over += count as u64;
+            let is_over = end.is_some() || read.is_empty();
+            self.input.consume(count + usize::from(end.is_some()));
+            if is_over {
+                return Ok(passed_over);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(input: impl BufRead, longest: usize) -> Vec<Line> {
+        let mut lines = Lines { input, longest, is_first: true };
+        std::iter::from_fn(|| lines.next().expect("memory can be read")).collect()
+    }
+
+    fn text(text: &str) -> Line {
+        Line::Text(text.to_owned())
+    }
+
+    #[test]
+    fn lines_end_as_on_every_system() {
+        let input = "\u{feff}one\r\n\n\r\n two\u{feff}\0\r\nlast".as_bytes();
+        assert_eq!(all(input, 100), [text("one"), text(""), text(""), text(" two\u{feff}\0"), text("last")]);
+        assert_eq!(all(&b""[..], 100), []);
+        assert_eq!(all(&b"\n"[..], 100), [text("")]);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_sent_costs_no_other() {
+        let input =
+            [b"ok\n".as_slice(), b"a\xff\xfeb\n", &[b'x'; 13], b"\n", &[b'y'; 10], b"\r\nend"].concat();
+        let replaced = Line::Replaced("a\u{fffd}\u{fffd}b".to_owned());
+        let expected = [text("ok"), replaced, Line::TooLong(13), text(&"y".repeat(10)), text("end")];
+        // However much of it is read at a time.
+        for capacity in [1, 3, 7, 1_000] {
+            assert_eq!(all(io::BufReader::with_capacity(capacity, &input[..]), 10), expected, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_passed_over() {
+        let endless = io::BufReader::new(io::repeat(b'x').take(50_000_000));
+        assert_eq!(all(endless, 1_000), [Line::TooLong(50_000_000)]);
+    }
 }

@@ -1,41 +1,89 @@
 //! Being told to stop: Ctrl-C, and what a system sends to end a program.
 
-use std::io;
+use std::{fmt, io};
 
-/// What told the program to stop.
+#[cfg(unix)]
+use self::ignored::Ignored;
+
+/// A signal that tells the program to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
+    /// The terminal was closed. On Windows also the console's window, and the session.
+    Hangup,
     /// Ctrl-C; on Windows also Ctrl-Break.
     Interrupt,
-    /// The system, or the end of the terminal. On Windows also the end of the console's window, of the session or of the
-    /// system, which give the program some seconds.
+    /// Ctrl-\, where there is such a key.
+    #[cfg(unix)]
+    Quit,
+    /// The system, or somebody, asks the program to end.
     Terminate,
+}
+
+impl Signal {
+    /// Its number on Unix, which makes the exit code as a shell has it.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            #[cfg(unix)]
+            Self::Quit => 3,
+            Self::Terminate => 15,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hangup => "the terminal was closed",
+            Self::Interrupt => "interrupted",
+            #[cfg(unix)]
+            Self::Quit => "told to quit",
+            Self::Terminate => "terminated",
+        })
+    }
 }
 
 /// Listens for signals from its making on, so that none is missed.
 #[derive(Debug)]
 pub(crate) struct Stop {
     #[cfg(unix)]
-    signals: [(tokio::signal::unix::Signal, Signal); 3],
+    signals: Vec<(tokio::signal::unix::Signal, Signal)>,
     #[cfg(windows)]
     signals: console::Signals,
+    has_come: bool,
 }
 
-#[cfg(unix)]
 impl Stop {
-    pub(crate) fn listen() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            signals: [
-                (signal(SignalKind::interrupt())?, Signal::Interrupt),
-                (signal(SignalKind::terminate())?, Signal::Terminate),
-                (signal(SignalKind::hangup())?, Signal::Terminate),
-            ],
-        })
+    /// Returns whether the program has been told to stop.
+    pub(crate) fn has_come(&self) -> bool {
+        self.has_come
     }
 
     /// Waits until the program is told to stop.
     pub(crate) async fn signal(&mut self) -> Signal {
+        let signal = self.next().await;
+        self.has_come = true;
+        signal
+    }
+}
+
+#[cfg(unix)]
+impl Stop {
+    /// Listens for the signals that are not ignored. One that is, as under `nohup` or in a shell's background, stays ignored.
+    pub(crate) fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let ignored = Ignored::at_start();
+        let mut signals = Vec::new();
+        for stop in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit] {
+            if !ignored.contains(stop.number()) {
+                signals.push((signal(SignalKind::from_raw(stop.number().into()))?, stop));
+            }
+        }
+        Ok(Self { signals, has_come: false })
+    }
+
+    async fn next(&mut self) -> Signal {
         std::future::poll_fn(|task| {
             for (listener, signal) in &mut self.signals {
                 if listener.poll_recv(task).is_ready() {
@@ -48,14 +96,16 @@ impl Stop {
     }
 }
 
+#[cfg(unix)]
+mod ignored;
+
 #[cfg(windows)]
 impl Stop {
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { signals: console::Signals::listen()? })
+        Ok(Self { signals: console::Signals::listen()?, has_come: false })
     }
 
-    /// Waits until the program is told to stop.
-    pub(crate) async fn signal(&mut self) -> Signal {
+    async fn next(&mut self) -> Signal {
         self.signals.next().await
     }
 }
@@ -95,8 +145,8 @@ mod console {
                 biased;
                 Some(()) = self.interrupt.recv() => Signal::Interrupt,
                 Some(()) = self.pause.recv() => Signal::Interrupt,
-                Some(()) = self.close.recv() => Signal::Terminate,
-                Some(()) = self.logoff.recv() => Signal::Terminate,
+                Some(()) = self.close.recv() => Signal::Hangup,
+                Some(()) = self.logoff.recv() => Signal::Hangup,
                 Some(()) = self.shutdown.recv() => Signal::Terminate,
                 else => std::future::pending().await,
             }

@@ -2,6 +2,8 @@
 
 use meshzero::Value;
 
+use crate::input::{self, NoMessage};
+
 /// The place of the message.
 const HOLE: &str = "{}";
 
@@ -13,8 +15,15 @@ const HOLE: &str = "{}";
 pub(crate) struct Template(Value);
 
 impl Template {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Value::from_text_or_json(text))
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// [`NoMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
+    pub(crate) fn new(text: &str, as_text: bool) -> Result<Self, NoMessage> {
+        match input::value(text, as_text) {
+            Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
+            read => read.map(Self),
+        }
     }
 
     pub(crate) fn fill(&self, message: &Value) -> Value {
@@ -78,22 +87,29 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
+    fn new(text: &str) -> Template {
+        Template::new(text, false).expect(text)
+    }
+
     #[test]
     fn text_is_filled() {
-        assert_eq!(Template::new("hello {}, {}!").fill(&"you".into()), Value::from("hello you, you!"));
-        assert_eq!(Template::new("got {}").fill(&Value::list([1, 2])), Value::from("got [1,2]"));
-        assert_eq!(Template::new("42").fill(&"you".into()), Value::from(42));
+        assert_eq!(new("{} is {}").fill(&"a".into()), Value::from("a is a"));
+        assert!(Template::new("{\"got\": {}", false).is_err());
+        assert_eq!(Template::new("[{}", true).expect("text").fill(&1.into()), Value::from("[1"));
+        assert_eq!(new("hello {}, {}!").fill(&"you".into()), Value::from("hello you, you!"));
+        assert_eq!(new("got {}").fill(&Value::list([1, 2])), Value::from("got [1,2]"));
+        assert_eq!(new("42").fill(&"you".into()), Value::from(42));
     }
 
     #[test]
     fn json_keeps_its_shape_whatever_the_message_says() {
-        let template = Template::new(r#"{"got": {}, "said": "<{}>", "n": [1, {}]}"#);
+        let template = new(r#"{"got": {}, "said": "<{}>", "n": [1, {}]}"#);
         let message = Value::from(r#"", "admin": true, "x": ""#);
         let reply = template.fill(&message);
         assert_eq!(reply["got"], message);
         assert_eq!(reply["n"][1], message);
         assert_eq!(reply.as_map().map(<[_]>::len), Some(3));
-        assert_eq!(Template::new("{}").fill(&Value::list([1, 2])), Value::list([1, 2]));
+        assert_eq!(new("{}").fill(&Value::list([1, 2])), Value::list([1, 2]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ fn a_template_replies_text_or_json() {
 fn echo_replies_the_message() {
     let room = Room::new();
     let (_service, _) = room.advertise(&["echo", "--echo"]);
-    for message in [r#"{"a":[1,2.5,null,true]}"#, "plain", "-5", "{broken"] {
+    for message in [r#"{"a":[1,2.5,null,true]}"#, "plain", "-5", "broken}"] {
         assert_eq!(room.run(&["send", "echo", message]).succeeded(), format!("{message}\n"));
     }
     assert_eq!(room.run(&["send", "echo", "5", "--text", "--json"]).object()["reply"], "5");

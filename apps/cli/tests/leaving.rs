@@ -79,7 +79,8 @@ fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
         gate.begun();
         service.terminate();
         service.expect_error_line(said, AT_ONCE);
-        assert_eq!(service.wait(AT_ONCE).code(), Some(0));
+        // The exit code says so as well.
+        assert_eq!(service.wait(AT_ONCE).code(), Some(3));
         // It may have been handled.
         assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
     }
@@ -96,6 +97,27 @@ fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
     service.interrupt();
     assert_eq!(service.wait(AT_ONCE).code(), Some(130));
     assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
+}
+
+#[test]
+fn news_that_a_listener_has_not_taken_are_told_by_the_exit_code() {
+    let room = Room::new();
+    let item = "x".repeat(100_000);
+    let mut mz = room.mz(&["publish", "flood", "topic", &item, "--rate", "1000"]);
+    let mut publish = Process::start(mz.env("MESHZERO_LIMITS", "drain_ms=200"));
+    publish.expect_line(" is at ", SOON);
+    let mut listen = room.start(&["listen", "flood", "--json"]);
+    listen.next_line(SOON);
+    listen.pause();
+    // What the system keeps of a connection that nobody reads is full when items are missed.
+    meshzero_testing::eventually(SOON, "items are missed", || {
+        let stats = room.run(&["stats", "flood", "--json"]).object();
+        (stats["services"][0]["news"]["missed"]["overflow"].as_u64() > Some(0)).then_some(())
+    });
+    publish.terminate();
+    publish.expect_error_line("not finished in time: flood: 1 connection", AT_ONCE);
+    assert_eq!(publish.wait(AT_ONCE).code(), Some(3));
+    listen.resume();
 }
 
 /// A program for `--exec` that begins, and ends when the test says so.

@@ -24,9 +24,9 @@ impl Room {
 
     /// `mz` with these arguments, on this mesh and loopback only.
     pub(crate) fn mz(&self, arguments: &[&str]) -> Command {
-        let mut command = bare(arguments);
-        command.args(["--mesh", &self.mesh, "--interfaces", "lo"]);
-        command
+        // Before the other arguments, of which one may be `--`.
+        let (command, rest) = arguments.split_at(1.min(arguments.len()));
+        bare(&[command, &["--mesh", &self.mesh, "--interfaces", "lo"], rest].concat())
     }
 
     /// Starts `mz` with these arguments.

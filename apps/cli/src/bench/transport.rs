@@ -17,7 +17,7 @@ use super::protocol::{BenchGreet, Greeting, NAME, VERSION};
 use super::serve;
 use super::serving::Serving;
 use crate::failure::Failure;
-use crate::output::remark;
+use crate::output::Output;
 use crate::session::Session;
 use crate::target::{InvalidTarget, Target};
 
@@ -28,6 +28,9 @@ const ASKED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection of bare TCP may take.
 const REACHED: Duration = Duration::from_secs(2);
+
+/// How long is looked for a service that runs already.
+const FOUND: Duration = Duration::from_secs(5);
 
 /// What `--transport` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,26 +94,32 @@ impl Far {
             Transport::Inproc => {
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
                 let here = serve::serve(mesh, &name(NAME)?, None).await?;
-                let far = Self::greet(mesh, here.0.address().to_string(), spin).await?;
+                let far = Self::greet(&session.out, mesh, here.0.address().to_string(), spin).await?;
                 Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
             }
             Transport::Loopback => {
                 let mut child = Child::start(&own, spin)?;
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
-                let far = Self::greet(mesh, child.address().await?, spin).await?;
+                let far = Self::greet(&session.out, mesh, child.address().await?, spin).await?;
                 Ok(Self { private: Some(own), child: Some(child), ..far })
             }
             Transport::Service(target) => {
                 let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
-                let found = mesh.discover(target).await.map_err(|error| not_found(target, error))?;
+                let found =
+                    target.discover(mesh, FOUND).await.map_err(|failure| not_found(target, failure))?;
                 let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
                 let address = found.address().ok_or_else(gone)?;
-                Self::greet(mesh, address.to_string(), spin).await
+                Self::greet(&session.out, mesh, address.to_string(), spin).await
             }
         }
     }
 
-    async fn greet(mesh: &Mesh, address: String, spin: Option<Duration>) -> Result<Self, Failure> {
+    async fn greet(
+        out: &Output,
+        mesh: &Mesh,
+        address: String,
+        spin: Option<Duration>,
+    ) -> Result<Self, Failure> {
         let service = mesh.discover(&address).await?;
         let described = service.describe().await?;
         let handled: Vec<_> = described.messages.iter().map(|message| message.name.as_str()).collect();
@@ -138,7 +147,7 @@ impl Far {
         if let Some(address) = &mut floor {
             address.set_port(greeting.floor);
             if !is_reachable(*address).await {
-                remark(&format!(
+                out.remark(&format!(
                     "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
                 ));
                 floor = None;
@@ -215,8 +224,8 @@ pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
     join.limits(limits)
 }
 
-fn not_found(target: &Target, error: meshzero::DiscoverError) -> Failure {
-    match Failure::from(error) {
+fn not_found(target: &Target, failure: Failure) -> Failure {
+    match failure {
         Failure::Absent(mut absence) => {
             absence.text.push_str(&format!(
                 "\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve {target}"

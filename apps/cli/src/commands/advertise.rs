@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use tokio::time;
 
 use super::exec::Exec;
+use super::namesakes::{self, Look};
 use crate::failure::Failure;
 use crate::output::{FAINT, GOOD, Output, line, message};
 use crate::parse;
@@ -37,12 +38,19 @@ pub(crate) struct Advertise {
     name: ServiceName,
     #[command(flatten)]
     answer: Answer,
+    /// Takes TEMPLATE, and what CMD prints, as text, whatever it looks like
+    #[arg(long)]
+    text: bool,
     /// Programs that --exec runs at once; further messages wait
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     jobs: u16,
     /// How long a program of --exec may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::limit)]
     limit: Duration,
+    /// Ends with code 6 if another program offers a service of this name: if one is found within a second, or is started at the
+    /// same time and has the smaller instance id
+    #[arg(long)]
+    fail_if_exists: bool,
     /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
@@ -90,8 +98,8 @@ impl Handler<Value> for Responder {
         Box::pin(async move {
             let reply = reply.to(&message).await;
             let answered = Answered { event: "message", message, reply };
-            // Once nobody reads what is printed, the program is about to end; the caller still gets the reply.
-            let _ = out.show(&answered).await;
+            // A screen that is paused holds up no reply.
+            out.offer(&answered);
             answered.reply
         })
     }
@@ -111,21 +119,39 @@ impl Reply {
 impl Advertise {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let reply = Arc::new(match &self.answer {
-            Answer { reply: Some(template), .. } => Reply::Template(Template::new(template)),
-            Answer { exec: Some(words), .. } => Reply::Exec(Exec::new(words, self.jobs, self.limit)),
+            Answer { reply: Some(template), .. } => {
+                let template = Template::new(template, self.text);
+                Reply::Template(template.map_err(|error| Failure::Usage(format!("--reply: {error}")))?)
+            }
+            Answer { exec: Some(words), .. } => {
+                let (programs, out) = (session.programs.clone(), session.out.clone());
+                Reply::Exec(Exec::new(words, self.jobs, self.limit, self.text, programs, out))
+            }
             Answer { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,
         });
         let out = session.out.clone();
         let responder = move || Responder { reply: Arc::clone(&reply), out: out.clone() };
-        let mut advertise = session.mesh().await?.advertise(&self.name, responder).handles_values();
+        let mesh = session.mesh().await?;
+        if self.fail_if_exists {
+            namesakes::refuse(mesh, &self.name).await?;
+        }
+        let mut advertise = mesh.advertise(&self.name, responder).handles_values();
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
+        let mut look = Look::begin(mesh, &self.name).await;
         let service = advertise.await?;
+        if self.fail_if_exists {
+            look.give_way(service.instance()).await?;
+            look = Look::begin(mesh, &self.name).await;
+        }
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
-        match follow(&self.name, &service, session).await? {}
+        tokio::select! {
+            failed = follow(&self.name, &service, session) => match failed? {},
+            never = look.tell(session) => match never {},
+        }
     }
 }
 

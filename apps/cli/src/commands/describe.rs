@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use meshzero::Description;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 use crate::output::{FAINT, STRONG, line};
@@ -26,17 +27,21 @@ Examples:
   mz describe robot/arm
   mz describe 192.168.1.7:9000 --json | jq .messages")]
 pub(crate) struct Describe {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
-    /// How long to wait for it
+    /// How long to wait for it and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
 }
 
 impl Describe {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
-        session.out.show(&Described(service.describe().await?)).await
+        let mesh = session.mesh().await?;
+        let deadline = Instant::now() + self.wait;
+        let service = self.name.discover(mesh, self.wait).await?;
+        let described = timeout_at(deadline, service.describe()).await;
+        let described = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
+        session.out.show(&Described(described)).await
     }
 }
 

@@ -30,7 +30,7 @@ Examples:
   mz discover robot/arm --wait 30s && echo it is there
   mz discover 192.168.1.7:9000")]
 pub(crate) struct Discover {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
     /// How long to wait for it
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
@@ -57,9 +57,9 @@ pub(crate) async fn find(
     wait: Duration,
 ) -> Result<(Vec<Instance>, Duration), Failure> {
     let started = Instant::now();
-    let service = mesh.discover(name).within(wait).await?;
+    let service = name.discover(mesh, wait).await?;
     let took = started.elapsed();
-    if name.is_name() {
+    if name.is_name_of(&service) {
         time::sleep(OTHERS).await;
     }
     let mut instances = service.instances();

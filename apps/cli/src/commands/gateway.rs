@@ -46,7 +46,8 @@ impl Gateway {
                 session.begin_endless();
                 while let Some(crossing) = gateway.next().await {
                     if let Some(crossed) = Crossed::of(crossing) {
-                        session.out.show(&crossed).await?;
+                        // What crosses does not wait for a screen.
+                        session.out.offer(&crossed);
                     }
                 }
                 Ok(())

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::discover::Listed;
 use crate::absence::Absence;
 use crate::failure::Failure;
-use crate::output::{self, BAD, FAINT, Format, GOOD, Table, line};
+use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
 
@@ -101,11 +101,11 @@ impl List {
 /// Says which services are announced and do not answer: a list without them looks as if they were not there.
 fn tell(unanswering: &[Unanswering], session: &Session) {
     for silent in unanswering.iter().take(SHOWN) {
-        output::unanswering(silent, session.out.format());
+        session.out.unanswering(silent);
     }
     let more = unanswering.len().saturating_sub(SHOWN);
     if more > 0 && session.out.format() == Format::People {
-        output::remark(&format!("and {more} more that do not answer"));
+        session.out.remark(&format!("and {more} more that do not answer"));
     }
 }
 

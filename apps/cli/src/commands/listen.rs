@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::output::{FAINT, Format, line, message, remark};
+use crate::output::{FAINT, Format, line, message};
 use crate::parse;
 use crate::session::Session;
 use crate::target::Target;
@@ -28,7 +28,7 @@ Examples:
   mz listen chat room/ --last 10
   mz listen shop order --lossless")]
 pub(crate) struct Listen {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
     /// Only topics that begin like this
     #[arg(default_value = "", hide_default_value = true)]
@@ -59,7 +59,7 @@ pub(crate) struct Listen {
 
 impl Listen {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let service = session.mesh().await?.discover(&self.name).within(self.wait).await?;
+        let service = self.name.discover(session.mesh().await?, self.wait).await?;
         let mut news = self.subscribe(&service).await?;
         if self.count.is_none() {
             session.begin_endless();
@@ -71,14 +71,14 @@ impl Listen {
             match item {
                 Ok(item) => {
                     if let (Format::People, Some(left_out)) = (session.out.format(), left_out(&item)) {
-                        remark(&left_out);
+                        session.out.remark(&left_out);
                     }
                     session.out.show(&Heard::new(item)).await?;
                     heard += 1;
                 }
                 Err(trouble) => match session.out.format() {
                     Format::Json => session.out.object(&Trouble::new(&trouble)).await?,
-                    Format::People => remark(&trouble.to_string()),
+                    Format::People => session.out.remark(&trouble.to_string()),
                 },
             }
         }
@@ -125,7 +125,7 @@ struct Heard {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

@@ -11,6 +11,7 @@ mod gateway;
 mod list;
 mod listen;
 mod man;
+mod namesakes;
 mod publish;
 mod send;
 mod stats;

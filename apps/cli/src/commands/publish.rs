@@ -1,5 +1,8 @@
 //! `mz publish`: news from a shell, once, again and again, or line by line.
 
+mod lines;
+
+use std::fmt;
 use std::time::Duration;
 
 use actix::{Actor, Context};
@@ -9,11 +12,13 @@ use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
 use super::advertise::{Advertised, follow};
+use super::listen::is_zero;
+use super::namesakes::{self, Look};
 use crate::failure::Failure;
-use crate::output::{FAINT, Format, abandon};
+use crate::input::{self, NoMessage};
+use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
-use crate::stdin;
 
 /// How often is looked whether enough subscribe.
 const LOOK: Duration = Duration::from_millis(5);
@@ -21,7 +26,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Publishes news under a name that it advertises while it runs
 ///
 /// DATA alone is published once and kept for those who listen later, until Ctrl-C. With --rate or --count it is
-/// published again and again. Without DATA, or when it is -, each line of standard input is published.
+/// published again and again. Without DATA, or when it is -, each line of standard input is published. A line that cannot be
+/// sent, because it is longer than a message or broken JSON, is left out, with the reason on standard error, and the exit
+/// code is 1 in the end; what is not UTF-8 in a line is replaced.
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -30,7 +37,7 @@ Examples:
   mz publish weather temperature 21.5
   mz publish clock tick '{\"beat\": true}' --rate 50
   mz publish weather temperature 21.5 --count 3 --subscribers 1
-  tail -f log.txt | mz publish logs line"
+  tail -f log.txt | mz publish logs line --text"
 )]
 pub(crate) struct Publish {
     /// The name that others find it by
@@ -54,6 +61,9 @@ pub(crate) struct Publish {
     /// Keeps the last item for those who listen later
     #[arg(long)]
     retain: bool,
+    /// Ends with code 6 if another program offers a service of this name, as with `mz advertise`
+    #[arg(long)]
+    fail_if_exists: bool,
     /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
@@ -68,15 +78,26 @@ impl Actor for Silent {
 
 impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mut advertise =
-            session.mesh().await?.advertise(&self.name, || Silent).publishes::<Value>(&self.topic);
+        // What cannot be sent is told before anybody finds the name.
+        let item = self.data().map(|data| self.value(data)).transpose();
+        let item = item.map_err(|error| Failure::Usage(format!("DATA: {error}")))?.unwrap_or_default();
+        let mesh = session.mesh().await?;
+        if self.fail_if_exists {
+            namesakes::refuse(mesh, &self.name).await?;
+        }
+        let mut advertise = mesh.advertise(&self.name, || Silent).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
             advertise = advertise.retains(&self.topic);
         }
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
+        let mut look = Look::begin(mesh, &self.name).await;
         let service = advertise.await?;
+        if self.fail_if_exists {
+            look.give_way(service.instance()).await?;
+            look = Look::begin(mesh, &self.name).await;
+        }
         if self.is_endless() {
             session.begin_endless();
         }
@@ -87,21 +108,24 @@ impl Publish {
                 time::sleep(LOOK).await;
             }
             match self.data() {
-                None => self.lines(&publisher).await,
-                Some(data) => self.repeatedly(&publisher, &self.value(data)).await,
+                None => lines::publish(self, &publisher, session).await,
+                Some(_) => self.repeatedly(&publisher, &item).await,
             }
         };
-        let published = tokio::select! {
-            published = publishing => published?,
+        let told = tokio::select! {
+            told = publishing => told?,
             failed = follow(&self.name, &service, session) => match failed? {},
+            never = look.tell(session) => match never {},
         };
         // Closing waits until subscribers have what was published.
         if let Some(abandoned) = service.close().await {
-            abandon(&abandoned, session.out.format());
+            return Err(session.abandon(&abandoned));
         }
-        match session.out.format() {
-            Format::Json => session.out.object(&Published { event: "published", published }).await,
-            Format::People => session.out.line(format!("{FAINT}published {published}{FAINT:#}")).await,
+        session.out.show(&told).await?;
+        match told.left_out {
+            0 => Ok(()),
+            // Each has been told, and so has the number of them.
+            _ => Err(Failure::LeftOut),
         }
     }
 
@@ -114,11 +138,11 @@ impl Publish {
         self.data.as_deref().filter(|data| *data != "-")
     }
 
-    fn value(&self, text: &str) -> Value {
-        if self.text { Value::from(text) } else { Value::from_text_or_json(text) }
+    fn value(&self, text: &str) -> Result<Value, NoMessage> {
+        input::value(text, self.text)
     }
 
-    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<u64, Failure> {
+    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<Published, Failure> {
         let pause = match (self.rate, self.count) {
             (Some(pause), _) => pause,
             (None, Some(_)) => Duration::from_secs(1),
@@ -128,13 +152,17 @@ impl Publish {
             }
         };
         let mut ticks = ticks(pause);
-        let mut published = 0;
-        while self.count.is_none_or(|count| published < count) {
+        let mut told = Published::new();
+        while self.wants_more(&told) {
             ticks.tick().await;
             self.publish(publisher, item).await?;
-            published += 1;
+            told.published += 1;
         }
-        Ok(published)
+        Ok(told)
+    }
+
+    fn wants_more(&self, told: &Published) -> bool {
+        self.count.is_none_or(|count| told.published < count)
     }
 
     /// Publishes an item. Nobody is waited for but a listener that insists on every item.
@@ -143,22 +171,6 @@ impl Publish {
             Err(PublishError::Full) => publisher.publish_all(&self.topic, item).await,
             published => published,
         }
-    }
-
-    async fn lines(&self, publisher: &Publisher) -> Result<u64, Failure> {
-        let mut lines = stdin::lines();
-        let mut ticks = self.rate.map(ticks);
-        let mut published = 0;
-        while self.count.is_none_or(|count| published < count)
-            && let Some(line) = lines.recv().await
-        {
-            if let Some(ticks) = &mut ticks {
-                ticks.tick().await;
-            }
-            self.publish(publisher, &self.value(&line?)).await?;
-            published += 1;
-        }
-        Ok(published)
     }
 }
 
@@ -169,9 +181,35 @@ fn ticks(pause: Duration) -> time::Interval {
     ticks
 }
 
-/// How many items were published.
+/// What came of it.
 #[derive(Debug, Serialize)]
 struct Published {
     event: &'static str,
     published: u64,
+    /// Lines of standard input in which characters were replaced.
+    #[serde(skip_serializing_if = "is_zero")]
+    replaced: u64,
+    /// Lines of standard input that were not published.
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: u64,
+}
+
+impl Published {
+    fn new() -> Self {
+        Self { event: "published", published: 0, replaced: 0, left_out: 0 }
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { published, replaced, left_out, .. } = *self;
+        write!(f, "{FAINT}published {published}")?;
+        if replaced > 0 {
+            write!(f, ", {replaced} of them with characters replaced")?;
+        }
+        if left_out > 0 {
+            write!(f, ", left out {left_out}")?;
+        }
+        write!(f, "{FAINT:#}")
+    }
 }

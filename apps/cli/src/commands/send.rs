@@ -5,42 +5,44 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use meshzero::trace::{self, TraceContext};
-use meshzero::{CallError, Refusal, Request, ServiceRef, TypeName, Value};
+use meshzero::{CallError, Instance, Refusal, ServiceRef, TypeName, Uncertain, Value};
 use serde::Serialize;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::output::{self, text};
+use crate::input;
+use crate::output::text;
 use crate::parse;
+use crate::schema;
 use crate::session::Session;
 use crate::stdin;
-use crate::target::Target;
+use crate::target::{Target, shown};
 
 /// Sends a message to a service and prints its reply
 ///
 /// Without TYPE the message goes to the service's handler of plain values or, if it has none and one message type only,
-/// to that.
+/// to that. A type whose messages have nothing in them needs no MESSAGE.
 #[derive(Debug, Args)]
 #[command(
-    allow_missing_positional = true,
     allow_negative_numbers = true,
+    override_usage = "mz send [OPTIONS] <NAME> [TYPE] <MESSAGE>",
     after_help = "\
 Examples:
   mz send greeter world
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}'
+  mz send robot/arm Stop
   mz send 192.168.1.7:9000 '[1, 2, 3]' --wait 500ms --json
   mz send printer - < letter.txt
+  mz send -- printer --help
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}' --trace"
 )]
 pub(crate) struct Send {
-    /// The service's name, or its ip:port
+    /// The service's name, its ip:port or its host:port
     name: Target,
-    /// The message type; `mz describe NAME` lists them
-    #[arg(value_name = "TYPE")]
-    message_type: Option<TypeName>,
-    /// JSON if it is JSON, else text; - reads it from standard input, in UTF-8 or as Windows writes it
-    #[arg(value_name = "MESSAGE")]
-    message: String,
+    /// The message type, which may be left out, as `mz describe NAME` lists them; and the message: JSON if it is JSON, else
+    /// text; - reads it from standard input, in UTF-8 or as Windows writes it. After -- it may begin with a dash
+    #[arg(value_name = "[TYPE] MESSAGE", required = true, num_args = 1..=2)]
+    words: Vec<String>,
     /// Takes MESSAGE as text, whatever it looks like
     #[arg(long)]
     text: bool,
@@ -52,53 +54,93 @@ pub(crate) struct Send {
     trace: Option<Option<TraceContext>>,
 }
 
+/// What is sent, as it was typed.
+struct Typed {
+    message_type: Option<TypeName>,
+    message: Value,
+}
+
 impl Send {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let message = self.message()?;
+        let typed = self.typed().await?;
         let context = self.trace.map(|given| given.unwrap_or_else(trace::begin));
         if let Some(context) = &context {
-            output::trace(context, session.out.format());
+            session.out.trace(context);
         }
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;
-        let service = mesh.discover(&self.name).within(self.wait).await?;
+        let service = self.name.discover(mesh, self.wait).await?;
+        let call = Call { service: &service, context, wait: self.wait, deadline };
         let started = Instant::now();
-        let reply = self.call(&service, message, context, deadline).await?;
+        let (reply, by) = self.call(&call, typed).await?;
         let ms = started.elapsed().as_secs_f64() * 1_000.0;
-        session.out.show(&Replied { service: self.name.to_string(), reply, ms }).await
+        let by = by.as_ref().map(Replier::new);
+        session.out.show(&Replied { service: self.name.to_string(), by, reply, ms }).await
     }
 
-    fn message(&self) -> Result<Value, Failure> {
-        let message = if self.message == "-" { stdin::whole()? } else { self.message.clone() };
-        Ok(if self.text { Value::from(message) } else { Value::from_text_or_json(&message) })
+    async fn typed(&self) -> Result<Typed, Failure> {
+        let (message_type, message) = match self.words.as_slice() {
+            [message] => (None, message.as_str()),
+            [message_type, message] => {
+                let name = TypeName::new(message_type);
+                (Some(name.map_err(|error| Failure::Usage(format!("TYPE: {error}")))?), message.as_str())
+            }
+            _ => return Err(Failure::Usage("write one MESSAGE, or TYPE and MESSAGE".to_owned())),
+        };
+        let is_stdin = message == "-";
+        let message = if is_stdin { stdin::whole().await? } else { message.to_owned() };
+        let message = input::value(&message, self.text);
+        let message = message.map_err(|error| Failure::Usage(format!("MESSAGE: {error}")))?;
+        Ok(Typed { message_type, message })
     }
 
     async fn call(
         &self,
-        service: &ServiceRef,
-        message: Value,
-        context: Option<TraceContext>,
-        deadline: Instant,
-    ) -> Result<Value, Failure> {
-        let request = |message| -> Request<Value> {
-            let request = service.send(message).timeout(deadline.saturating_duration_since(Instant::now()));
-            match context {
-                Some(context) => request.trace(context),
-                None => request,
-            }
+        call: &Call<'_>,
+        Typed { message_type, message }: Typed,
+    ) -> Result<(Value, Option<Instance>), Failure> {
+        if message_type.is_some() {
+            return Ok(call.send(message, message_type).await?);
+        }
+        let handles = match call.send(message.clone(), None).await {
+            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => handles,
+            result => return Ok(result?),
         };
-        if let Some(message_type) = &self.message_type {
-            return Ok(request(message).named(message_type).await?);
+        // One word that is the name of a type is hardly a message of another one.
+        if let Some(message_type) =
+            message.as_str().filter(|text| !self.text && handles.iter().any(|name| name == text))
+        {
+            let message_type =
+                TypeName::new(message_type).map_err(|error| Failure::Refused(error.to_string()))?;
+            let message = self.nothing(call, &message_type).await?;
+            return Ok(call.send(message, Some(message_type)).await?);
         }
-        match request(message.clone()).await {
-            Err(CallError::Refused { why: Refusal::NoHandler { handles, .. }, .. }) => {
-                match handles.as_slice() {
-                    [only] => Ok(request(message).named(only).await?),
-                    several => Err(self.which(several)),
-                }
+        match handles.as_slice() {
+            [only] => {
+                let only = TypeName::new(only).map_err(|error| Failure::Refused(error.to_string()))?;
+                Ok(call.send(message, Some(only)).await?)
             }
-            result => Ok(result?),
+            several => Err(self.which(several)),
         }
+    }
+
+    /// The message of a type that has nothing in it.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`]: it has something in it. The command that has a place for that is told.
+    async fn nothing(&self, call: &Call<'_>, message_type: &TypeName) -> Result<Value, Failure> {
+        let description = call.service.describe().await?;
+        let described = description.messages.iter().find(|message| message.name == message_type.as_str());
+        let schema = described.map_or(&serde_json::Value::Null, |described| &described.message);
+        schema::nothing(schema).ok_or_else(|| {
+            let (name, takes) = (shell_word(self.name.as_ref()), schema::short(schema));
+            Failure::Refused(format!(
+                "{message_type} is a type of {}, and its message is missing: mz send {name} {} MESSAGE, where MESSAGE is \
+                 {takes}",
+                self.name,
+                shell_word(message_type)
+            ))
+        })
     }
 
     fn which(&self, types: &[String]) -> Failure {
@@ -113,13 +155,74 @@ impl Send {
     }
 }
 
+/// A word as a shell takes it.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// How the service is called.
+struct Call<'a> {
+    service: &'a ServiceRef,
+    context: Option<TraceContext>,
+    /// The time that was asked for, and when it is over.
+    wait: Duration,
+    deadline: Instant,
+}
+
+impl Call<'_> {
+    async fn send(
+        &self,
+        message: Value,
+        message_type: Option<TypeName>,
+    ) -> Result<(Value, Option<Instance>), CallError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let mut request = self.service.send(message).timeout(left);
+        if let Some(context) = self.context {
+            request = request.trace(context);
+        }
+        if let Some(message_type) = message_type {
+            request = request.named(message_type);
+        }
+        match (&mut request).await {
+            Ok(reply) => Ok((reply, request.replied_by())),
+            // What was asked for, and not what was left of it.
+            Err(CallError::Unknown { service, why: Uncertain::TimedOut { .. }, tries }) => {
+                let why = Uncertain::TimedOut { after: self.wait };
+                Err(CallError::Unknown { service, why, tries })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// The reply.
 #[derive(Debug, Serialize)]
 struct Replied {
     service: String,
+    #[serde(flatten)]
+    by: Option<Replier>,
     #[serde(serialize_with = "as_json")]
     reply: Value,
     ms: f64,
+}
+
+/// The instance that replied.
+#[derive(Debug, Serialize)]
+struct Replier {
+    address: Option<String>,
+    node: String,
+    instance: String,
+}
+
+impl Replier {
+    fn new(instance: &Instance) -> Self {
+        Self {
+            address: instance.address().map(shown),
+            node: instance.node.to_string(),
+            instance: instance.id.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Replied {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::messages::{Move, Reading};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::stdin;
+use crate::stdin::{self, Line};
 
 /// What a process is told to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,21 +53,30 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
+/// The longest cue, in bytes.
+const CUE: usize = 64 << 10;
+
 /// The streams of a process of the demo.
 pub(crate) struct Prompt {
-    cues: mpsc::Receiver<Result<String, Failure>>,
+    cues: mpsc::Receiver<Result<Line, Failure>>,
     out: Output,
 }
 
 impl Prompt {
     pub(crate) fn new(out: Output) -> Self {
-        Self { cues: stdin::lines(), out }
+        Self { cues: stdin::lines(CUE), out }
     }
 
     /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
     pub(crate) async fn next(&mut self) -> Result<Option<Cue>, Failure> {
-        let Some(line) = self.cues.recv().await else { return Ok(None) };
-        serde_json::from_str(&line?)
+        let line = match self.cues.recv().await {
+            Some(line) => line?,
+            None => return Ok(None),
+        };
+        let (Line::Text(line) | Line::Replaced(line)) = line else {
+            return Err(Failure::Usage("this is no cue of the demo: it is too long".to_owned()));
+        };
+        serde_json::from_str(&line)
             .map(Some)
             .map_err(|error| Failure::Usage(format!("this is no cue of the demo: {error}")))
     }

@@ -219,6 +219,9 @@ impl Fanout {
     }
 }
 
+/// Bytes of a line of standard input, which is only waited for.
+const LINE: usize = 1 << 10;
+
 impl Serve {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
@@ -226,7 +229,7 @@ impl Serve {
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         if self.attached {
-            let mut lines = stdin::lines();
+            let mut lines = stdin::lines(LINE);
             while lines.recv().await.is_some() {}
             return Ok(());
         }

@@ -9,7 +9,7 @@ use crate::bench::{
     self, Bound, Far, Kind, LONGEST, Page, Plan, Report, SHORTEST, Subject, Transport, WAITING,
 };
 use crate::failure::Failure;
-use crate::output::{Format, remark};
+use crate::output::Format;
 use crate::parse;
 use crate::session::Session;
 
@@ -122,7 +122,7 @@ impl Place {
         if let (Some(page), Some(path)) = (page, &self.html) {
             page.write(&report)?;
             if session.out.format() == Format::People {
-                remark(&format!("the page is {}", path.display()));
+                session.out.remark(&format!("the page is {}", path.display()));
             }
         }
         Ok(())

@@ -1,0 +1,117 @@
+//! Other services of a name that this program advertises.
+//!
+//! A mesh lets several programs offer one name, and callers reach one of them: that is meant for robots in a fleet, and is a
+//! trap for who has forgotten a program in another window.
+
+use std::convert::Infallible;
+use std::future::IntoFuture as _;
+use std::time::Duration;
+
+use meshzero::{DiscoverError, Instance, Mesh, ServiceName, ServiceRef};
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio::time;
+
+use super::discover::Listed;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// How long is looked for others. Those that can be reached answer in milliseconds.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The pause before it is looked again who has answered.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// A look at who offers a name.
+pub(super) struct Look {
+    mesh: Mesh,
+    name: ServiceName,
+    found: JoinHandle<Result<ServiceRef, DiscoverError>>,
+}
+
+impl Look {
+    /// Begins to look, before this program offers the name itself: after that nobody would be asked.
+    pub(super) async fn begin(mesh: &Mesh, name: &ServiceName) -> Self {
+        let found = actix::spawn(mesh.discover(name).within(LOOK).into_future());
+        // So that the question has been asked.
+        tokio::task::yield_now().await;
+        Self { mesh: mesh.clone(), name: name.clone(), found }
+    }
+
+    /// Tells which others there are; then it looks no further.
+    pub(super) async fn tell(self, session: &Session) -> Infallible {
+        let name = self.name.clone();
+        let others = self.others(|_| false).await;
+        if let Some(first) = others.first() {
+            let listed: Vec<Listed> = others.iter().map(Listed::new).collect();
+            let count = match others.len() {
+                1 => "another program offers".to_owned(),
+                count => format!("{count} other programs offer"),
+            };
+            session.out.note(
+                &format!(
+                    "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists refuses that)",
+                    address(first)
+                ),
+                &json!({ "also": name, "instances": listed }),
+            );
+        }
+        std::future::pending().await
+    }
+
+    /// Gives way to another that was advertised at the same time: of two, the one with the smaller instance id stays.
+    ///
+    /// # Errors
+    /// [`Failure::Taken`].
+    pub(super) async fn give_way(self, own: &Instance) -> Result<(), Failure> {
+        let name = self.name.clone();
+        let goes_first = |other: &Instance| other.id < own.id;
+        match self.others(goes_first).await.into_iter().find(goes_first) {
+            Some(other) => Err(taken(&name, &other)),
+            None => Ok(()),
+        }
+    }
+
+    /// The instances of other programs that answer within a second, or until there is one that is `enough`.
+    async fn others(self, enough: impl Fn(&Instance) -> bool) -> Vec<Instance> {
+        // This program's own is found at once, and the others are connected after it.
+        let Ok(Ok(service)) = self.found.await else { return Vec::new() };
+        let end = time::Instant::now() + LOOK;
+        loop {
+            let mut others = service.instances();
+            others.retain(|instance| instance.node != self.mesh.node());
+            if time::Instant::now() >= end || others.iter().any(&enough) {
+                others.sort_by_key(Instance::address);
+                return others;
+            }
+            time::sleep(AGAIN).await;
+        }
+    }
+}
+
+/// Makes sure that nobody offers the name yet, as far as that can be seen within a second.
+///
+/// # Errors
+/// [`Failure::Taken`].
+pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failure> {
+    match mesh.discover(name).within(LOOK).await {
+        Ok(service) => match service.instances().first() {
+            Some(other) => Err(taken(name, other)),
+            // It was there, and is gone.
+            None => Ok(()),
+        },
+        Err(DiscoverError::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn taken(name: &ServiceName, other: &Instance) -> Failure {
+    Failure::Taken(format!(
+        "another program offers {name:?} already, at {}; end that, take another name, or leave out --fail-if-exists",
+        address(other)
+    ))
+}
+
+fn address(instance: &Instance) -> String {
+    Listed::new(instance).address.unwrap_or_else(|| "an address that is not known".to_owned())
+}

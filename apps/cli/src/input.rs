@@ -1,0 +1,101 @@
+//! What people and programs write for a message: JSON, or text.
+
+use meshzero::Value;
+
+use crate::encoding::without_mark;
+
+/// Why a text can be no message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it cannot be read as JSON: {problem}; --text takes it as text, whatever it looks like")]
+pub(crate) struct NoMessage {
+    problem: String,
+}
+
+/// The JSON that `text` is, or else the text itself. A byte order mark before it is passed over. With `as_text` it is text,
+/// whatever it looks like.
+///
+/// # Errors
+/// [`NoMessage`]: it begins with a brace, a bracket or a quote and is no JSON, or has a number that would lose digits.
+pub(crate) fn value(text: &str, as_text: bool) -> Result<Value, NoMessage> {
+    if as_text {
+        return Ok(Value::from(text));
+    }
+    let text = without_mark(text);
+    match Value::from_json(text) {
+        Ok(value) => Ok(value),
+        Err(error) if is_meant_as_json(text.trim()) => Err(NoMessage { problem: error.to_string() }),
+        Err(_) => Ok(Value::from(text)),
+    }
+}
+
+/// Returns whether somebody who wrote this meant JSON.
+fn is_meant_as_json(text: &str) -> bool {
+    text.starts_with(['{', '[', '"']) || is_number(text)
+}
+
+/// Returns whether this is a number as JSON writes it, however large. `007` and `+49` are not.
+fn is_number(text: &str) -> bool {
+    fn digits(text: &str) -> Option<&str> {
+        let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());
+        (rest.len() < text.len()).then_some(rest)
+    }
+
+    fn read(text: &str) -> Option<&str> {
+        let text = text.strip_prefix('-').unwrap_or(text);
+        let mut rest = text.strip_prefix('0').or_else(|| digits(text))?;
+        if let Some(fraction) = rest.strip_prefix('.') {
+            rest = digits(fraction)?;
+        }
+        if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
+            rest = digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))?;
+        }
+        Some(rest)
+    }
+
+    read(text) == Some("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_json_is_that_and_anything_else_is_text() {
+        assert_eq!(value(" [1, 2.5]\n", false), Ok(Value::list([Value::from(1), Value::from(2.5)])));
+        for text in ["hello", "", "-", "{}{", "007", "+49 30 1234", "1.2.3", "-x", "nul", ".5", "1.", "1e"] {
+            if text != "{}{" {
+                assert_eq!(value(text, false), Ok(Value::from(text)), "{text}");
+            }
+            assert_eq!(value(text, true), Ok(Value::from(text)), "{text}");
+        }
+        assert_eq!(value("-9223372036854775808", false), Ok(Value::from(i64::MIN)));
+        assert_eq!(value("18446744073709551615", false), Ok(Value::from(u64::MAX)));
+        assert_eq!(value("1e300", false), Ok(Value::from(1e300)));
+    }
+
+    #[test]
+    fn broken_json_and_numbers_that_lose_digits_are_refused() {
+        for text in [
+            "{\"a\": 1",
+            "{}{",
+            "[1, 2",
+            "\"open",
+            "  [INFO] started",
+            "\u{feff}{\"a\"",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "[{\"id\": 123456789012345678901234567890}]",
+            "1e400",
+        ] {
+            let error = value(text, false).expect_err(text).to_string();
+            assert!(error.contains("--text") && error.contains("column"), "{text}: {error}");
+            assert_eq!(value(text, true), Ok(Value::from(text)));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(value("\u{feff}[1]", false), Ok(Value::list([1])));
+        assert_eq!(value("\u{feff}hello", false), Ok(Value::from("hello")));
+    }
+}

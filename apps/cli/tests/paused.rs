@@ -1,0 +1,97 @@
+//! Output that nobody reads: services answer all the same, and what is left out is counted.
+
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use meshzero::{Mesh, Value, block_on};
+
+use crate::support::{Room, SOON, json};
+
+/// A service whose output is a pipe, of which the first line is read and nothing else.
+struct Paused {
+    process: Child,
+    address: String,
+    out: BufReader<std::process::ChildStdout>,
+}
+
+impl Paused {
+    #[track_caller]
+    fn start(room: &Room, arguments: &[&str]) -> Self {
+        let mut command = room.mz(arguments);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mz starts");
+        let mut out = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("the first line is there");
+        let address = json(&line)["address"].as_str().expect("an address").to_owned();
+        Self { process, address, out }
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Calls a service again and again; each reply must come.
+#[track_caller]
+fn call(room: &Room, address: &str, messages: usize, message: &str) {
+    let replies = block_on(async {
+        let mesh = Mesh::join().mesh(&room.mesh).interfaces("lo").await.expect("it joins");
+        let service = mesh.discover(address).await.expect("it is there");
+        let mut replies = 0;
+        while replies < messages && service.send(Value::from(message)).timeout(SOON).await.is_ok() {
+            replies += 1;
+        }
+        mesh.close().await;
+        replies
+    });
+    assert_eq!(replies, messages);
+}
+
+#[test]
+fn a_service_whose_output_nobody_reads_answers_all_the_same() {
+    let room = Room::new();
+    let mut service = Paused::start(&room, &["advertise", "echo", "--echo", "--json"]);
+    let message = "x".repeat(2_000);
+    call(&room, &service.address, 3_000, &message);
+
+    // When the output goes on, it says how much is missing, and everything is accounted for.
+    let (mut shown, mut left_out) = (0, 0);
+    let mut line = String::new();
+    while shown + left_out < 3_000 {
+        line.clear();
+        assert!(service.out.read_line(&mut line).expect("it can be read") > 0, "{shown} and {left_out}");
+        let record = json(&line);
+        match record["event"].as_str() {
+            Some("message") => shown += 1,
+            _ => left_out += record["lines"].as_u64().expect("a count"),
+        }
+    }
+    assert_eq!(shown + left_out, 3_000);
+    assert!(shown > 500 && left_out > 500, "{shown} shown, {left_out} left out");
+    room.run(&["send", &service.address, "again"]).succeeded();
+    line.clear();
+    service.out.read_line(&mut line).expect("it can be read");
+    assert_eq!(json(&line)["message"], "again");
+}
+
+#[test]
+fn errors_that_nobody_reads_hold_up_no_reply() {
+    let room = Room::new();
+    let missing = format!("/no/such/{}", "x".repeat(60_000));
+    let mut service = Paused::start(&room, &["advertise", "missing", "--exec", &missing, "--json"]);
+    call(&room, &service.address, 200, "1");
+    let interrupted =
+        std::process::Command::new("kill").args(["-s", "INT", &service.process.id().to_string()]).status();
+    assert!(interrupted.is_ok_and(|status| status.success()));
+    let status = meshzero_testing::eventually(Duration::from_secs(10), "it has ended", || {
+        service.process.try_wait().expect("it can be waited for")
+    });
+    assert_eq!(status.code(), Some(0));
+}

@@ -1,0 +1,151 @@
+//! `mz advertise --exec`: programs that take too long, leave something behind, or run when it ends.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use meshzero_testing::{Process, eventually};
+
+use crate::support::{Room, SOON, json};
+
+/// A number of seconds to sleep that no other process sleeps, so that it is found by it.
+struct Mark(String);
+
+impl Mark {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self(format!("7{}.{:03}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The processes that sleep so long.
+    fn sleeping(&self) -> Vec<u32> {
+        let processes = fs::read_dir("/proc").expect("it is there").flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let sleeps = |pid: &u32| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| words == format!("sleep\0{}\0", self.0).into_bytes())
+        };
+        pids.filter(sleeps).collect()
+    }
+
+    #[track_caller]
+    fn eventually(&self, count: usize) {
+        eventually(SOON, "so many run", || (self.sleeping().len() == count).then_some(()));
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        for pid in self.sleeping() {
+            // It may have ended.
+            let _ = std::process::Command::new("kill").args(["-s", "KILL", &pid.to_string()]).output();
+        }
+    }
+}
+
+#[test]
+fn what_takes_too_long_is_ended_with_all_that_it_started() {
+    let room = Room::new();
+    for script in [
+        "sleep {}; echo done",
+        "sleep {} & sleep {} & wait",
+        "trap \"\" TERM; (sleep {} & sleep {}); sleep {}",
+    ] {
+        let mark = Mark::new();
+        let exec = format!("sh -c '{}'", script.replace("{}", &mark.0));
+        let (_service, address) =
+            room.advertise(&["slow", "--exec", &exec, "--limit", "200ms", "--jobs", "1"]);
+        for _ in 0..2 {
+            let reply = room.run(&["send", &address, "x"]).succeeded();
+            assert!(reply.contains("took longer than 200ms"), "{reply}");
+            // The reply says that it has ended.
+            assert_eq!(mark.sleeping(), [0_u32; 0], "{script}");
+        }
+    }
+}
+
+#[test]
+fn no_more_programs_run_than_there_are_jobs() {
+    let room = Room::new();
+    let mark = Mark::new();
+    let exec = format!("sh -c 'trap \"\" TERM; sleep {}'", mark.0);
+    let (_service, address) =
+        room.advertise(&["stubborn", "--exec", &exec, "--limit", "100ms", "--jobs", "2"]);
+    let mut calls: Vec<Process> =
+        (0..6).map(|_| room.start(&["send", &address, "x", "--wait", "1m"])).collect();
+    let mut most = 0;
+    eventually(SOON, "all are answered", || {
+        most = most.max(mark.sleeping().len());
+        calls.iter_mut().all(|call| !call.is_running()).then_some(())
+    });
+    assert!(calls.iter_mut().all(|call| call.wait(SOON).success()));
+    assert!((1..=2).contains(&most), "{most} at once");
+    assert_eq!(mark.sleeping().len(), 0);
+}
+
+#[test]
+fn a_program_that_has_ended_is_answered_whatever_it_left_in_the_background() {
+    let room = Room::new();
+    let mark = Mark::new();
+    let exec = format!("sh -c 'sleep {} & head -c 300000 /dev/zero | tr \"\\0\" x; echo; echo done'", mark.0);
+    let (_service, address) = room.advertise(&["starter", "--exec", &exec, "--limit", "1h", "--text"]);
+    let begun = Instant::now();
+    let reply = room.run(&["send", &address, "x", "--wait", "25s"]).succeeded();
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert_eq!((reply.len(), reply.ends_with("x\ndone\n")), (300_000 + 6, true));
+    // It was left there on purpose.
+    assert_eq!(mark.sleeping().len(), 1);
+}
+
+#[test]
+fn the_end_of_the_command_is_the_end_of_its_programs() {
+    let room = Room::new();
+    for signals in [&["INT"][..], &["TERM"], &["HUP"], &["INT", "INT"]] {
+        let mark = Mark::new();
+        let exec = format!("sh -c 'sleep {} & sleep {}'", mark.0, mark.0);
+        let mut mz = room.mz(&["advertise", "worker", "--exec", &exec, "--limit", "1h"]);
+        let drain = if signals.len() == 1 { "drain_ms=200" } else { "drain_ms=3600000" };
+        let mut service = Process::start(mz.env("MESHZERO_LIMITS", drain));
+        service.expect_line(" is at ", SOON);
+        let mut caller = room.start(&["send", "worker", "x", "--wait", "1m"]);
+        mark.eventually(2);
+        for (place, signal) in signals.iter().enumerate() {
+            if place > 0 {
+                // The first has been heard when new callers are turned away.
+                eventually(SOON, "it is closing", || {
+                    let ran = room.run(&["send", "worker", "x", "--wait", "300ms"]);
+                    (ran.code == Some(1)).then_some(())
+                });
+            }
+            let sent =
+                std::process::Command::new("kill").args(["-s", signal, &service.pid().to_string()]).status();
+            assert!(sent.is_ok_and(|status| status.success()));
+        }
+        let code = service.wait(SOON).code();
+        assert_eq!(code, Some(if signals.len() == 1 { 3 } else { 130 }), "{signals:?}");
+        // A killed process is gone a moment later.
+        mark.eventually(0);
+        assert_eq!(caller.wait(SOON).code(), Some(3));
+    }
+}
+
+#[test]
+fn what_a_program_prints_is_json_or_text() {
+    let room = Room::new();
+    let (_service, address) = room.advertise(&["either", "--exec", "echo {}"]);
+    let (_service, text) = room.advertise(&["text", "--exec", "echo {}", "--text"]);
+    // What is no JSON is text, and so is a number that would lose digits.
+    for (message, as_json) in [
+        ("[1]", json("[1]")),
+        ("21.5", json("21.5")),
+        ("[INFO] started", "[INFO] started".into()),
+        ("123456789012345678901234567890", "123456789012345678901234567890".into()),
+    ] {
+        let reply = room.run(&["send", &address, message, "--text", "--json"]).object();
+        assert_eq!(reply["reply"], as_json);
+        let reply = room.run(&["send", &text, message, "--text", "--json"]).object();
+        assert_eq!(reply["reply"], message);
+    }
+}
