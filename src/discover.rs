@@ -80,6 +80,7 @@ impl Discover {
             biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
+            () = self.node.ending().come() => Err(Gone.into()),
         }
     }
 

@@ -54,8 +54,8 @@ pub struct Advert {
     pub at: Option<String>,
     /// What to do if the name is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
-    /// The names of further messages that are taken at the address, beside those without a type. Which one has come tells
-    /// [`Request`](super::future::Request) only. Default: none.
+    /// The names of the messages that are taken at the address; [`Value`](crate::Value)'s is that of those without a type. Which
+    /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type.
     pub messages: Vec<String>,
 }
 

@@ -2,7 +2,8 @@
 
 use meshzero::zero::ZeroError;
 use meshzero::{
-    AdvertiseError, CallError, NewsError, OfferError, PlaceError, PublishError, Refusal, Uncertain,
+    AdvertiseError, CallError, DiscoverError, NewsError, OfferError, PlaceError, PublishError, Refusal,
+    Uncertain,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -24,6 +25,7 @@ pub(crate) enum Kind {
     TimedOut,
     Refused,
     Missed,
+    NotShown,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Self::TimedOut => "TimedOut",
             Self::Refused => "Refused",
             Self::Missed => "MissedNews",
+            Self::NotShown => "NotShown",
         }
     }
 }
@@ -70,6 +73,7 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
         // Nobody answers at the address: nothing has left.
         ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
         ZeroError::Call(call) => of_call(py, &call, text),
@@ -140,6 +144,7 @@ pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_ov
     let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
     match wait {
         Some(wait) if is_over && was_not_sent => made(py, Kind::NotSentInTime, (wait, error.to_string())),
+        _ if was_not_sent => raise(py, Kind::NotSent, error.to_string()),
         _ => of(py, error),
     }
 }

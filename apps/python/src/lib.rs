@@ -33,6 +33,7 @@ mod _meshzero {
     #[pymodule_export]
     use super::verbs::{
         address, advertise, call, call_later, discover, discover_all, discover_all_later, discover_group,
-        discover_later, find, find_later, join, next_request, next_request_later, publish, unadvertise,
+        discover_group_later, discover_later, find, find_later, join, next_request, next_request_later,
+        publish, unadvertise,
     };
 }

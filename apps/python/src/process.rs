@@ -25,8 +25,8 @@ impl<T> Own<T> {
     }
 
     /// The thing, to be used; `None` if it is another process'.
-    pub(crate) fn get(&mut self) -> Option<&mut T> {
-        if self.is_here() { self.thing.as_mut() } else { None }
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.is_here() { self.thing.as_ref() } else { None }
     }
 
     /// The thing itself; `None` if it is another process'.

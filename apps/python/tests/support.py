@@ -15,11 +15,19 @@ import meshzero
 PATIENCE = 60
 
 _numbers = itertools.count()
+_names = []
 
 
 def unique(name):
     """A name that nobody else has."""
-    return "%s-%d-%d" % (name, os.getpid(), next(_numbers))
+    _names.append("%s-%d-%d" % (name, os.getpid(), next(_numbers)))
+    return _names[-1]
+
+
+def tearDownModule():
+    """Takes back what the tests of a module have advertised: a program offers so many services at most."""
+    while _names:
+        meshzero.unadvertise(_names.pop())
 
 
 class Program:

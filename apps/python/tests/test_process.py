@@ -7,7 +7,7 @@ import unittest
 
 import meshzero as nw0
 
-from .support import PATIENCE, Program, answering, unique
+from .support import PATIENCE, Program, answering, unique, tearDownModule
 
 #: Ends a wait by Ctrl-C, says so, and goes on with the same address.
 INTERRUPTED = """

@@ -6,7 +6,7 @@ import unittest
 
 import meshzero as nw0
 
-from .support import PATIENCE, Program, answering, unique
+from .support import PATIENCE, Program, answering, unique, tearDownModule
 
 
 class Names(unittest.TestCase):

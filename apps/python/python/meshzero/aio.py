@@ -10,6 +10,9 @@
         print(await aio.send_message_to(hello, "World"))
 
     asyncio.run(main())
+
+A wait that is cancelled, by `asyncio.wait_for` for example, loses nothing: what had arrived and was not handed over comes
+first the next time.
 """
 
 from __future__ import annotations
@@ -17,24 +20,31 @@ from __future__ import annotations
 import asyncio
 import weakref
 
-from . import _meshzero
-from ._config import EVERYTHING, FOREVER, seconds
+from . import _meshzero, _verbs
+from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._desk import Desk
-from ._errors import Closed, MissedNews, NetworkZeroError, Refused
+from ._errors import Closed, MissedNews, NetworkZeroError, NotShown, Refused
+from ._ready import ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
-from ._verbs import address, advertise, as_lists, full, send_news_to, unadvertise
+from ._verbs import LOOK_FOR_OTHERS, as_lists, full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, AsyncIterator, Callable, Coroutine, Sequence
+    from typing import Any, Awaitable, Callable, Coroutine, Generator, Iterable, Literal, Sequence, overload
 
     from ._config import _Forever
+else:
+
+    def overload(function: object) -> object:
+        return function
+
 
 __all__ = [
     "address",
     "advertise",
     "discover",
     "discover_all",
+    "discover_group",
     "find",
     "listen",
     "requests",
@@ -49,33 +59,107 @@ __all__ = [
 _desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
 
 
-def _desk() -> Desk:
-    """What is before the task that runs: tasks share a thread, and not its messages."""
-    return _desks.setdefault(asyncio.current_task(), Desk())
+def _desk() -> Desk | None:
+    """What is before the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
+
+    Verbs ask for it when they are called, and not when they are awaited: before Python 3.12 `asyncio.wait_for` awaits in a
+    task of its own, which has ended when its caller comes to reply.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return None if task is None else _desks.setdefault(task, Desk())
+
+
+def _own(desk: Desk | None) -> Desk:
+    """The desk of who called, or of who awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
+    desk = desk or _desk()
+    if desk is None:
+        raise RuntimeError("this is to be awaited in a task of asyncio")
+    return desk
 
 
 async def _run(later: _meshzero.Later) -> Any:
     """Waits for something native. When this is cancelled, so is that."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    ended: asyncio.Future[None] = loop.create_future()
 
-    def finish(value: object, error: BaseException | None) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+    def wake() -> None:
+        if not ended.done():
+            ended.set_result(None)
 
-    def done(value: object, error: BaseException | None) -> None:
-        # On another thread. A loop that has been closed has nobody who waits.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(finish, value, error)
+    def done() -> None:
+        # On another thread.
+        try:
+            loop.call_soon_threadsafe(wake)
+        except RuntimeError:
+            # The loop has been closed, so that nobody waits.
+            pass
 
     later.start(done)
     try:
-        return await future
+        await ended
+        # Not before this task goes on: it may be cancelled until then.
+        return later.take()
     finally:
         later.cancel()
+
+
+class _Time:
+    """What is left of a wait that may take several attempts, from now on."""
+
+    def __init__(self, wait: float | None) -> None:
+        self._end = None if wait is None else asyncio.get_running_loop().time() + wait
+
+    def left(self) -> float | None:
+        """Seconds, or None for ever."""
+        return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())
+
+
+def address(address: str | int | None = None) -> ReadyText:
+    """As `meshzero.address`. It can be awaited, and need not be."""
+    return ReadyText(_verbs.address(address))
+
+
+@overload
+def advertise(
+    name: str, address: str | int | None = None, fail_if_exists: Literal[False] = False, ttl_s: float = ADVERT_TTL_S
+) -> ReadyText: ...
+
+
+@overload
+def advertise(
+    name: str, address: str | int | None = None, *, fail_if_exists: Literal[True], ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]: ...
+
+
+@overload
+def advertise(
+    name: str, address: str | int | None, fail_if_exists: bool, ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]: ...
+
+
+def advertise(
+    name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]:
+    """As `meshzero.advertise`. It can be awaited, and with `fail_if_exists` has to be."""
+    if fail_if_exists:
+        return _advertise_new(name, address)
+    advertised = _verbs.advertise(name, address)
+    assert advertised is not None, "it may exist"
+    return ReadyText(advertised)
+
+
+async def _advertise_new(name: str, address: str | int | None) -> str | None:
+    if await _run(_meshzero.discover_later(name, LOOK_FOR_OTHERS)) is not None:
+        return None
+    return _verbs.advertise(name, address)
+
+
+def unadvertise(name: str) -> ReadyFlag:
+    """As `meshzero.unadvertise`. It can be awaited, and need not be."""
+    return ReadyFlag(_verbs.unadvertise(name))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
@@ -89,6 +173,15 @@ async def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | N
     return as_lists(await _run(_meshzero.discover_all_later(seconds(wait_for_s))))
 
 
+async def discover_group(
+    group: str, separator: str = "/", exclude: Iterable[str] | None = None
+) -> list[tuple[str, str]]:
+    """As `meshzero.discover_group`."""
+    later = _meshzero.discover_group_later(group, separator, list(exclude or ()), 0.0)
+    members: list[tuple[str, str]] = await _run(later)
+    return members
+
+
 async def send_message_to(
     address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER
 ) -> Any:
@@ -100,14 +193,20 @@ async def _call(address: object, message: object, name: str | None, wait: float 
     return await _run(_meshzero.call_later(full(address), message, name, seconds(wait)))
 
 
-async def wait_for_message_from(
+def wait_for_message_from(
     address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False
+) -> Coroutine[Any, Any, Any]:
+    """As `meshzero.wait_for_message_from`; the task that called this replies."""
+    return _take_message(_desk(), address, wait_for_s, autoreply)
+
+
+async def _take_message(
+    desk: Desk | None, address: object, wait_for_s: float | _Forever, autoreply: bool
 ) -> Any:
-    """As `meshzero.wait_for_message_from`; the task that waited replies."""
     address = full(address)
-    in_hand = _desk().in_hand
+    in_hand = _own(desk).in_hand
     in_hand.pop(address, None)
-    request = await _run(_meshzero.next_request_later(address, seconds(wait_for_s), False))
+    request = await _next_request(address, seconds(wait_for_s), False)
     if request is None:
         return None
     if autoreply:
@@ -117,61 +216,105 @@ async def wait_for_message_from(
     return request.message
 
 
-async def send_reply_to(address: object, reply: object = None) -> None:
+async def _next_request(address: str, wait: float | None, if_open: bool) -> _meshzero.Request | None:
+    time = _Time(wait)
+    while True:
+        try:
+            request: _meshzero.Request | None = await _run(_meshzero.next_request_later(address, wait, if_open))
+            return request
+        except NotShown:
+            wait = time.left()
+
+
+def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, None]:
     """As `meshzero.send_reply_to`."""
+    return _reply(_desk(), address, reply)
+
+
+async def _reply(desk: Desk | None, address: object, reply: object) -> None:
     address = full(address)
-    request = _desk().in_hand.pop(address, None)
+    request = _own(desk).in_hand.pop(address, None)
     if request is None:
         raise NetworkZeroError("this task has taken no message at %s to reply to" % address)
     request.reply(reply)
 
 
-async def requests(address: object) -> AsyncIterator[_meshzero.Request]:
+class Requests:
+    """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
+
+    def __init__(self, address: object) -> None:
+        self._address = full(address)
+        self._is_open = False
+
+    def __aiter__(self) -> Requests:
+        return self
+
+    async def __anext__(self) -> _meshzero.Request:
+        while True:
+            try:
+                # Listened at from the first wait on, if it was not before; once closed, it stays so.
+                wait = None if self._is_open else 0.0
+                request = await _next_request(self._address, wait, self._is_open)
+            except Closed:
+                raise StopAsyncIteration from None
+            self._is_open = True
+            if request is not None:
+                return request
+
+    def __await__(self) -> Generator[Any, None, Requests]:
+        """Itself, so that it can be awaited as the verbs can."""
+        return self
+        yield
+
+
+def requests(address: object) -> Requests:
     """The messages to an address of this program, each with its way back, so that several may be under way::
 
-        async for request in aio.requests(address):
-            request.reply("you said: " + request.message)
+    async for request in aio.requests(address):
+        request.reply("you said: " + request.message)
     """
-    address = full(address)
-    # Listened at from now on, if it was not before; once closed, it stays so.
-    first = await _run(_meshzero.next_request_later(address, 0.0, False))
-    if first is not None:
-        yield first
-    while True:
-        try:
-            request = await _run(_meshzero.next_request_later(address, None, True))
-        except Closed:
-            return
-        if request is not None:
-            yield request
+    return Requests(address)
 
 
-async def wait_for_news_from(
+def send_news_to(address: object, topic: str, data: object = None) -> ReadyNone:
+    """As `meshzero.send_news_to`. It can be awaited, and need not be."""
+    _verbs.send_news_to(address, topic, data)
+    return ReadyNone()
+
+
+def wait_for_news_from(
     address: object,
     prefix: str | Sequence[str] = EVERYTHING,
     wait_for_s: float | _Forever = FOREVER,
     is_raw: bool = False,
-) -> tuple[str | None, Any]:
+) -> Coroutine[Any, Any, tuple[str | None, Any]]:
     """As `meshzero.wait_for_news_from`; each task listens for itself."""
+    return _next_news(_desk(), address, prefix, wait_for_s)
+
+
+async def _next_news(
+    desk: Desk | None, address: object, prefix: str | Sequence[str], wait_for_s: float | _Forever
+) -> tuple[str | None, Any]:
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
-    desk = _desk()
+    desk = _own(desk)
     listener = desk.listener(addresses, prefix)
-    loop = asyncio.get_running_loop()
     wait = seconds(wait_for_s)
-    end = None if wait is None else loop.time() + wait
+    time = _Time(wait)
     while True:
         try:
             return await _run(listener.next_later(wait)) or (None, None)
         except MissedNews:
-            if end is not None:
-                wait = max(0.0, end - loop.time())
+            wait = time.left()
         except Closed:
             desk.forget(listener)
             raise
 
 
 class News:
-    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`."""
+    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
+
+    When it is closed, or the program leaves the mesh, every iteration ends.
+    """
 
     def __init__(
         self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
@@ -183,6 +326,11 @@ class News:
         #: How many items were dropped because this program did not take them for so long.
         self.missed = 0
 
+    def __await__(self) -> Generator[Any, None, News]:
+        """Itself, once every publisher that is there has confirmed."""
+        yield from _run(self._listener.confirmed_later()).__await__()
+        return self
+
     def __aiter__(self) -> News:
         return self
 
@@ -193,21 +341,32 @@ class News:
             except MissedNews as missed:
                 self.missed += missed.count
                 continue
+            except Closed:
+                raise StopAsyncIteration from None
             if news is None:
                 raise StopAsyncIteration
             return news
 
     async def __aenter__(self) -> News:
-        return self
+        return await self
 
     async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the subscription, and every iteration over it."""
         self._listener.close()
 
 
 def listen(
     address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
 ) -> News:
-    """As `meshzero.listen`, for `async for`."""
+    """As `meshzero.listen`, for `async for`. It has subscribed once it has been awaited, or entered::
+
+        async with aio.listen(weather, "wind") as news:
+            async for topic, data in news:
+                print(topic, data)
+    """
     return News(address, prefix, wait_for_s)
 
 
