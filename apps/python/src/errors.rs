@@ -7,8 +7,6 @@ use meshzero::{
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyModule;
 
 /// Which exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +53,10 @@ pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
 }
 
 fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let module = MODULE.get_or_try_init(py, || py.import("meshzero._errors").map(Bound::unbind));
-    let exception = module
-        .and_then(|module| module.bind(py).getattr(kind.class()))
+    // Looked for each time: a package that is loaded again has classes of its own.
+    let exception = py
+        .import("meshzero._errors")
+        .and_then(|module| module.getattr(kind.class()))
         .and_then(|class| class.call1(arguments));
     exception.map_or_else(|error| error, PyErr::from_value)
 }

@@ -84,26 +84,58 @@ pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
 /// As `discover`, and raises NotSent when the time is over, with what stood in the way.
 #[pyfunction]
 pub(crate) fn find(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<String> {
-    let found = wait(py, future::discover(&name, until(wait_for_s)))?;
+    let found = wait(py, future::discover(&name, until(wait_for_s), hint))?;
     found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
 /// As `find`, to be waited for later.
 #[pyfunction]
 pub(crate) fn find_later(name: String, wait_for_s: Option<f64>) -> Later {
-    let found = async move { future::discover(&name, until(wait_for_s)).await };
+    let found = async move { future::discover(&name, until(wait_for_s), hint).await };
     Later::new(found, |py, found: Result<Address, ZeroError>| {
         let found = found.map_err(|error| errors::of(py, error))?;
         found.to_string().into_py_any(py)
     })
 }
 
+/// Somebody who waits for less only polls, and needs no explanation.
+const POLL: f64 = 1.0;
+
 async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
-    match future::discover(name, until(wait_for_s)).await {
+    let mut is_told = wait_for_s.is_some_and(|seconds| seconds < POLL);
+    let told = &mut is_told;
+    let found = future::discover(name, until(wait_for_s), |why| {
+        *told = true;
+        hint(why);
+    });
+    match found.await {
         Ok(address) => Ok(Some(address)),
-        Err(ZeroError::Discover(DiscoverError::NotFound(_))) => Ok(None),
+        Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => {
+            if !is_told {
+                warn(missed.to_string());
+            }
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Tells why nobody has been found so far.
+fn hint(why: &ZeroError) {
+    warn(format!("still looking: {why}"));
+}
+
+/// Says it in Python's log, which shows it on standard error unless the program has chosen otherwise. An interpreter that ends
+/// has nobody who reads it.
+fn warn(text: String) {
+    Python::try_attach(|py| {
+        let logger =
+            py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("meshzero",)));
+        let warned = logger.and_then(|logger| logger.call_method1("warning", ("%s", text)));
+        if let Err(error) = warned {
+            error.write_unraisable(py, None);
+        }
+    });
 }
 
 fn show_found(py: Python<'_>, found: Result<Option<Address>, ZeroError>) -> PyResult<Option<String>> {

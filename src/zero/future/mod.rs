@@ -36,12 +36,17 @@ use super::{message, news, program};
 pub use listener::{Item, Listener};
 pub use request::{Arrival, Request, next_message_at, wait_for_message_from};
 
-/// As [`zero::discover`](super::discover()).
+/// As [`zero::discover`](super::discover()). After two seconds in vain `hint` is called, with what the error would be if that
+/// were all, so that nobody waits a minute for a name that was misspelt.
 ///
 /// # Errors
 /// As there.
-pub async fn discover(name: &str, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
-    discover::found(name, wait.into()).await
+pub async fn discover(
+    name: &str,
+    wait: impl Into<Wait>,
+    hint: impl FnOnce(&ZeroError),
+) -> Result<Address, ZeroError> {
+    discover::found(name, wait.into(), hint).await
 }
 
 /// As [`zero::discover_all`](super::discover_all).
