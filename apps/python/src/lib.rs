@@ -8,6 +8,7 @@ mod addresses;
 mod errors;
 mod later;
 mod listener;
+mod log;
 mod pack;
 mod process;
 mod request;
@@ -23,9 +24,11 @@ mod _meshzero {
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
+    use super::log::log_to;
+    #[pymodule_export]
     use super::pack::pack;
     #[pymodule_export]
-    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end};
+    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end, is_first};
     #[pymodule_export]
     use super::request::Request;
     #[pymodule_export]
