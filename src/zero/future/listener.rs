@@ -10,8 +10,9 @@ use meshzero_proto::codec::Packed;
 
 use super::super::address::Address;
 use super::super::error::ZeroError;
-use super::super::listener::{self, Subject};
+use super::super::listener;
 use super::super::program;
+use super::super::subject::Subject;
 use super::super::wait::Wait;
 use crate::subscription::News;
 
