@@ -9,7 +9,7 @@ import unittest
 from unittest import mock
 
 import meshzero
-from meshzero import aio
+from meshzero import _task, aio
 
 from .support import PATIENCE, unique, tearDownModule
 
@@ -181,7 +181,7 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
     async def arrived(self, later):
         """A task that waits, and for which something has arrived that it has not got yet."""
         done = []
-        with mock.patch.object(aio, "_run", heeding(done)):
+        with mock.patch.object(_task, "run", heeding(done)):
             task = asyncio.create_task(later)
             await asyncio.sleep(0)
         return task, lambda: busy_until(lambda: done)
@@ -270,7 +270,7 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
 
         async def begin(news):
             await news
-            with mock.patch.object(aio, "_run", heeding(done)):
+            with mock.patch.object(_task, "run", heeding(done)):
                 task = asyncio.ensure_future(news.__anext__())
                 await asyncio.sleep(0)
             return task
@@ -294,7 +294,7 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
 
 
 def heeding(done):
-    """As `_run`, and notes when something has arrived, before the loop has heard of it."""
+    """As `_task.run`, and notes when something has arrived, before the loop has heard of it."""
 
     async def run(later):
         return await real_run(Heeded(later, done))
@@ -302,7 +302,7 @@ def heeding(done):
     return run
 
 
-real_run = aio._run
+real_run = _task.run
 
 
 class Heeded:
