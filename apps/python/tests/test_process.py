@@ -13,6 +13,8 @@ from .support import PATIENCE, Program, answering, unique, tearDownModule
 #: Ends a wait by Ctrl-C, says so, and goes on with the same address.
 INTERRUPTED = """
     address = nw0.advertise(sys.argv[1])
+    # Python itself loses an interrupt that comes while it imports something.
+    nw0.listen
     try:
         say("ready")
         {wait}
