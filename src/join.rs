@@ -60,6 +60,7 @@ pub struct Join {
     interfaces: Option<String>,
     peers: Option<Vec<String>>,
     ports: Option<RangeInclusive<u16>>,
+    ports_otherwise: Option<RangeInclusive<u16>>,
     limits: Option<Limits>,
     spin: Duration,
     networkzero: bool,
@@ -115,6 +116,12 @@ impl Join {
     /// with [`Advertise::at`](crate::Advertise::at) gets that one.
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = Some(ports);
+        self
+    }
+
+    /// The ports if neither the program nor the environment chooses any.
+    pub(crate) fn ports_otherwise(mut self, ports: RangeInclusive<u16>) -> Self {
+        self.ports_otherwise = Some(ports);
         self
     }
 
@@ -177,6 +184,7 @@ impl Join {
             Some(ports) => Some(ports),
             None => variable("MESHZERO_PORTS")?.map(|text| port_range(&text)).transpose()?,
         };
+        let ports = ports.or(self.ports_otherwise);
         if ports.as_ref().is_some_and(|ports| ports.is_empty() || *ports.start() == 0) {
             let problem = "a range of ports begins at 1 or above and ends no lower".to_owned();
             return Err(JoinError::Setting { setting: "MESHZERO_PORTS", problem });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -175,9 +175,9 @@ impl Place {
         ports: Option<&RangeInclusive<u16>>,
     ) -> Result<Listening, PlaceError> {
         let way = self.way(network, interfaces).await?;
-        let candidates: Vec<u16> = match (self.port, ports) {
+        let candidates = match (self.port, ports) {
             (Some(port), _) => vec![port],
-            (None, Some(range)) => range.clone().collect(),
+            (None, Some(range)) => in_turn(range),
             (None, None) => vec![0],
         };
         let mut in_use = None;
@@ -195,11 +195,38 @@ impl Place {
         }
     }
 
-    /// The address that is meant, without listening there; port 0 if it names none.
+    /// The address that is meant, without listening there. A port that it does not name is one of `ports`, at which nobody
+    /// listens now; nobody holds it, so that whoever is told the address can listen there. One that `is_taken` is passed over.
     ///
     /// # Errors
     /// [`PlaceError`].
-    pub(crate) async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
+    pub async fn name(
+        &self,
+        interfaces: &Interfaces,
+        ports: &RangeInclusive<u16>,
+        is_taken: impl Fn(SocketAddr) -> bool,
+    ) -> Result<SocketAddr, PlaceError> {
+        let mut address = self.address(interfaces).await?;
+        if address.port() > 0 {
+            return Ok(address);
+        }
+        for port in in_turn(ports) {
+            address.set_port(port);
+            match TcpListener::bind(address) {
+                _ if is_taken(address) => {}
+                Ok(_) => return Ok(address),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    return Err(PlaceError::NotHere { ip: address.ip() });
+                }
+                Err(error) => return Err(PlaceError::Refused { address, error }),
+            }
+        }
+        Err(PlaceError::RangeInUse { range: ports.clone() })
+    }
+
+    /// The address that is meant, without listening there; port 0 if it names none.
+    async fn address(&self, interfaces: &Interfaces) -> Result<SocketAddr, PlaceError> {
         let address = match &self.host {
             Host::Any => Some(interfaces.preferred_address()?),
             _ => self.addresses(interfaces).await?.first().copied(),
@@ -241,6 +268,15 @@ impl Place {
             }
         })
     }
+}
+
+/// All ports of a range, beginning with any: a program that starts again does not get the port of another that has just ended,
+/// and that others still call.
+fn in_turn(range: &RangeInclusive<u16>) -> Vec<u16> {
+    let mut ports: Vec<u16> = range.clone().collect();
+    let first = fastrand::usize(..ports.len().max(1));
+    ports.rotate_left(first);
+    ports
 }
 
 /// A link-local address of this host is on a link that this host knows.
@@ -381,6 +417,27 @@ mod tests {
         let error =
             place.listen(&Network::System, &Interfaces::loopback(), None).await.expect_err("not ours");
         assert_eq!(error.to_string(), "192.0.2.1 is not an address of this computer");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_named_is_free_and_is_not_held() {
+        let interfaces = Interfaces::loopback();
+        let ports = 0xc000..=0xffff;
+        let named = Place::default().name(&interfaces, &ports, |_| false).await.expect("there is one");
+        assert!(ports.contains(&named.port()) && named.ip().is_loopback(), "{named}");
+        let other = TcpListener::bind(named).expect("nobody holds it");
+        let only = named.port()..=named.port();
+        let error = Place::default().name(&interfaces, &only, |_| false).await.expect_err("it is in use");
+        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+        drop(other);
+        let error = Place::default().name(&interfaces, &only, |_| true).await.expect_err("it is taken");
+        assert!(matches!(error, PlaceError::RangeInUse { .. }), "{error}");
+        let whole: Place = "192.0.2.1:9".parse().expect("an address");
+        let shown = whole.name(&interfaces, &ports, |_| true).await.expect("it is named as it is");
+        assert_eq!(shown.to_string(), "192.0.2.1:9");
+        let error =
+            "192.0.2.1".parse::<Place>().expect("an address").name(&interfaces, &ports, |_| false).await;
+        assert!(matches!(error, Err(PlaceError::NotHere { .. })), "{error:?}");
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use super::error::ZeroError;
 use super::program;
 
 /// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
-/// free port. Until the program ends, others can [`discover`](super::discover) it.
+/// free port from 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program ends, others can [`discover`](super::discover) it.
 ///
 /// A name that this program advertises already keeps its address. Other programs may advertise the same name:
 /// [`discover`](super::discover) finds one of them, [`discover_all`](super::discover_all) lists them all.
@@ -54,8 +54,8 @@ pub struct Advert {
     pub at: Option<String>,
     /// What to do if the name is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
-    /// The names of further messages that are taken at the address, beside those without a type. Which one has come tells
-    /// [`Request`](super::future::Request) only. Default: none.
+    /// The names of the messages that are taken at the address; [`Value`](crate::Value)'s is that of those without a type. Which
+    /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type.
     pub messages: Vec<String>,
 }
 
@@ -107,8 +107,9 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
     Ok(program::node()?.unadvertise(name.as_ref()))
 }
 
-/// A new address of this program without a name, at a free port: for messages and news whose receivers are told the
-/// address in another way, or to be advertised later.
+/// A new address of this computer, at a port that is free now: for messages and news whose receivers are told the address in
+/// another way, or to be advertised later. This program listens there from the first verb on that does; until then another
+/// program can that is told the address.
 ///
 /// # Errors
 /// [`ZeroError::Advertise`] if the system gives none.
@@ -123,16 +124,17 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn address() -> Result<Address, ZeroError> {
-    Ok(program::node()?.endpoint_anywhere(None)?.address)
+    program::node()?.name_address(None)
 }
 
 /// The full address for a part of one: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern
-/// (`"192.168.*"`). What is missing is filled in with an address of this computer and a free port.
+/// (`"192.168.*"`). What is missing is filled in with an address of this computer and a free port. As with [`address`], nobody
+/// listens there yet.
 ///
 /// A full one (`"192.168.1.7:9000"`) comes back as it is, and may be of another computer.
 ///
 /// # Errors
-/// [`ZeroError::Advertise`] if it is none, in use, or not of this computer.
+/// [`ZeroError::Advertise`] if it is none, or not of this computer.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -146,6 +148,6 @@ pub fn address_at(at: impl ToString) -> Result<Address, ZeroError> {
     let at = at.to_string();
     match at.parse::<Address>() {
         Ok(address) if address.port() > 0 && !address.socket_addr().ip().is_unspecified() => Ok(address),
-        _ => Ok(program::node()?.endpoint_anywhere(Some(&at))?.address),
+        _ => program::node()?.name_address(Some(&at)),
     }
 }

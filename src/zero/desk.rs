@@ -13,8 +13,9 @@ use meshzero_proto::refusal::Refusal;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::listener::{Listener, Subject};
+use super::listener::Listener;
 use super::mailbox;
+use super::subject::Subject;
 use crate::value::Value;
 
 /// Subscriptions of one thread; the one that was waited for least recently makes room.

@@ -16,6 +16,9 @@ use crate::{Instance, Mesh};
 /// The least that looking for a name takes: one question to the network.
 const ONE_QUESTION: Duration = Duration::from_millis(50);
 
+/// When somebody who looks for a name is told why nobody was found so far, once.
+const HINT: Duration = Duration::from_secs(2);
+
 /// The least that the first listing takes: the answers come in over this time.
 const FIRST_LIST: Duration = Duration::from_millis(300);
 
@@ -35,16 +38,38 @@ const FIRST_LIST: Duration = Duration::from_millis(300);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address, ZeroError> {
-    block_on(found(name.as_ref(), wait.into()))
+    let hint = |why: &ZeroError| tracing::warn!("still looking: {why}");
+    block_on(found(name.as_ref(), wait.into(), hint))
 }
 
-pub(super) async fn found(name: &str, wait: Wait) -> Result<Address, ZeroError> {
+/// Waits until somebody advertises `name`. Who has waited for two seconds is given a hint why nobody was found so far.
+pub(super) async fn found(
+    name: &str,
+    wait: Wait,
+    hint: impl FnOnce(&ZeroError),
+) -> Result<Address, ZeroError> {
     let node = program::node()?;
     let within = wait.longest().max(ONE_QUESTION);
-    let service = node.mesh.discover(name).within(within).await?;
+    let mut found = node.mesh.discover(name).within(within.min(HINT)).await.map_err(ZeroError::from);
+    if within > HINT
+        && let Err(
+            error @ ZeroError::Discover(DiscoverError::NotFound(_) | DiscoverError::Unreachable { .. }),
+        ) = &found
+    {
+        hint(error);
+        found = node.mesh.discover(name).within(within - HINT).await.map_err(ZeroError::from);
+        if let Err(ZeroError::Discover(DiscoverError::NotFound(missed))) = &mut found {
+            missed.waited = within;
+        }
+    }
+    let service = found?;
     let found = service.instances().first().and_then(|instance| node.shown_address(instance));
     match service.address().map(Address::from) {
-        Some(address) => Ok(found.unwrap_or(address)),
+        Some(address) => {
+            let address = found.unwrap_or(address);
+            node.note_name(address, name);
+            Ok(address)
+        }
         // It went away in the moment in which it was found.
         None => {
             let trouble = Some("it was there and has gone".to_owned());
@@ -156,6 +181,7 @@ async fn listed(
     let found = list(&node.mesh, wait.longest().max(least)).await;
     let named = |instance: &Instance| {
         let address = node.shown_address(instance).or(instance.address().map(Address::from))?;
+        node.note_name(address, &instance.service);
         Some((instance.service.to_string(), address))
     };
     Ok(found.iter().filter_map(named).collect())

@@ -23,7 +23,7 @@ pub(super) struct Place<'a> {
     pub(super) at: Option<&'a str>,
     /// What to do if its name is advertised already.
     pub(super) only: Only,
-    /// The names of what is taken beside messages without a type.
+    /// The names of the messages that are taken; none for those without a type.
     pub(super) messages: &'a [String],
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Endpoint {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) service: Service<Intake>,
     name: Mutex<Option<ServiceName>>,
-    /// The names of what it takes beside messages without a type.
+    /// The names of the messages that it takes, as [`Place`] has them.
     pub(super) messages: Vec<String>,
 }
 
@@ -45,9 +45,11 @@ impl Endpoint {
         let listed = name.map(ServiceName::new).transpose().map_err(AdvertiseError::Name)?;
         let mut advertise =
             mesh.advertise(name.unwrap_or("unlisted"), move || Intake(Arc::clone(&fed))).change(|offer| {
-                let others = place.messages.iter().map(TypeName::new);
-                for name in std::iter::once(own_name::<Value>()).chain(others) {
-                    offer.handlers.push(Registration::encoded::<Value>(name?));
+                if place.messages.is_empty() {
+                    offer.handlers.push(Registration::encoded::<Value>(own_name::<Value>()?));
+                }
+                for name in place.messages {
+                    offer.handlers.push(Registration::encoded::<Value>(TypeName::new(name)?));
                 }
                 Ok(())
             });

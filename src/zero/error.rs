@@ -64,10 +64,12 @@ pub enum ZeroError {
     #[error(transparent)]
     Discover(#[from] DiscoverError),
     /// Nobody replied in time. The message may have arrived, and may still be acted on.
-    #[error("{address} did not reply within {}; it may have got the message", Rounded(*waited))]
+    #[error("{} did not reply within {}; it may have got the message", whom(service.as_deref(), *address), Rounded(*waited))]
     NoReply {
         /// Who did not reply.
         address: Address,
+        /// Its name, where it is known.
+        service: Option<String>,
         /// How long was waited.
         waited: Duration,
     },
@@ -125,13 +127,43 @@ pub enum ZeroError {
 debug_is_display!(ZeroError);
 
 impl ZeroError {
-    pub(super) fn from_call(address: Address, error: CallError) -> Self {
+    /// The error of a call to the service of that name, if it is known, that was to take so long.
+    pub(super) fn from_call(
+        address: Address,
+        name: Option<String>,
+        waited: Duration,
+        mut error: CallError,
+    ) -> Self {
+        match &mut error {
+            CallError::NotSent { service, .. }
+            | CallError::Unknown { service, .. }
+            | CallError::Refused { service, .. }
+            | CallError::BadReply { service, .. } => *service = whom(name.as_deref(), address),
+        }
         match error {
-            CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
-                Self::NoReply { address, waited: after }
+            CallError::Unknown { why: Uncertain::TimedOut { .. }, .. } => {
+                Self::NoReply { address, service: name, waited }
             }
             CallError::BadReply { service, problem } => Self::Unexpected { from: service, problem },
             other => Self::Call(other),
         }
     }
+
+    /// The error of a service that was known by a name, and does not answer at its address.
+    pub(super) fn from_connecting(name: Option<String>, mut error: ZeroError) -> Self {
+        if let (Some(name), Self::Discover(DiscoverError::Unreachable { diagnosis, problem, .. })) =
+            (name, &mut error)
+        {
+            *problem = format!("{problem} (it was {name:?})");
+            if let Some(finding) = diagnosis.findings.first_mut() {
+                finding.sentence = format!("{name:?}: {}", finding.sentence);
+            }
+        }
+        error
+    }
+}
+
+/// A service by its name and its address.
+fn whom(name: Option<&str>, address: Address) -> String {
+    name.map_or_else(|| address.to_string(), |name| format!("{name:?} at {address}"))
 }

@@ -1,13 +1,15 @@
 //! One thread's subscription to some addresses and prefixes, kept between its waits so that nothing is lost there.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
+use meshzero_actors::alarms::Alarm;
 use meshzero_actors::backoff::Backoff;
 use meshzero_actors::caller::deadline_in;
 use meshzero_proto::codec::Wire;
@@ -16,6 +18,7 @@ use tokio::sync::oneshot;
 use super::address::Address;
 use super::error::ZeroError;
 use super::node::Node;
+use super::subject::Subject;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscription::{News, Subscription};
 
@@ -23,56 +26,13 @@ use crate::subscription::{News, Subscription};
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long the first wait for news allows publishers to confirm the subscription, even if it is to wait less: those of whom
+/// nothing is known yet, and those that are there.
+const ABSENT: Duration = Duration::from_millis(500);
+const PRESENT: Duration = Duration::from_secs(5);
+
 /// Items passed over in one go.
 const TURN: usize = 64;
-
-/// Whose news a thread waits for, and which.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Subject {
-    addresses: Vec<Address>,
-    prefixes: Vec<String>,
-}
-
-impl Subject {
-    /// The same for all ways to write it down: in order, nothing twice, and no prefix that another one covers.
-    pub(super) fn new(mut addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
-        if addresses.is_empty() {
-            return Err(ZeroError::Nothing { what: "addresses" });
-        }
-        if prefixes.is_empty() {
-            return Err(ZeroError::Nothing { what: "prefixes" });
-        }
-        addresses.sort();
-        addresses.dedup();
-        Ok(Self { addresses, prefixes: without_covered(prefixes) })
-    }
-
-    fn includes(&self, topic: &str) -> bool {
-        self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
-    }
-
-    /// What all prefixes begin with.
-    fn common_prefix(&self) -> &str {
-        // In order, so the first and the last differ the most.
-        let (Some(first), Some(last)) = (self.prefixes.first(), self.prefixes.last()) else { return "" };
-        let pairs = first.char_indices().zip(last.chars());
-        let common =
-            pairs.take_while(|((_, one), other)| one == other).map(|((at, one), _)| at + one.len_utf8());
-        &first[..common.last().unwrap_or(0)]
-    }
-}
-
-/// Those that say something: a prefix of another one stands for it.
-fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
-    prefixes.sort();
-    let mut kept: Vec<String> = Vec::new();
-    for prefix in prefixes {
-        if kept.last().is_none_or(|last| !prefix.starts_with(last)) {
-            kept.push(prefix);
-        }
-    }
-    kept
-}
 
 /// The subscription.
 pub(super) struct Listener<T> {
@@ -80,6 +40,8 @@ pub(super) struct Listener<T> {
     node: Arc<Node>,
     /// The one whose turn it is comes first.
     sources: VecDeque<Source<T>>,
+    /// When somebody first waited for it.
+    waited_since: Option<Instant>,
 }
 
 /// The news of one address: one subscription for all prefixes, because two would lose the order between them.
@@ -89,8 +51,23 @@ struct Source<T> {
 }
 
 enum State<T> {
-    Opening(oneshot::Receiver<Result<Subscription<T>, ZeroError>>),
+    Opening {
+        opened: oneshot::Receiver<Result<Subscription<T>, ZeroError>>,
+        /// Whether the publisher is there, and has to confirm only.
+        is_reached: Arc<AtomicBool>,
+    },
     Standing(Subscription<T>),
+    /// It cannot be opened, which has not been told yet.
+    Failed(ZeroError),
+    Over,
+}
+
+/// How long the publishers may take to confirm.
+pub(super) struct Patience {
+    /// Those that are not there.
+    absent: Alarm,
+    /// Those that are.
+    present: Alarm,
 }
 
 impl<T: Wire> Listener<T> {
@@ -99,33 +76,23 @@ impl<T: Wire> Listener<T> {
         let prefix = subject.common_prefix();
         let source = |&address| Source { address, state: opening(&node, address, prefix) };
         let sources = subject.addresses.iter().map(source).collect();
-        Self { node: Arc::clone(&node), subject, sources }
+        Self { node: Arc::clone(&node), subject, sources, waited_since: None }
     }
 
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Whether every publisher has confirmed: what it sends from now on arrives.
-    fn is_confirmed(&self) -> bool {
-        self.sources.iter().all(|source| matches!(source.state, State::Standing(_)))
-    }
-
-    /// Waits for the next item until `deadline`, and for the publishers' word until `confirmed_by` at least.
-    pub(super) async fn next(
-        &mut self,
-        deadline: Option<Instant>,
-        confirmed_by: Instant,
-    ) -> Result<Option<News<T>>, ZeroError> {
-        let alarms = Arc::clone(self.node.mesh.node.alarms());
-        let mut end = alarms.at(deadline);
-        let mut patience = alarms.at(Some(confirmed_by));
-        std::future::poll_fn(|task| {
+    /// Waits for the next item until `deadline`; the first wait also for the publishers' word.
+    pub(super) async fn next(&mut self, deadline: Option<Instant>) -> Result<Option<News<T>>, ZeroError> {
+        let mut end = self.alarm(deadline);
+        let mut patience = self.patience();
+        poll_fn(|task| {
             if let Poll::Ready(news) = self.poll_next(task) {
                 return Poll::Ready(news.map(Some));
             }
             let is_over = Pin::new(&mut end).poll(task).is_ready();
-            if is_over && (self.is_confirmed() || Pin::new(&mut patience).poll(task).is_ready()) {
+            if is_over && self.poll_settled(&mut patience, task).is_ready() {
                 return Poll::Ready(Ok(None));
             }
             Poll::Pending
@@ -133,7 +100,49 @@ impl<T: Wire> Listener<T> {
         .await
     }
 
-    fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
+    /// A future that ends at `instant`; `None` never comes.
+    pub(super) fn alarm(&self, instant: Option<Instant>) -> Alarm {
+        self.node.mesh.node.alarms().at(instant)
+    }
+
+    /// The patience with the publishers of who waits, which begins with the first wait.
+    pub(super) fn patience(&mut self) -> Patience {
+        let since = *self.waited_since.get_or_insert_with(Instant::now);
+        Patience { absent: self.alarm(Some(since + ABSENT)), present: self.alarm(Some(since + PRESENT)) }
+    }
+
+    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives.
+    pub(super) fn poll_settled(&mut self, patience: &mut Patience, task: &mut Context<'_>) -> Poll<()> {
+        let mut is_reached = false;
+        let mut is_open = true;
+        for source in &mut self.sources {
+            source.poll_open(task);
+            if let State::Opening { is_reached: reached, .. } = &source.state {
+                is_open = false;
+                is_reached |= reached.load(Ordering::Relaxed);
+            }
+        }
+        if is_open {
+            return Poll::Ready(());
+        }
+        let is_patient = Pin::new(&mut patience.absent).poll(task).is_pending()
+            || (is_reached && Pin::new(&mut patience.present).poll(task).is_pending());
+        if is_patient { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// The reason why a subscription cannot be made, which is told once.
+    pub(super) fn take_failure(&mut self) -> Option<ZeroError> {
+        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Over) {
+            State::Failed(error) => Some(error),
+            other => {
+                source.state = other;
+                None
+            }
+        })
+    }
+
+    /// The next item, for one who is woken for all who wait.
+    pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
                 && let Poll::Ready(news) = source.poll_next(&self.node, &self.subject, task)
@@ -149,6 +158,17 @@ impl<T: Wire> Listener<T> {
 }
 
 impl<T: Wire> Source<T> {
+    /// Takes over the subscription once the publisher has confirmed it.
+    fn poll_open(&mut self, task: &mut Context<'_>) {
+        let State::Opening { opened, .. } = &mut self.state else { return };
+        self.state = match Pin::new(opened).poll(task) {
+            Poll::Ready(Ok(Ok(subscription))) => State::Standing(subscription),
+            Poll::Ready(Ok(Err(error))) => State::Failed(error),
+            Poll::Ready(Err(_)) => State::Over,
+            Poll::Pending => return,
+        };
+    }
+
     fn poll_next(
         &mut self,
         node: &Arc<Node>,
@@ -156,13 +176,15 @@ impl<T: Wire> Source<T> {
         task: &mut Context<'_>,
     ) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..TURN {
+            self.poll_open(task);
             match &mut self.state {
-                State::Opening(opened) => match Pin::new(opened).poll(task) {
-                    Poll::Ready(Ok(Ok(subscription))) => self.state = State::Standing(subscription),
-                    Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(error)),
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(ZeroError::Closed)),
-                    Poll::Pending => return Poll::Pending,
-                },
+                State::Opening { .. } => return Poll::Pending,
+                State::Over => return Poll::Ready(Err(ZeroError::Closed)),
+                State::Failed(_) => {
+                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Over) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
                 State::Standing(subscription) => match Pin::new(subscription).poll_next(task) {
                     Poll::Ready(Some(Ok(news))) if !subject.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
@@ -186,13 +208,15 @@ impl<T: Wire> Source<T> {
 /// Subscribes on the node's thread, so that it goes on between two waits, until nobody cares for it any more.
 fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
     let prefix = prefix.to_owned();
-    let (mut tell, told) = oneshot::channel();
+    let (mut tell, opened) = oneshot::channel();
+    let is_reached = Arc::new(AtomicBool::new(false));
+    let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
     let home = node.mesh.node.home().clone();
     let begun = home.spawn(move || async move {
         let opened = tokio::select! {
             biased;
-            opened = open(&node, address, &prefix) => opened,
+            opened = open(&node, address, &prefix, &reached) => opened,
             () = tell.closed() => return,
         };
         // Whoever does not care any more does not miss it.
@@ -201,68 +225,32 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
     if begun.is_err() {
         tracing::debug!(%address, "the mesh has been left");
     }
-    State::Opening(told)
+    State::Opening { opened, is_reached }
 }
 
-async fn open<T: Wire>(node: &Node, address: Address, prefix: &str) -> Result<Subscription<T>, ZeroError> {
+async fn open<T: Wire>(
+    node: &Node,
+    address: Address,
+    prefix: &str,
+    is_reached: &AtomicBool,
+) -> Result<Subscription<T>, ZeroError> {
     let mut pauses = PAUSES;
     loop {
         let trouble = match node.remote(address, LONGEST_PAUSE).await {
-            Ok(publisher) => match publisher.subscribe::<T>(prefix).await {
-                Ok(subscription) => return Ok(subscription),
-                Err(error @ SubscribeError::Name(_)) => return Err(error.into()),
-                Err(error) => error.to_string(),
-            },
+            Ok(publisher) => {
+                is_reached.store(true, Ordering::Relaxed);
+                match publisher.subscribe::<T>(prefix).await {
+                    Ok(subscription) => return Ok(subscription),
+                    Err(error @ SubscribeError::Name(_)) => return Err(error.into()),
+                    Err(error) => error.to_string(),
+                }
+            }
             Err(error) => error.to_string(),
         };
+        is_reached.store(false, Ordering::Relaxed);
         tracing::debug!(%address, %trouble, "no publisher yet; trying again");
         node.forget(address);
         let alarms = node.mesh.node.alarms();
         alarms.at(deadline_in(pauses.pause())).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kept(prefixes: &[&str]) -> Vec<String> {
-        without_covered(prefixes.iter().map(|prefix| prefix.to_string()).collect())
-    }
-
-    #[test]
-    fn prefixes_that_others_cover_are_left_out() {
-        assert_eq!(kept(&["b", "a/x", "a", "ab", "b"]), ["a", "b"]);
-        assert_eq!(kept(&["a", "", "b"]), [""]);
-        assert_eq!(kept(&["a/1", "a/2", "a/10"]), ["a/1", "a/2"]);
-    }
-
-    #[test]
-    fn what_prefixes_have_in_common_is_found() {
-        let address: Address = "127.0.0.1:1".parse().expect("an address");
-        for (prefixes, common) in [
-            (vec!["wind/speed", "wind/gust", "wind/"], "wind/"),
-            (vec!["wind/speed", "wind/gust"], "wind/"),
-            (vec!["wind", "rain"], ""),
-            (vec!["größe", "grüße"], "gr"),
-            (vec!["über/a", "über/ä"], "über/"),
-            (vec!["only"], "only"),
-        ] {
-            let prefixes = prefixes.into_iter().map(str::to_owned).collect();
-            assert_eq!(Subject::new(vec![address], prefixes).expect("a subject").common_prefix(), common);
-        }
-    }
-
-    #[test]
-    fn a_subject_is_the_same_however_it_is_written() {
-        let [one, two]: [Address; 2] =
-            ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("an address"));
-        let first = Subject::new(vec![two, one, two], vec!["b".into(), "a".into()]).expect("a subject");
-        let second =
-            Subject::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a subject");
-        assert_eq!(first, second);
-        assert!(first.includes("bcd") && !first.includes("c") && !first.includes(""));
-        assert!(Subject::new(vec![], vec!["".into()]).is_err());
-        assert!(Subject::new(vec![one], vec![]).is_err());
     }
 }

@@ -22,13 +22,21 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Encoded>,
+    waiting: VecDeque<Numbered>,
+    /// How many have come so far.
+    count: u64,
     closed: bool,
+}
+
+/// A message with its place in the order in which they came.
+pub(super) struct Numbered {
+    number: u64,
+    pub(super) message: Encoded,
 }
 
 /// What came of waiting.
 pub(super) enum Taken {
-    Message(Encoded),
+    Message(Numbered),
     TimedOut,
     Closed,
 }
@@ -40,7 +48,22 @@ impl Mailbox {
             drop(state);
             return refuse(message.inbound, Refusal::Draining);
         }
-        state.waiting.push_back(message);
+        let number = state.count;
+        state.count += 1;
+        state.waiting.push_back(Numbered { number, message });
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
+    pub(super) fn give_back(&self, message: Numbered) {
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            return refuse(message.message.inbound, Refusal::Draining);
+        }
+        let place = state.waiting.partition_point(|other| other.number < message.number);
+        state.waiting.insert(place, message);
         drop(state);
         self.changed.notify_one();
     }
@@ -67,9 +90,9 @@ impl Mailbox {
 
     fn take_now(&self) -> Option<Taken> {
         let mut state = self.lock();
-        while let Some(mut message) = state.waiting.pop_front() {
-            if message.inbound.is_due(Instant::now()) {
-                return Some(Taken::Message(message));
+        while let Some(mut next) = state.waiting.pop_front() {
+            if next.message.inbound.is_due(Instant::now()) {
+                return Some(Taken::Message(next));
             }
         }
         state.closed.then_some(Taken::Closed)
@@ -83,8 +106,8 @@ impl Mailbox {
             std::mem::take(&mut state.waiting)
         };
         self.changed.notify_waiters();
-        for message in waiting {
-            refuse(message.inbound, Refusal::Draining);
+        for waited in waiting {
+            refuse(waited.message.inbound, Refusal::Draining);
         }
     }
 

@@ -63,7 +63,10 @@ pub(super) async fn call<M: NetMessage>(
     wait: Wait,
 ) -> Result<M::Result, ZeroError> {
     let deadline = wait.deadline();
-    let service = node.remote(address, wait.longest()).await?;
+    let service = node
+        .remote(address, wait.longest())
+        .await
+        .map_err(|error| ZeroError::from_connecting(node.name_at(address), error))?;
     let left = match deadline {
         Some(deadline) => deadline.saturating_duration_since(std::time::Instant::now()),
         None => wait.longest(),
@@ -76,11 +79,8 @@ pub(super) async fn call<M: NetMessage>(
         if !matches!(error, crate::CallError::Refused { .. }) {
             node.forget(address);
         }
-        match ZeroError::from_call(address, error) {
-            // The time that the connecting took was allowed as well.
-            ZeroError::NoReply { address, .. } => ZeroError::NoReply { address, waited: wait.longest() },
-            other => other,
-        }
+        // The time that the connecting took was allowed as well.
+        ZeroError::from_call(address, node.name_at(address), wait.longest(), error)
     })
 }
 
@@ -194,7 +194,7 @@ fn next_message<M: DeserializeOwned>(
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let inbound = match block_on(endpoint.mailbox.take(end)) {
-            Taken::Message(message) => message.inbound,
+            Taken::Message(taken) => taken.message.inbound,
             Taken::TimedOut => return Ok(None),
             Taken::Closed => return Err(ZeroError::Closed),
         };

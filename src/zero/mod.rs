@@ -91,6 +91,7 @@ mod message;
 mod news;
 mod node;
 mod program;
+mod subject;
 mod text;
 mod wait;
 

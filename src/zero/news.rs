@@ -1,7 +1,5 @@
 //! News: what a program tells everybody who listens.
 
-use std::time::{Duration, Instant};
-
 use meshzero_proto::codec::Wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,15 +8,13 @@ use super::address::Address;
 use super::desk;
 use super::error::ZeroError;
 use super::into_address::{IntoAddress, IntoAddresses};
-use super::listener::{Listener, Subject};
+use super::listener::Listener;
 use super::program;
+use super::subject::Subject;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::PublishError;
 use crate::value::Value;
-
-/// How long the first wait allows the publishers to confirm the subscription, even if it is to wait less.
-pub(super) const CONFIRM: Duration = Duration::from_millis(500);
 
 /// Sends news to everybody who listens to this address of ours, and does not wait for them, but for a listener that insists on
 /// it with [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may take messages.
@@ -58,9 +54,9 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
 ///
 /// The first wait subscribes, and everything that is sent after it has returned is there for the next waits of the same
 /// thread for the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A
-/// publisher confirms a subscription within milliseconds; so long, and half a second at most, the first wait lasts even
-/// if it is to wait for nothing. A publisher that is not there yet, or that starts again, is listened to as soon as it
-/// is. Every thread listens for itself and gets everything. The news of one address come in their order; with several
+/// publisher that is there confirms a subscription within milliseconds, for which the first wait waits even if it is to wait
+/// for nothing: half a second where nobody answers at an address, and 5 s where somebody does and does not confirm. A publisher
+/// that is not there yet, or that starts again, is listened to as soon as it is. Every thread listens for itself and gets everything. The news of one address come in their order; with several
 /// prefixes, everything that begins with what they have in common travels, and counts among the items that wait.
 ///
 /// # Errors
@@ -89,11 +85,11 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
 ) -> Result<Option<(String, T)>, ZeroError> {
     let subject = Subject::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
     let deadline = wait.into().deadline();
-    let (mut listener, patience) = match desk::take_listener(&subject)? {
-        Some(listener) => (listener, Duration::ZERO),
-        None => (Listener::open(program::node()?, subject), CONFIRM),
+    let mut listener = match desk::take_listener(&subject)? {
+        Some(listener) => listener,
+        None => Listener::open(program::node()?, subject),
     };
-    let next = block_on(listener.next(deadline, Instant::now() + patience));
+    let next = block_on(listener.next(deadline));
     // What has ended is made anew by the next wait.
     if !matches!(next, Err(ZeroError::Closed | ZeroError::Subscribe(_))) {
         desk::put_back(listener)?;

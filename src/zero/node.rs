@@ -1,13 +1,17 @@
 //! The hidden node behind the verbs, with the addresses it listens at and those it sends to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use meshzero_actors::offer::{OfferError, Only};
+use meshzero_actors::place;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
+use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::endpoint::{Endpoint, Place};
@@ -21,6 +25,15 @@ use crate::service_ref::ServiceRef;
 /// How long an address is tried where nobody answers, also by those who wait for ever for the reply.
 const NOBODY_THERE: Duration = Duration::from_secs(60);
 
+/// The ports from which addresses without one get theirs, as in NetworkZero.
+const DYNAMIC_PORTS: RangeInclusive<u16> = 0xc000..=0xffff;
+
+/// Addresses that are named and not listened at. Whoever names more forgets which.
+const NAMED: usize = 1_024;
+
+/// Addresses whose names are known, for errors.
+const NAMES: usize = 1_024;
+
 /// Addresses that stay connected after a message; the one that was used least recently makes room.
 const CONNECTED: usize = 256;
 
@@ -30,7 +43,11 @@ pub(super) struct Node {
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
     /// Held while an endpoint is made or unmade, so that an address is opened once.
     opening: Mutex<()>,
+    /// Addresses that were named and are not listened at, each with the place that was meant.
+    named: Mutex<HashMap<Address, String>>,
     remotes: Mutex<HashMap<Address, (ServiceRef, Instant)>>,
+    /// The names by which addresses were found.
+    names: Mutex<HashMap<Address, String>>,
     /// Whether this node has been asked for a list before.
     pub(super) has_listed: AtomicBool,
 }
@@ -38,12 +55,14 @@ pub(super) struct Node {
 impl Node {
     /// Joins on a thread of its own: the caller's may be an arbiter, and the caller blocks it.
     pub(super) fn start(settings: Join) -> Result<Self, ZeroError> {
-        let mesh = block_on(settings.apart())?;
+        let mesh = block_on(settings.ports_otherwise(DYNAMIC_PORTS).apart())?;
         Ok(Self {
             mesh,
             endpoints: RwLock::default(),
             opening: Mutex::default(),
+            named: Mutex::default(),
             remotes: Mutex::default(),
+            names: Mutex::default(),
             has_listed: AtomicBool::new(false),
         })
     }
@@ -56,7 +75,7 @@ impl Node {
         let _opening = lock(&self.opening);
         match self.find(|endpoint| endpoint.listens_at(address)) {
             Some(endpoint) => Ok(endpoint),
-            None => self.open(None, Place { at: Some(&address.to_string()), ..Place::default() }),
+            None => self.open(None, Place { at: Some(&self.place_of(address)), ..Place::default() }),
         }
     }
 
@@ -65,15 +84,40 @@ impl Node {
         self.find(|endpoint| endpoint.listens_at(address))
     }
 
-    /// A new endpoint without a name.
-    ///
-    /// One of this program that is at that place already will do as well.
-    pub(super) fn endpoint_anywhere(&self, at: Option<&str>) -> Result<Arc<Endpoint>, ZeroError> {
+    /// An address of this computer at which nobody listens now, or the one of this program that is at that place already.
+    /// Nobody holds it, but this program gives it to nobody else.
+    pub(super) fn name_address(&self, at: Option<&str>) -> Result<Address, ZeroError> {
         let _opening = lock(&self.opening);
         if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
-            return Ok(endpoint);
+            return Ok(endpoint.address);
         }
-        self.open(None, Place { at, ..Place::default() })
+        let place = at.map_or(Ok(Default::default()), str::parse::<place::Place>).map_err(OfferError::from);
+        let place = place.map_err(AdvertiseError::from)?;
+        let config = self.mesh.node.config();
+        let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));
+        let taken: HashSet<SocketAddr> =
+            lock(&self.named).keys().copied().map(Address::socket_addr).collect();
+        let (tell, told) = oneshot::channel();
+        let naming = self.mesh.node.home().spawn(move || async move {
+            // Whoever asked waits for it.
+            let _ = tell.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
+        });
+        naming.map_err(|_| ZeroError::Closed)?;
+        let address = block_on(told).map_err(|_| ZeroError::Closed)?;
+        let address = Address::from(address.map_err(OfferError::from).map_err(AdvertiseError::from)?);
+        let is_anywhere = at.is_none_or(|at| at.parse::<u16>().is_ok());
+        let meant = if is_anywhere { address.port().to_string() } else { address.to_string() };
+        let mut named = lock(&self.named);
+        if named.len() >= NAMED {
+            named.clear();
+        }
+        named.insert(address, meant);
+        Ok(address)
+    }
+
+    /// Where to listen for an address to be that of this program.
+    fn place_of(&self, address: Address) -> String {
+        lock(&self.named).get(&address).cloned().unwrap_or_else(|| address.to_string())
     }
 
     /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
@@ -87,7 +131,9 @@ impl Node {
             };
             return Err(AdvertiseError::Offer(exists).into());
         }
+        let meant = place.at.and_then(|at| at.parse().ok()).map(|address| self.place_of(address));
         let there = place.at.and_then(|at| self.endpoint_there(at));
+        let place = Place { at: meant.as_deref().or(place.at), ..place };
         let endpoint = match (&before, there) {
             (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
                 return Ok(Arc::clone(before));
@@ -174,6 +220,12 @@ impl Node {
         }
         self.forget(address);
         let service = self.mesh.discover(address.to_string()).within(wait.min(NOBODY_THERE)).await?;
+        // One that is listed under no name goes by its address.
+        if let Some(instance) = service.instances().first()
+            && instance.service.parse::<Address>().is_err()
+        {
+            self.note_name(address, &instance.service);
+        }
         let mut remotes = lock(&self.remotes);
         if remotes.len() >= CONNECTED
             && let Some(oldest) = remotes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
@@ -182,6 +234,21 @@ impl Node {
         }
         remotes.insert(address, (service.clone(), now));
         Ok(service)
+    }
+
+    /// Notes by which name an address was found, for errors.
+    pub(super) fn note_name(&self, address: Address, name: &str) {
+        let mut names = lock(&self.names);
+        if names.len() >= NAMES && !names.contains_key(&address) {
+            names.clear();
+        }
+        names.insert(address, name.to_owned());
+    }
+
+    /// The name of the service at an address, as far as it is known.
+    pub(super) fn name_at(&self, address: Address) -> Option<String> {
+        let own = self.open_endpoint(address).and_then(|endpoint| endpoint.name());
+        own.map(|name| name.to_string()).or_else(|| lock(&self.names).get(&address).cloned())
     }
 
     /// Connects anew when `address` is next used.

@@ -117,7 +117,7 @@ fn a_call_that_timed_out_leaves_everything_usable_and_is_not_handed_out() {
     for _ in 0..3 {
         let late: Reply<Value> = zero::send_message_to(arm, "too late", 0.05);
         match late {
-            Err(ZeroError::NoReply { address, waited }) => {
+            Err(ZeroError::NoReply { address, waited, .. }) => {
                 assert_eq!((address, waited), (arm, Duration::from_millis(50)));
             }
             other => panic!("{other:?}"),

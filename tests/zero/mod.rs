@@ -1,6 +1,7 @@
 //! The blocking verbs: NetworkZero's own programs, what makes them better than the originals, and bad input.
 
 mod exit;
+mod futures;
 mod messages;
 mod names;
 mod news;

@@ -122,6 +122,12 @@ fn addresses_are_completed() {
     assert!(zero::address_at("localhost").expect("an address").socket_addr().ip().is_loopback());
     assert_eq!(zero::address_at("192.0.2.1:9").expect("another computer's").to_string(), "192.0.2.1:9");
     assert_ne!(zero::address().expect("an address"), zero::address().expect("another one"));
+    assert!(zero::address().expect("an address").port() >= 49_152);
+    assert!(zero::advertise(unique("dynamic")).expect("an address").port() >= 49_152);
+    // Nobody holds what was only named.
+    let named = zero::address().expect("an address");
+    drop(std::net::TcpListener::bind(named.socket_addr()).expect("nobody listens there"));
+    assert_eq!(zero::advertise_at(unique("named"), named).expect("it is free again"), named);
     for at in ["99999", "10.255.255.*", "192.0.2.1", "a b", "no-such-host.invalid"] {
         assert!(matches!(zero::address_at(at), Err(ZeroError::Advertise(_))), "{at}");
     }

@@ -1,6 +1,6 @@
 //! The project's own tasks, started as `cargo xtask NAME`.
 //!
-//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel, [`stair`], [`dependencies`] and [`hygiene`] read
+//! `test` is most of it: [`setup`] installs what the tests need, [`mod@python`] makes the wheel and tries it under the [`interpreters`] that there are, [`stair`], [`dependencies`] and [`hygiene`] read
 //! the project, [`sandbox`] keeps the tests off every real network, [`hostile`] makes up what strangers might send,
 //! [`cross`] tries other systems, and [`mod@test`] puts them in order. [`soak`] is for an evening.
 
@@ -11,6 +11,7 @@ mod cross;
 mod dependencies;
 mod hostile;
 mod hygiene;
+mod interpreters;
 mod licence;
 mod metadata;
 mod policy;
@@ -49,7 +50,8 @@ Usage: cargo xtask test [--quick]
   cross         check it all for Windows, macOS and ARM, and let `mz` of Windows, under Wine, and of ARM, under QEMU, talk with
                 that of this system; installs what that needs, some gigabytes, as `test` does
   wheel         build the Python wheel that is released, for Linux systems from 2014 on
-  python        build the wheel for its tests and run them, as `test` does; build mz and the examples before
+  python        build the wheel for its tests and run them, as `test` does, under every version of Python that it is for and
+                that is found; build mz and the examples before
   soak          let programs work under random faults for so long, and tell how that went
 ";
 
@@ -67,7 +69,7 @@ fn main() -> ExitCode {
             println!("{}", python::release(&found, &tools)?.display());
             Ok(())
         })),
-        ["python"] => ended(tools().and_then(|(found, tools)| python::test(&found, &tools, Sandbox::find()))),
+        ["python"] => ended(wheel_tests()),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             ExitCode::SUCCESS
@@ -101,6 +103,14 @@ fn other_systems() -> Outcome {
     let possible = Capability::Cross.probe(sandbox, &found.target);
     possible.map_err(|Skip { what, why }| Failure(format!("{what}: {why}")))?;
     let outcome = cross::build_native(&mut report).and_then(|()| cross::all(&mut report, &found, sandbox));
+    println!("{}", report.summary());
+    outcome
+}
+
+fn wheel_tests() -> Outcome {
+    let (found, tools) = tools()?;
+    let mut report = Report::default();
+    let outcome = python::test(&mut report, &found, &tools, Sandbox::find());
     println!("{}", report.summary());
     outcome
 }

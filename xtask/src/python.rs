@@ -7,8 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::capability::python_in;
+use crate::interpreters::{self, Interpreter, Interpreters};
 use crate::metadata::Metadata;
 use crate::process::{Failure, Outcome, run};
+use crate::report::{Report, Skip};
 use crate::sandbox::Sandbox;
 
 /// The folder of the package, below the project's.
@@ -20,19 +22,56 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// The oldest system that released wheels are for, as pip names it.
 const OLDEST: &str = "manylinux_2_17";
 
-/// Builds the wheel, installs it where there is nothing else, and runs its tests there: whatever the interpreter would warn
-/// of is an error. `tools` is an interpreter that has maturin; `mz` and the examples have been built before.
-pub(crate) fn test(metadata: &Metadata, tools: &Path, sandbox: Sandbox) -> Outcome {
-    let wheels = metadata.target.join("wheels-test");
-    let wheel = build(metadata, tools, &wheels, &["--profile", "dev", "--locked", "--offline"])?;
-    let venv = metadata.target.join("wheel-venv");
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv), PATIENCE)?;
+/// The tests whose subject is not the same in all versions of Python: asyncio, threads, signals and the interpreter itself.
+const DIFFERENT: &[&str] =
+    &["tests.test_aio", "tests.test_ends", "tests.test_process", "tests.test_service", "tests.test_start"];
+
+/// Builds the wheel, which is one for all versions of Python, and runs its tests under each that this machine has: all of them
+/// under the first, and the others' own under those. `tools` is an interpreter that has maturin; `mz` and the examples have
+/// been built before.
+pub(crate) fn test(report: &mut Report, metadata: &Metadata, tools: &Path, sandbox: Sandbox) -> Outcome {
+    let wheel = report.step("the Python wheel", || {
+        let wheels = metadata.target.join("wheels-test");
+        build(metadata, tools, &wheels, &["--profile", "dev", "--locked", "--offline"])
+    })?;
+    let Interpreters { found, missing } = interpreters::find();
+    let mut tests: &[&str] = &["discover", "-t", ".", "-s", "tests"];
+    for interpreter in &found {
+        report.step(&format!("tests in Python {}", interpreter.version), || {
+            let python = install(metadata, interpreter, &wheel)?;
+            run_tests(metadata, &python, tools, sandbox, tests)
+        })?;
+        tests = DIFFERENT;
+    }
+    if !missing.is_empty() {
+        report.skip(Skip {
+            what: format!("the wheel under Python {}", missing.join(", ")),
+            why: "no such interpreter is in PATH or among the versions of pyenv".to_owned(),
+        });
+    }
+    if found.is_empty() {
+        Err(Failure("no interpreter that the wheel is for starts here".into()))
+    } else {
+        Ok(())
+    }
+}
+
+/// Installs the wheel where there is nothing else, and says with which interpreter.
+fn install(metadata: &Metadata, interpreter: &Interpreter, wheel: &Path) -> Outcome<PathBuf> {
+    let venv = metadata.target.join(format!("wheel-venv-{}", interpreter.version));
+    run(Command::new(&interpreter.program).args(["-m", "venv", "--clear"]).arg(&venv), PATIENCE)?;
     let python = python_in(&venv);
     let arguments = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"];
     run(Command::new(&python).args(arguments).arg(wheel), PATIENCE)?;
+    Ok(python)
+}
+
+/// Runs tests of the installed wheel: whatever the interpreter would warn of is an error.
+fn run_tests(metadata: &Metadata, python: &Path, tools: &Path, sandbox: Sandbox, which: &[&str]) -> Outcome {
     let mut tests = sandbox.command(&python.to_string_lossy());
     tests
-        .args(["-X", "dev", "-W", "error", "-m", "unittest", "discover", "-t", ".", "-s", "tests"])
+        .args(["-X", "dev", "-W", "error", "-m", "unittest"])
+        .args(which)
         .current_dir(metadata.root.join(PACKAGE))
         // Its own bytecode would lie in the project.
         .env("PYTHONDONTWRITEBYTECODE", "1")

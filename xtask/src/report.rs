@@ -7,7 +7,7 @@ use crate::process::Outcome;
 /// The account of one run.
 #[derive(Default)]
 pub(crate) struct Report {
-    steps: Vec<(&'static str, Duration)>,
+    steps: Vec<(String, Duration)>,
     skipped: Vec<Skip>,
 }
 
@@ -22,14 +22,14 @@ pub(crate) struct Skip {
 
 impl Report {
     /// Announces a step, does it, and notes how long it took.
-    pub(crate) fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
         println!("==> {name}");
         let started = Instant::now();
         let outcome = work();
         let took = started.elapsed();
         let verdict = if outcome.is_ok() { "done" } else { "FAILED" };
         println!("<== {name}: {verdict} in {:.1} s", took.as_secs_f64());
-        self.steps.push((name, took));
+        self.steps.push((name.to_owned(), took));
         outcome
     }
 

@@ -75,7 +75,7 @@ fn all(report: &mut Report, scope: Scope) -> Outcome {
     scene.collect_skips(report)?;
     tested?;
     if scene.present.contains(&Capability::Wheel) {
-        report.step("tests in Python", || python::test(&metadata, &scene.python, scene.sandbox))?;
+        python::test(report, &metadata, &scene.python, scene.sandbox)?;
     }
     if scope == Scope::Full {
         if scene.present.contains(&Capability::Cross) {

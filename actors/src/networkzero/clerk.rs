@@ -1,6 +1,6 @@
 //! Takes the commands of this machine's programs for the beacon: a service on loopback, which they reach as ZeroMQ's REP.
 
-use std::net::{IpAddr, SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, ResponseFuture};
@@ -19,9 +19,6 @@ use crate::zmtp::{VALUE, Value};
 
 /// The ports from which NetworkZero chooses (`DYNAMIC_PORTS`).
 const PORTS: std::ops::RangeInclusive<u16> = 0xc000..=0xffff;
-
-/// How many of them are tried.
-const TRIES: usize = 64;
 
 /// Commands that wait for the beacon.
 const WAITING: usize = 64;
@@ -104,13 +101,8 @@ async fn complete(address: Option<&str>, interfaces: &Interfaces) -> Result<Sock
         return Ok(whole);
     }
     let place = if text.is_empty() { Place::default() } else { text.parse()? };
-    let address = place.address(interfaces).await?;
-    let IpAddr::V4(ip) = address.ip() else { return Err(unreadable()) };
-    if address.port() > 0 {
-        return Ok(SocketAddrV4::new(ip, address.port()));
+    match place.name(interfaces, &PORTS, |_| false).await? {
+        SocketAddr::V4(address) => Ok(address),
+        SocketAddr::V6(_) => Err(unreadable()),
     }
-    let free = std::iter::repeat_with(|| fastrand::u16(PORTS))
-        .take(TRIES)
-        .find(|port| TcpListener::bind((ip, *port)).is_ok());
-    free.map(|port| SocketAddrV4::new(ip, port)).ok_or(PlaceError::RangeInUse { range: PORTS })
 }

@@ -2,12 +2,11 @@
 
 use meshzero::zero::ZeroError;
 use meshzero::{
-    AdvertiseError, CallError, NewsError, OfferError, PlaceError, PublishError, Refusal, Uncertain,
+    AdvertiseError, CallError, DiscoverError, NewsError, OfferError, PlaceError, PublishError, Refusal,
+    Uncertain,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyModule;
 
 /// Which exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +23,7 @@ pub(crate) enum Kind {
     TimedOut,
     Refused,
     Missed,
+    NotShown,
 }
 
 impl Kind {
@@ -41,6 +41,7 @@ impl Kind {
             Self::TimedOut => "TimedOut",
             Self::Refused => "Refused",
             Self::Missed => "MissedNews",
+            Self::NotShown => "NotShown",
         }
     }
 }
@@ -52,10 +53,10 @@ pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
 }
 
 fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let module = MODULE.get_or_try_init(py, || py.import("meshzero._errors").map(Bound::unbind));
-    let exception = module
-        .and_then(|module| module.bind(py).getattr(kind.class()))
+    // Looked for each time: a package that is loaded again has classes of its own.
+    let exception = py
+        .import("meshzero._errors")
+        .and_then(|module| module.getattr(kind.class()))
         .and_then(|class| class.call1(arguments));
     exception.map_or_else(|error| error, PyErr::from_value)
 }
@@ -70,6 +71,7 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
         // Nobody answers at the address: nothing has left.
         ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
         ZeroError::Call(call) => of_call(py, &call, text),
@@ -140,6 +142,7 @@ pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_ov
     let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
     match wait {
         Some(wait) if is_over && was_not_sent => made(py, Kind::NotSentInTime, (wait, error.to_string())),
+        _ if was_not_sent => raise(py, Kind::NotSent, error.to_string()),
         _ => of(py, error),
     }
 }

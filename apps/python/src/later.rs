@@ -3,7 +3,7 @@
 
 use std::future::{Future, pending};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use pyo3::prelude::*;
@@ -11,22 +11,28 @@ use tokio::runtime::{self, Handle};
 use tokio::task::AbortHandle;
 
 use crate::errors;
+use crate::process::Own;
 
 /// The thread that runs them, from the first that is started.
 static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// Something to wait for that has not begun.
+///
+/// What came of it stays here until it is taken, in the very step in which who waited goes on. Between the end of a wait and
+/// that step the task may be cancelled, or its loop closed: then what came is dropped here, and goes back to where it was.
 #[pyclass(module = "meshzero._meshzero", frozen)]
 pub(crate) struct Later {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
-/// What a wait has ended in, as an object once there is an interpreter.
+/// What a wait has ended in, as an object once there is an interpreter. Dropping it gives back what it would show.
 type Show = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum State {
     New(Pin<Box<dyn Future<Output = Show> + Send>>),
-    Begun(AbortHandle),
+    /// With what is called at the end; here, so that it is dropped where there is an interpreter.
+    Begun(AbortHandle, Py<PyAny>),
+    Done(Own<Show>),
     Over,
 }
 
@@ -41,48 +47,77 @@ impl Later {
             let output = future.await;
             Box::new(move |py: Python<'_>| show(py, output)) as Show
         };
-        Self { state: Mutex::new(State::New(Box::pin(shown))) }
+        Self { state: Arc::new(Mutex::new(State::New(Box::pin(shown)))) }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[pymethods]
 impl Later {
-    /// Begins. `done` is called once, on another thread, with what came of it and None, or None and the exception; not if
-    /// it is cancelled before.
+    /// Begins. `done` is called once, without arguments and on another thread, when there is something to take; not if it is
+    /// cancelled before.
     fn start(&self, done: Py<PyAny>) -> PyResult<()> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let State::New(future) = std::mem::replace(&mut *state, State::Over) else {
             return Err(errors::broken("this wait has begun already"));
         };
+        let shared = Arc::clone(&self.state);
         let task = runner()?.spawn(async move {
             let show = future.await;
-            // An interpreter that ends has nobody who waits.
-            Python::try_attach(|py| tell(py, show, &done));
+            if let Some(done) = keep(&shared, show) {
+                // An interpreter that ends has nobody who waits.
+                Python::try_attach(|py| tell(done.into_bound(py)));
+            }
         });
-        *state = State::Begun(task.abort_handle());
+        *state = State::Begun(task.abort_handle(), done);
         Ok(())
     }
 
-    /// Gives it up: a call is cancelled at the other end as well, and nothing that has arrived is lost.
+    /// What came of it, or the exception; once, after `done` was called.
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut *state, State::Over) {
+            State::Done(show) => {
+                drop(state);
+                let show = show.take().ok_or_else(|| errors::broken("this is another process' wait"))?;
+                show(py)
+            }
+            other => {
+                *state = other;
+                Err(errors::broken("this wait has not ended, or was taken"))
+            }
+        }
+    }
+
+    /// Gives it up: a call is cancelled at the other end as well, and what has arrived and was not taken goes back to where
+    /// it was.
     fn cancel(&self) {
-        if let State::Begun(task) = std::mem::replace(&mut *self.lock(), State::Over) {
+        let state = std::mem::replace(&mut *lock(&self.state), State::Over);
+        if let State::Begun(task, _) = &state {
             task.abort();
         }
     }
 }
 
-fn tell(py: Python<'_>, show: Show, done: &Py<PyAny>) {
-    let told = match show(py) {
-        Ok(value) => done.call1(py, (value, py.None())),
-        Err(error) => done.call1(py, (py.None(), error.into_value(py))),
-    };
-    if let Err(error) = told {
-        // The event loop has been closed, most likely.
-        error.write_unraisable(py, Some(done.bind(py)));
+/// Keeps what has come for who waits, who is to be told. If it was cancelled meanwhile, what has come goes back.
+fn keep(state: &Mutex<State>, show: Show) -> Option<Py<PyAny>> {
+    let mut state = lock(state);
+    match std::mem::replace(&mut *state, State::Over) {
+        State::Begun(_, done) => {
+            *state = State::Done(Own::new(show));
+            Some(done)
+        }
+        // What has come is dropped after this, when nothing is locked any more.
+        _ => None,
+    }
+}
+
+fn tell(done: Bound<'_, PyAny>) {
+    if let Err(error) = done.call0() {
+        error.write_unraisable(done.py(), Some(&done));
     }
 }
 

@@ -8,6 +8,7 @@ mod addresses;
 mod errors;
 mod later;
 mod listener;
+mod log;
 mod pack;
 mod process;
 mod request;
@@ -23,9 +24,11 @@ mod _meshzero {
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
+    use super::log::log_to;
+    #[pymodule_export]
     use super::pack::pack;
     #[pymodule_export]
-    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end};
+    use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end, is_first};
     #[pymodule_export]
     use super::request::Request;
     #[pymodule_export]
@@ -33,6 +36,7 @@ mod _meshzero {
     #[pymodule_export]
     use super::verbs::{
         address, advertise, call, call_later, discover, discover_all, discover_all_later, discover_group,
-        discover_later, find, find_later, join, next_request, next_request_later, publish, unadvertise,
+        discover_group_later, discover_later, find, find_later, join, next_request, next_request_later,
+        publish, unadvertise,
     };
 }

@@ -1,31 +1,25 @@
 //! A subscription as an object of Python.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use meshzero::News;
 use meshzero::value::Packed;
-use meshzero::zero::{ZeroError, future};
+use meshzero::zero::future::{self, Item};
+use meshzero::zero::{Wait, ZeroError};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use tokio::sync::Mutex;
 
 use crate::addresses;
-use crate::errors;
+use crate::errors::{self, Kind};
 use crate::later::Later;
 use crate::process::Own;
 use crate::unpack;
 use crate::wait::{until, wait};
 
-/// News of some addresses under some prefixes, until it is dropped or closed.
+/// News of some addresses under some prefixes, until it is dropped or closed. Any number of threads and tasks may wait for it.
 #[pyclass(module = "meshzero._meshzero", frozen)]
-pub(crate) struct Listener {
-    /// One wait at a time: two threads that share it take turns.
-    listener: Arc<Mutex<Option<Own<future::Listener>>>>,
-}
-
-type Next = Result<Option<News<Packed>>, ZeroError>;
+pub(crate) struct Listener(Own<future::Listener>);
 
 #[pymethods]
 impl Listener {
@@ -35,49 +29,64 @@ impl Listener {
         let listener = py
             .detach(|| future::Listener::new(addresses, prefixes))
             .map_err(|error| errors::of(py, error))?;
-        Ok(Self { listener: Arc::new(Mutex::new(Some(Own::new(listener)))) })
+        Ok(Self(Own::new(listener)))
+    }
+
+    /// Waits until every publisher that is there has confirmed the subscription.
+    fn confirmed(&self, py: Python<'_>) -> PyResult<()> {
+        let confirmed = self.get(py)?.confirmed();
+        wait(py, confirmed)?.map_err(|error| errors::of(py, error))
+    }
+
+    /// As `confirmed`, to be waited for later.
+    fn confirmed_later(&self, py: Python<'_>) -> PyResult<Later> {
+        let confirmed = self.get(py)?.confirmed();
+        Ok(Later::new(confirmed, |py, confirmed| {
+            confirmed.map_err(|error| errors::of(py, error))?;
+            Ok(py.None())
+        }))
     }
 
     /// Waits for the next item: `(topic, data)`, or None when none came in time.
     fn next<'py>(&self, py: Python<'py>, wait_for_s: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let listener = self.get(py)?;
         // What is there already needs no waiting.
-        if let Ok(mut listener) = self.listener.try_lock()
-            && let Some(listener) = listener.as_mut().and_then(Own::get)
-            && let Some(news) = py.detach(|| listener.next_now()).map_err(|error| errors::of(py, error))?
-        {
+        if let Some(news) = py.detach(|| listener.next_now()).map_err(|error| errors::of(py, error))? {
             return Ok(Some(show(py, &news)?));
         }
-        show_next(py, wait(py, self.next_until(wait_for_s))?)
+        show_next(py, wait(py, next(listener, until(wait_for_s)))?)
     }
 
     /// As `next`, to be waited for later.
-    fn next_later(&self, wait_for_s: Option<f64>) -> Later {
-        Later::new(self.next_until(wait_for_s), |py, next| show_next(py, next)?.into_py_any(py))
+    fn next_later(&self, py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Later> {
+        let next = next(self.get(py)?, until(wait_for_s));
+        Ok(Later::new(next, |py, next| show_next(py, next)?.into_py_any(py)))
     }
 
-    /// Ends the subscription.
-    fn close(&self) {
-        // Whoever waits at the moment ends it when it is done.
-        if let Ok(mut listener) = self.listener.try_lock() {
-            drop(listener.take());
+    /// Ends the subscription, and every wait for it.
+    fn close(&self, py: Python<'_>) {
+        if let Some(listener) = self.0.get() {
+            py.detach(|| listener.close());
         }
     }
 }
 
 impl Listener {
-    fn next_until(&self, wait_for_s: Option<f64>) -> impl Future<Output = Next> + Send + 'static {
-        let listener = Arc::clone(&self.listener);
-        async move {
-            match listener.lock().await.as_mut().and_then(Own::get) {
-                Some(listener) => listener.next(until(wait_for_s)).await,
-                None => Err(ZeroError::Closed),
-            }
-        }
+    fn get(&self, py: Python<'_>) -> PyResult<&future::Listener> {
+        // One of another process is closed as well.
+        self.0.get().ok_or_else(|| errors::raise(py, Kind::Closed, ZeroError::Closed.to_string()))
     }
 }
 
+type Next = Result<Option<Item>, ZeroError>;
+
+fn next(listener: &future::Listener, wait: Wait) -> impl Future<Output = Next> + Send + 'static {
+    listener.next(wait)
+}
+
 fn show_next(py: Python<'_>, next: Next) -> PyResult<Option<Bound<'_, PyTuple>>> {
-    next.map_err(|error| errors::of(py, error))?.map(|news| show(py, &news)).transpose()
+    let taken = next.and_then(|next| next.map(Item::take).transpose());
+    taken.map_err(|error| errors::of(py, error))?.map(|news| show(py, &news)).transpose()
 }
 
 /// What the program gets of an item.

@@ -1,13 +1,22 @@
 //! What becomes of the mesh when the process forks and when it ends. The package registers these with the interpreter.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use meshzero::zero::{self, fork};
 use pyo3::prelude::*;
 
 use crate::later::{self, Slot};
 use crate::wait;
+
+/// Whether the interpreter knows of all below. It is told once, also if the package is loaded again.
+static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the interpreter is still to be told.
+#[pyfunction]
+pub(crate) fn is_first() -> bool {
+    !IS_REGISTERED.swap(true, Ordering::Relaxed)
+}
 
 /// How many forks are between this process and the one that loaded the extension.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -25,8 +34,8 @@ impl<T> Own<T> {
     }
 
     /// The thing, to be used; `None` if it is another process'.
-    pub(crate) fn get(&mut self) -> Option<&mut T> {
-        if self.is_here() { self.thing.as_mut() } else { None }
+    pub(crate) fn get(&self) -> Option<&T> {
+        if self.is_here() { self.thing.as_ref() } else { None }
     }
 
     /// The thing itself; `None` if it is another process'.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use meshzero::Refusal;
 use meshzero::value::Packed;
-use meshzero::zero::future;
+use meshzero::zero::future::{self, Arrival};
 use pyo3::prelude::*;
 
 use crate::errors::{self, Kind};
@@ -25,8 +25,9 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A message whose sender has been told, if it cannot be shown.
-    pub(crate) fn new(py: Python<'_>, request: future::Request) -> PyResult<Option<Self>> {
+    /// One that has arrived; `None` if it cannot be shown, and its sender has been told.
+    pub(crate) fn new(py: Python<'_>, arrival: Arrival) -> PyResult<Option<Self>> {
+        let request = arrival.take();
         match unpack::to_object(py, request.message().bytes()) {
             Ok(message) => Ok(Some(Self {
                 name: request.name().to_owned(),
@@ -93,7 +94,7 @@ impl Request {
     /// Whether the sender still waits for a reply.
     #[getter]
     fn is_wanted(&self) -> bool {
-        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
-        way.as_mut().and_then(Own::get).is_some_and(|request| request.is_wanted())
+        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        way.as_ref().and_then(Own::get).is_some_and(|request| request.is_wanted())
     }
 }

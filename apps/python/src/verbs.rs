@@ -3,21 +3,19 @@
 use std::time::{Duration, Instant};
 
 use meshzero::value::Packed;
-use meshzero::zero::{self, Address, Advert, Group, ZeroError, future};
+use meshzero::zero::future::{self, Arrival};
+use meshzero::zero::{self, Address, Advert, Group, ZeroError};
 use meshzero::{DiscoverError, Mesh};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::addresses::parse;
-use crate::errors;
+use crate::errors::{self, Kind};
 use crate::later::Later;
 use crate::pack;
 use crate::request::Request;
 use crate::unpack;
 use crate::wait::{until, wait};
-
-/// How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
-const LOOK_FOR_OTHERS: f64 = 0.6;
 
 /// Joins under another mesh name or on some interfaces only, before any other verb does.
 #[pyfunction]
@@ -41,22 +39,17 @@ pub(crate) fn join(
     py.detach(|| zero::join(settings)).map_err(|error| errors::of(py, error))
 }
 
-/// Advertises a name, and gives its address; None if the name exists and must not.
+/// Advertises a name, and gives its address.
 #[pyfunction]
 pub(crate) fn advertise(
     py: Python<'_>,
     name: String,
     at: Option<String>,
-    fail_if_exists: bool,
     messages: Vec<String>,
-) -> PyResult<Option<String>> {
-    // Looked for here, and not by the verb, so that Ctrl-C ends that.
-    if fail_if_exists && wait(py, found(&name, Some(LOOK_FOR_OTHERS)))?.is_ok_and(|found| found.is_some()) {
-        return Ok(None);
-    }
+) -> PyResult<String> {
     let advert = Advert { at, messages, ..Advert::default() };
     let advertised = py.detach(|| zero::advertise_with(name, advert));
-    advertised.map(|address| Some(address.to_string())).map_err(|error| errors::of(py, error))
+    advertised.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
 /// Takes back what `advertise` did.
@@ -91,26 +84,58 @@ pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
 /// As `discover`, and raises NotSent when the time is over, with what stood in the way.
 #[pyfunction]
 pub(crate) fn find(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<String> {
-    let found = wait(py, future::discover(&name, until(wait_for_s)))?;
+    let found = wait(py, future::discover(&name, until(wait_for_s), hint))?;
     found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
 /// As `find`, to be waited for later.
 #[pyfunction]
 pub(crate) fn find_later(name: String, wait_for_s: Option<f64>) -> Later {
-    let found = async move { future::discover(&name, until(wait_for_s)).await };
+    let found = async move { future::discover(&name, until(wait_for_s), hint).await };
     Later::new(found, |py, found: Result<Address, ZeroError>| {
         let found = found.map_err(|error| errors::of(py, error))?;
         found.to_string().into_py_any(py)
     })
 }
 
+/// Somebody who waits for less only polls, and needs no explanation.
+const POLL: f64 = 1.0;
+
 async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
-    match future::discover(name, until(wait_for_s)).await {
+    let mut is_told = wait_for_s.is_some_and(|seconds| seconds < POLL);
+    let told = &mut is_told;
+    let found = future::discover(name, until(wait_for_s), |why| {
+        *told = true;
+        hint(why);
+    });
+    match found.await {
         Ok(address) => Ok(Some(address)),
-        Err(ZeroError::Discover(DiscoverError::NotFound(_))) => Ok(None),
+        Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => {
+            if !is_told {
+                warn(missed.to_string());
+            }
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
+}
+
+/// Tells why nobody has been found so far.
+fn hint(why: &ZeroError) {
+    warn(format!("still looking: {why}"));
+}
+
+/// Says it in Python's log, which shows it on standard error unless the program has chosen otherwise. An interpreter that ends
+/// has nobody who reads it.
+fn warn(text: String) {
+    Python::try_attach(|py| {
+        let logger =
+            py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("meshzero",)));
+        let warned = logger.and_then(|logger| logger.call_method1("warning", ("%s", text)));
+        if let Err(error) = warned {
+            error.write_unraisable(py, None);
+        }
+    });
 }
 
 fn show_found(py: Python<'_>, found: Result<Option<Address>, ZeroError>) -> PyResult<Option<String>> {
@@ -150,6 +175,19 @@ pub(crate) fn discover_group(
 ) -> PyResult<Vec<(String, String)>> {
     let members = future::discover_group(group, until(wait_for_s), Group { separator, exclude });
     show_all(py, wait(py, members)?)
+}
+
+/// As `discover_group`, to be waited for later.
+#[pyfunction]
+pub(crate) fn discover_group_later(
+    group: String,
+    separator: String,
+    exclude: Vec<String>,
+    wait_for_s: Option<f64>,
+) -> Later {
+    let members =
+        async move { future::discover_group(&group, until(wait_for_s), Group { separator, exclude }).await };
+    Later::new(members, |py, members| show_all(py, members)?.into_py_any(py))
 }
 
 /// Sends a message, under a name if there is one, and waits for the reply.
@@ -214,21 +252,22 @@ pub(crate) fn next_request(
     wait_for_s: Option<f64>,
     if_open: bool,
 ) -> PyResult<Option<Request>> {
-    let address = parse(py, address)?;
+    let (address, begun) = (parse(py, address)?, Instant::now());
     loop {
-        let next = wait(py, taken(address, wait_for_s, if_open))?;
-        match next.map_err(|error| errors::of(py, error))? {
-            None => return Ok(None),
-            // One that cannot be shown was refused.
-            Some(request) => match Request::new(py, request)? {
-                Some(request) => return Ok(Some(request)),
-                None => continue,
-            },
+        let left = until(wait_for_s.map(|seconds| seconds - begun.elapsed().as_secs_f64()));
+        let next = match if_open {
+            true => wait(py, future::next_message_at(address, left))?,
+            false => wait(py, future::wait_for_message_from(address, left))?,
+        };
+        let Some(arrival) = next.map_err(|error| errors::of(py, error))? else { return Ok(None) };
+        // One that cannot be shown was refused.
+        if let Some(request) = Request::new(py, arrival)? {
+            return Ok(Some(request));
         }
     }
 }
 
-/// As `next_request`, to be waited for later.
+/// As `next_request`, to be waited for later; one that cannot be shown was refused, and raises NotShown.
 #[pyfunction]
 pub(crate) fn next_request_later(
     py: Python<'_>,
@@ -236,22 +275,18 @@ pub(crate) fn next_request_later(
     wait_for_s: Option<f64>,
     if_open: bool,
 ) -> PyResult<Later> {
-    let next = taken(parse(py, address)?, wait_for_s, if_open);
-    Ok(Later::new(next, |py, next| {
-        let next = next.map_err(|error| errors::of(py, error))?;
-        // One that cannot be shown is refused, and is none for who waits.
-        next.map(|request| Request::new(py, request)).transpose()?.flatten().into_py_any(py)
-    }))
+    let (address, wait) = (parse(py, address)?, until(wait_for_s));
+    Ok(match if_open {
+        true => Later::new(future::next_message_at(address, wait), show_request),
+        false => Later::new(future::wait_for_message_from(address, wait), show_request),
+    })
 }
 
-async fn taken(
-    address: Address,
-    wait_for_s: Option<f64>,
-    if_open: bool,
-) -> Result<Option<future::Request>, ZeroError> {
-    match if_open {
-        true => future::next_message_at(address, until(wait_for_s)).await,
-        false => future::wait_for_message_from(address, until(wait_for_s)).await,
+fn show_request(py: Python<'_>, next: Result<Option<Arrival>, ZeroError>) -> PyResult<Py<PyAny>> {
+    let Some(arrival) = next.map_err(|error| errors::of(py, error))? else { return Ok(py.None()) };
+    match Request::new(py, arrival)? {
+        Some(request) => request.into_py_any(py),
+        None => Err(errors::raise(py, Kind::NotShown, "a message was refused".to_owned())),
     }
 }
 

@@ -116,9 +116,13 @@ fn is_main(py: Python<'_>) -> PyResult<bool> {
     if let Some(known) = IS_MAIN.get() {
         return Ok(known);
     }
-    let threading = py.import("threading")?;
-    let main = threading.call_method0("main_thread")?.getattr("ident")?;
-    let is_main = main.eq(threading.call_method0("get_ident")?)?;
+    // Not imported for this: Python itself loses a Ctrl-C that comes while it imports something. Where nobody has imported it
+    // there are hardly other threads, and one that is taken for the main one only looks in vain.
+    let threading = py.import("sys")?.getattr("modules")?.call_method1("get", ("threading",))?;
+    let is_main = match threading.getattr("main_thread") {
+        Ok(main) => main.call0()?.getattr("ident")?.eq(threading.call_method0("get_ident")?)?,
+        Err(_) => true,
+    };
     IS_MAIN.set(Some(is_main));
     Ok(is_main)
 }

@@ -15,11 +15,19 @@ import meshzero
 PATIENCE = 60
 
 _numbers = itertools.count()
+_names = []
 
 
 def unique(name):
     """A name that nobody else has."""
-    return "%s-%d-%d" % (name, os.getpid(), next(_numbers))
+    _names.append("%s-%d-%d" % (name, os.getpid(), next(_numbers)))
+    return _names[-1]
+
+
+def tearDownModule():
+    """Takes back what the tests of a module have advertised: a program offers so many services at most."""
+    while _names:
+        meshzero.unadvertise(_names.pop())
 
 
 class Program:
@@ -38,9 +46,10 @@ class Program:
         )
         self._lines = queue.Queue()
         self._errors = []
+        self._error_lines = queue.Queue()
         self._readers = [
             threading.Thread(target=self._read, args=(self.process.stdout, self._lines.put), daemon=True),
-            threading.Thread(target=self._read, args=(self.process.stderr, self._errors.append), daemon=True),
+            threading.Thread(target=self._read, args=(self.process.stderr, self._note_error), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
@@ -50,6 +59,14 @@ class Program:
         for line in stream:
             put(line.rstrip("\n"))
         put(None)
+
+    def _note_error(self, line):
+        self._errors.append(line)
+        self._error_lines.put(line)
+
+    def error_line(self):
+        """The next line that it writes to standard error."""
+        return self._error_lines.get(timeout=PATIENCE)
 
     def line(self):
         """The next line that it says."""

@@ -1,17 +1,34 @@
 """The waits for asyncio."""
 
 import asyncio
+import contextlib
+import gc
+import threading
+import time
 import unittest
+from unittest import mock
 
 import meshzero
-from meshzero import aio
+from meshzero import _task, aio
 
-from .support import PATIENCE, unique
+from .support import PATIENCE, unique, tearDownModule
+
+
+async def wrapped(awaitable):
+    return await awaitable
+
+
+def busy_until(is_done):
+    """Holds up the loop, as a program does that works, until something has happened elsewhere."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not happen")
 
 
 class Asyncio(unittest.IsolatedAsyncioTestCase):
     async def test_a_message_and_its_reply(self):
-        address = aio.advertise(unique("echo"))
+        address = await aio.advertise(unique("echo"))
 
         async def serve():
             message = await aio.wait_for_message_from(address)
@@ -22,7 +39,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         await serving
 
     async def test_tasks_share_a_thread_and_not_their_messages(self):
-        address = aio.advertise(unique("shared"))
+        address = await aio.advertise(unique("shared"))
         taken = asyncio.Event()
 
         async def serve():
@@ -46,7 +63,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         await asyncio.gather(first, second)
 
     async def test_many_calls_at_once_and_requests_in_any_order(self):
-        address = aio.advertise(unique("many"))
+        address = await aio.advertise(unique("many"))
 
         async def serve():
             requests = []
@@ -63,7 +80,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         await serving
 
     async def test_the_loop_goes_on_while_a_task_waits(self):
-        address = aio.advertise(unique("idle"))
+        address = await aio.advertise(unique("idle"))
         waiting = asyncio.create_task(aio.wait_for_message_from(address))
         for _ in range(1000):
             await asyncio.sleep(0)
@@ -73,7 +90,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
             await waiting
 
     async def test_what_is_cancelled_loses_no_message(self):
-        address = aio.advertise(unique("cancelled"))
+        address = await aio.advertise(unique("cancelled"))
         for _ in range(20):
             waiting = asyncio.create_task(aio.wait_for_message_from(address))
             await asyncio.sleep(0)
@@ -85,7 +102,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await call, "there")
 
     async def test_a_call_that_is_cancelled_is_not_wanted_any_more(self):
-        address = aio.advertise(unique("unwanted"))
+        address = await aio.advertise(unique("unwanted"))
         call = asyncio.create_task(aio.send_message_to(address, "hello"))
         async for request in aio.requests(address):
             self.assertTrue(request.is_wanted)
@@ -95,7 +112,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
             break
 
     async def test_errors_are_those_of_the_verbs(self):
-        address = aio.advertise(unique("late"))
+        address = await aio.advertise(unique("late"))
         with self.assertRaises(meshzero.SocketTimedOutError):
             await aio.send_message_to(address, None, 0.05)
         self.assertIsNone(await aio.wait_for_message_from(address, 0.01))
@@ -104,21 +121,286 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
             await aio.send_reply_to(address, "hello")
 
     async def test_news(self):
-        address = aio.advertise(unique("news"))
+        address = await aio.advertise(unique("news"))
         self.assertEqual(await aio.wait_for_news_from(address, "n", 0.01), (None, None))
         async with aio.listen(address, "n") as news:
-            hearing = asyncio.create_task(news.__anext__())
-            number = 0
-            while not hearing.done():
-                # Until the subscription stands, nobody hears.
-                aio.send_news_to(address, "n", number)
-                number += 1
-                await asyncio.sleep(0)
-            self.assertEqual((await hearing)[0], "n")
+            await aio.send_news_to(address, "n", 0)
+            self.assertEqual(await news.__anext__(), ("n", 0))
         self.assertEqual((await aio.wait_for_news_from(address, "n", PATIENCE)), ("n", 0))
 
     async def test_names(self):
         name = unique("named")
-        address = aio.advertise(name)
+        address = await aio.advertise(name)
         self.assertEqual(await aio.discover(name), address)
         self.assertIn([name, address], await aio.discover_all())
+        self.assertEqual(await aio.discover_group(name.partition("-")[0], "-"), [(name, address)])
+        self.assertIsNone(await aio.advertise(name, fail_if_exists=True))
+        self.assertTrue(await aio.unadvertise(name))
+        self.assertFalse(await aio.unadvertise(name))
+        self.assertEqual(await aio.advertise(name, address, fail_if_exists=True), address)
+
+    async def test_every_verb_can_be_awaited(self):
+        name = unique("awaited")
+        address = await aio.advertise(name)
+        self.assertIs(type(address), str)
+        arguments = {
+            "address": (),
+            "advertise": (name,),
+            "discover": (name,),
+            "discover_group": (name,),
+            "find": (name,),
+            "listen": (address,),
+            "requests": (address,),
+            "send_message_to": (address, None, 0.01),
+            "send_news_to": (address, "topic"),
+            "send_reply_to": (address,),
+            "unadvertise": (unique("nobody"),),
+            "wait_for_message_from": (address, 0),
+            "wait_for_news_from": (address, "", 0),
+        }
+        for verb in aio.__all__:
+            with contextlib.suppress(meshzero.NetworkZeroError):
+                await asyncio.create_task(wrapped(getattr(aio, verb)(*arguments.get(verb, ()))))
+
+    async def test_what_is_there_at_once_need_not_be_awaited(self):
+        name = unique("at once")
+        address = aio.advertise(name)
+        self.assertEqual(meshzero.discover(name), address)
+        aio.send_news_to(address, "topic")
+        self.assertTrue(aio.unadvertise(name))
+        self.assertEqual(repr(aio.unadvertise(name)), "False")
+        self.assertRegex(aio.address(), r"^127\.0\.0\.1:\d+$")
+
+
+class Cancelled(unittest.IsolatedAsyncioTestCase):
+    """What has arrived is handed over, or comes again."""
+
+    async def asyncSetUp(self):
+        self.address = await aio.advertise(unique("cancelled"))
+
+    async def arrived(self, later):
+        """A task that waits, and for which something has arrived that it has not got yet."""
+        done = []
+        with mock.patch.object(_task, "run", heeding(done)):
+            task = asyncio.create_task(later)
+            await asyncio.sleep(0)
+        return task, lambda: busy_until(lambda: done)
+
+    async def test_an_item_that_arrived_before_the_task_was_cancelled(self):
+        async with aio.listen(self.address) as news:
+            for number in range(5):
+                task, arrives = await self.arrived(news.__anext__())
+                await aio.send_news_to(self.address, "n", number)
+                arrives()
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                self.assertEqual(await news.__anext__(), ("n", number))
+            self.assertEqual(news.missed, 0)
+
+    async def test_an_item_whose_task_is_cancelled_when_it_is_about_to_go_on(self):
+        async with aio.listen(self.address) as news:
+            task, arrives = await self.arrived(news.__anext__())
+            await aio.send_news_to(self.address, "n", 1)
+            arrives()
+            # The loop has told the task, which has not gone on yet.
+            await asyncio.sleep(0)
+            task.cancel()
+            result = (await asyncio.gather(task, return_exceptions=True))[0]
+            if isinstance(result, asyncio.CancelledError):
+                result = await news.__anext__()
+            self.assertEqual(result, ("n", 1))
+
+    async def test_several_items_come_again_in_order(self):
+        async with aio.listen(self.address) as news:
+            waiting = [await self.arrived(news.__anext__()) for _ in range(3)]
+            for number in range(4):
+                await aio.send_news_to(self.address, "n", number)
+            for _, arrives in waiting:
+                arrives()
+            for task, _ in waiting:
+                task.cancel()
+            await asyncio.gather(*(task for task, _ in waiting), return_exceptions=True)
+            self.assertEqual([(await news.__anext__())[1] for _ in range(4)], [0, 1, 2, 3])
+
+    async def test_a_message_that_arrived_before_the_task_was_cancelled(self):
+        task, arrives = await self.arrived(aio.wait_for_message_from(self.address))
+        first = asyncio.create_task(aio.send_message_to(self.address, "first", PATIENCE))
+        await asyncio.sleep(0)
+        arrives()
+        second = asyncio.create_task(aio.send_message_to(self.address, "second", PATIENCE))
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        for expected in ("first", "second"):
+            message = await aio.wait_for_message_from(self.address, PATIENCE)
+            self.assertEqual(message, expected)
+            await aio.send_reply_to(self.address, message + "!")
+        self.assertEqual(await asyncio.gather(first, second), ["first!", "second!"])
+
+    async def test_requests_go_on_after_a_wait_was_cancelled(self):
+        requests = aio.requests(self.address)
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(requests.__anext__(), 0.01)
+        call = asyncio.create_task(aio.send_message_to(self.address, 1, PATIENCE))
+        (await asyncio.wait_for(requests.__anext__(), PATIENCE)).reply(2)
+        self.assertEqual(await call, 2)
+
+    async def test_a_topic_that_is_polled_loses_nothing(self):
+        total = 400
+        async with aio.listen(self.address) as news:
+
+            def publish():
+                for number in range(total):
+                    meshzero.send_news_to(self.address, "n", number)
+                    time.sleep(0.005)
+
+            publishing = threading.Thread(target=publish)
+            publishing.start()
+            heard = []
+            while len(heard) + news.missed < total:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    heard.append((await asyncio.wait_for(news.__anext__(), 0.005))[1])
+            publishing.join()
+        self.assertEqual(heard, list(range(total)))
+
+    def test_a_loop_that_is_closed_gives_back_what_came(self):
+        address = meshzero.advertise(unique("closed loop"))
+        done = []
+
+        async def begin(news):
+            await news
+            with mock.patch.object(_task, "run", heeding(done)):
+                task = asyncio.ensure_future(news.__anext__())
+                await asyncio.sleep(0)
+            return task
+
+        news = aio.listen(address)
+        loop = asyncio.new_event_loop()
+        # Nobody waits for this task any more.
+        loop.set_exception_handler(lambda *_: None)
+        task = loop.run_until_complete(begin(news))
+        meshzero.send_news_to(address, "n", 1)
+        busy_until(lambda: done)
+        loop.close()
+        del task
+        gc.collect()
+
+        async def take():
+            return await asyncio.wait_for(news.__anext__(), PATIENCE)
+
+        self.assertEqual(asyncio.run(take()), ("n", 1))
+        news.close()
+
+
+def heeding(done):
+    """As `_task.run`, and notes when something has arrived, before the loop has heard of it."""
+
+    async def run(later):
+        return await real_run(Heeded(later, done))
+
+    return run
+
+
+real_run = _task.run
+
+
+class Heeded:
+    def __init__(self, later, done):
+        self.later = later
+        self.done = done
+
+    def start(self, wake):
+        def wake_and_note(*arguments):
+            wake(*arguments)
+            self.done.append(True)
+
+        self.later.start(wake_and_note)
+
+    def take(self):
+        return self.later.take()
+
+    def cancel(self):
+        self.later.cancel()
+
+
+class UsualLines(unittest.IsolatedAsyncioTestCase):
+    """What programs write, on every version of Python."""
+
+    async def test_a_message_is_waited_for_so_long_and_replied_to(self):
+        address = await aio.advertise(unique("usual"))
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(aio.wait_for_message_from(address), 0.01)
+        call = asyncio.create_task(aio.send_message_to(address, "hello", PATIENCE))
+        message = await asyncio.wait_for(aio.wait_for_message_from(address), PATIENCE)
+        await asyncio.wait_for(aio.send_reply_to(address, message + "!"), PATIENCE)
+        self.assertEqual(await call, "hello!")
+
+    async def test_news_is_polled(self):
+        address = await aio.advertise(unique("polled"))
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(aio.wait_for_news_from(address, "n"), 1)
+        for number in range(3):
+            await aio.send_news_to(address, "n", number)
+        for number in range(3):
+            self.assertEqual(await asyncio.wait_for(aio.wait_for_news_from(address, "n"), PATIENCE), ("n", number))
+
+    async def test_several_are_waited_for_at_once(self):
+        addresses = [await aio.advertise(unique("both")) for _ in range(2)]
+        calls = [asyncio.create_task(aio.send_message_to(address, number, PATIENCE)) for number, address in enumerate(addresses)]
+        messages = await asyncio.gather(*(aio.wait_for_message_from(address, PATIENCE) for address in addresses))
+        self.assertEqual(messages, [0, 1])
+        for address in addresses:
+            await aio.send_reply_to(address, "ok")
+        self.assertEqual(await asyncio.gather(*calls), ["ok", "ok"])
+
+    def test_a_verb_is_run_by_itself(self):
+        address = meshzero.advertise(unique("alone"))
+        self.assertIsNone(asyncio.run(aio.wait_for_message_from(address, 0)))
+        self.assertEqual(asyncio.run(aio.wait_for_news_from(address, "", 0)), (None, None))
+
+
+class Listening(unittest.IsolatedAsyncioTestCase):
+    async def test_it_has_subscribed_once_it_is_awaited_or_entered(self):
+        address = await aio.advertise(unique("listened"))
+        for _ in range(10):
+            news = await aio.listen(address)
+            await aio.send_news_to(address, "n", 1)
+            self.assertEqual(await news.__anext__(), ("n", 1))
+            news.close()
+            async with aio.listen(address) as entered:
+                await aio.send_news_to(address, "n", 2)
+                self.assertEqual(await entered.__anext__(), ("n", 2))
+
+    async def test_closing_ends_every_wait(self):
+        address = await aio.advertise(unique("closing"))
+        async with aio.listen(address) as news:
+            heard = []
+            waiting = [asyncio.create_task(hear(news, heard)) for _ in range(3)]
+            await aio.send_news_to(address, "n", 1)
+            while not heard:
+                await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+        self.assertEqual(heard, [("n", 1)])
+        with self.assertRaises(StopAsyncIteration):
+            await news.__anext__()
+
+    async def test_an_address_that_is_closed_ends_its_waits(self):
+        name = unique("closing")
+        address = await aio.advertise(name)
+        requests = asyncio.create_task(all_of(aio.requests(address)))
+        message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
+        await asyncio.sleep(0.01)
+        await aio.unadvertise(name)
+        self.assertEqual(await requests, [])
+        with self.assertRaises(meshzero.Closed):
+            await message
+
+
+async def hear(news, heard):
+    async for item in news:
+        heard.append(item)
+
+
+async def all_of(iterator):
+    return [item async for item in iterator]

@@ -1,13 +1,19 @@
 """NetworkZero's documented programs, with the one line of the import changed, as real processes."""
 
+import json
+import os
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
 import meshzero
 from meshzero import networkzero
 
-from .support import Program, unique
+from .support import PATIENCE, Program, tearDownModule, unique
+
+#: An interpreter that has NetworkZero and pyzmq.
+TOOLS = os.environ.get("MESHZERO_TEST_TOOLS")
 
 #: Programs under the old name.
 NETWORKZERO = "import sys\nimport meshzero.networkzero as nw0\n\ndef say(*words):\n    print(*words, flush=True)\n\n"
@@ -208,6 +214,70 @@ class StandIn(unittest.TestCase):
         self.assertEqual(networkzero.core.split_address("1.2.3.4:5"), ("1.2.3.4", "5"))
         self.assertTrue(networkzero.core.is_valid_address("192.168.*:80"))
         self.assertFalse(networkzero.core.is_valid_address("192.168.*:80000"))
+
+    def test_the_lists_of_names_hold_what_is_documented(self):
+        verbs = {"advertise", "discover", "discover_all", "discover_group", "send_message_to", "wait_for_message_from"}
+        verbs |= {"send_reply_to", "send_news_to", "wait_for_news_from", "address", "action_and_params"}
+        for names in (set(networkzero.__all__), set(dir(networkzero))):
+            self.assertTrue(verbs <= names)
+            self.assertFalse({"stand_in", "annotations"} & names)
+        self.assertNotIn("annotations", dir(meshzero))
+
+    @unittest.skipUnless(TOOLS, "MESHZERO_TEST_TOOLS says which interpreter has NetworkZero; `cargo xtask test` sets it")
+    def test_the_lists_of_names_are_those_of_networkzero(self):
+        listing = """if True:
+            import importlib, json, types
+            def names(package):
+                found = {}
+                for part in ("", ".core", ".config", ".discovery", ".messenger", ".sockets"):
+                    module = importlib.import_module(package + part)
+                    public = [name for name in dir(module) if not name.startswith("_")]
+                    star = {}
+                    exec("from %s import *" % (package + part), star)
+                    # Of the modules only its own: what it imported from elsewhere is nobody's business.
+                    def is_own(name):
+                        value = getattr(module, name)
+                        return not isinstance(value, types.ModuleType) or value.__name__.startswith(package)
+                    found[part] = [sorted(filter(is_own, public)), sorted(filter(is_own, set(star) - {"__builtins__"}))]
+                return found
+        """
+        theirs = subprocess.run(
+            [TOOLS, "-c", listing + "\nprint(json.dumps(names('networkzero')))"], stdout=subprocess.PIPE, check=True, text=True
+        )
+        scope = {}
+        exec(listing, scope)
+        # What is made of ZeroMQ, and what `from __future__ import` leaves.
+        foreign = {"Context", "Socket", "context", "get_socket", "string", "print_function"}
+        for part, (public, star) in json.loads(theirs.stdout).items():
+            own_public, own_star = scope["names"]("meshzero.networkzero")[part]
+            self.assertEqual(own_public, sorted(set(public) - foreign), part)
+            self.assertEqual(own_star, sorted(set(star) - foreign), part)
+        self.assertTrue(callable(networkzero.core._enable_debug_logging))
+        self.assertEqual(networkzero.core.PORT_POOL, list(range(49152, 65536)))
+
+    @unittest.skipUnless(TOOLS, "MESHZERO_TEST_TOOLS says which interpreter has pyzmq; `cargo xtask test` sets it")
+    def test_a_socket_of_zeromq_listens_at_an_address_that_was_named(self):
+        listen = "import sys, zmq; zmq.Context.instance().socket(zmq.REP).bind('tcp://' + sys.argv[1]); print('bound')"
+        done = subprocess.run(
+            [TOOLS, "-c", listen, networkzero.address()], stdout=subprocess.PIPE, check=True, text=True, timeout=PATIENCE
+        )
+        self.assertEqual(done.stdout, "bound\n")
+
+    def test_debug_logging(self):
+        source = """
+            import os
+            os.chdir(sys.argv[1])
+            nw0.core._enable_debug_logging()
+            nw0.core._enable_debug_logging()
+            nw0.core.get_logger("networkzero.game").debug("the game begins")
+            nw0.wait_for_news_from("127.0.0.1:1", wait_for_s=0)
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            with Program(source, folder, prologue=NETWORKZERO) as program:
+                program.finish()
+            text = pathlib.Path(folder, "network.log").read_text()
+        self.assertIn("networkzero.game DEBUG the game begins", text)
+        self.assertRegex(text, "DEBUG meshzero.*no publisher yet; trying again address=127.0.0.1:1")
 
     def test_it_stands_in_for_the_name(self):
         source = """

@@ -1,17 +1,20 @@
 """Ctrl-C, threads, forks and the end of a program."""
 
 import os
+import textwrap
 import threading
 import time
 import unittest
 
 import meshzero as nw0
 
-from .support import PATIENCE, Program, answering, unique
+from .support import PATIENCE, Program, answering, unique, tearDownModule
 
 #: Ends a wait by Ctrl-C, says so, and goes on with the same address.
 INTERRUPTED = """
     address = nw0.advertise(sys.argv[1])
+    # Python itself loses an interrupt that comes while it imports something.
+    nw0.listen
     try:
         say("ready")
         {wait}
@@ -115,7 +118,7 @@ class Threads(unittest.TestCase):
         stop = threading.Event()
         waits = [
             lambda: nw0.wait_for_message_from(address, PATIENCE, autoreply=True),
-            lambda: nw0.discover(unique("nobody"), 1),
+            lambda: nw0.discover(unique("nobody"), 0.9),
         ]
         threads = [threading.Thread(target=wait) for wait in waits]
         for thread in threads:
@@ -208,6 +211,53 @@ class Forks(unittest.TestCase):
         with Program(source, unique("pool")) as program:
             self.assertEqual(program.line(), "[0, 1, 4, 9]")
             program.finish()
+
+
+class LoadedAgain(unittest.TestCase):
+    """`importlib.reload`, and an import after the modules have been thrown away, as tests and notebooks do."""
+
+    SOURCE = """
+        import importlib, os
+        address = nw0.advertise(sys.argv[1])
+        first = nw0
+        try:
+            nw0.send_message_to(address, {1})
+        except nw0.CannotTravel:
+            say("raised")
+        %s
+        try:
+            nw0.send_message_to(address, {1})
+        except nw0.CannotTravel:
+            say("raised")
+        say(nw0.discover(sys.argv[1]) == address)
+        from meshzero import aio
+        import asyncio
+        say(asyncio.run(aio.discover(sys.argv[1])) == address)
+        try:
+            next(nw0.listen(address, wait_for_s=0.01))
+        except StopIteration:
+            say("listened")
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if nw0.discover(sys.argv[1], 10) == address else 1)
+        say(os.waitpid(child, 0)[1])
+        with nw0.serve(Greeter(), "served " + sys.argv[1]) as service:
+            say(nw0.find(service.name).greet(name="Ada"))
+    """
+
+    def load_again(self, *lines):
+        greeter = "class Greeter:\n    def greet(self, name):\n        return 'Hello, ' + name\n"
+        source = textwrap.dedent(self.SOURCE) % "\n".join(lines)
+        with Program(greeter + source, unique("again")) as program:
+            self.assertEqual([program.line() for _ in range(7)], ["raised", "raised", "True", "True", "listened", "0", "Hello, Ada"])
+            program.finish()
+
+    def test_reloaded(self):
+        self.load_again("nw0 = importlib.reload(nw0)", "nw0 = importlib.reload(nw0)")
+
+    def test_thrown_away_and_imported(self):
+        throw_away = "for name in [name for name in sys.modules if name.partition('.')[0] == 'meshzero']: del sys.modules[name]"
+        self.load_again(throw_away, "import meshzero as nw0", "assert nw0 is not first")
 
 
 class Ends(unittest.TestCase):

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import ctypes
 import io
+import sys
 import threading
 import unittest
 
@@ -10,7 +12,7 @@ import meshzero
 from meshzero import _meshzero, aio
 from meshzero._remote import Remote
 
-from .support import PATIENCE, unique
+from .support import PATIENCE, Program, unique, tearDownModule
 
 
 @meshzero.service("replaced by each test")
@@ -38,6 +40,60 @@ class Arm:
 
     def _hidden(self):
         return "hidden"
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise SystemExit("nobody is told")
+
+
+class Growing:
+    """A list that travels, until somebody looks at what is in it."""
+
+    def __init__(self):
+        self.items = [self]
+
+
+class Daemon:
+    """Whatever a method may do to the thread that calls it."""
+
+    ENDS = [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError, BaseException, MemoryError]
+
+    def leave(self, number):
+        raise self.ENDS[number]("by order")
+
+    def quit(self):
+        sys.exit()
+
+    def mute(self):
+        raise Mute
+
+    def half(self):
+        raise ValueError("half a character: \ud800")
+
+    def long(self):
+        raise ValueError("x" * 5_000_000)
+
+    def deep(self):
+        return self.deep()
+
+    def odd(self, number):
+        endless = []
+        endless.append(endless)
+        return [{1}, object(), endless, 1 << 80, "\ud800", "x" * 5_000_000, Growing()][number]
+
+    def coroutine(self):
+        async def later():
+            return 1
+
+        self.made = later()
+        return self.made
+
+    # It has no signature.
+    native = staticmethod(max)
+
+    def well(self):
+        return "well"
 
 
 class Callable(Arm):
@@ -74,6 +130,64 @@ class Services(unittest.TestCase):
             self.assertIsNone(arm.stop())
         self.assertIn("CannotTravel", complaint.getvalue())
 
+    def test_no_caller_can_end_a_service(self):
+        actor = Daemon()
+        daemon = self.serve(actor)
+        calls = [lambda number=number: daemon.leave(number=number) for number in range(len(Daemon.ENDS))]
+        calls += [lambda number=number: daemon.odd(number=number) for number in range(7)]
+        calls += [daemon.quit, daemon.mute, daemon.half, daemon.long, daemon.deep, daemon.coroutine]
+        calls += [lambda: daemon.native(7), lambda: daemon.native(no=7)]
+        for call in calls:
+            with contextlib.redirect_stderr(io.StringIO()):
+                with self.assertRaises(meshzero.Refused) as caught:
+                    call()
+                self.assertIn(caught.exception.reason, ("failed", "bad reply"), str(caught.exception))
+                self.assertLess(len(str(caught.exception)), 20_000)
+                self.assertEqual(daemon.well(), "well")
+        actor.made.close()
+
+    def test_how_a_method_left_is_told(self):
+        daemon = self.serve(Daemon())
+        for call, told in [
+            (daemon.quit, "SystemExit: "),
+            (daemon.mute, r"Mute: \(its text is not known: __str__ raised SystemExit\)"),
+            (daemon.half, r"ValueError: half a character: \\ud800"),
+            (daemon.long, "ValueError: xxx"),
+        ]:
+            with self.assertRaisesRegex(meshzero.Refused, told):
+                call()
+
+    def test_a_service_whose_thread_ends_all_the_same_is_withdrawn(self):
+        service = meshzero.serve(Daemon(), unique("killed"))
+        self.addCleanup(service.close)
+        with contextlib.redirect_stderr(io.StringIO()) as complaint:
+            # As recipes for killing threads do it. It comes when the thread has something to do.
+            thread = ctypes.c_ulong(service._thread.ident)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(SystemExit))
+            with contextlib.suppress(meshzero.CallError):
+                meshzero.find(service.name, PATIENCE, wait_for_reply_s=PATIENCE).well()
+            service.wait(PATIENCE)
+        self.assertIn("the service '%s' at %s has ended" % (service.name, service.address), complaint.getvalue())
+        self.assertIn("SystemExit", complaint.getvalue())
+        self.assertIsNone(meshzero.discover(service.name, 0))
+
+    def test_ctrl_c_ends_a_program_that_serves(self):
+        source = """
+            class Daemon:
+                def quit(self):
+                    sys.exit()
+
+            with nw0.serve(Daemon(), sys.argv[1]) as service:
+                say(service.address)
+                service.wait()
+        """
+        with Program(source, unique("daemon")) as program:
+            with self.assertRaises(meshzero.Refused):
+                Remote(program.line(), PATIENCE).quit()
+            program.interrupt()
+            self.assertNotEqual(program.end(), 0)
+            self.assertIn("KeyboardInterrupt", program.errors())
+
     def test_fields_that_do_not_fit_are_refused_before_anything_runs(self):
         arm = self.serve(Arm())
         with self.assertRaisesRegex(meshzero.Refused, "unexpected keyword argument 'far'") as caught:
@@ -89,7 +203,7 @@ class Services(unittest.TestCase):
             with self.assertRaises(meshzero.Refused) as caught:
                 wrong()
             self.assertEqual(caught.exception.reason, "no handler")
-            self.assertTrue({"fail", "move", "odd", "stop", "whole"} <= set(caught.exception.handles))
+            self.assertEqual(set(caught.exception.handles), {"fail", "move", "odd", "stop", "whole"})
         with self.assertRaises(TypeError):
             arm.move(1, by=2)
         with self.assertRaises(AttributeError):
@@ -99,6 +213,10 @@ class Services(unittest.TestCase):
         arm = self.serve(Callable())
         self.assertEqual(arm("hello"), "got hello")
         self.assertEqual(meshzero.send_message_to(arm.address, "plain", PATIENCE), "got plain")
+        # What it is said to handle, it handles.
+        with self.assertRaises(meshzero.Refused) as caught:
+            arm.jump()
+        self.assertIn("Value", caught.exception.handles)
 
     def test_one_message_at_a_time(self):
         actor = Arm()
@@ -138,7 +256,7 @@ class AsyncCallers(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await arm("hello"), "got hello")
 
     async def test_a_message_without_fields_is_nothing_or_an_empty_one(self):
-        address = _meshzero.advertise(unique("strict"), None, False, ["Move", "Ping", "Stop"])
+        address = _meshzero.advertise(unique("strict"), None, ["Move", "Ping", "Stop"])
 
         async def serve():
             async for request in aio.requests(address):

@@ -1,12 +1,16 @@
 """Each verb, as NetworkZero documents it."""
 
+import asyncio
+import logging
 import threading
 import time
 import unittest
+from unittest import mock
 
 import meshzero as nw0
+from meshzero import aio
 
-from .support import PATIENCE, Program, answering, unique
+from .support import PATIENCE, Program, answering, unique, tearDownModule
 
 
 class Names(unittest.TestCase):
@@ -226,7 +230,121 @@ class News(unittest.TestCase):
         self.assertGreater(news.missed, 0)
 
 
+class Misspelt(unittest.TestCase):
+    """A name that nobody has, and that is nearly one that somebody has."""
+
+    def setUp(self):
+        self.name = unique("robot/arm")
+        nw0.advertise(self.name)
+        self.misspelt = self.name.replace("arm", "amr")
+        self.expected = "nobody advertises \"%s\".*Did you mean \"%s\"\\?" % (self.misspelt, self.name)
+
+    def test_who_discovers_it_is_told_long_before_the_wait_is_over(self):
+        source = """
+            import threading
+            threading.Thread(target=nw0.discover, args=(sys.argv[1],), daemon=True).start()
+            say("looking")
+            sys.stdin.readline()
+        """
+        with Program(source, self.misspelt) as program:
+            self.assertEqual(program.line(), "looking")
+            self.assertRegex(program.error_line(), "still looking: " + self.expected)
+
+    def test_so_is_who_finds_it_and_the_error_says_it_again(self):
+        with self.assertLogs("meshzero", "WARNING") as logged, self.assertRaisesRegex(nw0.NotSent, self.expected) as caught:
+            nw0.find(self.misspelt, 2.2)
+        self.assertRegex("".join(logged.output), "still looking: " + self.expected)
+        self.assertEqual(len(logged.output), 1)
+        self.assertIn("waited 2.2s", str(caught.exception))
+
+    def test_none_is_explained_once(self):
+        with self.assertLogs("meshzero", "WARNING") as logged:
+            self.assertIsNone(nw0.discover(self.misspelt, 1))
+        self.assertRegex("".join(logged.output), self.expected)
+        self.assertEqual(len(logged.output), 1)
+
+    def test_who_polls_is_told_nothing(self):
+        with mock.patch.object(logging.getLogger("meshzero"), "warning") as warning:
+            self.assertIsNone(nw0.discover(self.misspelt, 0.1))
+        warning.assert_not_called()
+
+    def test_the_coroutines_say_the_same(self):
+        with self.assertLogs("meshzero", "WARNING") as logged, self.assertRaisesRegex(nw0.NotSent, self.expected):
+            asyncio.run(aio.find(self.misspelt, 2.2))
+        self.assertRegex("".join(logged.output), "still looking: " + self.expected)
+
+
+class NamesInErrors(unittest.TestCase):
+    """Errors of calls say which service it was, and not only where."""
+
+    def test_of_one_that_does_not_reply(self):
+        name = unique("mute")
+        address = nw0.advertise(name)
+        with self.assertRaisesRegex(nw0.TimedOut, '^"%s" at %s did not reply within 50ms' % (name, address)):
+            nw0.send_message_to(address, "hello", 0.05)
+
+    def test_of_another_program(self):
+        name = unique("other")
+        with Program("a = nw0.advertise(sys.argv[1]); say(a); nw0.wait_for_message_from(a); sys.stdin.readline()", name) as program:
+            address = program.line()
+            with self.assertRaisesRegex(nw0.TimedOut, '^"%s" at %s did not reply' % (name, address)):
+                nw0.send_message_to(address, "hello", 1)
+            service = nw0.find(name, PATIENCE)
+            with self.assertRaisesRegex(nw0.Refused, '^"%s" at %s' % (name, service.address)) as caught:
+                service.jump()
+            self.assertEqual(caught.exception.handles, ("Value",))
+            program.tell()
+            program.finish()
+        with self.assertRaisesRegex(nw0.NotSent, '^"%s": nothing of this mesh answers at %s' % (name, address)):
+            nw0.send_message_to(address, "hello", 0.3)
+
+    def test_of_one_that_has_none(self):
+        address = nw0.address()
+        nw0.wait_for_message_from(address, 0)
+        with self.assertRaisesRegex(nw0.TimedOut, "^%s did not reply" % address):
+            nw0.send_message_to(address, "hello", 0.05)
+
+
 class Addresses(unittest.TestCase):
+    def test_an_address_is_named_and_not_held(self):
+        for named in (nw0.address(), nw0.address("127.0.0.1"), nw0.address("127.*")):
+            self.assertIn(int(named.rpartition(":")[2]), nw0.config.DYNAMIC_PORTS)
+            # Another program, or a socket of another library, listens there.
+            listen = """
+                import socket
+                ip, port = sys.argv[1].split(":")
+                with socket.socket() as listening:
+                    listening.bind((ip, int(port)))
+                    listening.listen()
+                say("it was free")
+            """
+            with Program(listen, named) as program:
+                self.assertEqual(program.line(), "it was free")
+                program.finish()
+            self.assertIsNone(nw0.wait_for_message_from(named, 0))
+            thread = answering(named, lambda message: message * 2)
+            self.assertEqual(nw0.send_message_to(named, 2, PATIENCE), 4)
+            thread.join()
+            name = unique("named")
+            self.assertEqual(nw0.advertise(name, named), named)
+            self.assertEqual(nw0.discover(name, PATIENCE), named)
+
+    def test_nobody_else_of_this_program_is_given_it(self):
+        named = {nw0.address() for _ in range(200)}
+        self.assertEqual(len(named), 200)
+
+    def test_ports_that_nobody_asked_for_are_dynamic(self):
+        for address in (nw0.advertise(unique("dynamic")), nw0.advertise(unique("dynamic"), "127.0.0.1")):
+            self.assertIn(int(address.rpartition(":")[2]), nw0.config.DYNAMIC_PORTS)
+
+    def test_a_program_that_listens_at_an_address_that_was_named_takes_messages_there(self):
+        named = nw0.address()
+        with Program("nw0.advertise(sys.argv[1], sys.argv[2]); say('there'); a = sys.argv[2]; "
+                     "nw0.send_reply_to(a, nw0.wait_for_message_from(a) + '!')", unique("given"), named) as program:
+            self.assertEqual(program.line(), "there")
+            self.assertEqual(nw0.send_message_to(named, "hello", PATIENCE), "hello!")
+            program.finish()
+
     def test_parts_are_completed(self):
         self.assertRegex(nw0.address(), r"^127\.0\.0\.1:\d+$")
         self.assertRegex(nw0.address("127.0.0.1"), r"^127\.0\.0\.1:\d+$")

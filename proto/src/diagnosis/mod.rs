@@ -9,6 +9,7 @@ mod finding;
 mod here;
 mod mesh;
 mod observations;
+mod spelling;
 mod there;
 mod words;
 
@@ -36,6 +37,11 @@ pub fn diagnose(seen: &Observations) -> Vec<Finding> {
             Sought::Address(address) => vec![there::nothing(seen, address)],
             _ => here::judge(seen),
         };
+        if let (Sought::Name(name), Some(likeliest)) = (&seen.sought, findings.first_mut())
+            && let Some(meant) = spelling::nearest(name, &seen.heard)
+        {
+            likeliest.remedy = format!("Did you mean {}? {}", words::quoted(meant), likeliest.remedy);
+        }
     }
     // One cause may show at several endpoints.
     let mut told = Vec::new();

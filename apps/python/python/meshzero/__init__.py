@@ -27,7 +27,7 @@ import atexit as _atexit
 import os as _os
 
 from . import _config as config
-from . import _desk, _meshzero
+from . import _meshzero
 from ._config import FOREVER
 from ._errors import (
     AddressError,
@@ -131,13 +131,22 @@ def __getattr__(name: str) -> object:
     raise AttributeError("module %r has no attribute %r" % (__name__, name))
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def _in_child() -> None:
+    # The package may have been loaded again.
+    from . import _desk
+
     _meshzero.after_fork_in_child()
     _desk.clear()
 
 
-_atexit.register(_meshzero.end)
-if hasattr(_os, "register_at_fork"):
+_is_first = _meshzero.is_first()
+if _is_first:
+    _atexit.register(_meshzero.end)
+if _is_first and hasattr(_os, "register_at_fork"):
     _os.register_at_fork(
         before=_meshzero.before_fork,
         after_in_parent=_meshzero.after_fork_in_parent,

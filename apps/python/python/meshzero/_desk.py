@@ -17,30 +17,43 @@ LISTENERS = 64
 
 
 class Desk:
-    """The place of one thread or task."""
+    """The place of one thread or task.
 
-    __slots__ = ("in_hand", "listeners", "__weakref__")
+    A signal handler may use it in the middle of anything that its own thread does here.
+    """
+
+    __slots__ = ("in_hand", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
         self.in_hand: dict[str, Request] = {}
         self.listeners: dict[Key, Listener] = {}
+        #: When each was last waited for, as a number that grows.
+        self.turns: dict[Key, int] = {}
+        self.turn = 0
 
     def listener(self, address: str | Sequence[str], prefix: str | Sequence[str]) -> Listener:
         """The subscription to these addresses and prefixes, begun now if there is none."""
         key = (_words(address), _words(prefix))
-        listener = self.listeners.pop(key, None)
+        listener = self.listeners.get(key)
         if listener is None:
-            listener = Listener(_listed(key[0]), _listed(key[1]))
             if len(self.listeners) >= LISTENERS:
-                self.listeners.pop(next(iter(self.listeners))).close()
-        self.listeners[key] = listener
+                self._drop(min(self.turns, key=self.turns.__getitem__, default=key))
+            listener = self.listeners.setdefault(key, Listener(_listed(key[0]), _listed(key[1])))
+        self.turn += 1
+        self.turns[key] = self.turn
         return listener
+
+    def _drop(self, key: Key) -> None:
+        self.turns.pop(key, None)
+        listener = self.listeners.pop(key, None)
+        if listener is not None:
+            listener.close()
 
     def forget(self, listener: Listener) -> None:
         """Drops what has ended, so that the next wait subscribes anew."""
         for key, kept in list(self.listeners.items()):
             if kept is listener:
-                del self.listeners[key]
+                self._drop(key)
 
 
 def _words(one_or_several: str | Sequence[str]) -> str | tuple[str, ...]:

@@ -104,6 +104,10 @@ class MissedNews(NetworkZeroError):
         return self._message or "%s items were missed" % self.count
 
 
+class NotShown(NetworkZeroError):
+    """A message came that cannot be an object of Python, and was refused: who waits goes on. Nobody else sees this."""
+
+
 class CallError(NetworkZeroError):
     """A call ended without a reply, in one of three ways."""
 

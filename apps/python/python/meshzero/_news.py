@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import _meshzero
 from ._config import EVERYTHING, FOREVER, seconds
-from ._errors import MissedNews
+from ._errors import Closed, MissedNews
 from ._verbs import _interruptible, full
 
 TYPE_CHECKING = False
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class News:
     """News as they come: an iterator of (topic, data), and a context manager that ends the subscription.
 
-    Made by `meshzero.listen`.
+    Made by `meshzero.listen`. Several threads may iterate over it, and each item goes to one of them. When it is closed, by
+    whichever thread, or the program leaves the mesh, every iteration ends.
     """
 
     def __init__(
@@ -26,6 +27,8 @@ class News:
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        # What is published from now on is heard.
+        _interruptible(self._listener.confirmed)
         self._wait = seconds(wait_for_s)
         #: How many items were dropped because this program did not take them for so long.
         self.missed = 0
@@ -40,6 +43,8 @@ class News:
             except MissedNews as missed:
                 self.missed += missed.count
                 continue
+            except Closed:
+                raise StopIteration from None
             if news is None:
                 raise StopIteration
             return news
@@ -51,7 +56,7 @@ class News:
         self.close()
 
     def close(self) -> None:
-        """Ends the subscription."""
+        """Ends the subscription, and every iteration over it."""
         self._listener.close()
 
 
@@ -60,8 +65,11 @@ def listen(
 ) -> News:
     """The news of one address or several, as an iterator of (topic, data).
 
-    It ends when nothing comes for `wait_for_s`. Items that were dropped because the program was too slow are counted in
-    `missed`::
+    When this returns, every publisher that is there has confirmed: nothing that it publishes from then on is lost. An address
+    at which nobody answers within half a second is listened to as soon as somebody does.
+
+    The iteration ends when nothing comes for `wait_for_s`, or when it is closed. Items that were dropped because the program
+    was too slow are counted in `missed`::
 
         with meshzero.listen(weather, "wind") as news:
             for topic, data in news:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Messages without a name.
 _PLAIN = "Value"
 
+#: The most characters of an exception that its caller is told.
+_LONGEST = 10_000
+
 #: Where a class keeps the name of its services.
 _NAME = "__meshzero_name__"
 
@@ -37,7 +40,7 @@ def service(name: str) -> Callable[[C], C]:
             arm.wait()
 
     Every public method is a message of its name. Its keyword arguments are the fields of the message, and what it returns
-    is the reply. A class with a `__call__` takes messages without a name as well.
+    is the reply. A class with a `__call__` takes messages without a name as well, which are called `Value`.
     """
 
     def named(cls: C) -> C:
@@ -50,7 +53,7 @@ def service(name: str) -> Callable[[C], C]:
 def serve(actor: object, name: str | None = None, address: str | int | None = None) -> Service:
     """Advertises an object, and handles the messages for it on a thread of its own, one at a time.
 
-    An exception in a method is told to the caller, and the service goes on.
+    An exception in a method is told to the caller, and the service goes on, also if it is `SystemExit`: no caller can end it.
 
     :param name: the name of the service; without one, that of the class' decorator
     :param address: (optional) as `meshzero.advertise` takes it
@@ -69,10 +72,8 @@ class Service:
         self.name = name
         self._methods = _methods(actor)
         at = None if address is None else str(address)
-        address = _meshzero.advertise(name, at, False, sorted(self._methods))
-        assert address is not None, "it may exist"
         #: Where it is: "ip:port".
-        self.address = address
+        self.address = _meshzero.advertise(name, at, sorted(self._methods))
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
 
@@ -100,44 +101,49 @@ class Service:
         return "<service %s at %s>" % (self.name, self.address)
 
     def _run(self) -> None:
-        while True:
-            try:
+        try:
+            while True:
                 request = _meshzero.next_request(self.address, None, True)
-            except Closed:
-                return
-            if request is not None:
-                self._handle(request)
+                if request is not None:
+                    self._handle(request)
+        except Closed:
+            pass
+        except BaseException:
+            # Whatever it is, nobody would answer here any more.
+            _meshzero.unadvertise(self.name)
+            _complain("the service %r at %s has ended, and is not advertised any more" % (self.name, self.address))
 
     def _handle(self, request: _meshzero.Request) -> None:
         method = self._methods.get(request.name)
-        if method is None and request.name == _PLAIN and callable(self._actor):
-            method = self._actor
         if method is None:
             request.not_handled(sorted(self._methods))
             return
         try:
             arguments, fields = _arguments(method, request)
         except TypeError as problem:
-            request.misunderstand(str(problem))
+            request.misunderstand(_text_of(problem))
             return
         try:
             reply = method(*arguments, **fields)
-        except Exception as error:
-            request.fail("%s: %s" % (type(error).__name__, error))
+        except BaseException as error:
+            # Also what would end a thread or a program: this one serves others, and no caller may end it.
+            request.fail("%s: %s" % (type(error).__name__, _text_of(error)))
             return
         try:
             request.reply(reply)
-        except TypeError:
+        except BaseException:
             # The caller has been told, and this thread goes on.
-            _complain()
+            _complain("%s.%s returned what cannot travel" % (self.name, request.name))
 
 
 def _methods(actor: object) -> dict[str, Method]:
-    """The public methods of an object, which are its messages."""
+    """The public methods of an object by the names of their messages."""
     found = {}
     for name in dir(type(actor)):
         if not name.startswith("_") and callable(getattr(type(actor), name)):
             found[name] = getattr(actor, name)
+    if callable(actor):
+        found[_PLAIN] = actor
     return found
 
 
@@ -152,11 +158,31 @@ def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object
         fields = message
     elif request.name == _PLAIN or message is not None:
         arguments = (message,)
-    inspect.signature(method).bind(*arguments, **fields)
+    try:
+        signature = inspect.signature(method)
+    except ValueError:
+        # Some that are written in C have none; they say themselves what does not fit.
+        return arguments, fields
+    signature.bind(*arguments, **fields)
     return arguments, fields
 
 
-def _complain() -> None:
+def _text_of(error: BaseException) -> str:
+    """What an exception says, as text that can travel, whatever its own `__str__` does."""
+    try:
+        text = str(error)
+    except BaseException as problem:
+        return "(its text is not known: __str__ raised %s)" % type(problem).__name__
+    return text[:_LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _complain(what: str) -> None:
+    """Says on standard error what went wrong, with the traceback."""
+    import sys
     import traceback
 
-    traceback.print_exc()
+    try:
+        print("meshzero: %s\n%s" % (what, traceback.format_exc()), end="", file=sys.stderr, flush=True)
+    except BaseException:
+        # There may be no standard error, and the traceback needs the exception's own text.
+        pass

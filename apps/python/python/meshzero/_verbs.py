@@ -41,6 +41,10 @@ def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
         raise SocketInterruptedError(monotonic() - begun) from None
 
 
+#: How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
+LOOK_FOR_OTHERS = 0.6
+
+
 def advertise(
     name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
 ) -> str | None:
@@ -54,8 +58,10 @@ def advertise(
     :param fail_if_exists: do nothing and return None if somebody advertises the name already
     :param ttl_s: not needed: a name lives as long as its program
     """
-    at = None if address is None else str(address)
-    return _meshzero.advertise(name, at, bool(fail_if_exists), [])
+    # Looked for here, and not by the native half, so that Ctrl-C ends that.
+    if fail_if_exists and _meshzero.discover(name, LOOK_FOR_OTHERS) is not None:
+        return None
+    return _meshzero.advertise(name, None if address is None else str(address), [])
 
 
 def unadvertise(name: str) -> bool:

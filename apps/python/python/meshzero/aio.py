@@ -10,31 +10,39 @@
         print(await aio.send_message_to(hello, "World"))
 
     asyncio.run(main())
+
+A wait that is cancelled, by `asyncio.wait_for` for example, loses nothing: what had arrived and was not handed over comes
+first the next time.
 """
 
 from __future__ import annotations
 
-import asyncio
-import weakref
-
-from . import _meshzero
-from ._config import EVERYTHING, FOREVER, seconds
+from . import _meshzero, _task, _verbs
+from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._desk import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
+from ._ready import ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
-from ._verbs import address, advertise, as_lists, full, send_news_to, unadvertise
+from ._streams import News, Requests, next_request
+from ._verbs import LOOK_FOR_OTHERS, as_lists, full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, AsyncIterator, Callable, Coroutine, Sequence
+    from typing import Any, Awaitable, Callable, Coroutine, Iterable, Literal, Sequence, overload
 
     from ._config import _Forever
+else:
+
+    def overload(function: object) -> object:
+        return function
+
 
 __all__ = [
     "address",
     "advertise",
     "discover",
     "discover_all",
+    "discover_group",
     "find",
     "listen",
     "requests",
@@ -46,47 +54,69 @@ __all__ = [
     "wait_for_news_from",
 ]
 
-_desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
+def address(address: str | int | None = None) -> ReadyText:
+    """As `meshzero.address`. It can be awaited, and need not be."""
+    return ReadyText(_verbs.address(address))
 
 
-def _desk() -> Desk:
-    """What is before the task that runs: tasks share a thread, and not its messages."""
-    return _desks.setdefault(asyncio.current_task(), Desk())
+@overload
+def advertise(
+    name: str, address: str | int | None = None, fail_if_exists: Literal[False] = False, ttl_s: float = ADVERT_TTL_S
+) -> ReadyText: ...
 
 
-async def _run(later: _meshzero.Later) -> Any:
-    """Waits for something native. When this is cancelled, so is that."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+@overload
+def advertise(
+    name: str, address: str | int | None = None, *, fail_if_exists: Literal[True], ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]: ...
 
-    def finish(value: object, error: BaseException | None) -> None:
-        if not future.done():
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
 
-    def done(value: object, error: BaseException | None) -> None:
-        # On another thread. A loop that has been closed has nobody who waits.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(finish, value, error)
+@overload
+def advertise(
+    name: str, address: str | int | None, fail_if_exists: bool, ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]: ...
 
-    later.start(done)
-    try:
-        return await future
-    finally:
-        later.cancel()
+
+def advertise(
+    name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
+) -> Awaitable[str | None]:
+    """As `meshzero.advertise`. It can be awaited, and with `fail_if_exists` has to be."""
+    if fail_if_exists:
+        return _advertise_new(name, address)
+    advertised = _verbs.advertise(name, address)
+    assert advertised is not None, "it may exist"
+    return ReadyText(advertised)
+
+
+async def _advertise_new(name: str, address: str | int | None) -> str | None:
+    if await _task.run(_meshzero.discover_later(name, LOOK_FOR_OTHERS)) is not None:
+        return None
+    return _verbs.advertise(name, address)
+
+
+def unadvertise(name: str) -> ReadyFlag:
+    """As `meshzero.unadvertise`. It can be awaited, and need not be."""
+    return ReadyFlag(_verbs.unadvertise(name))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """As `meshzero.discover`."""
-    found: str | None = await _run(_meshzero.discover_later(name, seconds(wait_for_s)))
+    found: str | None = await _task.run(_meshzero.discover_later(name, seconds(wait_for_s)))
     return found
 
 
 async def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
     """As `meshzero.discover_all`."""
-    return as_lists(await _run(_meshzero.discover_all_later(seconds(wait_for_s))))
+    return as_lists(await _task.run(_meshzero.discover_all_later(seconds(wait_for_s))))
+
+
+async def discover_group(
+    group: str, separator: str = "/", exclude: Iterable[str] | None = None
+) -> list[tuple[str, str]]:
+    """As `meshzero.discover_group`."""
+    later = _meshzero.discover_group_later(group, separator, list(exclude or ()), 0.0)
+    members: list[tuple[str, str]] = await _task.run(later)
+    return members
 
 
 async def send_message_to(
@@ -97,17 +127,23 @@ async def send_message_to(
 
 
 async def _call(address: object, message: object, name: str | None, wait: float | _Forever) -> Any:
-    return await _run(_meshzero.call_later(full(address), message, name, seconds(wait)))
+    return await _task.run(_meshzero.call_later(full(address), message, name, seconds(wait)))
 
 
-async def wait_for_message_from(
+def wait_for_message_from(
     address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False
+) -> Coroutine[Any, Any, Any]:
+    """As `meshzero.wait_for_message_from`; the task that called this replies."""
+    return _take_message(_task.desk(), address, wait_for_s, autoreply)
+
+
+async def _take_message(
+    desk: Desk | None, address: object, wait_for_s: float | _Forever, autoreply: bool
 ) -> Any:
-    """As `meshzero.wait_for_message_from`; the task that waited replies."""
     address = full(address)
-    in_hand = _desk().in_hand
+    in_hand = _task.own(desk).in_hand
     in_hand.pop(address, None)
-    request = await _run(_meshzero.next_request_later(address, seconds(wait_for_s), False))
+    request = await next_request(address, seconds(wait_for_s), False)
     if request is None:
         return None
     if autoreply:
@@ -117,97 +153,71 @@ async def wait_for_message_from(
     return request.message
 
 
-async def send_reply_to(address: object, reply: object = None) -> None:
+def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, None]:
     """As `meshzero.send_reply_to`."""
+    return _reply(_task.desk(), address, reply)
+
+
+async def _reply(desk: Desk | None, address: object, reply: object) -> None:
     address = full(address)
-    request = _desk().in_hand.pop(address, None)
+    request = _task.own(desk).in_hand.pop(address, None)
     if request is None:
         raise NetworkZeroError("this task has taken no message at %s to reply to" % address)
     request.reply(reply)
 
 
-async def requests(address: object) -> AsyncIterator[_meshzero.Request]:
+def requests(address: object) -> Requests:
     """The messages to an address of this program, each with its way back, so that several may be under way::
 
-        async for request in aio.requests(address):
-            request.reply("you said: " + request.message)
+    async for request in aio.requests(address):
+        request.reply("you said: " + request.message)
     """
-    address = full(address)
-    # Listened at from now on, if it was not before; once closed, it stays so.
-    first = await _run(_meshzero.next_request_later(address, 0.0, False))
-    if first is not None:
-        yield first
-    while True:
-        try:
-            request = await _run(_meshzero.next_request_later(address, None, True))
-        except Closed:
-            return
-        if request is not None:
-            yield request
+    return Requests(address)
 
 
-async def wait_for_news_from(
+def send_news_to(address: object, topic: str, data: object = None) -> ReadyNone:
+    """As `meshzero.send_news_to`. It can be awaited, and need not be."""
+    _verbs.send_news_to(address, topic, data)
+    return ReadyNone()
+
+
+def wait_for_news_from(
     address: object,
     prefix: str | Sequence[str] = EVERYTHING,
     wait_for_s: float | _Forever = FOREVER,
     is_raw: bool = False,
-) -> tuple[str | None, Any]:
+) -> Coroutine[Any, Any, tuple[str | None, Any]]:
     """As `meshzero.wait_for_news_from`; each task listens for itself."""
+    return _next_news(_task.desk(), address, prefix, wait_for_s)
+
+
+async def _next_news(
+    desk: Desk | None, address: object, prefix: str | Sequence[str], wait_for_s: float | _Forever
+) -> tuple[str | None, Any]:
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
-    desk = _desk()
+    desk = _task.own(desk)
     listener = desk.listener(addresses, prefix)
-    loop = asyncio.get_running_loop()
     wait = seconds(wait_for_s)
-    end = None if wait is None else loop.time() + wait
+    time = _task.Time(wait)
     while True:
         try:
-            return await _run(listener.next_later(wait)) or (None, None)
+            return await _task.run(listener.next_later(wait)) or (None, None)
         except MissedNews:
-            if end is not None:
-                wait = max(0.0, end - loop.time())
+            wait = time.left()
         except Closed:
             desk.forget(listener)
             raise
 
 
-class News:
-    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`."""
-
-    def __init__(
-        self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
-    ) -> None:
-        addresses = address if isinstance(address, (list, tuple)) else [address]
-        prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
-        self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
-        self._wait = seconds(wait_for_s)
-        #: How many items were dropped because this program did not take them for so long.
-        self.missed = 0
-
-    def __aiter__(self) -> News:
-        return self
-
-    async def __anext__(self) -> tuple[str, Any]:
-        while True:
-            try:
-                news: tuple[str, Any] | None = await _run(self._listener.next_later(self._wait))
-            except MissedNews as missed:
-                self.missed += missed.count
-                continue
-            if news is None:
-                raise StopAsyncIteration
-            return news
-
-    async def __aenter__(self) -> News:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listener.close()
-
-
 def listen(
     address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
 ) -> News:
-    """As `meshzero.listen`, for `async for`."""
+    """As `meshzero.listen`, for `async for`. It has subscribed once it has been awaited, or entered::
+
+        async with aio.listen(weather, "wind") as news:
+            async for topic, data in news:
+                print(topic, data)
+    """
     return News(address, prefix, wait_for_s)
 
 
@@ -254,5 +264,5 @@ async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
     """As `meshzero.find`."""
-    address: str = await _run(_meshzero.find_later(name, seconds(wait_for_s)))
+    address: str = await _task.run(_meshzero.find_later(name, seconds(wait_for_s)))
     return Remote(address, wait_for_reply_s)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from . import config, core, discovery, messenger, sockets
 from .core import (
-    AddressError,
     DifferentThreadError,
     InvalidAddressError,
     NetworkZeroError,
-    NoAddressFoundError,
     SocketAlreadyExistsError,
     SocketInterruptedError,
     SocketTimedOutError,
@@ -31,11 +29,9 @@ from .messenger import (
 )
 
 __all__ = [
-    "AddressError",
     "DifferentThreadError",
     "InvalidAddressError",
     "NetworkZeroError",
-    "NoAddressFoundError",
     "SocketAlreadyExistsError",
     "SocketInterruptedError",
     "SocketTimedOutError",
@@ -54,11 +50,14 @@ __all__ = [
     "send_news_to",
     "send_reply_to",
     "sockets",
-    "stand_in",
     "string_to_bytes",
     "wait_for_message_from",
     "wait_for_news_from",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def stand_in() -> None:

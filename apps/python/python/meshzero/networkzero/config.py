@@ -1,5 +1,7 @@
 """As `networkzero.config`."""
 
+from __future__ import annotations
+
 from .._config import (
     ADVERT_TTL_S,
     BEACON_ADVERT_FREQUENCY_S,
@@ -10,6 +12,7 @@ from .._config import (
     FOREVER,
     SHORT_WAIT,
     VALID_PORTS,
+    _Forever,
 )
 
 __all__ = [
@@ -23,3 +26,7 @@ __all__ = [
     "SHORT_WAIT",
     "VALID_PORTS",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "_Forever"])

@@ -6,6 +6,7 @@ import logging
 import socket
 
 from . import config
+from .. import _meshzero
 from .._errors import (
     AddressError,
     DifferentThreadError,
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidAddressError",
     "NetworkZeroError",
     "NoAddressFoundError",
+    "PORT_POOL",
     "SocketAlreadyExistsError",
     "SocketInterruptedError",
     "SocketTimedOutError",
@@ -41,9 +43,34 @@ __all__ = [
 ]
 
 
+#: Ports for addresses without one. They are taken from the mesh, which knows those that are in use.
+PORT_POOL = list(config.DYNAMIC_PORTS)
+
+_debug_logging_enabled = False
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "_enable_debug_logging"])
+
+
 def get_logger(name: str) -> logging.Logger:
-    """The logger of that name."""
-    return logging.getLogger(name)
+    """The logger of that name, which leaves nothing out."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.DEBUG)
+    return logger
+
+
+def _enable_debug_logging() -> None:
+    """Has all that the mesh and the loggers below "networkzero" say be written to network.log in the current folder."""
+    global _debug_logging_enabled
+    if _debug_logging_enabled:
+        return
+    handler = logging.FileHandler("network.log", "w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(threadName)s %(name)s %(levelname)s %(message)s"))
+    handler.setLevel(logging.DEBUG)
+    get_logger("networkzero").addHandler(handler)
+    _meshzero.log_to("network.log")
+    _debug_logging_enabled = True
 
 
 def split_address(address: str) -> tuple[str, str]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from . import config, core
-from .._verbs import advertise, discover, discover_all, discover_group, unadvertise
+import time
+
+from . import config, core, sockets
+from .._config import _Forever
+from .._verbs import advertise, discover, discover_all, discover_group
+from .._verbs import unadvertise as _unadvertise
 
 __all__ = [
+    "Continue",
+    "Empty",
     "advertise",
     "config",
     "core",
@@ -13,8 +19,21 @@ __all__ = [
     "discover_all",
     "discover_group",
     "reset_beacon",
-    "unadvertise",
+    "sockets",
+    "timed_out",
 ]
+
+Continue = object()
+Empty = object()
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "_unadvertise"])
+
+
+def timed_out(started_at: float, wait_for_s: float | _Forever) -> bool:
+    """Whether a wait that began then, by `time.time`, is over."""
+    return not isinstance(wait_for_s, _Forever) and time.time() > started_at + wait_for_s
 
 
 def reset_beacon() -> None:

@@ -1,5 +1,7 @@
 """As `networkzero.messenger`."""
 
+from __future__ import annotations
+
 from . import config, core, sockets
 from .._verbs import (
     send_message_to,
@@ -22,3 +24,7 @@ __all__ = [
 ]
 
 EMPTY = None
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,11 +1,12 @@
 """As `networkzero.sockets`, as far as programs use it: there are no sockets to be had, and the verbs do what they did."""
 
+from __future__ import annotations
+
 from . import config, core
 from .. import _verbs
 
 __all__ = [
     "Sockets",
-    "_sockets",
     "config",
     "core",
 ]
@@ -24,3 +25,7 @@ class Sockets:
 
 
 _sockets = Sockets()
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "_sockets"])

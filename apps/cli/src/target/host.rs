@@ -1,0 +1,102 @@
+//! A host's name with a port, and the service that is there.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero::zero::Address;
+use meshzero::{Mesh, ServiceRef};
+use tokio::net::lookup_host;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::failure::Failure;
+
+/// The most addresses of a host that are tried.
+const MOST: usize = 16;
+
+/// A name as hosts have it, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Host {
+    name: String,
+    port: u16,
+}
+
+/// A text that begins as a host's name and has no possible port.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NoPort;
+
+impl Host {
+    /// Reads `host:port`. `None` is something else.
+    pub(super) fn read(text: &str) -> Result<Option<Self>, NoPort> {
+        let Some((name, port)) = text.rsplit_once(':') else { return Ok(None) };
+        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number || !is_host(name) {
+            return Ok(None);
+        }
+        match port.parse() {
+            Ok(port) if port > 0 => Ok(Some(Self { name: name.to_owned(), port })),
+            _ if is_nothing_else(name) => Err(NoPort),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns whether it is certainly a host, and no service's name with a number behind it, such as `room:7`.
+    pub(super) fn is_certain(&self) -> bool {
+        is_nothing_else(&self.name)
+    }
+
+    /// The service at one of the host's addresses: that which answers first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future looks no further.
+    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, Failure> {
+        let addresses = self.resolve(deadline).await?;
+        let mut asking = JoinSet::new();
+        for address in addresses {
+            let mesh = mesh.clone();
+            asking.spawn(async move {
+                mesh.discover(Address::from(address).to_string())
+                    .within(deadline.saturating_duration_since(Instant::now()))
+                    .await
+            });
+        }
+        let mut failure = None;
+        while let Some(asked) = asking.join_next().await {
+            match asked {
+                Ok(Ok(service)) => return Ok(service),
+                Ok(Err(error)) => failure = failure.or(Some(Failure::from(error))),
+                Err(_) => {}
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.unknown("it has no address")))
+    }
+
+    async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+        // Whoever does not wait at all still gets what the system knows by itself.
+        let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
+        match timeout_at(deadline, lookup_host((self.name.as_str(), self.port))).await {
+            Ok(Ok(addresses)) => Ok(addresses.take(MOST).collect()),
+            Ok(Err(error)) => Err(self.unknown(&error.to_string())),
+            Err(_) => Err(self.unknown("no name server answered in time")),
+        }
+    }
+
+    fn unknown(&self, why: &str) -> Failure {
+        let Self { name, port } = self;
+        Failure::Nobody(format!(
+            "the host {name:?} is not known here ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
+             name"
+        ))
+    }
+}
+
+/// Returns whether this can be the name of a host, and is no IP address.
+fn is_host(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !name.starts_with(['-', '.'])
+}
+
+fn is_nothing_else(name: &str) -> bool {
+    name.contains('.') || name.eq_ignore_ascii_case("localhost")
+}

@@ -1,0 +1,101 @@
+"""What comes to asyncio item by item: messages, and news."""
+
+from __future__ import annotations
+
+from . import _meshzero, _task
+from ._config import EVERYTHING, FOREVER, seconds
+from ._errors import Closed, MissedNews, NotShown
+from ._verbs import full
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Generator, Sequence
+
+    from ._config import _Forever
+
+
+async def next_request(address: str, wait: float | None, if_open: bool) -> _meshzero.Request | None:
+    """The next message that can be shown, within `wait` seconds."""
+    time = _task.Time(wait)
+    while True:
+        try:
+            request: _meshzero.Request | None = await _task.run(_meshzero.next_request_later(address, wait, if_open))
+            return request
+        except NotShown:
+            wait = time.left()
+
+
+class Requests:
+    """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
+
+    def __init__(self, address: object) -> None:
+        self._address = full(address)
+        self._is_open = False
+
+    def __aiter__(self) -> Requests:
+        return self
+
+    async def __anext__(self) -> _meshzero.Request:
+        while True:
+            try:
+                # Listened at from the first wait on, if it was not before; once closed, it stays so.
+                wait = None if self._is_open else 0.0
+                request = await next_request(self._address, wait, self._is_open)
+            except Closed:
+                raise StopAsyncIteration from None
+            self._is_open = True
+            if request is not None:
+                return request
+
+    def __await__(self) -> Generator[Any, None, Requests]:
+        """Itself, so that it can be awaited as the verbs can."""
+        return self
+        yield
+
+
+class News:
+    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
+
+    When it is closed, or the program leaves the mesh, every iteration ends.
+    """
+
+    def __init__(
+        self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
+    ) -> None:
+        addresses = address if isinstance(address, (list, tuple)) else [address]
+        prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+        self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        self._wait = seconds(wait_for_s)
+        #: How many items were dropped because this program did not take them for so long.
+        self.missed = 0
+
+    def __await__(self) -> Generator[Any, None, News]:
+        """Itself, once every publisher that is there has confirmed."""
+        yield from _task.run(self._listener.confirmed_later()).__await__()
+        return self
+
+    def __aiter__(self) -> News:
+        return self
+
+    async def __anext__(self) -> tuple[str, Any]:
+        while True:
+            try:
+                news: tuple[str, Any] | None = await _task.run(self._listener.next_later(self._wait))
+            except MissedNews as missed:
+                self.missed += missed.count
+                continue
+            except Closed:
+                raise StopAsyncIteration from None
+            if news is None:
+                raise StopAsyncIteration
+            return news
+
+    async def __aenter__(self) -> News:
+        return await self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the subscription, and every iteration over it."""
+        self._listener.close()

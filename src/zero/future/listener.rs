@@ -1,0 +1,278 @@
+//! A subscription that several may wait for: threads, tasks, and a signal handler in the middle of its own thread's wait.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use meshzero_proto::codec::Packed;
+
+use super::super::address::Address;
+use super::super::error::ZeroError;
+use super::super::listener;
+use super::super::program;
+use super::super::subject::Subject;
+use super::super::wait::Wait;
+use crate::subscription::News;
+
+/// News of some addresses under some prefixes, as [`zero::wait_for_news_from`](super::super::wait_for_news_from) takes them. It
+/// subscribes when it is made, and until it is closed or dropped.
+///
+/// Any number of futures may wait at a time: each item goes to one of them, and nobody who waits holds up another.
+pub struct Listener {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Wakes all who wait, because the subscription knows one waker only.
+    waker: Waker,
+    waiting: Arc<Waiting>,
+}
+
+struct State {
+    /// `None` once it is closed.
+    listener: Option<listener::Listener<Packed>>,
+    /// What was handed out and has come back, in order.
+    returned: VecDeque<Numbered>,
+    /// How many were handed out.
+    count: u64,
+}
+
+/// Something that has come, with its place in the order.
+struct Numbered {
+    number: u64,
+    news: Result<News<Packed>, ZeroError>,
+}
+
+impl Listener {
+    /// Begins to subscribe.
+    ///
+    /// # Errors
+    /// [`ZeroError::Nothing`] if there is no address or no prefix, [`ZeroError::Join`].
+    pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
+        let subject = Subject::new(addresses, prefixes)?;
+        let listener = listener::Listener::open(program::node()?, subject);
+        let state = State { listener: Some(listener), returned: VecDeque::new(), count: 0 };
+        let waiting = Arc::<Waiting>::default();
+        let waker = Waker::from(Arc::clone(&waiting));
+        Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
+    }
+
+    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives. Where nobody answers at
+    /// an address it waits half a second, and listens as soon as somebody does; for one that answers and does not confirm 5 s.
+    ///
+    /// # Errors
+    /// [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Closed`].
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub fn confirmed(&self) -> impl Future<Output = Result<(), ZeroError>> + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        let mut patience = shared.lock().listener.as_mut().map(listener::Listener::patience);
+        async move {
+            shared
+                .wait(|state, _, all| {
+                    let (Some(listener), Some(patience)) = (&mut state.listener, &mut patience) else {
+                        return Poll::Ready(Err(ZeroError::Closed));
+                    };
+                    let settled = listener.poll_settled(patience, all);
+                    settled.map(|()| listener.take_failure().map_or(Ok(()), Err))
+                })
+                .await
+        }
+    }
+
+    /// Waits for the next item; `None` when none came in time. The time begins with this call, and not when the future is
+    /// first polled. The first wait waits for the publishers too, as [`confirmed`](Self::confirmed) does.
+    ///
+    /// # Errors
+    /// [`ZeroError::Closed`] when it is closed meanwhile.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: an [`Item`] that nobody takes comes again.
+    pub fn next(
+        &self,
+        wait: impl Into<Wait>,
+    ) -> impl Future<Output = Result<Option<Item>, ZeroError>> + Send + 'static {
+        let deadline = wait.into().deadline();
+        let shared = Arc::clone(&self.shared);
+        let mut alarms =
+            shared.lock().listener.as_mut().map(|listener| (listener.alarm(deadline), listener.patience()));
+        async move {
+            let next = shared.wait(|state, task, all| {
+                let (Some(listener), Some((end, patience))) = (&mut state.listener, &mut alarms) else {
+                    return Poll::Ready(Err(ZeroError::Closed));
+                };
+                if let Some(returned) = state.returned.pop_front() {
+                    return Poll::Ready(Ok(Some(returned)));
+                }
+                if let Poll::Ready(news) = listener.poll_next(all) {
+                    state.count += 1;
+                    return Poll::Ready(Ok(Some(Numbered { number: state.count, news })));
+                }
+                let is_over = Pin::new(end).poll(task).is_ready();
+                if is_over && listener.poll_settled(patience, all).is_ready() {
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Pending
+            });
+            let next = next.await?;
+            Ok(next.map(|next| Item { next: Some(next), shared }))
+        }
+    }
+
+    /// The next item, if it is there already.
+    ///
+    /// # Errors
+    /// As [`Listener::next`] and [`Item::take`].
+    pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
+        let mut state = self.shared.lock();
+        if let Some(Numbered { news, .. }) = state.returned.pop_front() {
+            return news.map(Some);
+        }
+        let Some(listener) = &mut state.listener else { return Err(ZeroError::Closed) };
+        // Those who wait are woken for what comes next.
+        match listener.poll_next(&mut Context::from_waker(&self.shared.waker)) {
+            Poll::Ready(news) => {
+                state.count += 1;
+                news.map(Some)
+            }
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Ends the subscription, and with [`ZeroError::Closed`] every wait for it.
+    pub fn close(&self) {
+        let mut state = self.shared.lock();
+        let ended = (state.listener.take(), std::mem::take(&mut state.returned));
+        drop(state);
+        drop(ended);
+        self.shared.waiting.wake_all();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `poll` is ready, which is polled with the state, and with the wakers of who waits and of all.
+    async fn wait<T>(
+        &self,
+        mut poll: impl FnMut(&mut State, &mut Context<'_>, &mut Context<'_>) -> Poll<T>,
+    ) -> T {
+        let mut place = self.waiting.place();
+        poll_fn(|task| {
+            // Before the look, so that what comes between that and the wait is noticed.
+            place.set(task.waker());
+            poll(&mut self.lock(), task, &mut Context::from_waker(&self.waker))
+        })
+        .await
+    }
+
+    fn give_back(&self, back: Numbered) {
+        let mut state = self.lock();
+        if state.listener.is_some() {
+            let place = state.returned.partition_point(|other| other.number < back.number);
+            state.returned.insert(place, back);
+        }
+        drop(state);
+        self.waiting.wake_all();
+    }
+}
+
+/// An item that has come for who waited, or word of some that did not. Dropped before it is [taken](Item::take), it comes
+/// again, before those that came after it.
+pub struct Item {
+    next: Option<Numbered>,
+    shared: Arc<Shared>,
+}
+
+impl Item {
+    /// The item.
+    ///
+    /// # Errors
+    /// As [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
+    /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait goes on.
+    pub fn take(mut self) -> Result<News<Packed>, ZeroError> {
+        self.next.take().expect("it is taken once, by value").news
+    }
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.shared.give_back(next);
+        }
+    }
+}
+
+/// Those who wait for one listener.
+#[derive(Default)]
+struct Waiting {
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    count: u64,
+    wakers: Vec<(u64, Waker)>,
+}
+
+/// The place of one who waits.
+struct Place<'a> {
+    number: u64,
+    waiting: &'a Waiting,
+}
+
+impl Waiting {
+    fn place(&self) -> Place<'_> {
+        let mut places = self.lock();
+        places.count += 1;
+        Place { number: places.count, waiting: self }
+    }
+
+    fn wake_all(&self) {
+        // Not while it is locked: who is woken may come back at once.
+        let woken = std::mem::take(&mut self.lock().wakers);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+impl Place<'_> {
+    fn set(&mut self, waker: &Waker) {
+        let mut places = self.waiting.lock();
+        match places.wakers.iter_mut().find(|(number, _)| *number == self.number) {
+            Some((_, known)) => known.clone_from(waker),
+            None => places.wakers.push((self.number, waker.clone())),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.waiting.lock().wakers.retain(|(number, _)| *number != self.number);
+    }
+}

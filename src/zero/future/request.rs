@@ -1,0 +1,159 @@
+//! Messages that somebody has waited for, from their mailbox to their reply.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use meshzero_actors::inbound::ReplyTo;
+use meshzero_actors::quota;
+use meshzero_proto::codec::{self, Packed};
+use meshzero_proto::name::TypeName;
+use meshzero_proto::refusal::Refusal;
+
+use super::super::address::Address;
+use super::super::endpoint::Endpoint;
+use super::super::error::ZeroError;
+use super::super::mailbox::{self, Mailbox, Numbered, Taken};
+use super::super::node::Node;
+use super::super::program;
+use super::super::wait::Wait;
+
+/// Waits for the next message to this address of ours, as [`zero::wait_for_message_from`](super::super::wait_for_message_from)
+/// does; `None` when none came in time. The time begins with this call, and not when the future is first polled.
+///
+/// # Errors
+/// As there.
+pub fn wait_for_message_from(
+    address: Address,
+    wait: impl Into<Wait>,
+) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
+    let deadline = wait.into().deadline();
+    async move {
+        let node = program::node()?;
+        let endpoint = node.endpoint_at(address)?;
+        next(&node, &endpoint, deadline).await
+    }
+}
+
+/// As [`wait_for_message_from`], at an address that this program listens at already, so that one that has been closed stays
+/// closed.
+///
+/// # Errors
+/// As there, and [`ZeroError::Closed`] if it is not listened at.
+pub fn next_message_at(
+    address: Address,
+    wait: impl Into<Wait>,
+) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
+    let deadline = wait.into().deadline();
+    async move {
+        let node = program::node()?;
+        let endpoint = node.open_endpoint(address).ok_or(ZeroError::Closed)?;
+        next(&node, &endpoint, deadline).await
+    }
+}
+
+async fn next(
+    node: &Node,
+    endpoint: &Endpoint,
+    deadline: Option<Instant>,
+) -> Result<Option<Arrival>, ZeroError> {
+    loop {
+        let end = node.mesh.node.alarms().at(deadline);
+        let taken = match endpoint.mailbox.take(end).await {
+            Taken::Message(taken) => taken,
+            Taken::TimedOut => return Ok(None),
+            Taken::Closed => return Err(ZeroError::Closed),
+        };
+        let inbound = &taken.message.inbound;
+        match codec::decode(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
+            Ok(message) => {
+                let mailbox = Arc::clone(&endpoint.mailbox);
+                return Ok(Some(Arrival { message, taken: Some(taken), mailbox }));
+            }
+            Err(error) => {
+                let (message, problem) = (taken.message.name.to_string(), error.to_string());
+                mailbox::refuse(taken.message.inbound, Refusal::Undecodable { message, problem });
+            }
+        }
+    }
+}
+
+/// A message that has come for who waited. Dropped before it is [taken](Arrival::take), it waits again, before those that came
+/// after it: its sender is told nothing, because nobody has got it.
+pub struct Arrival {
+    message: Packed,
+    taken: Option<Numbered>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Arrival {
+    /// The message, which is owed a reply from now on.
+    pub fn take(mut self) -> Request {
+        let message = self.message.clone();
+        let Numbered { message: taken, .. } = self.taken.take().expect("it is taken once, by value");
+        let way = Some(Way { reply: taken.inbound.reply, _place: taken.inbound.place });
+        Request { name: taken.name, message, way }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.mailbox.give_back(taken);
+        }
+    }
+}
+
+/// A message that was taken and is owed a reply. When it is dropped without one, its sender is told that none will come.
+pub struct Request {
+    name: TypeName,
+    message: Packed,
+    way: Option<Way>,
+}
+
+struct Way {
+    reply: Option<ReplyTo>,
+    /// Given back when the message is finished.
+    _place: quota::Taken,
+}
+
+impl Request {
+    /// The name that it was sent under: `Value`, or one that the address takes besides.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it says.
+    pub fn message(&self) -> &Packed {
+        &self.message
+    }
+
+    /// Whether its sender still waits for a reply.
+    pub fn is_wanted(&self) -> bool {
+        self.way.as_ref().and_then(|way| way.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
+    }
+
+    /// Replies. A sender that has given up is no error.
+    pub fn reply(mut self, reply: &Packed) {
+        if let Some(way) = self.way.take().and_then(|way| way.reply) {
+            way.send_at_once(reply);
+        }
+    }
+
+    /// Tells the sender that there is no reply, and why.
+    pub fn refuse(mut self, why: Refusal) {
+        self.end(why);
+    }
+
+    fn end(&mut self, why: Refusal) {
+        if let Some(way) = self.way.take().and_then(|way| way.reply) {
+            way.refuse(why);
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.end(Refusal::Unanswered);
+    }
+}
