@@ -66,7 +66,7 @@ fn resident() -> usize {
 }
 
 /// What does not grow while `work` is done.
-async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
+pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
     let before = resident();
     work().await;
     let grown = resident().saturating_sub(before);

@@ -1,5 +1,6 @@
 //! Sockets of ZeroMQ at the endpoints of typed and untyped services: raw ones here, pyzmq's besides.
 
+mod bounds;
 mod socket;
 
 use std::time::Duration;
