@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
-use crate::blocking::Moment;
+use crate::blocking::BlockingCheck;
 use crate::caller::{Caller, conclude, deadline_in};
 use crate::door::{Door, Entered, Entering};
 use crate::fault::{Failed, Fault};
@@ -45,8 +45,7 @@ pub struct Call<M: NetMessage> {
     message: Option<M>,
     state: State<M::Result>,
     part: Part,
-    /// When it was polled first.
-    begun: Moment,
+    blocking: BlockingCheck,
 }
 
 /// What a call that had to wait ends in: the reply, and which instance replied.
@@ -89,7 +88,7 @@ impl<M: NetMessage> Call<M> {
             message,
             state: State::New,
             part,
-            begun: Moment::default(),
+            blocking: BlockingCheck::default(),
         }
     }
 
@@ -286,29 +285,41 @@ impl<M: NetMessage> Future for Call<M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let State::New = this.state {
-            this.begun = Moment::note(task);
+            this.blocking = BlockingCheck::begin(task);
             this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
             }
             this.wait(deadline_in(this.timeout), None);
-        } else {
-            this.begun.check(|| this.waits_for_this_thread());
         }
+        let polled = this.poll_end(task);
+        if polled.is_pending() {
+            let mut blocking = this.blocking;
+            blocking.check(task, || this.waits_for_this_thread());
+            this.blocking = blocking;
+        }
+        polled
+    }
+}
+
+impl<M: NetMessage> Call<M> {
+    /// Polls what has begun.
+    #[inline(always)]
+    fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, Fault>> {
         let mut by = None;
         loop {
-            let result = match &mut this.state {
+            let result = match &mut self.state {
                 State::There { reply, deadline } => {
                     let ended = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
-                    match conclude::<M>(ended, this.caller.node.decode_limits()) {
+                    match conclude::<M>(ended, self.caller.node.decode_limits()) {
                         Ok(reply) => {
-                            this.caller.route.note_success(instance);
+                            self.caller.route.note_success(instance);
                             by = Some(instance);
                             Ok(reply)
                         }
-                        Err(fault) => match this.no_reply(instance, fault, deadline) {
+                        Err(fault) => match self.no_reply(instance, fault, deadline) {
                             Some(fault) => Err(fault),
                             None => continue,
                         },
@@ -316,29 +327,29 @@ impl<M: NetMessage> Future for Call<M> {
                 }
                 State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
-                        this.caller.route.note_success(*instance);
-                        this.state = State::Ended(Some(*instance));
-                        this.part.end(None, "replied");
+                        self.caller.route.note_success(*instance);
+                        self.state = State::Ended(Some(*instance));
+                        self.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
                         let (instance, ticket) = (*instance, *ticket);
-                        this.caller.route.failed(instance);
-                        this.tries = 1;
-                        Err(this.unanswered(instance, ticket))
+                        self.caller.route.failed(instance);
+                        self.tries = 1;
+                        Err(self.unanswered(instance, ticket))
                     }
-                    Poll::Pending if this.caller.node.ending().has_come() => {
-                        this.tries = 1;
+                    Poll::Pending if self.caller.node.ending().has_come() => {
+                        self.tries = 1;
                         Err(Fault::Lost)
                     }
                     Poll::Pending => {
-                        let alarms = this.caller.node.alarms();
-                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(this.timeout)));
+                        let alarms = self.caller.node.alarms();
+                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
                         let (instance, ticket) = (*instance, *ticket);
-                        this.caller.route.failed(instance);
-                        this.tries = 1;
-                        Err(this.late(instance, ticket))
+                        self.caller.route.failed(instance);
+                        self.tries = 1;
+                        Err(self.late(instance, ticket))
                     }
                 },
                 State::Waiting(waiting) => match ready!(waiting.poll(task)) {
@@ -347,14 +358,14 @@ impl<M: NetMessage> Future for Call<M> {
                         Ok(reply)
                     }
                     Err(failed) => {
-                        this.tries = failed.tries;
+                        self.tries = failed.tries;
                         Err(failed.fault)
                     }
                 },
                 State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            this.state = State::Ended(by);
-            this.part.end(result.as_ref().err(), "replied");
+            self.state = State::Ended(by);
+            self.part.end(result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
     }
