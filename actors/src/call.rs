@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{Repeats, Tried};
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
@@ -17,7 +16,7 @@ use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
 use crate::blocking::BlockingCheck;
 use crate::caller::{Caller, conclude, deadline_in};
-use crate::door::{Door, Entered, Entering};
+use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbox::Ticket;
 use crate::link::Reply;
@@ -25,6 +24,7 @@ use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
 use crate::outward::{Deadline, Outward};
 use crate::route::Member;
+use crate::service::Service;
 use crate::trace::Part;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
@@ -48,7 +48,7 @@ pub struct Call<M: NetMessage> {
     blocking: BlockingCheck,
 }
 
-/// What a call that had to wait ends in: the reply, and which instance replied.
+/// The end of a call that had to wait: the reply, and which instance replied.
 type Waited<R> = Result<(R, InstanceId), Failed>;
 
 enum State<R> {
@@ -61,7 +61,8 @@ enum State<R> {
     /// In the inbox of an actor of this process, or with its handler.
     Here {
         told: oneshot::Receiver<R>,
-        instance: InstanceId,
+        /// Kept, as a service that closes is found nowhere else.
+        service: Arc<Service>,
         ticket: Ticket,
         /// Set when the reply does not come at once.
         alarm: Option<Alarm>,
@@ -159,7 +160,7 @@ impl<M: NetMessage> Call<M> {
                 }
                 false
             }
-            Some(Member::Local(service, instance)) => {
+            Some(Member::Local(service, _)) => {
                 if let Some(Door::Inbox(inlet)) = service.door::<M>(name)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
@@ -168,7 +169,7 @@ impl<M: NetMessage> Call<M> {
                     let trace = part.context();
                     let entering = Entering { reply: Some(tell), place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = State::Here { told, instance: instance.id, ticket, alarm: None };
+                    *state = State::Here { told, service: Arc::clone(service), ticket, alarm: None };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -219,9 +220,7 @@ impl<M: NetMessage> Call<M> {
         let node = &self.caller.node;
         match &self.state {
             State::There { .. } => node.home().is_here(),
-            State::Here { instance, .. } => {
-                node.own().get(*instance).is_some_and(|service| service.home.is_here())
-            }
+            State::Here { service, .. } => service.home.is_here(),
             // That is found out where the waiting is.
             State::New | State::Waiting(_) | State::Ended(_) => false,
         }
@@ -229,40 +228,32 @@ impl<M: NetMessage> Call<M> {
 
     /// What a call to an actor of this process ends in when nobody will answer it any more.
     #[cold]
-    fn unanswered(&self, instance: InstanceId, ticket: Ticket) -> Fault {
-        let node = &self.caller.node;
-        let service = node.own().get(instance).or_else(|| match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => Some(service),
-            _ => None,
-        });
-        match service.as_ref().map(|service| (service, service.door::<M>(self.name.as_ref()))) {
-            Some((service, Some(Door::Inbox(inlet)))) => {
-                attempt::unanswered(node, service, inlet.as_ref(), ticket)
-            }
-            _ if node.ending().has_come() => Fault::Lost,
-            _ => Fault::Refused(Refusal::Panicked),
-        }
+    fn unanswered(&self, service: &Service, ticket: Ticket) -> Fault {
+        self.inlet(service)
+            .map_or(Fault::Lost, |inlet| attempt::unanswered(&self.caller.node, service, inlet, ticket))
     }
 
     /// Takes the message out of the inbox, if it still waits there: its place is for others.
     #[cold]
-    fn withdraw(&self, instance: InstanceId, ticket: Ticket) {
-        if let Some(Member::Local(service, _)) = self.caller.route.member(instance)
-            && let Some(Door::Inbox(inlet)) = service.door::<M>(self.name.as_ref())
-        {
+    fn withdraw(&self, service: &Service, ticket: Ticket) {
+        if let Some(inlet) = self.inlet(service) {
             inlet.withdraw(ticket);
         }
     }
 
     /// What a call to an actor of this process ends in when its deadline has passed.
     #[cold]
-    fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
-        match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
-                Some(Door::Inbox(inlet)) => attempt::late(&service, Entered::new(inlet.as_ref(), ticket)),
-                _ => Fault::TimedOut,
-            },
-            _ => Fault::TimedOut,
+    fn late(&self, service: &Service, ticket: Ticket) -> Fault {
+        let entered = self.inlet(service).map(|inlet| Entered::new(inlet, ticket));
+        entered.map_or(Fault::TimedOut, |entered| attempt::late(service, entered))
+    }
+
+    /// The inbox that the message went into.
+    fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn Inlet<M>> {
+        match service.door::<M>(self.name.as_ref()) {
+            Some(Door::Inbox(inlet)) => Some(inlet.as_ref()),
+            // It went in there, and doors stay as they are.
+            Some(Door::Mailbox(_)) | None => None,
         }
     }
 }
@@ -270,8 +261,8 @@ impl<M: NetMessage> Call<M> {
 impl<M: NetMessage> Drop for Call<M> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Here { instance, ticket, .. } = self.state {
-            self.withdraw(instance, ticket);
+        if let State::Here { service, ticket, .. } = &self.state {
+            self.withdraw(service, *ticket);
         }
     }
 }
@@ -325,18 +316,19 @@ impl<M: NetMessage> Call<M> {
                         },
                     }
                 }
-                State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
+                State::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
-                        self.caller.route.note_success(*instance);
-                        self.state = State::Ended(Some(*instance));
+                        let instance = service.identity.instance;
+                        self.caller.route.note_success(instance);
+                        self.state = State::Ended(Some(instance));
                         self.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
-                        let (instance, ticket) = (*instance, *ticket);
-                        self.caller.route.failed(instance);
+                        let (service, ticket) = (Arc::clone(service), *ticket);
+                        self.caller.route.failed(service.identity.instance);
                         self.tries = 1;
-                        Err(self.unanswered(instance, ticket))
+                        Err(self.unanswered(&service, ticket))
                     }
                     Poll::Pending if self.caller.node.ending().has_come() => {
                         self.tries = 1;
@@ -346,10 +338,10 @@ impl<M: NetMessage> Call<M> {
                         let alarms = self.caller.node.alarms();
                         let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
-                        let (instance, ticket) = (*instance, *ticket);
-                        self.caller.route.failed(instance);
+                        let (service, ticket) = (Arc::clone(service), *ticket);
+                        self.caller.route.failed(service.identity.instance);
                         self.tries = 1;
-                        Err(self.late(instance, ticket))
+                        Err(self.late(&service, ticket))
                     }
                 },
                 State::Waiting(waiting) => match ready!(waiting.poll(task)) {
