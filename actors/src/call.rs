@@ -195,7 +195,7 @@ impl<M: NetMessage> Call<M> {
         }
     }
 
-    /// What a call to another process ended in that had no reply; `None` if it is tried again.
+    /// Returns the fault of a call to another process that had no reply; `None` if it is tried again.
     #[cold]
     fn no_reply(&mut self, instance: InstanceId, fault: Fault, deadline: Option<Instant>) -> Option<Fault> {
         if fault.is_failure() {
@@ -226,7 +226,7 @@ impl<M: NetMessage> Call<M> {
         }
     }
 
-    /// What a call to an actor of this process ends in when nobody will answer it any more.
+    /// Returns the fault of a call to an actor of this process that nobody will answer any more.
     #[cold]
     fn unanswered(&self, service: &Service, ticket: Ticket) -> Fault {
         self.inlet(service)
@@ -241,7 +241,7 @@ impl<M: NetMessage> Call<M> {
         }
     }
 
-    /// What a call to an actor of this process ends in when its deadline has passed.
+    /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
     fn late(&self, service: &Service, ticket: Ticket) -> Fault {
         let entered = self.inlet(service).map(|inlet| Entered::new(inlet, ticket));

@@ -1,4 +1,4 @@
-//! What a service of this node says of itself when it is asked: put together once, away from the node's thread, and kept.
+//! The description of a service of this node, for whoever asks: put together once, away from the node's thread, and kept.
 //!
 //! Making a schema runs the `Deserialize` of the types, which takes as long as they are large. So whoever asks, however often and however
 //! many at a time, waits for one thread that does this, and is then given the same bytes.
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 use tokio::sync::watch;
 
+use crate::events;
 use crate::service::Service;
 
 /// The description of one service, as it was when somebody asked last.
@@ -93,7 +94,8 @@ fn work(service: &Arc<Service>) -> Work {
         Ok(_) => *work = Some(told.clone()),
         Err(error) => {
             drop(work);
-            tracing::warn!(%error, service = ?service.identity.name, "no thread to make a description");
+            let service = &service.identity.name;
+            events::record(|| tracing::warn!(%error, ?service, "no thread to make a description"));
         }
     }
     told

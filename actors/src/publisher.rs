@@ -349,9 +349,9 @@ impl Encoding {
 }
 
 /// Wakes the publishers that wait for room: somebody may have been waited for long enough.
-struct Look(Weak<Shared>);
+struct RoomWaker(Weak<Shared>);
 
-impl Wake for Look {
+impl Wake for RoomWaker {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
         let woken = {
@@ -437,7 +437,7 @@ impl State {
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
-            let look = Waker::from(Arc::new(Look(Arc::downgrade(shared))));
+            let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.at(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
                 self.look = Some((until, alarm));
