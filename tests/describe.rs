@@ -70,19 +70,39 @@ async fn documentation_of_derived_schemas_is_part_of_the_description() {
 
 /// A type that takes as long to look at as the test wants.
 #[derive(Serialize)]
-struct Large;
+struct Large<const GATE: usize>;
 
-/// Whether looking at it has to wait.
-static IS_SHUT: Mutex<bool> = Mutex::new(false);
-static OPENED: Condvar = Condvar::new();
-/// How often it was looked at.
-static LOOKS: AtomicUsize = AtomicUsize::new(0);
+/// What a look at such a type has to wait for.
+struct Gate {
+    is_shut: Mutex<bool>,
+    opened: Condvar,
+    /// How often it was looked at.
+    looks: AtomicUsize,
+}
 
-impl<'de> Deserialize<'de> for Large {
+static GATES: [Gate; 2] = [Gate::open(), Gate::open()];
+
+impl Gate {
+    const fn open() -> Self {
+        Self { is_shut: Mutex::new(false), opened: Condvar::new(), looks: AtomicUsize::new(0) }
+    }
+
+    fn shut(&self, is_shut: bool) {
+        *self.is_shut.lock().expect("no panic") = is_shut;
+        self.opened.notify_all();
+    }
+
+    fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+}
+
+impl<'de, const GATE: usize> Deserialize<'de> for Large<GATE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        LOOKS.fetch_add(1, Ordering::SeqCst);
-        let is_shut = IS_SHUT.lock().expect("no panic");
-        drop(OPENED.wait_while(is_shut, |is_shut| *is_shut).expect("no panic"));
+        let gate = &GATES[GATE];
+        gate.looks.fetch_add(1, Ordering::SeqCst);
+        let is_shut = gate.is_shut.lock().expect("no panic");
+        drop(gate.opened.wait_while(is_shut, |is_shut| *is_shut).expect("no panic"));
         <()>::deserialize(deserializer).map(|()| Self)
     }
 }
@@ -90,12 +110,60 @@ impl<'de> Deserialize<'de> for Large {
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Configure {
-    large: Large,
+    large: Large<0>,
 }
 
 impl Handler<Configure> for Arm {
     type Result = ();
     fn handle(&mut self, _: Configure, _: &mut Context<Self>) {}
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Reconfigure {
+    large: Large<1>,
+}
+
+impl Handler<Reconfigure> for Arm {
+    type Result = ();
+    fn handle(&mut self, _: Reconfigure, _: &mut Context<Self>) {}
+}
+
+/// How many threads of this process put a description together.
+#[cfg(target_os = "linux")]
+fn describing() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("it is there").flatten();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("meshzero-descri")).count()
+}
+
+#[cfg(target_os = "linux")]
+#[actix::test]
+async fn a_description_that_nobody_waits_for_any_more_is_for_those_who_ask_next() {
+    let pair = Pair::join().await;
+    let offer = pair.here.advertise("arm", || Arm).handles::<Reconfigure>();
+    let _service = offer.await.expect("advertised");
+    let arm = pair.here.discover("arm").await.expect("it is here");
+    let gate = &GATES[1];
+    gate.shut(true);
+    for _ in 0..3 {
+        let asking = actix::spawn(arm.describe());
+        until("it is put together", || gate.looks() > 0).await;
+        // So often that the one who asks has looked as well.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        asking.abort();
+        asking.await.expect_err("it was cancelled");
+    }
+    let last = actix::spawn(arm.describe());
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    // Those of other tests end.
+    until("one thread works", || describing() == 1).await;
+    gate.shut(false);
+    assert_eq!(last.await.expect("no panic").expect("described").messages.len(), 1);
 }
 
 #[actix::test]
@@ -104,32 +172,32 @@ async fn whoever_asks_for_descriptions_stops_nobody_and_they_are_made_once() {
     let offer = pair.here.advertise("arm", || Arm).handles::<Move>().handles::<Configure>();
     let service = offer.await.expect("advertised");
     let arm = pair.reach(&service).await;
-    *IS_SHUT.lock().expect("no panic") = true;
-    let before = LOOKS.load(Ordering::SeqCst);
+    let gate = &GATES[0];
+    gate.shut(true);
+    let before = gate.looks();
     let mut asking = JoinSet::new();
     for _ in 0..3 {
         asking.spawn_local(arm.describe());
     }
     asking.spawn_local(pair.here.discover("arm").await.expect("it is here").describe());
-    until("somebody looks at it", || LOOKS.load(Ordering::SeqCst) > before).await;
+    until("somebody looks at it", || gate.looks() > before).await;
     for _ in 0..100 {
         let moved = arm.send(Move { speed: 1.0, joint: None }).timeout(PATIENCE).await.expect("answered");
         assert!(moved.done);
     }
     assert!(asking.try_join_next().is_none(), "nobody has a description yet");
-    *IS_SHUT.lock().expect("no panic") = false;
-    OPENED.notify_all();
+    gate.shut(false);
     let mut descriptions = Vec::new();
     while let Some(described) = asking.join_next().await {
         descriptions.push(described.expect("no panic").expect("described"));
     }
     assert_eq!(descriptions.len(), 4);
-    let looks = LOOKS.load(Ordering::SeqCst);
+    let looks = gate.looks();
     for description in &descriptions {
         assert_eq!((description, description.messages.len()), (&descriptions[0], 2));
         assert_eq!(*description, arm.describe().await.expect("described"));
     }
-    assert_eq!(LOOKS.load(Ordering::SeqCst), looks, "what was made is kept");
+    assert_eq!(gate.looks(), looks, "what was made is kept");
     // What changes is told.
     service.publish("pose", &1.5f32).expect("published");
     let now = arm.describe().await.expect("described");

@@ -273,3 +273,31 @@ async fn a_stranger_who_says_nothing_holds_nothing_up() {
     assert!(begun.elapsed() < Limits::default().handshake, "{:?}", begun.elapsed());
     drop(silent);
 }
+
+#[actix::test]
+async fn callers_of_this_process_hear_that_what_waits_was_turned_away_and_may_withdraw_it_meanwhile() {
+    let rig = Rig::start(Duration::ZERO).await;
+    let near = rig.pair.here.discover("worker").within(PATIENCE).await.expect("found");
+    let begun = actix::spawn(near.send(Alone(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let waits = actix::spawn(near.send(Later(2)).timeout(PATIENCE).into_future());
+    rig.unfinished(2).await;
+    rig.service.close().await;
+    let error = waits.await.expect("no panic").expect_err("it is turned away");
+    assert!(is_draining(&error) && error.is_safe_to_repeat(), "{error:?}");
+    begun.abort();
+
+    let rig = Rig::start(PATIENCE).await;
+    let near = rig.pair.here.discover("worker").within(PATIENCE).await.expect("found");
+    let begun = actix::spawn(near.send(Alone(1)).timeout(PATIENCE).into_future());
+    rig.unfinished(1).await;
+    let waits = actix::spawn(near.send(Later(2)).timeout(PATIENCE).into_future());
+    rig.unfinished(2).await;
+    let closing = actix::spawn(rig.service.close());
+    until("it is withdrawn from callers", || near.instances().is_empty()).await;
+    waits.abort();
+    waits.await.expect_err("it was cancelled");
+    rig.gate.add_permits(1);
+    assert_eq!(begun.await.expect("no panic").expect("a reply"), 1);
+    assert_eq!(closing.await.expect("no panic"), None, "nothing else was left");
+}

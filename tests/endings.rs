@@ -257,6 +257,8 @@ fn walk(ends: fn(Tenant)) {
     waiting.begin("a call that may be repeated", far.send(Never).idempotent(), is_unknown);
     waiting.begin("a call within the program", here.send(Never), is_unknown);
     waiting.begin("a call to another arbiter", aside.send(Never), is_unknown);
+    let endless = aside.send(Never).timeout(Duration::MAX);
+    waiting.begin("a call to another arbiter without an end", endless, is_unknown);
     for _ in 0..PLACES {
         waiting.begin("a call within the program", packed.send(Never), is_unknown);
     }
@@ -304,7 +306,7 @@ fn walk(ends: fn(Tenant)) {
     waiting.begin("Service::ended", async move { near.ended().await }, |end| {
         matches!(end, ServiceEnd::Closed | ServiceEnd::Stopped)
     });
-    settled("calls have arrived", || scene.far.unfinished() == 2 && apart.unfinished() == 1);
+    settled("calls have arrived", || scene.far.unfinished() == 2 && apart.unfinished() == 2);
 
     end.send(()).expect("it waits");
     let mut wrong = waiting.end();
@@ -318,6 +320,8 @@ fn walk(ends: fn(Tenant)) {
     begin("a call afterwards", is_unhandled(&block_on(far.send(Now))));
     begin("a call within the program", is_unhandled(&block_on(here.send(Now))));
     begin("a call to another arbiter", is_unhandled(&block_on(aside.send(Never))));
+    let endless = aside.send(Never).timeout(Duration::MAX);
+    begin("a call to another arbiter without an end", is_unhandled(&block_on(endless)));
     begin("a tell", is_unhandled(&block_on(far.tell(Now))));
     begin("a tell within the program", is_unhandled(&block_on(here.tell(Now))));
     begin("try_send", matches!(far.try_send(Now), Err(TrySendError::NotConnected(_))));

@@ -8,8 +8,11 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero::{AdvertiseError, CallError, Mesh, OfferError, Refusal, ServiceRef};
+use futures_util::future::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use meshzero::{AdvertiseError, CallError, Limits, Mesh, OfferError, Refusal, ServiceRef};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::pair::{PATIENCE, Pair, until};
 
@@ -27,6 +30,7 @@ enum Ask {
     ByDiscovering,
     ByPollingOnce,
     ByPollingOnceAndLater,
+    BySendingWhileOthersWait,
     Joining,
 }
 
@@ -74,6 +78,17 @@ impl Handler<Ask> for Asker {
                 let polled = ping.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
                 assert!(polled.is_pending(), "it takes another turn");
                 return Box::pin(async move { ping.await.ok() });
+            }
+            Ask::BySendingWhileOthersWait => {
+                let mut pings = FuturesUnordered::new();
+                for _ in 0..8 {
+                    pings.push(ping());
+                    assert!(pings.next().now_or_never().is_none(), "they take another turn");
+                }
+                return Box::pin(async move {
+                    let replies: Vec<_> = pings.collect().await;
+                    replies.into_iter().collect::<Result<Vec<_>, _>>().ok()?.pop()
+                });
             }
             Ask::Joining => {
                 let join = Mesh::join().mesh(self.mesh.name().as_str()).interfaces("lo");
@@ -140,11 +155,132 @@ async fn a_handler_may_block_for_what_comes_from_elsewhere_and_poll_by_hand() {
         (Ask::ByTell, true),
         (Ask::ByPollingOnce, true),
         (Ask::ByPollingOnceAndLater, true),
+        (Ask::ByPollingOnceAndLater, false),
+        (Ask::BySendingWhileOthersWait, true),
+        (Ask::BySendingWhileOthersWait, false),
         (Ask::Joining, true),
     ] {
         let asked = actix::clock::timeout(PATIENCE, ask(way, server_at_home)).await.expect("it ends");
         assert!(matches!(asked, Ok(Some(7))), "{way:?}: {asked:?}");
     }
+}
+
+/// Has one place, which its only message keeps until that is told to end.
+struct Busy {
+    end: Arc<Semaphore>,
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Work;
+
+impl Actor for Busy {
+    type Context = Context<Self>;
+}
+
+impl Handler<Work> for Busy {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Work, _: &mut Context<Self>) -> Self::Result {
+        let end = Arc::clone(&self.end);
+        Box::pin(async move { end.acquire().await.expect("it is never closed").forget() })
+    }
+}
+
+/// Waits for [`Busy`] on its own thread, or polls once and gives up; tells when it waits.
+struct Client {
+    busy: ServiceRef,
+    waits: std::sync::mpsc::Sender<()>,
+}
+
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "bool")]
+struct Block;
+
+/// Polls a call once and keeps it.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Keep;
+
+impl Actor for Client {
+    type Context = Context<Self>;
+}
+
+impl Handler<Block> for Client {
+    type Result = bool;
+
+    fn handle(&mut self, _: Block, _: &mut Context<Self>) -> bool {
+        let mut work = pin!(self.busy.send(Work));
+        let waits = &self.waits;
+        let mut polls = 0;
+        let replied = block_on(poll_fn(|task| {
+            let polled = work.as_mut().poll(task);
+            polls += 1;
+            if polls == 2 {
+                waits.send(()).expect("the test listens");
+            }
+            if polls < 2 {
+                task.waker().wake_by_ref();
+            }
+            polled
+        }));
+        replied.is_ok()
+    }
+}
+
+impl Handler<Keep> for Client {
+    type Result = ();
+
+    fn handle(&mut self, _: Keep, context: &mut Context<Self>) {
+        let mut work = Box::pin(self.busy.send(Work));
+        assert!(work.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())).is_pending());
+        context.spawn(actix::fut::wrap_future::<_, Self>(async move {
+            let _work = work;
+            std::future::pending::<()>().await;
+        }));
+    }
+}
+
+#[actix::test]
+async fn a_handler_may_block_for_a_place_on_another_arbiter_and_nobody_depends_on_who_polls_by_hand() {
+    let mut limits = Limits::default();
+    limits.mailbox = 1;
+    let pair = Pair::join_with(limits).await;
+    let (arbiter, end) = (Arbiter::new(), Arc::new(Semaphore::new(0)));
+    let gate = Arc::clone(&end);
+    let busy = pair.here.advertise("busy", move || Busy { end: Arc::clone(&gate) }).handles::<Work>();
+    let service = busy.on(&arbiter.handle()).await.expect("advertised");
+    let busy = pair.here.discover("busy").within(PATIENCE).await.expect("found");
+    let (waits, told) = std::sync::mpsc::channel();
+    let called = busy.clone();
+    let make = move || Client { busy: called.clone(), waits: waits.clone() };
+    let client = pair.here.advertise("client", make).handles::<Block>().handles::<Keep>();
+    let client = client.await.expect("advertised");
+    let near = pair.reach(&client).await;
+
+    let first = actix::spawn(busy.send(Work).timeout(PATIENCE).into_future());
+    until("the only place is taken", || service.unfinished() == 1).await;
+    let gate = Arc::clone(&end);
+    // The thread that this runs on is blocked meanwhile.
+    let ending = thread::spawn(move || {
+        told.recv_timeout(PATIENCE).expect("it waits");
+        gate.add_permits(2);
+    });
+    let blocked = near.send(Block).timeout(PATIENCE);
+    let replied = actix::clock::timeout(PATIENCE, blocked.into_future()).await.expect("it ends");
+    assert!(replied.expect("no panic"), "it was handled");
+    first.await.expect("no panic").expect("handled");
+    ending.join().expect("no panic");
+
+    let second = actix::spawn(busy.send(Work).timeout(PATIENCE).into_future());
+    until("the only place is taken", || service.unfinished() == 1).await;
+    near.send(Keep).timeout(PATIENCE).await.expect("no panic");
+    let third = actix::spawn(busy.send(Work).timeout(PATIENCE).into_future());
+    end.add_permits(3);
+    for call in [second, third] {
+        call.await.expect("no panic").expect("nobody is in its way");
+    }
+    arbiter.stop();
 }
 
 #[actix::test]

@@ -2,7 +2,6 @@
 //! of their own, as long as any are set.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -13,6 +12,8 @@ use meshzero_proto::calls::{CallId, Calls};
 use tokio::sync::Notify;
 
 use crate::clock;
+use crate::events;
+use crate::waking;
 
 /// The alarms of one node.
 pub struct Alarms {
@@ -25,7 +26,7 @@ struct State {
     rung_by: RungBy,
 }
 
-/// Who rings the alarms.
+/// The task or thread that rings the alarms.
 enum RungBy {
     /// The task on the node's thread.
     Task,
@@ -50,7 +51,7 @@ impl Alarms {
         (Arc::clone(&alarms), Ringing(alarms))
     }
 
-    /// A future that ends at `instant`; `None` never comes.
+    /// A future that ends at `instant`; `None` never comes. When the node's thread ends, whoever waits for it is woken once.
     pub fn at(self: &Arc<Self>, instant: Option<Instant>) -> Alarm {
         Alarm { alarms: Arc::clone(self), instant, set: None }
     }
@@ -59,7 +60,7 @@ impl Alarms {
     fn ring_due(&self) {
         let mut due = Vec::new();
         self.lock().set.expire(clock::now(), |_, waker, _| due.push(waker.clone()));
-        due.into_iter().for_each(wake);
+        waking::wake_all(due);
     }
 
     /// Tells whoever rings the alarms that one is to ring before all others.
@@ -75,7 +76,10 @@ impl Alarms {
                 let thread = thread::Builder::new().name("meshzero-alarms".into());
                 match thread.spawn(move || alarms.ring_here()) {
                     Ok(thread) => state.rung_by = RungBy::Thread(thread.thread().clone()),
-                    Err(error) => tracing::error!(%error, "no thread for the deadlines of calls"),
+                    Err(error) => {
+                        drop(state);
+                        events::record(|| tracing::error!(%error, "no thread for the deadlines of calls"));
+                    }
                 }
             }
         }
@@ -124,17 +128,11 @@ impl Drop for Ringing {
         let mut state = self.0.lock();
         state.rung_by = RungBy::Nobody;
         let waiting: Vec<_> = state.set.iter_mut().map(|waker| waker.clone()).collect();
-        if !waiting.is_empty() {
-            self.0.look_again(state);
+        match state.set.poll_timeout() {
+            Some(_) if !waiting.is_empty() => self.0.look_again(state),
+            _ => drop(state),
         }
-        waiting.into_iter().for_each(wake);
-    }
-}
-
-/// Wakes a caller of any executor: should that panic, the others are still woken.
-pub(crate) fn wake(waker: Waker) {
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        tracing::error!("the waker of a caller panicked");
+        waking::wake_all(waiting);
     }
 }
 
@@ -150,20 +148,31 @@ impl Future for Alarm {
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let Some(instant) = this.instant else { return Poll::Pending };
         // At first there is no need to know the time: an alarm that is due already rings at once.
-        if this.set.is_some() && instant <= clock::now() {
+        if this.set.is_some() && this.instant.is_some_and(|instant| instant <= clock::now()) {
             return Poll::Ready(());
         }
         let mut state = this.alarms.lock();
         if let Some(waker) = this.set.and_then(|id| state.set.get(id)) {
-            waker.clone_from(task.waker());
+            let before =
+                (!waker.will_wake(task.waker())).then(|| std::mem::replace(waker, task.waker().clone()));
+            drop(state);
+            // Not under the lock: with a waker a task may go, and with that another alarm.
+            drop(before);
             return Poll::Pending;
         }
         let before = state.set.poll_timeout();
-        this.set = state.set.open(task.waker().clone(), Some(instant)).ok();
-        if state.set.poll_timeout() != before || matches!(state.rung_by, RungBy::Nobody) {
+        this.set = state.set.open(task.waker().clone(), this.instant).ok();
+        let has_ended = this.instant.is_none() && !matches!(state.rung_by, RungBy::Task);
+        let is_unheard = matches!(state.rung_by, RungBy::Nobody) && this.instant.is_some();
+        if state.set.poll_timeout() != before || is_unheard {
             this.alarms.look_again(state);
+        } else {
+            drop(state);
+        }
+        if has_ended {
+            // Nobody rings, and what is waited for beside the alarm may have ended with the node, before it was heard here.
+            task.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -173,10 +182,13 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(id) = self.set.take() {
             let mut state = self.alarms.lock();
-            state.set.close(id);
+            let waker =
+                state.set.close_with(id, |waker| Some(std::mem::replace(waker, Waker::noop().clone())));
             if let (true, RungBy::Thread(thread)) = (state.set.is_empty(), &state.rung_by) {
                 thread.unpark();
             }
+            drop(state);
+            drop(waker);
         }
     }
 }
@@ -216,6 +228,31 @@ mod tests {
         assert!(set && alarms.lock().set.len() == 1);
         drop(alarm);
         assert!(alarms.lock().set.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_alarm_without_an_instant_wakes_who_waits_when_the_thread_is_gone_that_rings() {
+        let (alarms, ringing) = Alarms::new();
+        let polls = |alarm: Alarm, begun: Arc<Notify>| async move {
+            let (mut alarm, mut polls) = (alarm, 0);
+            std::future::poll_fn(|task| {
+                assert!(Pin::new(&mut alarm).poll(task).is_pending(), "it never comes");
+                polls += 1;
+                begun.notify_one();
+                if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        };
+        let begun = Arc::new(Notify::new());
+        let before = tokio::spawn(polls(alarms.at(None), Arc::clone(&begun)));
+        begun.notified().await;
+        drop(ringing);
+        let woken = async {
+            before.await.expect("no panic");
+            polls(alarms.at(None), begun).await;
+        };
+        tokio::time::timeout(Duration::from_secs(30), woken).await.expect("they look again");
+        assert!(matches!(alarms.lock().rung_by, RungBy::Nobody), "there is nothing to ring");
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ use crate::route::Member;
 use crate::service::Service;
 use crate::tries::Tries;
 
-/// How a message is called with.
+/// The options of a call, and whom to tell of its progress.
 pub(crate) struct Order<'a> {
     pub(crate) name: Option<&'a TypeName>,
     pub(crate) deadline: Option<Instant>,
@@ -46,14 +46,14 @@ pub(crate) struct Order<'a> {
     pub(crate) set_out: SetOut,
 }
 
-/// What a message that is about to set out gives up then.
-struct Ahead<'a> {
+/// An order whose message has not set out, with what it gives up then.
+struct PendingOrder<'a> {
     /// Its turn among those who waited for an instance.
     turn: Option<Turn<'a>>,
     set_out: &'a SetOut,
 }
 
-impl Ahead<'_> {
+impl PendingOrder<'_> {
     /// The message has set out: others may follow, and it depends on nobody but its service.
     fn set_out(&mut self) {
         self.turn = None;
@@ -79,21 +79,21 @@ pub(crate) async fn call<M: NetMessage>(
         }
         None => tries.turn(&mut alarm).await?,
     };
-    let mut ahead = Ahead { turn, set_out: &order.set_out };
+    let mut pending = PendingOrder { turn, set_out: &order.set_out };
     loop {
         let Chosen { member, probe } = tries.instance(&mut alarm).await?;
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
-                call_here(&caller.node, &service, &order, message, (&mut alarm, &mut ahead)).await
+                call_here(&caller.node, &service, &order, message, (&mut alarm, &mut pending)).await
             }
             Member::Remote(link, _) => {
-                call_there(&caller.node, &link, &order, message, (&mut alarm, &mut ahead)).await
+                call_there(&caller.node, &link, &order, message, (&mut alarm, &mut pending)).await
             }
         };
         // Another try is no longer in order.
-        ahead.turn = None;
-        ahead.set_out.revoke();
+        pending.turn = None;
+        pending.set_out.revoke();
         tries.note(instance, tried.as_ref().err().map(|unanswered| &unanswered.fault), probe);
         match tried {
             Ok(reply) => return Ok((reply, instance)),
@@ -126,7 +126,7 @@ async fn call_there<M: NetMessage>(
     link: &Arc<Link>,
     order: &Order<'_>,
     message: M,
-    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
+    (alarm, pending): (&mut Alarm, &mut PendingOrder<'_>),
 ) -> Tried<M> {
     let caller = waker().await;
     let deadline = order.deadline;
@@ -147,7 +147,7 @@ async fn call_there<M: NetMessage>(
     }
     let fault = match set_out {
         Ok(reply) => {
-            ahead.set_out();
+            pending.set_out();
             match conclude::<M>(ended(node, reply).await, node.decode_limits()) {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
@@ -195,7 +195,7 @@ async fn call_here<M: NetMessage>(
     service: &Arc<Service>,
     order: &Order<'_>,
     message: M,
-    (alarm, ahead): (&mut Alarm, &mut Ahead<'_>),
+    (alarm, pending): (&mut Alarm, &mut PendingOrder<'_>),
 ) -> Tried<M> {
     let turn = match service.try_place() {
         Some(place) => Some(place.into()),
@@ -218,7 +218,7 @@ async fn call_here<M: NetMessage>(
             let entering = Entering { reply: Some(tell), place };
             let ticket = enter(inlet.as_ref(), message, entering, order.trace.as_ref());
             drop(in_turn);
-            ahead.set_out();
+            pending.set_out();
             let mut entered = Entered::new(inlet.as_ref(), ticket);
             tokio::select! {
                 biased;
@@ -235,7 +235,7 @@ async fn call_here<M: NetMessage>(
             let (tell, told) = oneshot::channel();
             mailbox.enter(message, Entering { reply: Some(tell), place }, &service.home);
             drop(in_turn);
-            ahead.set_out();
+            pending.set_out();
             tokio::select! {
                 biased;
                 reply = told => reply.map_err(|_| dropped(node, service)),
@@ -250,7 +250,7 @@ async fn call_here<M: NetMessage>(
             let wanted = Wanted { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
             drop(in_turn);
-            ahead.set_out();
+            pending.set_out();
             let reply = tokio::select! {
                 biased;
                 outcome = told => match outcome {
@@ -281,7 +281,7 @@ pub(crate) fn enter<M: NetMessage>(
     }
 }
 
-/// What a call of an actor of this process ends in when its deadline passes: if it still waits, it is not handled.
+/// Ends a call of an actor of this process whose deadline has passed: if it still waits, it is not handled.
 pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) -> Fault {
     if !entered.withdraw() {
         return Fault::TimedOut;
@@ -290,7 +290,7 @@ pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) ->
     Fault::Refused(Refusal::Expired)
 }
 
-/// What a call of an actor of this process ends in when nobody will answer it any more.
+/// Returns the fault of a call of an actor of this process that nobody will answer any more.
 #[cold]
 pub(crate) fn unanswered<M: NetMessage>(
     node: &Node,
@@ -304,7 +304,7 @@ pub(crate) fn unanswered<M: NetMessage>(
     }
 }
 
-/// What a call ends in whose handler may have begun, and will not answer.
+/// Returns the fault of a call whose handler may have begun, and will not answer.
 fn dropped(node: &Node, service: &Service) -> Fault {
     match node.ending().has_come() || service.home.has_ended() {
         true => Fault::Lost,

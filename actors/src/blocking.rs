@@ -1,9 +1,9 @@
 //! Notices when a thread is blocked by somebody who waits for what only that thread could bring: inside a handler, or with
 //! `block_on`. That would never end, and nobody would be told.
 //!
-//! A handler returns before any of the futures goes on that it has made. So one that is polled twice while the same message is being
-//! handled is polled by an executor that blocks the handler. The first poll wakes its task, so that there is a second one; whoever
-//! polls once by hand, and goes on later, notices nothing.
+//! A handler returns before any of the futures goes on that it has made. So one that is polled again and again while the same message
+//! is being handled is polled by an executor that blocks the handler. Each of these polls wakes the task, so that there is a next one;
+//! whoever polls a few times by hand, and goes on later, notices nothing.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use crate::home::Home;
 
 thread_local! {
-    /// What this thread is in the middle of; 0 if it is not in the middle of anything.
+    /// The number of what this thread is in the middle of; 0 if it is not in the middle of anything.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
     static SCOPES: Cell<u64> = const { Cell::new(0) };
 }
@@ -61,40 +61,58 @@ impl Drop for Scope {
     }
 }
 
-/// What the thread of a future was in the middle of when that was polled first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
+/// Returns whether this thread is in the middle of something.
+pub(crate) fn is_handling() -> bool {
+    CURRENT.get() != 0
+}
 
-impl Moment {
-    /// Now, at the first poll.
+/// Polls of one future, while the same message is being handled, that may be those of somebody who does not block the thread.
+const POLLS: u8 = 64;
+
+/// The detection of an executor that blocks a thread, for one future.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BlockingCheck {
+    /// The number of what the thread was in the middle of at the first poll.
+    number: u64,
+    /// Later polls at which it still was.
+    polls: u8,
+}
+
+impl BlockingCheck {
+    /// Notes the first poll.
     #[inline(always)]
-    pub(crate) fn note(task: &Context<'_>) -> Self {
-        let moment = Self(CURRENT.get());
-        if moment.0 != 0 {
+    pub(crate) fn begin(task: &Context<'_>) -> Self {
+        let number = CURRENT.get();
+        if number != 0 {
             look_again(task);
         }
-        moment
+        Self { number, polls: 0 }
     }
 
-    /// To be called at later polls of a future that waits for a thread, which may be this one.
+    /// To be called at later polls of a future that still waits for a thread, which may be this one.
     ///
     /// # Panics
-    /// When it is still the same moment, and the thread is this one.
+    /// When the thread is this one, and is blocked.
     #[inline(always)]
-    pub(crate) fn check(self, is_this_thread: impl FnOnce() -> bool) {
-        if self.0 != 0 {
-            self.check_thread(is_this_thread);
+    pub(crate) fn check(&mut self, task: &Context<'_>, is_this_thread: impl FnOnce() -> bool) {
+        if self.number != 0 {
+            self.check_thread(task, is_this_thread);
         }
     }
 
     #[cold]
-    fn check_thread(self, is_this_thread: impl FnOnce() -> bool) {
+    fn check_thread(&mut self, task: &Context<'_>, is_this_thread: impl FnOnce() -> bool) {
+        if self.number != CURRENT.get() || !is_this_thread() {
+            return;
+        }
+        self.polls += 1;
         assert!(
-            self.0 != CURRENT.get() || !is_this_thread(),
+            self.polls < POLLS,
             "this would never end: the thread that the mesh lives on is blocked, by a handler or by block_on, while it waits for what \
              only that thread can bring. Return a future from the handler (ResponseFuture, ResponseActFuture) or spawn one, or join \
              the mesh or run the service on another thread"
         );
+        look_again(task);
     }
 }
 
@@ -106,13 +124,13 @@ fn look_again(task: &Context<'_>) {
 /// Never ends, and notices if whoever waits beside it blocks the thread of `home`.
 ///
 /// # Panics
-/// Then.
+/// When the thread is blocked.
 pub(crate) async fn notice(home: &Home) {
     let mut first = None;
     poll_fn(|task| {
-        match first {
-            None => first = Some(Moment::note(task)),
-            Some(moment) => Moment::check(moment, || home.is_here()),
+        match &mut first {
+            None => first = Some(BlockingCheck::begin(task)),
+            Some(check) => BlockingCheck::check(check, task, || home.is_here()),
         }
         Poll::Pending
     })

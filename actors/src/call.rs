@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::TypeName;
-use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{Repeats, Tried};
 use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
 use crate::attempt::{self, Order};
-use crate::blocking::Moment;
+use crate::blocking::BlockingCheck;
 use crate::caller::{Caller, conclude, deadline_in};
-use crate::door::{Door, Entered, Entering};
+use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbox::Ticket;
 use crate::link::Reply;
@@ -25,6 +24,7 @@ use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
 use crate::outward::{Deadline, Outward};
 use crate::route::Member;
+use crate::service::Service;
 use crate::trace::Part;
 
 /// A message under way to an instance behind a route, and its reply. Nothing happens before the first poll.
@@ -45,11 +45,10 @@ pub struct Call<M: NetMessage> {
     message: Option<M>,
     state: State<M::Result>,
     part: Part,
-    /// When it was polled first.
-    begun: Moment,
+    blocking: BlockingCheck,
 }
 
-/// What a call that had to wait ends in: the reply, and which instance replied.
+/// The end of a call that had to wait: the reply, and which instance replied.
 type Waited<R> = Result<(R, InstanceId), Failed>;
 
 enum State<R> {
@@ -62,7 +61,8 @@ enum State<R> {
     /// In the inbox of an actor of this process, or with its handler.
     Here {
         told: oneshot::Receiver<R>,
-        instance: InstanceId,
+        /// Kept, as a service that closes is found nowhere else.
+        service: Arc<Service>,
         ticket: Ticket,
         /// Set when the reply does not come at once.
         alarm: Option<Alarm>,
@@ -89,7 +89,7 @@ impl<M: NetMessage> Call<M> {
             message,
             state: State::New,
             part,
-            begun: Moment::default(),
+            blocking: BlockingCheck::default(),
         }
     }
 
@@ -160,7 +160,7 @@ impl<M: NetMessage> Call<M> {
                 }
                 false
             }
-            Some(Member::Local(service, instance)) => {
+            Some(Member::Local(service, _)) => {
                 if let Some(Door::Inbox(inlet)) = service.door::<M>(name)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
@@ -169,7 +169,7 @@ impl<M: NetMessage> Call<M> {
                     let trace = part.context();
                     let entering = Entering { reply: Some(tell), place };
                     let ticket = attempt::enter(inlet.as_ref(), message, entering, trace);
-                    *state = State::Here { told, instance: instance.id, ticket, alarm: None };
+                    *state = State::Here { told, service: Arc::clone(service), ticket, alarm: None };
                     // The handler has its turn before this is polled again, and often that is all the time it takes.
                     task.waker().wake_by_ref();
                     return true;
@@ -195,7 +195,7 @@ impl<M: NetMessage> Call<M> {
         }
     }
 
-    /// What a call to another process ended in that had no reply; `None` if it is tried again.
+    /// Returns the fault of a call to another process that had no reply; `None` if it is tried again.
     #[cold]
     fn no_reply(&mut self, instance: InstanceId, fault: Fault, deadline: Option<Instant>) -> Option<Fault> {
         if fault.is_failure() {
@@ -220,50 +220,40 @@ impl<M: NetMessage> Call<M> {
         let node = &self.caller.node;
         match &self.state {
             State::There { .. } => node.home().is_here(),
-            State::Here { instance, .. } => {
-                node.own().get(*instance).is_some_and(|service| service.home.is_here())
-            }
+            State::Here { service, .. } => service.home.is_here(),
             // That is found out where the waiting is.
             State::New | State::Waiting(_) | State::Ended(_) => false,
         }
     }
 
-    /// What a call to an actor of this process ends in when nobody will answer it any more.
+    /// Returns the fault of a call to an actor of this process that nobody will answer any more.
     #[cold]
-    fn unanswered(&self, instance: InstanceId, ticket: Ticket) -> Fault {
-        let node = &self.caller.node;
-        let service = node.own().get(instance).or_else(|| match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => Some(service),
-            _ => None,
-        });
-        match service.as_ref().map(|service| (service, service.door::<M>(self.name.as_ref()))) {
-            Some((service, Some(Door::Inbox(inlet)))) => {
-                attempt::unanswered(node, service, inlet.as_ref(), ticket)
-            }
-            _ if node.ending().has_come() => Fault::Lost,
-            _ => Fault::Refused(Refusal::Panicked),
-        }
+    fn unanswered(&self, service: &Service, ticket: Ticket) -> Fault {
+        self.inlet(service)
+            .map_or(Fault::Lost, |inlet| attempt::unanswered(&self.caller.node, service, inlet, ticket))
     }
 
     /// Takes the message out of the inbox, if it still waits there: its place is for others.
     #[cold]
-    fn withdraw(&self, instance: InstanceId, ticket: Ticket) {
-        if let Some(Member::Local(service, _)) = self.caller.route.member(instance)
-            && let Some(Door::Inbox(inlet)) = service.door::<M>(self.name.as_ref())
-        {
+    fn withdraw(&self, service: &Service, ticket: Ticket) {
+        if let Some(inlet) = self.inlet(service) {
             inlet.withdraw(ticket);
         }
     }
 
-    /// What a call to an actor of this process ends in when its deadline has passed.
+    /// Ends a call to an actor of this process whose deadline has passed.
     #[cold]
-    fn late(&self, instance: InstanceId, ticket: Ticket) -> Fault {
-        match self.caller.route.member(instance) {
-            Some(Member::Local(service, _)) => match service.door::<M>(self.name.as_ref()) {
-                Some(Door::Inbox(inlet)) => attempt::late(&service, Entered::new(inlet.as_ref(), ticket)),
-                _ => Fault::TimedOut,
-            },
-            _ => Fault::TimedOut,
+    fn late(&self, service: &Service, ticket: Ticket) -> Fault {
+        let entered = self.inlet(service).map(|inlet| Entered::new(inlet, ticket));
+        entered.map_or(Fault::TimedOut, |entered| attempt::late(service, entered))
+    }
+
+    /// The inbox that the message went into.
+    fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn Inlet<M>> {
+        match service.door::<M>(self.name.as_ref()) {
+            Some(Door::Inbox(inlet)) => Some(inlet.as_ref()),
+            // It went in there, and doors stay as they are.
+            Some(Door::Mailbox(_)) | None => None,
         }
     }
 }
@@ -271,8 +261,8 @@ impl<M: NetMessage> Call<M> {
 impl<M: NetMessage> Drop for Call<M> {
     #[inline]
     fn drop(&mut self) {
-        if let State::Here { instance, ticket, .. } = self.state {
-            self.withdraw(instance, ticket);
+        if let State::Here { service, ticket, .. } = &self.state {
+            self.withdraw(service, *ticket);
         }
     }
 }
@@ -286,59 +276,72 @@ impl<M: NetMessage> Future for Call<M> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let State::New = this.state {
-            this.begun = Moment::note(task);
+            this.blocking = BlockingCheck::begin(task);
             this.part.set_out::<M>(this.caller.route.target(), this.name.as_ref());
             if this.begin(task) {
                 // The link knows whom to wake, and who calls in this process has been woken.
                 return Poll::Pending;
             }
             this.wait(deadline_in(this.timeout), None);
-        } else {
-            this.begun.check(|| this.waits_for_this_thread());
         }
+        let polled = this.poll_end(task);
+        if polled.is_pending() {
+            let mut blocking = this.blocking;
+            blocking.check(task, || this.waits_for_this_thread());
+            this.blocking = blocking;
+        }
+        polled
+    }
+}
+
+impl<M: NetMessage> Call<M> {
+    /// Polls what has begun.
+    #[inline(always)]
+    fn poll_end(&mut self, task: &mut Context<'_>) -> Poll<Result<M::Result, Fault>> {
         let mut by = None;
         loop {
-            let result = match &mut this.state {
+            let result = match &mut self.state {
                 State::There { reply, deadline } => {
                     let ended = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
-                    match conclude::<M>(ended, this.caller.node.decode_limits()) {
+                    match conclude::<M>(ended, self.caller.node.decode_limits()) {
                         Ok(reply) => {
-                            this.caller.route.note_success(instance);
+                            self.caller.route.note_success(instance);
                             by = Some(instance);
                             Ok(reply)
                         }
-                        Err(fault) => match this.no_reply(instance, fault, deadline) {
+                        Err(fault) => match self.no_reply(instance, fault, deadline) {
                             Some(fault) => Err(fault),
                             None => continue,
                         },
                     }
                 }
-                State::Here { told, alarm, instance, ticket, .. } => match Pin::new(told).poll(task) {
+                State::Here { told, alarm, service, ticket } => match Pin::new(told).poll(task) {
                     Poll::Ready(Ok(reply)) => {
-                        this.caller.route.note_success(*instance);
-                        this.state = State::Ended(Some(*instance));
-                        this.part.end(None, "replied");
+                        let instance = service.identity.instance;
+                        self.caller.route.note_success(instance);
+                        self.state = State::Ended(Some(instance));
+                        self.part.end(None, "replied");
                         return Poll::Ready(Ok(reply));
                     }
                     Poll::Ready(Err(_)) => {
-                        let (instance, ticket) = (*instance, *ticket);
-                        this.caller.route.failed(instance);
-                        this.tries = 1;
-                        Err(this.unanswered(instance, ticket))
+                        let (service, ticket) = (Arc::clone(service), *ticket);
+                        self.caller.route.failed(service.identity.instance);
+                        self.tries = 1;
+                        Err(self.unanswered(&service, ticket))
                     }
-                    Poll::Pending if this.caller.node.ending().has_come() => {
-                        this.tries = 1;
+                    Poll::Pending if self.caller.node.ending().has_come() => {
+                        self.tries = 1;
                         Err(Fault::Lost)
                     }
                     Poll::Pending => {
-                        let alarms = this.caller.node.alarms();
-                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(this.timeout)));
+                        let alarms = self.caller.node.alarms();
+                        let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
-                        let (instance, ticket) = (*instance, *ticket);
-                        this.caller.route.failed(instance);
-                        this.tries = 1;
-                        Err(this.late(instance, ticket))
+                        let (service, ticket) = (Arc::clone(service), *ticket);
+                        self.caller.route.failed(service.identity.instance);
+                        self.tries = 1;
+                        Err(self.late(&service, ticket))
                     }
                 },
                 State::Waiting(waiting) => match ready!(waiting.poll(task)) {
@@ -347,14 +350,14 @@ impl<M: NetMessage> Future for Call<M> {
                         Ok(reply)
                     }
                     Err(failed) => {
-                        this.tries = failed.tries;
+                        self.tries = failed.tries;
                         Err(failed.fault)
                     }
                 },
                 State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
             };
-            this.state = State::Ended(by);
-            this.part.end(result.as_ref().err(), "replied");
+            self.state = State::Ended(by);
+            self.part.end(result.as_ref().err(), "replied");
             return Poll::Ready(result);
         }
     }

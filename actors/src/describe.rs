@@ -1,30 +1,40 @@
-//! What a service of this node says of itself when it is asked: put together once, away from the node's thread, and kept.
+//! The description of a service of this node, for whoever asks: put together once, away from the node's thread, and kept.
 //!
 //! Making a schema runs the `Deserialize` of the types, which takes as long as they are large. So whoever asks, however often and however
 //! many at a time, waits for one thread that does this, and is then given the same bytes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
 use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::watch;
 
+use crate::events;
 use crate::service::Service;
 
 /// The description of one service, as it was when somebody asked last.
 #[derive(Debug, Default)]
 pub(crate) struct Described {
-    /// Held by whoever has it put together; all others wait.
-    kept: Mutex<Option<Kept>>,
+    work: Mutex<Option<Work>>,
 }
+
+/// A description that is put together, or has been: independent of those who wait for it.
+type Work = watch::Receiver<Option<Kept>>;
 
 #[derive(Debug, Clone)]
 struct Kept {
     mark: u64,
     description: Arc<Description>,
     bytes: Bytes,
+}
+
+impl Described {
+    fn lock(&self) -> MutexGuard<'_, Option<Work>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The description of `service` as it is now.
@@ -42,31 +52,67 @@ pub(crate) async fn encoded(service: &Arc<Service>) -> Bytes {
 
 /// The same if it has been put together already.
 pub(crate) fn encoded_already(service: &Service) -> Option<Bytes> {
-    let kept = service.described.kept.try_lock().ok()?;
-    kept.as_ref().filter(|kept| kept.mark == mark(service)).map(|kept| kept.bytes.clone())
+    let mark = mark(service);
+    let work = service.described.lock();
+    let kept = work.as_ref()?.borrow();
+    kept.as_ref().filter(|kept| kept.mark == mark).map(|kept| kept.bytes.clone())
 }
 
 async fn kept(service: &Arc<Service>) -> Kept {
-    let mut kept = service.described.kept.lock().await;
-    if let Some(known) = kept.as_ref().filter(|known| known.mark == mark(service)) {
+    let kept = finished(service, work(service)).await;
+    if kept.mark == mark(service) {
+        return kept;
+    }
+    // It was begun before this was asked for. The next one is not.
+    finished(service, work(service)).await
+}
+
+async fn finished(service: &Service, mut work: Work) -> Kept {
+    let kept = work.wait_for(Option::is_some).await.ok().and_then(|kept| kept.clone());
+    kept.unwrap_or_else(|| Kept::new(0, without_schemas(service)))
+}
+
+/// The work that is under way, or has made what is the description now; begun if there is none.
+fn work(service: &Arc<Service>) -> Work {
+    let mark = mark(service);
+    let mut work = service.described.lock();
+    if let Some(known) = work.as_ref().filter(|known| is_of_use(known, mark)) {
         return known.clone();
     }
-    let (tell, told) = oneshot::channel();
+    let (tell, told) = watch::channel(None);
     let described = Arc::clone(service);
     let started = thread::Builder::new().name("meshzero-describe".into()).spawn(move || {
-        // Nobody waits any more when this fails.
-        let _ = tell.send(put_together(&described));
+        let made = catch_unwind(AssertUnwindSafe(|| put_together(&described)));
+        // With types that panic in new ways it says what it can without the types, and does not try them again.
+        let kept = made.unwrap_or_else(|_| {
+            tracing::warn!(service = ?described.identity.name, "a description is without its types, which panic");
+            Kept::new(mark, without_schemas(&described))
+        });
+        tell.send_replace(Some(kept));
     });
-    let now = match (started, told.await) {
-        (Ok(_), Ok(now)) => now,
-        // Without a thread, or with types that panic in new ways, it says what it can without the types.
-        (started, _) => {
-            tracing::warn!(error = ?started.err(), service = ?service.identity.name, "no description could be made");
-            let description = Arc::new(without_schemas(service));
-            return Kept { mark: 0, bytes: description.to_bytes().into(), description };
+    match started {
+        Ok(_) => *work = Some(told.clone()),
+        Err(error) => {
+            drop(work);
+            let service = &service.identity.name;
+            events::record(|| tracing::warn!(%error, ?service, "no thread to make a description"));
         }
-    };
-    kept.insert(now).clone()
+    }
+    told
+}
+
+fn is_of_use(work: &Work, mark: u64) -> bool {
+    match &*work.borrow() {
+        Some(kept) => kept.mark == mark,
+        // Without a sender it has come to nothing.
+        None => work.has_changed().is_ok(),
+    }
+}
+
+impl Kept {
+    fn new(mark: u64, description: Description) -> Self {
+        Self { mark, bytes: description.to_bytes().into(), description: Arc::new(description) }
+    }
 }
 
 /// Changes when the description does: messages stay the same, and topics are only added.
@@ -90,12 +136,12 @@ fn put_together(service: &Service) -> Kept {
         item: info.item.map(|item| item.schema().clone()).unwrap_or_default(),
         retained: info.retained,
     });
-    let description = Arc::new(Description {
+    let description = Description {
         service: service.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
         messages: messages.collect(),
         topics: topics.collect(),
-    });
-    Kept { mark, bytes: description.to_bytes().into(), description }
+    };
+    Kept::new(mark, description)
 }
 
 fn without_schemas(service: &Service) -> Description {

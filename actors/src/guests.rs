@@ -96,27 +96,29 @@ impl Guests {
         let number = handshakes.next;
         handshakes.next += 1;
         handshakes.waiting.push_back(Waiting { number, address, _stays: stays });
-        if handshakes.waiting.len() > handshakes.limit {
-            handshakes.displace();
+        let is_over = handshakes.waiting.len() > handshakes.limit;
+        let displaced = if is_over { handshakes.displace() } else { None };
+        drop(handshakes);
+        if let Some((address, displaced)) = displaced {
+            tracing::debug!(%address, displaced, "too many are shaking hands");
         }
         Handshake { guests: Rc::clone(self), number, stays: staying }
     }
 }
 
 impl Handshakes {
+    /// Lets one go; returns its address, and how many have gone so far.
     #[cold]
-    fn displace(&mut self) {
+    fn displace(&mut self) -> Option<(IpAddr, u64)> {
         let mut counts = HashMap::new();
         for waiting in &self.waiting {
             *counts.entry(waiting.address).or_insert(0usize) += 1;
         }
         let most = counts.values().copied().max().unwrap_or(0);
-        if let Some(at) = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)
-            && let Some(gone) = self.waiting.remove(at)
-        {
-            self.displaced += 1;
-            tracing::debug!(address = %gone.address, displaced = self.displaced, "too many are shaking hands");
-        }
+        let at = self.waiting.iter().position(|waiting| counts[&waiting.address] == most)?;
+        let gone = self.waiting.remove(at)?;
+        self.displaced += 1;
+        Some((gone.address, self.displaced))
     }
 }
 

@@ -114,6 +114,7 @@ pub mod traffic;
 mod trail;
 mod tries;
 pub mod unfinished;
+pub mod waking;
 mod watchdog;
 mod written;
 mod zmtp;

@@ -16,7 +16,6 @@ use self::calling::Waiting;
 pub use self::calling::{Ended, Reply};
 use self::keeping::Keeping;
 pub use self::sending::{Question, Unsent};
-use crate::alarms;
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
@@ -27,6 +26,7 @@ use crate::passages::Passages;
 use crate::redial::Redial;
 use crate::stats::{Carries, LinkStats};
 use crate::traffic::Carrying;
+use crate::waking;
 use crate::watchdog::Watchdog;
 
 mod calling;
@@ -175,7 +175,7 @@ impl Link {
                         if let Some(id) = left {
                             self.cancel(id);
                         }
-                        caller.wake();
+                        waking::wake(caller);
                     }
                     self.give_place();
                 }
@@ -199,7 +199,7 @@ impl Link {
             callers.extend(waiting.end(|| Ended::Lost(fate)));
         });
         self.ending.tell();
-        callers.into_iter().for_each(alarms::wake);
+        waking::wake_all(callers);
         // Whoever still holds the link does not keep its connection.
         self.outbox.detach();
     }

@@ -3,6 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use actix::{Addr, Handler, Message};
+use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
+use tokio::sync::{Semaphore, oneshot};
+
 use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
 use crate::config::Config;
@@ -20,12 +27,6 @@ use crate::stats::{AskStats, Stats};
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
-use actix::{Addr, Handler, Message};
-use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::id::{InstanceId, NodeId};
-use meshzero_proto::limits::Limits;
-use tokio::sync::{Semaphore, oneshot};
 
 /// How long a program that drops its mesh at the end waits for the goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
@@ -114,8 +115,8 @@ impl Node {
             let ending = Arc::<Ending>::default();
             // Dropped with the thread, if that ends before the node leaves: so everybody hears of the end, whatever it is.
             let own = Arc::<Own>::default();
-            let vigil = Vigil { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
-            actix::spawn(vigil.keep());
+            let task = NodeTask { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
+            actix::spawn(task.run());
             let premises = Arc::new(Premises {
                 hello: hello(&config, id),
                 home,
@@ -307,16 +308,16 @@ impl Node {
     }
 }
 
-/// What the node's thread does for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
+/// The task on the node's thread for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
 /// tells the end, and then wakes those who wait.
-struct Vigil {
+struct NodeTask {
     own: Arc<Own>,
     last: Last,
     ringing: Ringing,
 }
 
-impl Vigil {
-    async fn keep(self) {
+impl NodeTask {
+    async fn run(self) {
         tokio::select! {
             biased;
             () = self.last.0.come() => {}
@@ -325,7 +326,7 @@ impl Vigil {
     }
 }
 
-impl Drop for Vigil {
+impl Drop for NodeTask {
     fn drop(&mut self) {
         // Before anybody learns of the end, gives its place back, and lets somebody else have it.
         self.own.close();

@@ -10,6 +10,7 @@ use meshzero_proto::catalogue::{Catalogue, MAX_MESSAGES};
 use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
@@ -252,9 +253,7 @@ where
     if offer.name.is_some() && node.own().listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
-    if offer.name.is_some()
-        && node.own().listed() == meshzero_proto::limits::Limits::default().instances_per_node
-    {
+    if offer.name.is_some() && node.own().listed() == Limits::default().instances_per_node {
         tracing::warn!(
             services = node.own().listed() + 1,
             limit = "instances_per_node",

@@ -1,20 +1,20 @@
 //! A future that is polled where it was made while it goes on at once, and on the node's thread while it has to wait: those who
-//! wait behind it do not depend on whether its owner polls it.
+//! wait behind it do not depend on whether its owner polls it. While the owner blocks that very thread, the owner polls it.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::sync::oneshot;
 
-use crate::blocking::Moment;
+use crate::blocking;
 use crate::home::Home;
 
-/// Whether a message has set out. Until then it may be in a queue in which others are behind it.
+/// The note that a message has set out. Until then it may be in a queue in which others are behind it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetOut(Arc<AtomicBool>);
 
@@ -55,42 +55,71 @@ enum State<T> {
         slot: Arc<Slot<T>>,
         told: oneshot::Receiver<Ended<T>>,
         home: Home,
-        moved: Moment,
     },
     Over,
 }
 
-/// What a future gave, or what it panicked with.
+/// The output of a future, or the payload of its panic.
 type Ended<T> = Result<T, Box<dyn Any + Send>>;
 
-/// The future while its owner and the node's thread share it; empty once it has ended or its owner has dropped it.
-struct Slot<T>(Mutex<Option<Boxed<T>>>);
+/// The future while its owner and the node's thread share it.
+struct Slot<T>(Mutex<Shared<T>>);
+
+struct Shared<T> {
+    /// `None` once it has ended or its owner has dropped it.
+    future: Option<Boxed<T>>,
+    /// The task on the node's thread, once that has polled the future.
+    driver: Option<Waker>,
+}
 
 impl<T> Slot<T> {
     /// Takes the future out unless it is being polled.
     fn take(&self) -> Option<Boxed<T>> {
+        self.try_lock()?.future.take()
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, Shared<T>>> {
         match self.0.try_lock() {
-            Ok(mut future) => future.take(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
+            Ok(shared) => Some(shared),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
     }
 
-    fn poll(&self, task: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
+    /// Polls it in the task on the node's thread; `None` if it is no longer there.
+    fn drive(&self, task: &mut Context<'_>) -> Poll<Option<Ended<T>>> {
         // Its owner only ever tries, and whoever polls is one task.
-        let Ok(mut slot) = self.0.lock() else { return Poll::Ready(None) };
-        let Some(future) = slot.as_mut() else { return Poll::Ready(None) };
-        let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(result)) => Ok(result),
-            Err(panic) => Err(panic),
-        };
-        let over = slot.take();
-        drop(slot);
-        // Outside the lock: it may own what runs code of the user.
-        drop(over);
-        Poll::Ready(Some(ended))
+        let Ok(mut shared) = self.0.lock() else { return Poll::Ready(None) };
+        if shared.future.is_none() {
+            return Poll::Ready(None);
+        }
+        shared.driver = Some(task.waker().clone());
+        poll(shared, task).map(Some)
     }
+
+    /// Polls it in the task of its owner, on the node's thread. The other task goes on when the owner lets it.
+    fn poll_blocked(&self, task: &mut Context<'_>) -> Poll<Ended<T>> {
+        let Some(shared) = self.try_lock() else { return Poll::Pending };
+        let driver = shared.driver.clone();
+        let polled = poll(shared, task);
+        // It is the owner now whom the future wakes.
+        driver.inspect(Waker::wake_by_ref);
+        polled
+    }
+}
+
+fn poll<T>(mut shared: MutexGuard<'_, Shared<T>>, task: &mut Context<'_>) -> Poll<Ended<T>> {
+    let Some(future) = shared.future.as_mut() else { return Poll::Pending };
+    let ended = match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(task))) {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(result)) => Ok(result),
+        Err(panic) => Err(panic),
+    };
+    let over = shared.future.take();
+    drop(shared);
+    // Outside the lock: it may own what runs code of the user.
+    drop(over);
+    Poll::Ready(ended)
 }
 
 impl<T: Send + 'static> Offload<T> {
@@ -102,7 +131,7 @@ impl<T: Send + 'static> Offload<T> {
     /// Polls it, and moves it if it has to wait.
     ///
     /// # Panics
-    /// When it is polled after it has ended, or again while it blocks the thread that it has moved to.
+    /// When it is polled after it has ended, or when the future panics.
     pub(crate) fn poll(&mut self, task: &mut Context<'_>) -> Poll<T> {
         loop {
             match &mut self.state {
@@ -115,21 +144,24 @@ impl<T: Send + 'static> Offload<T> {
                         return Poll::Pending;
                     }
                     let Some(home) = home.take() else { return Poll::Pending };
-                    self.move_to(home, task);
+                    self.move_to(home);
                 }
-                State::There { slot, told, home, moved } => {
-                    let Poll::Ready(ended) = Pin::new(told).poll(task) else {
-                        moved.check(|| home.is_here());
-                        return Poll::Pending;
+                State::There { slot, told, home } => {
+                    let ended = match Pin::new(told).poll(task) {
+                        Poll::Ready(ended) => ended.ok(),
+                        Poll::Pending if blocking::is_handling() && home.is_here() => {
+                            Some(ready!(slot.poll_blocked(task)))
+                        }
+                        Poll::Pending => return Poll::Pending,
                     };
                     match (ended, slot.take()) {
-                        (Ok(ended), _) => {
+                        (Some(ended), _) => {
                             self.state = State::Over;
                             return Poll::Ready(ended.unwrap_or_else(|panic| resume_unwind(panic)));
                         }
                         // The node's thread has ended. The future knows what that means.
-                        (Err(_), Some(future)) => self.state = State::Here { future, home: None },
-                        (Err(_), None) => panic!("a future was lost with the thread that polled it"),
+                        (None, Some(future)) => self.state = State::Here { future, home: None },
+                        (None, None) => panic!("a future was lost with the thread that polled it"),
                     }
                 }
                 State::Over => panic!("a future was polled after it had ended"),
@@ -137,14 +169,14 @@ impl<T: Send + 'static> Offload<T> {
         }
     }
 
-    fn move_to(&mut self, home: Home, task: &Context<'_>) {
+    fn move_to(&mut self, home: Home) {
         let State::Here { future, .. } = std::mem::replace(&mut self.state, State::Over) else { return };
-        let slot = Arc::new(Slot(Mutex::new(Some(future))));
+        let slot = Arc::new(Slot(Mutex::new(Shared { future: Some(future), driver: None })));
         let (tell, told) = oneshot::channel();
         let there = Arc::clone(&slot);
         // Where the thread has ended this is told, and the future comes back.
         let _ = home.spawn(move || drive(there, tell));
-        self.state = State::There { slot, told, home, moved: Moment::note(task) };
+        self.state = State::There { slot, told, home };
     }
 }
 
@@ -163,7 +195,7 @@ async fn drive<T>(slot: Arc<Slot<T>>, mut tell: oneshot::Sender<Ended<T>>) {
         if tell.poll_closed(task).is_ready() {
             return Poll::Ready(None);
         }
-        slot.poll(task)
+        slot.drive(task)
     })
     .await;
     match ended {
@@ -175,8 +207,6 @@ async fn drive<T>(slot: Arc<Slot<T>>, mut tell: oneshot::Sender<Ended<T>>) {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use tokio::sync::Notify;
 
     use super::*;

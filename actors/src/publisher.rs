@@ -21,6 +21,7 @@ use crate::encoded::{Encoded, Item, Wanted};
 use crate::readers::{Readers, Reading, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
+use crate::waking;
 
 /// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
 /// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
@@ -161,7 +162,7 @@ impl Publisher {
                 other => break other,
             }
         };
-        woken.into_iter().for_each(Waker::wake);
+        waking::wake_all(woken);
         match published {
             Ok(Published::Later(_)) => Err(self.shared.refuse()),
             Ok(_) => Ok(()),
@@ -213,7 +214,7 @@ impl Publisher {
                 other => break other,
             }
         };
-        woken.into_iter().for_each(Waker::wake);
+        waking::wake_all(woken);
         match published {
             Ok(Published::Later(_)) => Poll::Pending,
             Ok(_) => Poll::Ready(Ok(())),
@@ -294,7 +295,7 @@ impl Publisher {
             state.closed = true;
             state.readers.wake_all()
         };
-        woken.into_iter().for_each(Waker::wake);
+        waking::wake_all(woken);
     }
 }
 
@@ -348,9 +349,9 @@ impl Encoding {
 }
 
 /// Wakes the publishers that wait for room: somebody may have been waited for long enough.
-struct Look(Weak<Shared>);
+struct RoomWaker(Weak<Shared>);
 
-impl Wake for Look {
+impl Wake for RoomWaker {
     fn wake(self: Arc<Self>) {
         let Some(shared) = self.0.upgrade() else { return };
         let woken = {
@@ -358,7 +359,7 @@ impl Wake for Look {
             state.look = None;
             state.readers.take_waiting()
         };
-        woken.into_iter().for_each(Waker::wake);
+        waking::wake_all(woken);
     }
 }
 
@@ -388,7 +389,7 @@ impl Feed {
             }
             let reading = state.readers.read(self.id, task.waker(), &mut woken);
             drop(state);
-            woken.into_iter().for_each(Waker::wake);
+            waking::wake_all(woken);
             match reading {
                 Reading::Frames(frames) => return Poll::Ready(Some(frames)),
                 Reading::Over => return Poll::Ready(None),
@@ -417,7 +418,7 @@ impl Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         let woken = self.publisher.lock().readers.leave(self.id);
-        woken.into_iter().for_each(Waker::wake);
+        waking::wake_all(woken);
         self.publisher.tell_demand();
     }
 }
@@ -436,7 +437,7 @@ impl State {
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
-            let look = Waker::from(Arc::new(Look(Arc::downgrade(shared))));
+            let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.at(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
                 self.look = Some((until, alarm));

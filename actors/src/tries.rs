@@ -8,6 +8,7 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
 use crate::alarms::Alarm;
+use crate::blocking;
 use crate::caller::Caller;
 use crate::choice::{Chosen, Probe};
 use crate::clock;
@@ -125,6 +126,7 @@ impl<'a> Tries<'a> {
                 () = node.alarms().at(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
                 () = node.ending().come() => {}
+                () = blocking::notice(node.home()) => {}
             }
         }
         Ok(())

@@ -213,7 +213,8 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
     let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
     let home = node.mesh.node.home().clone();
-    let begun = home.spawn(move || async move {
+    // Where the mesh has been left nothing is opened, and whoever waits for it hears that it is closed.
+    let _ = home.spawn(move || async move {
         let opened = tokio::select! {
             biased;
             opened = open(&node, address, &prefix, &reached) => opened,
@@ -222,9 +223,6 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
         // Whoever does not care any more does not miss it.
         let _ = tell.send(opened);
     });
-    if begun.is_err() {
-        tracing::debug!(%address, "the mesh has been left");
-    }
     State::Opening { opened, is_reached }
 }
 

@@ -9,6 +9,7 @@ use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
 
 use super::Discovery;
+use crate::waking;
 
 /// Watches the services that `filter` names: the answer begins with all that are known.
 ///
@@ -70,7 +71,10 @@ impl Watcher {
             Some(event) => Poll::Ready(Some(event)),
             None if queue.ended => Poll::Ready(None),
             None => {
-                queue.waker = Some(cx.waker().clone());
+                let before = queue.waker.replace(cx.waker().clone());
+                drop(queue);
+                // Not under the lock: with a waker a task may go, and with that the watch.
+                drop(before);
                 Poll::Pending
             }
         }
@@ -114,9 +118,7 @@ impl Drop for Watching {
             queue.ended = true;
             queue.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waking::wake_all(waker);
     }
 }
 
@@ -133,11 +135,12 @@ impl Watchers {
     fn push_to(&self, wanted: impl Fn(Addresses) -> bool, event: &DirectoryEvent) {
         for Watching { filter, addresses, shared } in &self.0 {
             if wanted(*addresses) && filter.includes(&event.instance().service) {
-                let mut queue = shared.queue();
-                queue.pending.push(event.clone());
-                if let Some(waker) = queue.waker.take() {
-                    waker.wake();
-                }
+                let waker = {
+                    let mut queue = shared.queue();
+                    queue.pending.push(event.clone());
+                    queue.waker.take()
+                };
+                waking::wake_all(waker);
             }
         }
     }
@@ -155,18 +158,6 @@ impl Watchers {
     /// Forgets watchers that are no longer read.
     pub(super) fn prune(&mut self) {
         self.0.retain(|watching| !watching.shared.queue().dropped);
-    }
-}
-
-impl Drop for Watchers {
-    fn drop(&mut self) {
-        for watching in &self.0 {
-            let mut queue = watching.shared.queue();
-            queue.ended = true;
-            if let Some(waker) = queue.waker.take() {
-                waker.wake();
-            }
-        }
     }
 }
 

@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::task::Waker;
 
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::frame::{self, Frame, Frames, Header, Kind};
@@ -20,12 +19,15 @@ use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::payload::Payload;
 use crate::redial::Redial;
+use crate::waking;
 use crate::watchdog::{Watchdog, Watched};
 
 /// One link's task.
 pub(super) struct Keeping {
     reading: Reading,
     watching: Watching,
+    /// Before the task is first polled: its thread may end earlier.
+    ending: Ending,
 }
 
 /// What arrives.
@@ -46,17 +48,18 @@ struct Watching {
 impl Keeping {
     pub(super) fn new(link: Arc<Link>, incoming: Incoming, redial: Redial, watchdog: Watchdog) -> Self {
         let reading = Reading { link: Arc::clone(&link), incoming, last_length: 0 };
-        Self { reading, watching: Watching { link, redial, watchdog } }
+        let ending = Ending(Arc::clone(&link));
+        Self { reading, watching: Watching { link, redial, watchdog }, ending }
     }
 
-    pub(super) async fn run(mut self) {
-        let link = Arc::clone(&self.reading.link);
-        let _ending = Ending(&link);
+    pub(super) async fn run(self) {
+        let Self { mut reading, mut watching, ending } = self;
+        let link = &ending.0;
         let carried = tokio::select! {
             biased;
             // However much arrives.
             () = link.watch_deadlines() => Carried::Over,
-            carried = carry(&mut self.reading, &link.outbox, &mut self.watching) => carried,
+            carried = carry(&mut reading, &link.outbox, &mut watching) => carried,
         };
         let address = link.address();
         match carried {
@@ -68,9 +71,9 @@ impl Keeping {
 }
 
 /// Ends a link when its task does: be it that the link is over, that the task has panicked, or that its thread is gone.
-struct Ending<'a>(&'a Link);
+struct Ending(Arc<Link>);
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
         self.0.end();
     }
@@ -114,7 +117,7 @@ impl Conversation for Reading {
             }
             let is_full = calls.is_full();
             drop(calls);
-            callers.drain(..).for_each(Waker::wake);
+            waking::wake_all(callers.drain(..));
             if is_full {
                 link.give_place();
             }
@@ -198,6 +201,8 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     const LIMIT: usize = 1_000;

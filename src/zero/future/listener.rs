@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use meshzero_actors::waking;
 use meshzero_proto::codec::Packed;
 
 use super::super::address::Address;
@@ -98,8 +99,10 @@ impl Listener {
     ) -> impl Future<Output = Result<Option<Item>, ZeroError>> + Send + 'static {
         let deadline = wait.into().deadline();
         let shared = Arc::clone(&self.shared);
-        let mut alarms =
-            shared.lock().listener.as_mut().map(|listener| (listener.alarm(deadline), listener.patience()));
+        let mut alarms = shared.lock().listener.as_mut().map(|listener| {
+            let end = deadline.map(|deadline| listener.alarm(Some(deadline)));
+            (end, listener.patience())
+        });
         async move {
             let next = shared.wait(|state, task, all| {
                 let (Some(listener), Some((end, patience))) = (&mut state.listener, &mut alarms) else {
@@ -112,7 +115,7 @@ impl Listener {
                     state.count += 1;
                     return Poll::Ready(Ok(Some(Numbered { number: state.count, news })));
                 }
-                let is_over = Pin::new(end).poll(task).is_ready();
+                let is_over = end.as_mut().is_some_and(|end| Pin::new(end).poll(task).is_ready());
                 if is_over && listener.poll_settled(patience, all).is_ready() {
                     return Poll::Ready(Ok(None));
                 }
@@ -128,6 +131,7 @@ impl Listener {
     /// # Errors
     /// As [`Listener::next`] and [`Item::take`].
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
+        let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
         if let Some(Numbered { news, .. }) = state.returned.pop_front() {
             return news.map(Some);
@@ -173,6 +177,7 @@ impl Shared {
         poll_fn(|task| {
             // Before the look, so that what comes between that and the wait is noticed.
             place.set(task.waker());
+            let _held = self.waiting.hold();
             poll(&mut self.lock(), task, &mut Context::from_waker(&self.waker))
         })
         .await
@@ -225,12 +230,26 @@ struct Waiting {
 struct Places {
     count: u64,
     wakers: Vec<(u64, Waker)>,
+    /// How many [`Held`] there are.
+    holds: usize,
+    /// All are to be woken when there are none.
+    is_due: bool,
 }
+
+/// As long as it lives, nobody is woken by the [`Waker`] of all: its owner locks the state, and what is polled under the lock may wake.
+struct Held<'a>(&'a Waiting);
 
 /// The place of one who waits.
 struct Place<'a> {
     number: u64,
     waiting: &'a Waiting,
+}
+
+impl Places {
+    fn take(&mut self, number: u64) -> Option<(u64, Waker)> {
+        let at = self.wakers.iter().position(|(other, _)| *other == number)?;
+        Some(self.wakers.remove(at))
+    }
 }
 
 impl Waiting {
@@ -240,14 +259,39 @@ impl Waiting {
         Place { number: places.count, waiting: self }
     }
 
+    /// To be called before the state is locked.
+    fn hold(&self) -> Held<'_> {
+        self.lock().holds += 1;
+        Held(self)
+    }
+
     fn wake_all(&self) {
-        // Not while it is locked: who is woken may come back at once.
-        let woken = std::mem::take(&mut self.lock().wakers);
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        let woken = {
+            let mut places = self.lock();
+            places.is_due = places.holds > 0;
+            match places.is_due {
+                true => Vec::new(),
+                false => std::mem::take(&mut places.wakers),
+            }
+        };
+        // Not while anything is locked: who is woken may come back at once.
+        waking::wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut places = self.0.lock();
+        places.holds -= 1;
+        let is_due = places.is_due;
+        drop(places);
+        if is_due {
+            self.0.wake_all();
+        }
     }
 }
 
@@ -264,15 +308,56 @@ impl Wake for Waiting {
 impl Place<'_> {
     fn set(&mut self, waker: &Waker) {
         let mut places = self.waiting.lock();
-        match places.wakers.iter_mut().find(|(number, _)| *number == self.number) {
-            Some((_, known)) => known.clone_from(waker),
-            None => places.wakers.push((self.number, waker.clone())),
-        }
+        let before = places.take(self.number);
+        places.wakers.push((self.number, waker.clone()));
+        drop(places);
+        // Not under the lock: with a waker a task may go, and with that another place.
+        drop(before);
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.waiting.lock().wakers.retain(|(number, _)| *number != self.number);
+        let waker = self.waiting.lock().take(self.number);
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Looks whether the places can be locked, as one who comes back at once.
+    #[derive(Default)]
+    struct Comes {
+        waiting: Arc<Waiting>,
+        state: Mutex<()>,
+        count: AtomicUsize,
+    }
+
+    impl Wake for Comes {
+        fn wake(self: Arc<Self>) {
+            drop(self.waiting.places.try_lock().expect("the places are not locked"));
+            drop(self.state.try_lock().expect("the state is not locked"));
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_when_the_state_is_unlocked_that_it_looks_at() {
+        let comes = Arc::<Comes>::default();
+        let waiting = Arc::clone(&comes.waiting);
+        let mut place = waiting.place();
+        place.set(&Waker::from(Arc::clone(&comes)));
+        let held = waiting.hold();
+        let state = comes.state.lock();
+        Waker::from(Arc::clone(&waiting)).wake_by_ref();
+        assert_eq!(comes.count.load(Ordering::Relaxed), 0);
+        drop((state, held));
+        assert_eq!(comes.count.load(Ordering::Relaxed), 1);
+        waiting.wake_all();
+        assert_eq!(comes.count.load(Ordering::Relaxed), 1, "it has not come back");
     }
 }

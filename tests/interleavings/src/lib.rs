@@ -45,6 +45,8 @@ mod traffic {
 
 mod connection;
 
+#[path = "../../../actors/src/line.rs"]
+mod line;
 #[path = "../../../actors/src/outbox/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
 mod outbox;
