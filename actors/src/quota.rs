@@ -5,7 +5,6 @@
 
 use tokio::sync::Notify;
 
-use crate::line::{self, Line};
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -15,10 +14,12 @@ pub struct Quota {
     all: usize,
     free: AtomicUsize,
     closed: AtomicBool,
-    /// Nobody new gets places, and the line is closed, so that nobody passes by those who wait.
+    /// Nobody new gets places; one more than those who wait is counted, so that nobody passes by them.
     draining: AtomicBool,
-    /// Those who wait, who are told of places that are given back.
-    line: Line,
+    /// How many wait: nobody may overtake them, and they are told of places that are given back.
+    waiting: AtomicUsize,
+    /// Held by whoever waits at the front, so that those who wait are served in order.
+    front: tokio::sync::Mutex<()>,
     freed: Notify,
 }
 
@@ -32,7 +33,7 @@ pub struct Turn<'a> {
 /// As long as it lives, nobody overtakes who waited for a turn.
 #[derive(Debug, Default)]
 pub struct InTurn<'a> {
-    _waited: Option<(line::Turn<'a>, Leaving<'a>)>,
+    _waited: Option<(tokio::sync::MutexGuard<'a, ()>, Waiting<'a>)>,
 }
 
 /// Places that are taken. They are given back when this is dropped.
@@ -50,7 +51,8 @@ impl Quota {
             free: AtomicUsize::new(all),
             closed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
-            line: Line::default(),
+            waiting: AtomicUsize::new(0),
+            front: tokio::sync::Mutex::default(),
             freed: Notify::new(),
         })
     }
@@ -62,13 +64,13 @@ impl Quota {
 
     /// Whether somebody waits, or nobody new gets places.
     pub fn is_awaited(&self) -> bool {
-        self.line.is_awaited()
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// One place, if one is free and nobody waits for it.
     #[inline]
     pub fn try_take(self: &Arc<Self>) -> Option<Taken> {
-        if self.line.is_awaited() {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
             return None;
         }
         self.take_up_to(1)
@@ -88,7 +90,7 @@ impl Quota {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn turn(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
-        if !self.line.is_awaited()
+        if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.take_up_to(wanted)
         {
             return Some(taken.into());
@@ -104,7 +106,7 @@ impl Quota {
     /// # Cancel safety
     /// Dropping the future gives up the place in the queue.
     pub async fn take_accepted(self: &Arc<Self>, wanted: usize) -> Option<Taken> {
-        if !self.line.is_awaited()
+        if self.waiting.load(Ordering::SeqCst) == 0
             && let Some(taken) = self.take_up_to(wanted)
         {
             return Some(taken);
@@ -113,17 +115,17 @@ impl Quota {
     }
 
     async fn turn_of_accepted(self: &Arc<Self>, wanted: usize) -> Option<Turn<'_>> {
-        let leaving = Leaving(self);
-        let turn = self.line.turn().await;
+        let waiting = Waiting::new(self);
+        let front = self.front.lock().await;
         let taken = self.until(|| self.take_up_to(wanted)).await?;
-        Some(Turn { taken, waited: InTurn { _waited: Some((turn, leaving)) } })
+        Some(Turn { taken, waited: InTurn { _waited: Some((front, waiting)) } })
     }
 
     /// Gives no more places to those who come from now on. Those who wait still get theirs.
     pub fn drain(&self) {
         if !self.draining.swap(true, Ordering::SeqCst) {
             // Never taken back: from here on everybody asks in the slow way, and is told of places that are given back.
-            self.line.close();
+            self.waiting.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -140,7 +142,7 @@ impl Quota {
     /// Loses nothing.
     pub async fn all_free(&self) {
         let is_free = || {
-            let (free, waiting) = (self.free.load(Ordering::SeqCst), self.line.count());
+            let (free, waiting) = (self.free.load(Ordering::SeqCst), self.waiting.load(Ordering::SeqCst));
             (free >= self.all && waiting <= 1).then_some(())
         };
         // Closed, there is nothing to wait for.
@@ -226,20 +228,30 @@ impl Drop for Taken {
         // Whoever waits says so before looking for free places, and here they are free before it is asked who waits: one
         // of both sees the other, because the order of all these accesses is the same for every thread.
         quota.free.fetch_add(self.count, Ordering::SeqCst);
-        if quota.line.is_awaited() {
+        if quota.waiting.load(Ordering::SeqCst) > 0 {
             quota.freed.notify_waiters();
         }
     }
 }
 
-/// Tells who drains that one has left the line, after that.
+/// One who waits, counted.
 #[derive(Debug)]
-struct Leaving<'a>(&'a Quota);
+struct Waiting<'a> {
+    quota: &'a Quota,
+}
 
-impl Drop for Leaving<'_> {
+impl<'a> Waiting<'a> {
+    fn new(quota: &'a Quota) -> Self {
+        quota.waiting.fetch_add(1, Ordering::SeqCst);
+        Self { quota }
+    }
+}
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.0.is_draining() {
-            self.0.freed.notify_waiters();
+        self.quota.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.quota.is_draining() {
+            self.quota.freed.notify_waiters();
         }
     }
 }

@@ -45,8 +45,6 @@ mod traffic {
 
 mod connection;
 
-#[path = "../../../actors/src/line.rs"]
-mod line;
 #[path = "../../../actors/src/outbox/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
 mod outbox;
