@@ -44,6 +44,18 @@ impl Drop for Counted {
     }
 }
 
+/// A message that is large itself.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Inline {
+    #[serde(skip, default = "inline")]
+    _bytes: [u8; LENGTH],
+}
+
+fn inline() -> [u8; LENGTH] {
+    [7; LENGTH]
+}
+
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Load(Blob, #[serde(skip, default = "Counted::new")] Counted);
@@ -238,6 +250,25 @@ async fn a_link_whose_service_takes_nothing() {
     })
     .await;
     assert!(service.unfinished() <= Limits::default().mailbox);
+}
+
+#[actix::test]
+async fn the_mailbox_of_a_recipient_whose_thread_does_something_else() {
+    let pair = Pair::join().await;
+    let still = Still::new();
+    let _service = still.offer(&pair.here).await;
+    let handle = reach(&pair.here).await;
+    let recipient = handle.recipient::<Inline>();
+    // This thread is the mesh's, and takes nothing meanwhile.
+    let before = resident();
+    (0..MANY).for_each(|_| recipient.do_send(Inline { _bytes: inline() }));
+    let grown = resident().saturating_sub(before);
+    assert!(grown < MOST_GROWTH, "{} MB more", grown >> 20);
+    let taken = recipient.try_send(Inline { _bytes: inline() });
+    assert!(
+        taken.is_ok() && matches!(recipient.try_send(Inline { _bytes: inline() }), Err(SendError::Full(_)))
+    );
+    until("they are counted", || handle.stats().calls.dropped as usize + 1_024 >= MANY).await;
 }
 
 /// One item, as large as a message above.
