@@ -45,6 +45,8 @@ pub struct Link {
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<Calls<Waiting>>,
+    /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in vain.
+    was_full: AtomicBool,
     /// The results of calls that made room for others before their callers looked. Locked with the calls only.
     unread: Mutex<Unread>,
     passages: Passages,
@@ -100,6 +102,7 @@ impl Link {
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
+            was_full: AtomicBool::new(false),
             unread: Mutex::new(Unread::new(limits.send_queue_bytes)),
             passages: Passages::default(),
             freed: Notify::new(),
