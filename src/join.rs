@@ -72,8 +72,8 @@ impl Mesh {
     /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
     /// interface, unless the environment says otherwise, see [`Join`].
     ///
-    /// Inside an actix System that runs, the mesh lives on the current arbiter, and no longer than that; elsewhere it brings a thread
-    /// of its own.
+    /// Inside an actix System that runs, the mesh lives on the current arbiter, and no longer than that; elsewhere it brings a
+    /// thread of its own.
     ///
     /// ```no_run
     /// use meshzero::{JoinError, Mesh, block_on};

@@ -44,7 +44,7 @@ pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
-    /// Whether somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
+    /// Set if somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
     is_abandoning: AtomicBool,
 }
 
@@ -60,7 +60,7 @@ struct State<A: Actor> {
     /// The first ticket that was turned away, as soon as there is one.
     turned_away: Option<u64>,
     waker: Option<Waker>,
-    /// Whether it waits to be called.
+    /// Set while it waits to be called.
     is_asleep: bool,
     abandoning: Option<oneshot::Sender<Tally>>,
 }

@@ -45,7 +45,8 @@ pub struct Link {
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<Calls<Waiting>>,
-    /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in vain.
+    /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in
+    /// vain.
     was_full: AtomicBool,
     /// The results of calls that made room for others before their callers looked. Locked with the calls only.
     unread: Mutex<Unread>,

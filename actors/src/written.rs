@@ -25,7 +25,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// What `write` appends, which may write something else on the same thread meanwhile.
+    /// Returns what `write` appends, which may write something else on the same thread meanwhile.
     ///
     /// # Errors
     /// Those of `write`.
@@ -43,7 +43,7 @@ impl Written {
         &self.bytes
     }
 
-    /// How many bytes there are, with the blobs.
+    /// Returns the number of bytes, with the blobs.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
     }
@@ -53,7 +53,7 @@ impl Written {
         &mut self.bytes
     }
 
-    /// Whether there are blobs.
+    /// Returns whether there are blobs.
     #[inline(always)]
     pub(crate) fn has_blobs(&self) -> bool {
         !self.blobs.is_empty()

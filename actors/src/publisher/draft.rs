@@ -1,5 +1,5 @@
-//! Encodes an item that is being published, before the publisher is locked: in the encodings in which the last item of its topic was
-//! wanted, and again where that was wrong.
+//! Encodes an item that is being published, before the publisher is locked: in the encodings in which the last item of its topic
+//! was wanted, and again where that was wrong.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
