@@ -10,11 +10,13 @@ use meshzero_actors::config::Config;
 use meshzero_actors::interfaces::Interfaces;
 use meshzero_actors::node::Node;
 use meshzero_actors::zone;
+use meshzero_proto::codec::type_info;
 use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
 use meshzero_proto::name::MeshName;
 
 use crate::error::JoinError;
 use crate::mesh::Mesh;
+use crate::value::Value;
 
 /// The settings of a mesh, to be awaited. What is not set here is taken from the environment, where an empty variable
 /// counts as not set:
@@ -70,8 +72,8 @@ impl Mesh {
     /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
     /// interface, unless the environment says otherwise, see [`Join`].
     ///
-    /// Inside an actix System that runs, the mesh lives on the current arbiter, and no longer than that; elsewhere it brings a thread
-    /// of its own.
+    /// Inside an actix System that runs, the mesh lives on the current arbiter, and no longer than that; elsewhere it brings a
+    /// thread of its own.
     ///
     /// ```no_run
     /// use meshzero::{JoinError, Mesh, block_on};
@@ -207,6 +209,8 @@ impl IntoFuture for Join {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let opens_gateway = self.networkzero;
+            // Whatever comes is taken for what it is.
+            type_info::<Value>().declare_exact();
             let node = Node::start(self.config()?).await?;
             joined(Mesh { node }, opens_gateway).await
         })

@@ -135,7 +135,8 @@ impl Families<'_, '_> {
         self.link("resumed", "How often it went on over another connection", Counter, |l| l.resumed)?;
         self.link("written_bytes", "Bytes that were written", Counter, |l| l.written)?;
         self.link("acknowledged_bytes", "Bytes that were acknowledged", Counter, |l| l.acknowledged)?;
-        self.link("waiting_bytes", "Bytes that wait to be written", Gauge, |l| l.waiting)
+        self.link("waiting_bytes", "Bytes that wait to be written", Gauge, |l| l.waiting)?;
+        self.link("unread_bytes", "Bytes of results that callers have not looked at", Gauge, |l| l.unread)
     }
 
     fn node(&mut self, name: &str, help: &str, kind: MetricType, value: fn(&Stats) -> u64) -> fmt::Result {

@@ -1,8 +1,12 @@
-//! A service of the mesh in the guise of an actix `Recipient`: a mailbox whose messages are passed on as they come.
+//! A service of the mesh as an actix `Recipient`: a mailbox whose messages are forwarded to the service.
 //!
-//! actix's `do_send` never refuses, so what is sent without a reply has two bounds here: of what nobody has taken out of such
-//! mailboxes, and of what is under way to one service. Beyond them messages are dropped and counted. What waits for a reply is its
-//! callers', as many as they wait for.
+//! actix's `do_send` never refuses, so messages without a reply have two bounds here: of those in the mailboxes, and of those under
+//! way to one service. Beyond them messages are dropped and counted. What waits for a reply is its callers', as many as they wait
+//! for.
+//!
+//! actix makes the envelope of a message knowing nothing but the types of both, and queues one for every message. So the first bound
+//! is of all mailboxes of the process, and an envelope is queued also for a message that is dropped: an empty one, which takes an
+//! entry of actix's queue, 32 bytes, until the node's thread runs.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,28 +26,29 @@ use meshzero_actors::events;
 use crate::error::CallError;
 use crate::request::Request;
 
-/// Messages without a reply that may be in the mailboxes of all recipients of this process, before those that come are dropped.
-/// They stay there for as long as a node's thread does something else.
-const MOST_UNTAKEN: usize = 1_024;
+/// Limit of the messages without a reply in the mailboxes of all recipients of this process. They stay there for as long as a node's
+/// thread does something else.
+const QUEUE_LIMIT: usize = 1_024;
 
-/// How many there are.
-static UNTAKEN: AtomicUsize = AtomicUsize::new(0);
+/// The number of messages without a reply in the mailboxes of all recipients of this process. It belongs to no node or recipient,
+/// because actix tells [`ToEnvelope::pack`] for none.
+static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
-/// Messages whose senders are held up where they wait for it, as actix has it.
+/// Messages in a mailbox from which on senders are held up where they wait for room, as actix has it.
 const MAILBOX: usize = 16;
 
-/// A recipient whose messages `caller` passes on. It lives as long as somebody holds it.
+/// Returns a recipient whose messages `caller` forwards. It lives as long as somebody holds it.
 pub(crate) fn forwarding<M: NetMessage>(caller: &Arc<Caller>) -> Recipient<M> {
-    let (sender, receiver) = channel::<Forward>(MAILBOX);
+    let (sender, receiver) = channel::<Proxy>(MAILBOX);
     let (home, caller) = (caller.node.home().clone(), Arc::clone(caller));
     // Where the thread has ended, whoever sends finds out.
-    let _ = home.spawn(move || pass_on(receiver, Forward { caller, told: Rc::default() }));
+    let _ = home.spawn(move || forward(receiver, Proxy { caller, in_flight: Rc::default() }));
     Addr::new(sender).recipient()
 }
 
-/// Takes messages out of the mailbox and passes them on, until nobody can send any more.
-async fn pass_on(mut mailbox: AddressReceiver<Forward>, mut forward: Forward) {
-    let next = |mailbox: &mut AddressReceiver<Forward>, task: &mut std::task::Context<'_>| match Pin::new(
+/// Forwards messages from the mailbox, until nobody can send any more.
+async fn forward(mut mailbox: AddressReceiver<Proxy>, mut proxy: Proxy) {
+    let next = |mailbox: &mut AddressReceiver<Proxy>, task: &mut std::task::Context<'_>| match Pin::new(
         &mut *mailbox,
     )
     .poll_next(task)
@@ -52,31 +57,31 @@ async fn pass_on(mut mailbox: AddressReceiver<Forward>, mut forward: Forward) {
         next => next,
     };
     while let Some(mut envelope) = poll_fn(|task| next(&mut mailbox, task)).await {
-        envelope.handle(&mut forward, &mut Passing);
+        envelope.handle(&mut proxy, &mut ProxyContext);
     }
 }
 
-/// The way to one service.
-struct Forward {
+/// The actor, as actix has it, that forwards messages to one service.
+struct Proxy {
     caller: Arc<Caller>,
     /// Held by each message without a reply that is under way.
-    told: Rc<()>,
+    in_flight: Rc<()>,
 }
 
-impl Forward {
-    fn pass_on<M: NetMessage>(&self, message: M, reply: Option<OneshotSender<M::Result>>) {
+impl Proxy {
+    fn forward<M: NetMessage>(&self, message: M, reply: Option<OneshotSender<M::Result>>) {
         let request = Request::new(Arc::clone(&self.caller), message);
         let Some(mut reply) = reply else {
             let most = self.caller.node.limits().mailbox;
-            if Rc::strong_count(&self.told) > most {
-                return self.drop_one();
+            if Rc::strong_count(&self.in_flight) > most {
+                return self.count_dropped();
             }
-            let told = Rc::clone(&self.told);
+            let in_flight = Rc::clone(&self.in_flight);
             actix::spawn(async move {
                 if let Err(error) = request.await {
                     warn(&error);
                 }
-                drop(told);
+                drop(in_flight);
             });
             return;
         };
@@ -93,8 +98,8 @@ impl Forward {
         });
     }
 
-    /// A message is dropped because too many are under way.
-    fn drop_one(&self) {
+    /// A message of which there are too many is dropped.
+    fn count_dropped(&self) {
         self.caller.route.count_dropped();
         let service = self.caller.route.target();
         events::record(|| tracing::warn!(%service, "a message was not passed on: too many are under way"));
@@ -105,31 +110,31 @@ fn warn(error: &CallError) {
     events::record(|| tracing::warn!(%error, "a message that was passed on has no reply"));
 }
 
-impl Actor for Forward {
-    type Context = Passing;
+impl Actor for Proxy {
+    type Context = ProxyContext;
 }
 
 /// In actix's words, the handler of whatever is sent. It is called for what has been taken out of the mailbox.
-impl<M: NetMessage> Handler<M> for Forward {
-    type Result = Later;
+impl<M: NetMessage> Handler<M> for Proxy {
+    type Result = NoReply;
 
-    fn handle(&mut self, message: M, _: &mut Passing) -> Later {
-        self.pass_on(message, None);
-        Later
+    fn handle(&mut self, message: M, _: &mut ProxyContext) -> NoReply {
+        self.forward(message, None);
+        NoReply
     }
 }
 
-/// A reply that comes in another way.
-struct Later;
+/// The reply of a message that is sent without one.
+struct NoReply;
 
-impl<M: NetMessage> MessageResponse<Forward, M> for Later {
-    fn handle(self, _: &mut Passing, _: Option<OneshotSender<M::Result>>) {}
+impl<M: NetMessage> MessageResponse<Proxy, M> for NoReply {
+    fn handle(self, _: &mut ProxyContext, _: Option<OneshotSender<M::Result>>) {}
 }
 
-/// The context of a [`Forward`], which has none of an actor's.
-struct Passing;
+/// The context of a [`Proxy`], which has none of an actor's.
+struct ProxyContext;
 
-impl ActorContext for Passing {
+impl ActorContext for ProxyContext {
     fn stop(&mut self) {}
 
     fn terminate(&mut self) {}
@@ -139,49 +144,62 @@ impl ActorContext for Passing {
     }
 }
 
-impl<M: NetMessage> ToEnvelope<Forward, M> for Passing {
-    fn pack(message: M, reply: Option<OneshotSender<M::Result>>) -> Envelope<Forward> {
-        let passed = match reply {
-            Some(_) => Passed { message: Some(message), reply, _untaken: None },
-            None => {
-                let untaken = Untaken::new();
-                // Without its message where there are too many: then it only says so.
-                Passed { message: untaken.is_some().then_some(message), reply, _untaken: untaken }
+impl<M: NetMessage> ToEnvelope<Proxy, M> for ProxyContext {
+    fn pack(message: M, reply: Option<OneshotSender<M::Result>>) -> Envelope<Proxy> {
+        if reply.is_some() {
+            return Envelope::with_proxy(Box::new(QueuedMessage {
+                queued: Some((message, reply)),
+                _permit: None,
+            }));
+        }
+        match QueuePermit::try_new() {
+            Some(permit) => {
+                let queued = Some((message, None));
+                Envelope::with_proxy(Box::new(QueuedMessage { queued, _permit: Some(permit) }))
             }
-        };
-        Envelope::with_proxy(Box::new(passed))
-    }
-}
-
-/// A message in the mailbox.
-struct Passed<M: NetMessage> {
-    message: Option<M>,
-    reply: Option<OneshotSender<M::Result>>,
-    _untaken: Option<Untaken>,
-}
-
-impl<M: NetMessage> EnvelopeProxy<Forward> for Passed<M> {
-    fn handle(&mut self, forward: &mut Forward, _: &mut Passing) {
-        match self.message.take() {
-            Some(message) => forward.pass_on(message, self.reply.take()),
-            None => forward.drop_one(),
+            // A box of nothing is no memory.
+            None => Envelope::with_proxy(Box::new(DroppedMessage)),
         }
     }
 }
 
-/// One of those that nobody has taken.
-struct Untaken;
+/// A message in the mailbox.
+struct QueuedMessage<M: NetMessage> {
+    queued: Option<(M, Option<OneshotSender<M::Result>>)>,
+    _permit: Option<QueuePermit>,
+}
 
-impl Untaken {
-    fn new() -> Option<Self> {
-        let before = UNTAKEN.fetch_add(1, Ordering::Relaxed);
-        let untaken = Self;
-        (before < MOST_UNTAKEN).then_some(untaken)
+impl<M: NetMessage> EnvelopeProxy<Proxy> for QueuedMessage<M> {
+    fn handle(&mut self, proxy: &mut Proxy, _: &mut ProxyContext) {
+        if let Some((message, reply)) = self.queued.take() {
+            proxy.forward(message, reply);
+        }
     }
 }
 
-impl Drop for Untaken {
+/// Stands in the mailbox for a message that was dropped because there were too many.
+struct DroppedMessage;
+
+impl EnvelopeProxy<Proxy> for DroppedMessage {
+    fn handle(&mut self, proxy: &mut Proxy, _: &mut ProxyContext) {
+        proxy.count_dropped();
+    }
+}
+
+/// The right to be in a mailbox.
+struct QueuePermit;
+
+impl QueuePermit {
+    fn try_new() -> Option<Self> {
+        let before = QUEUED.fetch_add(1, Ordering::Relaxed);
+        // Dropped, it gives back what it has taken.
+        let permit = Self;
+        (before < QUEUE_LIMIT).then_some(permit)
+    }
+}
+
+impl Drop for QueuePermit {
     fn drop(&mut self) {
-        UNTAKEN.fetch_sub(1, Ordering::Relaxed);
+        QUEUED.fetch_sub(1, Ordering::Relaxed);
     }
 }

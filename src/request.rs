@@ -20,10 +20,10 @@ use crate::error::CallError;
 
 /// A message and, when awaited, its reply.
 ///
-/// Nothing is sent before the first poll. Messages that one caller sends in turn to one instance are handled in turn. While
-/// no instance is connected, or those that are have no room, the message waits, at most until the time-out. It goes on and sets out in
-/// its turn whether the request is polled meanwhile or not, so that requests behind it do not depend on that; until then it is
-/// in its caller's memory, and there are as many as the caller makes.
+/// Nothing is sent before the first poll. Messages that one caller sends in turn to one instance are handled in turn. While no
+/// instance is connected, or those that are have no room, the message waits, at most until the time-out. It goes on and sets out in
+/// its turn whether the request is polled meanwhile or not, so that requests behind it do not depend on that; until then it is in
+/// its caller's memory, and there are as many as the caller makes.
 ///
 /// # Retries
 /// A message that was not handled, for certain, is tried again within the time-out: the connection was lost before it left, or

@@ -146,10 +146,10 @@ impl ServiceRef {
     ///
     /// # Logs through the mesh
     /// A subscriber of `tracing` may send or publish what it hears. What the mesh records while a subscriber does so on the same
-    /// thread, such as the warning above, is not told to it again, and what it sends then belongs to no trace. Messages and items are serialised before anything is locked: a
-    /// `Serialize` may log, send and publish, also by the same handle, and what it sends leaves before its own message. What the
-    /// mesh records on its own thread, about connections, is told; a subscriber that sends it should leave out what sending
-    /// causes, by the target `meshzero` or the level.
+    /// thread, such as the warning above, is not told to it again, and what it sends then belongs to no trace. Messages and items
+    /// are serialised before anything is locked: a `Serialize` may log, send and publish, also by the same handle, and what it
+    /// sends leaves before its own message. What the mesh records on its own thread, about connections, is told; a subscriber that
+    /// sends it should leave out what sending causes, by the target `meshzero` or the level.
     pub fn do_send<M: NetMessage>(&self, message: M) {
         if let Err(error) = self.try_send(message) {
             self.caller.route.count_dropped();
@@ -175,9 +175,11 @@ impl ServiceRef {
     /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say; dropping
     /// one cancels it.
     ///
-    /// actix's `do_send` and `try_send` never refuse here. Of what they send, as many messages are under way at a time as
-    /// [`Limits::mailbox`](crate::Limits::mailbox) says, and 1,024 wait for the mesh's thread, of all recipients of the
-    /// program together; what is sent beyond that is dropped, counted by [`ServiceRef::stats`], and logged as a warning.
+    /// Messages wait in a mailbox until the mesh's thread forwards them. While 16 wait there, actix's `try_send` takes one more of
+    /// each sender and then returns `Full`; its `do_send` never refuses. Of what both send, as many messages are under way at a
+    /// time as [`Limits::mailbox`](crate::Limits::mailbox) says, and 1,024 are in the mailboxes of all recipients of the program
+    /// together, because actix does not say for which of them it takes a message; what is sent beyond that is dropped, counted by
+    /// [`ServiceRef::stats`] as soon as the mesh's thread runs, and logged as a warning.
     ///
     /// ```no_run
     /// # use actix::prelude::*;

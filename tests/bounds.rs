@@ -44,6 +44,18 @@ impl Drop for Counted {
     }
 }
 
+/// A message that is large itself.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "()")]
+struct Inline {
+    #[serde(skip, default = "inline")]
+    _bytes: [u8; LENGTH],
+}
+
+fn inline() -> [u8; LENGTH] {
+    [7; LENGTH]
+}
+
 #[derive(Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 struct Load(Blob, #[serde(skip, default = "Counted::new")] Counted);
@@ -238,6 +250,70 @@ async fn a_link_whose_service_takes_nothing() {
     })
     .await;
     assert!(service.unfinished() <= Limits::default().mailbox);
+}
+
+#[actix::test]
+async fn the_mailbox_of_a_recipient_whose_thread_does_something_else() {
+    let pair = Pair::join().await;
+    let still = Still::new();
+    let _service = still.offer(&pair.here).await;
+    let handle = reach(&pair.here).await;
+    let recipient = handle.recipient::<Inline>();
+    // This thread is the mesh's, and takes nothing meanwhile.
+    let before = resident();
+    (0..MANY).for_each(|_| recipient.do_send(Inline { _bytes: inline() }));
+    let grown = resident().saturating_sub(before);
+    assert!(grown < MOST_GROWTH, "{} MB more", grown >> 20);
+    let taken = recipient.try_send(Inline { _bytes: inline() });
+    assert!(
+        taken.is_ok() && matches!(recipient.try_send(Inline { _bytes: inline() }), Err(SendError::Full(_)))
+    );
+    until("they are counted", || handle.stats().calls.dropped as usize + 1_024 >= MANY).await;
+}
+
+/// Asks for as much as a message above.
+#[derive(Message, Serialize, Deserialize)]
+#[rtype(result = "Blob")]
+struct Fetch;
+
+struct Store;
+
+impl Actor for Store {
+    type Context = Context<Self>;
+}
+
+impl Handler<Fetch> for Store {
+    type Result = MessageResult<Fetch>;
+
+    fn handle(&mut self, _: Fetch, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(vec![7; LENGTH].into())
+    }
+}
+
+#[actix::test]
+async fn the_replies_that_nobody_looks_at() {
+    let pair = Pair::join().await;
+    let _service = pair.here.advertise("still", || Store).handles::<Fetch>().await.expect("advertised");
+    let handle = reach(&pair.there).await;
+    handle.send(Fetch).await.expect("a reply");
+    let mut calls = Vec::new();
+    for _ in 0..5_000 {
+        let mut call = Box::pin(handle.send(Fetch).timeout(PATIENCE));
+        assert!(poll(&mut call).is_pending());
+        calls.push(call);
+        if calls.len() % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let unread = || handle.stats().links.iter().map(|link| link.unread).sum::<u64>() as usize;
+    let limit = Limits::default().send_queue_bytes;
+    until("no more make room", || unread() >= limit).await;
+    (0..1_000).for_each(|_| assert!(unread() < limit + 2 * LENGTH, "{} bytes", unread()));
+    for call in calls {
+        let reply = tokio::time::timeout(PATIENCE, call).await.expect("in time").expect("a reply");
+        assert_eq!(reply.len(), LENGTH);
+    }
+    assert_eq!(unread(), 0);
 }
 
 /// One item, as large as a message above.

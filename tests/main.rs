@@ -2,6 +2,8 @@
 // Nothing is outside of a test binary, so `pub` is as good as `pub(crate)` and shorter.
 #![allow(unreachable_pub)]
 
+// What a process takes up is known on Linux only.
+#[cfg(target_os = "linux")]
 mod bounds;
 mod calls;
 mod crowd;

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use futures_util::future::join_all;
@@ -310,4 +311,32 @@ async fn messages_that_wait_for_the_first_instance_are_handled_in_order() {
         }
         drop(service);
     }
+}
+
+/// Makes so many calls, 64 at a time, and returns how long all but the first took.
+async fn loop_time(handle: &ServiceRef, calls: u64) -> Duration {
+    let call = |number| handle.send(Work(number)).timeout(PATIENCE);
+    let mut replies = stream::iter(0..calls).map(call).buffer_unordered(64);
+    replies.next().await.expect("one ends").expect("it is answered");
+    let begun = Instant::now();
+    while let Some(reply) = replies.next().await {
+        reply.expect("it is answered");
+    }
+    begun.elapsed()
+}
+
+#[actix::test]
+async fn a_loop_that_began_before_its_service_came_is_as_fast_as_one_that_began_after() {
+    const LOOP: u64 = 20_000;
+    let pair = Pair::join().await;
+    let worker = Worker::default();
+    let first = worker.offer(&pair.here).await;
+    let handle = pair.here.discover("worker").within(PATIENCE).await.expect("it is found");
+    first.close().await;
+    until("nobody is connected", || handle.instances().is_empty()).await;
+    // The calls wait when the service comes: they are made first.
+    let (before, _service) = tokio::join!(loop_time(&handle, LOOP), worker.offer(&pair.here));
+    let after = loop_time(&handle, LOOP).await;
+    println!("before {before:?}, after {after:?}");
+    assert!(before < 2 * after, "{before:?}, and {after:?} for one that began after");
 }

@@ -24,7 +24,7 @@ use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Ticket;
-use crate::line::Turn;
+use crate::line::{self, Turn};
 use crate::link::{Ended, Link, Reply, Unsent};
 use crate::message::NetMessage;
 use crate::node::Node;
@@ -136,7 +136,7 @@ async fn call_there<M: NetMessage>(
     if matches!(set_out, Err(Unsent::Full)) {
         let room = tokio::select! {
             biased;
-            room = link.room() => room,
+            room = line::until_room(&mut pending.turn, link.room()) => room,
             () = blocking::notice(node.home()) => None,
             () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
@@ -201,7 +201,7 @@ async fn call_here<M: NetMessage>(
         Some(place) => Some(place.into()),
         None => tokio::select! {
             biased;
-            turn = service.turn() => turn,
+            turn = line::until_room(&mut pending.turn, service.turn()) => turn,
             () = blocking::notice(&service.home) => None,
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },

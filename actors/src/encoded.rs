@@ -9,7 +9,7 @@ use meshzero_proto::news;
 
 use crate::written::Written;
 
-/// In which encodings an item is wanted.
+/// The encodings in which an item is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wanted(u8);
 
@@ -68,14 +68,14 @@ impl Item {
         }
     }
 
-    /// Whether it has been encoded, or could not be, in all that are wanted.
+    /// Returns whether it has been encoded, or could not be, in all that are wanted.
     #[inline(always)]
     pub(crate) fn has(&self, wanted: Wanted) -> bool {
         let lacks = |encoding| wanted.has(encoding) && self.made(encoding).is_none();
         !lacks(Encoding::Bincode) && !lacks(Encoding::MessagePack)
     }
 
-    /// Why it could not be encoded in one that is wanted.
+    /// Returns the error of an encoding that is wanted, if there is one.
     #[inline(always)]
     pub(crate) fn check(&self, wanted: Wanted) -> Result<(), EncodeError> {
         for encoding in [Encoding::Bincode, Encoding::MessagePack] {
@@ -184,7 +184,7 @@ impl Encoded {
         }
     }
 
-    /// Whether it is large in one of the encodings in which it was made.
+    /// Returns whether it is large in one of the encodings in which it was made.
     pub(crate) fn is_large(&self) -> bool {
         !self.bincode.pieces.is_empty() || !self.message_pack.pieces.is_empty()
     }

@@ -258,7 +258,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             match job {
                 Job::Delivery(delivery) => delivery.count(&mut add_slot),
                 Job::Alone(slot, _) => add_slot(*slot),
-                Job::Local(..) | Job::Withdrawn => {}
+                Job::Local(..) => {}
             }
         }
         if let Some(delivery) = &delivery {
@@ -393,7 +393,6 @@ impl<A: Actor<Context = Context<A>>> Driver<A> {
                 blocking::handles(work.handled);
                 call(actor, context);
             }
-            Job::Withdrawn => {}
             Job::Alone(slot, mut inbound) => {
                 work.handled += 1;
                 blocking::handles(work.handled);

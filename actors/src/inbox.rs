@@ -15,7 +15,7 @@ use crate::unfinished::Tally;
 /// A call of a handler, with its message inside.
 pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;
 
-/// What waits for the actor.
+/// A message, or several, waiting for the actor.
 pub(crate) enum Job<A: Actor> {
     /// Messages that one connection brought.
     Delivery(Delivery),
@@ -24,8 +24,6 @@ pub(crate) enum Job<A: Actor> {
     Alone(usize, Box<Inbound>),
     /// A message from this process, as a call of its handler, with the name of its type.
     Local(&'static str, LocalCall<A>),
-    /// What was one of this process until its caller gave up.
-    Withdrawn,
 }
 
 impl<A: Actor> Job<A> {
@@ -34,7 +32,7 @@ impl<A: Actor> Job<A> {
         match self {
             Self::Alone(_, inbound) => inbound.turn_away(),
             // These tell it when they are dropped.
-            Self::Delivery(_) | Self::Local(..) | Self::Withdrawn => {}
+            Self::Delivery(_) | Self::Local(..) => {}
         }
     }
 }
@@ -46,27 +44,28 @@ pub(crate) struct Inbox<A: Actor> {
     state: Mutex<State<A>>,
     /// Changed under the lock, and read without it by those who only want to know.
     closed: AtomicBool,
-    /// Whether somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
+    /// Set if somebody wants all to be dropped, and waits in `abandoning` to be told what that was. Changed under the lock.
     is_abandoning: AtomicBool,
 }
 
-/// Names a job that was pushed: how many were pushed before it.
+/// Identifies a job that was pushed: the number of jobs pushed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
 struct State<A: Actor> {
-    jobs: VecDeque<Job<A>>,
-    /// How many have been taken so far.
-    taken: u64,
-    /// The first that were turned away, as soon as any are.
+    /// With their tickets, which ascend and have gaps where jobs were withdrawn.
+    jobs: VecDeque<(u64, Job<A>)>,
+    /// The ticket of the next job.
+    next_ticket: u64,
+    /// The first ticket that was turned away, as soon as there is one.
     turned_away: Option<u64>,
     waker: Option<Waker>,
-    /// Whether it waits to be called.
+    /// Set while it waits to be called.
     is_asleep: bool,
     abandoning: Option<oneshot::Sender<Tally>>,
 }
 
-/// What an inbox has for the actor.
+/// The answer of an inbox to an actor that can take a message.
 pub(crate) enum Next<A: Actor> {
     /// Something, and something more.
     Job(Job<A>),
@@ -90,9 +89,11 @@ impl Ticket {
 }
 
 impl<A: Actor> State<A> {
-    /// Notes that all that waits is turned away.
-    fn turn_away_the_rest(&mut self) {
-        self.turned_away.get_or_insert(self.taken);
+    /// Takes all jobs that wait, and records that they are turned away.
+    fn turn_away_the_rest(&mut self) -> VecDeque<(u64, Job<A>)> {
+        let first = self.jobs.front().map_or(self.next_ticket, |(ticket, _)| *ticket);
+        self.turned_away.get_or_insert(first);
+        std::mem::take(&mut self.jobs)
     }
 
     /// Wakes the actor's driver if it sleeps. It is an actix context's, whose waking does nothing but schedule it.
@@ -111,7 +112,7 @@ impl<A: Actor> Inbox<A> {
             service,
             state: Mutex::new(State {
                 jobs: VecDeque::new(),
-                taken: 0,
+                next_ticket: 0,
                 turned_away: None,
                 waker: None,
                 is_asleep: false,
@@ -122,7 +123,7 @@ impl<A: Actor> Inbox<A> {
         }
     }
 
-    /// What to call the service whose messages these are.
+    /// The name of the service whose messages these are.
     pub(crate) fn service(&self) -> &str {
         &self.service
     }
@@ -135,19 +136,18 @@ impl<A: Actor> Inbox<A> {
             job.turn_away();
             return Ticket::TURNED_AWAY;
         }
-        let ticket = Ticket(state.taken + state.jobs.len() as u64);
-        state.jobs.push_back(job);
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.jobs.push_back((ticket, job));
         state.wake();
-        ticket
+        Ticket(ticket)
     }
 
-    /// Drops a message that still waits; false if it has been taken.
+    /// Removes and drops a message that still waits; false if it has been taken.
     pub(crate) fn withdraw(&self, Ticket(ticket): Ticket) -> bool {
         let mut state = self.lock();
-        let at = ticket.checked_sub(state.taken).and_then(|at| usize::try_from(at).ok());
-        let Some(job) = at.and_then(|at| state.jobs.get_mut(at)) else { return false };
-        // Something has to be in its place, so that those behind it are found.
-        let withdrawn = std::mem::replace(job, Job::Withdrawn);
+        let Ok(at) = state.jobs.binary_search_by_key(&ticket, |(ticket, _)| *ticket) else { return false };
+        let withdrawn = state.jobs.remove(at);
         // Outside the lock: dropping a message may run code of its user.
         drop(state);
         drop(withdrawn);
@@ -162,8 +162,7 @@ impl<A: Actor> Inbox<A> {
     /// Takes the next message, or leaves `waker` to be called when there is one.
     pub(crate) fn next(&self, waker: &Waker) -> Next<A> {
         let mut state = self.lock();
-        let job = state.jobs.pop_front();
-        state.taken += u64::from(job.is_some());
+        let job = state.jobs.pop_front().map(|(_, job)| job);
         if !state.jobs.is_empty()
             && let Some(job) = job
         {
@@ -196,7 +195,7 @@ impl<A: Actor> Inbox<A> {
         state.wake();
     }
 
-    /// Whether all that waits is to be dropped.
+    /// Returns whether all that waits is to be dropped.
     pub(crate) fn is_abandoning(&self) -> bool {
         self.is_abandoning.load(Ordering::Acquire)
     }
@@ -212,13 +211,12 @@ impl<A: Actor> Inbox<A> {
         Poll::Pending
     }
 
-    /// What waits, with whom to tell what it was.
-    pub(crate) fn take_abandoned(&self) -> (VecDeque<Job<A>>, Option<oneshot::Sender<Tally>>) {
+    /// Takes the messages that wait, with the sender to report them to.
+    pub(crate) fn take_abandoned(&self) -> (Vec<Job<A>>, Option<oneshot::Sender<Tally>>) {
         let mut state = self.lock();
         self.is_abandoning.store(false, Ordering::Release);
-        state.turn_away_the_rest();
-        state.taken += state.jobs.len() as u64;
-        (std::mem::take(&mut state.jobs), state.abandoning.take())
+        let jobs = state.turn_away_the_rest();
+        (jobs.into_iter().map(|(_, job)| job).collect(), state.abandoning.take())
     }
 
     /// Turns away what waits, when no actor will take it any more.
@@ -226,14 +224,12 @@ impl<A: Actor> Inbox<A> {
         let jobs = {
             let mut state = self.lock();
             self.closed.store(true, Ordering::Release);
-            state.turn_away_the_rest();
-            state.taken += state.jobs.len() as u64;
             // Nobody is there to tell what it is.
             state.abandoning = None;
-            std::mem::take(&mut state.jobs)
+            state.turn_away_the_rest()
         };
         // Outside the lock: what the callers are told may run code of theirs.
-        jobs.into_iter().for_each(Job::turn_away);
+        jobs.into_iter().for_each(|(_, job)| job.turn_away());
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -282,5 +278,22 @@ mod tests {
         let late = inbox.push(job);
         assert!(!inbox.withdraw(late) && !inbox.withdraw(tickets[3]), "nothing waits any more");
         assert!(inbox.has_turned_away(late) && !inbox.has_turned_away(tickets[0]), "one was never there");
+    }
+
+    #[test]
+    fn messages_that_are_withdrawn_leave_nothing_in_the_queue() {
+        let inbox = Inbox::<Nobody>::new("nobody".to_owned());
+        let (first, _held) = job();
+        let first = inbox.push(first);
+        for _ in 0..10_000 {
+            let (job, _held) = job();
+            assert!(inbox.withdraw(inbox.push(job)));
+        }
+        let (last, _held) = job();
+        let last = inbox.push(last);
+        assert_eq!(inbox.lock().jobs.len(), 2, "slots");
+        assert!(inbox.withdraw(first));
+        inbox.abandon();
+        assert!(inbox.has_turned_away(last) && !inbox.has_turned_away(first));
     }
 }

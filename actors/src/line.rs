@@ -1,29 +1,45 @@
 //! A line: those who wait for the same thing, served in the order in which they came.
 
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use tokio::sync::{Mutex, MutexGuard};
+use crate::waking;
 
-/// Those who wait.
+/// The line.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    /// How many wait or have their turn: nobody may overtake them.
+    /// The number of those who wait or have their turn: nobody may overtake them.
     waiting: AtomicUsize,
-    front: Mutex<()>,
+    places: Mutex<Places>,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    /// In the order in which they came. The first has its turn.
+    all: VecDeque<Place>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    /// Set while it waits and has not been woken.
+    waker: Option<Waker>,
 }
 
 /// The turn of the one at the front, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    _front: MutexGuard<'a, ()>,
-    _waiting: Waiting<'a>,
+    line: &'a Line,
+    number: u64,
 }
 
-#[derive(Debug)]
-struct Waiting<'a>(&'a Line);
-
 impl Line {
-    /// Whether somebody waits or has their turn.
+    /// Returns whether somebody waits or has their turn.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
@@ -34,14 +50,141 @@ impl Line {
     /// # Cancel safety
     /// Dropping the future gives up the place in the line.
     pub(crate) async fn turn(&self) -> Turn<'_> {
+        let turn = self.join();
+        poll_fn(|task| turn.poll(task)).await;
+        turn
+    }
+
+    fn join(&self) -> Turn<'_> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiting = Waiting(self);
-        Turn { _front: self.front.lock().await, _waiting: waiting }
+        let mut places = self.lock();
+        let number = places.next;
+        places.next += 1;
+        places.all.push_back(Place { number, waker: None });
+        Turn { line: self, number }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Waiting<'_> {
+/// Waits for room in a queue of its own, which follows a turn that may have been waited for: it is given up as soon as there is a
+/// place in that queue, because others may have other room.
+pub(crate) async fn until_room<T>(turn: &mut Option<Turn<'_>>, room: impl Future<Output = T>) -> T {
+    let mut room = pin!(room);
+    if let Poll::Ready(room) = poll_fn(|task| Poll::Ready(room.as_mut().poll(task))).await {
+        return room;
+    }
+    *turn = None;
+    room.await
+}
+
+impl Places {
+    fn find(&self, number: u64) -> Option<usize> {
+        self.all.binary_search_by_key(&number, |place| place.number).ok()
+    }
+}
+
+impl Turn<'_> {
+    fn poll(&self, task: &Context<'_>) -> Poll<()> {
+        let mut places = self.line.lock();
+        match places.find(self.number) {
+            Some(0) | None => Poll::Ready(()),
+            Some(at) => {
+                let before = places.all[at].waker.replace(task.waker().clone());
+                drop(places);
+                // Not under the lock: with a waker a task may go, and with that another turn.
+                drop(before);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Lets those behind follow. All are woken together and in order, so that a whole line leaves before others on the thread have
+    /// their turn: who is answered and calls again would join it before its end otherwise, and it would never be empty.
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        let mut places = self.line.lock();
+        let gone = places.find(self.number).and_then(|at| Some((at, places.all.remove(at)?)));
+        let is_next_asleep = places.all.front().is_some_and(|next| next.waker.is_some());
+        let woken: Vec<_> = match gone {
+            Some((0, _)) if is_next_asleep => {
+                places.all.iter_mut().filter_map(|place| place.waker.take()).collect()
+            }
+            _ => Vec::new(),
+        };
+        drop(places);
+        self.line.waiting.fetch_sub(1, Ordering::AcqRel);
+        waking::wake_all(woken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Notes that it was woken.
+    struct Noted(u8, Arc<Mutex<Vec<u8>>>);
+
+    impl Wake for Noted {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().expect("nobody panics with it").push(self.0);
+        }
+    }
+
+    #[test]
+    fn a_line_is_woken_together_and_leaves_in_order() {
+        let (line, noted) = (Line::default(), Arc::default());
+        let wakers: Vec<_> =
+            (0..4).map(|number| Waker::from(Arc::new(Noted(number, Arc::clone(&noted))))).collect();
+        let mut turns: Vec<_> = wakers.iter().map(|_| line.join()).collect();
+        let is_ready = |turn: &Turn<'_>, waker: &Waker| turn.poll(&Context::from_waker(waker)).is_ready();
+        let ready: Vec<_> = turns.iter().zip(&wakers).map(|(turn, waker)| is_ready(turn, waker)).collect();
+        assert_eq!(ready, [true, false, false, false]);
+        // One gives up, and the first has its turn.
+        drop(turns.remove(2));
+        assert!(noted.lock().expect("nobody panics with it").is_empty());
+        drop(turns.remove(0));
+        assert_eq!(*noted.lock().expect("nobody panics with it"), [1, 3], "all that wait");
+        assert!(is_ready(&turns[0], &wakers[1]));
+        drop(turns.remove(0));
+        assert_eq!(
+            noted.lock().expect("nobody panics with it").len(),
+            2,
+            "it has been woken and not looked yet"
+        );
+        assert!(is_ready(&turns[0], &wakers[3]) && line.is_awaited());
+        drop(turns);
+        assert!(!line.is_awaited());
+    }
+
+    #[test]
+    fn who_has_looked_meanwhile_is_woken_again() {
+        let (line, noted) = (Line::default(), Arc::default());
+        let waker = Waker::from(Arc::new(Noted(7, Arc::clone(&noted))));
+        let [first, second, third] = [(); 3].map(|()| line.join());
+        assert!(third.poll(&Context::from_waker(&waker)).is_pending());
+        assert!(second.poll(&Context::from_waker(&waker)).is_pending());
+        drop(first);
+        assert!(third.poll(&Context::from_waker(&waker)).is_pending(), "woken before its turn");
+        drop(second);
+        assert_eq!(noted.lock().expect("nobody panics with it").len(), 3);
+        assert!(third.poll(&Context::from_waker(&waker)).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_given_up_once_there_is_a_place_in_the_queue_for_room() {
+        let line = Line::default();
+        let mut turn = Some(line.turn().await);
+        assert_eq!(until_room(&mut turn, std::future::ready(7)).await, 7);
+        assert!(turn.is_some(), "there was room");
+        let mut room = pin!(until_room(&mut turn, std::future::pending::<()>()));
+        assert!(room.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!line.is_awaited());
     }
 }

@@ -1,6 +1,5 @@
 //! A link: the caller's side of the conversation with one endpoint.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use self::calling::Waiting;
 pub use self::calling::{Ended, Reply};
 use self::keeping::Keeping;
 pub use self::sending::{Question, Unsent};
+use self::unread::Unread;
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
@@ -32,6 +32,7 @@ use crate::watchdog::Watchdog;
 mod calling;
 mod keeping;
 mod sending;
+mod unread;
 
 /// The caller's side of a link for requests. Shared by all handles of this process.
 pub struct Link {
@@ -44,8 +45,11 @@ pub struct Link {
     address: Mutex<SocketAddr>,
     is_attached: AtomicBool,
     calls: Mutex<Calls<Waiting>>,
-    /// What calls ended in that had to make room for others before their callers took note. Locked with the calls only.
-    set_aside: Mutex<HashMap<CallId, Ended>>,
+    /// Set when a call is refused because too many are open, and cleared when somebody finds fewer: then nothing is written in
+    /// vain.
+    was_full: AtomicBool,
+    /// The results of calls that made room for others before their callers looked. Locked with the calls only.
+    unread: Mutex<Unread>,
     passages: Passages,
     /// Told when a call has ended while others wait for its place.
     freed: Notify,
@@ -99,7 +103,8 @@ impl Link {
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
-            set_aside: Mutex::default(),
+            was_full: AtomicBool::new(false),
+            unread: Mutex::new(Unread::new(limits.send_queue_bytes)),
             passages: Passages::default(),
             freed: Notify::new(),
             earlier: Notify::new(),
@@ -137,7 +142,11 @@ impl Link {
 
     /// How it is now.
     pub fn stats(&self) -> LinkStats {
-        self.outbox.stats(LinkStats::new(self.welcome.node, self.address(), Carries::Requests))
+        let calls = self.lock();
+        let unread = self.unread().bytes() as u64;
+        drop(calls);
+        let link = LinkStats::new(self.welcome.node, self.address(), Carries::Requests);
+        self.outbox.stats(LinkStats { unread, ..link })
     }
 
     /// How many calls wait for their replies.
@@ -204,18 +213,21 @@ impl Link {
         self.outbox.detach();
     }
 
-    /// Makes room where all places are taken, by calls that have ended and nobody has taken note of: their number is their
-    /// callers' affair, and nothing must depend on whether those look.
+    /// Makes room for one call where all places are taken, if one of them has ended and its caller has not looked: callers need not
+    /// look in any order. Results that have not been read are bounded like what waits to be sent.
     #[cold]
     fn make_room(&self, calls: &mut Calls<Waiting>) {
-        let mut set_aside = self.set_aside();
-        calls.close_over(|id, waiting| {
-            set_aside.extend(waiting.into_ended().map(|ended| (id, ended)));
-        });
+        let mut unread = self.unread();
+        if unread.has_room()
+            && let Some((id, waiting)) = calls.close_over()
+            && let Some(ended) = waiting.into_ended()
+        {
+            unread.insert(id, ended);
+        }
     }
 
-    fn set_aside(&self) -> MutexGuard<'_, HashMap<CallId, Ended>> {
-        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unread(&self) -> MutexGuard<'_, Unread> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[inline]

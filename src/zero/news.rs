@@ -52,12 +52,13 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
 /// Waits for news of one address, or of several, whose topic begins with a prefix, or with one of several; the empty
 /// prefix takes all. Gives the topic and the data, or `None` when none came in time.
 ///
-/// The first wait subscribes, and everything that is sent after it has returned is there for the next waits of the same
-/// thread for the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A
-/// publisher that is there confirms a subscription within milliseconds, for which the first wait waits even if it is to wait
-/// for nothing: half a second where nobody answers at an address, and 5 s where somebody does and does not confirm. A publisher
-/// that is not there yet, or that starts again, is listened to as soon as it is. Every thread listens for itself and gets everything. The news of one address come in their order; with several
-/// prefixes, everything that begins with what they have in common travels, and counts among the items that wait.
+/// The first wait subscribes, and everything that is sent after it has returned is there for the next waits of the same thread for
+/// the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A publisher that is there
+/// confirms a subscription within milliseconds, for which the first wait waits even if it is to wait for nothing: half a second
+/// where nobody answers at an address, and 5 s where somebody does and does not confirm. A publisher that is not there yet, or that
+/// starts again, is listened to as soon as it is. Every thread listens for itself and gets everything. The news of one address come
+/// in their order; with several prefixes, everything that begins with what they have in common travels, and counts among the items
+/// that wait.
 ///
 /// # Errors
 /// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Unexpected`] if the data

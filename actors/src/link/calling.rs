@@ -121,7 +121,7 @@ impl Reply {
         });
         let ended = match is_open {
             true => ended,
-            false => self.link.set_aside().remove(&self.id),
+            false => self.link.unread().remove(self.id),
         };
         drop(calls);
         // Not under the lock: with a waker a task may go, and with that another call.
@@ -164,12 +164,12 @@ impl Drop for Reply {
             let waited = calls.close_with(self.id, |waiting| {
                 Some((waiting.ended.is_none(), waiting.replace_caller(Waker::noop())))
             });
-            let set_aside = match waited {
+            let unread = match waited {
                 Some(_) => None,
-                None => self.link.set_aside().remove(&self.id),
+                None => self.link.unread().remove(self.id),
             };
             drop(calls);
-            drop(set_aside);
+            drop(unread);
             if waited.is_some_and(|(waited, _)| waited)
                 && !request.is_some_and(|request| self.link.outbox.withdraw(request))
             {

@@ -1,5 +1,6 @@
 //! What sets out on a link: requests, messages without a reply, and questions to the endpoint itself.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
@@ -59,7 +60,7 @@ impl Link {
         message: Outward<'_, M>,
         caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        if self.outbox.is_awaited() {
+        if !self.outbox.may_have(Room::Limit) || (self.was_full.load(Ordering::Relaxed) && !self.has_room()) {
             return Err(Unsent::Full);
         }
         let mut written = self.write_request(&message)?;
@@ -94,7 +95,9 @@ impl Link {
         if calls.is_full() {
             self.make_room(&mut calls);
         }
-        !calls.is_full()
+        let is_full = calls.is_full();
+        self.was_full.store(is_full, Ordering::Relaxed);
+        !is_full
     }
 
     /// Sends a request when it is its turn.
@@ -198,7 +201,10 @@ impl Link {
         if calls.is_full() {
             self.make_room(&mut calls);
         }
-        let id = calls.open(waiting, deadline).map_err(|_| Unsent::Full)?;
+        let id = calls.open(waiting, deadline).map_err(|_| {
+            self.was_full.store(true, Ordering::Relaxed);
+            Unsent::Full
+        })?;
         // A call that is alone has nothing to gain from waiting for others.
         let pace = if calls.len() == 1 { Pace::AtOnce } else { Pace::Gathered };
         let mut begun = Begun { calls, id, placed: false };

@@ -46,6 +46,8 @@ pub struct Outbox {
     turn: tokio::sync::Mutex<()>,
     /// How many wait for room or are about to use it: nobody may overtake them.
     queued: AtomicUsize,
+    /// Set when a frame is refused because too much waits, and cleared when somebody finds less: then nothing is written in vain.
+    was_full: AtomicBool,
     /// Whether [`Outbox::left`] is to be notified when bytes leave.
     is_watched: AtomicBool,
     left: Notify,
@@ -146,6 +148,7 @@ impl Outbox {
             drained: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
             queued: AtomicUsize::new(0),
+            was_full: AtomicBool::new(false),
             is_watched: AtomicBool::new(false),
             left: Notify::new(),
         }
@@ -162,7 +165,7 @@ impl Outbox {
         pace: Pace,
         frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
-        if room != Room::Any && self.is_awaited() {
+        if !self.may_have(room) {
             return Err(PushError::Full);
         }
         let mut written = Written::new(frame).map_err(PushError::Frame)?;
@@ -180,13 +183,35 @@ impl Outbox {
         pace: Pace,
         written: &mut Written,
     ) -> Result<Placed, PushError<E>> {
-        let limit = match room {
+        if room != Room::Any && self.is_awaited() {
+            return Err(PushError::Full);
+        }
+        self.append(self.limit_of(room), pace, None, written)
+    }
+
+    /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, room: Room) -> bool {
+        room == Room::Any
+            || (!self.is_awaited() && !(self.was_full.load(Ordering::Relaxed) && self.is_full(room)))
+    }
+
+    #[cold]
+    fn is_full(&self, room: Room) -> bool {
+        let state = self.lock();
+        let is_full =
+            !state.closed && self.limit_of(room).is_some_and(|limit| state.flow.waiting() >= limit as u64);
+        self.was_full.store(is_full, Ordering::Relaxed);
+        is_full
+    }
+
+    #[inline(always)]
+    fn limit_of(&self, room: Room) -> Option<usize> {
+        match room {
             Room::Any => None,
-            _ if self.is_awaited() => return Err(PushError::Full),
             Room::Limit => Some(self.limit),
             Room::Ahead => Some(self.ahead()),
-        };
-        self.append(limit, pace, None, written)
+        }
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
@@ -413,6 +438,7 @@ impl Outbox {
             return Err(PushError::Closed);
         }
         if limit.is_some_and(|limit| state.flow.waiting() >= limit as u64) {
+            self.was_full.store(true, Ordering::Relaxed);
             return Err(PushError::Full);
         }
         let begin = state.flow.placed();

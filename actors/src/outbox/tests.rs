@@ -102,6 +102,28 @@ async fn beyond_the_limit_nothing_is_taken_but_answers() {
 }
 
 #[tokio::test]
+async fn a_frame_that_has_no_room_is_written_once_at_most() {
+    let (outbox, far) = outbox(10).await;
+    let reader = tokio::spawn(all(far));
+    end(outbox.push(Room::Limit, Pace::Gathered, bytes(20))).expect("room");
+    let mut written = 0;
+    for _ in 0..100 {
+        let refused = outbox.push::<Infallible>(Room::Limit, Pace::Gathered, |_| {
+            written += 1;
+            Ok(())
+        });
+        assert_eq!(refused, Err(PushError::Full));
+    }
+    assert_eq!(written, 1);
+    let writing = writing(&outbox);
+    outbox.room(1).await.expect("open");
+    end(outbox.push(Room::Limit, Pace::Gathered, bytes(1))).expect("there is room again");
+    outbox.close();
+    writing.await.expect("it ends").expect("it is written");
+    reader.await.expect("it ends");
+}
+
+#[tokio::test]
 async fn frames_leave_in_order_whoever_writes_them() {
     let (outbox, far) = outbox(1 << 20).await;
     let reader = tokio::spawn(all(far));

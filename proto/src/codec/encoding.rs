@@ -67,7 +67,7 @@ pub fn encode_preferring<T: Wire>(
 fn encode_readable<T: Wire>(value: &T, max: usize, out: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
     let start = out.len();
     msgpack::encode(value, max, out)?;
-    match wide::check(value, &out[start..]) {
+    match wide::check(value, &out[start..], max) {
         Ok(()) => Ok(Encoding::MessagePack),
         Err(refused) => {
             out.truncate(start);

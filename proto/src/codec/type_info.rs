@@ -3,10 +3,12 @@
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::Wire;
 use super::fingerprint::Fingerprint;
+use super::json::Json;
 use super::packed::{self, Packed};
 use super::schema::schema;
 use super::shape::{Shape, Shapes};
@@ -21,6 +23,7 @@ pub struct TypeInfo {
     fingerprint: Result<Fingerprint, String>,
     readable: fn() -> Shapes,
     schema: OnceLock<serde_json::Value>,
+    is_exact: AtomicBool,
 }
 
 /// What is known of `T`. Found out at the first call, for which its `Deserialize` and `Serialize` run a few times for each variant in
@@ -49,18 +52,30 @@ impl TypeInfo {
         let is_packed = id == TypeId::of::<Packed>();
         let name = if is_packed { packed::WIRE_NAME.to_owned() } else { short_name(type_name::<T>()) };
         let readable = trace_readable::<T>;
+        let is_exact = AtomicBool::new(is_packed || id == TypeId::of::<Json>());
         match catch_unwind(AssertUnwindSafe(trace::<T>)) {
             Ok(Trace { shapes, proven }) => {
                 let shape_text = shapes.text();
                 let fingerprint = proven.map(|()| Fingerprint::of(&shape_text));
-                Self { id, name, shape_text, fingerprint, readable, schema: OnceLock::new() }
+                Self { id, name, shape_text, fingerprint, readable, schema: OnceLock::new(), is_exact }
             }
             Err(_) => {
                 let reason = "its Deserialize or Serialize panics".to_owned();
                 let (shape_text, fingerprint) = ("?".to_owned(), Err(reason));
-                Self { id, name, shape_text, fingerprint, readable, schema: OnceLock::new() }
+                Self { id, name, shape_text, fingerprint, readable, schema: OnceLock::new(), is_exact }
             }
         }
+    }
+
+    /// Declares that the type reads back from MessagePack whatever it writes, because it takes each part for what it is. Its values are
+    /// not looked at then, before they leave, for parts that other types might read as something else.
+    pub fn declare_exact(&self) {
+        self.is_exact.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the type reads back from MessagePack whatever it writes.
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_exact.load(Ordering::Relaxed)
     }
 
     /// Whether this is what is known of `T`.

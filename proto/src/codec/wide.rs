@@ -1,5 +1,5 @@
-//! What MessagePack, or serde in between, holds in another form than the value has it: integers of 128 bits, and bytes that are text
-//! as well. Not every type reads them back.
+//! Values that MessagePack, or serde in between, holds in another form: integers of 128 bits, and bytes that are text as well. Not every
+//! type reads them back.
 //!
 //! serde holds what it reads for an untagged or internally tagged enum, or for flattened fields, in a form of its own that knows no
 //! integers of 128 bits, which travel as 16 bytes. The type then takes these, as it takes other bytes, for text if they are UTF-8
@@ -22,45 +22,71 @@ use super::error::EncodeError;
 use super::msgpack;
 use super::type_info::type_info;
 use super::wire::Wire;
+use crate::limits::Limits;
 
-/// How bytes of less than 256, 65,536 and 2³² begin in MessagePack.
-const BYTES: [u8; 3] = [0xc4, 0xc5, 0xc6];
+/// From this length on it costs less to ask for the type than to look through the bytes.
+const LONG: usize = 4 << 10;
 
 /// The nesting that is read back. The value has been written with that much stack already.
 const NESTING: u32 = 512;
 
-/// Refuses a value that its own type would not read back from `bytes`, its MessagePack, as it was.
+/// Refuses a value that its own type would not read back from `bytes`, its MessagePack, as it was. A message has at most `max` bytes.
 #[inline]
-pub(super) fn check<T: Wire>(value: &T, bytes: &[u8]) -> Result<(), EncodeError> {
+pub(super) fn check<T: Wire>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
     // The first look is fast, and enough for most.
-    if beside_len() == 0 && !BYTES.iter().any(|begin| bytes.contains(begin)) {
+    if bytes.len() < LONG && beside_len() == 0 && !may_have_bytes(bytes) {
         return Ok(());
     }
-    read_back(value, bytes.len())
+    check_type(value, bytes, max)
+}
+
+/// Returns whether there may be bytes in MessagePack: those of less than 256, 65,536 and 2³² begin with one of these.
+#[inline]
+fn may_have_bytes(bytes: &[u8]) -> bool {
+    memchr::memchr3(0xc4, 0xc5, 0xc6, bytes).is_some()
 }
 
 #[cold]
-fn read_back<T: Wire>(value: &T, length: usize) -> Result<(), EncodeError> {
+fn check_type<T: Wire>(value: &T, bytes: &[u8], max: usize) -> Result<(), EncodeError> {
+    let info = type_info::<T>();
     // What has been proved is never held in between.
-    if type_info::<T>().fingerprint().is_some() {
+    if info.fingerprint().is_some() || info.is_exact() {
         return Ok(());
     }
+    if bytes.len() >= LONG && beside_len() == 0 && !may_have_bytes(bytes) {
+        return Ok(());
+    }
+    read_back(value, bytes.len(), max)
+}
+
+fn read_back<T: Wire>(value: &T, length: usize, max: usize) -> Result<(), EncodeError> {
     let sent = parts(value);
     if sent.is_empty() {
         return Ok(());
     }
     let mut bytes = Vec::with_capacity(length + beside_len());
     msgpack::encode(value, usize::MAX, &mut bytes)?;
-    let limits = DecodeLimits::default();
+    let limits = DecodeLimits::typed(&Limits { message_bytes: max, ..Limits::default() });
     let values = limits.values.max(bytes.len());
     let limits = DecodeLimits { nesting: NESTING, values, ..limits };
     let read = msgpack::decode::<T>(&bytes, &limits).map(|read| parts(&read));
-    let missing = match &read {
-        Ok(read) => sent.iter().find(|part| !read.contains(part)),
+    let missing = match read {
+        Ok(read) => missing(&sent, read),
         // Bytes are no reason; then there is another, which the other end tells.
         Err(_) => sent.iter().find(|(part, _)| *part == Part::Integer),
     };
     missing.map_or(Ok(()), |missing| Err(refused(value, *missing)))
+}
+
+/// The first of `sent` that is not among `read`. Most are read in the order in which they were sent; maps may have another.
+fn missing<P: Ord>(sent: &[P], mut read: Vec<P>) -> Option<&P> {
+    let same = sent.iter().zip(&read).take_while(|(sent, read)| sent == read).count();
+    let rest = &sent[same..];
+    if rest.is_empty() {
+        return None;
+    }
+    read.sort_unstable();
+    rest.iter().find(|part| read.binary_search(part).is_err())
 }
 
 fn refused<T: Serialize>(value: &T, (part, hash): (Part, u128)) -> EncodeError {
@@ -82,7 +108,7 @@ fn refused<T: Serialize>(value: &T, (part, hash): (Part, u128)) -> EncodeError {
 }
 
 /// A part of a value that may be taken for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Integer,
     Bytes,
@@ -297,5 +323,57 @@ impl SerializeMap for Finder<'_> {
 
     fn end(self) -> Result<(), Stopped> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::cmp::Ordering;
+
+    use super::*;
+
+    thread_local! {
+        static COMPARISONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    struct Compared(usize);
+
+    impl Ord for Compared {
+        fn cmp(&self, other: &Self) -> Ordering {
+            COMPARISONS.set(COMPARISONS.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Compared {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl PartialEq for Compared {
+        fn eq(&self, other: &Self) -> bool {
+            self.cmp(other).is_eq()
+        }
+    }
+
+    impl Eq for Compared {}
+
+    #[test]
+    fn many_parts_are_compared_in_little_time() {
+        const MANY: usize = 1 << 16;
+        let sent: Vec<_> = (0..MANY).map(Compared).collect();
+        let comparisons = |read: Vec<Compared>, missed: Option<usize>| {
+            COMPARISONS.set(0);
+            assert_eq!(missing(&sent, read).map(|part| part.0), missed);
+            COMPARISONS.get()
+        };
+        assert!(comparisons(sent.clone(), None) <= MANY, "in order");
+        let turned: Vec<_> = sent.iter().rev().copied().collect();
+        assert!(comparisons(turned.clone(), None) <= 64 * MANY, "in another order");
+        assert!(comparisons(turned[1..].to_vec(), Some(MANY - 1)) <= 64 * MANY, "the last is missing");
+        assert_eq!(missing(&sent[..1], Vec::new()).map(|part| part.0), Some(0));
     }
 }

@@ -1,43 +1,65 @@
-//! What the bound on the instances of one node hides: how many, and, as far as there is room, which, in case one is asked for by its
-//! name.
+//! Instances that the bound on those of one node hides: their number and, as far as there is room, their adverts, in case one is
+//! asked for by its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::Source;
+use super::{REMEMBER_DEAD, Source};
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
 
-/// How many hidden instances are remembered, of all nodes together; each costs about 1 KiB.
+/// Hidden instances that are remembered, of all nodes together; each costs about 1 KiB.
 const REMEMBERED: usize = 1_024;
 
-/// How many names that were asked for exactly are kept in mind.
+/// Hidden instances that are remembered of one node, so that one does not take the room of all others.
+const REMEMBERED_OF_NODE: usize = REMEMBERED / 4;
+
+/// Names that were asked for exactly and are remembered.
 const SOUGHT: usize = 1_024;
 
 /// Hidden instances, and the names that are asked for exactly, whose instances are not hidden.
 #[derive(Debug, Default)]
 pub(super) struct Hidden {
-    remembered: BTreeMap<InstanceId, (Advert, Source)>,
-    /// The nodes of which some were remembered.
+    remembered: BTreeMap<InstanceId, Remembered>,
+    /// The nodes of which some were remembered, which has been told.
     nodes: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
 }
 
+/// A hidden instance.
+#[derive(Debug)]
+struct Remembered {
+    advert: Advert,
+    source: Source,
+    heard_at: Instant,
+}
+
+impl Remembered {
+    /// Returns whether nobody has told of it for long. Peers tell once, and say so when it is gone.
+    fn is_old(&self, now: Instant) -> bool {
+        let is_repeated = !matches!(self.source, Source::Peer(_) | Source::Caller(_));
+        is_repeated && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
+    }
+}
+
 impl Hidden {
-    /// How many instances are hidden, of those that are remembered.
+    /// Returns the number of hidden instances, of those that are remembered.
     pub(super) fn count(&self) -> usize {
         self.remembered.len()
     }
 
-    /// An instance is not kept. Says whether it is the first of its node.
-    pub(super) fn hide(&mut self, advert: Advert, source: Source) -> bool {
-        if self.remembered.len() >= REMEMBERED && !self.remembered.contains_key(&advert.instance) {
-            return false;
+    /// Notes an instance that is not kept. Returns whether it is the first of its node.
+    pub(super) fn hide(&mut self, advert: Advert, source: Source, now: Instant) -> bool {
+        let node = advert.node;
+        if !self.remembered.contains_key(&advert.instance) {
+            let of_node = self.remembered.values().filter(|hidden| hidden.advert.node == node).count();
+            if of_node >= REMEMBERED_OF_NODE || self.remembered.len() >= REMEMBERED {
+                return false;
+            }
         }
-        let is_first = self.nodes.len() < REMEMBERED && self.nodes.insert(advert.node);
-        self.remembered.insert(advert.instance, (advert, source));
-        is_first
+        self.remembered.insert(advert.instance, Remembered { advert, source, heard_at: now });
+        self.nodes.len() < REMEMBERED && self.nodes.insert(node)
     }
 
     /// An instance is gone, or is kept now.
@@ -47,15 +69,14 @@ impl Hidden {
 
     /// A node is gone.
     pub(super) fn forget_node(&mut self, node: NodeId) {
-        if self.nodes.remove(&node) {
-            self.remembered.retain(|_, (advert, _)| advert.node != node);
-        }
+        self.nodes.remove(&node);
+        self.remembered.retain(|_, hidden| hidden.advert.node != node);
     }
 
     /// A peer is gone, and with it what only it had told.
     pub(super) fn forget_told_by(&mut self, peer: NodeId) {
         self.remembered
-            .retain(|_, (_, source)| !matches!(source, Source::Peer(p) | Source::Caller(p) if *p == peer));
+            .retain(|_, hidden| !matches!(hidden.source, Source::Peer(p) | Source::Caller(p) if p == peer));
     }
 
     /// A name is asked for exactly. Returns the hidden instances of it.
@@ -68,18 +89,20 @@ impl Hidden {
             self.sought.remove(&oldest);
         }
         self.sought.insert(name.clone(), now);
-        let of_name = self.remembered.iter().filter(|(_, (advert, _))| advert.service == *name);
-        let of_name: Vec<_> = of_name.map(|(id, _)| *id).collect();
-        of_name.iter().filter_map(|id| self.remembered.remove(id)).collect()
+        let of_name = self.remembered.extract_if(.., |_, hidden| hidden.advert.service == *name);
+        of_name.map(|(_, hidden)| (hidden.advert, hidden.source)).collect()
     }
 
-    /// Whether a name was asked for exactly a short while ago.
+    /// Returns whether a name was asked for exactly a short while ago.
     pub(super) fn is_sought(&self, name: &ServiceName) -> bool {
         self.sought.contains_key(name)
     }
 
-    /// Lets go of names that were asked for before `before`.
-    pub(super) fn expire(&mut self, before: Instant) {
-        self.sought.retain(|_, since| *since > before);
+    /// Forgets names that were asked for, and instances that were told of, a long time ago.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.sought.retain(|_, since| now.saturating_duration_since(*since) < REMEMBER_DEAD);
+        self.remembered.retain(|_, hidden| !hidden.is_old(now));
+        let left: BTreeSet<_> = self.remembered.values().map(|hidden| hidden.advert.node).collect();
+        self.nodes.retain(|node| left.contains(node));
     }
 }

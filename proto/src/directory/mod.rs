@@ -112,7 +112,7 @@ impl Directory {
             return heard.unwrap_or_default();
         }
         let mut changes = Changes::default();
-        if !local && !self.make_room(&advert, source, &mut changes) {
+        if !local && !self.make_room(&advert, source, now, &mut changes) {
             self.refused += 1;
             return changes;
         }
@@ -206,9 +206,7 @@ impl Directory {
 
     /// Lets go of instances that were found dead long ago.
     pub fn expire(&mut self, now: Instant) {
-        if let Some(before) = now.checked_sub(REMEMBER_DEAD) {
-            self.hidden.expire(before);
-        }
+        self.hidden.expire(now);
         let old = |entry: &Entry| {
             !entry.is_shown() && now.saturating_duration_since(entry.heard_at) >= REMEMBER_DEAD
         };

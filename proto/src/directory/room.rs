@@ -1,5 +1,7 @@
 //! Room in the directory: its bounds, and who makes way for whom.
 
+use std::time::Instant;
+
 use super::claims::{Claim, Origin};
 use super::entry::Entry;
 use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
@@ -11,7 +13,13 @@ impl Directory {
     /// Makes room for an instance that `source` tells of, at the cost of the oldest instance that was found dead or is unproved:
     /// of the same node or the same origin, if that has as many as it may have, else of all. A name that was asked for exactly
     /// may have as many of a node as other names together.
-    pub(super) fn make_room(&mut self, advert: &Advert, source: Source, changes: &mut Changes) -> bool {
+    pub(super) fn make_room(
+        &mut self,
+        advert: &Advert,
+        source: Source,
+        now: Instant,
+        changes: &mut Changes,
+    ) -> bool {
         let origin = Origin::from(source);
         let is_sought = self.hidden.is_sought(&advert.service);
         let of_node = self.nodes.get(&advert.node).into_iter().flatten();
@@ -25,11 +33,15 @@ impl Directory {
         if beside.len() >= self.per_node {
             let victim = beside.into_iter().flatten().min();
             let displaced = victim.and_then(|(_, _, id)| self.entries.get(&id));
-            let (hidden, from) = match displaced {
-                Some(entry) => entry.heard(&self.mesh),
-                None => (advert.clone(), source),
+            let hidden = match displaced {
+                // Found dead: it is forgotten, as it would be without others.
+                Some(entry) if !entry.is_shown() => None,
+                Some(entry) => Some(entry.heard(&self.mesh)),
+                None => Some((advert.clone(), source)),
             };
-            if self.hidden.hide(hidden, from) {
+            if let Some((hidden, from)) = hidden
+                && self.hidden.hide(hidden, from, now)
+            {
                 changes.hides = Some(advert.node);
             }
             return self.displace(victim, changes);

@@ -564,3 +564,79 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
         assert_eq!(world.directory.hidden(), 0);
     }
 }
+
+#[test]
+fn an_instance_that_was_found_dead_is_not_hidden() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    for n in [1, 2] {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    world.directory.gone(id(1), Why::Unreachable, world.now);
+    world.hear(advert(3, 1, "robot/3"), Source::Mdns);
+    assert_eq!(world.directory.hidden(), 0, "it made way");
+    let name = ServiceName::new("robot/1").expect("a name");
+    assert_eq!(world.directory.seek(&name, world.now), Changes::default());
+    assert!(world.directory.get("robot/1").is_empty());
+}
+
+#[test]
+fn hidden_instances_that_nobody_tells_of_are_forgotten() {
+    let limits = Limits { instances_per_node: 2, ..Limits::default() };
+    for (source, left) in
+        [(Source::Mdns, 1), (REPLY, 1), (Source::Peer(node(1)), 8), (Source::Caller(node(2)), 8)]
+    {
+        let mut world = World::new(&limits);
+        let hides = |world: &mut World, n| {
+            let heard = world.hear(advert(n, 1, &format!("robot/{n}")), source);
+            heard.hides.is_some()
+        };
+        let told = (1..=10).filter(|n| hides(&mut world, *n)).count();
+        world.pass(100);
+        world.directory.expire(world.now);
+        assert_eq!((told, world.directory.hidden()), (1, 8), "{source:?}");
+        let hidden = (1..=10).find(|n| world.directory.get(&format!("robot/{n}")).is_empty());
+        hides(&mut world, hidden.expect("one is hidden"));
+        world.pass(100);
+        world.directory.expire(world.now);
+        assert_eq!(world.directory.hidden(), left, "{source:?}");
+    }
+}
+
+#[test]
+fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    for n in 0..2_000_u16 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    let before = world.directory.hidden();
+    for n in 5_000..5_010_u16 {
+        world.hear(advert(n, 2, &format!("arm/{n}")), Source::Mdns);
+    }
+    assert_eq!(world.directory.hidden(), before + 8);
+}
+
+#[test]
+fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    let of_node = |n: u16, instance: u16| {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_le_bytes());
+        Advert { node: NodeId::from_random(bytes), ..advert(instance, 1, "arm") }
+    };
+    for n in 1..=1_100_u16 {
+        let (one, other) = (of_node(n, n), of_node(n, 10_000 + n));
+        let (node, ids) = (one.node, [one.instance, other.instance]);
+        world.hear(one, Source::Mdns);
+        world.hear(other, Source::Mdns);
+        assert_eq!(world.directory.hidden(), 1);
+        match n <= 1_024 {
+            true => ids.into_iter().for_each(|id| {
+                world.directory.unheard(id, Source::Mdns, world.now);
+            }),
+            false => {
+                world.directory.node_gone(node, |_| Why::NodeDied, world.now);
+            }
+        }
+        assert_eq!(world.directory.hidden(), 0, "{n}");
+    }
+}

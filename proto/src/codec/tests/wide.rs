@@ -1,5 +1,6 @@
 //! Integers of 128 bits, and what else serde holds in a form of its own before it knows the type, in every shape.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::num::{NonZeroI128, NonZeroU128};
@@ -176,4 +177,60 @@ fn whatever_else_serde_holds_travels_as_it_was() {
         unit: (),
         bytes: b"just 16 of bytes".to_vec().into(),
     });
+}
+
+/// A type without a proof that counts how often it is read.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Reads<const EXACT: bool>(crate::codec::Blob);
+
+thread_local! {
+    static READS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct AnyBytes;
+
+impl<'de> serde::de::Visitor<'de> for AnyBytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+}
+
+impl<'de, const EXACT: bool> Deserialize<'de> for Reads<EXACT> {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        READS.set(READS.get() + 1);
+        source.deserialize_any(AnyBytes).map(|bytes| Self(bytes.into()))
+    }
+}
+
+#[test]
+fn only_a_type_that_may_read_something_else_is_read_back() {
+    fn reads<const EXACT: bool>() -> usize {
+        assert_eq!(type_info::<Reads<EXACT>>().fingerprint(), None);
+        READS.set(0);
+        let value = Reads::<EXACT>(vec![b'x'; 10_000].into());
+        encode_preferring(&value, Encoding::MessagePack, 1 << 20, &mut Vec::new()).expect("it encodes");
+        READS.get()
+    }
+    type_info::<Reads<true>>().declare_exact();
+    assert_eq!((reads::<false>(), reads::<true>()), (1, 0));
+}
+
+#[test]
+fn what_is_read_back_has_the_limits_of_the_message() {
+    #[derive(Serialize, Deserialize)]
+    struct Long {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        numbers: Vec<u128>,
+    }
+    assert_eq!(type_info::<Long>().fingerprint(), None);
+    let long = Long { name: None, numbers: vec![BIG; (20 << 20) / 16] };
+    encode_preferring(&long, Encoding::MessagePack, 64 << 20, &mut Vec::new()).expect("it encodes");
 }
