@@ -1,9 +1,16 @@
 //! Being told to stop: Ctrl-C, and what a system sends to end a program.
 
+use std::time::Duration;
 use std::{fmt, io};
+
+use tokio::time::Instant;
 
 #[cfg(unix)]
 use self::ignored::Ignored;
+
+/// The time after the first signal in which others are taken for its repetitions. A closed terminal sends SIGHUP through the
+/// shell and through the kernel, and a service manager may send two signals in a row.
+const REPEATS: Duration = Duration::from_millis(300);
 
 /// A signal that tells the program to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,20 +58,32 @@ pub(crate) struct Stop {
     signals: Vec<(tokio::signal::unix::Signal, Signal)>,
     #[cfg(windows)]
     signals: console::Signals,
-    has_come: bool,
+    /// The time of the first signal.
+    first: Option<Instant>,
 }
 
 impl Stop {
     /// Returns whether the program has been told to stop.
     pub(crate) fn has_come(&self) -> bool {
-        self.has_come
+        self.first.is_some()
     }
 
-    /// Waits until the program is told to stop.
+    /// Waits until the program is told to stop. After the first time: until somebody insists on it.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
     pub(crate) async fn signal(&mut self) -> Signal {
-        let signal = self.next().await;
-        self.has_come = true;
-        signal
+        loop {
+            let signal = self.next().await;
+            match self.first {
+                Some(first) if first.elapsed() < REPEATS => {}
+                Some(_) => return signal,
+                None => {
+                    self.first = Some(Instant::now());
+                    return signal;
+                }
+            }
+        }
     }
 }
 
@@ -80,7 +99,7 @@ impl Stop {
                 signals.push((signal(SignalKind::from_raw(stop.number().into()))?, stop));
             }
         }
-        Ok(Self { signals, has_come: false })
+        Ok(Self { signals, first: None })
     }
 
     async fn next(&mut self) -> Signal {
@@ -102,7 +121,7 @@ mod ignored;
 #[cfg(windows)]
 impl Stop {
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { signals: console::Signals::listen()?, has_come: false })
+        Ok(Self { signals: console::Signals::listen()?, first: None })
     }
 
     async fn next(&mut self) -> Signal {
