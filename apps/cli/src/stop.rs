@@ -1,12 +1,13 @@
 //! Being told to stop: Ctrl-C, and what a system sends to end a program.
 
+mod ignored;
+
 use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::time::Instant;
 
-#[cfg(unix)]
-use self::ignored::Ignored;
+pub(crate) use self::ignored::Ignored;
 
 /// The time after the first signal in which others are taken for its repetitions. A closed terminal sends SIGHUP through the
 /// shell and through the kernel, and a service manager may send two signals in a row.
@@ -90,12 +91,11 @@ impl Stop {
 #[cfg(unix)]
 impl Stop {
     /// Listens for the signals that are not ignored. One that is, as under `nohup` or in a shell's background, stays ignored.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(ignored: Ignored) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let ignored = Ignored::at_start();
         let mut signals = Vec::new();
         for stop in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit] {
-            if !ignored.contains(stop.number()) {
+            if !ignored.contains(stop) {
                 signals.push((signal(SignalKind::from_raw(stop.number().into()))?, stop));
             }
         }
@@ -115,12 +115,10 @@ impl Stop {
     }
 }
 
-#[cfg(unix)]
-mod ignored;
-
 #[cfg(windows)]
 impl Stop {
-    pub(crate) fn listen() -> io::Result<Self> {
+    /// Listens for all of them: none can be ignored.
+    pub(crate) fn listen(_: Ignored) -> io::Result<Self> {
         Ok(Self { signals: console::Signals::listen()?, first: None })
     }
 

@@ -147,7 +147,7 @@ impl Far {
         if let Some(address) = &mut floor {
             address.set_port(greeting.floor);
             if !is_reachable(*address).await {
-                out.remark(&format!(
+                out.errors.remark(&format!(
                     "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
                 ));
                 floor = None;

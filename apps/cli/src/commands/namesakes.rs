@@ -48,7 +48,7 @@ impl Look {
                 1 => "another program offers".to_owned(),
                 count => format!("{count} other programs offer"),
             };
-            session.out.note(
+            session.out.errors.note(
                 &format!(
                     "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists refuses that)",
                     address(first)

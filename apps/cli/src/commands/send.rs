@@ -65,7 +65,7 @@ impl Send {
         let typed = self.typed().await?;
         let context = self.trace.map(|given| given.unwrap_or_else(trace::begin));
         if let Some(context) = &context {
-            session.out.trace(context);
+            session.out.errors.trace(context);
         }
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;

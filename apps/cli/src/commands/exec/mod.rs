@@ -91,7 +91,7 @@ impl Exec {
     }
 
     fn failed(&self, error: String) -> Value {
-        self.out.remark(&error);
+        self.out.errors.remark(&error);
         Value::map([("error", error)])
     }
 }

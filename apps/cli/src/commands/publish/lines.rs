@@ -31,7 +31,10 @@ pub(super) async fn publish(
                 told.replaced += 1;
                 if told.replaced <= TOLD {
                     let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
-                    session.out.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
+                    session
+                        .out
+                        .errors
+                        .note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
                 }
                 text
             }
@@ -64,7 +67,7 @@ fn leave_out(told: &mut Published, number: u64, why: &str, session: &Session) {
     told.left_out += 1;
     if told.left_out <= TOLD {
         let more = if told.left_out == TOLD { "; others like it are only counted" } else { "" };
-        session.out.note(
+        session.out.errors.note(
             &format!("line {number} is left out: {why}{more}"),
             &json!({ "line": number, "left_out": why }),
         );
