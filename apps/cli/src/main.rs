@@ -4,9 +4,10 @@
 //! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` whom they
 //! are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
 //! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
-//! early.
+//! early, `apart` what may never return.
 
 mod absence;
+mod apart;
 mod args;
 mod bench;
 mod commands;

@@ -100,6 +100,18 @@ fn a_program_that_has_ended_is_answered_whatever_it_left_in_the_background() {
 }
 
 #[test]
+fn what_is_left_in_the_background_takes_no_reply_and_is_not_ended() {
+    let room = Room::new();
+    let mark = Mark::new();
+    // It holds the output open, and prints without an end once the program itself has ended.
+    let exec = format!("sh -c 'sleep {} & (while kill -0 $$ 2>/dev/null; do :; done; exec yes) & echo done'", mark.0);
+    let (_service, address) = room.advertise(&["flooder", "--exec", &exec, "--limit", "10s", "--text"]);
+    let reply = room.run(&["send", &address, "x", "--wait", "25s"]).succeeded();
+    assert!(reply.contains("done\n") && reply.len() < 1 << 20, "{} bytes", reply.len());
+    assert_eq!(mark.sleeping().len(), 1);
+}
+
+#[test]
 fn the_end_of_the_command_is_the_end_of_its_programs() {
     let room = Room::new();
     for signals in [&["INT"][..], &["TERM"], &["HUP"], &["INT", "INT"]] {

@@ -11,9 +11,10 @@ use meshzero::{Service, ServiceName, Value};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
-use super::exec::Exec;
+use super::exec::{Exec, Program};
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
+use crate::input::ReadAs;
 use crate::output::{FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::session::Session;
@@ -118,14 +119,15 @@ impl Reply {
 
 impl Advertise {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let read_as = ReadAs::chosen(self.text);
         let reply = Arc::new(match &self.answer {
             Answer { reply: Some(template), .. } => {
-                let template = Template::new(template, self.text);
+                let template = Template::new(template, read_as);
                 Reply::Template(template.map_err(|error| Failure::Usage(format!("--reply: {error}")))?)
             }
             Answer { exec: Some(words), .. } => {
-                let (programs, out) = (session.programs.clone(), session.out.clone());
-                Reply::Exec(Exec::new(words, self.jobs, self.limit, self.text, programs, out))
+                let program = Program { words: words.clone(), jobs: self.jobs, limit: self.limit, read_as };
+                Reply::Exec(Exec::new(program, session.programs.clone(), session.out.errors.clone()))
             }
             Answer { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,

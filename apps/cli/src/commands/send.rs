@@ -7,10 +7,11 @@ use clap::Args;
 use meshzero::trace::{self, TraceContext};
 use meshzero::{CallError, Instance, Refusal, ServiceRef, TypeName, Uncertain, Value};
 use serde::Serialize;
+use tokio::time::timeout_at;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::input;
+use crate::input::{self, ReadAs};
 use crate::output::text;
 use crate::parse;
 use crate::schema;
@@ -54,7 +55,7 @@ pub(crate) struct Send {
     trace: Option<Option<TraceContext>>,
 }
 
-/// What is sent, as it was typed.
+/// The message, as it was typed.
 struct Typed {
     message_type: Option<TypeName>,
     message: Value,
@@ -89,7 +90,7 @@ impl Send {
         };
         let is_stdin = message == "-";
         let message = if is_stdin { stdin::whole().await? } else { message.to_owned() };
-        let message = input::value(&message, self.text);
+        let message = input::value(&message, ReadAs::chosen(self.text));
         let message = message.map_err(|error| Failure::Usage(format!("MESSAGE: {error}")))?;
         Ok(Typed { message_type, message })
     }
@@ -129,7 +130,8 @@ impl Send {
     /// # Errors
     /// [`Failure::Refused`]: it has something in it. The command that has a place for that is told.
     async fn nothing(&self, call: &Call<'_>, message_type: &TypeName) -> Result<Value, Failure> {
-        let description = call.service.describe().await?;
+        let described = timeout_at(call.deadline.into(), call.service.describe()).await;
+        let description = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
         let described = description.messages.iter().find(|message| message.name == message_type.as_str());
         let schema = described.map_or(&serde_json::Value::Null, |described| &described.message);
         schema::nothing(schema).ok_or_else(|| {
@@ -161,7 +163,7 @@ fn shell_word(word: &str) -> String {
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// How the service is called.
+/// The service, and the settings of its calls.
 struct Call<'a> {
     service: &'a ServiceRef,
     context: Option<TraceContext>,

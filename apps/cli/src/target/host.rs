@@ -1,14 +1,14 @@
 //! A host's name with a port, and the service that is there.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use meshzero::zero::Address;
 use meshzero::{Mesh, ServiceRef};
-use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::apart::apart;
 use crate::failure::Failure;
 
 /// The most addresses of a host that are tried.
@@ -74,9 +74,12 @@ impl Host {
     async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
         // Whoever does not wait at all still gets what the system knows by itself.
         let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
-        match timeout_at(deadline, lookup_host((self.name.as_str(), self.port))).await {
-            Ok(Ok(addresses)) => Ok(addresses.take(MOST).collect()),
-            Ok(Err(error)) => Err(self.unknown(&error.to_string())),
+        let (name, port) = (self.name.clone(), self.port);
+        let looked_up = apart(move || (name.as_str(), port).to_socket_addrs());
+        match timeout_at(deadline, looked_up).await {
+            Ok(Some(Ok(addresses))) => Ok(addresses.take(MOST).collect()),
+            Ok(Some(Err(error))) => Err(self.unknown(&error.to_string())),
+            Ok(None) => Err(self.unknown("it cannot be looked up")),
             Err(_) => Err(self.unknown("no name server answered in time")),
         }
     }
