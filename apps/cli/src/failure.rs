@@ -171,6 +171,8 @@ impl From<PublishError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use meshzero::diagnosis::Diagnosis;
+
     use super::*;
 
     #[test]
@@ -178,6 +180,8 @@ mod tests {
         let failures = [
             Failure::OutputClosed,
             Failure::Nobody(String::new()),
+            Failure::Absent(Box::new(Absence::of_list(Diagnosis::default(), Duration::ZERO))),
+            Failure::LeftOut,
             Failure::Usage(String::new()),
             Failure::Uncertain(String::new()),
             Failure::Refused(String::new()),

@@ -104,7 +104,10 @@ fn what_is_left_in_the_background_takes_no_reply_and_is_not_ended() {
     let room = Room::new();
     let mark = Mark::new();
     // It holds the output open, and prints without an end once the program itself has ended.
-    let exec = format!("sh -c 'sleep {} & (while kill -0 $$ 2>/dev/null; do :; done; exec yes) & echo done'", mark.0);
+    let exec = format!(
+        "sh -c 'sleep {} & (while kill -0 $$ 2>/dev/null; do :; done; exec yes) & echo done'",
+        mark.0
+    );
     let (_service, address) = room.advertise(&["flooder", "--exec", &exec, "--limit", "10s", "--text"]);
     let reply = room.run(&["send", &address, "x", "--wait", "25s"]).succeeded();
     assert!(reply.contains("done\n") && reply.len() < 1 << 20, "{} bytes", reply.len());

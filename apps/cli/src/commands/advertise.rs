@@ -18,7 +18,7 @@ use crate::input::ReadAs;
 use crate::output::{FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::session::Session;
-use crate::target::shown;
+use crate::target::{self, shown};
 use crate::template::Template;
 
 /// The pause before it is looked again at where the service is.
@@ -36,6 +36,7 @@ Examples:
   mz advertise counter --exec 'wc -w' --at 9000")]
 pub(crate) struct Advertise {
     /// The name that others find it by, such as robot/arm
+    #[arg(value_parser = target::advertised)]
     name: ServiceName,
     #[command(flatten)]
     answer: Answer,

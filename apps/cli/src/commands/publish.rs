@@ -20,6 +20,7 @@ use crate::input::{self, NoMessage, ReadAs};
 use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
+use crate::target;
 
 /// How often is looked whether enough subscribe.
 const LOOK: Duration = Duration::from_millis(5);
@@ -42,6 +43,7 @@ Examples:
 )]
 pub(crate) struct Publish {
     /// The name that others find it by
+    #[arg(value_parser = target::advertised)]
     name: ServiceName,
     /// What the news are about; subscribers name its beginning
     topic: Topic,

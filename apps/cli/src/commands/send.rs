@@ -38,7 +38,8 @@ Examples:
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}' --trace"
 )]
 pub(crate) struct Send {
-    /// The service's name, its ip:port or its host:port
+    /// The service's name, its ip:port or its host:port. A word with a dot before the colon is looked for as a host first, and
+    /// any other, such as room:7, as a name first; localhost is always this host
     name: Target,
     /// The message type, which may be left out, as `mz describe NAME` lists them; and the message: JSON if it is JSON, else
     /// text; - reads it from standard input, in UTF-8 or as Windows writes it. After -- it may begin with a dash
