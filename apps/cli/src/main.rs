@@ -1,8 +1,8 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
 //! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` whom they
-//! are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
+//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` the service
+//! that they are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
 //! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
 //! early, `apart` what may never return.
 

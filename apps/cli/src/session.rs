@@ -1,4 +1,4 @@
-//! What the commands share: the mesh, joined when it is first needed and left at the end, and the output.
+//! One run of the program: the mesh, joined when it is first needed and left at the end, and the output.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ pub(crate) struct Session {
     join: Join,
     mesh: OnceCell<Mesh>,
     endless: Cell<bool>,
-    /// What runs for messages of this program.
+    /// The programs that run for messages of this one.
     pub(crate) programs: Programs,
 }
 
@@ -66,7 +66,7 @@ impl Session {
         self.endless.set(true);
     }
 
-    /// Whether the command has done what it was asked to, and goes on until it is stopped.
+    /// Returns whether the command has done what it was asked to, and goes on until it is stopped.
     pub(crate) fn is_endless(&self) -> bool {
         self.endless.get()
     }

@@ -127,7 +127,7 @@ impl Stop {
     }
 }
 
-/// What the console of Windows tells its programs.
+/// The signals of the console of Windows.
 #[cfg(windows)]
 mod console {
     use std::io;

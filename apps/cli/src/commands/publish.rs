@@ -22,7 +22,7 @@ use crate::parse;
 use crate::session::Session;
 use crate::target;
 
-/// How often is looked whether enough subscribe.
+/// The pause before the subscribers are counted again.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Publishes news under a name that it advertises while it runs
@@ -132,7 +132,7 @@ impl Publish {
         }
     }
 
-    /// Whether it keeps a single item until it is stopped, or repeats it without an end.
+    /// Returns whether it keeps a single item until it is stopped, or repeats it without an end.
     fn is_endless(&self) -> bool {
         self.data().is_some() && self.count.is_none()
     }

@@ -274,7 +274,7 @@ mod tests {
 
     #[derive(Default)]
     struct Terminal {
-        /// Whether it takes anything, and what it has taken.
+        /// The permission to take anything, and all that was taken.
         state: Mutex<(bool, Vec<u8>)>,
         resumed: Condvar,
     }

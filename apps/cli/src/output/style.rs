@@ -2,11 +2,11 @@
 
 use anstyle::{AnsiColor, Style};
 
-/// What stands out.
+/// For headings and names.
 pub(crate) const STRONG: Style = Style::new().bold();
-/// What is beside the point.
+/// For remarks.
 pub(crate) const FAINT: Style = Style::new().dimmed();
-/// What is good.
+/// For success.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What is bad.
+/// For failure.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();

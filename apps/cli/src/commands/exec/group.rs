@@ -82,7 +82,6 @@ mod unix {
     use nix::sys::signal::{Signal, killpg};
     use nix::unistd::Pid;
 
-    #[expect(clippy::unused_async, reason = "it takes time on Windows")]
     pub(super) async fn ask_to_end(id: u32) {
         signal(id, Signal::SIGTERM);
     }
