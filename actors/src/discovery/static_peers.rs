@@ -1,14 +1,15 @@
 //! The static peers: each is dialled again and again until the node leaves, and what is in the way is kept for errors.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::thread;
 use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::addresses::sort;
 use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
 use meshzero_proto::hello::{Hello, Purpose};
-use tokio::net::lookup_host;
+use tokio::sync::oneshot;
 use tokio::time;
 
 use super::Discovery;
@@ -148,9 +149,19 @@ async fn connect(
 }
 
 async fn resolve(peer: &str) -> Result<Vec<SocketAddr>, String> {
-    match time::timeout(RESOLVE, lookup_host(peer)).await {
-        Ok(Ok(addresses)) => Ok(addresses.take(MAX_HEARD_ADDRESSES).collect()),
-        Ok(Err(error)) => Err(format!("cannot be resolved: {error}")),
+    let (tell, told) = oneshot::channel();
+    let name = peer.to_owned();
+    // A thread of the runtime would be waited for at its end, and name servers that do not answer take many seconds.
+    let started = thread::Builder::new().spawn(move || {
+        let addresses = name.to_socket_addrs();
+        // Nobody may be left to be told.
+        let _ = tell.send(addresses.map(|addresses| addresses.take(MAX_HEARD_ADDRESSES).collect()));
+    });
+    started.map_err(|error| format!("cannot be resolved: {error}"))?;
+    match time::timeout(RESOLVE, told).await {
+        Ok(Ok(Ok(addresses))) => Ok(addresses),
+        Ok(Ok(Err(error))) => Err(format!("cannot be resolved: {error}")),
+        Ok(Err(_)) => Err("cannot be resolved".to_owned()),
         Err(_) => Err(format!("was not resolved within {RESOLVE:?}")),
     }
 }

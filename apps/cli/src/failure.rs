@@ -28,8 +28,8 @@ Exit codes:
 
 On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at
 most, and names on standard error those that it did not. Then the exit code is 3 where it is 0
-otherwise. A second signal ends it at once, with 130 or its like. A signal that was ignored when it
-was started, as under nohup, stays ignored.";
+otherwise. A second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that
+was ignored when it was started, as under nohup, stays ignored.";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +171,8 @@ impl From<PublishError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use meshzero::diagnosis::Diagnosis;
+
     use super::*;
 
     #[test]
@@ -178,6 +180,8 @@ mod tests {
         let failures = [
             Failure::OutputClosed,
             Failure::Nobody(String::new()),
+            Failure::Absent(Box::new(Absence::of_list(Diagnosis::default(), Duration::ZERO))),
+            Failure::LeftOut,
             Failure::Usage(String::new()),
             Failure::Uncertain(String::new()),
             Failure::Refused(String::new()),

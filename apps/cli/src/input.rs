@@ -1,23 +1,38 @@
-//! What people and programs write for a message: JSON, or text.
+//! Messages as people and programs write them: JSON, or text.
 
 use meshzero::Value;
 
 use crate::encoding::without_mark;
 
-/// Why a text can be no message.
+/// The form in which a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadAs {
+    /// JSON if it is JSON, else text.
+    JsonOrText,
+    /// Text, whatever it looks like.
+    Text,
+}
+
+impl ReadAs {
+    /// The form that an option such as `--text` chooses.
+    pub(crate) fn chosen(text: bool) -> Self {
+        if text { Self::Text } else { Self::JsonOrText }
+    }
+}
+
+/// The reason why a text is not valid as a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be read as JSON: {problem}; --text takes it as text, whatever it looks like")]
 pub(crate) struct NoMessage {
     problem: String,
 }
 
-/// The JSON that `text` is, or else the text itself. A byte order mark before it is passed over. With `as_text` it is text,
-/// whatever it looks like.
+/// Reads a message. A byte order mark before JSON is passed over.
 ///
 /// # Errors
 /// [`NoMessage`]: it begins with a brace, a bracket or a quote and is no JSON, or has a number that would lose digits.
-pub(crate) fn value(text: &str, as_text: bool) -> Result<Value, NoMessage> {
-    if as_text {
+pub(crate) fn value(text: &str, read_as: ReadAs) -> Result<Value, NoMessage> {
+    if read_as == ReadAs::Text {
         return Ok(Value::from(text));
     }
     let text = without_mark(text);
@@ -59,18 +74,20 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    const EITHER: ReadAs = ReadAs::JsonOrText;
+
     #[test]
     fn what_is_json_is_that_and_anything_else_is_text() {
-        assert_eq!(value(" [1, 2.5]\n", false), Ok(Value::list([Value::from(1), Value::from(2.5)])));
+        assert_eq!(value(" [1, 2.5]\n", EITHER), Ok(Value::list([Value::from(1), Value::from(2.5)])));
         for text in ["hello", "", "-", "{}{", "007", "+49 30 1234", "1.2.3", "-x", "nul", ".5", "1.", "1e"] {
             if text != "{}{" {
-                assert_eq!(value(text, false), Ok(Value::from(text)), "{text}");
+                assert_eq!(value(text, EITHER), Ok(Value::from(text)), "{text}");
             }
-            assert_eq!(value(text, true), Ok(Value::from(text)), "{text}");
+            assert_eq!(value(text, ReadAs::Text), Ok(Value::from(text)), "{text}");
         }
-        assert_eq!(value("-9223372036854775808", false), Ok(Value::from(i64::MIN)));
-        assert_eq!(value("18446744073709551615", false), Ok(Value::from(u64::MAX)));
-        assert_eq!(value("1e300", false), Ok(Value::from(1e300)));
+        assert_eq!(value("-9223372036854775808", EITHER), Ok(Value::from(i64::MIN)));
+        assert_eq!(value("18446744073709551615", EITHER), Ok(Value::from(u64::MAX)));
+        assert_eq!(value("1e300", EITHER), Ok(Value::from(1e300)));
     }
 
     #[test]
@@ -87,15 +104,15 @@ mod tests {
             "[{\"id\": 123456789012345678901234567890}]",
             "1e400",
         ] {
-            let error = value(text, false).expect_err(text).to_string();
+            let error = value(text, EITHER).expect_err(text).to_string();
             assert!(error.contains("--text") && error.contains("column"), "{text}: {error}");
-            assert_eq!(value(text, true), Ok(Value::from(text)));
+            assert_eq!(value(text, ReadAs::Text), Ok(Value::from(text)));
         }
     }
 
     #[test]
     fn a_byte_order_mark_is_passed_over() {
-        assert_eq!(value("\u{feff}[1]", false), Ok(Value::list([1])));
-        assert_eq!(value("\u{feff}hello", false), Ok(Value::from("hello")));
+        assert_eq!(value("\u{feff}[1]", EITHER), Ok(Value::list([1])));
+        assert_eq!(value("\u{feff}hello", EITHER), Ok(Value::from("hello")));
     }
 }

@@ -1,12 +1,13 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
 //! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` whom they
-//! are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
+//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` the service
+//! that they are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
 //! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
-//! early.
+//! early, `apart` what may never return.
 
 mod absence;
+mod apart;
 mod args;
 mod bench;
 mod commands;
@@ -26,46 +27,41 @@ mod target;
 mod template;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use crate::args::Cli;
 use crate::failure::Failure;
-use crate::output::{Output, Writers};
+use crate::output::{ClosedTerminal, Output, Writers};
 use crate::session::Session;
-use crate::stop::Stop;
-
-/// How long the last lines may take to be written when the program was told to stop.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+use crate::stop::{Ignored, Signal, Stop};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let (out, writers) = Output::start(cli.global.format());
+    let ignored = Ignored::at_start();
+    let closed_terminal =
+        if ignored.contains(Signal::Hangup) { ClosedTerminal::IsIgnored } else { ClosedTerminal::Ends };
+    let (out, writers) = Output::start(cli.global.format(), closed_terminal);
     session::log_to_stderr(cli.global.verbose, &out);
-    actix::System::new().block_on(run(cli, out, writers))
+    actix::System::new().block_on(run(cli, ignored, out, writers))
 }
 
 /// Does what was asked for, and sees that all that it said is written.
-async fn run(cli: Cli, out: Output, writers: Writers) -> ExitCode {
-    let mut stop = match Stop::listen() {
+async fn run(cli: Cli, ignored: Ignored, out: Output, mut writers: Writers) -> ExitCode {
+    let mut stop = match Stop::listen(ignored) {
         Ok(stop) => stop,
-        Err(error) => {
-            let failure = Failure::no_signals(error);
-            output::report_now(&failure);
-            return failure.exit_code();
-        }
+        Err(error) => return fail(&Failure::no_signals(error), &out, &mut writers).await,
     };
     let result = perform(cli, &out, &mut stop).await;
     if let Err(failure) = &result
         && !failure.is_told()
     {
-        out.report(failure);
+        out.errors.report(failure);
     }
     let written = if stop.has_come() {
         // A reader that does not read holds up nobody who was told to stop.
-        tokio::time::timeout(LAST_WORDS, writers.finish()).await.unwrap_or(Ok(()))
+        writers.last_words(&out).await
     } else {
         tokio::select! {
             written = writers.finish() => written,
@@ -74,12 +70,16 @@ async fn run(cli: Cli, out: Output, writers: Writers) -> ExitCode {
     };
     match (result, written) {
         (Ok(()), Ok(())) => ExitCode::SUCCESS,
-        (Ok(()), Err(failure)) => {
-            output::report_now(&failure);
-            failure.exit_code()
-        }
+        (Ok(()), Err(failure)) => fail(&failure, &out, &mut writers).await,
         (Err(failure), _) => failure.exit_code(),
     }
+}
+
+/// Reports a failure to write, or to begin at all. It may be that standard error cannot be written either.
+async fn fail(failure: &Failure, out: &Output, writers: &mut Writers) -> ExitCode {
+    out.errors.report(failure);
+    writers.last_errors().await;
+    failure.exit_code()
 }
 
 /// Runs the command, until it is done or the program is told to stop, and leaves the mesh.

@@ -1,4 +1,4 @@
-//! What the commands share: the mesh, joined when it is first needed and left at the end, and the output.
+//! One run of the program: the mesh, joined when it is first needed and left at the end, and the output.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ pub(crate) struct Session {
     join: Join,
     mesh: OnceCell<Mesh>,
     endless: Cell<bool>,
-    /// What runs for messages of this program.
+    /// The programs that run for messages of this one.
     pub(crate) programs: Programs,
 }
 
@@ -56,7 +56,7 @@ impl Session {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
         for interface in mesh.awaited_interfaces() {
-            self.out.awaits(interface);
+            self.out.errors.awaits(interface);
         }
         Ok(mesh)
     }
@@ -66,7 +66,7 @@ impl Session {
         self.endless.set(true);
     }
 
-    /// Whether the command has done what it was asked to, and goes on until it is stopped.
+    /// Returns whether the command has done what it was asked to, and goes on until it is stopped.
     pub(crate) fn is_endless(&self) -> bool {
         self.endless.get()
     }
@@ -88,7 +88,7 @@ impl Session {
 
     /// Tells what a service of this program did not finish.
     pub(crate) fn abandon(&self, abandoned: &Abandoned) -> Failure {
-        self.out.abandon(abandoned);
+        self.out.errors.abandon(abandoned);
         Failure::Unfinished
     }
 }
@@ -101,7 +101,7 @@ pub(crate) fn log_to_stderr(verbose: u8, out: &Output) {
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let lines = out.error_lines();
+    let lines = out.errors.log();
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
@@ -115,7 +115,7 @@ fn warn_of_the_network(out: &Output) {
         .with_target("meshzero_actors::discovery", Level::WARN)
         .with_target("meshzero_actors::listeners", Level::WARN)
         .with_target("meshzero_actors::mdns", Level::WARN);
-    let lines = out.error_lines();
+    let lines = out.errors.log();
     let lines =
         fmt::layer().without_time().with_target(false).with_ansi(false).with_writer(move || lines.clone());
     tracing_subscriber::registry().with(lines.with_filter(network)).init();

@@ -1,18 +1,22 @@
 //! Standard input, as a whole and line by line, whichever system wrote it.
 
 use std::io::{self, BufRead, Read, stdin};
+use std::sync::Arc;
 use std::thread;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::apart::apart;
 use crate::encoding;
 use crate::failure::Failure;
 
 /// The longest text that is read as a whole.
 const LONGEST: usize = 64 << 20;
 
-/// Lines that wait to be taken.
+/// The limits of the queue of lines, in lines and in bytes. A longer line is queued alone.
 const QUEUE: usize = 16;
+const QUEUE_BYTES: u32 = 1 << 20;
 
 /// All of standard input.
 ///
@@ -22,18 +26,15 @@ const QUEUE: usize = 16;
 /// # Cancel safety
 /// Dropping the future loses what was read.
 pub(crate) async fn whole() -> Result<String, Failure> {
-    // A thread that nobody has to wait for: it may never see the end.
-    let (tell, told) = oneshot::channel();
-    thread::spawn(move || {
+    // It may never see the end.
+    let read = apart(|| {
         let mut bytes = Vec::new();
-        let read = stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes);
-        // Whoever has gone needs no answer.
-        let _ = tell.send(read.map(|_| bytes));
+        stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
     let unread = |why: String| Failure::Machine(format!("cannot read standard input: {why}"));
-    let bytes = told
+    let bytes = read
         .await
-        .map_err(|_| unread("the thread that reads has ended".to_owned()))?
+        .ok_or_else(|| unread("there is no thread for it".to_owned()))?
         .map_err(|error| unread(error.to_string()))?;
     if bytes.len() > LONGEST {
         return Err(unread(format!("it is longer than {LONGEST} bytes, which no message may be")));
@@ -53,29 +54,66 @@ pub(crate) enum Line {
     TooLong(u64),
 }
 
+impl Line {
+    /// The bytes of its text.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Replaced(text) => text.len(),
+            Self::TooLong(_) => 0,
+        }
+    }
+}
+
+/// The lines of standard input, in a queue that is bounded in bytes.
+#[derive(Debug)]
+pub(crate) struct StdinLines(mpsc::Receiver<(Result<Line, Failure>, OwnedSemaphorePermit)>);
+
+impl StdinLines {
+    /// The next line; `None` after the last one.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+        self.0.recv().await.map(|(line, _)| line)
+    }
+}
+
 /// The lines of standard input of at most `longest` bytes each, read by a thread that nobody has to wait for: it may never see
 /// another one.
-pub(crate) fn lines(longest: usize) -> mpsc::Receiver<Result<Line, Failure>> {
+///
+/// # Panics
+/// Outside of a runtime of tokio.
+pub(crate) fn lines(longest: usize) -> StdinLines {
     let (lines, read) = mpsc::channel(QUEUE);
+    let (runtime, room) = (Handle::current(), Arc::new(Semaphore::new(QUEUE_BYTES as usize)));
+    let queue = move |line: Result<Line, Failure>| {
+        let bytes = line.as_ref().map_or(0, Line::bytes);
+        let cost = u32::try_from(bytes).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
+        runtime.block_on(async {
+            // It is never closed.
+            let Ok(room) = Arc::clone(&room).acquire_many_owned(cost).await else { return false };
+            lines.send((line, room)).await.is_ok()
+        })
+    };
     thread::spawn(move || {
         let mut input = stdin().lock();
         // A pipe that fails here fails at the first line as well.
         if input.fill_buf().is_ok_and(encoding::is_utf16) {
             let said = "cannot read standard input: it is UTF-16, and lines are read as UTF-8".to_owned();
-            // Whoever has gone needs no reason.
-            let _ = lines.blocking_send(Err(Failure::Machine(said)));
+            queue(Err(Failure::Machine(said)));
             return;
         }
         let mut input = Lines { input, longest, is_first: true };
         while let Some(line) = input.next().transpose() {
             let line = line.map_err(|error| Failure::Machine(format!("cannot read standard input: {error}")));
             let is_last = line.is_err();
-            if lines.blocking_send(line).is_err() || is_last {
+            // Without anybody to take them, nothing more is read.
+            if !queue(line) || is_last {
                 return;
             }
         }
     });
-    read
+    StdinLines(read)
 }
 
 /// Lines as they are read, each in no more memory than one may take.

@@ -1,9 +1,17 @@
 //! Being told to stop: Ctrl-C, and what a system sends to end a program.
 
+mod ignored;
+
+use std::time::Duration;
 use std::{fmt, io};
 
-#[cfg(unix)]
-use self::ignored::Ignored;
+use tokio::time::Instant;
+
+pub(crate) use self::ignored::Ignored;
+
+/// The time after the first signal in which others are taken for its repetitions. A closed terminal sends SIGHUP through the
+/// shell and through the kernel, and a service manager may send two signals in a row.
+const REPEATS: Duration = Duration::from_millis(300);
 
 /// A signal that tells the program to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,36 +59,47 @@ pub(crate) struct Stop {
     signals: Vec<(tokio::signal::unix::Signal, Signal)>,
     #[cfg(windows)]
     signals: console::Signals,
-    has_come: bool,
+    /// The time of the first signal.
+    first: Option<Instant>,
 }
 
 impl Stop {
     /// Returns whether the program has been told to stop.
     pub(crate) fn has_come(&self) -> bool {
-        self.has_come
+        self.first.is_some()
     }
 
-    /// Waits until the program is told to stop.
+    /// Waits until the program is told to stop. After the first time: until somebody insists on it.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
     pub(crate) async fn signal(&mut self) -> Signal {
-        let signal = self.next().await;
-        self.has_come = true;
-        signal
+        loop {
+            let signal = self.next().await;
+            match self.first {
+                Some(first) if first.elapsed() < REPEATS => {}
+                Some(_) => return signal,
+                None => {
+                    self.first = Some(Instant::now());
+                    return signal;
+                }
+            }
+        }
     }
 }
 
 #[cfg(unix)]
 impl Stop {
     /// Listens for the signals that are not ignored. One that is, as under `nohup` or in a shell's background, stays ignored.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(ignored: Ignored) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let ignored = Ignored::at_start();
         let mut signals = Vec::new();
         for stop in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit] {
-            if !ignored.contains(stop.number()) {
+            if !ignored.contains(stop) {
                 signals.push((signal(SignalKind::from_raw(stop.number().into()))?, stop));
             }
         }
-        Ok(Self { signals, has_come: false })
+        Ok(Self { signals, first: None })
     }
 
     async fn next(&mut self) -> Signal {
@@ -96,13 +115,11 @@ impl Stop {
     }
 }
 
-#[cfg(unix)]
-mod ignored;
-
 #[cfg(windows)]
 impl Stop {
-    pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { signals: console::Signals::listen()?, has_come: false })
+    /// Listens for all of them: none can be ignored.
+    pub(crate) fn listen(_: Ignored) -> io::Result<Self> {
+        Ok(Self { signals: console::Signals::listen()?, first: None })
     }
 
     async fn next(&mut self) -> Signal {
@@ -110,7 +127,7 @@ impl Stop {
     }
 }
 
-/// What the console of Windows tells its programs.
+/// The signals of the console of Windows.
 #[cfg(windows)]
 mod console {
     use std::io;

@@ -1,4 +1,4 @@
-//! Whom a command is about: a service's name, or the address of one as text.
+//! The service that a command is about: its name, or its address as text.
 
 mod host;
 
@@ -11,29 +11,32 @@ use meshzero::zero::Address;
 use meshzero::{InvalidName, Mesh, ServiceName, ServiceRef};
 use tokio::time::{Instant, sleep_until};
 
-use self::host::Host;
+use self::host::{Host, NoService};
 use crate::failure::Failure;
 
-/// How long is looked for a service of a name that may be that of a host as well, before the host is asked.
-const NAME_FIRST: Duration = Duration::from_millis(500);
+/// The head start of the likelier meaning where a text may be a service's name and a host with a port.
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// A service's name, an `ip:port` or a `host:port`.
 ///
-/// `localhost:9000` and hosts with a dot in their names are hosts. A bare word with a port is a service of that very name, such
-/// as `room:7`, and the host where there is no such service.
+/// A text that may be a service's name and a host with a port is looked for as both, one of them half a second before the other.
+/// Whatever has a dot before the colon, such as `lab.local:9000`, is first the host, and a bare word such as `room:7` first the
+/// service of that very name. `localhost:9000` is always this host, so it can be no service's name, as `ip:port` can be none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     text: ServiceName,
     host: Option<Host>,
 }
 
-/// Why a text is neither.
+/// The reason why a text is neither.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidTarget {
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port { text: String },
+    #[error("{text:?} is an address, and no name by which others could find a service")]
+    Address { text: String },
 }
 
 impl FromStr for Target {
@@ -47,6 +50,18 @@ impl FromStr for Target {
         let host = Host::read(text).map_err(|_| InvalidTarget::Port { text: text.to_owned() })?;
         Ok(Self { text: name, host })
     }
+}
+
+/// Reads the name of a service that is to be advertised.
+///
+/// # Errors
+/// [`InvalidTarget`]: nobody could name it as a [`Target`].
+pub(crate) fn advertised(text: &str) -> Result<ServiceName, InvalidTarget> {
+    let Target { text, host } = text.parse()?;
+    if port(&text).is_some() || host.is_some_and(|host| host.is_certain()) {
+        return Err(InvalidTarget::Address { text: text.to_string() });
+    }
+    Ok(text)
 }
 
 /// The port behind the colon if what is before it is an IP address, be it with a zone, so that the whole is no name.
@@ -76,29 +91,69 @@ impl Target {
     /// Dropping the future looks no further.
     pub(crate) async fn discover(&self, mesh: &Mesh, wait: Duration) -> Result<ServiceRef, Failure> {
         let begun = Instant::now();
-        let Some(host) = &self.host else { return Ok(mesh.discover(&self.text).within(wait).await?) };
-        if host.is_certain() {
-            return host.discover(mesh, begun + wait).await;
-        }
-        let mut by_name = std::pin::pin!(async { mesh.discover(&self.text).within(wait).await });
-        let by_host = async {
-            sleep_until(begun + NAME_FIRST.min(wait / 2)).await;
-            host.discover(mesh, begun + wait).await
+        let by_name = async {
+            let left = wait.saturating_sub(begun.elapsed());
+            mesh.discover(&self.text).within(left).await
         };
-        tokio::select! {
-            biased;
-            found = &mut by_name => Ok(found?),
-            found = by_host => match found {
-                Ok(service) => Ok(service),
-                // Then it is a name like any other.
-                Err(_) => Ok(by_name.await?),
-            },
+        let Some(host) = &self.host else { return Ok(by_name.await?) };
+        if host.is_certain() {
+            return Ok(host.discover(mesh, begun + wait).await?);
         }
+        let (by_host, head_start) = (host.discover(mesh, begun + wait), begun + HEAD_START.min(wait / 2));
+        let (at_host, named) = if host.is_likely() {
+            match first_or_second(by_host, by_name, head_start).await {
+                Ok(service) => return Ok(service),
+                Err(failures) => failures,
+            }
+        } else {
+            match first_or_second(by_name, by_host, head_start).await {
+                Ok(service) => return Ok(service),
+                Err((named, at_host)) => (at_host, named),
+            }
+        };
+        Err(match at_host {
+            NoService::Unreachable(failure) => failure,
+            NoService::Unknown(failure) if host.is_likely() => {
+                Failure::Nobody(format!("{failure}; there is no service of that name either"))
+            }
+            // Then it is a name like any other.
+            NoService::Unknown(_) => named.into(),
+        })
     }
 
     /// Returns whether `service`, which was found by this, has it as its name: then there may be others.
     pub(crate) fn is_name_of(&self, service: &ServiceRef) -> bool {
         port(&self.text).is_none() && service.name() == self.text.as_str()
+    }
+}
+
+/// Waits for `first`, and from `head_start` on, or once it has failed, for `second` as well. Returns the earliest success.
+///
+/// # Errors
+/// Both.
+async fn first_or_second<T, E, F>(
+    first: impl Future<Output = Result<T, E>>,
+    second: impl Future<Output = Result<T, F>>,
+    head_start: Instant,
+) -> Result<T, (E, F)> {
+    let (mut first, mut second) = (std::pin::pin!(first), std::pin::pin!(second));
+    tokio::select! {
+        biased;
+        done = &mut first => match done {
+            Ok(found) => Ok(found),
+            Err(error) => second.await.map_err(|other| (error, other)),
+        },
+        () = sleep_until(head_start) => tokio::select! {
+            biased;
+            done = &mut first => match done {
+                Ok(found) => Ok(found),
+                Err(error) => second.await.map_err(|other| (error, other)),
+            },
+            done = &mut second => match done {
+                Ok(found) => Ok(found),
+                Err(other) => first.await.map_err(|error| (error, other)),
+            },
+        },
     }
 }
 
@@ -131,7 +186,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Target>().expect(text).as_ref(), text);
         }
-        let host = |text: &str| text.parse::<Target>().expect(text).host.map(|host| host.is_certain());
+        let host = |text: &str| text.parse::<Target>().expect(text).host.map(|host| host.is_likely());
         for text in [
             "robot/arm",
             "room:x",
@@ -167,5 +222,36 @@ mod tests {
             assert!(error.to_string().contains("65535"), "{error}");
         }
         assert!("".parse::<Target>().is_err());
+    }
+
+    #[tokio::test]
+    async fn the_earliest_success_counts_after_a_head_start() {
+        use std::future::{pending, ready};
+
+        let now = Instant::now();
+        let never = now + Duration::from_secs(3_600);
+        let (first, second) = (|| ready(Ok::<_, &str>("first")), || ready(Ok::<_, &str>("second")));
+        let (no_first, no_second) = (|| ready(Err("no first")), || ready(Err("no second")));
+        let late = async || {
+            sleep_until(now + Duration::from_millis(20)).await;
+            Ok::<_, &str>("late")
+        };
+        assert_eq!(first_or_second(first(), second(), now).await, Ok("first"));
+        assert_eq!(first_or_second(late(), second(), never).await, Ok("late"));
+        assert_eq!(first_or_second(pending::<Result<_, &str>>(), second(), now).await, Ok("second"));
+        assert_eq!(first_or_second(late(), no_second(), now).await, Ok("late"));
+        assert_eq!(first_or_second(no_first(), second(), never).await, Ok("second"));
+        let failed: Result<&str, _> = first_or_second(no_first(), no_second(), now).await;
+        assert_eq!(failed, Err(("no first", "no second")));
+    }
+
+    #[test]
+    fn what_could_not_be_named_is_not_advertised() {
+        for text in ["127.0.0.1:9000", "[::1]:9000", "localhost:0", "localhost:9000", "lab.local:65536", ""] {
+            assert!(advertised(text).is_err(), "{text}");
+        }
+        for text in ["robot/arm", "room:7", "v1.2:7", "my.arm:1", "10.0.0.1", "a:70000"] {
+            assert_eq!(advertised(text).expect(text).as_str(), text);
+        }
     }
 }

@@ -94,9 +94,41 @@ fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
     gate.begun();
     service.terminate();
     room.refused_as_closing(address);
-    service.interrupt();
+    insist(&mut service, Process::interrupt);
     assert_eq!(service.wait(AT_ONCE).code(), Some(130));
     assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
+}
+
+/// Sends a signal again and again until the process has ended. One that comes soon after the first is taken for its repetition.
+fn insist(process: &mut Process, signal: fn(&Process)) {
+    meshzero_testing::eventually(AT_ONCE, "it has ended", || {
+        signal(process);
+        (!process.is_running()).then_some(())
+    });
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_does_not_insist() {
+    let room = Room::new();
+    let gate = Gate::new();
+    let (mut service, address) = room.advertise(&["worker", "--exec", &gate.command(), "--limit", "1h"]);
+    let mut caller = room.start(&["send", &address, "hello", "--wait", "1m"]);
+    gate.begun();
+    // As from a terminal that is closed: from the shell, and from the kernel to all in the foreground.
+    let hangup = || {
+        let pid = service.pid().to_string();
+        // A shell sends them one after the other, without the time that a program takes to start.
+        let sent = std::process::Command::new("sh")
+            .args(["-c", "kill -s HUP $1; kill -s HUP $1; kill -s TERM $1", "sh", &pid])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()));
+    };
+    hangup();
+    room.refused_as_closing(&address);
+    assert!(service.is_running());
+    gate.open();
+    assert_eq!(caller.succeed(SOON).trim(), "done");
+    assert_eq!(service.wait(AT_ONCE).code(), Some(0));
 }
 
 #[test]

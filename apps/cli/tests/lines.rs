@@ -8,7 +8,7 @@ fn a_line_that_is_no_text_or_too_long_costs_no_other() {
     let mut listen = room.start(&["listen", "log", "--count", "4", "--wait", "1m"]);
     let mut publish = room.mz(&["publish", "log", "line", "--subscribers", "1"]);
     let input =
-        [b"{\"n\": 1}\nna\xefve\n".as_slice(), &[b'x'; 3_000_000], b"\n[broken\n\r\nlast, without an end"]
+        [b"{\"n\": 1}\nna\xefve\n".as_slice(), &[b'x'; 7_000_000], b"\n[broken\n\r\nlast, without an end"]
             .concat();
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("lines-of-all-kinds.txt");
     std::fs::write(&file, input).expect("there is room for a file");
@@ -18,7 +18,7 @@ fn a_line_that_is_no_text_or_too_long_costs_no_other() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     for part in [
         "line 2 is not UTF-8",
-        "line 3 is left out: it has 3000000 bytes; a message has 1048576 at most",
+        "line 3 is left out: it has 7000000 bytes; a message has 1048576 at most",
         "line 4 is left out",
         "--text",
     ] {
@@ -32,6 +32,21 @@ fn a_line_that_is_no_text_or_too_long_costs_no_other() {
         assert_eq!(listen.next_line(SOON), line);
     }
     assert!(listen.wait(SOON).success());
+}
+
+#[test]
+fn a_line_may_be_longer_than_the_message_that_it_becomes() {
+    let room = Room::new();
+    let escaped = |characters: usize| format!("\"{}\"\n", "\\u0061".repeat(characters));
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("lines-that-are-escaped.txt");
+    std::fs::write(&file, escaped(500_000) + &escaped(1_100_000)).expect("there is room for a file");
+    let mut publish = room.mz(&["publish", "log", "line"]);
+    let output = publish.stdin(std::fs::File::open(file).expect("it is there")).output().expect("mz runs");
+    let (said, published) =
+        (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("line 2 is left out"), "{said}");
+    assert!(published.ends_with("published 1, left out 1\n"), "{published}");
 }
 
 #[test]

@@ -95,3 +95,62 @@ fn errors_that_nobody_reads_hold_up_no_reply() {
     });
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn records_that_nobody_has_read_at_the_end_are_counted() {
+    let room = Room::new();
+    for (more, said) in [(&["--json"][..], "\"event\":\"unread\""), (&[][..], "lines were not printed")] {
+        let mut command = room.mz(&[&["advertise", "echo", "--echo"][..], more].concat());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mz starts");
+        let mut out = BufReader::new(process.stdout.take().expect("it is a pipe"));
+        let mut line = String::new();
+        out.read_line(&mut line).expect("the first line is there");
+        let address = match more {
+            [] => {
+                line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next()).expect("it").to_owned()
+            }
+            _ => json(&line)["address"].as_str().expect("an address").to_owned(),
+        };
+        call(&room, &address, 100, &"x".repeat(10_000));
+        let pid = process.id().to_string();
+        let told = std::process::Command::new("kill").args(["-s", "TERM", &pid]).status();
+        assert!(told.is_ok_and(|status| status.success()));
+        let ended = process.wait_with_output().expect("it ends");
+        let errors = String::from_utf8(ended.stderr).expect("text");
+        assert_eq!(ended.status.code(), Some(0), "{errors}");
+        assert!(errors.contains(said), "{errors}");
+        let counted: String = errors.chars().filter(char::is_ascii_digit).collect();
+        // A pipe has room for a few.
+        assert!((50..=100).contains(&counted.parse::<u64>().expect("a count")), "{errors}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failure_that_cannot_be_written_holds_up_no_end() {
+    use std::io::Write;
+
+    let room = Room::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let failed = room.mz(&["discover", "nobody", "--wait", "0ms", "--json"]).stdout(full()).output();
+    assert_eq!(failed.expect("it runs").status.code(), Some(1));
+
+    let run = |stderr: Stdio| {
+        let mut command = room.mz(&["completions", "bash", "--json"]);
+        command.stdout(full()).stderr(stderr).spawn().expect("mz starts")
+    };
+    let said = run(Stdio::piped()).wait_with_output().expect("it ends");
+    assert_eq!(said.status.code(), Some(5), "{said:?}");
+    let said = json(String::from_utf8(said.stderr).expect("text").trim());
+    assert!(said["error"].as_str().is_some_and(|error| error.contains("standard output")), "{said}");
+
+    // Standard error is a pipe that is full, and nobody reads it.
+    let (reader, mut writer) = std::io::pipe().expect("there is room for a pipe");
+    writer.write_all(&[b'x'; 65_536]).expect("a pipe of Linux has room for that");
+    let mut process = run(writer.into());
+    let status = meshzero_testing::eventually(SOON, "it has ended", || {
+        process.try_wait().expect("it can be waited for")
+    });
+    assert_eq!(status.code(), Some(5));
+    drop(reader);
+}

@@ -100,6 +100,21 @@ fn a_program_that_has_ended_is_answered_whatever_it_left_in_the_background() {
 }
 
 #[test]
+fn what_is_left_in_the_background_takes_no_reply_and_is_not_ended() {
+    let room = Room::new();
+    let mark = Mark::new();
+    // It holds the output open, and prints without an end once the program itself has ended.
+    let exec = format!(
+        "sh -c 'sleep {} & (while kill -0 $$ 2>/dev/null; do :; done; exec yes) & echo done'",
+        mark.0
+    );
+    let (_service, address) = room.advertise(&["flooder", "--exec", &exec, "--limit", "10s", "--text"]);
+    let reply = room.run(&["send", &address, "x", "--wait", "25s"]).succeeded();
+    assert!(reply.contains("done\n") && reply.len() < 1 << 20, "{} bytes", reply.len());
+    assert_eq!(mark.sleeping().len(), 1);
+}
+
+#[test]
 fn the_end_of_the_command_is_the_end_of_its_programs() {
     let room = Room::new();
     for signals in [&["INT"][..], &["TERM"], &["HUP"], &["INT", "INT"]] {
@@ -112,16 +127,19 @@ fn the_end_of_the_command_is_the_end_of_its_programs() {
         let mut caller = room.start(&["send", "worker", "x", "--wait", "1m"]);
         mark.eventually(2);
         for (place, signal) in signals.iter().enumerate() {
-            if place > 0 {
-                // The first has been heard when new callers are turned away.
-                eventually(SOON, "it is closing", || {
-                    let ran = room.run(&["send", "worker", "x", "--wait", "300ms"]);
-                    (ran.code == Some(1)).then_some(())
-                });
+            let send = |service: &Process| {
+                let pid = service.pid().to_string();
+                std::process::Command::new("kill").args(["-s", signal, &pid]).status()
+            };
+            if place == 0 {
+                assert!(send(&service).is_ok_and(|status| status.success()));
+                continue;
             }
-            let sent =
-                std::process::Command::new("kill").args(["-s", signal, &service.pid().to_string()]).status();
-            assert!(sent.is_ok_and(|status| status.success()));
+            // One that comes soon after the first is taken for its repetition.
+            eventually(SOON, "it has ended", || {
+                let _ = send(&service);
+                (!service.is_running()).then_some(())
+            });
         }
         let code = service.wait(SOON).code();
         assert_eq!(code, Some(if signals.len() == 1 { 3 } else { 130 }), "{signals:?}");

@@ -174,10 +174,15 @@ fn a_host_with_a_port_is_resolved_and_a_name_with_a_number_is_a_name() {
     room.run(&["send", "no-such-host.invalid:9000", "x", "--wait", "5s"])
         .failed(1, &["no-such-host.invalid", "192.168.1.7:9000"]);
     room.run(&["send", "localhost:70000", "x"]).failed(2, &["65535"]);
-    // A service of that very name comes first, but not before what can be nothing else than a host.
+    // A service of that very name comes first, or after the host where there is a dot, but not in place of this host.
     let (_room, _) = room.advertise(&["room:7", "--reply", "a name"]);
     assert_eq!(room.run(&["send", "room:7", "x"]).succeeded(), "a name\n");
-    let (_trap, _) = room.advertise(&["localhost:1", "--reply", "a trap"]);
+    let (_dotted, _) = room.advertise(&["my.arm:1", "--reply", "a name with a dot"]);
+    assert_eq!(room.run(&["send", "my.arm:1", "x"]).succeeded(), "a name with a dot\n");
+    for name in ["localhost:1", "127.0.0.1:1"] {
+        room.run(&["advertise", name, "--reply", "a trap"]).failed(2, &["is an address"]);
+        room.run(&["publish", name, "topic", "a trap"]).failed(2, &["is an address"]);
+    }
     room.run(&["send", "localhost:1", "x", "--wait", "500ms"]).failed(1, &["127.0.0.1:1"]);
     room.run(&["send", "nobody-here:7", "x", "--wait", "1s"]).failed(1, &["nobody-here:7"]);
 }

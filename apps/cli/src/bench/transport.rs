@@ -21,18 +21,18 @@ use crate::output::Output;
 use crate::session::Session;
 use crate::target::{InvalidTarget, Target};
 
-/// What an encoded packet has beside its bytes, generously.
+/// Bytes of an encoded packet beside its payload, generously.
 const ENVELOPE: usize = 1_024;
-/// How often a service is asked that has only just begun.
+/// The number of times that a service is asked that has only just begun.
 const ASKED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection of bare TCP may take.
+/// The time that a connection of bare TCP may take.
 const REACHED: Duration = Duration::from_secs(2);
 
-/// How long is looked for a service that runs already.
+/// The time in which a service that runs already is looked for.
 const FOUND: Duration = Duration::from_secs(5);
 
-/// What `--transport` says.
+/// The choice of `--transport`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Transport {
     /// Caller and actor in this process.
@@ -147,7 +147,7 @@ impl Far {
         if let Some(address) = &mut floor {
             address.set_port(greeting.floor);
             if !is_reachable(*address).await {
-                out.remark(&format!(
+                out.errors.remark(&format!(
                     "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
                 ));
                 floor = None;

@@ -11,13 +11,14 @@ use meshzero::{Service, ServiceName, Value};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
-use super::exec::Exec;
+use super::exec::{Exec, Program};
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
+use crate::input::ReadAs;
 use crate::output::{FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::session::Session;
-use crate::target::shown;
+use crate::target::{self, shown};
 use crate::template::Template;
 
 /// The pause before it is looked again at where the service is.
@@ -35,6 +36,7 @@ Examples:
   mz advertise counter --exec 'wc -w' --at 9000")]
 pub(crate) struct Advertise {
     /// The name that others find it by, such as robot/arm
+    #[arg(value_parser = target::advertised)]
     name: ServiceName,
     #[command(flatten)]
     answer: Answer,
@@ -118,14 +120,15 @@ impl Reply {
 
 impl Advertise {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let read_as = ReadAs::chosen(self.text);
         let reply = Arc::new(match &self.answer {
             Answer { reply: Some(template), .. } => {
-                let template = Template::new(template, self.text);
+                let template = Template::new(template, read_as);
                 Reply::Template(template.map_err(|error| Failure::Usage(format!("--reply: {error}")))?)
             }
             Answer { exec: Some(words), .. } => {
-                let (programs, out) = (session.programs.clone(), session.out.clone());
-                Reply::Exec(Exec::new(words, self.jobs, self.limit, self.text, programs, out))
+                let program = Program { words: words.clone(), jobs: self.jobs, limit: self.limit, read_as };
+                Reply::Exec(Exec::new(program, session.programs.clone(), session.out.errors.clone()))
             }
             Answer { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::demo::{Role, play};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::stop::Stop;
+use crate::stop::{Ignored, Stop};
 
 /// Shows what the mesh does, with separate processes on this machine only
 ///
@@ -20,7 +20,9 @@ pub(crate) struct Demo {}
 
 impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        play(&session.out, &mut Stop::listen().map_err(Failure::no_signals)?).await
+        // Those that were ignored at the start have not been listened for since.
+        let mut stop = Stop::listen(Ignored::at_start()).map_err(Failure::no_signals)?;
+        play(&session.out, &mut stop).await
     }
 }
 

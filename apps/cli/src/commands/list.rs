@@ -101,11 +101,11 @@ impl List {
 /// Says which services are announced and do not answer: a list without them looks as if they were not there.
 fn tell(unanswering: &[Unanswering], session: &Session) {
     for silent in unanswering.iter().take(SHOWN) {
-        session.out.unanswering(silent);
+        session.out.errors.unanswering(silent);
     }
     let more = unanswering.len().saturating_sub(SHOWN);
     if more > 0 && session.out.format() == Format::People {
-        session.out.remark(&format!("and {more} more that do not answer"));
+        session.out.errors.remark(&format!("and {more} more that do not answer"));
     }
 }
 

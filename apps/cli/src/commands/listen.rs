@@ -71,14 +71,14 @@ impl Listen {
             match item {
                 Ok(item) => {
                     if let (Format::People, Some(left_out)) = (session.out.format(), left_out(&item)) {
-                        session.out.remark(&left_out);
+                        session.out.errors.remark(&left_out);
                     }
                     session.out.show(&Heard::new(item)).await?;
                     heard += 1;
                 }
                 Err(trouble) => match session.out.format() {
                     Format::Json => session.out.object(&Trouble::new(&trouble)).await?,
-                    Format::People => session.out.remark(&trouble.to_string()),
+                    Format::People => session.out.errors.remark(&trouble.to_string()),
                 },
             }
         }

@@ -62,7 +62,7 @@ impl Command {
         }
     }
 
-    /// Whether the command listens for signals itself, because it has more to do then than to leave.
+    /// Returns whether the command listens for signals itself, because it has more to do then than to leave.
     pub(crate) fn stops_itself(&self) -> bool {
         matches!(self, Self::Demo(_))
     }

@@ -1,7 +1,7 @@
 //! Other services of a name that this program advertises.
 //!
 //! A mesh lets several programs offer one name, and callers reach one of them: that is meant for robots in a fleet, and is a
-//! trap for who has forgotten a program in another window.
+//! trap for somebody who has forgotten a program in another window.
 
 use std::convert::Infallible;
 use std::future::IntoFuture as _;
@@ -16,7 +16,7 @@ use super::discover::Listed;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// How long is looked for others. Those that can be reached answer in milliseconds.
+/// The time in which others are looked for. Those that can be reached answer in milliseconds.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The pause before it is looked again who has answered.
@@ -48,7 +48,7 @@ impl Look {
                 1 => "another program offers".to_owned(),
                 count => format!("{count} other programs offer"),
             };
-            session.out.note(
+            session.out.errors.note(
                 &format!(
                     "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists refuses that)",
                     address(first)

@@ -11,16 +11,18 @@ use meshzero::{PublishError, Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
+use self::lines::{Counts, Unpublished};
 use super::advertise::{Advertised, follow};
 use super::listen::is_zero;
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
-use crate::input::{self, NoMessage};
+use crate::input::{self, NoMessage, ReadAs};
 use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
+use crate::target;
 
-/// How often is looked whether enough subscribe.
+/// The pause before the subscribers are counted again.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Publishes news under a name that it advertises while it runs
@@ -41,6 +43,7 @@ Examples:
 )]
 pub(crate) struct Publish {
     /// The name that others find it by
+    #[arg(value_parser = target::advertised)]
     name: ServiceName,
     /// What the news are about; subscribers name its beginning
     topic: Topic,
@@ -108,7 +111,7 @@ impl Publish {
                 time::sleep(LOOK).await;
             }
             match self.data() {
-                None => lines::publish(self, &publisher, session).await,
+                None => self.lines(&publisher, session).await,
                 Some(_) => self.repeatedly(&publisher, &item).await,
             }
         };
@@ -129,7 +132,7 @@ impl Publish {
         }
     }
 
-    /// Whether it keeps a single item until it is stopped, or repeats it without an end.
+    /// Returns whether it keeps a single item until it is stopped, or repeats it without an end.
     fn is_endless(&self) -> bool {
         self.data().is_some() && self.count.is_none()
     }
@@ -139,7 +142,7 @@ impl Publish {
     }
 
     fn value(&self, text: &str) -> Result<Value, NoMessage> {
-        input::value(text, self.text)
+        input::value(text, ReadAs::chosen(self.text))
     }
 
     async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<Published, Failure> {
@@ -152,17 +155,30 @@ impl Publish {
             }
         };
         let mut ticks = ticks(pause);
-        let mut told = Published::new();
-        while self.wants_more(&told) {
+        let mut counts = Counts::default();
+        while self.count.is_none_or(|count| counts.published < count) {
             ticks.tick().await;
             self.publish(publisher, item).await?;
-            told.published += 1;
+            counts.published += 1;
         }
-        Ok(told)
+        Ok(Published::new(counts))
     }
 
-    fn wants_more(&self, told: &Published) -> bool {
-        self.count.is_none_or(|count| told.published < count)
+    async fn lines(&self, publisher: &Publisher, session: &Session) -> Result<Published, Failure> {
+        let mut ticks = self.rate.map(ticks);
+        let publish = async |line: &str| {
+            let item = self.value(line).map_err(|error| Unpublished::Line(error.to_string()))?;
+            if let Some(ticks) = &mut ticks {
+                ticks.tick().await;
+            }
+            self.publish(publisher, &item).await.map_err(|error| match error {
+                PublishError::Item(error) => Unpublished::Line(error.to_string()),
+                error => Unpublished::Everything(error.into()),
+            })
+        };
+        let message_bytes = session.mesh().await?.limits().message_bytes;
+        let counts = lines::publish(self.count, message_bytes, &session.out.errors, publish).await?;
+        Ok(Published::new(counts))
     }
 
     /// Publishes an item. Nobody is waited for but a listener that insists on every item.
@@ -181,7 +197,7 @@ fn ticks(pause: Duration) -> time::Interval {
     ticks
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Serialize)]
 struct Published {
     event: &'static str,
@@ -195,8 +211,8 @@ struct Published {
 }
 
 impl Published {
-    fn new() -> Self {
-        Self { event: "published", published: 0, replaced: 0, left_out: 0 }
+    fn new(Counts { published, replaced, left_out }: Counts) -> Self {
+        Self { event: "published", published, replaced, left_out }
     }
 }
 

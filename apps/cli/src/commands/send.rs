@@ -7,10 +7,11 @@ use clap::Args;
 use meshzero::trace::{self, TraceContext};
 use meshzero::{CallError, Instance, Refusal, ServiceRef, TypeName, Uncertain, Value};
 use serde::Serialize;
+use tokio::time::timeout_at;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::input;
+use crate::input::{self, ReadAs};
 use crate::output::text;
 use crate::parse;
 use crate::schema;
@@ -37,7 +38,8 @@ Examples:
   mz send robot/arm Move '{\"joint\": \"Elbow\", \"degrees\": 30}' --trace"
 )]
 pub(crate) struct Send {
-    /// The service's name, its ip:port or its host:port
+    /// The service's name, its ip:port or its host:port. A word with a dot before the colon is looked for as a host first, and
+    /// any other, such as room:7, as a name first; localhost is always this host
     name: Target,
     /// The message type, which may be left out, as `mz describe NAME` lists them; and the message: JSON if it is JSON, else
     /// text; - reads it from standard input, in UTF-8 or as Windows writes it. After -- it may begin with a dash
@@ -54,7 +56,7 @@ pub(crate) struct Send {
     trace: Option<Option<TraceContext>>,
 }
 
-/// What is sent, as it was typed.
+/// The message, as it was typed.
 struct Typed {
     message_type: Option<TypeName>,
     message: Value,
@@ -65,7 +67,7 @@ impl Send {
         let typed = self.typed().await?;
         let context = self.trace.map(|given| given.unwrap_or_else(trace::begin));
         if let Some(context) = &context {
-            session.out.trace(context);
+            session.out.errors.trace(context);
         }
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;
@@ -89,7 +91,7 @@ impl Send {
         };
         let is_stdin = message == "-";
         let message = if is_stdin { stdin::whole().await? } else { message.to_owned() };
-        let message = input::value(&message, self.text);
+        let message = input::value(&message, ReadAs::chosen(self.text));
         let message = message.map_err(|error| Failure::Usage(format!("MESSAGE: {error}")))?;
         Ok(Typed { message_type, message })
     }
@@ -129,7 +131,8 @@ impl Send {
     /// # Errors
     /// [`Failure::Refused`]: it has something in it. The command that has a place for that is told.
     async fn nothing(&self, call: &Call<'_>, message_type: &TypeName) -> Result<Value, Failure> {
-        let description = call.service.describe().await?;
+        let described = timeout_at(call.deadline.into(), call.service.describe()).await;
+        let description = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
         let described = description.messages.iter().find(|message| message.name == message_type.as_str());
         let schema = described.map_or(&serde_json::Value::Null, |described| &described.message);
         schema::nothing(schema).ok_or_else(|| {
@@ -161,7 +164,7 @@ fn shell_word(word: &str) -> String {
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-/// How the service is called.
+/// The service, and the settings of its calls.
 struct Call<'a> {
     service: &'a ServiceRef,
     context: Option<TraceContext>,

@@ -1,4 +1,4 @@
-//! `mz stats`: what the programs behind a service have counted.
+//! `mz stats`: the counts of the programs behind a service.
 
 mod tables;
 
@@ -17,7 +17,7 @@ use crate::target::{Target, shown};
 
 /// Tells what the programs behind a service have counted
 ///
-/// Everything that was refused, dropped, tried again, made anew or resumed, and how each link is now, of every program that
+/// Everything that was refused, dropped, tried again, restarted or resumed, and how each link is now, of every program that
 /// offers the service. For people in short, as tables; with --json all of it, one object for each program; with --prometheus
 /// all of it as text for Prometheus (OpenMetrics 1.0).
 #[derive(Debug, Args)]

@@ -3,12 +3,11 @@
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use super::messages::{Move, Reading};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::stdin::{self, Line};
+use crate::stdin::{self, Line, StdinLines};
 
 /// What a process is told to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,7 +57,7 @@ const CUE: usize = 64 << 10;
 
 /// The streams of a process of the demo.
 pub(crate) struct Prompt {
-    cues: mpsc::Receiver<Result<Line, Failure>>,
+    cues: StdinLines,
     out: Output,
 }
 
@@ -69,7 +68,7 @@ impl Prompt {
 
     /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
     pub(crate) async fn next(&mut self) -> Result<Option<Cue>, Failure> {
-        let line = match self.cues.recv().await {
+        let line = match self.cues.next().await {
             Some(line) => line?,
             None => return Ok(None),
         };

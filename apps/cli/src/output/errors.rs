@@ -1,4 +1,4 @@
-//! What is said on standard error: why a command failed, and what is beside the output proper.
+//! Standard error: the reason why a command failed, and everything beside the output proper.
 
 use std::io::{self, Write};
 
@@ -7,16 +7,19 @@ use meshzero::trace::TraceContext;
 use meshzero::{Abandoned, AwaitedInterface};
 use serde_json::{Value as Json, json};
 
-use super::{BAD, FAINT, Format, Output, escape, text};
+use super::escape::{self, text};
+use super::format::Format;
+use super::stream::Stream;
+use super::style::{BAD, FAINT};
 use crate::failure::Failure;
 
 /// Standard error as the log writes to it, an event at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct ErrorLines(Output);
+pub(crate) struct ErrorLines(Stream);
 
 impl Write for ErrorLines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.err.offer(|| String::from_utf8_lossy(event).into_owned());
+        self.0.offer(|| String::from_utf8_lossy(event).into_owned());
         Ok(event.len())
     }
 
@@ -25,18 +28,29 @@ impl Write for ErrorLines {
     }
 }
 
-impl Output {
-    /// Where the log goes.
-    pub(crate) fn error_lines(&self) -> ErrorLines {
-        ErrorLines(self.clone())
+/// Standard error. Cheap to clone; it holds up nobody.
+#[derive(Debug, Clone)]
+pub(crate) struct Errors {
+    format: Format,
+    stream: Stream,
+}
+
+impl Errors {
+    pub(super) fn new(format: Format, stream: Stream) -> Self {
+        Self { format, stream }
     }
 
-    /// Says why the program failed.
+    /// The lines of the log.
+    pub(crate) fn log(&self) -> ErrorLines {
+        ErrorLines(self.stream.clone())
+    }
+
+    /// Reports the failure of the program.
     pub(crate) fn report(&self, failure: &Failure) {
         self.say(written(failure, self.format));
     }
 
-    /// Says what a service of this program did not finish.
+    /// Reports a service of this program that did not finish everything.
     pub(crate) fn abandon(&self, abandoned: &Abandoned) {
         let Abandoned { service, messages, others, connections, .. } = abandoned;
         match self.format {
@@ -79,6 +93,17 @@ impl Output {
         }
     }
 
+    /// Says that the last records were not read.
+    pub(crate) fn unread(&self, lines: u64) {
+        match self.format {
+            Format::People => {
+                let lines = if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") };
+                self.remark(&format!("the last {lines} not printed, because the output was not read"));
+            }
+            Format::Json => self.say_object(&json!({ "event": "unread", "lines": lines })),
+        }
+    }
+
     /// Says something that is beside the output proper, to people.
     pub(crate) fn remark(&self, remark: &str) {
         self.say(format!("{FAINT}{}{FAINT:#}", text(remark)));
@@ -98,11 +123,11 @@ impl Output {
 
     fn say(&self, mut line: String) {
         line.push('\n');
-        self.err.offer(|| line);
+        self.stream.offer(|| line);
     }
 }
 
-/// Says on standard error, at once, why a command line cannot be read.
+/// Reports on standard error, at once, that a command line cannot be read: nothing else has been started yet.
 pub(crate) fn report_now(failure: &Failure) {
     // There is nowhere else to say it.
     let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::People));

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use meshzero::Value;
 
-/// Whether a character acts on a terminal, or hides, instead of being shown.
+/// Returns whether a character acts on a terminal, or hides, instead of being shown.
 fn acts(character: char) -> bool {
     character.is_control()
         || matches!(

@@ -5,64 +5,72 @@
 
 mod errors;
 mod escape;
+mod format;
 mod stream;
+mod style;
 mod table;
 
 use std::fmt::Display;
+use std::io;
+use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use tokio::time::timeout;
 
-pub(crate) use errors::report_now;
+pub(crate) use errors::{Errors, report_now};
 pub(crate) use escape::{line, message, text};
+pub(crate) use format::Format;
+pub(crate) use style::{BAD, FAINT, GOOD, STRONG};
 pub(crate) use table::Table;
 
-use self::stream::{Closed, Stream, StreamWriter};
+use self::stream::{Closed, LostTerminal, Stream, StreamWriter};
 use crate::failure::Failure;
-
-/// What stands out.
-pub(crate) const STRONG: Style = Style::new().bold();
-/// What is beside the point.
-pub(crate) const FAINT: Style = Style::new().dimmed();
-/// What is good.
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What is bad.
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-
-/// Who reads the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// People: aligned, coloured on a terminal.
-    People,
-    /// Programs: one JSON object a line.
-    Json,
-}
 
 /// Standard output and standard error. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     format: Format,
     out: Stream,
-    err: Stream,
+    /// Standard error.
+    pub(crate) errors: Errors,
 }
 
 /// The threads that write, to be waited for at the end.
 #[derive(Debug)]
 pub(crate) struct Writers {
     out: StreamWriter,
-    err: StreamWriter,
+    errors: StreamWriter,
+}
+
+/// The time that the last lines may take to be written where their reader need not read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The effect of a terminal that is closed while the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClosedTerminal {
+    /// The program ends.
+    Ends,
+    /// The program goes on without it, as under `nohup`.
+    IsIgnored,
 }
 
 impl Output {
     /// Starts the threads that write.
-    pub(crate) fn start(format: Format) -> (Self, Writers) {
+    pub(crate) fn start(format: Format, closed_terminal: ClosedTerminal) -> (Self, Writers) {
         let notice = match format {
             Format::People => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
             Format::Json => |count| format!("{{\"event\":\"left_out\",\"lines\":{count}}}\n"),
         };
-        let (out, out_writer) = Stream::start(anstream::stdout, notice);
-        let (err, err_writer) = Stream::start(anstream::stderr, notice);
-        (Self { format, out, err }, Writers { out: out_writer, err: err_writer })
+        let lost = match closed_terminal {
+            ClosedTerminal::Ends => LostTerminal::Fails,
+            ClosedTerminal::IsIgnored => LostTerminal::LeavesOut,
+        };
+        let (out, out_writer) = Stream::start(anstream::stdout, notice, lost);
+        let (err, err_writer) = Stream::start(anstream::stderr, notice, lost);
+        (
+            Self { format, out, errors: Errors::new(format, err) },
+            Writers { out: out_writer, errors: err_writer },
+        )
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -106,13 +114,42 @@ impl Output {
 
 impl Writers {
     /// Waits until everything is written.
-    pub(crate) async fn finish(self) -> Result<(), Failure> {
-        let Self { out, err } = self;
-        let (out, err) = tokio::join!(out.finish(), err.finish());
-        // There is nowhere to say that standard error cannot be written.
-        drop(err);
-        out.map_err(|error| Failure::Machine(format!("cannot write to standard output: {error}")))
+    ///
+    /// # Errors
+    /// [`Failure::Machine`]: standard output cannot be written. There is nowhere to say that of standard error.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
+        let (out, _) = tokio::join!(self.out.finish(), self.errors.finish());
+        out.map_err(unwritable)
     }
+
+    /// Waits for a moment until everything is written. Records that nobody has read by then are counted on standard error.
+    ///
+    /// # Errors
+    /// As those of [`finish`](Self::finish).
+    pub(crate) async fn last_words(&mut self, out: &Output) -> Result<(), Failure> {
+        let written = match timeout(LAST_WORDS, self.out.finish()).await {
+            Ok(written) => written.map_err(unwritable),
+            Err(_) => {
+                out.errors.unread(self.out.unwritten());
+                Ok(())
+            }
+        };
+        self.last_errors().await;
+        written
+    }
+
+    /// Waits for a moment until everything is written to standard error.
+    pub(crate) async fn last_errors(&mut self) {
+        // There is nowhere to say that it cannot be.
+        let _ = timeout(LAST_WORDS, self.errors.finish()).await;
+    }
+}
+
+fn unwritable(error: io::Error) -> Failure {
+    Failure::Machine(format!("cannot write to standard output: {error}"))
 }
 
 fn left_out(count: u64) -> String {

@@ -18,22 +18,44 @@ const LINE: usize = 64;
 /// Bytes that are written at once.
 const BATCH: usize = 64 * 1024;
 
+/// The error of a terminal that has been closed, on every Unix.
+const EIO: i32 = 5;
+
 /// The queue of lines in front of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
     queue: mpsc::UnboundedSender<Entry>,
     /// The room in the queue, in bytes.
     room: Arc<Semaphore>,
-    /// Lines that were left out and not told yet.
-    left_out: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     notice: fn(u64) -> String,
+}
+
+/// The lines of a stream that nobody has got so far.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Those that are queued, or being written.
+    queued: AtomicU64,
+    /// Those that were left out and not told yet.
+    left_out: AtomicU64,
+}
+
+/// The reader's end, as it shows when a write fails with EIO: that of a terminal which has been closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LostTerminal {
+    /// An error like any other.
+    Fails,
+    /// The lines are left out, for the program goes on without its terminal, as under `nohup`.
+    LeavesOut,
 }
 
 /// The thread that writes.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
     queue: mpsc::WeakUnboundedSender<Entry>,
-    ended: oneshot::Receiver<io::Result<()>>,
+    counts: Arc<Counts>,
+    /// `None` once it is known.
+    ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 #[derive(Debug)]
@@ -55,15 +77,18 @@ impl Stream {
     pub(super) fn start<W: Write>(
         open: impl FnOnce() -> W + Send + 'static,
         notice: fn(u64) -> String,
+        lost_terminal: LostTerminal,
     ) -> (Self, StreamWriter) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
-        let writer = StreamWriter { queue: queue.downgrade(), ended };
+        let counts = Arc::new(Counts::default());
+        let writer =
+            StreamWriter { queue: queue.downgrade(), counts: Arc::clone(&counts), ended: Some(ended) };
         let room = Arc::new(Semaphore::new(QUEUE as usize));
-        let this = Self { queue, room, left_out: Arc::default(), notice };
-        let (room, left_out) = (Arc::clone(&this.room), Arc::clone(&this.left_out));
+        let this = Self { queue, room: Arc::clone(&room), counts: Arc::clone(&counts), notice };
         thread::spawn(move || {
-            let result = Writing { waiting, room: &room, left_out: &left_out, notice }.run(&mut open());
+            let writing = Writing { waiting, room: &room, counts: &counts, notice, lost_terminal };
+            let result = writing.run(&mut open());
             // Whoever waits for room need not wait any longer.
             room.close();
             // When the program does not wait for the end, it does not ask how it went.
@@ -82,11 +107,14 @@ impl Stream {
     /// Queues a line if there is room for it, and counts it otherwise. Once lines were left out, half of the room must be free
     /// before there are others, and the first says how many are missing.
     pub(super) fn offer(&self, text: impl FnOnce() -> String) {
-        if !self.tell_left_out() {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+        let is_behind = self.counts.left_out.load(Ordering::Relaxed) > 0;
+        if is_behind && self.room.available_permits() < QUEUE as usize / 2 {
+            self.leave_out(1);
             return;
         }
-        let text = text();
+        // The notice and the line are queued together or not at all: notices alone would fill the queue.
+        let left_out = self.counts.left_out.swap(0, Ordering::Relaxed);
+        let text = if left_out > 0 { (self.notice)(left_out) + &text() } else { text() };
         let cost = cost(&text);
         match self.room.try_acquire_many(cost) {
             Ok(room) => {
@@ -95,10 +123,29 @@ impl Stream {
                 let _ = self.push(text, cost);
             }
             Err(TryAcquireError::Closed) => {}
-            Err(TryAcquireError::NoPermits) => {
-                self.left_out.fetch_add(1, Ordering::Relaxed);
-                // Where all was written meanwhile, the writer does not look again.
-                self.tell_left_out();
+            Err(TryAcquireError::NoPermits) => self.leave_out(left_out + 1),
+        }
+    }
+
+    fn leave_out(&self, lines: u64) {
+        self.counts.left_out.fetch_add(lines, Ordering::Relaxed);
+        if self.room.available_permits() < QUEUE as usize {
+            return;
+        }
+        // Everything was written meanwhile, and the writer does not look again.
+        let left_out = self.counts.left_out.swap(0, Ordering::Relaxed);
+        if left_out > 0 {
+            let notice = (self.notice)(left_out);
+            let cost = cost(&notice);
+            match self.room.try_acquire_many(cost) {
+                Ok(room) => {
+                    room.forget();
+                    // As above.
+                    let _ = self.push(notice, cost);
+                }
+                Err(_) => {
+                    self.counts.left_out.fetch_add(left_out, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -108,24 +155,8 @@ impl Stream {
         self.queue.closed().await;
     }
 
-    /// Says how many lines were left out, if some were and there is room again. Returns whether there is nothing more to tell.
-    fn tell_left_out(&self) -> bool {
-        if self.left_out.load(Ordering::Relaxed) == 0 {
-            return true;
-        }
-        if self.room.available_permits() < QUEUE as usize / 2 {
-            return self.room.is_closed();
-        }
-        let count = self.left_out.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            let notice = (self.notice)(count);
-            // It is short, and there are never two of them for one line that was queued.
-            let _ = self.push(notice, 0);
-        }
-        true
-    }
-
     fn push(&self, text: String, cost: u32) -> Result<(), Closed> {
+        self.counts.queued.fetch_add(1, Ordering::Relaxed);
         self.queue.send(Entry::Line { text, cost }).map_err(|_| Closed)
     }
 }
@@ -135,17 +166,29 @@ fn cost(text: &str) -> u32 {
 }
 
 impl StreamWriter {
+    /// The number of lines that have not been written, those that were left out included.
+    pub(super) fn unwritten(&self) -> u64 {
+        let Counts { queued, left_out } = &*self.counts;
+        queued.load(Ordering::Relaxed).saturating_add(left_out.load(Ordering::Relaxed))
+    }
+
     /// Waits until all that was queued before has been written.
     ///
     /// # Errors
     /// Why it cannot be written, but for a reader that has gone.
-    pub(super) async fn finish(self) -> io::Result<()> {
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
         let (tell, told) = oneshot::channel();
         let marked = self.queue.upgrade().is_some_and(|queue| queue.send(Entry::Mark(tell)).is_ok());
         if marked && told.await.is_ok() {
             return Ok(());
         }
-        match self.ended.await {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let result = ended.await;
+        self.ended = None;
+        match result {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(()),
         }
@@ -156,18 +199,20 @@ impl StreamWriter {
 struct Writing<'a> {
     waiting: mpsc::UnboundedReceiver<Entry>,
     room: &'a Semaphore,
-    left_out: &'a AtomicU64,
+    counts: &'a Counts,
     notice: fn(u64) -> String,
+    lost_terminal: LostTerminal,
 }
 
 impl Writing<'_> {
     fn run(mut self, out: &mut impl Write) -> io::Result<()> {
         while let Some(mut entry) = self.waiting.blocking_recv() {
-            let (mut lines, mut costs, mut mark) = (String::new(), 0, None);
+            let (mut lines, mut count, mut costs, mut mark) = (String::new(), 0, 0, None);
             loop {
                 match entry {
                     Entry::Line { text, cost } => {
                         lines.push_str(&text);
+                        count += 1;
                         costs += cost as usize;
                     }
                     Entry::Mark(tell) => mark = Some(tell),
@@ -180,8 +225,8 @@ impl Writing<'_> {
                     Err(_) => break,
                 }
             }
-            out.write_all(lines.as_bytes())?;
-            out.flush()?;
+            self.write(out, &lines, count)?;
+            self.counts.queued.fetch_sub(count, Ordering::Relaxed);
             self.room.add_permits(costs);
             if self.waiting.is_empty() {
                 self.tell_left_out(out)?;
@@ -196,13 +241,25 @@ impl Writing<'_> {
 
     /// Says how many lines were left out where no other line is there to say it.
     fn tell_left_out(&self, out: &mut impl Write) -> io::Result<()> {
-        let count = self.left_out.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            out.write_all((self.notice)(count).as_bytes())?;
-            out.flush()?;
-        }
-        Ok(())
+        let count = self.counts.left_out.swap(0, Ordering::Relaxed);
+        if count > 0 { self.write(out, &(self.notice)(count), count) } else { Ok(()) }
     }
+
+    /// Writes this, which stands for so many lines.
+    fn write(&self, out: &mut impl Write, text: &str, lines: u64) -> io::Result<()> {
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if self.lost_terminal == LostTerminal::LeavesOut && is_lost_terminal(&error) => {
+                self.counts.left_out.fetch_add(lines, Ordering::Relaxed);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+}
+
+/// Returns whether this is what writing to a terminal that has been closed comes to.
+fn is_lost_terminal(error: &io::Error) -> bool {
+    cfg!(unix) && error.raw_os_error() == Some(EIO)
 }
 
 #[cfg(test)]
@@ -217,7 +274,7 @@ mod tests {
 
     #[derive(Default)]
     struct Terminal {
-        /// Whether it takes anything, and what it has taken.
+        /// The permission to take anything, and all that was taken.
         state: Mutex<(bool, Vec<u8>)>,
         resumed: Condvar,
     }
@@ -246,11 +303,72 @@ mod tests {
         }
     }
 
+    fn start(reader: impl Write + Send + 'static) -> (Stream, StreamWriter) {
+        Stream::start(move || reader, |count| format!("{count} left out\n"), LostTerminal::LeavesOut)
+    }
+
+    #[tokio::test]
+    async fn notices_do_not_fill_the_queue() {
+        let paused = Paused::default();
+        let (stream, mut writer) = start(paused.clone());
+        // Half of the room is free, and there is no room for any of the others.
+        let (kept, long) = ("a".repeat(QUEUE as usize * 2 / 5), "x".repeat(QUEUE as usize * 4 / 5));
+        stream.offer(|| format!("{kept}\n"));
+        for _ in 0..1_000 {
+            stream.offer(|| format!("{long}\n"));
+        }
+        assert_eq!(writer.unwritten(), 1_001);
+        paused.resume();
+        writer.finish().await.expect("all is written");
+        assert_eq!(paused.written(), format!("{kept}\n1000 left out\n"));
+        assert_eq!(writer.unwritten(), 0);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_terminal_that_was_lost_ends_no_program_that_outlives_it() {
+        /// A terminal that is closed after its first line.
+        struct Lost(bool);
+
+        impl Write for Lost {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    Err(io::Error::from_raw_os_error(EIO))
+                } else {
+                    Ok(bytes.len())
+                }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        for (lost_terminal, left_out) in [(LostTerminal::LeavesOut, Some(2)), (LostTerminal::Fails, None)] {
+            let (stream, mut writer) =
+                Stream::start(|| Lost(false), |count| format!("{count}\n"), lost_terminal);
+            for line in ["one\n", "two\n", "three\n"] {
+                // It ends meanwhile where that is an error.
+                let _ = stream.line(line.to_owned()).await;
+                let (tell, told) = oneshot::channel();
+                let _ = stream.queue.send(Entry::Mark(tell));
+                let _ = told.await;
+            }
+            match left_out {
+                Some(left_out) => {
+                    assert_eq!(writer.finish().await.ok(), Some(()));
+                    assert_eq!(writer.unwritten(), left_out);
+                }
+                None => assert!(writer.finish().await.is_err()),
+            }
+        }
+    }
+
     #[tokio::test]
     async fn what_a_paused_reader_misses_is_counted_and_told_in_its_place() {
         let paused = Paused::default();
         let reader = paused.clone();
-        let (stream, writer) = Stream::start(move || reader, |count| format!("{count} left out\n"));
+        let (stream, mut writer) = start(reader);
         let long = "x".repeat(100_000);
         for number in 0..1_000 {
             stream.offer(|| format!("{number} {long}\n"));
@@ -272,7 +390,7 @@ mod tests {
     async fn a_line_that_waits_is_never_left_out() {
         let paused = Paused::default();
         let reader = paused.clone();
-        let (stream, writer) = Stream::start(move || reader, |count| format!("{count} left out\n"));
+        let (stream, mut writer) = start(reader);
         let long = "x".repeat(100_000);
         let line = async || {
             for _ in 0..100 {

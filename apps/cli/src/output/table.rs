@@ -4,7 +4,8 @@ use std::fmt;
 
 use anstyle::Style;
 
-use super::{STRONG, line};
+use super::escape::line;
+use super::style::STRONG;
 
 /// Rows of cells under headings, each column as wide as its widest cell.
 #[derive(Debug, Clone)]
@@ -40,7 +41,7 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     }
 }
 
-/// How many columns of a terminal a text takes, as nearly as can be told without a table of Unicode: one for each
+/// The number of columns that a text takes on a terminal, as nearly as can be told without a table of Unicode: one for each
 /// character, two for those of East Asia and for pictures.
 pub(crate) fn width(text: &str) -> usize {
     text.chars()

@@ -1,30 +1,35 @@
-//! Which signals were ignored when the program was started.
+//! The signals that were ignored when the program was started.
 //!
-//! Who listens for a signal no longer ignores it, and asking the system how a signal is handled takes unsafe code. Linux tells
-//! it in a file as well; elsewhere a shell is asked, because it inherits what is ignored and cannot trap it.
+//! Listening for a signal ends its being ignored, and asking the system for its disposition takes unsafe code. Linux has it in
+//! a file as well; elsewhere a shell is asked, because it inherits ignored signals and cannot trap them.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// What a shell prints: the numbers of those of these signals that cannot be trapped.
+use super::Signal;
+
+/// A script that prints the numbers of those of these signals that cannot be trapped.
 const ASK: &str = "for signal in 1 2 3 15; do trap 'got=1' $signal; got=; kill -$signal $$; \
                    [ \"$got\" ] || echo $signal; done";
 
 /// The signals that were ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Ignored {
+pub(crate) struct Ignored {
     /// The bit `n - 1` stands for signal `n`.
     mask: u64,
 }
 
 impl Ignored {
-    /// Those that are ignored now. None, where that cannot be told.
-    pub(super) fn at_start() -> Self {
+    /// Those that are ignored before any is listened for. None, where that is unknown, and on Windows.
+    pub(crate) fn at_start() -> Self {
+        if cfg!(windows) {
+            return Self::default();
+        }
         Self::of_proc().or_else(|| Self::of_shell(&mut Command::new("sh"))).unwrap_or_default()
     }
 
-    pub(super) fn contains(self, number: u8) -> bool {
-        self.mask & bit(number) != 0
+    pub(crate) fn contains(self, signal: Signal) -> bool {
+        self.mask & bit(signal.number()) != 0
     }
 
     fn of_proc() -> Option<Self> {
@@ -51,21 +56,16 @@ fn bit(number: u8) -> u64 {
     1_u64.checked_shl(u32::from(number).saturating_sub(1)).unwrap_or(0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
-
-    const HANGUP: u8 = 1;
-    const INTERRUPT: u8 = 2;
-    const QUIT: u8 = 3;
-    const TERMINATE: u8 = 15;
 
     #[test]
     fn the_file_of_linux_is_read() {
         let status = "Name:\tmz\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
         let ignored = Ignored::of_status(status).expect("it has the line");
-        assert!(ignored.contains(HANGUP));
-        assert!(!ignored.contains(INTERRUPT) && !ignored.contains(TERMINATE));
+        assert!(ignored.contains(Signal::Hangup));
+        assert!(!ignored.contains(Signal::Interrupt) && !ignored.contains(Signal::Terminate));
         assert_eq!(Ignored::of_status("Name:\tmz\n"), None);
     }
 
@@ -77,10 +77,10 @@ mod tests {
             Ignored::of_shell(&mut shell).expect("there is a shell")
         };
         let hangup = ignoring("HUP");
-        assert!(hangup.contains(HANGUP) && !hangup.contains(TERMINATE), "{hangup:?}");
+        assert!(hangup.contains(Signal::Hangup) && !hangup.contains(Signal::Terminate), "{hangup:?}");
         let all = ignoring("HUP INT QUIT TERM");
-        for signal in [HANGUP, INTERRUPT, QUIT, TERMINATE] {
-            assert!(all.contains(signal), "{signal}");
+        for signal in [Signal::Hangup, Signal::Interrupt, Signal::Quit, Signal::Terminate] {
+            assert!(all.contains(signal), "{signal:?}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A host's name with a port, and the service that is there.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use meshzero::zero::Address;
 use meshzero::{Mesh, ServiceRef};
-use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use crate::apart::apart;
 use crate::failure::Failure;
 
 /// The most addresses of a host that are tried.
@@ -25,6 +25,21 @@ pub(super) struct Host {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoPort;
 
+/// The reason why there is no service at a host.
+#[derive(Debug)]
+pub(super) enum NoService {
+    /// There is no such host.
+    Unknown(Failure),
+    /// The host is known, and no service answers there.
+    Unreachable(Failure),
+}
+
+impl From<NoService> for Failure {
+    fn from((NoService::Unknown(failure) | NoService::Unreachable(failure)): NoService) -> Self {
+        failure
+    }
+}
+
 impl Host {
     /// Reads `host:port`. `None` is something else.
     pub(super) fn read(text: &str) -> Result<Option<Self>, NoPort> {
@@ -35,22 +50,30 @@ impl Host {
         }
         match port.parse() {
             Ok(port) if port > 0 => Ok(Some(Self { name: name.to_owned(), port })),
-            _ if is_nothing_else(name) => Err(NoPort),
+            _ if is_likely(name) => Err(NoPort),
             _ => Ok(None),
         }
     }
 
-    /// Returns whether it is certainly a host, and no service's name with a number behind it, such as `room:7`.
+    /// Returns whether it is a host and nothing else: what others call `localhost` must not lead to them.
     pub(super) fn is_certain(&self) -> bool {
-        is_nothing_else(&self.name)
+        is_localhost(&self.name)
+    }
+
+    /// Returns whether it is rather a host than a service's name with a number behind it, such as `room:7`.
+    pub(super) fn is_likely(&self) -> bool {
+        is_likely(&self.name)
     }
 
     /// The service at one of the host's addresses: that which answers first.
     ///
+    /// # Errors
+    /// [`NoService`].
+    ///
     /// # Cancel safety
     /// Dropping the future looks no further.
-    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, Failure> {
-        let addresses = self.resolve(deadline).await?;
+    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, NoService> {
+        let addresses = self.resolve(deadline).await.map_err(NoService::Unknown)?;
         let mut asking = JoinSet::new();
         for address in addresses {
             let mesh = mesh.clone();
@@ -68,15 +91,21 @@ impl Host {
                 Err(_) => {}
             }
         }
-        Err(failure.unwrap_or_else(|| self.unknown("it has no address")))
+        Err(match failure {
+            Some(failure) => NoService::Unreachable(failure),
+            None => NoService::Unknown(self.unknown("it has no address")),
+        })
     }
 
     async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
         // Whoever does not wait at all still gets what the system knows by itself.
         let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
-        match timeout_at(deadline, lookup_host((self.name.as_str(), self.port))).await {
-            Ok(Ok(addresses)) => Ok(addresses.take(MOST).collect()),
-            Ok(Err(error)) => Err(self.unknown(&error.to_string())),
+        let (name, port) = (self.name.clone(), self.port);
+        let looked_up = apart(move || (name.as_str(), port).to_socket_addrs());
+        match timeout_at(deadline, looked_up).await {
+            Ok(Some(Ok(addresses))) => Ok(addresses.take(MOST).collect()),
+            Ok(Some(Err(error))) => Err(self.unknown(&error.to_string())),
+            Ok(None) => Err(self.unknown("it cannot be looked up")),
             Err(_) => Err(self.unknown("no name server answered in time")),
         }
     }
@@ -97,6 +126,10 @@ fn is_host(name: &str) -> bool {
         && !name.starts_with(['-', '.'])
 }
 
-fn is_nothing_else(name: &str) -> bool {
-    name.contains('.') || name.eq_ignore_ascii_case("localhost")
+fn is_likely(name: &str) -> bool {
+    name.contains('.') || is_localhost(name)
+}
+
+fn is_localhost(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
 }

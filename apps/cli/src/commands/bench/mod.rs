@@ -230,7 +230,7 @@ impl Serve {
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         if self.attached {
             let mut lines = stdin::lines(LINE);
-            while lines.recv().await.is_some() {}
+            while lines.next().await.is_some() {}
             return Ok(());
         }
         std::future::pending().await

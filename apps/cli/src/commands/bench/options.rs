@@ -122,7 +122,7 @@ impl Place {
         if let (Some(page), Some(path)) = (page, &self.html) {
             page.write(&report)?;
             if session.out.format() == Format::People {
-                session.out.remark(&format!("the page is {}", path.display()));
+                session.out.errors.remark(&format!("the page is {}", path.display()));
             }
         }
         Ok(())

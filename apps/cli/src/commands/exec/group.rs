@@ -7,19 +7,17 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::{self, Instant};
+use tokio::time;
 
 /// The time between the request to end and the end by force.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// The pause before it is looked again whether all have ended.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// A program that runs, and what it has started. Dropping it kills all of them.
 #[derive(Debug)]
 pub(super) struct Group {
     child: Child,
-    /// The number of the program, and of its group; `None` once nothing has to be ended any more.
+    /// The number of the program, and of its group; `None` once the program has been waited for: from then on the number may be
+    /// somebody else's, and what is left of the group is its own affair.
     id: Option<u32>,
 }
 
@@ -41,36 +39,27 @@ impl Group {
         (self.child.stdin.take(), self.child.stdout.take())
     }
 
-    /// Waits until the program itself has ended.
+    /// Waits until the program itself has ended. What it has left in the background goes on.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
-    }
-
-    /// Lets what is left of the group go on.
-    pub(super) fn release(&mut self) {
+        let status = self.child.wait().await?;
         self.id = None;
+        Ok(status)
     }
 
-    /// Asks all of them to end, and kills those that have not after a moment.
+    /// Asks all of them to end, and kills those that have not after a moment, or once `gone` says that nobody is left.
     ///
     /// # Cancel safety
     /// Dropping the future and this kills them at once.
-    pub(super) async fn end(&mut self) {
+    pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
-        let deadline = Instant::now() + GRACE;
-        ask_to_end(id);
-        // Its status is of no interest. Until it has been waited for, its number is nobody else's; after that, while others
-        // of its group are there.
-        let _ = time::timeout_at(deadline, self.child.wait()).await;
-        while is_there(id) && Instant::now() < deadline {
-            time::sleep(LOOK).await;
-        }
-        if is_there(id) {
-            kill(id);
-        }
+        // The program is not waited for before all have been killed: until then its number is nobody else's.
+        ask_to_end(id).await;
+        // Either will do.
+        let _ = time::timeout(GRACE, gone).await;
+        kill(id);
         self.id = None;
         // It has been killed, or has ended.
         let _ = self.child.kill().await;
@@ -86,34 +75,32 @@ impl Drop for Group {
 }
 
 #[cfg(unix)]
-use unix::{ask_to_end, is_there, kill};
+use unix::{ask_to_end, kill};
 
 #[cfg(unix)]
 mod unix {
     use nix::sys::signal::{Signal, killpg};
     use nix::unistd::Pid;
 
-    pub(super) fn ask_to_end(id: u32) {
-        signal(id, Some(Signal::SIGTERM));
+    pub(super) async fn ask_to_end(id: u32) {
+        signal(id, Signal::SIGTERM);
     }
 
     pub(super) fn kill(id: u32) {
-        signal(id, Some(Signal::SIGKILL));
+        signal(id, Signal::SIGKILL);
     }
 
-    pub(super) fn is_there(id: u32) -> bool {
-        signal(id, None)
-    }
-
-    /// Returns whether there was somebody to get it.
-    fn signal(id: u32, signal: Option<Signal>) -> bool {
+    fn signal(id: u32, signal: Signal) {
         // 0 would be this program's own group, and 1 everybody.
-        i32::try_from(id).is_ok_and(|id| id > 1 && killpg(Pid::from_raw(id), signal).is_ok())
+        if let Some(id) = i32::try_from(id).ok().filter(|id| *id > 1) {
+            // Nobody may be left.
+            let _ = killpg(Pid::from_raw(id), signal);
+        }
     }
 }
 
 #[cfg(windows)]
-use windows::{ask_to_end, is_there, kill};
+use windows::{ask_to_end, kill};
 
 #[cfg(windows)]
 mod windows {
@@ -124,19 +111,21 @@ mod windows {
 
     /// A program without a window cannot be asked: it is ended, with all that descends from it. That goes by the numbers of
     /// parents, so what was started by one that has ended already is left.
-    pub(super) fn ask_to_end(id: u32) {
-        let mut taskkill = Command::new("taskkill");
-        let quiet = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    pub(super) async fn ask_to_end(id: u32) {
         // Where it is missing, the program itself is killed all the same.
-        let _ = quiet.args(["/T", "/F", "/PID", &id.to_string()]).status();
+        let _ = tokio::process::Command::from(taskkill(id)).status().await;
     }
 
+    /// Does so without waiting for it.
     pub(super) fn kill(id: u32) {
-        ask_to_end(id);
+        // As above.
+        let _ = taskkill(id).spawn();
     }
 
-    /// Nobody is left to be asked again.
-    pub(super) fn is_there(_: u32) -> bool {
-        false
+    fn taskkill(id: u32) -> Command {
+        let mut taskkill = Command::new("taskkill");
+        taskkill.args(["/T", "/F", "/PID", &id.to_string()]);
+        taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        taskkill
     }
 }

@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{self, Instant};
 
 use self::group::Group;
-use crate::output::Output;
+use crate::input::ReadAs;
+use crate::output::Errors;
 use crate::programs::{Ending, Programs};
 use crate::template::{as_text, fill_text};
 
@@ -23,7 +24,7 @@ const LONGEST_OUTPUT: usize = 1 << 20;
 /// The time after the end of a program in which what it printed is read, where others hold its output open.
 const REST: Duration = Duration::from_millis(50);
 
-/// Bytes that a pipe holds, so that a program may have printed them before it ended.
+/// Bytes that a pipe holds: a program that has ended may have printed so many that have not been read.
 const PIPE: usize = 64 * 1024;
 
 /// A program that is run for each message.
@@ -31,31 +32,31 @@ pub(crate) struct Exec {
     program: Arc<Program>,
     jobs: Arc<Semaphore>,
     programs: Programs,
-    as_text: bool,
-    out: Output,
+    read_as: ReadAs,
+    errors: Errors,
 }
 
-/// What is run, and for how long at most.
-struct Program {
-    words: Vec<String>,
-    limit: Duration,
+/// A program, and its limits.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    /// The program and its arguments, with places for the message.
+    pub(crate) words: Vec<String>,
+    /// The most that run at once.
+    pub(crate) jobs: u16,
+    /// The time that each may take.
+    pub(crate) limit: Duration,
+    /// The form of its output.
+    pub(crate) read_as: ReadAs,
 }
 
 impl Exec {
-    /// The first word is the program. At most `jobs` run at once, each for at most `limit`.
-    pub(crate) fn new(
-        words: &[String],
-        jobs: u16,
-        limit: Duration,
-        as_text: bool,
-        programs: Programs,
-        out: Output,
-    ) -> Self {
-        let program = Arc::new(Program { words: words.to_vec(), limit });
-        Self { program, jobs: Arc::new(Semaphore::new(jobs.into())), programs, as_text, out }
+    /// The programs that run are among `programs`, and their failures are reported to `errors`.
+    pub(crate) fn new(program: Program, programs: Programs, errors: Errors) -> Self {
+        let (jobs, read_as) = (Arc::new(Semaphore::new(program.jobs.into())), program.read_as);
+        Self { program: Arc::new(program), jobs, programs, read_as, errors }
     }
 
-    /// What the program prints for `message`, as JSON if it is JSON; if it fails, a map with `error`.
+    /// Runs the program for `message`. Returns its output, as JSON if it is JSON; if it fails, a map with `error`.
     ///
     /// # Cancel safety
     /// Dropping the future ends the program.
@@ -84,14 +85,17 @@ impl Exec {
         match String::from_utf8(output) {
             Ok(text) => {
                 let text = text.trim_end_matches(['\r', '\n']);
-                if self.as_text { Value::from(text) } else { Value::from_text_or_json(text) }
+                match self.read_as {
+                    ReadAs::Text => Value::from(text),
+                    ReadAs::JsonOrText => Value::from_text_or_json(text),
+                }
             }
             Err(error) => Value::Bytes(error.into_bytes()),
         }
     }
 
     fn failed(&self, error: String) -> Value {
-        self.out.remark(&error);
+        self.errors.remark(&error);
         Value::map([("error", error)])
     }
 }
@@ -115,28 +119,25 @@ impl Program {
                 return;
             }
         };
-        let outcome = tokio::select! {
+        let (stdin, stdout) = group.streams();
+        let mut output = Reader::new(stdout);
+        let ended = tokio::select! {
             biased;
-            () = ending.begun() => None,
-            () = tell.closed() => None,
-            outcome = time::timeout(self.limit, self.output(&mut group, &message)) => Some(outcome),
-        };
-        let outcome = match outcome {
-            // It has ended by itself. What it has left in the background is its own affair.
-            Some(Ok(Ok(Some((output, status))))) => {
-                group.release();
-                let program = &self.words[0];
-                if status.success() { Ok(output) } else { Err(format!("{program} ended with {status}")) }
+            () = ending.begun() => Err("the service is closing".to_owned()),
+            () = tell.closed() => Err("the service is closing".to_owned()),
+            ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
+                ended.unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)))
             }
-            other => {
-                group.end().await;
-                let program = &self.words[0];
-                Err(match other {
-                    None => "the service is closing".to_owned(),
-                    Some(Ok(Ok(_))) => format!("{program} printed more than {LONGEST_OUTPUT} bytes"),
-                    Some(Ok(Err(error))) => format!("cannot talk to {program}: {error}"),
-                    Some(Err(_)) => format!("{program} took longer than {:?}", self.limit),
-                })
+        };
+        let outcome = match ended {
+            // It has ended by itself, and in time. What it has left in the background is its own affair.
+            Ok(status) => {
+                output.rest().await;
+                self.outcome(status, output.bytes)
+            }
+            Err(error) => {
+                group.end(output.closed()).await;
+                Err(error)
             }
         };
         drop(permit);
@@ -152,28 +153,40 @@ impl Program {
         Group::start(&mut command).map_err(|error| format!("cannot run {program}: {error}"))
     }
 
-    /// What it prints until it ends; `None` if that is too much.
-    async fn output(
+    /// Waits until it ends, and reads its output meanwhile.
+    async fn end_of(
         &self,
         group: &mut Group,
-        message: &str,
-    ) -> std::io::Result<Option<(Vec<u8>, ExitStatus)>> {
-        let (stdin, stdout) = group.streams();
-        let mut feeding = std::pin::pin!(feed(stdin, message));
-        let (mut output, mut is_fed) = (Reader::new(stdout), false);
-        let status = loop {
+        output: &mut Reader,
+        feeding: impl Future<Output = ()>,
+    ) -> Result<ExitStatus, String> {
+        let cannot_talk = |error| format!("cannot talk to {}: {error}", self.words[0]);
+        let (mut feeding, mut is_fed) = (std::pin::pin!(feeding), false);
+        loop {
             tokio::select! {
                 biased;
-                read = output.read(), if !output.has_ended() => read?,
+                read = output.read(), if !output.has_ended() => read.map_err(cannot_talk)?,
                 () = &mut feeding, if !is_fed => is_fed = true,
-                status = group.wait() => break status?,
+                status = group.wait() => return status.map_err(cannot_talk),
             }
             if output.bytes.len() > LONGEST_OUTPUT {
-                return Ok(None);
+                return Err(self.too_long());
             }
-        };
-        output.rest().await?;
-        Ok((output.bytes.len() <= LONGEST_OUTPUT).then_some((output.bytes, status)))
+        }
+    }
+
+    fn outcome(&self, status: ExitStatus, output: Vec<u8>) -> Outcome {
+        if !status.success() {
+            Err(format!("{} ended with {status}", self.words[0]))
+        } else if output.len() > LONGEST_OUTPUT {
+            Err(self.too_long())
+        } else {
+            Ok(output)
+        }
+    }
+
+    fn too_long(&self) -> String {
+        format!("{} printed more than {LONGEST_OUTPUT} bytes", self.words[0])
     }
 }
 
@@ -184,7 +197,7 @@ async fn feed(stdin: Option<ChildStdin>, message: &str) {
     }
 }
 
-/// What a program has printed so far.
+/// The output of a program so far.
 struct Reader {
     stdout: Option<ChildStdout>,
     bytes: Vec<u8>,
@@ -208,19 +221,28 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads what the program printed last. It need not end: whatever was started in the background may hold it open.
-    async fn rest(&mut self) -> std::io::Result<()> {
-        let (before, end) = (self.bytes.len(), Instant::now() + REST);
-        while !self.has_ended() && self.bytes.len() <= LONGEST_OUTPUT {
-            if Instant::now() > end && self.bytes.len() - before > PIPE {
-                break;
-            }
-            // What is there already is read also when the time is over.
+    /// Reads the last output of a program that has ended, as much as a pipe may hold of it. It need not end: whatever was started
+    /// in the background may hold it open, and print on.
+    async fn rest(&mut self) {
+        let (most, end) = (self.bytes.len() + PIPE, Instant::now() + REST);
+        while !self.has_ended() && self.bytes.len() < most {
+            // What is there already is read also when the time is over. What was read counts whatever ends it.
             match time::timeout_at(end, self.read()).await {
-                Ok(read) => read?,
-                Err(_) => break,
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => break,
             }
         }
-        Ok(())
+        self.bytes.truncate(most);
+    }
+
+    /// Waits until nobody holds the output any more, so that it can be told that all who might write to it have ended. Where the
+    /// program has closed it before, that cannot be told.
+    async fn closed(mut self) {
+        if self.has_ended() {
+            return std::future::pending().await;
+        }
+        while !self.has_ended() && self.read().await.is_ok() {
+            self.bytes.clear();
+        }
     }
 }

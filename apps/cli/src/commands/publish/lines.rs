@@ -1,70 +1,81 @@
-//! Each line of standard input as an item. One that cannot be is left out and told; the others are published.
+//! Each line of standard input as an item. One that cannot be sent is left out and reported; the others are published.
 
-use meshzero::{PublishError, Publisher};
 use serde_json::json;
 
-use super::{Publish, Published, ticks};
 use crate::failure::Failure;
-use crate::session::Session;
+use crate::output::Errors;
 use crate::stdin::{self, Line};
 
-/// How many lines of a kind are told one by one. All are counted.
+/// The number of lines of a kind that are reported one by one. All are counted.
 const TOLD: u64 = 5;
 
-/// Publishes line after line until there are no more, or enough.
+/// The most bytes of JSON for a byte of the message that it becomes: `\u0061` is one. Spaces come on top, and are not planned
+/// for.
+const JSON: usize = 6;
+
+/// The lines so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub(super) published: u64,
+    /// Those in which characters were replaced.
+    pub(super) replaced: u64,
+    /// Those that were not published.
+    pub(super) left_out: u64,
+}
+
+/// The reason why a line was not published.
+#[derive(Debug)]
+pub(super) enum Unpublished {
+    /// It cannot be sent; others can.
+    Line(String),
+    /// Nothing can be published any more.
+    Everything(Failure),
+}
+
+/// Publishes line after line until there are no more, or `most` are published. No message is longer than `message_bytes`.
 pub(super) async fn publish(
-    command: &Publish,
-    publisher: &Publisher,
-    session: &Session,
-) -> Result<Published, Failure> {
-    let longest = session.mesh().await?.limits().message_bytes;
+    most: Option<u64>,
+    message_bytes: usize,
+    errors: &Errors,
+    mut publish: impl AsyncFnMut(&str) -> Result<(), Unpublished>,
+) -> Result<Counts, Failure> {
+    let longest = message_bytes.saturating_mul(JSON);
     let mut lines = stdin::lines(longest);
-    let mut ticks = command.rate.map(ticks);
-    let (mut told, mut number) = (Published::new(), 0_u64);
-    while command.wants_more(&told)
-        && let Some(line) = lines.recv().await
+    let (mut counts, mut number) = (Counts::default(), 0_u64);
+    while most.is_none_or(|most| counts.published < most)
+        && let Some(line) = lines.next().await
     {
         number += 1;
         let text = match line? {
             Line::Text(text) => text,
             Line::Replaced(text) => {
-                told.replaced += 1;
-                if told.replaced <= TOLD {
+                counts.replaced += 1;
+                if counts.replaced <= TOLD {
                     let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
-                    session.out.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
+                    errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
                 }
                 text
             }
             Line::TooLong(bytes) => {
-                let why = format!("it has {bytes} bytes; a message has {longest} at most");
-                leave_out(&mut told, number, &why, session);
+                let why = format!("it has {bytes} bytes; a message has {message_bytes} at most");
+                leave_out(&mut counts, number, &why, errors);
                 continue;
             }
         };
-        let item = match command.value(&text) {
-            Ok(item) => item,
-            Err(error) => {
-                leave_out(&mut told, number, &error.to_string(), session);
-                continue;
-            }
-        };
-        if let Some(ticks) = &mut ticks {
-            ticks.tick().await;
-        }
-        match command.publish(publisher, &item).await {
-            Ok(()) => told.published += 1,
-            Err(PublishError::Item(error)) => leave_out(&mut told, number, &error.to_string(), session),
-            Err(error) => return Err(error.into()),
+        match publish(&text).await {
+            Ok(()) => counts.published += 1,
+            Err(Unpublished::Line(why)) => leave_out(&mut counts, number, &why, errors),
+            Err(Unpublished::Everything(failure)) => return Err(failure),
         }
     }
-    Ok(told)
+    Ok(counts)
 }
 
-fn leave_out(told: &mut Published, number: u64, why: &str, session: &Session) {
-    told.left_out += 1;
-    if told.left_out <= TOLD {
-        let more = if told.left_out == TOLD { "; others like it are only counted" } else { "" };
-        session.out.note(
+fn leave_out(counts: &mut Counts, number: u64, why: &str, errors: &Errors) {
+    counts.left_out += 1;
+    if counts.left_out <= TOLD {
+        let more = if counts.left_out == TOLD { "; others like it are only counted" } else { "" };
+        errors.note(
             &format!("line {number} is left out: {why}{more}"),
             &json!({ "line": number, "left_out": why }),
         );

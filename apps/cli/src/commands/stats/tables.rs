@@ -9,7 +9,7 @@ use crate::output::Table;
 /// Characters of a node's identity that tell it from others.
 const NODE: usize = 8;
 
-/// What programs have counted. A table without rows is left out.
+/// The counts of programs. A table without rows is left out.
 pub(super) fn of(nodes: &[Stats]) -> Tables {
     let mut tables = Tables { services: None, calls: None, subscriptions: None };
     for stats in nodes {
@@ -108,7 +108,7 @@ fn by_reason(counts: &[(&str, u64)]) -> String {
     if parts.is_empty() { total.to_string() } else { format!("{total} ({})", parts.join(", ")) }
 }
 
-/// How many links there are, and what is the matter with them.
+/// The number of links, and what is the matter with them.
 fn links_of(links: &[LinkStats]) -> String {
     let sum =
         |count: fn(&LinkStats) -> u64| links.iter().fold(0_u64, |sum, link| sum.saturating_add(count(link)));

@@ -1,0 +1,45 @@
+//! Calls of the system that may never return, on threads that nobody waits for.
+
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// Does it on a thread of its own. A thread of the runtime would be waited for at the end of the program.
+///
+/// `None`: there is no room for a thread, or it has panicked.
+///
+/// # Cancel safety
+/// Dropping the future loses the result; the thread goes on.
+pub(crate) async fn apart<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = oneshot::channel();
+    let started = thread::Builder::new().spawn(move || {
+        // Nobody may be left to be told.
+        let _ = tell.send(call());
+    });
+    started.ok()?;
+    told.await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_does_not_return_holds_up_no_end() {
+        let (release, released) = mpsc::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let called = runtime.block_on(async {
+            let forever = apart(move || released.recv());
+            tokio::time::timeout(Duration::from_millis(10), forever).await
+        });
+        assert!(called.is_err());
+        // This would wait for a thread of its own.
+        drop(runtime);
+        drop(release);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!(runtime.block_on(apart(|| 7)), Some(7));
+    }
+}
