@@ -1,10 +1,11 @@
-"""What comes to asyncio item by item: messages, and news."""
+"""Messages and news as asynchronous iterators."""
 
 from __future__ import annotations
 
 from . import _meshzero, _task
 from ._config import EVERYTHING, FOREVER, seconds
 from ._errors import Closed, MissedNews, NotShown
+from ._ready import Steps
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -25,10 +26,11 @@ async def next_request(address: str, wait: float | None, if_open: bool) -> _mesh
             wait = time.left()
 
 
-class Requests:
+class Requests(Steps):
     """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
 
     def __init__(self, address: object) -> None:
+        super().__init__()
         self._address = full(address)
         self._is_open = False
 
@@ -53,7 +55,7 @@ class Requests:
         yield
 
 
-class News:
+class News(Steps):
     """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
 
     When it is closed, or the program leaves the mesh, every iteration ends.
@@ -62,9 +64,11 @@ class News:
     def __init__(
         self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
     ) -> None:
+        super().__init__()
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        self._is_confirmed = False
         self._wait = seconds(wait_for_s)
         #: How many items were dropped because this program did not take them for so long.
         self.missed = 0
@@ -72,12 +76,18 @@ class News:
     def __await__(self) -> Generator[Any, None, News]:
         """Itself, once every publisher that is there has confirmed."""
         yield from _task.run(self._listener.confirmed_later()).__await__()
+        self._is_confirmed = True
         return self
 
     def __aiter__(self) -> News:
         return self
 
     async def __anext__(self) -> tuple[str, Any]:
+        if not self._is_confirmed:
+            try:
+                await self
+            except Closed:
+                raise StopAsyncIteration from None
         while True:
             try:
                 news: tuple[str, Any] | None = await _task.run(self._listener.next_later(self._wait))
