@@ -438,8 +438,7 @@ class Listening(unittest.IsolatedAsyncioTestCase):
         with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
             step = asyncio.create_task(news.__anext__())
             # The second wait begins when the subscription stands.
-            while run.await_count < 1 or run.call_count < 2:
-                await asyncio.sleep(0)
+            await until(lambda: run.call_count == 2)
             await aio.send_news_to(address, "n", 1)
             self.assertEqual(await step, ("n", 1))
         news.close()
@@ -460,13 +459,24 @@ class Listening(unittest.IsolatedAsyncioTestCase):
     async def test_an_address_that_is_closed_ends_its_waits(self):
         name = unique("closing")
         address = await aio.advertise(name)
-        requests = asyncio.create_task(all_of(aio.requests(address)))
-        message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
-        await asyncio.sleep(0.01)
+        with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
+            requests = asyncio.create_task(all_of(aio.requests(address)))
+            message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
+            # The first of the requests takes what is there already.
+            await until(lambda: run.call_count == 3 and run.await_count == 3)
         await aio.unadvertise(name)
         self.assertEqual(await requests, [])
         with self.assertRaises(meshzero.Closed):
             await message
+
+
+async def until(is_so):
+    """Lets others run until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not happen")
+        await asyncio.sleep(0)
 
 
 async def hear(news, heard):
