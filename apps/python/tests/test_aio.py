@@ -9,7 +9,7 @@ import unittest
 from unittest import mock
 
 import meshzero
-from meshzero import _task, aio
+from meshzero import _meshzero, _task, aio
 
 from .support import PATIENCE, unique, tearDownModule
 
@@ -395,6 +395,34 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await aio.wait_for_news_from([host], "n", 0.01), (None, None))
         await aio.send_news_to(host, "n", 3)
         self.assertEqual(await aio.wait_for_news_from([address], "n", PATIENCE), ("n", 3))
+        async with aio.listen(host) as news:
+            await aio.send_news_to(address, "n", 4)
+            self.assertEqual(await news.__anext__(), ("n", 4))
+        call = asyncio.create_task(aio.send_message_to(host, 5, PATIENCE))
+        (await aio.requests(host).__anext__()).reply(6)
+        self.assertEqual(await call, 6)
+
+    async def test_hosts_are_looked_up_on_a_thread_of_its_own(self):
+        address = await aio.advertise(unique("host"), "127.0.0.1")
+        host = address.replace("127.0.0.1", "localhost")
+        verbs = [
+            lambda: aio.send_message_to(host, 1, 0.01),
+            lambda: aio.wait_for_message_from(host, 0.01),
+            lambda: aio.send_reply_to(host),
+            lambda: aio.wait_for_news_from(host, "", 0.01),
+            lambda: aio.send_news_to(host, "n"),
+            lambda: aio.listen(host),
+            lambda: aio.listen(host, wait_for_s=0.01).__anext__(),
+        ]
+        for number, verb in enumerate(verbs):
+            with mock.patch.object(_meshzero, "look_up_later", wraps=_meshzero.look_up_later) as look_up:
+                with self.subTest(verb=number), contextlib.suppress(meshzero.NetworkZeroError, StopAsyncIteration):
+                    await verb()
+                look_up.assert_called_once_with(host)
+        news = aio.listen(host)
+        news.close()
+        with self.assertRaises(StopAsyncIteration):
+            await news.__anext__()
 
     async def test_news_is_polled(self):
         address = await aio.advertise(unique("polled"))

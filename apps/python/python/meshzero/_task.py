@@ -11,13 +11,13 @@ from ._verbs import full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Coroutine
 
 _desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
 
 
 def is_running() -> bool:
-    """Whether a loop runs on this thread."""
+    """Says whether a loop runs on this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -99,9 +99,9 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
     return found, time.left()
 
 
-def background(later: _meshzero.Later) -> asyncio.Task[Any]:
-    """Waits for something native also if nobody awaits it."""
-    task = asyncio.get_running_loop().create_task(run(later))
+def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Does something also if nobody awaits it."""
+    task = asyncio.get_running_loop().create_task(work)
     _background.add(task)
     task.add_done_callback(_background.discard)
     return task

@@ -197,14 +197,24 @@ def requests(address: object) -> Requests:
 def send_news_to(address: object, topic: str, data: object = None) -> Awaitable[None]:
     """As `meshzero.send_news_to`. It can be awaited, and need not be.
 
-    Where a subscriber insists on being waited for, that goes on in the background. A program that does not await it then is not
+    Where a subscriber insists on being waited for, or a host is looked up, that goes on in the background. A program that does not await it then is not
     held up by slow subscribers, and what it sends meanwhile may overtake what waits.
     """
     if not _task.is_running():
         _verbs.send_news_to(address, topic, data)
         return ReadyNone()
-    later = _meshzero.publish_later(full(address), topic, data)
-    return ReadyNone() if later is None else Begun(_task.background(later))
+    at = address if isinstance(address, str) else full(address)
+    if not _meshzero.is_exact(at):
+        return Begun(_task.background(_publish_there(at, topic, data)))
+    later = _meshzero.publish_later(at, topic, data)
+    return ReadyNone() if later is None else Begun(_task.background(_task.run(later)))
+
+
+async def _publish_there(host: str, topic: str, data: object) -> None:
+    at, _ = await _task.whole(host)
+    later = _meshzero.publish_later(at, topic, data)
+    if later is not None:
+        await _task.run(later)
 
 
 def wait_for_news_from(
