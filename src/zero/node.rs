@@ -243,7 +243,7 @@ impl Node {
         own.map(|name| name.to_string()).or_else(|| lock(&self.names).get(&address).cloned())
     }
 
-    /// Connects anew when `address` is next used.
+    /// Connects again when `address` is next used.
     pub(super) fn forget(&self, address: Address) {
         lock(&self.remotes).remove(&address);
     }

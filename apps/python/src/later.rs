@@ -1,4 +1,4 @@
-//! What asyncio waits for: futures that run on one thread of their own, so that no event loop is held up and the mesh waits
+//! Waits for asyncio: futures that run on one thread of their own, so that no event loop is held up and the mesh waits
 //! for no interpreter.
 
 use std::future::{Future, pending};
@@ -81,7 +81,7 @@ impl Later {
         Ok(())
     }
 
-    /// What came of it, or the exception; once, after `done` was called.
+    /// The result, or the exception; once, after `done` was called.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         // Before it is taken: what a signal handler raises when this returns would lose it.
         py.check_signals()?;

@@ -69,7 +69,7 @@ pub(crate) fn address(py: Python<'_>, at: Option<String>) -> PyResult<String> {
     found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
-/// Whether the text is an address as it is, so that nobody needs to be asked.
+/// True for text that is a full address, which needs no look-up.
 #[pyfunction]
 pub(crate) fn is_exact(address: &str) -> bool {
     address.parse::<Address>().is_ok()

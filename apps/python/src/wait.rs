@@ -1,4 +1,4 @@
-//! How a thread of a Python program waits: with the interpreter released, and so that Ctrl-C ends it.
+//! Waiting on a thread of a Python program: with the interpreter released, and so that Ctrl-C ends it.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -76,7 +76,7 @@ class Desk:
             listener.close()
 
     def forget(self, listener: Listener) -> None:
-        """Drops what has ended, so that the next wait subscribes anew."""
+        """Drops what has ended, so that the next wait subscribes again."""
         for key, kept in list(self.listeners.items()):
             if kept is listener:
                 self._drop(key)

@@ -41,7 +41,7 @@ def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
         raise SocketInterruptedError(monotonic() - begun) from None
 
 
-#: How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
+#: The time to look for others that advertise a name that must be new, in seconds: as long as the Rust verb looks.
 LOOK_FOR_OTHERS = 0.6
 
 
