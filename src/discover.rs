@@ -22,7 +22,7 @@ use crate::error::{DiscoverError, NotFound};
 use crate::service_ref::ServiceRef;
 use crate::subscribe::Subscribe;
 
-/// How long is looked for a service if nothing else is said.
+/// The time that the search for a service may take unless another is given.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;

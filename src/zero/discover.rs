@@ -58,8 +58,10 @@ pub(super) async fn found(
     {
         hint(error);
         found = node.mesh.discover(name).within(within - HINT).await.map_err(ZeroError::from);
-        if let Err(ZeroError::Discover(DiscoverError::NotFound(missed))) = &mut found {
-            missed.waited = within;
+        match &mut found {
+            Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => missed.waited = within,
+            Err(ZeroError::Discover(DiscoverError::Unreachable { waited, .. })) => *waited = within,
+            _ => {}
         }
     }
     let service = found?;

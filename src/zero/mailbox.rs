@@ -23,7 +23,7 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Numbered>,
-    /// How many have come so far.
+    /// The number of messages that have come so far.
     count: u64,
     closed: bool,
 }
@@ -34,7 +34,7 @@ pub(super) struct Numbered {
     pub(super) message: Encoded,
 }
 
-/// What came of waiting.
+/// The result of a wait.
 pub(super) enum Taken {
     Message(Numbered),
     TimedOut,

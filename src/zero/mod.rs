@@ -88,6 +88,7 @@ mod into_address;
 mod listener;
 mod mailbox;
 mod message;
+mod named;
 mod news;
 mod node;
 mod program;

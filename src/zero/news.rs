@@ -49,6 +49,23 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
     Ok(())
 }
 
+/// Publishes, if the address is listened at already and no subscriber has to be waited for; whether it did.
+pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<bool, ZeroError> {
+    let Some(endpoint) = program::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
+        return Ok(false);
+    };
+    match endpoint.service.publish(topic, item) {
+        Err(PublishError::Full) => Ok(false),
+        published => Ok(published.map(|()| true)?),
+    }
+}
+
+/// Publishes as soon as every subscriber has room that insists on it.
+pub(super) async fn publish_all<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
+    let endpoint = program::node()?.endpoint_at(address)?;
+    Ok(endpoint.service.publish_all(topic, item).await?)
+}
+
 /// Waits for news of one address, or of several, whose topic begins with a prefix, or with one of several; the empty
 /// prefix takes all. Gives the topic and the data, or `None` when none came in time.
 ///
@@ -91,7 +108,7 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
         None => Listener::open(program::node()?, subject),
     };
     let next = block_on(listener.next(deadline));
-    // What has ended is made anew by the next wait.
+    // One that has ended is replaced by the next wait.
     if !matches!(next, Err(ZeroError::Closed | ZeroError::Subscribe(_))) {
         desk::put_back(listener)?;
     }

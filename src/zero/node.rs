@@ -1,7 +1,6 @@
 //! The hidden node behind the verbs, with the addresses it listens at and those it sends to.
 
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -16,6 +15,7 @@ use tokio::sync::oneshot;
 use super::address::Address;
 use super::endpoint::{Endpoint, Place};
 use super::error::ZeroError;
+use super::named::Named;
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::join::Join;
@@ -27,9 +27,6 @@ const NOBODY_THERE: Duration = Duration::from_secs(60);
 
 /// The ports from which addresses without one get theirs, as in NetworkZero.
 const DYNAMIC_PORTS: RangeInclusive<u16> = 0xc000..=0xffff;
-
-/// Addresses that are named and not listened at. Whoever names more forgets which.
-const NAMED: usize = 1_024;
 
 /// Addresses whose names are known, for errors.
 const NAMES: usize = 1_024;
@@ -43,8 +40,7 @@ pub(super) struct Node {
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
     /// Held while an endpoint is made or unmade, so that an address is opened once.
     opening: Mutex<()>,
-    /// Addresses that were named and are not listened at, each with the place that was meant.
-    named: Mutex<HashMap<Address, String>>,
+    named: Mutex<Named>,
     remotes: Mutex<HashMap<Address, (ServiceRef, Instant)>>,
     /// The names by which addresses were found.
     names: Mutex<HashMap<Address, String>>,
@@ -95,8 +91,7 @@ impl Node {
         let place = place.map_err(AdvertiseError::from)?;
         let config = self.mesh.node.config();
         let (interfaces, ports) = (config.interfaces.clone(), config.ports.clone().unwrap_or(DYNAMIC_PORTS));
-        let taken: HashSet<SocketAddr> =
-            lock(&self.named).keys().copied().map(Address::socket_addr).collect();
+        let taken = lock(&self.named).addresses();
         let (tell, told) = oneshot::channel();
         let naming = self.mesh.node.home().spawn(move || async move {
             // Whoever asked waits for it.
@@ -107,17 +102,13 @@ impl Node {
         let address = Address::from(address.map_err(OfferError::from).map_err(AdvertiseError::from)?);
         let is_anywhere = at.is_none_or(|at| at.parse::<u16>().is_ok());
         let meant = if is_anywhere { address.port().to_string() } else { address.to_string() };
-        let mut named = lock(&self.named);
-        if named.len() >= NAMED {
-            named.clear();
-        }
-        named.insert(address, meant);
+        lock(&self.named).insert(address, meant);
         Ok(address)
     }
 
     /// Where to listen for an address to be that of this program.
     fn place_of(&self, address: Address) -> String {
-        lock(&self.named).get(&address).cloned().unwrap_or_else(|| address.to_string())
+        lock(&self.named).place(address).cloned().unwrap_or_else(|| address.to_string())
     }
 
     /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
@@ -169,6 +160,7 @@ impl Node {
 
     fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
         let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place)?);
+        lock(&self.named).remove(endpoint.address);
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&endpoint));
         Ok(endpoint)
     }
@@ -251,7 +243,7 @@ impl Node {
         own.map(|name| name.to_string()).or_else(|| lock(&self.names).get(&address).cloned())
     }
 
-    /// Connects anew when `address` is next used.
+    /// Connects again when `address` is next used.
     pub(super) fn forget(&self, address: Address) {
         lock(&self.remotes).remove(&address);
     }

@@ -72,6 +72,11 @@ pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
     }
 }
 
+/// The node, if a verb has been used before. It waits for nobody who is about to join or to leave.
+pub(super) fn node_if_joined() -> Option<Arc<Node>> {
+    NODE.try_lock().ok()?.clone()
+}
+
 fn start(slot: &mut Option<Arc<Node>>, settings: Join) -> Result<Arc<Node>, ZeroError> {
     let node = Arc::new(Node::start(settings)?);
     Ok(Arc::clone(slot.insert(node)))

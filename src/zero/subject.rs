@@ -1,9 +1,9 @@
-//! Which news somebody waits for: of some addresses, under some prefixes.
+//! The news that a thread waits for: of some addresses, under some prefixes.
 
 use super::address::Address;
 use super::error::ZeroError;
 
-/// Whose news a thread waits for, and which.
+/// Publishers' addresses and prefixes of topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Subject {
     pub(super) addresses: Vec<Address>,
@@ -24,12 +24,12 @@ impl Subject {
         Ok(Self { addresses, prefixes: without_covered(prefixes) })
     }
 
-    /// Whether a topic begins with one of the prefixes.
+    /// True for a topic that begins with one of the prefixes.
     pub(super) fn includes(&self, topic: &str) -> bool {
         self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
     }
 
-    /// What all prefixes begin with.
+    /// The longest text that all prefixes begin with.
     pub(super) fn common_prefix(&self) -> &str {
         // In order, so the first and the last differ the most.
         let (Some(first), Some(last)) = (self.prefixes.first(), self.prefixes.last()) else { return "" };

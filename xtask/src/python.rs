@@ -23,8 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 const OLDEST: &str = "manylinux_2_17";
 
 /// The tests whose subject is not the same in all versions of Python: asyncio, threads, signals and the interpreter itself.
-const DIFFERENT: &[&str] =
-    &["tests.test_aio", "tests.test_ends", "tests.test_process", "tests.test_service", "tests.test_start"];
+const DIFFERENT: &[&str] = &[
+    "tests.test_aio",
+    "tests.test_ends",
+    "tests.test_process",
+    "tests.test_service",
+    "tests.test_signals",
+    "tests.test_start",
+];
 
 /// Builds the wheel, which is one for all versions of Python, and runs its tests under each that this machine has: all of them
 /// under the first, and the others' own under those. `tools` is an interpreter that has maturin; `mz` and the examples have

@@ -1,4 +1,4 @@
-//! What asyncio waits for: futures that run on one thread of their own, so that no event loop is held up and the mesh waits
+//! Waits for asyncio: futures that run on one thread of their own, so that no event loop is held up and the mesh waits
 //! for no interpreter.
 
 use std::future::{Future, pending};
@@ -18,21 +18,21 @@ static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
 
 /// Something to wait for that has not begun.
 ///
-/// What came of it stays here until it is taken, in the very step in which who waited goes on. Between the end of a wait and
-/// that step the task may be cancelled, or its loop closed: then what came is dropped here, and goes back to where it was.
+/// The result stays here until it is taken, in the very step in which the task that waited goes on. Between the end of a wait and
+/// that step the task may be cancelled, or its loop closed: then the result is dropped here, and goes back to where it was.
 #[pyclass(module = "meshzero._meshzero", frozen)]
 pub(crate) struct Later {
-    state: Arc<Mutex<State>>,
+    state: Own<Arc<Mutex<State>>>,
 }
 
-/// What a wait has ended in, as an object once there is an interpreter. Dropping it gives back what it would show.
+/// Makes an object of the result, once there is an interpreter. Dropping it gives the result back.
 type Show = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum State {
     New(Pin<Box<dyn Future<Output = Show> + Send>>),
     /// With what is called at the end; here, so that it is dropped where there is an interpreter.
     Begun(AbortHandle, Py<PyAny>),
-    Done(Own<Show>),
+    Done(Show),
     Over,
 }
 
@@ -47,7 +47,11 @@ impl Later {
             let output = future.await;
             Box::new(move |py: Python<'_>| show(py, output)) as Show
         };
-        Self { state: Arc::new(Mutex::new(State::New(Box::pin(shown)))) }
+        Self { state: Own::new(Arc::new(Mutex::new(State::New(Box::pin(shown))))) }
+    }
+
+    fn get(&self) -> PyResult<&Arc<Mutex<State>>> {
+        self.state.get().ok_or_else(|| errors::broken("this wait belongs to the process that was forked"))
     }
 }
 
@@ -60,14 +64,15 @@ impl Later {
     /// Begins. `done` is called once, without arguments and on another thread, when there is something to take; not if it is
     /// cancelled before.
     fn start(&self, done: Py<PyAny>) -> PyResult<()> {
-        let mut state = lock(&self.state);
+        let shared = Arc::clone(self.get()?);
+        let mut state = lock(&shared);
         let State::New(future) = std::mem::replace(&mut *state, State::Over) else {
             return Err(errors::broken("this wait has begun already"));
         };
-        let shared = Arc::clone(&self.state);
+        let kept = Arc::clone(&shared);
         let task = runner()?.spawn(async move {
             let show = future.await;
-            if let Some(done) = keep(&shared, show) {
+            if let Some(done) = keep(&kept, show) {
                 // An interpreter that ends has nobody who waits.
                 Python::try_attach(|py| tell(done.into_bound(py)));
             }
@@ -76,13 +81,14 @@ impl Later {
         Ok(())
     }
 
-    /// What came of it, or the exception; once, after `done` was called.
+    /// The result, or the exception; once, after `done` was called.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let mut state = lock(&self.state);
+        // Before it is taken: what a signal handler raises when this returns would lose it.
+        py.check_signals()?;
+        let mut state = lock(self.get()?);
         match std::mem::replace(&mut *state, State::Over) {
             State::Done(show) => {
                 drop(state);
-                let show = show.take().ok_or_else(|| errors::broken("this is another process' wait"))?;
                 show(py)
             }
             other => {
@@ -95,7 +101,8 @@ impl Later {
     /// Gives it up: a call is cancelled at the other end as well, and what has arrived and was not taken goes back to where
     /// it was.
     fn cancel(&self) {
-        let state = std::mem::replace(&mut *lock(&self.state), State::Over);
+        let Some(state) = self.state.get() else { return };
+        let state = std::mem::replace(&mut *lock(state), State::Over);
         if let State::Begun(task, _) = &state {
             task.abort();
         }
@@ -107,7 +114,7 @@ fn keep(state: &Mutex<State>, show: Show) -> Option<Py<PyAny>> {
     let mut state = lock(state);
     match std::mem::replace(&mut *state, State::Over) {
         State::Begun(_, done) => {
-            *state = State::Done(Own::new(show));
+            *state = State::Done(show);
             Some(done)
         }
         // What has come is dropped after this, when nothing is locked any more.

@@ -12,6 +12,7 @@ mod log;
 mod pack;
 mod process;
 mod request;
+mod search;
 mod unpack;
 mod verbs;
 mod wait;
@@ -32,11 +33,13 @@ mod _meshzero {
     #[pymodule_export]
     use super::request::Request;
     #[pymodule_export]
+    use super::search::{discover, discover_later, find, find_later};
+    #[pymodule_export]
     use super::unpack::unpack;
     #[pymodule_export]
     use super::verbs::{
-        address, advertise, call, call_later, discover, discover_all, discover_all_later, discover_group,
-        discover_group_later, discover_later, find, find_later, join, next_request, next_request_later,
-        publish, unadvertise,
+        address, advertise, call, call_later, discover_all, discover_all_later, discover_group,
+        discover_group_later, is_exact, join, look_up_later, next_request, next_request_later, publish,
+        publish_later, unadvertise,
     };
 }

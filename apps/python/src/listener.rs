@@ -50,6 +50,8 @@ impl Listener {
     /// Waits for the next item: `(topic, data)`, or None when none came in time.
     fn next<'py>(&self, py: Python<'py>, wait_for_s: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let listener = self.get(py)?;
+        // Before anything is taken, which its handler would have Python lose.
+        py.check_signals()?;
         // What is there already needs no waiting.
         if let Some(news) = py.detach(|| listener.next_now()).map_err(|error| errors::of(py, error))? {
             return Ok(Some(show(py, &news)?));

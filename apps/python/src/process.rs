@@ -1,4 +1,4 @@
-//! What becomes of the mesh when the process forks and when it ends. The package registers these with the interpreter.
+//! Handling of forks and of the end of the process. The package registers these with the interpreter.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,19 +9,19 @@ use pyo3::prelude::*;
 use crate::later::{self, Slot};
 use crate::wait;
 
-/// Whether the interpreter knows of all below. It is told once, also if the package is loaded again.
+/// Set once the interpreter knows of all below. It is told once, also if the package is loaded again.
 static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the interpreter is still to be told.
+/// True for the first call: the interpreter is still to be told.
 #[pyfunction]
 pub(crate) fn is_first() -> bool {
     !IS_REGISTERED.swap(true, Ordering::Relaxed)
 }
 
-/// How many forks are between this process and the one that loaded the extension.
+/// The number of forks between this process and the one that loaded the extension.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// What belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
+/// A thing that belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
 /// for threads that it has not.
 pub(crate) struct Own<T> {
     thing: Option<T>,

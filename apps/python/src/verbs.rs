@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use meshzero::Mesh;
 use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
-use meshzero::zero::{self, Address, Advert, Group, ZeroError};
-use meshzero::{DiscoverError, Mesh};
+use meshzero::zero::{self, Address, Advert, Group, IntoAddress, ZeroError};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use tokio::task::spawn_blocking;
 
 use crate::addresses::parse;
 use crate::errors::{self, Kind};
@@ -68,79 +69,25 @@ pub(crate) fn address(py: Python<'_>, at: Option<String>) -> PyResult<String> {
     found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
-/// Waits until somebody advertises the name; None when the time is over.
+/// True for text that is a full address, which needs no look-up.
 #[pyfunction]
-pub(crate) fn discover(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<Option<String>> {
-    show_found(py, wait(py, found(&name, wait_for_s))?)
+pub(crate) fn is_exact(address: &str) -> bool {
+    address.parse::<Address>().is_ok()
 }
 
-/// As `discover`, to be waited for later.
+/// The full address for a part of one, or for a host, to be waited for later: a host is looked up on a thread of its own.
 #[pyfunction]
-pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>) -> Later {
-    let found = async move { found(&name, wait_for_s).await };
-    Later::new(found, |py, found| show_found(py, found)?.into_py_any(py))
-}
-
-/// As `discover`, and raises NotSent when the time is over, with what stood in the way.
-#[pyfunction]
-pub(crate) fn find(py: Python<'_>, name: String, wait_for_s: Option<f64>) -> PyResult<String> {
-    let found = wait(py, future::discover(&name, until(wait_for_s), hint))?;
-    found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
-}
-
-/// As `find`, to be waited for later.
-#[pyfunction]
-pub(crate) fn find_later(name: String, wait_for_s: Option<f64>) -> Later {
-    let found = async move { future::discover(&name, until(wait_for_s), hint).await };
+pub(crate) fn look_up_later(text: String) -> Later {
+    let found = async move {
+        let look_up = move || match text.contains(':') {
+            true => text.into_address(),
+            false => zero::address_at(text),
+        };
+        spawn_blocking(look_up).await.unwrap_or(Err(ZeroError::Closed))
+    };
     Later::new(found, |py, found: Result<Address, ZeroError>| {
-        let found = found.map_err(|error| errors::of(py, error))?;
-        found.to_string().into_py_any(py)
+        found.map_err(|error| errors::of(py, error))?.to_string().into_py_any(py)
     })
-}
-
-/// Somebody who waits for less only polls, and needs no explanation.
-const POLL: f64 = 1.0;
-
-async fn found(name: &str, wait_for_s: Option<f64>) -> Result<Option<Address>, ZeroError> {
-    let mut is_told = wait_for_s.is_some_and(|seconds| seconds < POLL);
-    let told = &mut is_told;
-    let found = future::discover(name, until(wait_for_s), |why| {
-        *told = true;
-        hint(why);
-    });
-    match found.await {
-        Ok(address) => Ok(Some(address)),
-        Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => {
-            if !is_told {
-                warn(missed.to_string());
-            }
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Tells why nobody has been found so far.
-fn hint(why: &ZeroError) {
-    warn(format!("still looking: {why}"));
-}
-
-/// Says it in Python's log, which shows it on standard error unless the program has chosen otherwise. An interpreter that ends
-/// has nobody who reads it.
-fn warn(text: String) {
-    Python::try_attach(|py| {
-        let logger =
-            py.import("logging").and_then(|logging| logging.call_method1("getLogger", ("meshzero",)));
-        let warned = logger.and_then(|logger| logger.call_method1("warning", ("%s", text)));
-        if let Err(error) = warned {
-            error.write_unraisable(py, None);
-        }
-    });
-}
-
-fn show_found(py: Python<'_>, found: Result<Option<Address>, ZeroError>) -> PyResult<Option<String>> {
-    let found = found.map_err(|error| errors::of(py, error))?;
-    Ok(found.map(|address| address.to_string()))
 }
 
 /// All names with their addresses, once something is known.
@@ -295,4 +242,25 @@ fn show_request(py: Python<'_>, next: Result<Option<Arrival>, ZeroError>) -> PyR
 pub(crate) fn publish(py: Python<'_>, address: &str, topic: &str, data: &Bound<'_, PyAny>) -> PyResult<()> {
     let (address, item) = (parse(py, address)?, Packed::from(pack::to_bytes("news", data)?));
     py.detach(|| future::send_news_to(address, topic, &item)).map_err(|error| errors::of(py, error))
+}
+
+/// Publishes at once and returns None; if that has to wait, for a subscriber or because nobody listens at the address yet, it is
+/// to be waited for later.
+#[pyfunction]
+pub(crate) fn publish_later(
+    py: Python<'_>,
+    address: &str,
+    topic: String,
+    data: &Bound<'_, PyAny>,
+) -> PyResult<Option<Later>> {
+    let (address, item) = (parse(py, address)?, Packed::from(pack::to_bytes("news", data)?));
+    let is_sent = py.detach(|| future::try_send_news_to(address, &topic, &item));
+    if is_sent.map_err(|error| errors::of(py, error))? {
+        return Ok(None);
+    }
+    let sent = async move { future::send_news_when_taken(address, &topic, &item).await };
+    Ok(Some(Later::new(sent, |py, sent: Result<(), ZeroError>| {
+        sent.map_err(|error| errors::of(py, error))?;
+        Ok(py.None())
+    })))
 }

@@ -1,4 +1,4 @@
-//! How a thread of a Python program waits: with the interpreter released, and so that Ctrl-C ends it.
+//! Waiting on a thread of a Python program: with the interpreter released, and so that Ctrl-C ends it.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -48,7 +48,8 @@ pub(crate) fn until(seconds: Option<f64>) -> Wait {
     seconds.map_or(FOREVER, Wait::from)
 }
 
-/// Waits for `future`. A signal whose handler raises ends the wait, and drops the future.
+/// Waits for `future`. A signal whose handler raises ends the wait, and drops the future, or what it has ended in: Python handles
+/// a signal that came meanwhile when the call returns, and would lose what that returned.
 pub(crate) fn wait<F>(py: Python<'_>, future: F) -> PyResult<F::Output>
 where
     F: Future + Send,
@@ -59,9 +60,9 @@ where
     let waker = WAKER.with(Waker::clone);
     loop {
         let polled = py.detach(|| poll_until(future.as_mut(), &waker, look));
-        match polled {
-            Some(output) => return Ok(output),
-            None => py.check_signals()?,
+        py.check_signals()?;
+        if let Some(output) = polled {
+            return Ok(output);
         }
     }
 }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import meshzero
 
@@ -111,6 +112,31 @@ class Program:
         self.end()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             stream.close()
+
+
+def wait_until(is_so):
+    """Waits for a condition that nothing tells of."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not happen")
+        time.sleep(0.001)
+
+
+#: Python's functions in which a thread of a test is while it waits: those that call the native half, and those of Python.
+WAITING = {"_interruptible", "look", "run_forever", "select", "wait", "join", "_wait_for_tstate_lock"}
+
+
+def is_waiting(thread):
+    """Whether a thread has come to where it waits: it is in such a function, and stays at one place of it."""
+    places = set()
+    for _ in range(20):
+        frame = sys._current_frames().get(thread.ident)
+        if frame is None or frame.f_code.co_name not in WAITING:
+            return False
+        places.add((id(frame), frame.f_lasti))
+        time.sleep(0.001)
+    return len(places) == 1
 
 
 def answering(address, answer, count=1):

@@ -9,7 +9,7 @@ import unittest
 from unittest import mock
 
 import meshzero
-from meshzero import _task, aio
+from meshzero import _meshzero, _task, aio
 
 from .support import PATIENCE, unique, tearDownModule
 
@@ -147,6 +147,7 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
             "address": (),
             "advertise": (name,),
             "discover": (name,),
+            "discover_all": (0,),
             "discover_group": (name,),
             "find": (name,),
             "listen": (address,),
@@ -158,9 +159,33 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
             "wait_for_message_from": (address, 0),
             "wait_for_news_from": (address, "", 0),
         }
+        ways = {
+            "await": wrapped,
+            "create_task": asyncio.create_task,
+            "ensure_future": asyncio.ensure_future,
+            "gather": asyncio.gather,
+            "wait_for": lambda awaitable: asyncio.wait_for(awaitable, PATIENCE),
+            "shield": asyncio.shield,
+        }
         for verb in aio.__all__:
-            with contextlib.suppress(meshzero.NetworkZeroError):
-                await asyncio.create_task(wrapped(getattr(aio, verb)(*arguments.get(verb, ()))))
+            for way, begin in ways.items():
+                with self.subTest(verb=verb, way=way), contextlib.suppress(meshzero.NetworkZeroError):
+                    await begin(getattr(aio, verb)(*arguments.get(verb, ())))
+
+    async def test_a_result_that_is_there_is_the_plain_one_once_awaited(self):
+        name = unique("plain")
+        self.assertIs(type(await asyncio.create_task(aio.advertise(name))), str)
+        self.assertIs(type(await asyncio.create_task(aio.address())), str)
+        self.assertIs(await asyncio.create_task(aio.unadvertise(name)), True)
+        self.assertIs(await aio.unadvertise(name), False)
+        self.assertEqual(await asyncio.gather(aio.unadvertise(name), aio.unadvertise(name)), [False, False])
+
+    async def test_a_task_that_is_cancelled_before_its_first_step(self):
+        for ready in (aio.address(), aio.unadvertise(unique("nobody"))):
+            task = asyncio.create_task(ready)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
 
     async def test_what_is_there_at_once_need_not_be_awaited(self):
         name = unique("at once")
@@ -336,6 +361,69 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
         await asyncio.wait_for(aio.send_reply_to(address, message + "!"), PATIENCE)
         self.assertEqual(await call, "hello!")
 
+    async def test_several_messages_to_one_address_are_waited_for_at_once(self):
+        address = await aio.advertise(unique("several"))
+        for _ in range(3):
+            first = asyncio.create_task(aio.send_message_to(address, 1, PATIENCE))
+            both = asyncio.gather(aio.wait_for_message_from(address), aio.wait_for_message_from(address))
+            second = asyncio.create_task(aio.send_message_to(address, 2, PATIENCE))
+            messages = await both
+            self.assertEqual(sorted(messages), [1, 2])
+            for message in messages:
+                await aio.send_reply_to(address, "reply to %s" % message)
+            self.assertEqual(await asyncio.gather(first, second), ["reply to 1", "reply to 2"])
+
+    async def test_a_wait_leaves_the_message_before_without_a_reply(self):
+        address = await aio.advertise(unique("left"))
+        first = asyncio.create_task(aio.send_message_to(address, 1, PATIENCE))
+        self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), 1)
+        second = asyncio.create_task(aio.send_message_to(address, 2, PATIENCE))
+        self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), 2)
+        await aio.send_reply_to(address, "ok")
+        with self.assertRaises(meshzero.Refused) as caught:
+            await first
+        self.assertEqual(caught.exception.reason, "unanswered")
+        self.assertEqual(await second, "ok")
+
+    async def test_a_host_is_as_good_as_its_address(self):
+        address = await aio.advertise(unique("host"), "127.0.0.1")
+        host = address.replace("127.0.0.1", "localhost")
+        call = asyncio.create_task(aio.send_message_to(host, 1, PATIENCE))
+        self.assertEqual(await aio.wait_for_message_from(host, PATIENCE), 1)
+        await aio.send_reply_to(address, 2)
+        self.assertEqual(await call, 2)
+        self.assertEqual(await aio.wait_for_news_from([host], "n", 0.01), (None, None))
+        await aio.send_news_to(host, "n", 3)
+        self.assertEqual(await aio.wait_for_news_from([address], "n", PATIENCE), ("n", 3))
+        async with aio.listen(host) as news:
+            await aio.send_news_to(address, "n", 4)
+            self.assertEqual(await news.__anext__(), ("n", 4))
+        call = asyncio.create_task(aio.send_message_to(host, 5, PATIENCE))
+        (await aio.requests(host).__anext__()).reply(6)
+        self.assertEqual(await call, 6)
+
+    async def test_hosts_are_looked_up_on_a_thread_of_its_own(self):
+        address = await aio.advertise(unique("host"), "127.0.0.1")
+        host = address.replace("127.0.0.1", "localhost")
+        verbs = [
+            lambda: aio.send_message_to(host, 1, 0.01),
+            lambda: aio.wait_for_message_from(host, 0.01),
+            lambda: aio.send_reply_to(host),
+            lambda: aio.wait_for_news_from(host, "", 0.01),
+            lambda: aio.send_news_to(host, "n"),
+            lambda: aio.listen(host),
+            lambda: aio.listen(host, wait_for_s=0.01).__anext__(),
+        ]
+        for number, verb in enumerate(verbs):
+            with mock.patch.object(_meshzero, "look_up_later", wraps=_meshzero.look_up_later) as look_up:
+                with self.subTest(verb=number), contextlib.suppress(meshzero.NetworkZeroError, StopAsyncIteration):
+                    await verb()
+                look_up.assert_called_once_with(host)
+        news = aio.listen(host)
+        news.close()
+        with self.assertRaises(StopAsyncIteration):
+            await news.__anext__()
+
     async def test_news_is_polled(self):
         address = await aio.advertise(unique("polled"))
         with self.assertRaises(asyncio.TimeoutError):
@@ -372,6 +460,17 @@ class Listening(unittest.IsolatedAsyncioTestCase):
                 await aio.send_news_to(address, "n", 2)
                 self.assertEqual(await entered.__anext__(), ("n", 2))
 
+    async def test_iterating_subscribes_first(self):
+        address = await aio.advertise(unique("iterated"))
+        news = aio.listen(address)
+        with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
+            step = asyncio.create_task(news.__anext__())
+            # The second wait begins when the subscription stands.
+            await until(lambda: run.call_count == 2)
+            await aio.send_news_to(address, "n", 1)
+            self.assertEqual(await step, ("n", 1))
+        news.close()
+
     async def test_closing_ends_every_wait(self):
         address = await aio.advertise(unique("closing"))
         async with aio.listen(address) as news:
@@ -388,13 +487,24 @@ class Listening(unittest.IsolatedAsyncioTestCase):
     async def test_an_address_that_is_closed_ends_its_waits(self):
         name = unique("closing")
         address = await aio.advertise(name)
-        requests = asyncio.create_task(all_of(aio.requests(address)))
-        message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
-        await asyncio.sleep(0.01)
+        with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
+            requests = asyncio.create_task(all_of(aio.requests(address)))
+            message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
+            # The first of the requests takes what is there already.
+            await until(lambda: run.call_count == 3 and run.await_count == 3)
         await aio.unadvertise(name)
         self.assertEqual(await requests, [])
         with self.assertRaises(meshzero.Closed):
             await message
+
+
+async def until(is_so):
+    """Lets others run until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not happen")
+        await asyncio.sleep(0)
 
 
 async def hear(news, heard):

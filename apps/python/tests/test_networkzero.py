@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -278,6 +279,31 @@ class StandIn(unittest.TestCase):
             text = pathlib.Path(folder, "network.log").read_text()
         self.assertIn("networkzero.game DEBUG the game begins", text)
         self.assertRegex(text, "DEBUG meshzero.*no publisher yet; trying again address=127.0.0.1:1")
+
+    def test_python_and_the_mesh_write_to_the_log_and_neither_overwrites_the_other(self):
+        source = """
+            import os
+            os.chdir(sys.argv[1])
+            nw0.core._enable_debug_logging()
+            log = nw0.core.get_logger("networkzero.game")
+            for number in range(3):
+                log.debug("line %d of Python", number)
+                nw0.wait_for_news_from("127.0.0.1:%d" % (number + 1), wait_for_s=0)
+            log.debug("the last line")
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder, "network.log")
+            log.write_text("of the last time\n")
+            with Program(source, folder, prologue=NETWORKZERO) as program:
+                program.finish()
+            lines = log.read_text().splitlines()
+        said = [line for line in lines if "networkzero.game" in line or "no publisher yet" in line]
+        for number in range(3):
+            self.assertEqual(sum(line.endswith("line %d of Python" % number) for line in said), 1, lines)
+            self.assertTrue(any("address=127.0.0.1:%d " % (number + 1) in line for line in said), lines)
+        self.assertTrue(any(line.endswith("the last line") for line in said), lines)
+        # Each line is whole: it begins with a time.
+        self.assertEqual([line for line in lines if not re.match(r"\d{4}-\d\d-\d\d", line)], [])
 
     def test_it_stands_in_for_the_name(self):
         source = """

@@ -213,6 +213,55 @@ class Forks(unittest.TestCase):
             program.finish()
 
 
+    def test_a_wait_of_asyncio_that_a_child_has_inherited(self):
+        source = """
+            import os
+            from meshzero import _meshzero
+            address = nw0.advertise(sys.argv[1])
+            new, begun = (_meshzero.next_request_later(address, None, False) for _ in range(2))
+            begun.start(lambda: None)
+            child = os.fork()
+            if child == 0:
+                for use in (lambda: new.start(lambda: None), begun.take):
+                    try:
+                        use()
+                        os._exit(1)
+                    except RuntimeError as error:
+                        assert "belongs to the process" in str(error), error
+                new.cancel()
+                begun.cancel()
+                del new, begun
+                os._exit(0)
+            say(os.waitpid(child, 0)[1])
+            new.cancel()
+            begun.cancel()
+        """
+        with Program(source, unique("inherited")) as program:
+            self.assertEqual(program.line(), "0")
+            program.finish()
+
+    def test_a_child_writes_to_the_log_that_another_thread_writes_to(self):
+        source = """
+            import os, tempfile
+            from meshzero import _meshzero
+            with tempfile.TemporaryDirectory() as folder:
+                _meshzero.log_to(os.path.join(folder, "log"))
+                nw0.advertise(sys.argv[1])
+                news = nw0.listen("127.0.0.1:1")
+                for number in range(20):
+                    child = os.fork()
+                    if child == 0:
+                        nw0.discover("nobody", 0)
+                        os._exit(0)
+                    assert os.waitpid(child, 0)[1] == 0
+                news.close()
+            say("done")
+        """
+        with Program(source, unique("log")) as program:
+            self.assertEqual(program.line(), "done")
+            program.finish()
+
+
 class LoadedAgain(unittest.TestCase):
     """`importlib.reload`, and an import after the modules have been thrown away, as tests and notebooks do."""
 

@@ -1,12 +1,15 @@
 """Typed actors in Rust, and the command line, as the other end."""
 
+import asyncio
 import os
 import pathlib
 import signal
 import subprocess
+import threading
 import unittest
 
 import meshzero
+from meshzero import aio
 
 from .support import PATIENCE, unique
 
@@ -65,3 +68,36 @@ class Rust(unittest.TestCase):
                 if listening.poll() is not None:
                     line = listening.stdout.read()
             self.assertIn("[1,2]", line.replace(" ", ""))
+
+    @unittest.skipUnless(hasattr(signal, "SIGSTOP"), "this system cannot stop a program")
+    def test_a_slow_subscriber_that_insists_on_every_item_holds_up_no_loop(self):
+        address = meshzero.advertise(unique("flood"))
+        listening = self.start("mz", "listen", address, "--json", "--lossless")
+        heard = threading.Event()
+        reading = threading.Thread(target=lambda: [heard.set() for _ in listening.stdout])
+        reading.start()
+        while not heard.wait(0.01):
+            meshzero.send_news_to(address, "n", 0)
+        listening.send_signal(signal.SIGSTOP)
+
+        async def flood():
+            at_once = type(aio.send_news_to(address, "n", 1))
+            for _ in range(5_000):
+                sent = aio.send_news_to(address, "n", "x" * 100_000)
+                if type(sent) is at_once:
+                    continue
+                # It waits, and the loop goes on; at first the system's own buffers may still have room.
+                waiting = asyncio.ensure_future(sent)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                if not waiting.done():
+                    break
+                await waiting
+            else:
+                self.fail("nobody is waited for")
+            listening.send_signal(signal.SIGCONT)
+            await waiting
+
+        asyncio.run(asyncio.wait_for(flood(), PATIENCE))
+        listening.kill()
+        reading.join(PATIENCE)

@@ -54,6 +54,15 @@ class Growing:
         self.items = [self]
 
 
+class Unsigned:
+    @property
+    def __signature__(self):
+        raise RuntimeError("no signature")
+
+    def __call__(self, fail):
+        raise ValueError(fail)
+
+
 class Daemon:
     """Whatever a method may do to the thread that calls it."""
 
@@ -91,6 +100,9 @@ class Daemon:
 
     # It has no signature.
     native = staticmethod(max)
+
+    # Its signature cannot be found out.
+    unsigned = Unsigned()
 
     def well(self):
         return "well"
@@ -136,7 +148,7 @@ class Services(unittest.TestCase):
         calls = [lambda number=number: daemon.leave(number=number) for number in range(len(Daemon.ENDS))]
         calls += [lambda number=number: daemon.odd(number=number) for number in range(7)]
         calls += [daemon.quit, daemon.mute, daemon.half, daemon.long, daemon.deep, daemon.coroutine]
-        calls += [lambda: daemon.native(7), lambda: daemon.native(no=7)]
+        calls += [lambda: daemon.native(7), lambda: daemon.native(no=7), lambda: daemon.unsigned(fail=True)]
         for call in calls:
             with contextlib.redirect_stderr(io.StringIO()):
                 with self.assertRaises(meshzero.Refused) as caught:

@@ -268,6 +268,52 @@ class Misspelt(unittest.TestCase):
             self.assertIsNone(nw0.discover(self.misspelt, 0.1))
         warning.assert_not_called()
 
+    def test_who_looks_in_a_loop_is_told_once(self):
+        with self.assertLogs("meshzero", "WARNING") as logged:
+            for _ in range(3):
+                self.assertIsNone(nw0.discover(self.misspelt, 1))
+        self.assertEqual(len(logged.output), 1)
+
+    def test_a_handler_of_the_log_runs_where_the_program_waits_and_what_it_raises_ends_the_wait(self):
+        threads = []
+
+        class Ends(logging.Handler):
+            def emit(self, record):
+                threads.append(threading.current_thread())
+                raise KeyboardInterrupt
+
+        logger = logging.getLogger("meshzero")
+        handler = Ends()
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        with self.assertRaises(KeyboardInterrupt):
+            nw0.discover(self.misspelt, PATIENCE)
+        self.assertEqual(threads, [threading.current_thread()])
+
+    def test_a_handler_of_the_log_runs_on_the_thread_of_the_loop(self):
+        threads = []
+        logger = logging.getLogger("meshzero")
+        handler = logging.Handler()
+        handler.emit = lambda record: threads.append(threading.current_thread())
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
+        self.assertIsNone(asyncio.run(aio.discover(self.misspelt, 2.2)))
+        self.assertEqual(threads, [threading.current_thread()])
+
+    def test_a_program_without_a_log_is_told_on_standard_error_and_imports_none(self):
+        source = """
+            nw0.discover(sys.argv[1], 1)
+            say("logging" in sys.modules)
+        """
+        with Program(source, self.misspelt) as program:
+            self.assertEqual(program.line(), "False")
+            program.finish()
+            self.assertRegex(program.errors(), self.expected)
+
+    def test_an_address_at_which_nobody_answers_is_waited_for_as_long_as_was_asked_for(self):
+        with self.assertLogs("meshzero", "WARNING"), self.assertRaisesRegex(nw0.NotSent, "waited 2.2s"):
+            nw0.find("127.0.0.1:1", 2.2)
+
     def test_the_coroutines_say_the_same(self):
         with self.assertLogs("meshzero", "WARNING") as logged, self.assertRaisesRegex(nw0.NotSent, self.expected):
             asyncio.run(aio.find(self.misspelt, 2.2))

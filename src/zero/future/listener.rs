@@ -35,9 +35,9 @@ struct Shared {
 struct State {
     /// `None` once it is closed.
     listener: Option<listener::Listener<Packed>>,
-    /// What was handed out and has come back, in order.
+    /// Items that were handed out and have come back, in order.
     returned: VecDeque<Numbered>,
-    /// How many were handed out.
+    /// The number of items that were handed out.
     count: u64,
 }
 

@@ -91,3 +91,23 @@ pub async fn send_message_to(
 pub fn send_news_to(address: Address, topic: &str, item: &Packed) -> Result<(), ZeroError> {
     news::publish(address, topic, item)
 }
+
+/// As [`send_news_to`], for a thread that must not wait: publishes if this program listens at the address already and no
+/// subscriber has to be waited for, and says whether it did. If not, nobody has received it.
+///
+/// # Errors
+/// As there.
+pub fn try_send_news_to(address: Address, topic: &str, item: &Packed) -> Result<bool, ZeroError> {
+    news::try_publish(address, topic, item)
+}
+
+/// As [`send_news_to`], and waits for the subscribers that insist on it without holding up a thread.
+///
+/// # Errors
+/// As there.
+///
+/// # Cancel safety
+/// Dropping the future before it has ended publishes nothing.
+pub async fn send_news_when_taken(address: Address, topic: &str, item: &Packed) -> Result<(), ZeroError> {
+    news::publish_all(address, topic, item).await
+}

@@ -1,4 +1,4 @@
-"""What one thread, or one task of asyncio, has before it: the messages it owes a reply, and the news it listens to."""
+"""The desk of one thread, or of one task of asyncio: the messages it owes a reply, and the news it listens to."""
 
 from __future__ import annotations
 
@@ -22,14 +22,40 @@ class Desk:
     A signal handler may use it in the middle of anything that its own thread does here.
     """
 
-    __slots__ = ("in_hand", "listeners", "turns", "turn", "__weakref__")
+    __slots__ = ("in_hand", "waits", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
-        self.in_hand: dict[str, Request] = {}
+        #: The messages that were taken and not replied to, by their addresses, in order.
+        self.in_hand: dict[str, list[Request]] = {}
+        #: Waits for messages that are under way, by their addresses.
+        self.waits: dict[str, int] = {}
         self.listeners: dict[Key, Listener] = {}
         #: When each was last waited for, as a number that grows.
         self.turns: dict[Key, int] = {}
         self.turn = 0
+
+    def begin_wait(self, address: str) -> None:
+        """Notes a wait for messages. Unless another is under way, senders that were left without a reply are told so."""
+        waits = self.waits.get(address, 0)
+        if not waits:
+            self.in_hand.pop(address, None)
+        self.waits[address] = waits + 1
+
+    def end_wait(self, address: str) -> None:
+        """The end of what `begin_wait` began."""
+        waits = self.waits.pop(address, 0) - 1
+        if waits > 0:
+            self.waits[address] = waits
+
+    def next_in_hand(self, address: str) -> Request | None:
+        """The message at this address that is to be replied to next."""
+        requests = self.in_hand.get(address)
+        if not requests:
+            return None
+        request = requests.pop(0)
+        if not requests:
+            self.in_hand.pop(address, None)
+        return request
 
     def listener(self, address: str | Sequence[str], prefix: str | Sequence[str]) -> Listener:
         """The subscription to these addresses and prefixes, begun now if there is none."""
@@ -50,7 +76,7 @@ class Desk:
             listener.close()
 
     def forget(self, listener: Listener) -> None:
-        """Drops what has ended, so that the next wait subscribes anew."""
+        """Drops what has ended, so that the next wait subscribes again."""
         for key, kept in list(self.listeners.items()):
             if kept is listener:
                 self._drop(key)
@@ -67,7 +93,7 @@ def _listed(one_or_several: str | tuple[str, ...]) -> list[str]:
 
 
 class _OfThread(_local):
-    """Made anew for each thread that looks."""
+    """One desk for each thread that asks for it."""
 
     def __init__(self) -> None:
         self.desk = Desk()

@@ -30,7 +30,7 @@ class News:
         # What is published from now on is heard.
         _interruptible(self._listener.confirmed)
         self._wait = seconds(wait_for_s)
-        #: How many items were dropped because this program did not take them for so long.
+        #: The number of items that were dropped because this program did not take them for so long.
         self.missed = 0
 
     def __iter__(self) -> News:

@@ -1,40 +1,117 @@
-"""Results that are there already and can be awaited as well, so that every verb of `aio` can be."""
+"""Results that are there already and can be awaited as well, so that every verb of `aio` can be.
+
+Each is a coroutine to asyncio, one that ends at its first step: `asyncio.create_task`, `gather` and `wait_for` accept it. One that
+nobody awaits is no mistake.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Generator
+    import asyncio
+    from typing import Any, Callable, Generator, NoReturn
 
 
-class ReadyText(str):
+class _Ready(Coroutine["Any", "Any", "Any"]):
+    """A coroutine that ends at its first step, any number of times."""
+
+    __slots__ = ()
+
+    def _result(self) -> Any:
+        return None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._result()
+        yield
+
+    def send(self, value: object) -> NoReturn:
+        raise StopIteration(self._result())
+
+    def throw(self, *error: Any) -> NoReturn:
+        super().throw(*error)
+        raise AssertionError("it has raised that")
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+class ReadyText(_Ready, str):
     """A text."""
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, str]:
+    def _result(self) -> str:
         return str(self)
-        yield
+
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, str]: ...
 
 
-class ReadyFlag(int):
-    """A truth value."""
+class ReadyFlag(_Ready, int):
+    """A truth value. It equals True or False, and awaiting it gives that very one."""
 
     __slots__ = ()
+
+    def _result(self) -> bool:
+        return bool(self)
 
     def __repr__(self) -> str:
         return repr(bool(self))
 
-    def __await__(self) -> Generator[Any, None, bool]:
-        return bool(self)
-        yield
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, bool]: ...
 
 
-class ReadyNone:
+class ReadyNone(_Ready):
     """Nothing."""
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def __await__(self) -> Generator[Any, None, None]: ...
+
+
+class Steps(Coroutine["Any", "Any", "Any"]):
+    """Something with an `__await__`, as a coroutine."""
+
+    __slots__ = ("_steps",)
+
+    def __init__(self) -> None:
+        self._steps: Generator[Any, Any, Any] | None = None
+
+    def send(self, value: object) -> Any:
+        return self._step(lambda steps: steps.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(lambda steps: steps.throw(*error))
+
+    def _step(self, step: Callable[[Generator[Any, Any, Any]], Any]) -> Any:
+        if self._steps is None:
+            self._steps = self.__await__()
+        try:
+            return step(self._steps)
+        except BaseException:
+            # It has ended, and can be awaited again.
+            self._steps = None
+            raise
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Begun(Steps):
+    """A task that goes on whether it is awaited or not. Cancelling what awaits it cancels it."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        super().__init__()
+        self._task = task
+
     def __await__(self) -> Generator[Any, None, None]:
-        return None
-        yield
+        return self._task.__await__()

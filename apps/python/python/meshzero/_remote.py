@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import _meshzero
 from ._config import FOREVER, seconds
 from ._errors import Refused
-from ._verbs import _interruptible, full
+from ._verbs import _interruptible, full, look
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,4 +81,4 @@ def find(
 
     :raises NotSent: if nobody advertises the name in time, or nobody answers there; it says the likeliest cause
     """
-    return Remote(_meshzero.find(name, seconds(wait_for_s)), wait_for_reply_s)
+    return Remote(look(_meshzero.find, name, seconds(wait_for_s)), wait_for_reply_s)

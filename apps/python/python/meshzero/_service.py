@@ -160,15 +160,15 @@ def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object
         arguments = (message,)
     try:
         signature = inspect.signature(method)
-    except ValueError:
-        # Some that are written in C have none; they say themselves what does not fit.
+    except Exception:
+        # Some that are written in C have none, and one of the program's own may be wrong; the method says what does not fit.
         return arguments, fields
     signature.bind(*arguments, **fields)
     return arguments, fields
 
 
 def _text_of(error: BaseException) -> str:
-    """What an exception says, as text that can travel, whatever its own `__str__` does."""
+    """The text of an exception, made fit to travel, whatever its own `__str__` does."""
     try:
         text = str(error)
     except BaseException as problem:

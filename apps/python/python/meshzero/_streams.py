@@ -1,10 +1,11 @@
-"""What comes to asyncio item by item: messages, and news."""
+"""Messages and news as asynchronous iterators."""
 
 from __future__ import annotations
 
 from . import _meshzero, _task
 from ._config import EVERYTHING, FOREVER, seconds
 from ._errors import Closed, MissedNews, NotShown
+from ._ready import Steps
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -25,11 +26,13 @@ async def next_request(address: str, wait: float | None, if_open: bool) -> _mesh
             wait = time.left()
 
 
-class Requests:
+class Requests(Steps):
     """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
 
     def __init__(self, address: object) -> None:
-        self._address = full(address)
+        super().__init__()
+        #: A host's name is looked up at the first step, without holding up the loop.
+        self._address = address if isinstance(address, str) else full(address)
         self._is_open = False
 
     def __aiter__(self) -> Requests:
@@ -40,6 +43,7 @@ class Requests:
             try:
                 # Listened at from the first wait on, if it was not before; once closed, it stays so.
                 wait = None if self._is_open else 0.0
+                self._address, _ = await _task.whole(self._address)
                 request = await next_request(self._address, wait, self._is_open)
             except Closed:
                 raise StopAsyncIteration from None
@@ -53,7 +57,7 @@ class Requests:
         yield
 
 
-class News:
+class News(Steps):
     """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
 
     When it is closed, or the program leaves the mesh, every iteration ends.
@@ -62,17 +66,40 @@ class News:
     def __init__(
         self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
     ) -> None:
+        super().__init__()
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
-        self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
+        self._addresses = [one if isinstance(one, str) else full(one) for one in addresses]
+        self._prefixes = prefixes
+        self._listener: _meshzero.Listener | None = None
+        self._is_confirmed = False
+        self._is_closed = False
+        if all(map(_meshzero.is_exact, self._addresses)):
+            self._begin(self._addresses)
         self._wait = seconds(wait_for_s)
-        #: How many items were dropped because this program did not take them for so long.
+        #: The number of items that were dropped because this program did not take them for so long.
         self.missed = 0
 
     def __await__(self) -> Generator[Any, None, News]:
         """Itself, once every publisher that is there has confirmed."""
-        yield from _task.run(self._listener.confirmed_later()).__await__()
+        yield from self._confirmed().__await__()
         return self
+
+    def _begin(self, addresses: list[str]) -> _meshzero.Listener:
+        """The subscription, begun now if it has not been."""
+        if self._listener is None:
+            self._listener = _meshzero.Listener(addresses, self._prefixes)
+            if self._is_closed:
+                self._listener.close()
+        return self._listener
+
+    async def _confirmed(self) -> _meshzero.Listener:
+        """The subscription, once every publisher that is there has confirmed."""
+        # Hosts are looked up without holding up the loop.
+        listener = self._listener or self._begin([(await _task.whole(one))[0] for one in self._addresses])
+        await _task.run(listener.confirmed_later())
+        self._is_confirmed = True
+        return listener
 
     def __aiter__(self) -> News:
         return self
@@ -80,7 +107,10 @@ class News:
     async def __anext__(self) -> tuple[str, Any]:
         while True:
             try:
-                news: tuple[str, Any] | None = await _task.run(self._listener.next_later(self._wait))
+                listener = self._listener
+                if listener is None or not self._is_confirmed:
+                    listener = await self._confirmed()
+                news: tuple[str, Any] | None = await _task.run(listener.next_later(self._wait))
             except MissedNews as missed:
                 self.missed += missed.count
                 continue
@@ -98,4 +128,6 @@ class News:
 
     def close(self) -> None:
         """Ends the subscription, and every iteration over it."""
-        self._listener.close()
+        self._is_closed = True
+        if self._listener is not None:
+            self._listener.close()

@@ -1,22 +1,32 @@
-"""How a task of asyncio waits: for what is native, on the desk of whoever called, and for so long."""
+"""The waits of a task of asyncio: for native futures, on the desk of the caller, within a time."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
 
-from . import _meshzero
+from . import _hints, _meshzero
 from ._desk import Desk
+from ._verbs import full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable, Coroutine
 
 _desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
 
 
+def is_running() -> bool:
+    """Says whether a loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def desk() -> Desk | None:
-    """What is before the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
+    """The desk of the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
 
     Verbs ask for it when they are called, and not when they are awaited: before Python 3.12 `asyncio.wait_for` awaits in a
     task of its own, which has ended when its caller comes to reply.
@@ -29,7 +39,7 @@ def desk() -> Desk | None:
 
 
 def own(called: Desk | None) -> Desk:
-    """The desk of who called, or of who awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
+    """The desk of the caller, or of the task that awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
     found = called or desk()
     if found is None:
         raise RuntimeError("this is to be awaited in a task of asyncio")
@@ -62,8 +72,47 @@ async def run(later: _meshzero.Later) -> Any:
         later.cancel()
 
 
+async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Later], name: str, wait: float | None) -> Any:
+    """Looks for a name, and gives a hint meanwhile, on the loop's own thread, why nobody is found."""
+    loop = asyncio.get_running_loop()
+
+    def warn(text: str) -> None:
+        # On another thread.
+        try:
+            loop.call_soon_threadsafe(_hints.warn, name, text)
+        except RuntimeError:
+            # The loop has been closed, so that nobody waits.
+            pass
+
+    return await run(search(name, wait, warn))
+
+
+async def whole(address: object, wait: float | None = None) -> tuple[str, float | None]:
+    """An address with a port, and what is left of the wait. Where that has to be asked for, the loop is not held up."""
+    if isinstance(address, str) and _meshzero.is_exact(address):
+        return address, wait
+    if isinstance(address, (list, tuple)):
+        # Which is an error.
+        return full(address), wait
+    time = Time(wait)
+    found: str = await run(_meshzero.look_up_later(str(address)))
+    return found, time.left()
+
+
+def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Does something also if nobody awaits it."""
+    task = asyncio.get_running_loop().create_task(work)
+    _background.add(task)
+    task.add_done_callback(_background.discard)
+    return task
+
+
+#: A loop keeps no task alive.
+_background: set[asyncio.Task[Any]] = set()
+
+
 class Time:
-    """What is left of a wait that may take several attempts, from now on."""
+    """The rest of a wait that may take several attempts, from now on."""
 
     def __init__(self, wait: float | None) -> None:
         self._end = None if wait is None else asyncio.get_running_loop().time() + wait

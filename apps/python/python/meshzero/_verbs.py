@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from . import _desk, _meshzero
+from . import _desk, _hints, _meshzero
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._errors import Closed, InvalidAddressError, MissedNews, NetworkZeroError, SocketInterruptedError
 
@@ -41,7 +41,7 @@ def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
         raise SocketInterruptedError(monotonic() - begun) from None
 
 
-#: How long somebody who advertises a name is looked for that must be new, in seconds: as long as the Rust verb looks.
+#: The time to look for others that advertise a name that must be new, in seconds: as long as the Rust verb looks.
 LOOK_FOR_OTHERS = 0.6
 
 
@@ -59,7 +59,7 @@ def advertise(
     :param ttl_s: not needed: a name lives as long as its program
     """
     # Looked for here, and not by the native half, so that Ctrl-C ends that.
-    if fail_if_exists and _meshzero.discover(name, LOOK_FOR_OTHERS) is not None:
+    if fail_if_exists and look(_meshzero.discover, name, LOOK_FOR_OTHERS) is not None:
         return None
     return _meshzero.advertise(name, None if address is None else str(address), [])
 
@@ -71,7 +71,12 @@ def unadvertise(name: str) -> bool:
 
 def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """Waits until somebody advertises `name`, and returns the address; None when the time is over."""
-    return _meshzero.discover(name, seconds(wait_for_s))
+    return look(_meshzero.discover, name, seconds(wait_for_s))
+
+
+def look(search: Callable[[str, float | None, Callable[[str], object]], T], name: str, wait: float | None) -> T:
+    """Looks for a name, and gives a hint meanwhile why nobody is found."""
+    return search(name, wait, lambda text: _hints.warn(name, text))
 
 
 def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
@@ -110,23 +115,23 @@ def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVE
     The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
     """
     address = full(address)
-    in_hand = _desk.of_thread().in_hand
-    # Whoever was left without a reply is told that none will come.
-    in_hand.pop(address, None)
+    desk = _desk.of_thread()
+    # Senders that were left without a reply are told that none will come.
+    desk.in_hand.pop(address, None)
     request = _interruptible(_meshzero.next_request, address, seconds(wait_for_s), False)
     if request is None:
         return None
     if autoreply:
         request.reply(None)
     else:
-        in_hand[address] = request
+        desk.in_hand[address] = [request]
     return request.message
 
 
 def send_reply_to(address: object, reply: object = None) -> None:
     """Replies to the message that this thread took last at this address."""
     address = full(address)
-    request = _desk.of_thread().in_hand.pop(address, None)
+    request = _desk.of_thread().next_in_hand(address)
     if request is None:
         raise NetworkZeroError(
             "there is no message to reply to at %s: each needs one reply, from the thread that waited for it" % address

@@ -13,6 +13,11 @@
 
 A wait that is cancelled, by `asyncio.wait_for` for example, loses nothing: what had arrived and was not handed over comes
 first the next time.
+
+Every verb can be awaited, and be given to `asyncio.create_task`, `gather` and `wait_for`. What has its result at once need not be
+awaited: `address`, `advertise` without `fail_if_exists`, `unadvertise`, and `send_news_to`. Those are plain calls that take a few
+milliseconds at most when a new address is opened, and the first verb of a program joins the mesh. A host's name is looked up
+without holding up the loop where a verb has to be awaited.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from . import _meshzero, _task, _verbs
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._desk import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
-from ._ready import ReadyFlag, ReadyNone, ReadyText
+from ._ready import Begun, ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
 from ._streams import News, Requests, next_request
 from ._verbs import LOOK_FOR_OTHERS, as_lists, full
@@ -53,6 +58,7 @@ __all__ = [
     "wait_for_message_from",
     "wait_for_news_from",
 ]
+
 
 def address(address: str | int | None = None) -> ReadyText:
     """As `meshzero.address`. It can be awaited, and need not be."""
@@ -89,19 +95,23 @@ def advertise(
 
 
 async def _advertise_new(name: str, address: str | int | None) -> str | None:
-    if await _task.run(_meshzero.discover_later(name, LOOK_FOR_OTHERS)) is not None:
+    if await _task.look(_meshzero.discover_later, name, LOOK_FOR_OTHERS) is not None:
         return None
     return _verbs.advertise(name, address)
 
 
 def unadvertise(name: str) -> ReadyFlag:
-    """As `meshzero.unadvertise`. It can be awaited, and need not be."""
+    """As `meshzero.unadvertise`. It can be awaited, and need not be.
+
+    Not awaited the result is a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it
+    for one that is.
+    """
     return ReadyFlag(_verbs.unadvertise(name))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """As `meshzero.discover`."""
-    found: str | None = await _task.run(_meshzero.discover_later(name, seconds(wait_for_s)))
+    found: str | None = await _task.look(_meshzero.discover_later, name, seconds(wait_for_s))
     return found
 
 
@@ -127,30 +137,38 @@ async def send_message_to(
 
 
 async def _call(address: object, message: object, name: str | None, wait: float | _Forever) -> Any:
-    return await _task.run(_meshzero.call_later(full(address), message, name, seconds(wait)))
+    whole, left = await _task.whole(address, seconds(wait))
+    return await _task.run(_meshzero.call_later(whole, message, name, left))
 
 
 def wait_for_message_from(
     address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False
 ) -> Coroutine[Any, Any, Any]:
-    """As `meshzero.wait_for_message_from`; the task that called this replies."""
+    """As `meshzero.wait_for_message_from`; the task that called this replies.
+
+    Several such waits of one task may be under way, as in `asyncio.gather`: `send_reply_to` replies to what they took in the order
+    in which it was taken. Where replies are to be in another order there is `requests`.
+    """
     return _take_message(_task.desk(), address, wait_for_s, autoreply)
 
 
 async def _take_message(
     desk: Desk | None, address: object, wait_for_s: float | _Forever, autoreply: bool
 ) -> Any:
-    address = full(address)
-    in_hand = _task.own(desk).in_hand
-    in_hand.pop(address, None)
-    request = await next_request(address, seconds(wait_for_s), False)
-    if request is None:
-        return None
-    if autoreply:
-        request.reply(None)
-    else:
-        in_hand[address] = request
-    return request.message
+    desk = _task.own(desk)
+    whole, wait = await _task.whole(address, seconds(wait_for_s))
+    desk.begin_wait(whole)
+    try:
+        request = await next_request(whole, wait, False)
+        if request is None:
+            return None
+        if autoreply:
+            request.reply(None)
+        else:
+            desk.in_hand.setdefault(whole, []).append(request)
+        return request.message
+    finally:
+        desk.end_wait(whole)
 
 
 def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, None]:
@@ -159,10 +177,11 @@ def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, 
 
 
 async def _reply(desk: Desk | None, address: object, reply: object) -> None:
-    address = full(address)
-    request = _task.own(desk).in_hand.pop(address, None)
+    desk = _task.own(desk)
+    whole, _ = await _task.whole(address)
+    request = desk.next_in_hand(whole)
     if request is None:
-        raise NetworkZeroError("this task has taken no message at %s to reply to" % address)
+        raise NetworkZeroError("this task has taken no message at %s to reply to" % whole)
     request.reply(reply)
 
 
@@ -175,10 +194,27 @@ def requests(address: object) -> Requests:
     return Requests(address)
 
 
-def send_news_to(address: object, topic: str, data: object = None) -> ReadyNone:
-    """As `meshzero.send_news_to`. It can be awaited, and need not be."""
-    _verbs.send_news_to(address, topic, data)
-    return ReadyNone()
+def send_news_to(address: object, topic: str, data: object = None) -> Awaitable[None]:
+    """As `meshzero.send_news_to`. It can be awaited, and need not be.
+
+    Where a subscriber insists on being waited for, or a host is looked up, that goes on in the background. A program that does not await it then is not
+    held up by slow subscribers, and what it sends meanwhile may overtake what waits.
+    """
+    if not _task.is_running():
+        _verbs.send_news_to(address, topic, data)
+        return ReadyNone()
+    at = address if isinstance(address, str) else full(address)
+    if not _meshzero.is_exact(at):
+        return Begun(_task.background(_publish_there(at, topic, data)))
+    later = _meshzero.publish_later(at, topic, data)
+    return ReadyNone() if later is None else Begun(_task.background(_task.run(later)))
+
+
+async def _publish_there(host: str, topic: str, data: object) -> None:
+    at, _ = await _task.whole(host)
+    later = _meshzero.publish_later(at, topic, data)
+    if later is not None:
+        await _task.run(later)
 
 
 def wait_for_news_from(
@@ -187,18 +223,24 @@ def wait_for_news_from(
     wait_for_s: float | _Forever = FOREVER,
     is_raw: bool = False,
 ) -> Coroutine[Any, Any, tuple[str | None, Any]]:
-    """As `meshzero.wait_for_news_from`; each task listens for itself."""
+    """As `meshzero.wait_for_news_from`; each task that calls this listens for itself.
+
+    Waits that one task has under way for the same news, as in `asyncio.gather`, share a subscription: each item goes to one of
+    them.
+    """
     return _next_news(_task.desk(), address, prefix, wait_for_s)
 
 
 async def _next_news(
     desk: Desk | None, address: object, prefix: str | Sequence[str], wait_for_s: float | _Forever
 ) -> tuple[str | None, Any]:
-    addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
     desk = _task.own(desk)
-    listener = desk.listener(addresses, prefix)
     wait = seconds(wait_for_s)
     time = _task.Time(wait)
+    if isinstance(address, (list, tuple)):
+        listener = desk.listener(tuple([(await _task.whole(one))[0] for one in address]), prefix)
+    else:
+        listener = desk.listener((await _task.whole(address))[0], prefix)
     while True:
         try:
             return await _task.run(listener.next_later(wait)) or (None, None)
@@ -212,7 +254,8 @@ async def _next_news(
 def listen(
     address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
 ) -> News:
-    """As `meshzero.listen`, for `async for`. It has subscribed once it has been awaited, or entered::
+    """As `meshzero.listen`, for `async for`. It has subscribed once it has been awaited, or entered; otherwise the first step of
+    the iteration waits for that::
 
         async with aio.listen(weather, "wind") as news:
             async for topic, data in news:
@@ -264,5 +307,5 @@ async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
     """As `meshzero.find`."""
-    address: str = await _task.run(_meshzero.find_later(name, seconds(wait_for_s)))
+    address: str = await _task.look(_meshzero.find_later, name, seconds(wait_for_s))
     return Remote(address, wait_for_reply_s)

@@ -65,7 +65,9 @@ def _enable_debug_logging() -> None:
     global _debug_logging_enabled
     if _debug_logging_enabled:
         return
-    handler = logging.FileHandler("network.log", "w", encoding="utf-8")
+    # Emptied once. From then on both halves only append, so that neither overwrites the other.
+    open("network.log", "w").close()
+    handler = logging.FileHandler("network.log", "a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(threadName)s %(name)s %(levelname)s %(message)s"))
     handler.setLevel(logging.DEBUG)
     get_logger("networkzero").addHandler(handler)

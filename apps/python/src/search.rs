@@ -1,0 +1,160 @@
+//! Looking for a name, with a word in between on why nobody was found so far.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use meshzero::DiscoverError;
+use meshzero::zero::{Address, ZeroError, future};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::later::Later;
+use crate::wait::{until, wait};
+
+/// Waits until somebody advertises the name; None when the time is over. `warn` is called with what to tell the user meanwhile;
+/// what it raises ends the wait.
+#[pyfunction]
+pub(crate) fn discover(
+    py: Python<'_>,
+    name: String,
+    wait_for_s: Option<f64>,
+    warn: &Bound<'_, PyAny>,
+) -> PyResult<Option<String>> {
+    let mut search = Search::new(name, wait_for_s);
+    let found = search.wait(py, warn)?;
+    let (found, missed) = search.or_none(found, wait_for_s);
+    if let Some(missed) = missed {
+        warn.call1((missed,))?;
+    }
+    found.map(|found| found.map(|address| address.to_string())).map_err(|error| errors::of(py, error))
+}
+
+/// As `discover`, to be waited for later. `warn` is called on another thread.
+#[pyfunction]
+pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+    let found = async move {
+        let mut search = Search::new(name, wait_for_s);
+        let found = search.wait_async(&warn).await;
+        let (found, missed) = search.or_none(found, wait_for_s);
+        if let Some(missed) = missed {
+            tell(&warn, missed);
+        }
+        found
+    };
+    Later::new(found, |py, found: Result<Option<Address>, ZeroError>| {
+        let found = found.map_err(|error| errors::of(py, error))?;
+        found.map(|address| address.to_string()).into_py_any(py)
+    })
+}
+
+/// As `discover`, and raises NotSent when the time is over, with what stood in the way.
+#[pyfunction]
+pub(crate) fn find(
+    py: Python<'_>,
+    name: String,
+    wait_for_s: Option<f64>,
+    warn: &Bound<'_, PyAny>,
+) -> PyResult<String> {
+    let found = Search::new(name, wait_for_s).wait(py, warn)?;
+    found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
+}
+
+/// As `find`, to be waited for later. `warn` is called on another thread.
+#[pyfunction]
+pub(crate) fn find_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+    let found = async move { Search::new(name, wait_for_s).wait_async(&warn).await };
+    Later::new(found, |py, found: Result<Address, ZeroError>| {
+        found.map_err(|error| errors::of(py, error))?.to_string().into_py_any(py)
+    })
+}
+
+/// A shorter wait is a poll, and needs no explanation.
+const POLL: f64 = 1.0;
+
+type Found = Result<Address, ZeroError>;
+
+/// A search under way. Its hint is handed out between two polls, because telling it runs code of the program.
+struct Search {
+    found: Pin<Box<dyn Future<Output = Found> + Send>>,
+    hint: Arc<Mutex<Option<String>>>,
+    is_explained: bool,
+}
+
+enum Step {
+    Hint(String),
+    Ended(Found),
+}
+
+impl Search {
+    fn new(name: String, wait_for_s: Option<f64>) -> Self {
+        let hint = Arc::<Mutex<Option<String>>>::default();
+        let noted = Arc::clone(&hint);
+        let note = move |why: &ZeroError| {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("still looking: {why}"));
+        };
+        let found = async move { future::discover(&name, until(wait_for_s), note).await };
+        Self { found: Box::pin(found), hint, is_explained: false }
+    }
+
+    async fn step(&mut self) -> Step {
+        poll_fn(|task| {
+            if let Poll::Ready(found) = self.found.as_mut().poll(task) {
+                return Poll::Ready(Step::Ended(found));
+            }
+            match self.hint.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                Some(hint) => Poll::Ready(Step::Hint(hint)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn wait(&mut self, py: Python<'_>, warn: &Bound<'_, PyAny>) -> PyResult<Found> {
+        loop {
+            match wait(py, self.step())? {
+                Step::Hint(hint) => warn.call1((hint,))?,
+                Step::Ended(found) => return Ok(found),
+            };
+            self.is_explained = true;
+        }
+    }
+
+    async fn wait_async(&mut self, warn: &Py<PyAny>) -> Found {
+        loop {
+            match self.step().await {
+                Step::Hint(hint) => tell(warn, hint),
+                Step::Ended(found) => return found,
+            }
+            self.is_explained = true;
+        }
+    }
+
+    /// `None` for a name that was not found, and what is still to be told of that.
+    fn or_none(
+        &self,
+        found: Found,
+        wait_for_s: Option<f64>,
+    ) -> (Result<Option<Address>, ZeroError>, Option<String>) {
+        match found {
+            Ok(address) => (Ok(Some(address)), None),
+            Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => {
+                let is_poll = wait_for_s.is_some_and(|seconds| seconds < POLL);
+                let is_known = self.is_explained || is_poll;
+                (Ok(None), (!is_known).then(|| missed.to_string()))
+            }
+            Err(error) => (Err(error), None),
+        }
+    }
+}
+
+/// Calls `warn`, which passes the word on to the event loop. An interpreter that ends has nobody who reads it.
+fn tell(warn: &Py<PyAny>, text: String) {
+    Python::try_attach(|py| {
+        if let Err(error) = warn.call1(py, (text,)) {
+            error.write_unraisable(py, None);
+        }
+    });
+}
