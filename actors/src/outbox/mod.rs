@@ -192,8 +192,11 @@ impl Outbox {
     /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
     #[inline(always)]
     pub(crate) fn may_have(&self, room: Room) -> bool {
-        room == Room::Any
-            || (!self.is_awaited() && !(self.was_full.load(Ordering::Relaxed) && self.is_full(room)))
+        if room == Room::Any {
+            return true;
+        }
+        let has_none = self.is_awaited() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
+        !has_none
     }
 
     #[cold]

@@ -89,8 +89,10 @@ impl Hidden {
             self.sought.remove(&oldest);
         }
         self.sought.insert(name.clone(), now);
-        let of_name = self.remembered.extract_if(.., |_, hidden| hidden.advert.service == *name);
-        of_name.map(|(_, hidden)| (hidden.advert, hidden.source)).collect()
+        let of_name = self.remembered.iter().filter(|(_, hidden)| hidden.advert.service == *name);
+        let of_name: Vec<_> = of_name.map(|(id, _)| *id).collect();
+        let taken = of_name.iter().filter_map(|id| self.remembered.remove(id));
+        taken.map(|hidden| (hidden.advert, hidden.source)).collect()
     }
 
     /// Returns whether a name was asked for exactly a short while ago.
