@@ -40,8 +40,11 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let ignored = Ignored::at_start();
-    let closed_terminal =
-        if ignored.contains(Signal::Hangup) { ClosedTerminal::IsIgnored } else { ClosedTerminal::Ends };
+    let closed_terminal = if ignored.contains(Signal::Hangup.number()) {
+        ClosedTerminal::IsIgnored
+    } else {
+        ClosedTerminal::Ends
+    };
     let (out, writers) = Output::start(cli.global.format(), closed_terminal);
     session::log_to_stderr(cli.global.verbose, &out);
     actix::System::new().block_on(run(cli, ignored, out, writers))

@@ -95,7 +95,7 @@ impl Stop {
         use tokio::signal::unix::{SignalKind, signal};
         let mut signals = Vec::new();
         for stop in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit] {
-            if !ignored.contains(stop) {
+            if !ignored.contains(stop.number()) {
                 signals.push((signal(SignalKind::from_raw(stop.number().into()))?, stop));
             }
         }
