@@ -312,34 +312,3 @@ async fn messages_that_wait_for_the_first_instance_are_handled_in_order() {
         drop(service);
     }
 }
-
-/// Makes so many calls, 64 at a time, and returns how long the second half took.
-async fn loop_time(handle: &ServiceRef, calls: u64) -> Duration {
-    let call = |number| handle.send(Work(number)).timeout(PATIENCE);
-    let mut replies = stream::iter(0..calls).map(call).buffer_unordered(64);
-    let (mut ended, mut half) = (0, None);
-    while let Some(reply) = replies.next().await {
-        reply.expect("it is answered");
-        ended += 1;
-        if ended == calls / 2 {
-            half = Some(Instant::now());
-        }
-    }
-    half.map_or(Duration::ZERO, |half| half.elapsed())
-}
-
-#[actix::test]
-async fn a_loop_that_began_before_its_service_came_is_as_fast_as_one_that_began_after() {
-    const LOOP: u64 = 20_000;
-    let pair = Pair::join().await;
-    let worker = Worker::default();
-    let first = worker.offer(&pair.here).await;
-    let handle = pair.here.discover("worker").within(PATIENCE).await.expect("it is found");
-    first.close().await;
-    until("nobody is connected", || handle.instances().is_empty()).await;
-    // The calls wait when the service comes: they are made first.
-    let (before, _service) = tokio::join!(loop_time(&handle, LOOP), worker.offer(&pair.here));
-    let after = loop_time(&handle, LOOP).await;
-    // Each of its calls went through the line otherwise, which took six times as long.
-    assert!(before < 3 * after, "{before:?}, and {after:?} for one that began after");
-}
