@@ -42,9 +42,10 @@ pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
-/// Returns whether these first bytes are the mark of UTF-16.
+/// Returns whether a text that begins with these bytes is UTF-16: it has the mark, and a half that is zero, as every space and line
+/// end of UTF-16 has one. The mark alone may stand in bytes of any kind.
 pub(crate) fn is_utf16(start: &[u8]) -> bool {
-    matches!(encoding(start), Encoding::Utf16(_))
+    matches!(encoding(start), Encoding::Utf16(_)) && start.contains(&0)
 }
 
 enum Encoding {

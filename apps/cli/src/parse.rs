@@ -5,9 +5,9 @@ use std::time::Duration;
 /// The longest time that makes sense to wait: a year. Longer ones are taken for it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// `5s`, `500ms`, `2m`, `1.5h`, or seconds without a unit.
+/// `5s`, `500ms`, `2m`, `1.5h`, or seconds without a unit. More than a year is a year.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m or 1h, from 0 to a year");
+    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m or 1h; a year is the longest");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -35,6 +35,15 @@ pub(crate) fn nothing(schema: &Json) -> Option<Value> {
     }
 }
 
+/// Returns whether a schema allows whatever there is.
+pub(crate) fn takes_anything(schema: &Json) -> bool {
+    match schema {
+        Json::Bool(allows) => *allows,
+        Json::Object(fields) => fields.keys().all(|key| SAYS_NOTHING.contains(&key.as_str())),
+        _ => false,
+    }
+}
+
 /// Returns whether an object may have fields that its schema does not name, as a map has.
 fn takes_more(schema: &Json) -> bool {
     schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false))
@@ -55,12 +64,9 @@ impl Short<'_> {
         self.choice(schema, depth)
             .or_else(|| self.reference(schema, depth))
             .or_else(|| self.typed(schema, depth))
-            .unwrap_or_else(|| match schema {
-                Json::Bool(true) => "anything".to_owned(),
-                Json::Object(fields) if fields.keys().all(|key| SAYS_NOTHING.contains(&key.as_str())) => {
-                    "anything".to_owned()
-                }
-                other => other.to_string(),
+            .unwrap_or_else(|| match takes_anything(schema) {
+                true => "anything".to_owned(),
+                false => schema.to_string(),
             })
     }
 

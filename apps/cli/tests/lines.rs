@@ -35,6 +35,22 @@ fn a_line_that_is_no_text_or_too_long_costs_no_other() {
 }
 
 #[test]
+fn bytes_that_begin_as_utf_16_does_and_are_not_are_replaced() {
+    let room = Room::new();
+    let ran = room.fed(&["publish", "log", "line"], b"\xff\xfe bad\nok\n");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.ends_with("published 2, 1 of them with characters replaced\n"), "{ran:?}");
+}
+
+#[test]
+fn a_line_that_is_left_out_is_not_counted_as_replaced() {
+    let room = Room::new();
+    let ran = room.fed(&["publish", "log", "line"], b"{\xff\nok\n");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.ends_with("published 1, left out 1\n"), "{ran:?}");
+}
+
+#[test]
 fn a_line_may_be_longer_than_the_message_that_it_becomes() {
     let room = Room::new();
     let escaped = |characters: usize| format!("\"{}\"\n", "\\u0061".repeat(characters));

@@ -52,6 +52,10 @@ fn what_takes_too_long_is_ended_with_all_that_it_started() {
         "sleep {}; echo done",
         "sleep {} & sleep {} & wait",
         "trap \"\" TERM; (sleep {} & sleep {}); sleep {}",
+        // What leaves the group of its program: as `timeout` does, and a daemon that leaves its parent as well.
+        "timeout 1h sleep {}; true",
+        "setsid sleep {} & setsid sleep {}; true",
+        "(setsid sh -c \"trap : TERM; sleep {} & sleep {}\" >/dev/null 2>&1 </dev/null &); sleep {}",
     ] {
         let mark = Mark::new();
         let exec = format!("sh -c '{}'", script.replace("{}", &mark.0));

@@ -255,6 +255,17 @@ class Services(unittest.TestCase):
         # The likeliest cause comes first: tests stay on this machine.
         self.assertRegex(str(caught.exception), "^nobody advertises .* on this machine, and the choice of interfaces")
 
+    def test_a_method_that_closes_its_service_is_answered(self):
+        class Daemon:
+            def quit(self):
+                service.close()
+                return "bye"
+
+        service = meshzero.serve(Daemon(), unique("daemon"))
+        self.assertEqual(meshzero.find(service.name).quit(), "bye")
+        service.wait(PATIENCE)
+        self.assertIsNone(meshzero.discover(service.name, 0))
+
     def test_a_service_needs_a_name(self):
         with self.assertRaisesRegex(TypeError, "a service needs a name"):
             meshzero.serve(object())

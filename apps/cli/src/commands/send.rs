@@ -122,7 +122,7 @@ impl Send {
                 let only = TypeName::new(only).map_err(|error| Failure::Refused(error.to_string()))?;
                 Ok(call.send(message, Some(only)).await?)
             }
-            several => Err(self.which(several)),
+            several => Err(self.which(several, &message)),
         }
     }
 
@@ -137,21 +137,27 @@ impl Send {
         let schema = described.map_or(&serde_json::Value::Null, |described| &described.message);
         schema::nothing(schema).ok_or_else(|| {
             let (name, takes) = (shell_word(self.name.as_ref()), schema::short(schema));
+            // A method of a service in Python takes whatever there is, also where it has no parameters.
+            let such_as = if schema::takes_anything(schema) { ", such as null for no parameters" } else { "" };
             Failure::Refused(format!(
                 "{message_type} is a type of {}, and its message is missing: mz send {name} {} MESSAGE, where MESSAGE is \
-                 {takes}",
+                 {takes}{such_as}",
                 self.name,
                 shell_word(message_type)
             ))
         })
     }
 
-    fn which(&self, types: &[String]) -> Failure {
+    /// The reason why `message` is for none of these types.
+    fn which(&self, types: &[String], message: &Value) -> Failure {
         let name = &self.name;
+        // A word may have been meant for a type that has another name.
+        let word = message.as_str().filter(|word| !self.text && TypeName::new(word).is_ok());
+        let no_type = word.map(|word| format!(", and {word} is none of its types")).unwrap_or_default();
         Failure::Refused(match types {
             [] => format!("{name} handles no messages; it may publish news: mz listen {name}"),
             types => format!(
-                "{name} handles no plain values; say which type: mz send {name} TYPE MESSAGE, where TYPE is one of {}",
+                "{name} handles no plain values{no_type}; say which type: mz send {name} TYPE MESSAGE, where TYPE is one of {}",
                 types.join(", ")
             ),
         })

@@ -71,6 +71,7 @@ class Service:
         self._actor = actor
         self.name = name
         self._methods = _methods(actor)
+        self._is_closing = False
         at = None if address is None else str(address)
         #: Where it is: "ip:port".
         self.address = _meshzero.advertise(name, at, sorted(self._methods))
@@ -86,9 +87,14 @@ class Service:
         self._thread.join(timeout)
 
     def close(self) -> None:
-        """Takes the name back; messages that wait are refused."""
-        _meshzero.unadvertise(self.name)
-        if self._thread is not threading.current_thread():
+        """Takes the name back; messages that wait are refused.
+
+        Called by a method of the object, it does so once that message has been answered.
+        """
+        if self._thread is threading.current_thread():
+            self._is_closing = True
+        else:
+            _meshzero.unadvertise(self.name)
             self._thread.join()
 
     def __enter__(self) -> Service:
@@ -102,10 +108,11 @@ class Service:
 
     def _run(self) -> None:
         try:
-            while True:
+            while not self._is_closing:
                 request = _meshzero.next_request(self.address, None, True)
                 if request is not None:
                     self._handle(request)
+            _meshzero.unadvertise(self.name)
         except Closed:
             pass
         except BaseException:

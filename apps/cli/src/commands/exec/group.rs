@@ -1,16 +1,19 @@
-//! A program with all that it starts: a process group on Unix, a tree of processes on Windows.
-//!
-//! A process that leaves its group, as a daemon does by `setsid`, is no longer a part of it.
+//! A program with all that it starts: a process group on Unix, with what has left it on Linux, and a tree of processes on Windows.
 
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time;
+use tokio::time::{self, Instant};
+
+use super::mark::Mark;
 
 /// The time between the request to end and the end by force.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// The pause before it is looked again whether all that were killed are gone.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A program that runs, and what it has started. Dropping it kills all of them.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub(super) struct Group {
     /// The number of the program, and of its group; `None` once the program has been waited for: from then on the number may be
     /// somebody else's, and what is left of the group is its own affair.
     id: Option<u32>,
+    mark: Mark,
 }
 
 impl Group {
@@ -29,9 +33,11 @@ impl Group {
         // So that Ctrl-C in the console reaches this program alone, which lets them finish.
         #[cfg(windows)]
         command.creation_flags(windows::NEW_PROCESS_GROUP);
+        let mark = Mark::new();
+        mark.set(command);
         let child = command.kill_on_drop(true).spawn()?;
         let id = child.id();
-        Ok(Self { child, id })
+        Ok(Self { child, id, mark })
     }
 
     /// Its standard input and output, once.
@@ -56,51 +62,83 @@ impl Group {
     pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
         // The program is not waited for before all have been killed: until then its number is nobody else's.
-        ask_to_end(id).await;
+        ask_to_end(id, &self.mark.processes()).await;
         // Either will do.
         let _ = time::timeout(GRACE, gone).await;
-        kill(id);
+        kill(id, &self.mark.processes());
         self.id = None;
         // It has been killed, or has ended.
         let _ = self.child.kill().await;
+        self.kill_rest().await;
+    }
+
+    /// Kills what others have started while they were killed, until nobody is left.
+    async fn kill_rest(&self) {
+        let end = Instant::now() + GRACE;
+        loop {
+            let left = self.mark.processes();
+            if left.is_empty() || Instant::now() > end {
+                return;
+            }
+            kill_each(&left);
+            time::sleep(PAUSE).await;
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            kill(id);
+            kill(id, &self.mark.processes());
         }
     }
 }
 
 #[cfg(unix)]
-use unix::{ask_to_end, kill};
+use unix::{ask_to_end, kill, kill_each};
 
 #[cfg(unix)]
 mod unix {
-    use nix::sys::signal::{Signal, killpg};
+    use nix::sys::signal::{Signal, kill as signal_one, killpg};
     use nix::unistd::Pid;
 
-    pub(super) async fn ask_to_end(id: u32) {
-        signal(id, Signal::SIGTERM);
+    /// Asks the group with this number and the other processes to end.
+    pub(super) async fn ask_to_end(group: u32, others: &[u32]) {
+        signal(group, others, Signal::SIGTERM);
     }
 
-    pub(super) fn kill(id: u32) {
-        signal(id, Signal::SIGKILL);
+    /// Kills the group with this number and the other processes.
+    pub(super) fn kill(group: u32, others: &[u32]) {
+        signal(group, others, Signal::SIGKILL);
     }
 
-    fn signal(id: u32, signal: Signal) {
-        // 0 would be this program's own group, and 1 everybody.
-        if let Some(id) = i32::try_from(id).ok().filter(|id| *id > 1) {
+    pub(super) fn kill_each(processes: &[u32]) {
+        each(processes, Signal::SIGKILL);
+    }
+
+    fn signal(group: u32, others: &[u32], signal: Signal) {
+        if let Some(group) = pid(group) {
             // Nobody may be left.
-            let _ = killpg(Pid::from_raw(id), signal);
+            let _ = killpg(group, signal);
         }
+        each(others, signal);
+    }
+
+    fn each(processes: &[u32], signal: Signal) {
+        for process in processes.iter().filter_map(|process| pid(*process)) {
+            // It may have ended.
+            let _ = signal_one(process, signal);
+        }
+    }
+
+    /// 0 would be this program's own group, and 1 everybody.
+    fn pid(number: u32) -> Option<Pid> {
+        i32::try_from(number).ok().filter(|number| *number > 1).map(Pid::from_raw)
     }
 }
 
 #[cfg(windows)]
-use windows::{ask_to_end, kill};
+use windows::{ask_to_end, kill, kill_each};
 
 #[cfg(windows)]
 mod windows {
@@ -111,16 +149,19 @@ mod windows {
 
     /// A program without a window cannot be asked: it is ended, with all that descends from it. That goes by the numbers of
     /// parents, so what was started by one that has ended already is left.
-    pub(super) async fn ask_to_end(id: u32) {
+    pub(super) async fn ask_to_end(id: u32, _: &[u32]) {
         // Where it is missing, the program itself is killed all the same.
         let _ = tokio::process::Command::from(taskkill(id)).status().await;
     }
 
     /// Does so without waiting for it.
-    pub(super) fn kill(id: u32) {
+    pub(super) fn kill(id: u32, _: &[u32]) {
         // As above.
         let _ = taskkill(id).spawn();
     }
+
+    /// None are known.
+    pub(super) fn kill_each(_: &[u32]) {}
 
     fn taskkill(id: u32) -> Command {
         let mut taskkill = Command::new("taskkill");

@@ -1,6 +1,7 @@
 //! Running a program for each message: a few at once, for so long, with so much output.
 
 mod group;
+mod mark;
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;

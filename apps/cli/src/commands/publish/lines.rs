@@ -17,7 +17,7 @@ const JSON: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
     pub(super) published: u64,
-    /// Those in which characters were replaced.
+    /// Those of them in which characters were replaced.
     pub(super) replaced: u64,
     /// Those that were not published.
     pub(super) left_out: u64,
@@ -46,16 +46,9 @@ pub(super) async fn publish(
         && let Some(line) = lines.next().await
     {
         number += 1;
-        let text = match line? {
-            Line::Text(text) => text,
-            Line::Replaced(text) => {
-                counts.replaced += 1;
-                if counts.replaced <= TOLD {
-                    let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
-                    errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
-                }
-                text
-            }
+        let (text, is_replaced) = match line? {
+            Line::Text(text) => (text, false),
+            Line::Replaced(text) => (text, true),
             Line::TooLong(bytes) => {
                 let why = format!("it has {bytes} bytes; a message has {message_bytes} at most");
                 leave_out(&mut counts, number, &why, errors);
@@ -63,12 +56,25 @@ pub(super) async fn publish(
             }
         };
         match publish(&text).await {
-            Ok(()) => counts.published += 1,
+            Ok(()) => {
+                counts.published += 1;
+                if is_replaced {
+                    replaced(&mut counts, number, errors);
+                }
+            }
             Err(Unpublished::Line(why)) => leave_out(&mut counts, number, &why, errors),
             Err(Unpublished::Everything(failure)) => return Err(failure),
         }
     }
     Ok(counts)
+}
+
+fn replaced(counts: &mut Counts, number: u64, errors: &Errors) {
+    counts.replaced += 1;
+    if counts.replaced <= TOLD {
+        let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
+        errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
+    }
 }
 
 fn leave_out(counts: &mut Counts, number: u64, why: &str, errors: &Errors) {

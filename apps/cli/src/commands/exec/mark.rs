@@ -1,0 +1,51 @@
+//! A mark in the environment of a program, by which all that it has started is found on Linux. It is inherited by what leaves the
+//! program's process group, as `timeout`, `setsid` and the jobs of a shell do, and by a daemon that leaves its parent as well.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use tokio::process::Command;
+
+/// The name of the variable.
+const NAME: &str = "MESHZERO_EXEC";
+
+/// The mark of one program.
+#[derive(Debug)]
+pub(super) struct Mark(String);
+
+impl Mark {
+    /// A mark that nothing else has.
+    pub(super) fn new() -> Self {
+        // Its keys are random.
+        let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(std::process::id()));
+        Self(format!("{one:016x}{other:016x}"))
+    }
+
+    /// Sets it in the environment of a program that is about to begin.
+    pub(super) fn set(&self, command: &mut Command) {
+        command.env(NAME, &self.0);
+    }
+
+    /// The processes that have it; none where the system does not tell, or they are another user's.
+    #[cfg(target_os = "linux")]
+    pub(super) fn processes(&self) -> Vec<u32> {
+        let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+        let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|number| self.is_in(*number)).collect()
+    }
+
+    /// As above.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn processes(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_in(&self, process: u32) -> bool {
+        // One that has ended has no environment any more.
+        let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        let value =
+            |variable: &[u8]| variable.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+        environment.split(|byte| *byte == 0).filter_map(value).any(|value| value == self.0.as_bytes())
+    }
+}
