@@ -286,6 +286,7 @@ impl Keeper {
     /// Lets callers use `link` until it ends; `None` when nobody holds the route any more.
     async fn hold(&self, link: Arc<Link>, instance: Instance) -> Option<Held> {
         let since = Instant::now();
+        tracing::debug!(service = %instance.service, instance = %instance.id, "an instance is connected");
         self.add(Member::Remote(Arc::clone(&link), Arc::new(instance)));
         loop {
             tokio::select! {

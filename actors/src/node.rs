@@ -133,6 +133,7 @@ impl Node {
             let router = Router::new(Arc::clone(&premises));
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
+            tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
             Ok(Arc::new(Self { config, awaited, premises, lodging, router }))
         };
         thread.ask(make).await?

@@ -71,6 +71,7 @@ impl Router {
         self.premises.own.remove(instance);
         self.closing.retain(|_, closing| closing.borrow().is_none());
         if let Some(offered) = self.offered.remove(&instance) {
+            tracing::debug!(service = offered.service.identity.title(), %instance, "a service is withdrawn");
             offered.service.note_end(end);
             let (tell, told) = watch::channel(None);
             let discovery = self.premises.discovery.clone();
@@ -106,6 +107,7 @@ impl Handler<Enlist> for Router {
 
     fn handle(&mut self, Enlist { service, bound, close, closed }: Enlist, _: &mut Context<Self>) {
         let instance = service.identity.instance;
+        tracing::debug!(service = service.identity.title(), %instance, "a service is offered");
         self.premises.own.add(&service, bound);
         self.offered.insert(instance, Offered { service, close, closed });
         if self.is_closing {

@@ -114,6 +114,13 @@ pub struct Identity {
     pub name: Option<ServiceName>,
 }
 
+impl Identity {
+    /// The name of the service in the log.
+    pub(crate) fn title(&self) -> &str {
+        self.name.as_ref().map_or("(without a name)", |name| name.as_str())
+    }
+}
+
 /// How messages get to the actor of a service.
 pub(crate) struct Entrance {
     /// Encoded ones.

@@ -271,6 +271,7 @@ class StandIn(unittest.TestCase):
             nw0.core._enable_debug_logging()
             nw0.core._enable_debug_logging()
             nw0.core.get_logger("networkzero.game").debug("the game begins")
+            nw0.advertise("game")
             nw0.wait_for_news_from("127.0.0.1:1", wait_for_s=0)
         """
         with tempfile.TemporaryDirectory() as folder:
@@ -278,6 +279,8 @@ class StandIn(unittest.TestCase):
                 program.finish()
             text = pathlib.Path(folder, "network.log").read_text()
         self.assertIn("networkzero.game DEBUG the game begins", text)
+        self.assertRegex(text, "DEBUG meshzero.*joined node=.*")
+        self.assertRegex(text, 'DEBUG meshzero.*a service is offered service="game"')
         self.assertRegex(text, "DEBUG meshzero.*no publisher yet; trying again address=127.0.0.1:1")
 
     def test_python_and_the_mesh_write_to_the_log_and_neither_overwrites_the_other(self):
