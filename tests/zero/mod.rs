@@ -1,5 +1,7 @@
 //! The blocking verbs: NetworkZero's own programs, what makes them better than the originals, and bad input.
 
+#[cfg(target_os = "linux")]
+mod bounds;
 mod exit;
 mod futures;
 mod messages;

@@ -1,5 +1,6 @@
 //! Sockets of ZeroMQ at the endpoints of typed and untyped services: raw ones here, pyzmq's besides.
 
+#[cfg(target_os = "linux")]
 mod bounds;
 mod socket;
 
