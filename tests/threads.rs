@@ -81,12 +81,14 @@ impl Handler<Ask> for Asker {
             }
             Ask::BySendingWhileOthersWait => {
                 let mut pings = FuturesUnordered::new();
+                let mut replies = Vec::new();
                 for _ in 0..8 {
                     pings.push(ping());
-                    assert!(pings.next().now_or_never().is_none(), "they take another turn");
+                    // On another thread the server may have replied by now.
+                    replies.extend(pings.next().now_or_never().flatten());
                 }
                 return Box::pin(async move {
-                    let replies: Vec<_> = pings.collect().await;
+                    replies.extend(pings.collect::<Vec<_>>().await);
                     replies.into_iter().collect::<Result<Vec<_>, _>>().ok()?.pop()
                 });
             }
