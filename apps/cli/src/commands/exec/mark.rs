@@ -44,8 +44,7 @@ impl Mark {
     fn is_in(&self, process: u32) -> bool {
         // One that has ended has no environment any more.
         let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
-        let value =
-            |variable: &[u8]| variable.strip_prefix(NAME.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
-        environment.split(|byte| *byte == 0).filter_map(value).any(|value| value == self.0.as_bytes())
+        let marked = format!("{NAME}={}", self.0);
+        environment.split(|byte| *byte == 0).any(|variable| variable == marked.as_bytes())
     }
 }
