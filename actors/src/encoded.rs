@@ -1,13 +1,12 @@
 //! One item of news as the frames that travel: in the encodings that its subscribers need, each made once.
 
-use std::convert::Infallible;
+use std::cell::Cell;
 
 use bytes::Bytes;
-use meshzero_proto::codec::{self, Beside, EncodeError, Encoding, TypeInfo, Wire};
-use meshzero_proto::name::Topic;
-use meshzero_proto::news;
+use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::news::{self, Log};
 
-use crate::written::Written;
+use crate::written::{Spare, Written, give_back, take_spare};
 
 /// The encodings in which an item is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,6 +20,12 @@ impl Wanted {
 
     pub(crate) fn from_bits(bits: u8) -> Self {
         Self(bits)
+    }
+
+    /// Returns what is wanted here or there.
+    #[inline(always)]
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     #[inline(always)]
@@ -42,106 +47,24 @@ fn bit(encoding: Encoding) -> u8 {
     }
 }
 
-/// An item, encoded as far as that was wanted: before the publisher is locked, because the item's own code does it.
+/// An item as the frames that travel, made as far as that was wanted: before the publisher is locked, because the item's own code
+/// runs meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Item {
-    bincode: Option<Result<Payload, EncodeError>>,
-    message_pack: Option<Result<Payload, EncodeError>>,
-}
-
-/// An item in the encoding that was wanted, or in MessagePack where bincode cannot hold it.
-#[derive(Debug)]
-struct Payload {
-    written: Written,
-    encoding: Encoding,
-}
-
-impl Item {
-    /// Encodes it as it is wanted and has not been yet.
-    #[inline(always)]
-    pub(crate) fn make<T: Wire>(&mut self, item: &T, wanted: Wanted, max: usize) {
-        for encoding in [Encoding::Bincode, Encoding::MessagePack] {
-            let made = self.made_mut(encoding);
-            if wanted.has(encoding) && made.is_none() {
-                *made = Some(Payload::new(item, encoding, max));
-            }
-        }
-    }
-
-    /// Returns whether it has been encoded, or could not be, in all that are wanted.
-    #[inline(always)]
-    pub(crate) fn has(&self, wanted: Wanted) -> bool {
-        let lacks = |encoding| wanted.has(encoding) && self.made(encoding).is_none();
-        !lacks(Encoding::Bincode) && !lacks(Encoding::MessagePack)
-    }
-
-    /// Returns the error of an encoding that is wanted, if there is one.
-    #[inline(always)]
-    pub(crate) fn check(&self, wanted: Wanted) -> Result<(), EncodeError> {
-        for encoding in [Encoding::Bincode, Encoding::MessagePack] {
-            if wanted.has(encoding)
-                && let Some(Err(error)) = self.made(encoding)
-            {
-                return Err(error.clone());
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends it as a frame, if it is small; false if it is not.
-    #[inline(always)]
-    pub(crate) fn write_small(&self, out: &mut Vec<u8>, topic: &Topic, wanted: Encoding) -> bool {
-        let Some(Ok(Payload { written, encoding })) = self.made(wanted) else { return false };
-        if written.has_blobs() || news::Log::is_large(written.bytes().len()) {
-            return false;
-        }
-        let writing = news::begin_item(out, topic);
-        out.extend_from_slice(written.bytes());
-        writing.end::<Infallible>(out, Ok(*encoding)).is_ok()
-    }
-
-    #[inline(always)]
-    fn made(&self, encoding: Encoding) -> Option<&Result<Payload, EncodeError>> {
-        match encoding {
-            Encoding::Bincode => self.bincode.as_ref(),
-            Encoding::MessagePack => self.message_pack.as_ref(),
-        }
-    }
-
-    #[inline(always)]
-    fn made_mut(&mut self, encoding: Encoding) -> &mut Option<Result<Payload, EncodeError>> {
-        match encoding {
-            Encoding::Bincode => &mut self.bincode,
-            Encoding::MessagePack => &mut self.message_pack,
-        }
-    }
-}
-
-impl Payload {
-    #[inline(always)]
-    fn new<T: Wire>(item: &T, wanted: Encoding, max: usize) -> Result<Self, EncodeError> {
-        let mut encoding = wanted;
-        let written = Written::new(|out| {
-            encoding = codec::encode_preferring(item, wanted, max, out)?;
-            Ok::<_, EncodeError>(())
-        })?;
-        Ok(Self { written, encoding })
-    }
-}
-
-/// The frames of the item that is being published. Their memory is used again.
-#[derive(Default)]
-pub(crate) struct Encoded {
     bincode: Frame,
     message_pack: Frame,
 }
 
-#[derive(Default)]
+/// An item in the encoding that was wanted, or in MessagePack where bincode cannot hold it.
+#[derive(Debug, Default)]
 struct Frame {
-    /// Empty if nobody wanted it yet.
-    bytes: Vec<u8>,
+    /// Set once it was made, or could not be.
+    is_made: bool,
+    written: Written,
     /// The same in pieces that are shared, where it is large.
     pieces: Vec<Bytes>,
+    /// The reason why it could not be made.
+    error: Option<EncodeError>,
 }
 
 /// The last item of a topic, as frames.
@@ -152,50 +75,65 @@ pub(crate) struct Retained {
     message_pack: Option<Bytes>,
 }
 
-impl Encoded {
-    /// Forgets the item before.
-    pub(crate) fn clear(&mut self) {
-        for frame in [&mut self.bincode, &mut self.message_pack] {
-            frame.bytes.clear();
-            frame.pieces.clear();
+thread_local! {
+    /// Memory for what this thread publishes next.
+    static SPARE: Spare<Item> = const { Cell::new(None) };
+}
+
+impl Item {
+    /// One of which nothing has been made.
+    #[inline(always)]
+    pub(crate) fn new() -> Box<Self> {
+        take_spare(&SPARE)
+    }
+
+    /// Keeps its memory for the next one.
+    #[inline(always)]
+    pub(crate) fn end(mut self: Box<Self>) {
+        self.bincode.clear();
+        self.message_pack.clear();
+        give_back(&SPARE, self);
+    }
+
+    /// Makes the frames that are wanted and have not been made.
+    ///
+    /// # Panics
+    /// If there can be no such topic, because its name is too long.
+    #[inline(always)]
+    pub(crate) fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: Wanted, max: usize) {
+        if wanted.has(Encoding::Bincode) && !self.bincode.is_made {
+            self.bincode.make(topic, item, Encoding::Bincode, max);
+        }
+        if wanted.has(Encoding::MessagePack) && !self.message_pack.is_made {
+            self.message_pack.make(topic, item, Encoding::MessagePack, max);
         }
     }
 
-    /// Makes the frames of `item` that are wanted, of which it has the payloads.
-    pub(crate) fn make(&mut self, topic: &Topic, item: &mut Item, wanted: Wanted) {
-        for encoding in [Encoding::Bincode, Encoding::MessagePack] {
-            if !wanted.has(encoding) {
-                continue;
-            }
-            let frame = match encoding {
-                Encoding::Bincode => &mut self.bincode,
-                Encoding::MessagePack => &mut self.message_pack,
-            };
-            if item.write_small(&mut frame.bytes, topic, encoding) {
-                continue;
-            }
-            if let Some(Ok(Payload { written, encoding })) = item.made_mut(encoding) {
-                let length = written.length();
-                let (bytes, blobs) = written.take();
-                news::announce_item(&mut frame.bytes, topic, *encoding, length);
-                frame.pieces.push(std::mem::take(&mut frame.bytes).into());
-                frame.pieces.extend(pieces(bytes.into(), blobs));
-            }
-        }
+    /// Returns whether all that are wanted have been made, or could not be.
+    #[inline(always)]
+    pub(crate) fn has(&self, wanted: Wanted) -> bool {
+        (self.bincode.is_made || !wanted.has(Encoding::Bincode))
+            && (self.message_pack.is_made || !wanted.has(Encoding::MessagePack))
     }
 
-    /// Returns whether it is large in one of the encodings in which it was made.
+    /// Returns the error of a frame that is wanted, if there is one.
+    #[inline(always)]
+    pub(crate) fn error(&self, wanted: Wanted) -> Option<&EncodeError> {
+        let error = |encoding| self.of(encoding).error.as_ref().filter(|_| wanted.has(encoding));
+        error(Encoding::Bincode).or_else(|| error(Encoding::MessagePack))
+    }
+
+    /// Returns whether one of the frames that were made is large.
+    #[inline(always)]
     pub(crate) fn is_large(&self) -> bool {
         !self.bincode.pieces.is_empty() || !self.message_pack.pieces.is_empty()
     }
 
-    /// The item as a frame, as it was made for those who want it in this encoding.
+    /// The item as a frame, for those who want it in this encoding.
+    #[inline(always)]
     pub(crate) fn frame(&self, wanted: Encoding) -> FrameRef<'_> {
-        let frame = match wanted {
-            Encoding::Bincode => &self.bincode,
-            Encoding::MessagePack => &self.message_pack,
-        };
-        if frame.pieces.is_empty() { FrameRef::Small(&frame.bytes) } else { FrameRef::Large(&frame.pieces) }
+        let Frame { written, pieces, .. } = self.of(wanted);
+        if pieces.is_empty() { FrameRef::Small(written.bytes()) } else { FrameRef::Large(pieces) }
     }
 
     /// Keeps the item, in the encodings in which it was made.
@@ -210,19 +148,51 @@ impl Encoded {
             message_pack: kept(Encoding::MessagePack),
         }
     }
+
+    #[inline(always)]
+    fn of(&self, encoding: Encoding) -> &Frame {
+        match encoding {
+            Encoding::Bincode => &self.bincode,
+            Encoding::MessagePack => &self.message_pack,
+        }
+    }
 }
 
-/// `bytes`, and the blobs that belong between them.
-fn pieces(mut bytes: Bytes, blobs: Vec<Beside>) -> Vec<Bytes> {
-    let mut pieces = Vec::with_capacity(2 * blobs.len() + 1);
-    let mut begin = 0;
-    for Beside { at, bytes: blob } in blobs {
-        pieces.push(bytes.split_to(at - std::mem::replace(&mut begin, at)));
-        pieces.push(blob);
+impl Frame {
+    #[inline(always)]
+    fn make<T: Wire>(&mut self, topic: &str, item: &T, wanted: Encoding, max: usize) {
+        self.is_made = true;
+        let written = self.written.write(|out| {
+            let writing = news::begin_item(out, topic);
+            let encoded = codec::encode_preferring(item, wanted, max, out);
+            writing.end(out, encoded)
+        });
+        match written {
+            Ok(()) if self.written.has_blobs() || Log::is_large(self.written.bytes().len()) => self.divide(),
+            Ok(()) => {}
+            Err(error) => self.fail(error),
+        }
     }
-    pieces.push(bytes);
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
+
+    #[cold]
+    fn divide(&mut self) {
+        self.pieces = self.written.take_pieces();
+    }
+
+    #[cold]
+    fn fail(&mut self, error: EncodeError) {
+        self.error = Some(error);
+    }
+
+    #[inline(always)]
+    fn clear(&mut self) {
+        if self.is_made {
+            self.is_made = false;
+            self.written.clear();
+            self.pieces.clear();
+            self.error = None;
+        }
+    }
 }
 
 impl Retained {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
-use meshzero_proto::codec::{EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::codec::{EncodeError, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{InvalidName, Topic};
 use meshzero_proto::news::Subscribe;
@@ -17,7 +17,6 @@ use tokio::sync::watch;
 use self::draft::{Draft, Guesses};
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
-use crate::encoded::{Encoded, Wanted};
 use crate::readers::{Readers, Reading, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
@@ -51,7 +50,6 @@ struct Shared {
 struct State {
     readers: Readers,
     topics: Topics,
-    encoded: Encoded,
     published: u64,
     refused: u64,
     /// When publishers that wait for room are to look again, though nobody has made any.
@@ -61,13 +59,13 @@ struct State {
     closed: bool,
 }
 
-/// The result of an attempt to publish an item.
+/// The result of an attempt to publish an item. What else is to be said of it is in its draft, because these are cheap to move.
 enum Published {
     Now,
-    /// There is no room for it yet. Whoever is in the way is waited for until then.
-    Later(Instant),
-    /// It has to be encoded in these first, or its type looked at.
-    Wants(Wanted),
+    /// There is no room for it yet.
+    Later,
+    /// It has to be encoded in other encodings first, or its type looked at.
+    NotYet,
 }
 
 /// An alarm for an instant, where one is needed.
@@ -84,15 +82,15 @@ pub struct TopicInfo {
     pub retained: bool,
 }
 
-/// The reason why an item was not published. Nobody has received it.
+/// The reason why an item was not published. Nobody has received it. Small, because it is a part of each result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishFault {
     /// There can be no such topic.
     #[error(transparent)]
-    Topic(#[from] InvalidName),
+    Topic(Box<InvalidName>),
     /// It cannot be encoded, or is too long.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Encode(Box<EncodeError>),
     /// A subscriber that insists on being waited for has no room.
     #[error("a subscriber that wants every item has no room for another one")]
     Full,
@@ -101,13 +99,26 @@ pub enum PublishFault {
     Closed,
 }
 
+impl From<InvalidName> for PublishFault {
+    #[cold]
+    fn from(invalid: InvalidName) -> Self {
+        Self::Topic(Box::new(invalid))
+    }
+}
+
+impl From<EncodeError> for PublishFault {
+    #[cold]
+    fn from(error: EncodeError) -> Self {
+        Self::Encode(Box::new(error))
+    }
+}
+
 impl Publisher {
     /// A publisher without subscribers. `alarms` end its waiting.
     pub fn new(limits: &Limits, alarms: &Arc<Alarms>) -> Self {
         let state = Mutex::new(State {
             readers: Readers::new(limits),
             topics: Topics::default(),
-            encoded: Encoded::default(),
             published: 0,
             refused: 0,
             look: None,
@@ -134,7 +145,7 @@ impl Publisher {
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
-        let mut draft = Draft::new(&self.shared.guesses, topic);
+        let mut draft = Draft::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
             draft.make(item, self.shared.limits.message_bytes);
@@ -142,13 +153,14 @@ impl Publisher {
             let published = state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, &mut woken);
             drop(state);
             match published {
-                Ok(Published::Wants(wanted)) => draft.look_again::<T>(wanted),
+                Ok(Published::NotYet) => draft.look_at_type::<T>(),
                 other => break other,
             }
         };
+        draft.item.end();
         waking::wake_all(woken);
         match published {
-            Ok(Published::Later(_)) => Err(self.shared.refuse()),
+            Ok(Published::Later) => Err(self.shared.refuse()),
             Ok(_) => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -164,10 +176,15 @@ impl Publisher {
     /// Dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
         // Kept while it waits, so that the item is encoded once.
-        let mut draft = None;
+        let mut kept = None;
         poll_fn(|task| {
-            let draft = draft.get_or_insert_with(|| Draft::new(&self.shared.guesses, topic));
-            self.poll_publish_all(task, topic, item, draft)
+            let mut draft = Draft::new(&self.shared.guesses, topic, kept.take());
+            let published = self.poll_publish_all(task, topic, item, &mut draft);
+            match published {
+                Poll::Pending => kept = Some(draft.item),
+                Poll::Ready(_) => draft.item.end(),
+            }
+            published
         })
         .await
     }
@@ -178,7 +195,7 @@ impl Publisher {
         task: &mut Context<'_>,
         topic: &str,
         item: &T,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
         let published = loop {
@@ -189,18 +206,18 @@ impl Publisher {
                 return Poll::Pending;
             }
             let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, &mut woken);
-            if let Ok(Published::Later(until)) = published {
-                state.wait(&self.shared, task.waker(), until);
+            if let Ok(Published::Later) = published {
+                state.wait(&self.shared, task.waker(), draft.until);
             }
             drop(state);
             match published {
-                Ok(Published::Wants(wanted)) => draft.look_again::<T>(wanted),
+                Ok(Published::NotYet) => draft.look_at_type::<T>(),
                 other => break other,
             }
         };
         waking::wake_all(woken);
         match published {
-            Ok(Published::Later(_)) => Poll::Pending,
+            Ok(Published::Later) => Poll::Pending,
             Ok(_) => Poll::Ready(Ok(())),
             Err(fault) => Poll::Ready(Err(fault)),
         }
@@ -387,11 +404,13 @@ impl State {
 
     /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for.
     #[cold]
-    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Instant) {
+    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Option<Instant>) {
         self.readers.wake_when_there_is_room(publisher);
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
-        if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
+        if let Some(until) = until
+            && self.look.as_ref().is_none_or(|(set, _)| until < *set)
+        {
             let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.at(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
@@ -406,65 +425,53 @@ impl State {
         &mut self,
         shared: &Shared,
         topic: &str,
-        draft: &mut Draft,
+        draft: &mut Draft<'_>,
         slow: Slow,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
-        let Self { readers, topics, encoded, published, turn, closed, .. } = self;
+        let Self { readers, topics, published, turn, closed, .. } = self;
         if *closed {
             return Err(PublishFault::Closed);
         }
         let mut unknown;
-        let known = match topics.know(topic, shared.limits.topics)? {
-            Some(known) => known,
-            None => {
+        let known = match topics.know(topic, shared.limits.topics) {
+            Ok(Some(known)) => known,
+            Ok(None) => {
                 unknown = Known::new(Topic::new(topic)?);
                 &mut unknown
             }
+            Err(invalid) => return Err(invalid.into()),
         };
-        let Draft { wanted: guessed, item, info } = draft;
-        let Some(info) = known.find_takers::<T>(readers, *info) else {
-            return Ok(Published::Wants(*guessed));
+        let Some(info) = known.find_takers::<T>(readers, draft.info) else {
+            return Ok(Published::NotYet);
         };
-        if !readers.has_room(&known.takers, slow)
-            && let Some(until) = readers.wait_for(&known.takers, slow, clock::now())
-        {
-            return Ok(Published::Later(until));
-        }
-        let mut wanted = Wanted::default();
-        known.takers.iter().for_each(|taker| wanted.add(taker.encoding));
-        if known.retains {
-            wanted.add(Encoding::MessagePack);
-            wanted.add(agreed(info.fingerprint(), info.fingerprint()));
-        }
-        if wanted != *guessed {
-            shared.guesses.note(topic, wanted);
-        }
-        if !item.has(wanted) {
-            return Ok(Published::Wants(wanted));
-        }
-        // Before anything is handed out, so that an error means that nobody has it.
-        item.check(wanted)?;
-        let topic = &known.topic;
-        known.item = Some(info);
-        if !known.retains
-            && let Some((log, wanted)) = readers.only_log(&known.takers)
-        {
-            let frame = log.write();
-            if item.write_small(frame.buffer, topic, wanted) {
-                let length = frame.end();
-                log.append_written(length);
-                *published += 1;
-                return Ok(Published::Now);
+        if !readers.has_room(&known.takers, slow) {
+            draft.until = readers.wait_for(&known.takers, slow, clock::now());
+            if draft.until.is_some() {
+                return Ok(Published::Later);
             }
         }
-        encoded.clear();
-        encoded.make(topic, item, wanted);
-        if known.retains {
-            known.last = encoded.retain(info);
+        let wanted = known.wanted(info);
+        if wanted != draft.wanted {
+            shared.guesses.note(topic, wanted);
+            draft.wanted = wanted;
         }
-        *turn = turn.saturating_sub(if encoded.is_large() { LARGE_TURN } else { 0 });
-        readers.append(&known.takers, topic, |encoding| encoded.frame(encoding), woken);
+        let item = &draft.item;
+        if !item.has(wanted) {
+            return Ok(Published::NotYet);
+        }
+        // Before anything is handed out, so that an error means that nobody has it.
+        if let Some(error) = item.error(wanted) {
+            return Err(error.clone().into());
+        }
+        known.item = Some(info);
+        if known.retains {
+            known.last = item.retain(info);
+        }
+        if item.is_large() {
+            *turn = turn.saturating_sub(LARGE_TURN);
+        }
+        readers.append(&known.takers, &known.topic, |encoding| item.frame(encoding), woken);
         *published += 1;
         Ok(Published::Now)
     }

@@ -9,7 +9,7 @@ use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{Encoding, Fingerprint};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::Topic;
-use meshzero_proto::news::{self, Log, Missed, Next, Read, Subscribe};
+use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
 
 use crate::clock;
 use crate::encoded::FrameRef;
@@ -266,17 +266,8 @@ impl Readers {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Where the frame of an item is written if only one log takes it, and in which encoding.
-    #[inline]
-    pub(crate) fn only_log(&mut self, takers: &Takers) -> Option<(&mut Log, Encoding)> {
-        let [Taker { shelf, encoding }] = takers[..] else { return None };
-        match &mut self.shelves[shelf] {
-            Shelf { kept: Kept::Log(log), asleep, .. } if asleep.is_empty() => Some((log, encoding)),
-            _ => None,
-        }
-    }
-
     /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
+    #[inline(always)]
     pub(crate) fn append<'a>(
         &mut self,
         takers: &Takers,

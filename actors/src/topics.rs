@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use meshzero_proto::codec::{TypeInfo, Wire};
+use meshzero_proto::catalogue::agreed;
+use meshzero_proto::codec::{Encoding, TypeInfo, Wire};
 use meshzero_proto::name::{InvalidName, Topic};
 
-use crate::encoded::Retained;
+use crate::encoded::{Retained, Wanted};
 use crate::readers::{Readers, Takers};
 
 /// The topics that are known.
@@ -27,6 +28,8 @@ pub(crate) struct Known {
     /// Who takes items of a type, as of a version of the readers.
     pub(crate) takers: Takers,
     takers_of: Option<(&'static TypeInfo, u64)>,
+    /// The encodings that they want.
+    takers_want: Wanted,
 }
 
 impl Topics {
@@ -72,9 +75,17 @@ impl Known {
                 let info = found.or(known)?;
                 self.takers = readers.takers(&self.topic, info.fingerprint());
                 self.takers_of = Some((info, readers.version()));
+                self.takers_want = Wanted::default();
+                self.takers.iter().for_each(|taker| self.takers_want.add(taker.encoding));
                 Some(info)
             }
         }
+    }
+
+    /// Returns the encodings in which an item of the type whose takers were found is wanted.
+    #[inline(always)]
+    pub(crate) fn wanted(&self, info: &'static TypeInfo) -> Wanted {
+        if self.retains { self.takers_want.or(retained(info)) } else { self.takers_want }
     }
 
     pub(crate) fn new(topic: Topic) -> Self {
@@ -85,6 +96,16 @@ impl Known {
             last: Retained::default(),
             takers: Takers::new(),
             takers_of: None,
+            takers_want: Wanted::default(),
         }
     }
+}
+
+/// The encodings in which an item is kept for those who subscribe later.
+#[cold]
+fn retained(info: &'static TypeInfo) -> Wanted {
+    let mut wanted = Wanted::default();
+    wanted.add(Encoding::MessagePack);
+    wanted.add(agreed(info.fingerprint(), info.fingerprint()));
+    wanted
 }

@@ -6,9 +6,19 @@ use std::task::Waker;
 use crate::events;
 
 /// Wakes all, also those after one whose waker panics. Not to be called under a lock.
-#[inline]
+#[inline(always)]
 pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
-    wakers.into_iter().for_each(wake);
+    let mut wakers = wakers.into_iter();
+    // Most of the time there are none.
+    if let Some(first) = wakers.next() {
+        wake_some(first, wakers);
+    }
+}
+
+#[inline(never)]
+fn wake_some(first: Waker, others: impl Iterator<Item = Waker>) {
+    wake(first);
+    others.for_each(wake);
 }
 
 /// Wakes one. Not to be called under a lock.

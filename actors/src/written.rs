@@ -1,7 +1,9 @@
 //! Bytes that are written before anything is locked: serialising a value runs code of its user, which may send, publish, log or wait.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
+use bytes::Bytes;
 use meshzero_proto::codec::{self, Beside};
 
 /// Memory of more bytes is given back and not used again. Every thread that sends keeps as much. Measured: without it, messages of 200 to
@@ -14,7 +16,7 @@ const WORTH_MOVING: usize = 32 << 10;
 
 thread_local! {
     /// Memory for what this thread writes next.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static SPARE: Spare<Written> = const { Cell::new(None) };
 }
 
 /// Bytes, and the blobs that belong between them.
@@ -24,17 +26,56 @@ pub(crate) struct Written {
     blobs: Vec<Beside>,
 }
 
+/// A value that a thread uses again and again; `None` while it is in use. In a box, because moving it would cost as much as encoding a
+/// small message.
+pub(crate) type Spare<T> = Cell<Option<Box<T>>>;
+
+/// Takes the spare value of this thread, or a new one where that is in use.
+#[inline(always)]
+pub(crate) fn take_spare<T: Default>(spare: &'static LocalKey<Spare<T>>) -> Box<T> {
+    spare.try_with(Cell::take).ok().flatten().unwrap_or_default()
+}
+
+/// Makes a value the spare one of this thread.
+#[inline(always)]
+pub(crate) fn give_back<T>(spare: &'static LocalKey<Spare<T>>, value: Box<T>) {
+    // A thread that ends needs none.
+    let _ = spare.try_with(|spare| spare.set(Some(value)));
+}
+
 impl Written {
-    /// Returns what `write` appends, which may write something else on the same thread meanwhile.
+    /// Lends `work` memory in which nothing is written.
+    #[inline(always)]
+    pub(crate) fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
+        let mut written = take_spare(&SPARE);
+        let result = work(&mut written);
+        written.clear();
+        give_back(&SPARE, written);
+        result
+    }
+
+    /// Appends what `write` appends to an empty buffer. It may have something else written on the same thread meanwhile.
     ///
     /// # Errors
     /// Those of `write`.
     #[inline(always)]
-    pub(crate) fn new<E>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
-        let bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        let mut written = Self { bytes, blobs: Vec::new() };
-        written.blobs = codec::beside(&mut written.bytes, write)?;
-        Ok(written)
+    pub(crate) fn write<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        codec::beside(&mut self.bytes, &mut self.blobs, write)
+    }
+
+    /// Forgets all, but for memory that is worth keeping.
+    #[inline(always)]
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.blobs.clear();
+        if self.bytes.capacity() > LARGEST_SPARE {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        self.bytes = Vec::new();
     }
 
     /// The bytes, without the blobs.
@@ -43,14 +84,14 @@ impl Written {
         &self.bytes
     }
 
-    /// Returns the number of bytes, with the blobs.
-    pub(crate) fn length(&self) -> usize {
-        self.bytes.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
-    }
-
     /// As [`Written::bytes`], to be changed in place.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+
+    /// Returns the number of bytes, with the blobs.
+    pub(crate) fn length(&self) -> usize {
+        self.bytes.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
     }
 
     /// Returns whether there are blobs.
@@ -59,14 +100,23 @@ impl Written {
         !self.blobs.is_empty()
     }
 
-    /// Takes the bytes and the blobs.
-    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<Beside>) {
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.blobs))
+    /// Takes the bytes, in pieces, with the blobs between them.
+    pub(crate) fn take_pieces(&mut self) -> Vec<Bytes> {
+        let mut bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut pieces = Vec::with_capacity(2 * self.blobs.len() + 1);
+        let mut begin = 0;
+        for Beside { at, bytes: blob } in self.blobs.drain(..) {
+            pieces.push(bytes.split_to(at - std::mem::replace(&mut begin, at)));
+            pieces.push(blob);
+        }
+        pieces.push(bytes);
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
     }
 
-    /// Moves all to the end of `out`; returns the blobs, with the places where they belong there.
+    /// Moves the bytes to the end of `out`. The places of the blobs are places there from then on.
     #[inline(always)]
-    pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) -> Vec<Beside> {
+    pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) {
         let begin = out.len();
         if begin == 0 && self.bytes.len() >= WORTH_MOVING {
             // Not copied; the memory that was there is this thread's from now on.
@@ -74,21 +124,12 @@ impl Written {
         } else {
             out.extend_from_slice(&self.bytes);
         }
-        let mut blobs = std::mem::take(&mut self.blobs);
-        blobs.iter_mut().for_each(|blob| blob.at += begin);
-        blobs
+        self.blobs.iter_mut().for_each(|blob| blob.at += begin);
     }
-}
 
-impl Drop for Written {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if (1..=LARGEST_SPARE).contains(&self.bytes.capacity()) {
-            self.bytes.clear();
-            let bytes = std::mem::take(&mut self.bytes);
-            // A thread that ends needs none.
-            let _ = SPARE.try_with(|spare| spare.set(bytes));
-        }
+    /// Takes the blobs.
+    pub(crate) fn take_blobs(&mut self) -> Vec<Beside> {
+        std::mem::take(&mut self.blobs)
     }
 }
 
@@ -102,19 +143,24 @@ mod tests {
     fn what_is_written_meanwhile_is_another_thing() {
         let blob = |byte| Blob::from(vec![byte; 100_000]);
         let write = |out: &mut Vec<u8>, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
-        let mut inner = Written::default();
-        let mut outer = Written::new(|out| {
-            write(out, 1)?;
-            inner = Written::new(|out| write(out, 2))?;
-            write(out, 3)
-        })
-        .expect("it is encoded");
+        let mut inner = Vec::new();
         let mut out = b"before".to_vec();
-        let blobs = outer.move_to(&mut out);
+        let blobs = Written::with(|outer| {
+            let encoded = outer.write(|out| {
+                write(out, 1)?;
+                inner =
+                    Written::with(|inner| inner.write(|out| write(out, 2)).map(|()| inner.take_pieces()))?;
+                write(out, 3)
+            });
+            assert_eq!(encoded, Ok(()));
+            outer.move_to(&mut out);
+            outer.take_blobs()
+        });
         assert_eq!(blobs.iter().map(|blob| blob.bytes[0]).collect::<Vec<_>>(), [1, 3]);
         assert!(blobs.iter().all(|blob| (7..=out.len()).contains(&blob.at)));
-        let (_, blobs) = inner.take();
-        assert_eq!(blobs.iter().map(|blob| blob.bytes[0]).collect::<Vec<_>>(), [2]);
-        assert!(Written::new(|_| Err(EncodeError::TooLarge { max: 0 })).is_err());
+        assert_eq!(inner.last().map(|piece| (piece.len(), piece[0])), Some((100_000, 2)));
+        let failed = Written::with(|written| written.write(|_| Err(EncodeError::TooLarge { max: 0 })));
+        assert!(failed.is_err());
+        Written::with(|written| assert_eq!((written.bytes(), written.has_blobs()), (&b""[..], false)));
     }
 }

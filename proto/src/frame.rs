@@ -230,41 +230,6 @@ pub enum FrameError {
     UnknownKind(u8),
 }
 
-/// A frame, or several, being appended to a buffer: unless it comes to its end nothing is appended, whether writing it
-/// failed or panicked.
-#[derive(Debug)]
-pub struct Whole<'a> {
-    /// Where it is appended.
-    pub buffer: &'a mut Vec<u8>,
-    start: usize,
-    has_ended: bool,
-}
-
-impl<'a> Whole<'a> {
-    /// Begins one at the end of `buffer`.
-    #[inline(always)]
-    pub fn begin(buffer: &'a mut Vec<u8>) -> Self {
-        let start = buffer.len();
-        Self { buffer, start, has_ended: false }
-    }
-
-    /// Ends it; returns its length in the buffer.
-    #[inline(always)]
-    pub fn end(mut self) -> usize {
-        self.has_ended = true;
-        self.buffer.len() - self.start
-    }
-}
-
-impl Drop for Whole<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.buffer.truncate(self.start);
-        }
-    }
-}
-
 /// A frame whose header is written, and whose payload is being appended to the same buffer.
 #[derive(Debug)]
 #[must_use = "the header is not whole before the end"]

@@ -33,8 +33,8 @@ pub enum PublishError {
 impl From<PublishFault> for PublishError {
     fn from(fault: PublishFault) -> Self {
         match fault {
-            PublishFault::Topic(error) => Self::Topic(error),
-            PublishFault::Encode(error) => Self::Item(error),
+            PublishFault::Topic(error) => Self::Topic(*error),
+            PublishFault::Encode(error) => Self::Item(*error),
             PublishFault::Full => Self::Full,
             PublishFault::Closed => Self::Closed,
         }

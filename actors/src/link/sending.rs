@@ -63,10 +63,12 @@ impl Link {
         if !self.outbox.may_have(Room::Limit) || (self.was_full.load(Ordering::Relaxed) && !self.has_room()) {
             return Err(Unsent::Full);
         }
-        let mut written = self.write_request(&message)?;
-        self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
-            frame::set_id(written.bytes_mut(), id.to_wire());
-            Ok(link.outbox.place::<EncodeError>(Room::Limit, pace, &mut written)?)
+        Written::with(|written| {
+            self.write_request(&message, written)?;
+            self.begin(message.deadline.map(|deadline| deadline.at), caller, |link, id, pace| {
+                frame::set_id(written.bytes_mut(), id.to_wire());
+                Ok(link.outbox.place::<EncodeError>(Room::Limit, pace, written)?)
+            })
         })
     }
 
@@ -110,10 +112,12 @@ impl Link {
         message: Outward<'_, M>,
         caller: &Waker,
     ) -> Result<Reply, Unsent> {
-        let mut written = self.write_request(&message)?;
-        self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
-            frame::set_id(written.bytes_mut(), id.to_wire());
-            Ok(turn.place::<EncodeError>(pace, &mut written)?)
+        Written::with(|written| {
+            self.write_request(&message, written)?;
+            self.begin(message.deadline.map(|deadline| deadline.at), caller, |_, id, pace| {
+                frame::set_id(written.bytes_mut(), id.to_wire());
+                Ok(turn.place::<EncodeError>(pace, written)?)
+            })
         })
     }
 
@@ -219,7 +223,12 @@ impl Link {
     }
 
     /// Writes a request, before anything is locked; it gets its id when its call is open.
-    fn write_request<M: NetMessage>(&self, message: &Outward<'_, M>) -> Result<Written, Unsent> {
+    #[inline]
+    fn write_request<M: NetMessage>(
+        &self,
+        message: &Outward<'_, M>,
+        written: &mut Written,
+    ) -> Result<(), Unsent> {
         let passage = self.passage(message)?;
         let header = Header {
             kind: Kind::Request,
@@ -227,7 +236,7 @@ impl Link {
             slot: passage.slot,
             id: 0,
         };
-        let written = Written::new(|out| {
+        let result = written.write(|out| {
             let writing = Writing::new(out, header);
             if let Some(context) = message.trace {
                 writing.trace(out, *context);
@@ -237,7 +246,7 @@ impl Link {
             let encoded = self.encode(message.message, passage, out);
             writing.end(out, encoded)
         });
-        written.map_err(Unsent::Encode)
+        result.map_err(Unsent::Encode)
     }
 
     #[inline(always)]

@@ -1,7 +1,6 @@
 //! Long replies: they leave in pieces, so that short ones do not wait behind them.
 
 use bytes::Bytes;
-use meshzero_proto::codec::Beside;
 
 use super::{Outbox, Pace, State};
 use crate::sync::MutexGuard;
@@ -30,27 +29,10 @@ impl Outbox {
         }
     }
 
-    /// Moves what has been written to the batch behind its first `before` bytes, and the blobs that belong between it, to where
-    /// long replies wait.
+    /// Puts the pieces of a frame where long replies wait.
     #[cold]
-    pub(super) fn set_aside(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        id: u64,
-        before: usize,
-        blobs: Vec<Beside>,
-    ) {
-        let batch = state.flow.batch();
-        let frame = if before == 0 { std::mem::take(batch) } else { batch.split_off(before) };
-        let mut rest = Bytes::from(frame);
-        let mut rope = Vec::with_capacity(2 * blobs.len() + 1);
-        let mut from = before;
-        for Beside { at, bytes } in blobs {
-            rope.extend([rest.split_to(at - from), bytes]);
-            from = at;
-        }
-        rope.push(rest);
-        state.flow.bulk(id, rope.into_iter().filter(|bytes| !bytes.is_empty()));
+    pub(super) fn set_aside(&self, mut state: MutexGuard<'_, State>, id: u64, pieces: Vec<Bytes>) {
+        state.flow.bulk(id, pieces);
         self.begin_bulk(state);
     }
 

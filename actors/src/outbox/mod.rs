@@ -168,8 +168,10 @@ impl Outbox {
         if !self.may_have(room) {
             return Err(PushError::Full);
         }
-        let mut written = Written::new(frame).map_err(PushError::Frame)?;
-        self.place(room, pace, &mut written)
+        Written::with(|written| {
+            written.write(frame).map_err(PushError::Frame)?;
+            self.place(room, pace, written)
+        })
     }
 
     /// Appends a frame that has been written, where there is `room` for it.
@@ -219,13 +221,14 @@ impl Outbox {
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
     pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Vec<u8>)) {
-        let written = Written::new::<Infallible>(|out| {
-            frame(out);
-            Ok(())
+        Written::with(|written| {
+            let Ok(()) = written.write::<Infallible>(|out| {
+                frame(out);
+                Ok(())
+            });
+            // On a closed connection nobody waits for the answer.
+            let _ = self.append::<Infallible>(None, pace, Some(reply), written);
         });
-        let Ok(mut written) = written;
-        // On a closed connection nobody waits for the answer.
-        let _ = self.append::<Infallible>(None, pace, Some(reply), &mut written);
     }
 
     /// Appends whole frames and leaves `frames` empty, and writes at once. A closed connection drops them.
@@ -445,20 +448,20 @@ impl Outbox {
             return Err(PushError::Full);
         }
         let begin = state.flow.placed();
-        let batch = state.flow.batch();
-        let before = batch.len();
-        let blobs = written.move_to(batch);
-        let length = state.flow.batch().len();
         if let Some(Reply { id, longest }) = reply
-            && length - before + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>() > longest
+            && written.length() > longest
         {
-            self.set_aside(state, id, before, blobs);
+            self.set_aside(state, id, written.take_pieces());
             return Ok(Placed { end: begin, length: 0, wrote_batch: false });
         }
+        let batch = state.flow.batch();
+        let before = batch.len();
+        written.move_to(batch);
+        let length = batch.len();
         let mut is_full = length >= FLUSH_BYTES;
         state.flow.appended(length - before);
-        if !blobs.is_empty() {
-            state.flow.put_between(blobs);
+        if written.has_blobs() {
+            state.flow.put_between(written.take_blobs());
             is_full = state.flow.waiting() >= FLUSH_SHARED_BYTES as u64;
         }
         let end = state.flow.placed();

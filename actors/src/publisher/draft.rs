@@ -2,8 +2,10 @@
 //! was wanted, and again where that was wrong.
 
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use meshzero_proto::codec::{self, TypeInfo, Wire};
+use meshzero_proto::name::MAX_NAME_BYTES;
 
 use crate::encoded::{Item, Wanted};
 
@@ -26,43 +28,46 @@ impl Guesses {
         self.place(topic).store(wanted.bits(), Ordering::Relaxed);
     }
 
-    /// Topics of one service differ at their ends.
+    /// Topics of one service differ in their lengths and at their ends, for the most part.
     #[inline(always)]
     fn place(&self, topic: &str) -> &AtomicU8 {
-        let bytes = topic.as_bytes();
-        let end = &bytes[bytes.len().saturating_sub(8)..];
-        let hash =
-            end.iter().fold(bytes.len(), |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(*byte)));
-        &self.0[hash % GUESSES]
+        let last = topic.as_bytes().last().copied().map_or(0, usize::from);
+        &self.0[topic.len().wrapping_mul(31).wrapping_add(last) % GUESSES]
     }
 }
 
 /// An item, encoded as far as it is known to be wanted. Its own code runs in here only, and never while the publisher is locked.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
+    topic: &'a str,
     pub(super) wanted: Wanted,
-    pub(super) item: Item,
+    pub(super) item: Box<Item>,
     /// Its type, if that had to be looked up.
     pub(super) info: Option<&'static TypeInfo>,
+    /// Set if there is no room for it yet: whoever is in the way is waited for until then.
+    pub(super) until: Option<Instant>,
 }
 
-impl Draft {
-    /// Nothing yet of an item of the topic.
+impl<'a> Draft<'a> {
+    /// An item of the topic, of which there may be something already.
     #[inline(always)]
-    pub(super) fn new(guesses: &Guesses, topic: &str) -> Self {
-        let wanted = Wanted::from_bits(guesses.place(topic).load(Ordering::Relaxed));
-        Self { wanted, item: Item::default(), info: None }
+    pub(super) fn new(guesses: &Guesses, topic: &'a str, item: Option<Box<Item>>) -> Self {
+        let wanted = match topic.len() {
+            ..=MAX_NAME_BYTES => Wanted::from_bits(guesses.place(topic).load(Ordering::Relaxed)),
+            // There can be no such topic.
+            _ => Wanted::default(),
+        };
+        Self { topic, wanted, item: item.unwrap_or_else(Item::new), info: None, until: None }
     }
 
     /// Encodes the item as it is wanted, at most `max` bytes.
     #[inline(always)]
     pub(super) fn make<T: Wire>(&mut self, item: &T, max: usize) {
-        self.item.make(item, self.wanted, max);
+        self.item.make(self.topic, item, self.wanted, max);
     }
 
-    /// Notes what is wanted after a guess that was wrong.
+    /// Finds out about the type of the item, once the publisher is locked no more.
     #[cold]
-    pub(super) fn look_again<T: Wire>(&mut self, wanted: Wanted) {
-        self.wanted = wanted;
+    pub(super) fn look_at_type<T: Wire>(&mut self) {
         self.info = Some(codec::type_info::<T>());
     }
 }

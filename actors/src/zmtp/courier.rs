@@ -218,7 +218,7 @@ impl Courier {
         let json = Json::new(data.clone(), &self.limits);
         let published = match self.publisher.publish(topic, &json) {
             // What is no JSON was sent as bytes.
-            Err(PublishFault::Encode(EncodeError::Refused { .. })) => {
+            Err(PublishFault::Encode(error)) if matches!(*error, EncodeError::Refused { .. }) => {
                 self.publisher.publish(topic, &Blob::from(data.clone()))
             }
             published => published,

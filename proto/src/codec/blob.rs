@@ -166,45 +166,68 @@ pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<Sharing> {
     (part.len() >= SHARED_BYTES).then(|| Sharing(SOURCE.replace(Some(source.clone()))))
 }
 
-/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but given back
-/// with the places where they belong. Nothing is given back when `write` fails.
+/// Runs `write`, which appends encoded values to `buffer`: the large blobs in them are not copied there, but become `blobs`, with the
+/// places where they belong. `blobs` stays as it is when there are none, or `write` fails.
 ///
 /// # Errors
 /// Those of `write`.
 #[inline(always)]
 pub fn beside<E>(
     buffer: &mut Vec<u8>,
+    blobs: &mut Vec<Beside>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<Vec<Beside>, E> {
-    /// Ends it, also after a panic.
-    struct End {
-        target: usize,
-        /// What is being written around this, by code that writes something else in between.
-        around: Option<(Vec<Beside>, usize)>,
+) -> Result<(), E> {
+    let _end = Begun::new(address(buffer));
+    write(buffer)?;
+    if BESIDE_LEN.take() > 0 {
+        *blobs = BESIDE.take();
     }
-    impl Drop for End {
-        #[inline]
-        fn drop(&mut self) {
-            TARGET.set(self.target);
-            if let Some((blobs, length)) = self.around.take() {
-                BESIDE.set(blobs);
-                BESIDE_LEN.set(length);
-            }
+    Ok(())
+}
+
+/// A buffer that blobs may leave beside, until this is dropped, also by a panic.
+struct Begun {
+    /// The buffer before.
+    target: usize,
+    /// What is being written around this, by code that writes something else in between.
+    around: Option<Box<Around>>,
+}
+
+struct Around {
+    blobs: Vec<Beside>,
+    length: usize,
+}
+
+impl Begun {
+    #[inline(always)]
+    fn new(target: usize) -> Self {
+        let target = TARGET.replace(target);
+        let around = if BESIDE_LEN.get() == 0 { None } else { Some(Self::set_aside()) };
+        Self { target, around }
+    }
+
+    #[cold]
+    fn set_aside() -> Box<Around> {
+        Box::new(Around { blobs: BESIDE.take(), length: BESIDE_LEN.take() })
+    }
+
+    /// Forgets the blobs of what failed, and goes back to what is being written around it.
+    #[cold]
+    fn go_back(around: Option<Box<Around>>) {
+        let (blobs, length) = around.map_or_else(Default::default, |around| (around.blobs, around.length));
+        BESIDE.set(blobs);
+        BESIDE_LEN.set(length);
+    }
+}
+
+impl Drop for Begun {
+    #[inline(always)]
+    fn drop(&mut self) {
+        TARGET.set(self.target);
+        if self.around.is_some() || BESIDE_LEN.get() > 0 {
+            Self::go_back(self.around.take());
         }
     }
-    let mut end = End { target: TARGET.replace(address(buffer)), around: None };
-    if BESIDE_LEN.get() > 0 {
-        let before = (BESIDE.take(), BESIDE_LEN.take());
-        // Otherwise it was left by a panic.
-        end.around = (end.target != 0).then_some(before);
-    }
-    let written = write(buffer);
-    let blobs = match BESIDE_LEN.take() {
-        0 => Vec::new(),
-        _ => BESIDE.take(),
-    };
-    drop(end);
-    written.map(|()| blobs)
 }
 
 /// How many bytes of blobs belong to what this thread is writing.
@@ -306,12 +329,13 @@ mod tests {
             encode(&mixed(), encoding, 1 << 20, &mut whole).expect("it is encoded");
             let message = mixed();
             let mut buffer = vec![9];
-            let blobs = beside(&mut buffer, |out| {
+            let mut blobs = Vec::new();
+            let encoded = beside(&mut buffer, &mut blobs, |out| {
                 encode(&message, encoding, 1 << 20, out)?;
                 assert_eq!(beside_len(), 2 * BESIDE_BYTES);
                 Ok::<_, crate::codec::EncodeError>(())
             });
-            let blobs = blobs.expect("it is encoded");
+            assert_eq!(encoded, Ok(()));
             assert_eq!(blobs.len(), 2);
             assert_eq!(blobs[0].bytes.as_ptr(), message.1.as_ptr(), "shared");
             let mut joined = Vec::new();
@@ -328,23 +352,25 @@ mod tests {
 
     #[test]
     fn what_fails_is_too_long_or_goes_elsewhere_leaves_nothing_beside() {
-        let mut buffer = Vec::new();
-        let too_long =
-            beside(&mut buffer, |out| encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out));
+        let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
+        let too_long = beside(&mut buffer, &mut blobs, |out| {
+            encode(&mixed(), Encoding::Bincode, BESIDE_BYTES + 100, out)
+        });
         assert!(matches!(too_long, Err(crate::codec::EncodeError::TooLarge { .. })), "{too_long:?}");
-        assert_eq!((buffer.len(), beside_len()), (0, 0));
-        let elsewhere =
-            beside(&mut buffer, |_| encode(&mixed(), Encoding::Bincode, 1 << 20, &mut Vec::new()));
-        assert_eq!(elsewhere.expect("it is encoded"), []);
+        assert_eq!((buffer.len(), blobs.len(), beside_len()), (0, 0, 0));
+        let elsewhere = beside(&mut buffer, &mut blobs, |_| {
+            encode(&mixed(), Encoding::Bincode, 1 << 20, &mut Vec::new())
+        });
+        assert_eq!((elsewhere, blobs.len()), (Ok(()), 0));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            beside::<crate::codec::EncodeError>(&mut buffer, |out| {
+            beside::<crate::codec::EncodeError>(&mut buffer, &mut blobs, |out| {
                 encode(&mixed(), Encoding::Bincode, 1 << 20, out)?;
                 panic!("a panic behind two blobs")
             })
         }));
         assert!(panicked.is_err());
         buffer.clear();
-        let next = beside(&mut buffer, |out| encode(&1u8, Encoding::Bincode, 10, out));
-        assert_eq!((next.expect("it is encoded"), buffer, beside_len()), (vec![], vec![1], 0));
+        let next = beside(&mut buffer, &mut blobs, |out| encode(&1u8, Encoding::Bincode, 10, out));
+        assert_eq!((next, blobs.len(), buffer, beside_len()), (Ok(()), 0, vec![1], 0));
     }
 }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::patience::Patience;
-use crate::frame::Whole;
 
 /// A chunk of this length takes no more frames.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -122,24 +121,6 @@ impl Log {
     pub fn append(&mut self, frame: &[u8]) {
         self.open.extend_from_slice(frame);
         self.appended(frame.len());
-    }
-
-    /// Where the frame of an item may be written, to be appended with [`Log::append_written`] at once. Large ones are better
-    /// made elsewhere, for [`Log::append_shared`].
-    #[inline(always)]
-    pub fn write(&mut self) -> Whole<'_> {
-        Whole::begin(&mut self.open)
-    }
-
-    /// As [`Log::append`], with what has just been written, of that length.
-    #[inline]
-    pub fn append_written(&mut self, length: usize) {
-        if Self::is_large(length) {
-            let frame = self.open.split_off(self.open.len() - length);
-            self.append_shared([frame.into()]);
-        } else {
-            self.appended(length);
-        }
     }
 
     /// As [`Log::append`], without copying the frame, which may be in pieces.

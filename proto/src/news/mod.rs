@@ -16,7 +16,7 @@ pub use self::missed::{GapReason, Missed};
 pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
-use crate::codec::{Encoding, Fingerprint, own};
+use crate::codec::{Fingerprint, own};
 use crate::frame::{self, Header, Kind};
 use crate::name::Topic;
 
@@ -47,23 +47,15 @@ impl Subscribe {
 }
 
 /// Begins the frame of an item; what is appended to `out` until it is ended is the encoded item.
+///
+/// # Panics
+/// If the topic is longer than topics may be.
 #[inline(always)]
-pub fn begin_item(out: &mut Vec<u8>, topic: &Topic) -> frame::Writing {
+pub fn begin_item(out: &mut Vec<u8>, topic: &str) -> frame::Writing {
     let writing = frame::Writing::new(out, Header::new(Kind::News, 0));
-    let text = topic.as_bytes();
-    out.push(u8::try_from(text.len()).expect("a topic has at most 128 bytes"));
-    out.extend_from_slice(text);
+    out.push(u8::try_from(topic.len()).expect("a topic has at most 128 bytes"));
+    out.extend_from_slice(topic.as_bytes());
     writing
-}
-
-/// Appends the beginning of an item's frame, whose encoded item of `length` bytes is not a part of `out`.
-pub fn announce_item(out: &mut Vec<u8>, topic: &Topic, encoding: Encoding, length: usize) {
-    let mut beginning = Vec::with_capacity(1 + topic.len());
-    beginning.push(u8::try_from(topic.len()).expect("a topic has at most 128 bytes"));
-    beginning.extend_from_slice(topic.as_bytes());
-    let header = Header { flags: frame::flags(encoding), ..Header::new(Kind::News, 0) };
-    frame::announce(out, header, beginning.len() + length);
-    out.extend_from_slice(&beginning);
 }
 
 /// Divides the payload of an item's frame into the topic's bytes and the encoded item; `None` if it is too short.

@@ -155,10 +155,11 @@ fn bytes_are_refused_where_they_would_become_text() {
     // Beside the buffer or in it, what is known to be bytes stays bytes.
     let mut bytes = Vec::new();
     let known = (1_u128, long, BesideFlattened { own: 7, others: BTreeMap::new() });
-    let blobs = crate::codec::beside(&mut bytes, |out| {
+    let mut blobs = Vec::new();
+    let encoded = crate::codec::beside(&mut bytes, &mut blobs, |out| {
         encode_preferring(&known, Encoding::MessagePack, 1 << 20, out).map(drop)
     });
-    assert_eq!(blobs.map(|blobs| blobs.len()), Ok(1));
+    assert_eq!((encoded, blobs.len()), (Ok(()), 1));
 }
 
 #[test]
