@@ -71,6 +71,9 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::Discover(DiscoverError::Url { text: address, .. }) => {
+            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+        }
         ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
         // Nobody answers at the address: nothing has left.
         ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
