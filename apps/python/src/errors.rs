@@ -53,7 +53,7 @@ pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
 }
 
 fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    // Looked for each time: a package that is loaded again has classes of its own.
+    // Looked for each time: who raises seldom need not keep them.
     let exception = py
         .import("meshzero._errors")
         .and_then(|module| module.getattr(kind.class()))

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod errors;
+mod kept;
 mod later;
 mod listener;
 mod log;
@@ -20,6 +21,8 @@ mod wait;
 /// The native half of the package `meshzero`: use that.
 #[pyo3::pymodule(gil_used = true)]
 mod _meshzero {
+    #[pymodule_export]
+    use super::kept::keep;
     #[pymodule_export]
     use super::later::Later;
     #[pymodule_export]

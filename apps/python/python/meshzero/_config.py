@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from . import _meshzero
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ENCODING = "UTF-8"
 
 
@@ -13,6 +19,8 @@ class _Forever:
 
 
 FOREVER = _Forever()
+# Also one that a program holds from before the package was loaded again.
+globals().update(_meshzero.keep("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
 SHORT_WAIT = 1
 EVERYTHING = ""
 COMMAND_ACK = "ack"

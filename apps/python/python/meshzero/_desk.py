@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import _local
 
+from . import _meshzero
 from ._meshzero import Listener, Request
 
 TYPE_CHECKING = False
@@ -99,7 +100,8 @@ class _OfThread(_local):
         self.desk = Desk()
 
 
-_of_thread = _OfThread()
+# What a thread owes a reply to is owed also when the package is loaded again.
+_of_thread: _OfThread = _meshzero.keep("desks of threads", _OfThread())
 
 
 def of_thread() -> Desk:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Coroutine
 
-_desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
+_desks: weakref.WeakKeyDictionary[object, Desk] = _meshzero.keep("desks of tasks", weakref.WeakKeyDictionary())
 
 
 def is_running() -> bool:
