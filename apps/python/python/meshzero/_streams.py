@@ -67,6 +67,7 @@ class News(Steps):
         self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
     ) -> None:
         super().__init__()
+        self._wait = seconds(wait_for_s)
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._addresses = [one if isinstance(one, str) else full(one) for one in addresses]
@@ -76,7 +77,6 @@ class News(Steps):
         self._is_closed = False
         if all(map(_meshzero.is_exact, self._addresses)):
             self._begin(self._addresses)
-        self._wait = seconds(wait_for_s)
         #: The number of items that were dropped because this program did not take them for so long.
         self.missed = 0
 

@@ -133,11 +133,11 @@ async def send_message_to(
     address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER
 ) -> Any:
     """As `meshzero.send_message_to`. A call that is cancelled is given up at the other end as well."""
-    return await _call(address, message, None, wait_for_reply_s)
+    return await _call(address, message, None, seconds(wait_for_reply_s, "wait_for_reply_s"))
 
 
-async def _call(address: object, message: object, name: str | None, wait: float | _Forever) -> Any:
-    whole, left = await _task.whole(address, seconds(wait))
+async def _call(address: object, message: object, name: str | None, wait: float | None) -> Any:
+    whole, left = await _task.whole(address, wait)
     return await _task.run(_meshzero.call_later(whole, message, name, left))
 
 
@@ -267,10 +267,10 @@ def listen(
 class Remote:
     """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
 
-    def __init__(self, address: object, wait_for_reply_s: float | _Forever = PATIENCE) -> None:
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever | None = PATIENCE) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
-        self._wait = wait_for_reply_s
+        self._wait = seconds(wait_for_reply_s, "wait_for_reply_s")
 
     def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
         """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
@@ -308,4 +308,5 @@ async def find(
 ) -> Remote:
     """As `meshzero.find`."""
     address: str = await _task.look(_meshzero.find_later, name, seconds(wait_for_s))
-    return Remote(address, wait_for_reply_s)
+    return Remote(address, wait_for_reply)
+    wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
