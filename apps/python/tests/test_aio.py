@@ -196,6 +196,21 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(repr(aio.unadvertise(name)), "False")
         self.assertRegex(aio.address(), r"^127\.0\.0\.1:\d+$")
 
+    async def test_a_name_is_taken_back_or_moved_while_a_message_has_no_reply_yet(self):
+        for withdraw in (aio.unadvertise, lambda name: aio.advertise(name, aio.address())):
+            name = unique("busy")
+            address = await aio.advertise(name)
+            # Shorter than the time for which an address is kept open for such a reply.
+            call = asyncio.create_task(aio.send_message_to(address, "hello", 4))
+            self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), "hello")
+            withdrawn = withdraw(name)
+            self.assertTrue(withdrawn)
+            await aio.send_reply_to(address, "and to you")
+            self.assertEqual(await call, "and to you")
+            self.assertTrue(await withdrawn)
+        self.assertIs(await aio.unadvertise(name), True)
+        self.assertIs(await asyncio.wait_for(aio.unadvertise(name), PATIENCE), False)
+
 
 class Cancelled(unittest.IsolatedAsyncioTestCase):
     """What has arrived is handed over, or comes again."""

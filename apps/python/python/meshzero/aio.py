@@ -26,7 +26,7 @@ from . import _meshzero, _task, _verbs
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._desk import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
-from ._ready import Begun, ReadyFlag, ReadyNone, ReadyText
+from ._ready import Begun, BegunFlag, ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
 from ._streams import News, Requests, next_request
 from ._verbs import LOOK_FOR_OTHERS, as_lists, full
@@ -87,26 +87,29 @@ def advertise(
     name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
 ) -> Awaitable[str | None]:
     """As `meshzero.advertise`. It can be awaited, and with `fail_if_exists` has to be."""
-    if fail_if_exists:
-        return _advertise_new(name, address)
-    advertised = _verbs.advertise(name, address)
-    assert advertised is not None, "it may exist"
-    return ReadyText(advertised)
+    return _advertise_new(name, address) if fail_if_exists else ReadyText(_advertise(name, address))
+
+
+def _advertise(name: str, address: str | int | None) -> str:
+    return _meshzero.begin_advertise(name, None if address is None else str(address))
 
 
 async def _advertise_new(name: str, address: str | int | None) -> str | None:
     if await _task.look(_meshzero.discover_later, name, LOOK_FOR_OTHERS) is not None:
         return None
-    return _verbs.advertise(name, address)
+    return _advertise(name, address)
 
 
-def unadvertise(name: str) -> ReadyFlag:
+def unadvertise(name: str) -> ReadyFlag | BegunFlag:
     """As `meshzero.unadvertise`. It can be awaited, and need not be.
 
-    Not awaited the result is a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it
-    for one that is.
+    Messages that were taken can still be replied to: the address is free once this has been awaited. Not awaited the result is
+    a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it for one that is.
     """
-    return ReadyFlag(_verbs.unadvertise(name))
+    was_there, closing = _meshzero.begin_unadvertise(name)
+    if closing is None:
+        return ReadyFlag(was_there)
+    return BegunFlag.of(was_there, lambda: _task.run(closing))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
@@ -307,6 +310,6 @@ async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
     """As `meshzero.find`."""
+    wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
     address: str = await _task.look(_meshzero.find_later, name, seconds(wait_for_s))
     return Remote(address, wait_for_reply)
-    wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
