@@ -388,6 +388,30 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
                 await aio.send_reply_to(address, "reply to %s" % message)
             self.assertEqual(await asyncio.gather(first, second), ["reply to 1", "reply to 2"])
 
+    async def test_they_take_what_comes_in_the_order_in_which_they_were_called(self):
+        address = await aio.advertise(unique("in turn"))
+        with mock.patch.object(_meshzero, "next_request_later", wraps=_meshzero.next_request_later) as begun:
+            first, given_up, brief, last = (
+                asyncio.ensure_future(wait)
+                for wait in (
+                    aio.wait_for_message_from(address),
+                    aio.wait_for_message_from(address),
+                    aio.wait_for_message_from(address, 0.01),
+                    aio.wait_for_message_from(address),
+                )
+            )
+            self.assertIsNone(await brief)
+            given_up.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await given_up
+            self.assertEqual(begun.call_count, 1)
+            calls = [asyncio.create_task(aio.send_message_to(address, number, PATIENCE)) for number in (1, 2)]
+            self.assertEqual(sorted(await asyncio.gather(first, last)), [1, 2])
+            self.assertEqual(begun.call_count, 2)
+        for message in (first.result(), last.result()):
+            await aio.send_reply_to(address, message)
+        self.assertEqual(await asyncio.gather(*calls), [1, 2])
+
     async def test_a_wait_leaves_the_message_before_without_a_reply(self):
         address = await aio.advertise(unique("left"))
         first = asyncio.create_task(aio.send_message_to(address, 1, PATIENCE))

@@ -150,7 +150,7 @@ def wait_for_message_from(
     """As `meshzero.wait_for_message_from`; the task that called this replies.
 
     Several such waits of one task may be under way, as in `asyncio.gather`: `send_reply_to` replies to what they took in the order
-    in which it was taken. Where replies are to be in another order there is `requests`.
+    in which they were called. Where replies are to be in another order there is `requests`.
     """
     return _take_message(_task.desk(), address, wait_for_s, autoreply)
 
@@ -162,7 +162,7 @@ async def _take_message(
     whole, wait = await _task.whole(address, seconds(wait_for_s))
     desk.begin_wait(whole)
     try:
-        request = await next_request(whole, wait, False)
+        request = await _task.in_turn(desk, whole, wait, lambda left: next_request(whole, left, False))
         if request is None:
             return None
         if autoreply:
