@@ -68,7 +68,7 @@ impl Discover {
     async fn run(self) -> Result<ServiceRef, DiscoverError> {
         let target = match zone::parse(&self.name)? {
             Some(address) => Target::Address(address),
-            None => Target::Name(ServiceName::new(&self.name)?),
+            None => Target::Name(read_name(&self.name)?),
         };
         if self.node.ending().has_come() {
             return Err(Gone.into());
@@ -100,6 +100,14 @@ impl Discover {
                 DiscoverError::NotFound(Box::new(NotFound::new(self.name, self.within, diagnosis)))
             }
         }
+    }
+}
+
+/// Reads the name of a service. Any text may be one, but for an address in a URL: that was meant for the address.
+fn read_name(text: &str) -> Result<ServiceName, DiscoverError> {
+    match zone::within_url(text).map(zone::parse) {
+        Some(Ok(Some(address))) => Err(DiscoverError::Url { text: text.to_owned(), address }),
+        _ => Ok(ServiceName::new(text)?),
     }
 }
 

@@ -5,13 +5,15 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero::{AdvertiseError, CallError, DiscoverError, Limits, Mesh, OfferError, PlaceError, Refusal};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::pair::{PATIENCE, Pair, until};
 
@@ -55,6 +57,9 @@ struct Wait {
     forever: bool,
 }
 
+/// How many are waited for without an end.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
 struct Patient;
 
 impl Actor for Patient {
@@ -65,7 +70,11 @@ impl Handler<Wait> for Patient {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, Wait { forever }: Wait, _: &mut Context<Self>) -> Self::Result {
-        if forever { Box::pin(std::future::pending()) } else { Box::pin(async {}) }
+        if forever {
+            WAITING.fetch_add(1, Ordering::Relaxed);
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(async {})
     }
 }
 
@@ -101,6 +110,45 @@ async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
     assert_eq!(service.stats().links.len(), 1);
     assert_eq!(service.unfinished(), 1);
     waits.abort();
+}
+
+#[actix::test]
+async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
+    let name = format!("test-{:032x}", fastrand::u128(..));
+    let join = Mesh::join().mesh(&name).interfaces("lo");
+    let (tell, told) = oneshot::channel();
+    let (end, ends) = oneshot::channel::<()>();
+    let there = join.clone();
+    let dying = thread::spawn(move || {
+        System::new().block_on(async {
+            let mesh = there.await.expect("joined");
+            let service = mesh.advertise("patient", || Patient).handles::<Wait>().await.expect("advertised");
+            tell.send(service.address()).expect("the test listens");
+            ends.await.expect("the test says when");
+            // What dies says no goodbye.
+            std::mem::forget((mesh, service));
+        });
+    });
+    let mesh = join.await.expect("joined");
+    let address = told.await.expect("advertised").to_string();
+    let patient = mesh.discover(address).within(PATIENCE).await.expect("found");
+    let panics = Arc::<Touchy>::default();
+    let waker = Waker::from(Arc::clone(&panics));
+    let (mut touchy, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let mut call = Box::pin(patient.send(Wait { forever: true }).timeout(Duration::MAX));
+        assert!(call.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
+        touchy.push(call);
+        others.push(actix::spawn(patient.send(Wait { forever: true }).timeout(Duration::MAX)));
+    }
+    until("they are under way", || WAITING.load(Ordering::Relaxed) == 8).await;
+    end.send(()).expect("it waits");
+    for other in others {
+        let ended = actix::clock::timeout(PATIENCE, other).await.expect("it ends").expect("no panic");
+        assert!(matches!(ended, Err(CallError::Unknown { .. })), "{ended:?}");
+    }
+    assert!(panics.0.load(Ordering::Relaxed), "one was woken that panics");
+    dying.join().expect("no panic");
 }
 
 #[actix::test]

@@ -95,6 +95,14 @@ pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     }
 }
 
+/// The part of a URL, such as `tcp://192.168.1.7:9000/`, in which the address is. `None` is no URL.
+pub fn within_url(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.trim().split_once("://")?;
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    is_scheme.then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
+}
+
 /// Reads an IP address without a port, whose zone and brackets are optional. `None` is something else. The port is 0, and the
 /// zone as well where none is given.
 ///

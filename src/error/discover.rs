@@ -37,6 +37,14 @@ pub enum DiscoverError {
     /// The address has a zone that is not one of this computer, or lacks one.
     #[error(transparent)]
     Zone(#[from] ZoneError),
+    /// The text is a URL with an address in it, such as `tcp://192.168.1.7:9000`, and neither a name nor an address.
+    #[error("{text:?} is a URL, and neither a name nor an address; write {} alone", Named(*.address))]
+    Url {
+        /// The text.
+        text: String,
+        /// The address.
+        address: SocketAddr,
+    },
     /// Nobody with this name was found in time.
     #[error(transparent)]
     NotFound(Box<NotFound>),

@@ -3,6 +3,7 @@
 use meshzero_actors::offer::Only;
 
 use super::address::Address;
+use super::closing::Closing;
 use super::endpoint::Place;
 use super::error::ZeroError;
 use super::program;
@@ -82,12 +83,27 @@ pub enum IfExists {
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, ZeroError> {
+    let (address, before) = begin_advertise(name, advert)?;
+    if let Some(before) = before {
+        before.wait();
+    }
+    Ok(address)
+}
+
+/// As [`advertise_with`], for async programs: does not wait until the address is closed at which the name was before, if it moves.
+///
+/// # Errors
+/// As there.
+pub fn begin_advertise(
+    name: impl AsRef<str>,
+    advert: Advert,
+) -> Result<(Address, Option<Closing>), ZeroError> {
     let only = match advert.if_exists {
         IfExists::Share => Only::OneOfMany,
         IfExists::Fail => Only::One,
     };
     let place = Place { at: advert.at.as_deref(), only, messages: &advert.messages };
-    Ok(program::node()?.advertise(name.as_ref(), place)?.address)
+    program::node()?.advertise(name.as_ref(), place)
 }
 
 /// Takes back what [`advertise`] did: others do not find the name any more, the address is closed, and messages that wait
@@ -104,6 +120,26 @@ pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, 
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
+    let closing = begin_unadvertise(name)?;
+    Ok(closing.map(Closing::wait).is_some())
+}
+
+/// As [`unadvertise`], for async programs: does not wait until the address is closed. `None` if there was no such name.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero;
+///
+/// # async fn run() -> Result<(), zero::ZeroError> {
+/// if let Some(closing) = zero::begin_unadvertise("hello")? {
+///     closing.await;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroError> {
     Ok(program::node()?.unadvertise(name.as_ref()))
 }
 

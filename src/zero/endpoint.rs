@@ -90,10 +90,4 @@ impl Endpoint {
         let is_any = bound.port() == address.port() && (ip.is_unspecified() || ip.is_loopback());
         (bound.is_everywhere() && is_any) || bound.is_meant_by(address.socket_addr())
     }
-
-    /// Takes the name from the mesh and closes the address, refusing what waits.
-    pub(super) fn close(&self) {
-        self.mailbox.close();
-        block_on(self.service.withdraw());
-    }
 }

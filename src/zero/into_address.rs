@@ -142,6 +142,11 @@ impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
 
 /// The address that is written there, if it is one and no host's name.
 fn exact(text: &str) -> Result<Option<Address>, ZeroError> {
+    if let Some(within) = zone::within_url(text) {
+        let has_port = within.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let example = if has_port { within } else { "192.168.1.7:9000" };
+        return Err(not_one(text, format!("it is a URL; write host:port alone, such as {example}")));
+    }
     match zone::parse(text) {
         Ok(address) => Ok(address.map(Address::from)),
         Err(error) => Err(not_one(text, error.to_string())),
@@ -175,6 +180,22 @@ mod tests {
         assert!(error.contains("no interface \"nosuch0\""), "{error}");
         let error = "no-such-host.invalid:9".into_address().expect_err("nobody has this name");
         assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
+    }
+
+    #[test]
+    fn a_url_is_none_and_is_looked_up_nowhere() {
+        for (text, alone) in [
+            ("tcp://127.0.0.1:9", "such as 127.0.0.1:9"),
+            (" http://localhost:9/path?query ", "such as localhost:9"),
+            ("tcp://[::1]:9", "such as [::1]:9"),
+            ("http://localhost", "such as 192.168.1.7:9000"),
+            ("tcp://*:9000", "such as *:9000"),
+        ] {
+            for error in [text.into_address().map(drop), text.parse::<Address>().map(drop)] {
+                let error = error.expect_err(text).to_string();
+                assert!(error.contains("it is a URL") && error.ends_with(alone), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -161,10 +161,8 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 /// ```
 pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
     let address = address.into_address()?;
-    let inbound = match program::node()?.open_endpoint(address) {
-        Some(endpoint) => desk::take(endpoint.address)?,
-        None => None,
-    };
+    let taken_at = program::node()?.taken_at(address);
+    let inbound = taken_at.map_or(Ok(None), desk::take)?;
     let Some(inbound) = inbound else { return Err(ZeroError::NothingToReplyTo { address }) };
     let reply = match Value::of(&reply) {
         Ok(reply) => reply,

@@ -78,6 +78,7 @@
 
 mod address;
 mod advertise;
+mod closing;
 mod desk;
 mod discover;
 mod endpoint;
@@ -92,14 +93,17 @@ mod named;
 mod news;
 mod node;
 mod program;
+mod remotes;
 mod subject;
 mod text;
 mod wait;
 
 pub use address::Address;
 pub use advertise::{
-    Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, unadvertise,
+    Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, begin_advertise,
+    begin_unadvertise, unadvertise,
 };
+pub use closing::Closing;
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
 pub use error::ZeroError;
 pub use into_address::{IntoAddress, IntoAddresses};

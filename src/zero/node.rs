@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use meshzero_actors::offer::{OfferError, Only};
 use meshzero_actors::place;
@@ -13,9 +13,11 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::address::Address;
+use super::closing::{Closing, Leaving};
 use super::endpoint::{Endpoint, Place};
 use super::error::ZeroError;
 use super::named::Named;
+use super::remotes::Remotes;
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::join::Join;
@@ -31,17 +33,16 @@ const DYNAMIC_PORTS: RangeInclusive<u16> = 0xc000..=0xffff;
 /// Addresses whose names are known, for errors.
 const NAMES: usize = 1_024;
 
-/// Addresses that stay connected after a message; the one that was used least recently makes room.
-const CONNECTED: usize = 256;
-
 /// A node with its endpoints and the services it is connected to.
 pub(super) struct Node {
     pub(super) mesh: Mesh,
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
+    /// Those that are being closed, whose addresses are not free yet.
+    closing: Arc<Leaving>,
     /// Held while an endpoint is made or unmade, so that an address is opened once.
     opening: Mutex<()>,
     named: Mutex<Named>,
-    remotes: Mutex<HashMap<Address, (ServiceRef, Instant)>>,
+    remotes: Arc<Remotes>,
     /// The names by which addresses were found.
     names: Mutex<HashMap<Address, String>>,
     /// Whether this node has been asked for a list before.
@@ -55,9 +56,10 @@ impl Node {
         Ok(Self {
             mesh,
             endpoints: RwLock::default(),
+            closing: Arc::default(),
             opening: Mutex::default(),
             named: Mutex::default(),
-            remotes: Mutex::default(),
+            remotes: Arc::default(),
             names: Mutex::default(),
             has_listed: AtomicBool::new(false),
         })
@@ -69,6 +71,9 @@ impl Node {
             return Ok(endpoint);
         }
         let _opening = lock(&self.opening);
+        if self.closing.address_of(address).is_some() {
+            return Err(ZeroError::Closed);
+        }
         match self.find(|endpoint| endpoint.listens_at(address)) {
             Some(endpoint) => Ok(endpoint),
             None => self.open(None, Place { at: Some(&self.place_of(address)), ..Place::default() }),
@@ -78,6 +83,12 @@ impl Node {
     /// The endpoint that listens at `address` already.
     pub(super) fn open_endpoint(&self, address: Address) -> Option<Arc<Endpoint>> {
         self.find(|endpoint| endpoint.listens_at(address))
+    }
+
+    /// The address, as its endpoint knows it, at which messages to `address` were taken, also if it is being closed.
+    pub(super) fn taken_at(&self, address: Address) -> Option<Address> {
+        let open = self.open_endpoint(address).map(|endpoint| endpoint.address);
+        open.or_else(|| self.closing.address_of(address))
     }
 
     /// An address of this computer at which nobody listens now, or the one of this program that is at that place already.
@@ -112,7 +123,13 @@ impl Node {
     }
 
     /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
-    pub(super) fn advertise(&self, name: &str, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
+    ///
+    /// Where the name was before is to be waited for.
+    pub(super) fn advertise(
+        &self,
+        name: &str,
+        place: Place<'_>,
+    ) -> Result<(Address, Option<Closing>), ZeroError> {
         let _opening = lock(&self.opening);
         let before = self.find(|endpoint| endpoint.name().is_some_and(|known| &*known == name));
         if let (Some(before), Only::One) = (&before, place.only) {
@@ -127,9 +144,9 @@ impl Node {
         let place = Place { at: meant.as_deref().or(place.at), ..place };
         let endpoint = match (&before, there) {
             (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
-                return Ok(Arc::clone(before));
+                return Ok((before.address, None));
             }
-            (Some(before), Some(there)) if Arc::ptr_eq(before, &there) => return Ok(there),
+            (Some(before), Some(there)) if Arc::ptr_eq(before, &there) => return Ok((there.address, None)),
             (_, Some(there)) => match there.name() {
                 Some(name) => {
                     let name = name.to_string();
@@ -142,20 +159,14 @@ impl Node {
             },
             (_, None) => self.open(Some(name), place)?,
         };
-        if let Some(before) = before {
-            self.close_endpoint(&before);
-        }
-        Ok(endpoint)
+        Ok((endpoint.address, before.map(|before| self.close_endpoint(before))))
     }
 
-    /// Closes the endpoint of `name`; whether there was one.
-    pub(super) fn unadvertise(&self, name: &str) -> bool {
+    /// Closes the endpoint of `name`, if there is one.
+    pub(super) fn unadvertise(&self, name: &str) -> Option<Closing> {
         let _opening = lock(&self.opening);
         let endpoint = self.find(|endpoint| endpoint.name().is_some_and(|known| &*known == name));
-        if let Some(endpoint) = &endpoint {
-            self.close_endpoint(endpoint);
-        }
-        endpoint.is_some()
+        endpoint.map(|endpoint| self.close_endpoint(endpoint))
     }
 
     fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
@@ -165,13 +176,11 @@ impl Node {
         Ok(endpoint)
     }
 
-    fn close_endpoint(&self, endpoint: &Arc<Endpoint>) {
+    fn close_endpoint(&self, endpoint: Arc<Endpoint>) -> Closing {
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
-        endpoints.retain(|other| !Arc::ptr_eq(other, endpoint));
+        endpoints.retain(|other| !Arc::ptr_eq(other, &endpoint));
         drop(endpoints);
-        endpoint.close();
-        // A connection within the process does not notice by itself.
-        self.forget(endpoint.address);
+        Closing::begin(&self.mesh, endpoint, &self.closing, &self.remotes)
     }
 
     /// The endpoint that is where `at` says, an address or a port.
@@ -203,14 +212,9 @@ impl Node {
 
     /// The service at `address`, connected within `wait`.
     pub(super) async fn remote(&self, address: Address, wait: Duration) -> Result<ServiceRef, ZeroError> {
-        let now = Instant::now();
-        if let Some((service, used)) = lock(&self.remotes).get_mut(&address)
-            && !service.instances().is_empty()
-        {
-            *used = now;
-            return Ok(service.clone());
+        if let Some(service) = self.remotes.get(address) {
+            return Ok(service);
         }
-        self.forget(address);
         let service = self.mesh.discover(address.to_string()).within(wait.min(NOBODY_THERE)).await?;
         // One that is listed under no name goes by its address.
         if let Some(instance) = service.instances().first()
@@ -218,13 +222,7 @@ impl Node {
         {
             self.note_name(address, &instance.service);
         }
-        let mut remotes = lock(&self.remotes);
-        if remotes.len() >= CONNECTED
-            && let Some(oldest) = remotes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
-        {
-            remotes.remove(&oldest);
-        }
-        remotes.insert(address, (service.clone(), now));
+        self.remotes.keep(address, service.clone());
         Ok(service)
     }
 
@@ -245,7 +243,7 @@ impl Node {
 
     /// Connects again when `address` is next used.
     pub(super) fn forget(&self, address: Address) {
-        lock(&self.remotes).remove(&address);
+        self.remotes.forget(address);
     }
 }
 

@@ -281,6 +281,24 @@ fn who_waits_at_an_address_that_closes_is_told() {
     }
 }
 
+#[test]
+fn messages_at_an_address_that_is_being_closed_may_still_be_replied_to() {
+    let name = unique("leaving");
+    let address = zero::advertise(&name).expect("advertised");
+    let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
+    let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
+    let closing = zero::begin_unadvertise(&name).expect("joined").expect("there is such a name");
+    // Whoever comes only now is told, and so is whoever else may want to have the address.
+    let waiting = meanwhile(move || zero::wait_for_message_from::<u8>(address, FOREVER));
+    assert!(matches!(done(waiting), Err(ZeroError::Closed)));
+    assert!(zero::advertise_at(unique("early"), address).is_err());
+    assert!(zero::begin_unadvertise(&name).expect("joined").is_none());
+    zero::send_reply_to(address, taken.expect("a message") + 1).expect("sent");
+    assert_eq!(done(sender).expect("a reply"), 2);
+    block_on(closing);
+    assert_eq!(zero::advertise_at(unique("after"), address).expect("it is free"), address);
+}
+
 struct Echo;
 
 impl Actor for Echo {

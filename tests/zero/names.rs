@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use meshzero::zero::{self, Advert, IfExists, ZeroError};
+use meshzero::zero::{self, Advert, FOREVER, IfExists, ZeroError};
 use meshzero::{AdvertiseError, DiscoverError, Mesh, OfferError, Value};
 
 use super::{PATIENCE, done, joined, meanwhile, unique};
@@ -47,6 +47,30 @@ fn a_name_that_is_not_found_says_what_was_heard() {
         }
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn a_url_is_refused_at_once_and_says_what_to_write() {
+    joined();
+    let url = "tcp://127.0.0.1:9";
+    let errors = [
+        zero::discover(url, FOREVER).map(drop),
+        zero::send_message_to::<Value>(url, "hello", FOREVER).map(drop),
+        zero::wait_for_message_from::<Value>(url, FOREVER).map(drop),
+        zero::wait_for_news_from::<Value>(url, "", FOREVER).map(drop),
+        zero::address_at(url).map(drop),
+        zero::advertise_at(unique("url"), url).map(drop),
+    ];
+    for error in errors {
+        let text = error.expect_err("it is a URL").to_string();
+        assert!(
+            text.contains(url) && (text.contains("127.0.0.1:9 alone") || text.contains("write")),
+            "{text}"
+        );
+    }
+    // Any other text may be a name.
+    let name = unique("scheme://name");
+    assert_eq!(zero::advertise(&name).expect("advertised"), zero::discover(&name, PATIENCE).expect("found"));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) enum InvalidTarget {
     Name(#[from] InvalidName),
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port { text: String },
+    #[error("{text:?} is a URL; write host:port alone, such as {example}, or the name of a service")]
+    Url { text: String, example: String },
     #[error("{text:?} is an address, and no name by which others could find a service")]
     Address { text: String },
 }
@@ -44,12 +46,26 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
+        if let Some(within) = within_url(text) {
+            let example = if within.contains(':') { within } else { "192.168.1.7:9000" };
+            return Err(InvalidTarget::Url { text: text.to_owned(), example: example.to_owned() });
+        }
         if port(text).is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
             return Err(InvalidTarget::Port { text: text.to_owned() });
         }
         let host = Host::read(text).map_err(|_| InvalidTarget::Port { text: text.to_owned() })?;
         Ok(Self { text: name, host })
     }
+}
+
+/// The schemes of URLs that somebody may have at hand for a program with a port. Other texts with `://` are names.
+const SCHEMES: [&str; 6] = ["tcp", "udp", "http", "https", "ws", "wss"];
+
+/// The part of a URL in which the host and the port are. `None` is no URL.
+fn within_url(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_known = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    is_known.then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
 /// Reads the name of a service that is to be advertised.
@@ -222,6 +238,23 @@ mod tests {
             assert!(error.to_string().contains("65535"), "{error}");
         }
         assert!("".parse::<Target>().is_err());
+    }
+
+    #[test]
+    fn a_url_is_neither_a_name_nor_an_address() {
+        for (text, example) in [
+            ("tcp://127.0.0.1:9000", "127.0.0.1:9000"),
+            ("http://localhost:9000/path", "localhost:9000"),
+            ("HTTPS://[::1]:9000?query", "[::1]:9000"),
+            ("http://robot.local", "192.168.1.7:9000"),
+        ] {
+            let error = text.parse::<Target>().expect_err(text).to_string();
+            assert!(error.contains(&format!("such as {example},")), "{error}");
+            assert!(advertised(text).is_err(), "{text}");
+        }
+        for text in ["ros://robot:7", "://", "a://b", "http:robot"] {
+            assert_eq!(text.parse::<Target>().expect(text).as_ref(), text);
+        }
     }
 
     #[tokio::test]

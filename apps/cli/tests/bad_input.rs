@@ -35,7 +35,20 @@ fn impossible_addresses_say_why() {
     for address in ["127.0.0.1:70000", "127.0.0.1:0", "[::1]:65536"] {
         room.run(&["discover", address]).failed(2, &["65535"]);
     }
-    for place in ["70000", "127.0.0.1:70000", "", "not an address"] {
+    for url in ["tcp://127.0.0.1:9000", "http://127.0.0.1:9000/path"] {
+        for arguments in [
+            &["advertise", url][..],
+            &["discover", url],
+            &["send", url, "message"],
+            &["publish", url, "topic", "data"],
+            &["listen", url],
+            &["describe", url],
+        ] {
+            room.run(arguments).failed(2, &["is a URL", "such as 127.0.0.1:9000"]);
+        }
+    }
+    room.run(&["list", "--peers", "tcp://127.0.0.1:9000"]).failed(2, &["host:port"]);
+    for place in ["70000", "127.0.0.1:70000", "", "not an address", "tcp://127.0.0.1:9000"] {
         room.run(&["advertise", "robot", "--at", place]).failed(2, &["192.168.*"]);
     }
     room.run(&["advertise", "robot", "--at", "no-such-host.invalid:9000"])

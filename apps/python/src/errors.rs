@@ -53,7 +53,7 @@ pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
 }
 
 fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    // Looked for each time: a package that is loaded again has classes of its own.
+    // Looked for each time: who raises seldom need not keep them.
     let exception = py
         .import("meshzero._errors")
         .and_then(|module| module.getattr(kind.class()))
@@ -71,6 +71,9 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::Discover(DiscoverError::Url { text: address, .. }) => {
+            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+        }
         ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
         // Nobody answers at the address: nothing has left.
         ZeroError::Discover(_) => raise(py, Kind::NotSent, text),

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod errors;
+mod kept;
 mod later;
 mod listener;
 mod log;
@@ -20,6 +21,8 @@ mod wait;
 /// The native half of the package `meshzero`: use that.
 #[pyo3::pymodule(gil_used = true)]
 mod _meshzero {
+    #[pymodule_export]
+    use super::kept::keep;
     #[pymodule_export]
     use super::later::Later;
     #[pymodule_export]
@@ -38,8 +41,8 @@ mod _meshzero {
     use super::unpack::unpack;
     #[pymodule_export]
     use super::verbs::{
-        address, advertise, call, call_later, discover_all, discover_all_later, discover_group,
-        discover_group_later, is_exact, join, look_up_later, next_request, next_request_later, publish,
-        publish_later, unadvertise,
+        address, advertise, begin_advertise, begin_unadvertise, call, call_later, discover_all,
+        discover_all_later, discover_group, discover_group_later, is_exact, join, look_up_later,
+        next_request, next_request_later, publish, publish_later, unadvertise,
     };
 }

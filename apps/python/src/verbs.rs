@@ -16,7 +16,7 @@ use crate::later::Later;
 use crate::pack;
 use crate::request::Request;
 use crate::unpack;
-use crate::wait::{until, wait};
+use crate::wait::{until, wait, wait_a_moment};
 
 /// Joins under another mesh name or on some interfaces only, before any other verb does.
 #[pyfunction]
@@ -57,6 +57,30 @@ pub(crate) fn advertise(
 #[pyfunction]
 pub(crate) fn unadvertise(py: Python<'_>, name: String) -> PyResult<bool> {
     py.detach(|| zero::unadvertise(name)).map_err(|error| errors::of(py, error))
+}
+
+/// As `advertise`, and does not wait until the address is closed at which the name was before, unless that is a matter of a moment.
+#[pyfunction]
+pub(crate) fn begin_advertise(py: Python<'_>, name: String, at: Option<String>) -> PyResult<String> {
+    let advert = Advert { at, ..Advert::default() };
+    let (address, before) =
+        py.detach(|| zero::begin_advertise(name, advert)).map_err(|error| errors::of(py, error))?;
+    if let Some(mut before) = before {
+        // Otherwise that goes on by itself.
+        let _ = wait_a_moment(py, &mut before);
+    }
+    Ok(address.to_string())
+}
+
+/// As `unadvertise`, and what is still to be waited for if closing the address is not a matter of a moment.
+#[pyfunction]
+pub(crate) fn begin_unadvertise(py: Python<'_>, name: String) -> PyResult<(bool, Option<Later>)> {
+    let closing = py.detach(|| zero::begin_unadvertise(name)).map_err(|error| errors::of(py, error))?;
+    let Some(mut closing) = closing else { return Ok((false, None)) };
+    Ok(match wait_a_moment(py, &mut closing) {
+        Some(()) => (true, None),
+        None => (true, Some(Later::new(closing, |py, ()| Ok(py.None())))),
+    })
 }
 
 /// The full address for a part of one, or a new one.

@@ -24,6 +24,9 @@ static IS_ENDING: AtomicBool = AtomicBool::new(false);
 /// processors, which need not halt and start again.
 const HOPE: Duration = Duration::from_micros(50);
 
+/// How long a verb of asyncio that has its result at once may take nevertheless.
+const MOMENT: Duration = Duration::from_millis(20);
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -65,6 +68,15 @@ where
             return Ok(output);
         }
     }
+}
+
+/// Waits for `future` no longer than an event loop can be held up.
+pub(crate) fn wait_a_moment<F>(py: Python<'_>, future: &mut F) -> Option<F::Output>
+where
+    F: Future<Output: Send> + Send + Unpin,
+{
+    let waker = WAKER.with(Waker::clone);
+    py.detach(|| poll_until(Pin::new(future), &waker, Some(MOMENT)))
 }
 
 /// Polls until the future has ended, or it is time to look for signals.

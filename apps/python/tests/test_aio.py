@@ -196,6 +196,21 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(repr(aio.unadvertise(name)), "False")
         self.assertRegex(aio.address(), r"^127\.0\.0\.1:\d+$")
 
+    async def test_a_name_is_taken_back_or_moved_while_a_message_has_no_reply_yet(self):
+        for withdraw in (aio.unadvertise, lambda name: aio.advertise(name, aio.address())):
+            name = unique("busy")
+            address = await aio.advertise(name)
+            # Shorter than the time for which an address is kept open for such a reply.
+            call = asyncio.create_task(aio.send_message_to(address, "hello", 4))
+            self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), "hello")
+            withdrawn = withdraw(name)
+            self.assertTrue(withdrawn)
+            await aio.send_reply_to(address, "and to you")
+            self.assertEqual(await call, "and to you")
+            self.assertTrue(await withdrawn)
+        self.assertIs(await aio.unadvertise(name), True)
+        self.assertIs(await asyncio.wait_for(aio.unadvertise(name), PATIENCE), False)
+
 
 class Cancelled(unittest.IsolatedAsyncioTestCase):
     """What has arrived is handed over, or comes again."""
@@ -372,6 +387,30 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
             for message in messages:
                 await aio.send_reply_to(address, "reply to %s" % message)
             self.assertEqual(await asyncio.gather(first, second), ["reply to 1", "reply to 2"])
+
+    async def test_they_take_what_comes_in_the_order_in_which_they_were_called(self):
+        address = await aio.advertise(unique("in turn"))
+        with mock.patch.object(_meshzero, "next_request_later", wraps=_meshzero.next_request_later) as begun:
+            first, given_up, brief, last = (
+                asyncio.ensure_future(wait)
+                for wait in (
+                    aio.wait_for_message_from(address),
+                    aio.wait_for_message_from(address),
+                    aio.wait_for_message_from(address, 0.01),
+                    aio.wait_for_message_from(address),
+                )
+            )
+            self.assertIsNone(await brief)
+            given_up.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await given_up
+            self.assertEqual(begun.call_count, 1)
+            calls = [asyncio.create_task(aio.send_message_to(address, number, PATIENCE)) for number in (1, 2)]
+            self.assertEqual(sorted(await asyncio.gather(first, last)), [1, 2])
+            self.assertEqual(begun.call_count, 2)
+        for message in (first.result(), last.result()):
+            await aio.send_reply_to(address, message)
+        self.assertEqual(await asyncio.gather(*calls), [1, 2])
 
     async def test_a_wait_leaves_the_message_before_without_a_reply(self):
         address = await aio.advertise(unique("left"))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from . import _meshzero
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 ENCODING = "UTF-8"
 
 
@@ -13,6 +19,8 @@ class _Forever:
 
 
 FOREVER = _Forever()
+# Also one that a program holds from before the package was loaded again.
+globals().update(_meshzero.keep("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
 SHORT_WAIT = 1
 EVERYTHING = ""
 COMMAND_ACK = "ack"
@@ -22,8 +30,35 @@ VALID_PORTS = range(0x10000)
 DYNAMIC_PORTS = range(0xC000, 0x10000)
 
 
-def seconds(wait: float | _Forever | None) -> float | None:
-    """A wait as the native half takes it: seconds, or None for ever."""
+def seconds(wait: Any, argument: str = "wait_for_s") -> float | None:
+    """A wait as the native half takes it: seconds, or None for ever. One below zero is none.
+
+    :param argument: the name by which the program passes it
+    :raises TypeError: if it is no number
+    :raises ValueError: if it is NaN
+    """
     if wait is None or isinstance(wait, _Forever):
         return None
-    return float(wait)
+    number: float | None = None
+    # Neither texts nor truth values, which Python would read as numbers: they were meant for another argument.
+    if not isinstance(wait, bool) and hasattr(wait, "__float__"):
+        try:
+            number = float(wait)
+        except OverflowError:
+            # Whole numbers and fractions have no bounds.
+            number = _INFINITY if wait > 0 else 0.0
+        except ValueError:
+            # A decimal that is no number.
+            number = _INFINITY - _INFINITY
+        except TypeError:
+            # A complex number, before Python 3.10.
+            pass
+    if number is None:
+        raise TypeError(_NO_WAIT % (argument, type(wait).__name__))
+    if number != number:
+        raise ValueError(_NO_WAIT % (argument, "NaN"))
+    return None if number == _INFINITY else max(0.0, number)
+
+
+_NO_WAIT = "%s is to be a number of seconds, or meshzero.FOREVER, and not %s"
+_INFINITY = float("inf")

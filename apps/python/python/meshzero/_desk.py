@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from _thread import _local
 
+from . import _meshzero
 from ._meshzero import Listener, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import Future
     from typing import Sequence, Union
 
     Key = tuple[Union[str, tuple[str, ...]], Union[str, tuple[str, ...]]]
@@ -22,13 +24,15 @@ class Desk:
     A signal handler may use it in the middle of anything that its own thread does here.
     """
 
-    __slots__ = ("in_hand", "waits", "listeners", "turns", "turn", "__weakref__")
+    __slots__ = ("in_hand", "waits", "last", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
         #: The messages that were taken and not replied to, by their addresses, in order.
         self.in_hand: dict[str, list[Request]] = {}
         #: Waits for messages that are under way, by their addresses.
         self.waits: dict[str, int] = {}
+        #: The end of the last of them that a task called, by their addresses.
+        self.last: dict[str, Future[None]] = {}
         self.listeners: dict[Key, Listener] = {}
         #: When each was last waited for, as a number that grows.
         self.turns: dict[Key, int] = {}
@@ -99,7 +103,8 @@ class _OfThread(_local):
         self.desk = Desk()
 
 
-_of_thread = _OfThread()
+# What a thread owes a reply to is owed also when the package is loaded again.
+_of_thread: _OfThread = _meshzero.keep("desks of threads", _OfThread())
 
 
 def of_thread() -> Desk:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import _meshzero
+
 __all__ = [
     "AddressError",
     "CallError",
@@ -146,3 +148,7 @@ class Refused(CallError):
         self.is_safe_to_repeat = is_safe_to_repeat
         #: With "no handler", the names of the messages that the service does handle.
         self.handles = tuple(handles or ())
+
+
+# A package that is loaded again goes on with the classes of the first time: programs may still hold and catch those.
+globals().update(_meshzero.keep("errors", {name: one for name, one in globals().items() if isinstance(one, type)}))

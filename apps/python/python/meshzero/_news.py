@@ -26,10 +26,10 @@ class News:
     ) -> None:
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+        self._wait = seconds(wait_for_s)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
         # What is published from now on is heard.
         _interruptible(self._listener.confirmed)
-        self._wait = seconds(wait_for_s)
         #: The number of items that were dropped because this program did not take them for so long.
         self.missed = 0
 

@@ -79,10 +79,8 @@ class ReadyNone(_Ready):
 class Steps(Coroutine["Any", "Any", "Any"]):
     """Something with an `__await__`, as a coroutine."""
 
-    __slots__ = ("_steps",)
-
-    def __init__(self) -> None:
-        self._steps: Generator[Any, Any, Any] | None = None
+    #: Those of an await that is under way.
+    _steps: Generator[Any, Any, Any] | None = None
 
     def send(self, value: object) -> Any:
         return self._step(lambda steps: steps.send(value))
@@ -107,11 +105,30 @@ class Steps(Coroutine["Any", "Any", "Any"]):
 class Begun(Steps):
     """A task that goes on whether it is awaited or not. Cancelling what awaits it cancels it."""
 
-    __slots__ = ("_task",)
-
     def __init__(self, task: asyncio.Task[None]) -> None:
-        super().__init__()
         self._task = task
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._task.__await__()
+
+
+class BegunFlag(Steps, int):
+    """A truth value, as `ReadyFlag`, of something that goes on whether it is awaited or not."""
+
+    _end: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    @classmethod
+    def of(cls, flag: bool, end: Callable[[], Coroutine[Any, Any, None]]) -> BegunFlag:
+        """The value, and what waits for the end; once."""
+        begun = cls(flag)
+        begun._end = end
+        return begun
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        end, self._end = self._end, None
+        if end is not None:
+            yield from end().__await__()
+        return bool(self)
+
+    def __repr__(self) -> str:
+        return repr(bool(self))

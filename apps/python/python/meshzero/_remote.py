@@ -35,10 +35,10 @@ class Remote:
     `send`.
     """
 
-    def __init__(self, address: object, wait_for_reply_s: float | _Forever = PATIENCE) -> None:
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever | None = PATIENCE) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
-        self._wait = wait_for_reply_s
+        self._wait = seconds(wait_for_reply_s, "wait_for_reply_s")
 
     def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
         """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
@@ -46,7 +46,7 @@ class Remote:
 
     def send(self, name: str | None, message: object = None) -> Any:
         """Sends a message under a name; None as the name for one without."""
-        return _interruptible(_meshzero.call, self.address, message, name, seconds(self._wait))
+        return _interruptible(_meshzero.call, self.address, message, name, self._wait)
 
     def __call__(self, message: object = None) -> Any:
         return self.send(None, message)
@@ -81,4 +81,5 @@ def find(
 
     :raises NotSent: if nobody advertises the name in time, or nobody answers there; it says the likeliest cause
     """
-    return Remote(look(_meshzero.find, name, seconds(wait_for_s)), wait_for_reply_s)
+    wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
+    return Remote(look(_meshzero.find, name, seconds(wait_for_s)), wait_for_reply)

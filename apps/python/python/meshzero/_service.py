@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from . import _meshzero
+from ._config import seconds
 from ._errors import Closed
 
 TYPE_CHECKING = False
@@ -84,7 +85,8 @@ class Service:
 
     def wait(self, timeout: float | None = None) -> None:
         """Waits until the service has been closed; Ctrl-C ends the wait."""
-        self._thread.join(timeout)
+        wait = seconds(timeout, "timeout")
+        self._thread.join(None if wait is None else min(wait, threading.TIMEOUT_MAX))
 
     def close(self) -> None:
         """Takes the name back; messages that wait are refused.

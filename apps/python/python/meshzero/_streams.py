@@ -30,7 +30,6 @@ class Requests(Steps):
     """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
 
     def __init__(self, address: object) -> None:
-        super().__init__()
         #: A host's name is looked up at the first step, without holding up the loop.
         self._address = address if isinstance(address, str) else full(address)
         self._is_open = False
@@ -66,9 +65,9 @@ class News(Steps):
     def __init__(
         self, address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
     ) -> None:
-        super().__init__()
         addresses = address if isinstance(address, (list, tuple)) else [address]
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+        self._wait = seconds(wait_for_s)
         self._addresses = [one if isinstance(one, str) else full(one) for one in addresses]
         self._prefixes = prefixes
         self._listener: _meshzero.Listener | None = None
@@ -76,7 +75,6 @@ class News(Steps):
         self._is_closed = False
         if all(map(_meshzero.is_exact, self._addresses)):
             self._begin(self._addresses)
-        self._wait = seconds(wait_for_s)
         #: The number of items that were dropped because this program did not take them for so long.
         self.missed = 0
 

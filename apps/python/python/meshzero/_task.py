@@ -11,9 +11,11 @@ from ._verbs import full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Coroutine
+    from typing import Any, Callable, Coroutine, TypeVar
 
-_desks: weakref.WeakKeyDictionary[object, Desk] = weakref.WeakKeyDictionary()
+    T = TypeVar("T")
+
+_desks: weakref.WeakKeyDictionary[object, Desk] = _meshzero.keep("desks of tasks", weakref.WeakKeyDictionary())
 
 
 def is_running() -> bool:
@@ -97,6 +99,29 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
     time = Time(wait)
     found: str = await run(_meshzero.look_up_later(str(address)))
     return found, time.left()
+
+
+async def in_turn(
+    desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
+) -> T | None:
+    """Takes what comes at an address, after the waits that the same task called before: it replies in that order. None when the
+    time is over.
+    """
+    before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
+    desk.last[address] = end
+    time = Time(wait)
+    try:
+        if before is not None and not before.done():
+            await asyncio.wait([before], timeout=wait)
+            if not before.done():
+                return None
+        return await take(time.left())
+    finally:
+        if before is None or before.done():
+            end.set_result(None)
+        else:
+            # Whoever comes after this does not overtake who came before it.
+            before.add_done_callback(lambda _: end.set_result(None))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

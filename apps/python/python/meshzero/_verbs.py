@@ -106,7 +106,7 @@ def send_message_to(address: object, message: object = None, wait_for_reply_s: f
     :raises SocketTimedOutError: if no reply came in time
     :raises CallError: if none will come; `is_safe_to_repeat` says whether the message was not handled, for certain
     """
-    return _interruptible(_meshzero.call, full(address), message, None, seconds(wait_for_reply_s))
+    return _interruptible(_meshzero.call, full(address), message, None, seconds(wait_for_reply_s, "wait_for_reply_s"))
 
 
 def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False) -> Any:
@@ -114,11 +114,11 @@ def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVE
 
     The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
     """
-    address = full(address)
+    address, wait = full(address), seconds(wait_for_s)
     desk = _desk.of_thread()
     # Senders that were left without a reply are told that none will come.
     desk.in_hand.pop(address, None)
-    request = _interruptible(_meshzero.next_request, address, seconds(wait_for_s), False)
+    request = _interruptible(_meshzero.next_request, address, wait, False)
     if request is None:
         return None
     if autoreply:
@@ -159,10 +159,10 @@ def wait_for_news_from(
     :param prefix: one prefix, or a list of several
     :param is_raw: not needed: bytes arrive as bytes
     """
+    wait = seconds(wait_for_s)
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
     desk = _desk.of_thread()
     listener = desk.listener(addresses, prefix)
-    wait = seconds(wait_for_s)
     end = None if wait is None else monotonic() + wait
     while True:
         try:

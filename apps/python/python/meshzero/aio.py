@@ -26,7 +26,7 @@ from . import _meshzero, _task, _verbs
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._desk import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
-from ._ready import Begun, ReadyFlag, ReadyNone, ReadyText
+from ._ready import Begun, BegunFlag, ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
 from ._streams import News, Requests, next_request
 from ._verbs import LOOK_FOR_OTHERS, as_lists, full
@@ -87,26 +87,29 @@ def advertise(
     name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
 ) -> Awaitable[str | None]:
     """As `meshzero.advertise`. It can be awaited, and with `fail_if_exists` has to be."""
-    if fail_if_exists:
-        return _advertise_new(name, address)
-    advertised = _verbs.advertise(name, address)
-    assert advertised is not None, "it may exist"
-    return ReadyText(advertised)
+    return _advertise_new(name, address) if fail_if_exists else ReadyText(_advertise(name, address))
+
+
+def _advertise(name: str, address: str | int | None) -> str:
+    return _meshzero.begin_advertise(name, None if address is None else str(address))
 
 
 async def _advertise_new(name: str, address: str | int | None) -> str | None:
     if await _task.look(_meshzero.discover_later, name, LOOK_FOR_OTHERS) is not None:
         return None
-    return _verbs.advertise(name, address)
+    return _advertise(name, address)
 
 
-def unadvertise(name: str) -> ReadyFlag:
+def unadvertise(name: str) -> ReadyFlag | BegunFlag:
     """As `meshzero.unadvertise`. It can be awaited, and need not be.
 
-    Not awaited the result is a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it
-    for one that is.
+    Messages that were taken can still be replied to: the address is free once this has been awaited. Not awaited the result is
+    a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it for one that is.
     """
-    return ReadyFlag(_verbs.unadvertise(name))
+    was_there, closing = _meshzero.begin_unadvertise(name)
+    if closing is None:
+        return ReadyFlag(was_there)
+    return BegunFlag.of(was_there, lambda: _task.run(closing))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
@@ -133,11 +136,11 @@ async def send_message_to(
     address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER
 ) -> Any:
     """As `meshzero.send_message_to`. A call that is cancelled is given up at the other end as well."""
-    return await _call(address, message, None, wait_for_reply_s)
+    return await _call(address, message, None, seconds(wait_for_reply_s, "wait_for_reply_s"))
 
 
-async def _call(address: object, message: object, name: str | None, wait: float | _Forever) -> Any:
-    whole, left = await _task.whole(address, seconds(wait))
+async def _call(address: object, message: object, name: str | None, wait: float | None) -> Any:
+    whole, left = await _task.whole(address, wait)
     return await _task.run(_meshzero.call_later(whole, message, name, left))
 
 
@@ -147,7 +150,7 @@ def wait_for_message_from(
     """As `meshzero.wait_for_message_from`; the task that called this replies.
 
     Several such waits of one task may be under way, as in `asyncio.gather`: `send_reply_to` replies to what they took in the order
-    in which it was taken. Where replies are to be in another order there is `requests`.
+    in which they were called. Where replies are to be in another order there is `requests`.
     """
     return _take_message(_task.desk(), address, wait_for_s, autoreply)
 
@@ -159,7 +162,7 @@ async def _take_message(
     whole, wait = await _task.whole(address, seconds(wait_for_s))
     desk.begin_wait(whole)
     try:
-        request = await next_request(whole, wait, False)
+        request = await _task.in_turn(desk, whole, wait, lambda left: next_request(whole, left, False))
         if request is None:
             return None
         if autoreply:
@@ -267,10 +270,10 @@ def listen(
 class Remote:
     """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
 
-    def __init__(self, address: object, wait_for_reply_s: float | _Forever = PATIENCE) -> None:
+    def __init__(self, address: object, wait_for_reply_s: float | _Forever | None = PATIENCE) -> None:
         #: Where it is: "ip:port".
         self.address = full(address)
-        self._wait = wait_for_reply_s
+        self._wait = seconds(wait_for_reply_s, "wait_for_reply_s")
 
     def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
         """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
@@ -307,5 +310,6 @@ async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
     """As `meshzero.find`."""
+    wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
     address: str = await _task.look(_meshzero.find_later, name, seconds(wait_for_s))
-    return Remote(address, wait_for_reply_s)
+    return Remote(address, wait_for_reply)

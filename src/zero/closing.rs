@@ -1,0 +1,76 @@
+//! An address that is being closed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::address::Address;
+use super::endpoint::Endpoint;
+use super::remotes::Remotes;
+use crate::block_on::block_on;
+use crate::mesh::Mesh;
+
+/// The endpoints of a node that are being closed.
+#[derive(Default)]
+pub(super) struct Leaving(Mutex<Vec<Arc<Endpoint>>>);
+
+impl Leaving {
+    /// The address of the one to which messages to `address` came.
+    pub(super) fn address_of(&self, address: Address) -> Option<Address> {
+        self.lock().iter().find(|endpoint| endpoint.listens_at(address)).map(|endpoint| endpoint.address)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Endpoint>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of an address that is being closed: nobody finds it any more, and what waited there has been refused. Messages that
+/// were taken may still be replied to, for as long as [`Limits::drain`](crate::Limits::drain); then, or once they are, the
+/// address is free.
+///
+/// # Cancel safety
+/// The closing goes on when this is dropped.
+#[must_use = "the address is free when this has been awaited"]
+pub struct Closing(oneshot::Receiver<()>);
+
+impl Closing {
+    /// Begins to close an endpoint of `mesh`, which is among `leaving` until that has ended.
+    pub(super) fn begin(
+        mesh: &Mesh,
+        endpoint: Arc<Endpoint>,
+        leaving: &Arc<Leaving>,
+        remotes: &Arc<Remotes>,
+    ) -> Self {
+        leaving.lock().push(Arc::clone(&endpoint));
+        endpoint.mailbox.close();
+        let (tell, told) = oneshot::channel();
+        let (leaving, remotes) = (Arc::clone(leaving), Arc::clone(remotes));
+        // When the thread has ended, so has every endpoint.
+        let _ = mesh.node.home().spawn(move || async move {
+            endpoint.service.withdraw().await;
+            // A connection within the process does not notice by itself.
+            remotes.forget(endpoint.address);
+            leaving.lock().retain(|other| !Arc::ptr_eq(other, &endpoint));
+            // Perhaps nobody waits for it.
+            let _ = tell.send(());
+        });
+        Self(told)
+    }
+
+    /// Waits for it on this thread.
+    pub(super) fn wait(self) {
+        block_on(self);
+    }
+}
+
+impl Future for Closing {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(task).map(|_| ())
+    }
+}

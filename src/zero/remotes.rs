@@ -1,0 +1,50 @@
+//! The services that the hidden node is connected to, by their addresses.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::address::Address;
+use crate::service_ref::ServiceRef;
+
+/// Addresses that stay connected after a message; the one that was used least recently makes room.
+const CONNECTED: usize = 256;
+
+/// Services that are connected, each with the time of its last use.
+#[derive(Default)]
+pub(super) struct Remotes(Mutex<HashMap<Address, (ServiceRef, Instant)>>);
+
+impl Remotes {
+    /// Returns the service at `address` if it is connected, and forgets it otherwise.
+    pub(super) fn get(&self, address: Address) -> Option<ServiceRef> {
+        let mut remotes = self.lock();
+        if let Some((service, used)) = remotes.get_mut(&address)
+            && !service.instances().is_empty()
+        {
+            *used = Instant::now();
+            return Some(service.clone());
+        }
+        remotes.remove(&address);
+        None
+    }
+
+    /// Keeps a service that was just connected.
+    pub(super) fn keep(&self, address: Address, service: ServiceRef) {
+        let mut remotes = self.lock();
+        if remotes.len() >= CONNECTED
+            && let Some(oldest) = remotes.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
+        {
+            remotes.remove(&oldest);
+        }
+        remotes.insert(address, (service, Instant::now()));
+    }
+
+    /// Connects again when `address` is next used.
+    pub(super) fn forget(&self, address: Address) {
+        self.lock().remove(&address);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Address, (ServiceRef, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
