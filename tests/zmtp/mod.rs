@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod bounds;
+#[cfg(target_os = "linux")]
+mod gateway;
 mod socket;
 
 use std::time::Duration;
