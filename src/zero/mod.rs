@@ -92,6 +92,7 @@ mod named;
 mod news;
 mod node;
 mod program;
+mod queue;
 mod subject;
 mod text;
 mod wait;
