@@ -61,6 +61,9 @@ impl List {
         }
         let answering = mesh.answering(&prefix).await;
         tell(&answering.unanswering, session);
+        if let Some(hidden) = &answering.hidden {
+            session.out.errors.hidden(hidden);
+        }
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let entry = |instance: &Instance| {
             let answers = answering.answers(instance.id);
