@@ -91,6 +91,7 @@ mod readers;
 mod readmit;
 mod redial;
 pub mod report;
+mod resolve;
 pub mod restart;
 pub mod route;
 pub mod router;
