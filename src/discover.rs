@@ -132,12 +132,26 @@ impl IntoFuture for Discover {
 #[must_use = "services are looked for when this is awaited"]
 pub struct DiscoverAll {
     node: Arc<Node>,
+    filter: Filter,
     within: Duration,
 }
 
 impl DiscoverAll {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, within: PATIENCE }
+        Self { node, filter: Filter::everything(), within: PATIENCE }
+    }
+
+    /// Lists the instances of one name only. The network is asked for it in any case, also where this program offers the name itself.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh, arm: meshzero::ServiceName) {
+    /// let arms = mesh.discover_all().named(arm).await;
+    /// let others = arms.iter().filter(|instance| instance.node != mesh.node()).count();
+    /// # }
+    /// ```
+    pub fn named(mut self, name: ServiceName) -> Self {
+        self.filter = Filter::Name(name);
+        self
     }
 
     /// Waits at most so long for the first service. Default: 5 s.
@@ -152,7 +166,7 @@ impl IntoFuture for DiscoverAll {
     type IntoFuture = Pending<Vec<Instance>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(list(self.node, Filter::everything(), self.within))
+        Box::pin(list(self.node, self.filter, self.within))
     }
 }
 

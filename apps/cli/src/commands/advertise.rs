@@ -143,17 +143,15 @@ impl Advertise {
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
-        let mut look = Look::begin(mesh, &self.name).await;
         let service = advertise.await?;
         if self.fail_if_exists {
-            look.give_way(service.instance()).await?;
-            look = Look::begin(mesh, &self.name).await;
+            Look::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         tokio::select! {
             failed = follow(&self.name, &service, session) => match failed? {},
-            never = look.tell(session) => match never {},
+            never = Look::new(mesh, &self.name).tell(session) => match never {},
         }
     }
 }
