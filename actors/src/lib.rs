@@ -19,6 +19,7 @@ pub mod backoff;
 pub mod blocking;
 pub mod bound;
 pub mod call;
+pub mod called;
 pub mod caller;
 mod carry;
 mod choice;
