@@ -170,7 +170,8 @@ impl IntoFuture for DiscoverAll {
     }
 }
 
-/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or listens to them.
+/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or listens to them. Where no name can begin so, because it has
+/// control characters or is too long, the list is empty at once.
 ///
 /// # Cancel safety
 /// Dropping the future looks no further.
@@ -256,6 +257,9 @@ impl IntoFuture for DiscoverGroup {
 }
 
 async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance> {
+    if !filter.is_possible() {
+        return Vec::new();
+    }
     // On a mesh that has been left there is nobody.
     node.ask_discovery(List { filter, within }).await.unwrap_or_default()
 }

@@ -67,6 +67,9 @@ fn services_are_listed_in_columns() {
     let group = room.run(&["list", "--group", "robot/a", "--separator", " ", "--json"]).object();
     assert_eq!(group["service"], "robot/a long leg");
     room.run(&["list", "--group", "plane", "--wait", "200ms"]).failed(1, &["plane/"]);
+    // No name can begin so.
+    room.run(&["list", "--group", "plane\n", "--wait", "1h"]).failed(2, &["--group", "control character"]);
+    room.run(&["list", "--group", &"x".repeat(128), "--watch"]).failed(2, &["--group", "129 bytes"]);
 }
 
 #[test]
