@@ -115,8 +115,9 @@ impl IntoFuture for Discover {
 /// Lists all services of the mesh, when awaited: as soon as some are known and no more answers come, or at the latest
 /// after the time allowed. The first listing of a program takes about 0.2 s, later ones none.
 ///
-/// The list is ordered by name, with one entry for each instance, and those of this program among them. On a mesh that
-/// was left it is empty.
+/// The list is ordered by name, with one entry for each instance, and those of this program among them. Of another program it has
+/// [`Limits::instances_per_node`](crate::Limits::instances_per_node) at most; [`Mesh::answering`](crate::Mesh::answering) tells how many
+/// more there are. On a mesh that was left it is empty.
 ///
 /// # Cancel safety
 /// Dropping the future looks no further.
