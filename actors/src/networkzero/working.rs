@@ -142,7 +142,7 @@ impl Working {
         let Some(node) = self.sides.node.upgrade() else { return Ended::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match OtherBeacon::reach(&network, &limits).await {
+        let mut other = match OtherBeacon::reach(&network, &limits, NAMES).await {
             Ok(other) => other,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");
