@@ -66,12 +66,14 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The instances of other programs that answer within a second, or until there is one that is `enough`.
+    /// The instances of other programs that answer, and those that come within a second after that, or until there is one that is
+    /// `enough`.
     async fn others(self, enough: impl Fn(&Instance) -> bool) -> Vec<Instance> {
-        let end = time::Instant::now() + LOOK;
-        // The network is asked, and those are told of that begin meanwhile. This program's own is found at once.
-        let asked = self.mesh.discover_all().named(self.name.clone()).within(LOOK).await;
+        // This program's own is found at once, and all that come are connected from here on.
         let Ok(service) = self.mesh.discover(self.name).within(LOOK).await else { return Vec::new() };
+        // The network is asked, whatever is known.
+        let asked = self.mesh.discover_all().named(self.name.clone()).within(LOOK).await;
+        let end = time::Instant::now() + LOOK;
         loop {
             let mut others = asked.clone();
             others.extend(service.instances());
