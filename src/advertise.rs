@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ArbiterHandle, Context, Handler};
 use meshzero_actors::NetMessage;
+use meshzero_actors::called::Call;
 #[cfg(feature = "schemars")]
 use meshzero_actors::handler::Documented;
 use meshzero_actors::handler::Registration;
@@ -194,6 +195,44 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         A: Handler<Value>,
     {
         self.handles::<Value>()
+    }
+
+    /// Messages of type `M` reach the actor as [`Call`]s, each with the way back for its reply: for one that replies later and from
+    /// anywhere, that has to say why it cannot, or that wants to know whether anybody still waits.
+    ///
+    /// A service that hands out results as they come, or passes them through other actors, needs no other handler; for most a
+    /// [`ResponseFuture`](actix::ResponseFuture) is simpler. A reply of the type `Result` is a reply like any other: a caller is told
+    /// of a failure by [`Call::fail`] only. Callers in this process are served as all others, so the message is encoded on its way.
+    ///
+    /// ```no_run
+    /// # use actix::prelude::*;
+    /// # use meshzero::{Call, Value};
+    /// # struct Clerk;
+    /// # impl Actor for Clerk { type Context = Context<Self>; }
+    /// impl Handler<Call<Value>> for Clerk {
+    ///     type Result = ();
+    ///
+    ///     fn handle(&mut self, call: Call<Value>, _: &mut Context<Self>) {
+    ///         match call.message().as_u64() {
+    ///             Some(number) => call.reply(&Value::from(number + 1)),
+    ///             None => call.fail("only numbers are counted"),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::AdvertiseError> {
+    /// let clerk = mesh.advertise("clerk", || Clerk).handles_calls::<Value>().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn handles_calls<M: NetMessage>(self) -> Self
+    where
+        A: Handler<Call<M>>,
+    {
+        self.change(|offer| {
+            offer.handlers.push(Registration::calls::<M>(TypeName::new(type_info::<M>().name())?));
+            Ok(())
+        })
     }
 
     /// Listens there instead of on every interface at a free port: a port (`"9000"`), an address (`"192.168.1.7"`), a

@@ -123,8 +123,9 @@ impl IntoFuture for Discover {
 /// Lists all services of the mesh, when awaited: as soon as some are known and no more answers come, or at the latest
 /// after the time allowed. The first listing of a program takes about 0.2 s, later ones none.
 ///
-/// The list is ordered by name, with one entry for each instance, and those of this program among them. On a mesh that
-/// was left it is empty.
+/// The list is ordered by name, with one entry for each instance, and those of this program among them. Of another program it has
+/// [`Limits::instances_per_node`](crate::Limits::instances_per_node) at most; [`Mesh::answering`](crate::Mesh::answering) tells how many
+/// more there are. On a mesh that was left it is empty.
 ///
 /// # Cancel safety
 /// Dropping the future looks no further.
@@ -140,12 +141,26 @@ impl IntoFuture for Discover {
 #[must_use = "services are looked for when this is awaited"]
 pub struct DiscoverAll {
     node: Arc<Node>,
+    filter: Filter,
     within: Duration,
 }
 
 impl DiscoverAll {
     pub(crate) fn new(node: Arc<Node>) -> Self {
-        Self { node, within: PATIENCE }
+        Self { node, filter: Filter::everything(), within: PATIENCE }
+    }
+
+    /// Lists the instances of one name only. The network is asked for it in any case, also where this program offers the name itself.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh, arm: meshzero::ServiceName) {
+    /// let arms = mesh.discover_all().named(arm).await;
+    /// let others = arms.iter().filter(|instance| instance.node != mesh.node()).count();
+    /// # }
+    /// ```
+    pub fn named(mut self, name: ServiceName) -> Self {
+        self.filter = Filter::Name(name);
+        self
     }
 
     /// Waits at most so long for the first service. Default: 5 s.
@@ -160,11 +175,12 @@ impl IntoFuture for DiscoverAll {
     type IntoFuture = Pending<Vec<Instance>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(list(self.node, Filter::everything(), self.within))
+        Box::pin(list(self.node, self.filter, self.within))
     }
 }
 
-/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or listens to them.
+/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or listens to them. Where no name can begin so, because it has
+/// control characters or is too long, the list is empty at once.
 ///
 /// # Cancel safety
 /// Dropping the future looks no further.
@@ -250,6 +266,9 @@ impl IntoFuture for DiscoverGroup {
 }
 
 async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance> {
+    if !filter.is_possible() {
+        return Vec::new();
+    }
     // On a mesh that has been left there is nobody.
     node.ask_discovery(List { filter, within }).await.unwrap_or_default()
 }

@@ -98,6 +98,7 @@ pub use join::Join;
 pub use listening::SubscriptionGuard;
 pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
+pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};

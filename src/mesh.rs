@@ -130,8 +130,8 @@ impl Mesh {
         diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// Finds out whether the services answer whose names begin with `prefix`, and the likeliest cause for each that was announced and
-    /// does not, whether or not it is listed. Endpoints that have not answered lately are asked, which takes milliseconds, and a
+    /// Finds out whether the services answer whose names begin with `prefix`, the likeliest cause for each that was announced and
+    /// does not, whether or not it is listed, and how many a limit keeps from being listed. Endpoints that have not answered lately are asked, which takes milliseconds, and a
     /// second and a half at most where some do not answer.
     ///
     /// # Cancel safety

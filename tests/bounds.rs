@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use crate::pair::{PATIENCE, Pair, until};
 
 /// How many are sent: 200 MB of them.
-const MANY: usize = 20_000;
+pub const MANY: usize = 20_000;
 
 /// The bytes of each.
-const LENGTH: usize = 10_000;
+pub const LENGTH: usize = 10_000;
 
 /// Far less than all of them, and more than the bounds add up to.
 const MOST_GROWTH: usize = 64 << 20;
@@ -83,6 +83,19 @@ pub async fn stays_small(what: &str, work: impl AsyncFnOnce()) {
     work().await;
     let grown = resident().saturating_sub(before);
     assert!(grown < MOST_GROWTH, "{what}: {} MB more", grown >> 20);
+}
+
+/// Sends as often as [`MANY`] says, with turns for others in between, while memory does not grow.
+pub async fn send_many(what: &str, mut send: impl FnMut()) {
+    stays_small(what, async || {
+        for round in 0..MANY {
+            send();
+            if round % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
 }
 
 /// Handles nothing until it may.
@@ -159,17 +172,12 @@ async fn everything_at_once(handle: &ServiceRef, most: usize) {
         assert!(alive() <= most, "{} wait", alive());
     })
     .await;
-    stays_small("calls that are dropped", async || {
-        for round in 0..MANY {
-            assert!(poll(&mut Box::pin(handle.send(Load::new()))).is_pending());
-            assert!(poll(&mut Box::pin(handle.tell(Load::new()))).is_pending());
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-        until("they are gone", || alive() <= most).await;
+    send_many("calls that are dropped", || {
+        assert!(poll(&mut Box::pin(handle.send(Load::new()))).is_pending());
+        assert!(poll(&mut Box::pin(handle.tell(Load::new()))).is_pending());
     })
     .await;
+    until("they are gone", || alive() <= most).await;
     stays_small("a recipient", async || {
         let before = handle.stats().calls.dropped;
         let recipient = handle.recipient::<Load>();
@@ -224,29 +232,16 @@ async fn a_link_whose_service_takes_nothing() {
     let still = Still::new();
     let service = still.offer(&pair.here).await;
     let handle = reach(&pair.there).await;
-    stays_small("do_send over a link", async || {
-        for round in 0..MANY {
-            handle.do_send(Load::new());
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-        let stats = handle.stats();
-        let waiting: u64 = stats.links.iter().map(|link| link.waiting).sum();
-        let limits = Limits::default();
-        assert!(waiting <= (limits.send_queue_bytes + limits.message_bytes) as u64, "{waiting} bytes");
-        let taken = (limits.send_queue_bytes + (8 << 20)) / LENGTH;
-        assert!(stats.calls.dropped as usize + taken >= MANY, "{} are counted", stats.calls.dropped);
-    })
-    .await;
-    stays_small("calls over a link that are dropped", async || {
-        for round in 0..MANY {
-            let _ = poll(&mut Box::pin(handle.send(Load::new())));
-            let _ = poll(&mut Box::pin(handle.tell(Load::new())));
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
+    send_many("do_send over a link", || handle.do_send(Load::new())).await;
+    let stats = handle.stats();
+    let waiting: u64 = stats.links.iter().map(|link| link.waiting).sum();
+    let limits = Limits::default();
+    assert!(waiting <= (limits.send_queue_bytes + limits.message_bytes) as u64, "{waiting} bytes");
+    let taken = (limits.send_queue_bytes + (8 << 20)) / LENGTH;
+    assert!(stats.calls.dropped as usize + taken >= MANY, "{} are counted", stats.calls.dropped);
+    send_many("calls over a link that are dropped", || {
+        let _ = poll(&mut Box::pin(handle.send(Load::new())));
+        let _ = poll(&mut Box::pin(handle.tell(Load::new())));
     })
     .await;
     assert!(service.unfinished() <= Limits::default().mailbox);
@@ -332,16 +327,8 @@ async fn the_news_of_one_who_reads_nothing() {
             let subscribe = handle.subscribe::<Blob>("");
             let subscribe = if wants_latest { subscribe.latest() } else { subscribe.keep(1_000) };
             let mut news = subscribe.await.expect("confirmed");
-            stays_small(&what, async || {
-                for round in 0..MANY {
-                    service.publish("load", &item()).expect("published");
-                    if round % 64 == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                service.publish("end", &Blob::default()).expect("published");
-            })
-            .await;
+            send_many(&what, || service.publish("load", &item()).expect("published")).await;
+            service.publish("end", &Blob::default()).expect("published");
             let (mut items, missed) = (0, Cell::new(0));
             loop {
                 let next = tokio::time::timeout(PATIENCE, news.next()).await.expect("in time");
@@ -384,15 +371,7 @@ async fn the_mailbox_of_an_actor_that_listens() {
     let handle = reach(&pair.there).await;
     let subscribe = handle.subscribe::<Blob>("").keep(1_000);
     let _listening = subscribe.forward(listener.recipient()).await.expect("confirmed");
-    stays_small("an actor that listens", async || {
-        for round in 0..MANY {
-            service.publish("load", &item()).expect("published");
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-    })
-    .await;
+    send_many("an actor that listens", || service.publish("load", &item()).expect("published")).await;
     let missed = service.stats().news.missed.overflow as usize;
     assert!(missed + 3_000 >= MANY, "{missed} are counted");
 }

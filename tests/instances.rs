@@ -92,3 +92,15 @@ async fn the_less_busy_of_two_gets_the_call() {
         call.await.expect("no panic").expect("a reply");
     }
 }
+
+#[actix::test]
+async fn the_instances_of_a_name_are_asked_for_also_where_this_program_offers_it_itself() {
+    let pair = Pair::join().await;
+    let gate = Arc::default();
+    let _other = offer(&pair.there, 1, &gate).await;
+    let own = offer(&pair.here, 2, &gate).await;
+    let name = own.instance().service.clone();
+    let listed = pair.here.discover_all().named(name).within(PATIENCE).await;
+    let nodes: HashSet<_> = listed.iter().map(|instance| instance.node).collect();
+    assert_eq!((listed.len(), nodes), (2, [pair.here.node(), pair.there.node()].into()));
+}

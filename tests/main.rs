@@ -5,6 +5,7 @@
 // What a process takes up is known on Linux only.
 #[cfg(target_os = "linux")]
 mod bounds;
+mod called;
 mod calls;
 mod crowd;
 mod deadlines;

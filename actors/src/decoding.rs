@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::codec::DecodeLimits;
+use meshzero_proto::codec::{DecodeError, DecodeLimits};
 use meshzero_proto::name::TypeName;
+use meshzero_proto::refusal::Refusal;
 
 use crate::counts::RequestCounters;
+use crate::due::Due;
+use crate::events;
 use crate::unfinished::Begun;
 
 /// How the messages of a service are decoded.
@@ -23,4 +26,21 @@ pub(crate) struct Known<'a> {
     pub(crate) decoding: &'a Decoding,
     /// Cloned for each message that its handler ends later.
     pub(crate) begun: &'a Begun,
+}
+
+impl Known<'_> {
+    /// Tells the caller that the message does not decode, or counts it where nobody waits.
+    #[cold]
+    pub(crate) fn undecodable(&self, error: &DecodeError, due: Option<Due<'_>>) {
+        let problem = error.to_string();
+        match due {
+            Some(due) => due.refuse(&Refusal::Undecodable { message: self.name.to_string(), problem }),
+            None => {
+                self.decoding.counters.undecodable.count();
+                events::record(|| {
+                    tracing::warn!(message = %self.name, %problem, "dropped a message that does not decode");
+                });
+            }
+        }
+    }
 }

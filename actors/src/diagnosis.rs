@@ -40,8 +40,21 @@ pub struct Unanswering {
 pub struct Answering {
     /// Each service that was announced and does not answer, with the cause: listed ones, and others.
     pub unanswering: Vec<Unanswering>,
+    /// Services that are known of and not listed.
+    pub hidden: Option<Hidden>,
     pub(crate) answered: HashSet<InstanceId>,
     pub(crate) silent: HashSet<InstanceId>,
+}
+
+/// Services that are known of and not listed, because their programs offer more than are kept of one
+/// ([`Limits::instances_per_node`](meshzero_proto::limits::Limits::instances_per_node)). They are found by their exact names.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Hidden {
+    /// The number of them; at most 256 of each program are counted, and 1,024 in all.
+    pub services: usize,
+    /// The same in words, with the limit and a value that would show them.
+    pub finding: Finding,
 }
 
 impl Answering {
@@ -95,6 +108,7 @@ mod tests {
         let of = |instance| Unanswering { instance: Some(instance), service: None, finding: finding.clone() };
         let answering = Answering {
             unanswering: vec![of(unanswering), of(answered)],
+            hidden: None,
             answered: [answered].into(),
             silent: [silent].into(),
         };

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::fut::ActorFutureExt;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use bytes::Bytes;
 use meshzero_proto::catalogue::MessageEntry;
-use meshzero_proto::codec::{self, DecodeError, DecodeLimits, Encoding, TypeInfo};
+use meshzero_proto::codec::{self, DecodeLimits, Encoding, TypeInfo};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::oneshot;
 
+use crate::called::Call;
 use crate::decoding::Known;
 use crate::delivery::{Arrived, Kept, Place};
 use crate::door::{AnyDoor, Door, Mailbox, inbox_door};
 use crate::due::Due;
-use crate::events;
 use crate::handled::{Handled, dispatch};
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Inbox;
@@ -122,6 +123,21 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     where
         A: Handler<Encoded>,
     {
+        Self::owing::<M, Encoded>(name)
+    }
+
+    /// Registers an actor that gets messages called `name` with the way back for the reply.
+    pub fn calls<M: NetMessage>(name: TypeName) -> Self
+    where
+        A: Handler<Call<M>>,
+    {
+        Self::owing::<M, Call<M>>(name)
+    }
+
+    fn owing<M: NetMessage, T: Owing>(name: TypeName) -> Self
+    where
+        A: Handler<T>,
+    {
         Self {
             name,
             message: codec::type_info::<M>(),
@@ -132,14 +148,14 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
                     while !context.waiting()
                         && let Some(arrived) = run.next(known)
                     {
-                        call_encoded(actor, context, arrived, known);
+                        hand_over::<A, T>(actor, context, arrived, known);
                     }
                 },
-                alone: |actor, context, arrived, known| call_encoded(actor, context, arrived, known),
+                alone: hand_over::<A, T>,
             },
             post: |addr, arrived, known| {
-                if let Some(inbound) = arrived.into_inbound() {
-                    addr.do_send(Encoded { name: known.name.clone(), inbound });
+                if let Some(message) = T::of(arrived, known) {
+                    addr.do_send(message);
                 }
                 None
             },
@@ -160,28 +176,41 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     }
 }
 
-/// What becomes of a message that does not decode.
-#[cold]
-fn undecodable(error: &DecodeError, due: Option<Due<'_>>, known: &Known<'_>) {
-    let problem = error.to_string();
-    match due {
-        Some(due) => due.refuse(&Refusal::Undecodable { message: known.name.to_string(), problem }),
-        None => {
-            known.decoding.counters.undecodable.count();
-            events::record(|| {
-                tracing::warn!(message = %known.name, %problem, "dropped a message that does not decode");
-            });
+/// What an actor gets that sees to the reply itself.
+pub(crate) trait Owing: Message<Result = ()> + Send + Sized + 'static {
+    /// The message that arrived; `None` if it cannot be had, which its caller has been told.
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self>;
+}
+
+impl Owing for Encoded {
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
+        Some(Self { name: known.name.clone(), inbound: arrived.into_inbound()? })
+    }
+}
+
+impl<M: NetMessage> Owing for Call<M> {
+    fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self> {
+        let Arrived { payload, encoding, source, .. } = arrived;
+        match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
+            Ok(message) => {
+                let inbound = Inbound { payload: Bytes::new(), ..arrived.into_inbound()? };
+                Some(Self::new(message, inbound, known.begun.clone()))
+            }
+            Err(error) => {
+                known.undecodable(&error, arrived.due);
+                None
+            }
         }
     }
 }
 
-fn call_encoded<A>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
+fn hand_over<A, T>(actor: &mut A, context: &mut A::Context, arrived: Arrived<'_>, known: &Known<'_>)
 where
-    A: Actor<Context = Context<A>> + Handler<Encoded>,
+    A: Actor<Context = Context<A>> + Handler<T>,
+    T: Owing,
 {
-    if let Some(inbound) = arrived.into_inbound() {
-        let message = Encoded { name: known.name.clone(), inbound };
-        <A as Handler<Encoded>>::handle(actor, message, context).handle(context, None);
+    if let Some(message) = T::of(arrived, known) {
+        <A as Handler<T>>::handle(actor, message, context).handle(context, None);
     }
 }
 
@@ -206,7 +235,7 @@ where
     let Arrived { payload, encoding, due, place, source, .. } = arrived;
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
-        Err(error) => return undecodable(&error, due, known),
+        Err(error) => return known.undecodable(&error, due),
     };
     match dispatch(actor, context, message) {
         Handled::Now(result) => {
@@ -268,7 +297,7 @@ where
     let message: M = match codec::decode_part(source, payload, encoding, &known.decoding.limits) {
         Ok(message) => message,
         Err(error) => {
-            undecodable(&error, due, known);
+            known.undecodable(&error, due);
             return None;
         }
     };

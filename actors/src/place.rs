@@ -6,13 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use tokio::net::lookup_host;
-
 use crate::bound::Bound;
 use crate::host;
 use crate::interfaces::{ChosenAddresses, Interfaces, InterfacesError, Pattern};
 use crate::listeners::{Chosen, Listeners};
 use crate::network::{Listener, Network};
+use crate::resolve::resolve;
 use crate::zone::{self, Named, ZoneError};
 
 /// Where an endpoint is to listen. The default is every interface of the mesh and a free port.
@@ -259,8 +258,7 @@ impl Place {
             Host::Pattern(pattern) => vec![plain(interfaces.matching(pattern)?)],
             Host::Name(host) => {
                 let unresolvable = |error| PlaceError::Unresolvable { host: host.clone(), error };
-                let found: Vec<SocketAddr> =
-                    lookup_host((host.as_str(), 0)).await.map_err(unresolvable)?.collect();
+                let found = resolve((host.clone(), 0)).await.map_err(unresolvable)?;
                 if found.is_empty() {
                     return Err(unresolvable(io::ErrorKind::NotFound.into()));
                 }

@@ -63,6 +63,7 @@ impl Quota {
     }
 
     /// Whether somebody waits, or nobody new gets places.
+    #[cfg(interleaved)]
     pub fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }

@@ -1,6 +1,5 @@
 //! The messages that wait at one address until some thread takes them.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,6 +11,8 @@ use meshzero_actors::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 
+use super::queue::{Numbered, Queue};
+
 /// The queue between the mesh and the threads that wait. Its length is bounded by the service's permits, one of which
 /// comes with every message: while it is full, callers wait.
 #[derive(Default)]
@@ -22,21 +23,13 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Numbered>,
-    /// The number of messages that have come so far.
-    count: u64,
+    waiting: Queue<Encoded>,
     closed: bool,
-}
-
-/// A message with its place in the order in which they came.
-pub(super) struct Numbered {
-    number: u64,
-    pub(super) message: Encoded,
 }
 
 /// The result of a wait.
 pub(super) enum Taken {
-    Message(Numbered),
+    Message(Numbered<Encoded>),
     TimedOut,
     Closed,
 }
@@ -48,22 +41,19 @@ impl Mailbox {
             drop(state);
             return refuse(message.inbound, Refusal::Draining);
         }
-        let number = state.count;
-        state.count += 1;
-        state.waiting.push_back(Numbered { number, message });
+        state.waiting.push(message);
         drop(state);
         self.changed.notify_one();
     }
 
     /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
-    pub(super) fn give_back(&self, message: Numbered) {
+    pub(super) fn give_back(&self, message: Numbered<Encoded>) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
-            return refuse(message.message.inbound, Refusal::Draining);
+            return refuse(message.item.inbound, Refusal::Draining);
         }
-        let place = state.waiting.partition_point(|other| other.number < message.number);
-        state.waiting.insert(place, message);
+        state.waiting.give_back(message);
         drop(state);
         self.changed.notify_one();
     }
@@ -90,8 +80,8 @@ impl Mailbox {
 
     fn take_now(&self) -> Option<Taken> {
         let mut state = self.lock();
-        while let Some(mut next) = state.waiting.pop_front() {
-            if next.message.inbound.is_due(Instant::now()) {
+        while let Some(mut next) = state.waiting.take() {
+            if next.item.inbound.is_due(Instant::now()) {
                 return Some(Taken::Message(next));
             }
         }
@@ -107,7 +97,7 @@ impl Mailbox {
         };
         self.changed.notify_waiters();
         for waited in waiting {
-            refuse(waited.message.inbound, Refusal::Draining);
+            refuse(waited.inbound, Refusal::Draining);
         }
     }
 

@@ -192,7 +192,7 @@ fn next_message<M: DeserializeOwned>(
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let inbound = match block_on(endpoint.mailbox.take(end)) {
-            Taken::Message(taken) => taken.message.inbound,
+            Taken::Message(taken) => taken.item.inbound,
             Taken::TimedOut => return Ok(None),
             Taken::Closed => return Err(ZeroError::Closed),
         };

@@ -93,6 +93,7 @@ mod named;
 mod news;
 mod node;
 mod program;
+mod queue;
 mod remotes;
 mod subject;
 mod text;

@@ -3,13 +3,7 @@
 use meshzero::{Blob, Limits, NewsError, TrySendError, Value, zero};
 
 use super::{PATIENCE, join, unique};
-use crate::bounds::stays_small;
-
-/// Messages and items that are sent: 200 MB of them.
-const MANY: u64 = 20_000;
-
-/// The bytes of each.
-const LENGTH: usize = 10_000;
+use crate::bounds::{LENGTH, MANY, send_many};
 
 #[actix::test]
 async fn messages_that_nobody_waits_for() {
@@ -17,19 +11,11 @@ async fn messages_that_nobody_waits_for() {
     let mesh = join().await.expect("another node");
     let service = mesh.discover(arm.to_string()).within(PATIENCE).await.expect("it answers");
     let message = || Value::Bytes(vec![7; LENGTH]);
-    stays_small("messages", async || {
-        for round in 0..MANY {
-            service.do_send(message());
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-    })
-    .await;
+    send_many("messages", || service.do_send(message())).await;
     assert!(matches!(service.try_send(message()), Err(TrySendError::Full(_))));
     let taken = (Limits::default().send_queue_bytes + (16 << 20)) / LENGTH;
-    let dropped = service.stats().calls.dropped;
-    assert!(dropped + taken as u64 >= MANY, "{dropped} are counted");
+    let dropped = service.stats().calls.dropped as usize;
+    assert!(dropped + taken >= MANY, "{dropped} are counted");
     // What was taken comes in order, and nothing else waits.
     let first = zero::wait_for_message_from::<Value>(arm, PATIENCE).expect("it waits");
     assert_eq!(first, Some(message()));
@@ -41,17 +27,12 @@ async fn news_that_nobody_takes() {
     let listen = move || zero::wait_for_news_from::<Blob>(weather, "", 0);
     assert_eq!(listen().expect("subscribed").map(|_| ()), None);
     let item = Blob::from(vec![7; LENGTH]);
-    stays_small("news", async || {
-        for _ in 0..MANY {
-            zero::send_news_to(weather, "wind", &item).expect("sent");
-        }
-    })
-    .await;
+    send_many("news", || zero::send_news_to(weather, "wind", &item).expect("sent")).await;
     let (mut heard, mut missed) = (0, 0);
     while heard + missed < MANY {
         match zero::wait_for_news_from::<Blob>(weather, "", PATIENCE) {
-            Ok(news) => heard += u64::from(news.is_some()),
-            Err(zero::ZeroError::News(NewsError::Missed { count, .. })) => missed += count,
+            Ok(news) => heard += usize::from(news.is_some()),
+            Err(zero::ZeroError::News(NewsError::Missed { count, .. })) => missed += count as usize,
             Err(other) => panic!("{other}"),
         }
     }

@@ -27,6 +27,13 @@ fn impossible_names_say_why() {
         );
         assert!(!zero::unadvertise(name).expect("nobody has it"));
     }
+    // There will be none, so nobody waits for it.
+    for name in ["", "a\nb", &"x".repeat(129)] {
+        zero::discover(name, zero::FOREVER).expect_err("no name");
+    }
+    for group in ["a\nb", &"x".repeat(128)] {
+        assert_eq!(zero::discover_group(group, zero::FOREVER).expect("listed"), []);
+    }
     let longest = format!("{}{}", unique(""), "x".repeat(111));
     assert_eq!(longest.len(), 128);
     zero::advertise(longest).expect("the longest name");

@@ -11,14 +11,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::socket::Socket;
-use crate::bounds::stays_small;
+use crate::bounds::{LENGTH, MANY, send_many, stays_small};
 use crate::pair::{Pair, until};
-
-/// Messages that are sent: 200 MB of them.
-const MANY: usize = 20_000;
-
-/// The bytes of each.
-const LENGTH: usize = 10_000;
 
 /// A write that takes longer is held up.
 const HELD_UP: Duration = Duration::from_millis(500);
@@ -83,15 +77,7 @@ async fn a_socket_that_reads_no_news_misses_them() {
     socket.subscribe("").await;
     until("it is subscribed", || service.publisher().subscribers() == 1).await;
     let item = Blob::from(vec![7; LENGTH]);
-    stays_small("news", async || {
-        for round in 0..MANY {
-            service.publish("load", &item).expect("published");
-            if round % 64 == 0 {
-                tokio::task::yield_now().await;
-            }
-        }
-    })
-    .await;
+    send_many("news", || service.publish("load", &item).expect("published")).await;
     let missed = service.stats().news.missed.overflow as usize;
     assert!(missed > 0 && missed < MANY, "{missed} are counted");
     // It goes on when it is read again.

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod bounds;
+#[cfg(target_os = "linux")]
+mod gateway;
 mod socket;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use meshzero_proto::zmtp::SocketType;
 use meshzero_testing::{eventually, python, require};
 use serde::{Deserialize, Serialize};
 
-use self::socket::Socket;
+pub use self::socket::Socket;
 use crate::pair::{PATIENCE, Pair, until};
 
 #[derive(Message, Serialize, Deserialize)]

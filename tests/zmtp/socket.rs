@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use meshzero_proto::zmtp::{self, Conversation, Event, SocketType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::pair::PATIENCE;
@@ -20,13 +20,24 @@ pub struct Socket {
 impl Socket {
     pub async fn connect(address: SocketAddr, kind: SocketType) -> Self {
         let stream = TcpStream::connect(address).await.expect("it accepts connections");
+        let (this, answer) = Self::shake_hands(stream, kind).await;
+        assert!(matches!(answer, Event::Ready { is_meshzero: true, .. }), "{answer:?}");
+        this
+    }
+
+    /// The other end of the next connection that somebody makes.
+    pub async fn accept(listener: &TcpListener, kind: SocketType) -> Self {
+        let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("in time").expect("a connection");
+        Self::shake_hands(stream, kind).await.0
+    }
+
+    async fn shake_hands(stream: TcpStream, kind: SocketType) -> (Self, Event) {
         let mut this = Self { stream, conversation: Conversation::new(1 << 20), arrived: BytesMut::new() };
         let mut hello = zmtp::greeting().to_vec();
         zmtp::write_ready(&mut hello, kind, false);
         this.stream.write_all(&hello).await.expect("it reads");
         let answer = this.next().await.expect("it shakes hands");
-        assert!(matches!(answer, Event::Ready { is_meshzero: true, .. }), "{answer:?}");
-        this
+        (this, answer)
     }
 
     pub async fn send(&mut self, frames: &[&[u8]]) {

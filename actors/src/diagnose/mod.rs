@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use meshzero_proto::diagnosis::{
     Attempt, Endpoint, Observations, Outcome, Sought, StaticPeer, Tried, diagnose, diagnose_endpoint,
+    hidden_services,
 };
 use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
 use crate::clock;
-use crate::diagnosis::{Answering, Diagnosis, Unanswering};
+use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::{Ask, AskReplied, Prove, Proving};
 use crate::neighbours;
 use crate::node::Node;
@@ -65,14 +66,16 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 /// # Cancel safety
 /// This function is cancel safe.
 pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
-    let Proving { answered, asked, open, .. } = prove(node, filter).await;
+    let Proving { answered, asked, open, hidden, .. } = prove(node, filter).await;
     let Ok(report) = node.ask_discovery(Ask).await else { return Answering::default() };
     let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
         true => of_list(node, filter).await.unanswering,
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    Answering { unanswering, answered, silent }
+    let hidden = hidden_services(hidden, report.instances_per_node)
+        .map(|finding| Hidden { services: hidden, finding });
+    Answering { unanswering, hidden, answered, silent }
 }
 
 /// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.

@@ -42,6 +42,8 @@ pub struct Proving {
     pub asked: HashSet<InstanceId>,
     /// Those of them that may answer yet.
     pub open: HashSet<InstanceId>,
+    /// The number of services that are known of and not shown, because of a limit.
+    pub hidden: usize,
     /// The endpoint of each node that was asked first.
     firsts: HashMap<NodeId, InstanceId>,
 }
@@ -89,6 +91,7 @@ impl Handler<Prove> for Discovery {
             }
         }
         so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
+        so_far.hidden = self.directory.hidden_of(&filter);
         so_far.open = so_far.asked.iter().copied().filter(|id| self.presence.is_asked(*id)).collect();
         so_far
     }

@@ -1,15 +1,13 @@
 //! The static peers: each is dialled again and again until the node leaves, and what is in the way is kept for errors.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::thread;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero_proto::addresses::sort;
-use meshzero_proto::advert::{MAX_ADDRESSES, MAX_HEARD_ADDRESSES};
+use meshzero_proto::advert::MAX_ADDRESSES;
 use meshzero_proto::hello::{Hello, Purpose};
-use tokio::sync::oneshot;
 use tokio::time;
 
 use super::Discovery;
@@ -19,6 +17,7 @@ use crate::connection::Connection;
 use crate::dial::dial_listed;
 use crate::network::Network;
 use crate::report::Unconnected;
+use crate::resolve::resolve;
 use crate::trail::Record;
 use crate::zone;
 
@@ -134,7 +133,7 @@ async fn connect(
 ) -> Result<(Connection, Linked), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
-        None => resolve(peer).await?,
+        None => look_up(peer).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
         // What the system's resolver prefers comes first otherwise.
@@ -148,20 +147,9 @@ async fn connect(
     Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))
 }
 
-async fn resolve(peer: &str) -> Result<Vec<SocketAddr>, String> {
-    let (tell, told) = oneshot::channel();
-    let name = peer.to_owned();
-    // A thread of the runtime would be waited for at its end, and name servers that do not answer take many seconds.
-    let started = thread::Builder::new().spawn(move || {
-        let addresses = name.to_socket_addrs();
-        // Nobody may be left to be told.
-        let _ = tell.send(addresses.map(|addresses| addresses.take(MAX_HEARD_ADDRESSES).collect()));
-    });
-    started.map_err(|error| format!("cannot be resolved: {error}"))?;
-    match time::timeout(RESOLVE, told).await {
-        Ok(Ok(Ok(addresses))) => Ok(addresses),
-        Ok(Ok(Err(error))) => Err(format!("cannot be resolved: {error}")),
-        Ok(Err(_)) => Err("cannot be resolved".to_owned()),
+async fn look_up(peer: &str) -> Result<Vec<SocketAddr>, String> {
+    match time::timeout(RESOLVE, resolve(peer.to_owned())).await {
+        Ok(found) => found.map_err(|error| format!("cannot be resolved: {error}")),
         Err(_) => Err(format!("was not resolved within {RESOLVE:?}")),
     }
 }

@@ -28,8 +28,8 @@ impl Air {
         Ok(Self { socket: UdpSocket::from_std(socket.into())?, interfaces: interfaces.clone() })
     }
 
-    /// Waits for the next datagram that came in on one of the chosen interfaces. What is longer than an advert is cut, and so is
-    /// none.
+    /// Waits for the next datagram that came in on one of the chosen interfaces, and from somebody else: what this sent comes back,
+    /// and may by then be true no more. What is longer than an advert is cut, and so is none.
     ///
     /// # Errors
     /// The system's, such as word that an earlier datagram did not arrive.
@@ -40,7 +40,7 @@ impl Air {
         let mut bytes = [0; MAX_ADVERT_BYTES];
         loop {
             let (length, from) = self.socket.recv_from(&mut bytes).await?;
-            if self.is_near(from.ip()) {
+            if self.is_near(from.ip()) && !self.is_own(from) {
                 return Ok(bytes[..length].to_vec());
             }
         }
@@ -58,6 +58,11 @@ impl Air {
 
     fn is_near(&self, from: IpAddr) -> bool {
         self.hears_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
+    }
+
+    /// Whether it comes from this very socket: nobody else on this host has its port.
+    fn is_own(&self, from: SocketAddr) -> bool {
+        from.port() == BEACON_PORT && self.list().iter().any(|interface| interface.address.ip == from.ip())
     }
 
     fn everybody(&self) -> Vec<Ipv4Addr> {

@@ -1,8 +1,14 @@
 //! What the owner of a gateway is told.
 
 use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use meshzero_proto::name::ServiceName;
+use tokio::sync::mpsc;
+
+/// Crossings that wait to be taken; more are dropped.
+const WAITING: usize = 256;
 
 /// Something that has crossed, or does no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,4 +42,45 @@ pub enum Crossing {
     IsBeacon,
     /// Another process is the beacon of this machine, and is told and asked.
     OtherBeacon,
+    /// The owner did not take what it was told, and so much of it was dropped.
+    Missed {
+        /// How many of the others here.
+        count: u64,
+    },
+}
+
+/// The end of the queue at which the gateway tells.
+pub(super) struct Telling {
+    queue: mpsc::Sender<Crossing>,
+    missed: Arc<AtomicU64>,
+}
+
+/// The end of the queue at which its owner takes.
+pub(super) struct Crossings {
+    queue: mpsc::Receiver<Crossing>,
+    missed: Arc<AtomicU64>,
+}
+
+/// A queue for the owner of a gateway, who need not take anything.
+pub(super) fn queue() -> (Telling, Crossings) {
+    let (tell, told) = mpsc::channel(WAITING);
+    let missed = Arc::<AtomicU64>::default();
+    (Telling { queue: tell, missed: Arc::clone(&missed) }, Crossings { queue: told, missed })
+}
+
+impl Telling {
+    pub(super) fn tell(&self, crossing: Crossing) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(crossing) {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Crossings {
+    pub(super) async fn next(&mut self) -> Option<Crossing> {
+        match self.missed.swap(0, Ordering::Relaxed) {
+            0 => self.queue.recv().await,
+            count => Some(Crossing::Missed { count }),
+        }
+    }
 }

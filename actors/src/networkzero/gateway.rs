@@ -7,16 +7,13 @@ use meshzero_proto::directory::Filter;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::crossing::Crossing;
+use super::crossing::{self, Crossing, Crossings};
 use super::sides::Sides;
 use super::working::{self, CLOSING, Working};
 use crate::discovery::{Addresses, Watch};
 use crate::ending::Ending;
 use crate::home::{Gone, Home};
 use crate::node::Node;
-
-/// News for the gateway's owner that wait; more are dropped.
-const CROSSINGS: usize = 256;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +28,7 @@ pub enum GatewayError {
 
 /// A gateway that works until it is dropped, or its node leaves.
 pub struct Gateway {
-    crossings: mpsc::Receiver<Crossing>,
+    crossings: Crossings,
     course: Arc<Course>,
     home: Home,
     is_dropped_with: bool,
@@ -59,7 +56,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`].
     pub async fn open(node: &Arc<Node>) -> Result<Self, GatewayError> {
-        let (tell, crossings) = mpsc::channel(CROSSINGS);
+        let (tell, crossings) = crossing::queue();
         let course = Arc::<Course>::default();
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
@@ -86,12 +83,13 @@ impl Gateway {
         Ok(Self { crossings, course, home: node.home().clone(), is_dropped_with: true })
     }
 
-    /// Waits for the next thing that has crossed; `None` when the gateway has ended.
+    /// Waits for the next thing that has crossed; `None` when the gateway has ended. What is not taken waits, up to 256 of it; what
+    /// is dropped beyond that is told as [`Crossing::Missed`].
     ///
     /// # Cancel safety
     /// Loses nothing.
     pub async fn next(&mut self) -> Option<Crossing> {
-        self.crossings.recv().await
+        self.crossings.next().await
     }
 
     /// Takes everything back, and waits until that is done: half a second at most.

@@ -1,6 +1,6 @@
 //! What programs of this machine want of the beacon, and those of them that wait for a name.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meshzero_proto::networkzero::{Advert, Beacon, Command};
 use serde_json::{Value, json};
@@ -8,7 +8,11 @@ use tokio::sync::oneshot;
 
 use super::clerk::Order;
 
-/// Those that wait.
+/// How long a program waits for a name at most, whatever it says. NetworkZero's ask for half a second at a time; and who has left
+/// is not noticed before.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Those that wait. There are never more than messages that the command socket takes at a time.
 #[derive(Default)]
 pub(super) struct Orders {
     waiting: Vec<Waiting>,
@@ -31,6 +35,11 @@ impl Orders {
                 let advert = address.map(|address| Advert { name, address, lifetime });
                 let advertised =
                     advert.filter(|advert| beacon.advertise(advert.clone(), fail_if_exists, now));
+                if advertised.is_none() && !fail_if_exists {
+                    tracing::warn!(
+                        "a program of NetworkZero cannot advertise a name: it is too long, or there are too many"
+                    );
+                }
                 json!(advertised.map(|advert| advert.address.to_string()))
             }
             Command::Unadvertise(name) => {
@@ -38,7 +47,7 @@ impl Orders {
                 Value::Null
             }
             Command::Discover(name, wait) => {
-                return self.waiting.push(Waiting { name, until: now + wait, answer });
+                return self.waiting.push(Waiting { name, until: now + wait.min(LONGEST), answer });
             }
             Command::DiscoverAll => {
                 beacon.all().iter().map(|(name, at)| json!([name, at.to_string()])).collect()

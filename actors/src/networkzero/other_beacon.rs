@@ -20,6 +20,10 @@ pub(super) struct OtherBeacon {
     reached: Reached,
     /// What it was told to advertise.
     told: BTreeMap<String, SocketAddrV4>,
+    /// The number of names of others that are brought over at most.
+    most: usize,
+    /// The number of names that it knew last and for which there was no room.
+    left_out: usize,
 }
 
 /// Why it cannot be asked any more.
@@ -34,16 +38,20 @@ pub(super) enum OtherBeaconError {
 }
 
 impl OtherBeacon {
-    /// Reaches it.
+    /// Reaches it, to bring over `most` names of others at most.
     ///
     /// # Errors
     /// [`OtherBeaconError`].
-    pub(super) async fn reach(network: &Network, limits: &Limits) -> Result<Self, OtherBeaconError> {
+    pub(super) async fn reach(
+        network: &Network,
+        limits: &Limits,
+        most: usize,
+    ) -> Result<Self, OtherBeaconError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, COMMAND_PORT));
         let reached = time::timeout(PATIENCE, zmtp::reach(network, address, limits))
             .await
             .map_err(|_| OtherBeaconError::TimedOut)??;
-        Ok(Self { reached, told: BTreeMap::new() })
+        Ok(Self { reached, told: BTreeMap::new(), most, left_out: 0 })
     }
 
     /// What other programs advertise.
@@ -52,13 +60,12 @@ impl OtherBeacon {
     /// [`OtherBeaconError`].
     pub(super) async fn natives(&mut self) -> Result<BTreeMap<String, SocketAddrV4>, OtherBeaconError> {
         let all = self.ask(json!(["discover_all"])).await?;
-        let all: Vec<(String, String)> =
-            serde_json::from_value(all).map_err(|error| OtherBeaconError::Answer(error.to_string()))?;
-        let mut natives: BTreeMap<String, SocketAddrV4> =
-            all.into_iter().filter_map(|(name, address)| Some((name, address.parse().ok()?))).collect();
-        // It forgets what it was told when somebody resets it.
-        self.told.retain(|name, address| natives.get(name) == Some(address));
-        natives.retain(|name, _| !self.told.contains_key(name));
+        let all = serde_json::from_value(all).map_err(|error| OtherBeaconError::Answer(error.to_string()))?;
+        let (natives, left_out) = natives(all, &mut self.told, self.most);
+        if left_out > self.left_out {
+            tracing::warn!(left_out, "NetworkZero has more names than are brought over");
+        }
+        self.left_out = left_out;
         Ok(natives)
     }
 
@@ -90,5 +97,40 @@ impl OtherBeacon {
         let asking = self.reached.ask(command.as_bytes());
         let answer = time::timeout(PATIENCE, asking).await.map_err(|_| OtherBeaconError::TimedOut)??;
         serde_json::from_slice(&answer).map_err(|error| OtherBeaconError::Answer(error.to_string()))
+    }
+}
+
+/// What a beacon that knows `all` was not `told`: the first names in their order, `most` of them, and the number of the others.
+/// What it was told and does not know any more is forgotten: somebody has reset it.
+fn natives(
+    all: Vec<(String, String)>,
+    told: &mut BTreeMap<String, SocketAddrV4>,
+    most: usize,
+) -> (BTreeMap<String, SocketAddrV4>, usize) {
+    let mut natives: BTreeMap<String, SocketAddrV4> =
+        all.into_iter().filter_map(|(name, address)| Some((name, address.parse().ok()?))).collect();
+    told.retain(|name, address| natives.get(name) == Some(address));
+    natives.retain(|name, _| !told.contains_key(name));
+    let left_out = natives.len().saturating_sub(most);
+    if left_out > 0 {
+        natives = natives.into_iter().take(most).collect();
+    }
+    (natives, left_out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beacon_cannot_have_any_number_of_names_brought_over() {
+        let name = |number| format!("{number:05}");
+        let all = || (0..20_000).map(|number| (name(number), "127.0.0.1:1".to_owned())).collect();
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
+        let mut told = BTreeMap::from([(name(0), address), ("gone".to_owned(), address)]);
+        let (brought, left_out) = natives(all(), &mut told, 512);
+        assert_eq!((brought.len(), left_out), (512, 20_000 - 1 - 512));
+        assert_eq!(told.into_keys().collect::<Vec<_>>(), [name(0)]);
+        assert!(brought.keys().eq(&(1..=512).map(name).collect::<Vec<_>>()), "always the same ones");
     }
 }

@@ -11,7 +11,7 @@ use meshzero_proto::networkzero::Exchange;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::crossing::Crossing;
+use super::crossing::{Crossing, Telling};
 use super::import::{self, Brought};
 use crate::node::Node;
 
@@ -25,7 +25,7 @@ pub(super) struct Sides {
     brought: mpsc::Sender<Brought>,
     /// What NetworkZero is told of.
     announced: BTreeMap<String, SocketAddrV4>,
-    crossings: mpsc::Sender<Crossing>,
+    crossings: Telling,
 }
 
 /// A service that is being brought over, until this is dropped.
@@ -49,7 +49,7 @@ impl Sides {
         node: Weak<Node>,
         own: NodeId,
         brought: mpsc::Sender<Brought>,
-        crossings: mpsc::Sender<Crossing>,
+        crossings: Telling,
     ) -> Self {
         let (imports, announced) = (BTreeMap::new(), BTreeMap::new());
         Self { node, exchange: Exchange::new(own), imports, brought, announced, crossings }
@@ -122,7 +122,6 @@ impl Sides {
     /// Tells the gateway's owner.
     pub(super) fn tell(&self, crossing: Crossing) {
         tracing::info!(?crossing, "networkzero");
-        // Its owner need not listen.
-        let _ = self.crossings.try_send(crossing);
+        self.crossings.tell(crossing);
     }
 }

@@ -88,7 +88,7 @@ impl Working {
                 (None, mpsc::channel(1).1)
             }
         };
-        let mut programs = Orders::default();
+        let (mut programs, mut is_crowded) = (Orders::default(), false);
         let mut glance = time::interval(GLANCE);
         loop {
             let now = clock::now();
@@ -104,7 +104,13 @@ impl Working {
                 Some(order) = orders.recv() => programs.obey(order, &mut beacon, now),
                 heard = air.hear() => match heard {
                     Ok(bytes) => match Advert::from_bytes(&bytes) {
-                        Ok(advert) => beacon.hear(advert, now),
+                        Ok(advert) => {
+                            let has_room = beacon.hear(advert, now);
+                            if !has_room && !is_crowded {
+                                tracing::warn!("NetworkZero has more names than are brought over");
+                            }
+                            is_crowded |= !has_room;
+                        }
                         Err(error) => {
                             tracing::debug!(%error, "a datagram that is no advert of NetworkZero");
                             continue;
@@ -136,7 +142,7 @@ impl Working {
         let Some(node) = self.sides.node.upgrade() else { return Ended::Break(()) };
         let (network, limits) = (node.config().network.clone(), Arc::clone(node.limits()));
         drop(node);
-        let mut other = match OtherBeacon::reach(&network, &limits).await {
+        let mut other = match OtherBeacon::reach(&network, &limits, NAMES).await {
             Ok(other) => other,
             Err(error) => {
                 tracing::debug!(%error, "the beacon of NetworkZero on this machine does not answer");

@@ -106,7 +106,8 @@ pub(crate) struct Courier {
     limits: DecodeLimits,
 }
 
-/// What was asked and not answered yet, by the number that its envelope has.
+/// What was asked and is to be answered, by the number that its envelope has. What needs no reply has arrived when it was sent: a
+/// socket that answers none would else have all places for ever.
 #[derive(Default)]
 struct Open {
     asked: HashMap<u64, Inbound>,
@@ -233,7 +234,9 @@ impl Open {
     fn keep(&mut self, inbound: Inbound) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.asked.insert(number, inbound);
+        if inbound.reply.is_some() {
+            self.asked.insert(number, inbound);
+        }
         number
     }
 

@@ -64,24 +64,25 @@ fn a_program_replies_what_it_prints() {
 fn a_program_that_fails_is_told_to_both_sides() {
     let room = Room::new();
     let (mut service, _) = room.advertise(&["false", "--exec", "false"]);
-    let reply = room.run(&["send", "false", "x", "--json"]).object();
-    assert!(
-        reply["reply"]["error"].as_str().is_some_and(|error| error.contains("false ended with")),
-        "{reply}"
-    );
+    room.run(&["send", "false", "x"]).failed(4, &["its handler failed", "false ended with"]);
+    let shown = service.expect_line("x", SOON);
+    assert!(shown.contains("no reply: false ended with"), "{shown}");
     service.expect_error_line("false ended with", SOON);
+    let mut service = room.start(&["advertise", "false/json", "--exec", "false", "--json"]);
+    assert_eq!(json(&service.next_line(SOON))["event"], "advertised");
+    room.run(&["send", "false/json", "x", "--json"]).failed(4, &["false ended with"]);
+    let shown = json(&service.next_line(SOON));
+    assert!(shown["error"].as_str().is_some_and(|error| error.contains("false ended with")), "{shown}");
+    assert_eq!((shown.get("reply"), &shown["message"]), (None, &json("\"x\"")));
 
     let (_service, _) = room.advertise(&["missing", "--exec", "/no/such/program"]);
-    let reply = room.run(&["send", "missing", "x"]).succeeded();
-    assert!(reply.contains("cannot run /no/such/program"), "{reply}");
+    room.run(&["send", "missing", "x"]).failed(4, &["cannot run /no/such/program"]);
 
     let (_service, _) = room.advertise(&["slow", "--exec", "sleep 1000", "--limit", "100ms"]);
-    let reply = room.run(&["send", "slow", "x"]).succeeded();
-    assert!(reply.contains("took longer than 100ms"), "{reply}");
+    room.run(&["send", "slow", "x"]).failed(4, &["took longer than 100ms"]);
 
     let (_service, _) = room.advertise(&["endless", "--exec", "yes", "--limit", "1m"]);
-    let reply = room.run(&["send", "endless", "x"]).succeeded();
-    assert!(reply.contains("printed more than"), "{reply}");
+    room.run(&["send", "endless", "x"]).failed(4, &["printed more than"]);
 }
 
 #[test]

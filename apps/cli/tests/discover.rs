@@ -1,6 +1,17 @@
 //! `mz discover`, `mz list` and `mz describe`.
 
-use crate::support::{Room, SOON, json};
+use std::future::IntoFuture as _;
+
+use actix::{Actor, Context};
+use meshzero::{Mesh, block_on};
+
+use crate::support::{Ran, Room, SOON, json};
+
+struct Quiet;
+
+impl Actor for Quiet {
+    type Context = Context<Self>;
+}
 
 #[test]
 fn a_service_is_found_by_its_name_and_by_its_address() {
@@ -67,6 +78,9 @@ fn services_are_listed_in_columns() {
     let group = room.run(&["list", "--group", "robot/a", "--separator", " ", "--json"]).object();
     assert_eq!(group["service"], "robot/a long leg");
     room.run(&["list", "--group", "plane", "--wait", "200ms"]).failed(1, &["plane/"]);
+    // No name can begin so.
+    room.run(&["list", "--group", "plane\n", "--wait", "1h"]).failed(2, &["--group", "control character"]);
+    room.run(&["list", "--group", &"x".repeat(128), "--watch"]).failed(2, &["--group", "129 bytes"]);
 }
 
 #[test]
@@ -126,4 +140,34 @@ fn another_mesh_is_another_world() {
         .failed(1, &["robot/arm", "other meshes", &room.mesh]);
     other.run(&["send", &address, "x", "--wait", "500ms"]).failed(1, &[&address, "mesh"]);
     other.run(&["list", "--wait", "300ms"]).failed(1, &[&other.mesh]);
+}
+
+#[test]
+fn a_list_says_how_many_services_a_limit_hides() {
+    let room = Room::new();
+    let mesh = block_on(Mesh::join().mesh(&room.mesh).interfaces("lo").into_future()).expect("it joins");
+    let _services = ["arm", "base", "leg"]
+        .map(|name| block_on(mesh.advertise(name, || Quiet).into_future()).expect("advertised"));
+    let list = |arguments: &[&str]| {
+        let mut mz = room.mz(&[&["list"][..], arguments].concat());
+        Ran::from(mz.env("MESHZERO_LIMITS", "instances_per_node=1").output().expect("mz runs"))
+    };
+    // One after the other is heard of.
+    let listed = meshzero_testing::eventually(SOON, "two are hidden", || {
+        Some(list(&["--json"])).filter(|listed| listed.stderr.contains("\"hidden\":2"))
+    });
+    assert_eq!(listed.stdout.lines().count(), 1, "{listed:?}");
+    assert!(json(&listed.stdout)["service"].is_string(), "{listed:?}");
+    // Behind what the log says of it.
+    let hidden = json(listed.stderr.lines().last().expect("a line"));
+    let remedy = hidden["remedy"].as_str().expect("a text");
+    assert!(remedy.contains("MESHZERO_LIMITS=instances_per_node=4"), "{remedy}");
+    let listed = meshzero_testing::eventually(SOON, "two are hidden", || {
+        Some(list(&[])).filter(|listed| listed.stderr.contains("not listed: 2 more services"))
+    });
+    assert_eq!((listed.code, listed.stdout.lines().count()), (Some(0), 2), "a heading and one: {listed:?}");
+    let all = meshzero_testing::eventually(SOON, "all are listed", || {
+        Some(room.run(&["list"])).filter(|all| all.stdout.lines().count() == 4)
+    });
+    assert_eq!(all.stderr, "");
 }

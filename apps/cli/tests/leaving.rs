@@ -81,6 +81,9 @@ fn what_is_not_finished_in_time_is_named_and_a_second_signal_ends_at_once() {
         service.expect_error_line(said, AT_ONCE);
         // The exit code says so as well.
         assert_eq!(service.wait(AT_ONCE).code(), Some(3));
+        // What nobody got is shown as no reply.
+        let (shown, errors) = (service.stdout(), service.stderr());
+        assert!(!shown.contains("hello") && !errors.contains("closing"), "{shown}{errors}");
         // It may have been handled.
         assert_eq!(caller.wait(AT_ONCE).code(), Some(3));
     }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use meshzero::{Mesh, Value, block_on};
+use meshzero::{CallError, Mesh, Refusal, Value, block_on};
 
 use crate::support::{Room, SOON, json};
 
@@ -38,15 +38,18 @@ impl Drop for Paused {
     }
 }
 
-/// Calls a service again and again; each reply must come.
+/// Calls a service again and again; each reply must come, or word that there is none.
 #[track_caller]
 fn call(room: &Room, address: &str, messages: usize, message: &str) {
     let replies = block_on(async {
         let mesh = Mesh::join().mesh(&room.mesh).interfaces("lo").await.expect("it joins");
         let service = mesh.discover(address).await.expect("it is there");
         let mut replies = 0;
-        while replies < messages && service.send(Value::from(message)).timeout(SOON).await.is_ok() {
-            replies += 1;
+        while replies < messages {
+            match service.send(Value::from(message)).timeout(SOON).await {
+                Ok(_) | Err(CallError::Refused { why: Refusal::Failed { .. }, .. }) => replies += 1,
+                Err(error) => panic!("{replies} replies, and then {error}"),
+            }
         }
         mesh.close().await;
         replies

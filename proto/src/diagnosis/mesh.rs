@@ -42,18 +42,27 @@ pub(super) fn not_advertised(seen: &Observations) -> Option<Finding> {
 
 /// There are more services than are kept.
 pub(super) fn hidden(seen: &Observations) -> Option<Finding> {
-    let most = seen.instances_per_node;
-    (seen.hidden > 0).then(|| Finding {
+    let finding = hidden_services(seen.hidden, seen.instances_per_node)?;
+    Some(Finding { sentence: format!("{}; {}", nobody_here(seen), finding.sentence), ..finding })
+}
+
+/// Says that `hidden` services are known of and not listed, because their programs offer more than the `most` that are kept of one;
+/// `None` if there are none.
+pub fn hidden_services(hidden: usize, most: usize) -> Option<Finding> {
+    let services = match hidden {
+        0 => return None,
+        1 => "1 more service is".to_owned(),
+        several => format!("{several} more services are"),
+    };
+    Some(Finding {
         code: Code::LimitReached,
         sentence: format!(
-            "{}; {} more services are known of, of programs that offer more than the {most} that are kept of one",
-            nobody_here(seen),
-            seen.hidden
+            "{services} known of, of programs that offer more than the {most} that are kept of one"
         ),
         remedy: format!(
-            "Ask for it by its exact name, which finds it all the same, or keep more: \
+            "Ask for a service by its exact name, which finds it all the same, or keep more: \
              MESHZERO_LIMITS=instances_per_node={}",
-            (most + seen.hidden).next_power_of_two()
+            most.saturating_add(hidden).checked_next_power_of_two().unwrap_or(usize::MAX)
         ),
     })
 }

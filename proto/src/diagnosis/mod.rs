@@ -18,6 +18,7 @@ mod tests;
 
 pub use attempt::{Attempt, Outcome};
 pub use finding::{Code, Finding};
+pub use mesh::hidden_services;
 pub use observations::{
     Endpoint, HostFirewall, InterfaceKind, InterfaceSeen, MulticastObservations, Neighbour, Observations,
     SendError, Sought, StaticPeer, Surroundings, Tried,

@@ -38,11 +38,30 @@ impl Filter {
         }
     }
 
+    /// Whether there can be such a service: no name begins with a control character, or is longer than names are.
+    pub fn is_possible(&self) -> bool {
+        self.prefix().is_empty() || ServiceName::new(self.prefix()).is_ok()
+    }
+
     /// What the names of all wanted services begin with.
     pub fn prefix(&self) -> &str {
         match self {
             Self::Prefix(prefix) | Self::Group { prefix, .. } => prefix,
             Self::Name(name) => name,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_name_begins_with_is_impossible() {
+        let group = |group: &str, separator: &str| Filter::group(group, separator, Vec::new());
+        let possible = [Filter::everything(), group("robot", "/"), group("", ""), group("é ", " ")];
+        assert!(possible.iter().all(Filter::is_possible));
+        let impossible = [group("a\nb", "/"), group("robot", "\u{7}"), group(&"x".repeat(128), "/")];
+        assert!(!impossible.iter().any(Filter::is_possible));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::{REMEMBER_DEAD, Source};
+use super::{Filter, REMEMBER_DEAD, Source};
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 use crate::name::ServiceName;
@@ -47,6 +47,11 @@ impl Hidden {
     /// Returns the number of hidden instances, of those that are remembered.
     pub(super) fn count(&self) -> usize {
         self.remembered.len()
+    }
+
+    /// Returns the number of those of `filter`.
+    pub(super) fn count_of(&self, filter: &Filter) -> usize {
+        self.remembered.values().filter(|hidden| filter.includes(&hidden.advert.service)).count()
     }
 
     /// Notes an instance that is not kept. Returns whether it is the first of its node.

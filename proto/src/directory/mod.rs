@@ -138,6 +138,11 @@ impl Directory {
         self.hidden.count()
     }
 
+    /// How many of them are services of `filter`.
+    pub fn hidden_of(&self, filter: &Filter) -> usize {
+        self.hidden.count_of(filter)
+    }
+
     /// The endpoint at `address` proved, by its handshake, to be `instance`.
     pub fn verified(&mut self, instance: InstanceId, address: SocketAddr, now: Instant) -> Changes {
         let own = Arc::clone(&self.own);

@@ -53,8 +53,8 @@ impl Beacon {
         }
     }
 
-    /// Takes an advert that was heard, if there is room for its name.
-    pub fn hear(&mut self, advert: Advert, now: Instant) {
+    /// Takes an advert that was heard, if there is room for its name. Returns whether there is.
+    pub fn hear(&mut self, advert: Advert, now: Instant) -> bool {
         // Broadcasts come back to where they were sent from.
         let is_own = self.announced(&advert.name) == Some(advert.address);
         let has_room = self.heard.len() < self.most || self.heard.contains_key(&advert.name);
@@ -62,13 +62,16 @@ impl Beacon {
             let until = now + advert.lifetime;
             self.heard.insert(advert.name, Heard { address: advert.address, until });
         }
+        is_own || has_room
     }
 
-    /// Advertises for a program of this machine. Says whether there is room and, if it `must_be_new`, no other.
+    /// Advertises for a program of this machine. Returns whether there is room, the name is so short that it can be broadcast and,
+    /// if it `must_be_new`, there is no other.
     pub fn advertise(&mut self, advert: Advert, must_be_new: bool, now: Instant) -> bool {
         let exists = self.local.contains_key(&advert.name);
         let is_taken = exists || self.mesh.contains_key(&advert.name);
-        if (must_be_new && is_taken) || (!exists && self.local.len() >= self.most) {
+        let has_room = exists || self.local.len() < self.most;
+        if (must_be_new && is_taken) || !has_room || advert.to_bytes().is_none() {
             return false;
         }
         self.heard.remove(&advert.name);

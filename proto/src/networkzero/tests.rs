@@ -114,6 +114,11 @@ fn strangers_cannot_fill_it() {
     assert_eq!(beacon.natives().count(), 6);
     beacon.hear(advert("0", 9), now);
     assert_eq!(beacon.find("0"), Some(at(9)), "what is known can still move");
+    let (mut beacon, long) = (Beacon::new(3), "x".repeat(MAX_ADVERT_BYTES));
+    assert!(!beacon.advertise(advert(&long, 1), false, now), "no advert is so long");
+    assert_eq!(beacon.natives().count(), 0);
+    assert!(["a", "b", "c"].iter().all(|name| beacon.hear(advert(name, 1), now)));
+    assert!(!beacon.hear(advert("d", 1), now) && beacon.hear(advert("a", 2), now));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! A subscription that several may wait for: threads, tasks, and a signal handler in the middle of its own thread's wait.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +12,7 @@ use super::super::address::Address;
 use super::super::error::ZeroError;
 use super::super::listener;
 use super::super::program;
+use super::super::queue::{Numbered, Queue};
 use super::super::subject::Subject;
 use super::super::wait::Wait;
 use crate::subscription::News;
@@ -35,17 +35,12 @@ struct Shared {
 struct State {
     /// `None` once it is closed.
     listener: Option<listener::Listener<Packed>>,
-    /// Items that were handed out and have come back, in order.
-    returned: VecDeque<Numbered>,
-    /// The number of items that were handed out.
-    count: u64,
+    /// Items that were handed out and have come back.
+    returned: Queue<Next>,
 }
 
-/// Something that has come, with its place in the order.
-struct Numbered {
-    number: u64,
-    news: Result<News<Packed>, ZeroError>,
-}
+/// What has come: an item, or word of some that have not.
+type Next = Result<News<Packed>, ZeroError>;
 
 impl Listener {
     /// Begins to subscribe.
@@ -55,7 +50,7 @@ impl Listener {
     pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
         let subject = Subject::new(addresses, prefixes)?;
         let listener = listener::Listener::open(program::node()?, subject);
-        let state = State { listener: Some(listener), returned: VecDeque::new(), count: 0 };
+        let state = State { listener: Some(listener), returned: Queue::default() };
         let waiting = Arc::<Waiting>::default();
         let waker = Waker::from(Arc::clone(&waiting));
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
@@ -108,12 +103,11 @@ impl Listener {
                 let (Some(listener), Some((end, patience))) = (&mut state.listener, &mut alarms) else {
                     return Poll::Ready(Err(ZeroError::Closed));
                 };
-                if let Some(returned) = state.returned.pop_front() {
+                if let Some(returned) = state.returned.take() {
                     return Poll::Ready(Ok(Some(returned)));
                 }
                 if let Poll::Ready(news) = listener.poll_next(all) {
-                    state.count += 1;
-                    return Poll::Ready(Ok(Some(Numbered { number: state.count, news })));
+                    return Poll::Ready(Ok(Some(state.returned.take_at_once(news))));
                 }
                 let is_over = end.as_mut().is_some_and(|end| Pin::new(end).poll(task).is_ready());
                 if is_over && listener.poll_settled(patience, all).is_ready() {
@@ -133,16 +127,13 @@ impl Listener {
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
         let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
-        if let Some(Numbered { news, .. }) = state.returned.pop_front() {
-            return news.map(Some);
+        if let Some(returned) = state.returned.take() {
+            return returned.item.map(Some);
         }
         let Some(listener) = &mut state.listener else { return Err(ZeroError::Closed) };
         // Those who wait are woken for what comes next.
         match listener.poll_next(&mut Context::from_waker(&self.shared.waker)) {
-            Poll::Ready(news) => {
-                state.count += 1;
-                news.map(Some)
-            }
+            Poll::Ready(news) => state.returned.take_at_once(news).item.map(Some),
             Poll::Pending => Ok(None),
         }
     }
@@ -183,11 +174,10 @@ impl Shared {
         .await
     }
 
-    fn give_back(&self, back: Numbered) {
+    fn give_back(&self, back: Numbered<Next>) {
         let mut state = self.lock();
         if state.listener.is_some() {
-            let place = state.returned.partition_point(|other| other.number < back.number);
-            state.returned.insert(place, back);
+            state.returned.give_back(back);
         }
         drop(state);
         self.waiting.wake_all();
@@ -197,7 +187,7 @@ impl Shared {
 /// An item that has come for who waited, or word of some that did not. Dropped before it is [taken](Item::take), it comes
 /// again, before those that came after it.
 pub struct Item {
-    next: Option<Numbered>,
+    next: Option<Numbered<Next>>,
     shared: Arc<Shared>,
 }
 
@@ -208,7 +198,7 @@ impl Item {
     /// As [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
     /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait goes on.
     pub fn take(mut self) -> Result<News<Packed>, ZeroError> {
-        self.next.take().expect("it is taken once, by value").news
+        self.next.take().expect("it is taken once, by value").item
     }
 }
 

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use meshzero_actors::handler::Encoded;
 use meshzero_actors::inbound::ReplyTo;
 use meshzero_actors::quota;
 use meshzero_proto::codec::{self, Packed};
@@ -13,9 +14,10 @@ use meshzero_proto::refusal::Refusal;
 use super::super::address::Address;
 use super::super::endpoint::Endpoint;
 use super::super::error::ZeroError;
-use super::super::mailbox::{self, Mailbox, Numbered, Taken};
+use super::super::mailbox::{self, Mailbox, Taken};
 use super::super::node::Node;
 use super::super::program;
+use super::super::queue::Numbered;
 use super::super::wait::Wait;
 
 /// Waits for the next message to this address of ours, as [`zero::wait_for_message_from`](super::super::wait_for_message_from)
@@ -64,15 +66,15 @@ async fn next(
             Taken::TimedOut => return Ok(None),
             Taken::Closed => return Err(ZeroError::Closed),
         };
-        let inbound = &taken.message.inbound;
+        let inbound = &taken.item.inbound;
         match codec::decode(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
             Ok(message) => {
                 let mailbox = Arc::clone(&endpoint.mailbox);
                 return Ok(Some(Arrival { message, taken: Some(taken), mailbox }));
             }
             Err(error) => {
-                let (message, problem) = (taken.message.name.to_string(), error.to_string());
-                mailbox::refuse(taken.message.inbound, Refusal::Undecodable { message, problem });
+                let (message, problem) = (taken.item.name.to_string(), error.to_string());
+                mailbox::refuse(taken.item.inbound, Refusal::Undecodable { message, problem });
             }
         }
     }
@@ -82,7 +84,7 @@ async fn next(
 /// after it: its sender is told nothing, because nobody has got it.
 pub struct Arrival {
     message: Packed,
-    taken: Option<Numbered>,
+    taken: Option<Numbered<Encoded>>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -90,7 +92,7 @@ impl Arrival {
     /// The message, which is owed a reply from now on.
     pub fn take(mut self) -> Request {
         let message = self.message.clone();
-        let Numbered { message: taken, .. } = self.taken.take().expect("it is taken once, by value");
+        let Numbered { item: taken, .. } = self.taken.take().expect("it is taken once, by value");
         let way = Some(Way { reply: taken.inbound.reply, _place: taken.inbound.place });
         Request { name: taken.name, message, way }
     }

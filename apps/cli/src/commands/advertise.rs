@@ -5,17 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::{Actor, Context, Handler};
 use clap::Args;
-use meshzero::{Service, ServiceName, Value};
+use meshzero::{Call, Service, ServiceName, Value};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
-use super::exec::{Exec, Program};
+use super::exec::{Exec, NoOutput, Program};
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
 use crate::input::ReadAs;
-use crate::output::{FAINT, GOOD, Output, line, message};
+use crate::output::{BAD, FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::session::Session;
 use crate::target::{self, shown};
@@ -67,7 +67,7 @@ struct Answer {
     /// Replies the message itself
     #[arg(long)]
     echo: bool,
-    /// Runs this program for each message and replies what it prints; the message is on its standard input, and in
+    /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its standard input, and in
     /// place of {} among its arguments (there is no shell, so a message is never a command)
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
@@ -92,29 +92,37 @@ impl Actor for Responder {
     type Context = Context<Self>;
 }
 
-impl Handler<Value> for Responder {
-    type Result = ResponseFuture<Value>;
+impl Handler<Call<Value>> for Responder {
+    type Result = ();
 
-    fn handle(&mut self, message: Value, _: &mut Context<Self>) -> ResponseFuture<Value> {
+    fn handle(&mut self, call: Call<Value>, _: &mut Context<Self>) {
         let (reply, out) = (Arc::clone(&self.reply), self.out.clone());
-        Box::pin(async move {
-            let reply = reply.to(&message).await;
-            let answered = Answered { event: "message", message, reply };
+        actix::spawn(async move {
+            let outcome = match reply.to(call.message()).await {
+                _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
+                Ok(reply) => Ok(reply),
+                Err(NoOutput::Failed(failure)) => Err(failure),
+                // It is named at the end, with all others that were not finished.
+                Err(NoOutput::Closing) => return,
+            };
             // A screen that is paused holds up no reply.
-            out.offer(&answered);
-            answered.reply
-        })
+            out.offer(&Answered::new(call.message(), &outcome));
+            match outcome {
+                Ok(reply) => call.reply(&reply),
+                Err(problem) => call.fail(problem),
+            }
+        });
     }
 }
 
 impl Reply {
-    async fn to(&self, message: &Value) -> Value {
-        match self {
+    async fn to(&self, message: &Value) -> Result<Value, NoOutput> {
+        Ok(match self {
             Self::Null => Value::Null,
             Self::Echo => message.clone(),
             Self::Template(template) => template.fill(message),
-            Self::Exec(exec) => exec.run(message).await,
-        }
+            Self::Exec(exec) => return exec.run(message).await,
+        })
     }
 }
 
@@ -139,21 +147,19 @@ impl Advertise {
         if self.fail_if_exists {
             namesakes::refuse(mesh, &self.name).await?;
         }
-        let mut advertise = mesh.advertise(&self.name, responder).handles_values();
+        let mut advertise = mesh.advertise(&self.name, responder).handles_calls::<Value>();
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
-        let mut look = Look::begin(mesh, &self.name).await;
         let service = advertise.await?;
         if self.fail_if_exists {
-            look.give_way(service.instance()).await?;
-            look = Look::begin(mesh, &self.name).await;
+            Look::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         session.begin_endless();
         session.out.show(&Advertised::new(&self.name, service.address())).await?;
         tokio::select! {
             failed = follow(&self.name, &service, session) => match failed? {},
-            never = look.tell(session) => match never {},
+            never = Look::new(mesh, &self.name).tell(session) => match never {},
         }
     }
 }
@@ -211,25 +217,39 @@ impl fmt::Display for Advertised {
     }
 }
 
-/// A message came and has its reply.
+/// A message came, and has its reply or none.
 #[derive(Debug, Serialize)]
-struct Answered {
+struct Answered<'a> {
     event: &'static str,
     #[serde(serialize_with = "as_json")]
-    message: Value,
-    #[serde(serialize_with = "as_json")]
-    reply: Value,
+    message: &'a Value,
+    #[serde(serialize_with = "as_json_if_any", skip_serializing_if = "Option::is_none")]
+    reply: Option<&'a Value>,
+    /// The reason why there is no reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
-impl fmt::Display for Answered {
+impl<'a> Answered<'a> {
+    fn new(message: &'a Value, outcome: &'a Result<Value, String>) -> Self {
+        let (reply, error) = (outcome.as_ref().ok(), outcome.as_ref().err().map(String::as_str));
+        Self { event: "message", message, reply, error }
+    }
+}
+
+impl fmt::Display for Answered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&message(&self.message))?;
-        if self.reply.is_null() {
-            Ok(())
-        } else {
-            write!(f, "  {FAINT}->{FAINT:#}  {}", message(&self.reply))
+        f.write_str(&message(self.message))?;
+        match (self.reply, self.error) {
+            (_, Some(error)) => write!(f, "  {FAINT}->{FAINT:#}  {BAD}no reply:{BAD:#} {}", line(error)),
+            (Some(reply), _) if !reply.is_null() => write!(f, "  {FAINT}->{FAINT:#}  {}", message(reply)),
+            _ => Ok(()),
         }
     }
+}
+
+fn as_json_if_any<S: Serializer>(value: &Option<&Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(Value::to_json).serialize(serializer)
 }
 
 /// A value as JSON has it, where keys are texts.

@@ -64,11 +64,14 @@ struct Crossed {
     service: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
 }
 
 impl Crossed {
     /// `None` for what a later version may tell.
     fn of(crossing: Crossing) -> Option<Self> {
+        let mut missed = None;
         let (event, service, address) = match crossing {
             Crossing::Brought { name, address } => ("to-mesh", Some(name.to_string()), Some(address)),
             Crossing::TakenBack { name } => ("from-mesh", Some(name.to_string()), None),
@@ -76,9 +79,13 @@ impl Crossed {
             Crossing::Unannounced { name } => ("unannounced", Some(name), None),
             Crossing::IsBeacon => ("is-beacon", None, None),
             Crossing::OtherBeacon => ("other-beacon", None, None),
+            Crossing::Missed { count } => {
+                missed = Some(count);
+                ("missed", None, None)
+            }
             _ => return None,
         };
-        Some(Self { event, service, address: address.map(|address| address.to_string()) })
+        Some(Self { event, service, address: address.map(|address| address.to_string()), count: missed })
     }
 }
 
@@ -93,6 +100,7 @@ impl fmt::Display for Crossed {
             }
             "from-mesh" => write!(f, "{BAD}gone from the mesh {BAD:#}  {service}"),
             "unannounced" => write!(f, "{BAD}no longer announced{BAD:#} {service}"),
+            "missed" => write!(f, "{FAINT}{} more that are not shown{FAINT:#}", self.count.unwrap_or(0)),
             "is-beacon" => write!(f, "{FAINT}this program is the beacon of this machine{FAINT:#}"),
             _ => write!(f, "{FAINT}another program is the beacon of this machine{FAINT:#}"),
         }

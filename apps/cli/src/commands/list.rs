@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use meshzero::diagnosis::Unanswering;
-use meshzero::{Instance, Mesh, WatchEvent};
+use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
 
 use super::discover::Listed;
@@ -45,6 +45,10 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
+        let prefix = self.prefix();
+        if !prefix.is_empty() {
+            ServiceName::new(prefix).map_err(|error| Failure::Usage(format!("--group: {error}")))?;
+        }
         let mesh = session.mesh().await?;
         if self.watch { self.follow(mesh, session).await } else { self.once(mesh, session).await }
     }
@@ -61,6 +65,9 @@ impl List {
         }
         let answering = mesh.answering(&prefix).await;
         tell(&answering.unanswering, session);
+        if let Some(hidden) = &answering.hidden {
+            session.out.errors.hidden(hidden);
+        }
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let entry = |instance: &Instance| {
             let answers = answering.answers(instance.id);

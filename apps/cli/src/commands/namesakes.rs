@@ -4,12 +4,10 @@
 //! trap for somebody who has forgotten a program in another window.
 
 use std::convert::Infallible;
-use std::future::IntoFuture as _;
 use std::time::Duration;
 
-use meshzero::{DiscoverError, Instance, Mesh, ServiceName, ServiceRef};
+use meshzero::{DiscoverError, Instance, Mesh, ServiceName};
 use serde_json::json;
-use tokio::task::JoinHandle;
 use tokio::time;
 
 use super::discover::Listed;
@@ -22,25 +20,21 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The pause before it is looked again who has answered.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// A look at who offers a name.
-pub(super) struct Look {
-    mesh: Mesh,
-    name: ServiceName,
-    found: JoinHandle<Result<ServiceRef, DiscoverError>>,
+/// A look at who else offers a name.
+pub(super) struct Look<'a> {
+    mesh: &'a Mesh,
+    name: &'a ServiceName,
 }
 
-impl Look {
-    /// Begins to look, before this program offers the name itself: after that nobody would be asked.
-    pub(super) async fn begin(mesh: &Mesh, name: &ServiceName) -> Self {
-        let found = actix::spawn(mesh.discover(name).within(LOOK).into_future());
-        // So that the question has been asked.
-        tokio::task::yield_now().await;
-        Self { mesh: mesh.clone(), name: name.clone(), found }
+impl<'a> Look<'a> {
+    /// At a name that this program offers itself.
+    pub(super) fn new(mesh: &'a Mesh, name: &'a ServiceName) -> Self {
+        Self { mesh, name }
     }
 
     /// Tells which others there are; then it looks no further.
     pub(super) async fn tell(self, session: &Session) -> Infallible {
-        let name = self.name.clone();
+        let name = self.name;
         let others = self.others(|_| false).await;
         if let Some(first) = others.first() {
             let listed: Vec<Listed> = others.iter().map(Listed::new).collect();
@@ -64,22 +58,28 @@ impl Look {
     /// # Errors
     /// [`Failure::Taken`].
     pub(super) async fn give_way(self, own: &Instance) -> Result<(), Failure> {
-        let name = self.name.clone();
+        let name = self.name;
         let goes_first = |other: &Instance| other.id < own.id;
         match self.others(goes_first).await.into_iter().find(goes_first) {
-            Some(other) => Err(taken(&name, &other)),
+            Some(other) => Err(taken(name, &other)),
             None => Ok(()),
         }
     }
 
-    /// The instances of other programs that answer within a second, or until there is one that is `enough`.
+    /// The instances of other programs that answer, and those that come within a second after that, or until there is one that is
+    /// `enough`.
     async fn others(self, enough: impl Fn(&Instance) -> bool) -> Vec<Instance> {
-        // This program's own is found at once, and the others are connected after it.
-        let Ok(Ok(service)) = self.found.await else { return Vec::new() };
+        // This program's own is found at once, and all that come are connected from here on.
+        let Ok(service) = self.mesh.discover(self.name).within(LOOK).await else { return Vec::new() };
+        // The network is asked, whatever is known.
+        let asked = self.mesh.discover_all().named(self.name.clone()).within(LOOK).await;
         let end = time::Instant::now() + LOOK;
         loop {
-            let mut others = service.instances();
+            let mut others = asked.clone();
+            others.extend(service.instances());
             others.retain(|instance| instance.node != self.mesh.node());
+            others.sort_by_key(|instance| instance.id);
+            others.dedup_by_key(|instance| instance.id);
             if time::Instant::now() >= end || others.iter().any(&enough) {
                 others.sort_by_key(Instance::address);
                 return others;

@@ -95,11 +95,9 @@ impl Publish {
         if let Some(place) = &self.at {
             advertise = advertise.at(place);
         }
-        let mut look = Look::begin(mesh, &self.name).await;
         let service = advertise.await?;
         if self.fail_if_exists {
-            look.give_way(service.instance()).await?;
-            look = Look::begin(mesh, &self.name).await;
+            Look::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         if self.is_endless() {
             session.begin_endless();
@@ -118,7 +116,7 @@ impl Publish {
         let told = tokio::select! {
             told = publishing => told?,
             failed = follow(&self.name, &service, session) => match failed? {},
-            never = look.tell(session) => match never {},
+            never = Look::new(mesh, &self.name).tell(session) => match never {},
         };
         // Closing waits until subscribers have what was published.
         if let Some(abandoned) = service.close().await {

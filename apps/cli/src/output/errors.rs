@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use meshzero::diagnosis::Unanswering;
+use meshzero::diagnosis::{Hidden, Unanswering};
 use meshzero::trace::TraceContext;
 use meshzero::{Abandoned, AwaitedInterface};
 use serde_json::{Value as Json, json};
@@ -82,6 +82,17 @@ impl Errors {
                 "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             })),
         }
+    }
+
+    /// Says how many services a limit keeps from being listed.
+    pub(crate) fn hidden(&self, hidden: &Hidden) {
+        let Hidden { services, finding, .. } = hidden;
+        self.note(
+            &format!("not listed: {finding}"),
+            &json!({
+                "hidden": services, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
+            }),
+        );
     }
 
     /// Says which trace a message is part of.

@@ -62,10 +62,10 @@ impl Group {
     pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
         // The program is not waited for before all have been killed: until then its number is nobody else's.
-        ask_to_end(id, &self.mark.processes()).await;
+        ask_to_end(id, &self.mark.find_processes().await).await;
         // Either will do.
         let _ = time::timeout(GRACE, gone).await;
-        kill(id, &self.mark.processes());
+        kill(id, &self.mark.find_processes().await);
         self.id = None;
         // It has been killed, or has ended.
         let _ = self.child.kill().await;
@@ -76,7 +76,7 @@ impl Group {
     async fn kill_rest(&self) {
         let end = Instant::now() + GRACE;
         loop {
-            let left = self.mark.processes();
+            let left = self.mark.find_processes().await;
             if left.is_empty() || Instant::now() > end {
                 return;
             }
@@ -89,6 +89,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(id) = self.id {
+            // On this thread: nothing else is done any more, and another might not come to it before the end of the process.
             kill(id, &self.mark.processes());
         }
     }

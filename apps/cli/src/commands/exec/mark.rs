@@ -6,11 +6,13 @@ use std::hash::BuildHasher;
 
 use tokio::process::Command;
 
+use crate::apart::apart;
+
 /// The name of the variable.
 const NAME: &str = "MESHZERO_EXEC";
 
 /// The mark of one program.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Mark(String);
 
 impl Mark {
@@ -24,6 +26,16 @@ impl Mark {
     /// Sets it in the environment of a program that is about to begin.
     pub(super) fn set(&self, command: &mut Command) {
         command.env(NAME, &self.0);
+    }
+
+    /// Looks for [`Mark::processes`] on another thread: it takes as long as there are processes on this machine.
+    ///
+    /// # Cancel safety
+    /// Dropping the future looks in vain.
+    pub(super) async fn find_processes(&self) -> Vec<u32> {
+        let mark = self.clone();
+        // Where there is no room for a thread, those are left that have left the group.
+        apart(move || mark.processes()).await.unwrap_or_default()
     }
 
     /// The processes that have it; none where the system does not tell, or they are another user's.

@@ -57,28 +57,26 @@ impl Exec {
         Self { program: Arc::new(program), jobs, programs, read_as, errors }
     }
 
-    /// Runs the program for `message`. Returns its output, as JSON if it is JSON; if it fails, a map with `error`.
+    /// Runs the program for `message`. Returns its output, as JSON if it is JSON.
+    ///
+    /// # Errors
+    /// [`NoOutput`]; a failure has been reported.
     ///
     /// # Cancel safety
     /// Dropping the future ends the program.
-    pub(crate) async fn run(&self, message: &Value) -> Value {
-        let Ok(permit) = Arc::clone(&self.jobs).acquire_owned().await else {
-            return self.failed("the service is closing".to_owned());
-        };
-        let Some(ending) = self.programs.ending() else {
-            return self.failed("the service is closing".to_owned());
-        };
+    pub(crate) async fn run(&self, message: &Value) -> Result<Value, NoOutput> {
+        let permit = Arc::clone(&self.jobs).acquire_owned().await.map_err(|_| NoOutput::Closing)?;
+        let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
         let (tell, told) = oneshot::channel();
         let program = Arc::clone(&self.program);
         // A task of its own: however the caller ends, the program is ended with all that it has started, and until then it
         // counts as one of the jobs.
         actix::spawn(program.run(as_text(message), tell, ending, permit));
-        let error = match told.await {
-            Ok(Ok(output)) => return self.reply(output),
-            Ok(Err(error)) => error,
-            Err(_) => "the service is closing".to_owned(),
-        };
-        self.failed(error)
+        let output = told.await.unwrap_or(Err(NoOutput::Closing));
+        if let Err(NoOutput::Failed(failure)) = &output {
+            self.errors.remark(failure);
+        }
+        output.map(|output| self.reply(output))
     }
 
     /// A program was not asked for JSON, so whatever it prints is a reply.
@@ -94,14 +92,18 @@ impl Exec {
             Err(error) => Value::Bytes(error.into_bytes()),
         }
     }
-
-    fn failed(&self, error: String) -> Value {
-        self.errors.remark(&error);
-        Value::map([("error", error)])
-    }
 }
 
-type Outcome = Result<Vec<u8>, String>;
+/// The reason why a program has no output that would be a reply.
+#[derive(Debug)]
+pub(crate) enum NoOutput {
+    /// It failed, or was ended because of a limit.
+    Failed(String),
+    /// The service ends, and with it the program. Nobody gets a reply any more.
+    Closing,
+}
+
+type Outcome = Result<Vec<u8>, NoOutput>;
 
 impl Program {
     /// Runs it to its end, whoever may bring that about.
@@ -116,7 +118,7 @@ impl Program {
             Ok(group) => group,
             Err(error) => {
                 // Nobody is left to be told.
-                let _ = tell.send(Err(error));
+                let _ = tell.send(Err(NoOutput::Failed(error)));
                 return;
             }
         };
@@ -124,17 +126,19 @@ impl Program {
         let mut output = Reader::new(stdout);
         let ended = tokio::select! {
             biased;
-            () = ending.begun() => Err("the service is closing".to_owned()),
-            () = tell.closed() => Err("the service is closing".to_owned()),
+            () = ending.begun() => Err(NoOutput::Closing),
+            () = tell.closed() => Err(NoOutput::Closing),
             ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
-                ended.unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)))
+                let ended = ended
+                    .unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)));
+                ended.map_err(NoOutput::Failed)
             }
         };
         let outcome = match ended {
             // It has ended by itself, and in time. What it has left in the background is its own affair.
             Ok(status) => {
                 output.rest().await;
-                self.outcome(status, output.bytes)
+                self.outcome(status, output.bytes).map_err(NoOutput::Failed)
             }
             Err(error) => {
                 group.end(output.closed()).await;
@@ -176,7 +180,7 @@ impl Program {
         }
     }
 
-    fn outcome(&self, status: ExitStatus, output: Vec<u8>) -> Outcome {
+    fn outcome(&self, status: ExitStatus, output: Vec<u8>) -> Result<Vec<u8>, String> {
         if !status.success() {
             Err(format!("{} ended with {status}", self.words[0]))
         } else if output.len() > LONGEST_OUTPUT {

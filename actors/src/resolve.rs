@@ -1,0 +1,63 @@
+//! Host names: they are resolved on threads that nobody waits for.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::thread;
+
+use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
+use tokio::sync::oneshot;
+
+/// Resolves a host's name with the system's resolver. A thread of the runtime would be waited for at its end, and name servers that do
+/// not answer take many seconds.
+///
+/// # Errors
+/// The system's; or there is no room for a thread.
+///
+/// # Cancel safety
+/// Dropping the future loses the result; the thread goes on.
+pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
+    let (tell, told) = oneshot::channel();
+    thread::Builder::new().name("meshzero-resolve".to_owned()).spawn(move || {
+        let addresses = host.to_socket_addrs().map(|addresses| addresses.take(MAX_HEARD_ADDRESSES).collect());
+        // Nobody may be left to be told.
+        let _ = tell.send(addresses);
+    })?;
+    told.await.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A host whose name server does not answer.
+    struct Silent(mpsc::Receiver<()>);
+
+    impl ToSocketAddrs for Silent {
+        type Iter = std::option::IntoIter<SocketAddr>;
+
+        fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+            let _ = self.0.recv();
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+
+    #[test]
+    fn a_name_server_that_does_not_answer_holds_up_no_end() {
+        let (release, released) = mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let given_up = runtime.block_on(async {
+            tokio::time::timeout(Duration::from_millis(10), resolve(Silent(released))).await.is_err()
+        });
+        assert!(given_up);
+        // This would wait for a thread of its own.
+        drop(runtime);
+        drop(release);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let found = runtime.block_on(resolve(("localhost", 7))).expect("it is known");
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 7), "{found:?}");
+        runtime.block_on(resolve("no port")).expect_err("no host and port");
+    }
+}

@@ -1,0 +1,77 @@
+//! A queue that takes things back, each to its place in the order in which they came.
+
+use std::collections::VecDeque;
+
+/// Things that wait to be taken. Its user bounds it.
+pub(super) struct Queue<T> {
+    waiting: VecDeque<Numbered<T>>,
+    /// The number of things that have come so far.
+    count: u64,
+}
+
+/// Something that was taken, with its place in the order.
+pub(super) struct Numbered<T> {
+    number: u64,
+    pub(super) item: T,
+}
+
+impl<T> Queue<T> {
+    /// Adds what has come.
+    pub(super) fn push(&mut self, item: T) {
+        let item = self.take_at_once(item);
+        self.waiting.push_back(item);
+    }
+
+    /// Takes what has come without having it wait. Nothing may wait that came before it.
+    pub(super) fn take_at_once(&mut self, item: T) -> Numbered<T> {
+        let number = self.count;
+        self.count += 1;
+        Numbered { number, item }
+    }
+
+    /// Takes what came first.
+    pub(super) fn take(&mut self) -> Option<Numbered<T>> {
+        self.waiting.pop_front()
+    }
+
+    /// Takes back what was taken. It comes before all that came after it.
+    pub(super) fn give_back(&mut self, back: Numbered<T>) {
+        let place = self.waiting.partition_point(|other| other.number < back.number);
+        self.waiting.insert(place, back);
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), count: 0 }
+    }
+}
+
+impl<T> IntoIterator for Queue<T> {
+    type Item = T;
+    type IntoIter = std::iter::Map<std::collections::vec_deque::IntoIter<Numbered<T>>, fn(Numbered<T>) -> T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.waiting.into_iter().map(|numbered| numbered.item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_has_its_place_again() {
+        let mut queue = Queue::default();
+        let first = queue.take_at_once('a');
+        ('b'..='e').for_each(|item| queue.push(item));
+        let mut take = || queue.take().expect("it waits");
+        let (second, third, fourth) = (take(), take(), take());
+        assert_eq!(fourth.item, 'd');
+        for back in [fourth, second, third, first] {
+            queue.give_back(back);
+        }
+        queue.push('f');
+        assert!(queue.into_iter().eq('a'..='f'));
+    }
+}
