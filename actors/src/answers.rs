@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, EncodeError, Encoding};
 use meshzero_proto::frame::{self, Header, Kind, Writing};
 use meshzero_proto::refusal::Refusal;
@@ -96,7 +97,7 @@ impl Answers {
         self.outbox.push_long(id, frame);
     }
 
-    fn push(&self, write: impl FnOnce(&Self, &mut Vec<u8>)) {
+    fn push(&self, write: impl FnOnce(&Self, &mut Buffer)) {
         // On a closed connection nobody waits for the answer.
         let _ = self.outbox.push::<std::convert::Infallible>(Room::Any, Pace::Gathered, |out| {
             write(self, out);
@@ -107,7 +108,7 @@ impl Answers {
     /// Appends the reply to the request `id`, or why it cannot be one.
     pub(crate) fn write_reply<R: codec::Wire>(
         &self,
-        out: &mut Vec<u8>,
+        out: &mut impl WriteBuffer,
         id: u64,
         preferred: Encoding,
         reply: &R,
@@ -120,7 +121,7 @@ impl Answers {
     }
 
     /// Appends the reason why the request `id` has no reply.
-    pub(crate) fn write_refusal(&self, out: &mut Vec<u8>, id: u64, why: &Refusal) {
+    pub(crate) fn write_refusal(&self, out: &mut impl WriteBuffer, id: u64, why: &Refusal) {
         self.counters.refused(why);
         events::record(|| tracing::debug!(id, %why, "a request is refused"));
         frame::write(out, Header::new(Kind::Refusal, id), &why.to_bytes());

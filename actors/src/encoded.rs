@@ -83,7 +83,7 @@ thread_local! {
 impl Item {
     /// One of which nothing has been made.
     #[inline(always)]
-    pub(crate) fn new() -> Box<Self> {
+    pub(crate) fn spare() -> Box<Self> {
         take_spare(&SPARE)
     }
 

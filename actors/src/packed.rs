@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use meshzero_proto::buffer::WriteBuffer;
 use meshzero_proto::codec::{self, EncodeError, Encoding, Packed};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +22,7 @@ pub(crate) fn encode_preferring<M: NetMessage>(
     message: &M,
     preferred: Encoding,
     max: usize,
-    out: &mut Vec<u8>,
+    out: &mut impl WriteBuffer,
 ) -> Result<Encoding, EncodeError> {
     match (message as &dyn Any).downcast_ref() {
         Some(Value(packed)) => codec::encode_preferring(packed, Encoding::MessagePack, max, out),

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::thread::LocalKey;
 
 use bytes::Bytes;
+use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{self, Beside};
 
 /// Memory of more bytes is given back and not used again. Every thread that sends keeps as much. Measured: without it, messages of 200 to
@@ -22,7 +23,7 @@ thread_local! {
 /// Bytes, and the blobs that belong between them.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     blobs: Vec<Beside>,
 }
 
@@ -59,14 +60,14 @@ impl Written {
     /// # Errors
     /// Those of `write`.
     #[inline(always)]
-    pub(crate) fn write<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn write<E>(&mut self, write: impl FnOnce(&mut Buffer) -> Result<(), E>) -> Result<(), E> {
         codec::beside(&mut self.bytes, &mut self.blobs, write)
     }
 
     /// Forgets all, but for memory that is worth keeping.
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.cut(0);
         self.blobs.clear();
         if self.bytes.capacity() > LARGEST_SPARE {
             self.shrink();
@@ -75,23 +76,23 @@ impl Written {
 
     #[cold]
     fn shrink(&mut self) {
-        self.bytes = Vec::new();
+        self.bytes = Buffer::default();
     }
 
     /// The bytes, without the blobs.
     #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.written()
     }
 
     /// As [`Written::bytes`], to be changed in place.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.bytes.written_mut()
     }
 
     /// Returns the number of bytes, with the blobs.
     pub(crate) fn length(&self) -> usize {
-        self.bytes.len() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
+        self.bytes.length() + self.blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>()
     }
 
     /// Returns whether there are blobs.
@@ -102,7 +103,7 @@ impl Written {
 
     /// Takes the bytes, in pieces, with the blobs between them.
     pub(crate) fn take_pieces(&mut self) -> Vec<Bytes> {
-        let mut bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut bytes = Bytes::from(self.bytes.take());
         let mut pieces = Vec::with_capacity(2 * self.blobs.len() + 1);
         let mut begin = 0;
         for Beside { at, bytes: blob } in self.blobs.drain(..) {
@@ -118,11 +119,11 @@ impl Written {
     #[inline(always)]
     pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) {
         let begin = out.len();
-        if begin == 0 && self.bytes.len() >= WORTH_MOVING {
+        if begin == 0 && self.bytes.length() >= WORTH_MOVING {
             // Not copied; the memory that was there is this thread's from now on.
-            std::mem::swap(out, &mut self.bytes);
+            self.bytes.swap(out);
         } else {
-            out.extend_from_slice(&self.bytes);
+            out.extend_from_slice(self.bytes.written());
         }
         self.blobs.iter_mut().for_each(|blob| blob.at += begin);
     }
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_written_meanwhile_is_another_thing() {
         let blob = |byte| Blob::from(vec![byte; 100_000]);
-        let write = |out: &mut Vec<u8>, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
+        let write = |out: &mut Buffer, byte| codec::encode(&blob(byte), Encoding::Bincode, 1 << 20, out);
         let mut inner = Vec::new();
         let mut out = b"before".to_vec();
         let blobs = Written::with(|outer| {

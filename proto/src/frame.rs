@@ -17,6 +17,7 @@ use std::convert::Infallible;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::buffer::WriteBuffer;
 use crate::codec::{self, Encoding};
 use crate::trace::TraceContext;
 
@@ -242,21 +243,23 @@ pub struct Writing {
 impl Writing {
     /// Begins a frame at the end of `out`.
     #[inline(always)]
-    pub fn new(out: &mut Vec<u8>, header: Header) -> Self {
-        let writing = Self { start: out.len(), beside: codec::beside_len() };
-        let [low, high] = header.slot.to_le_bytes();
-        out.extend_from_slice(&[0, 0, 0, 0, header.kind as u8, header.flags, low, high]);
+    pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
+        let writing = Self { start: out.length(), beside: codec::beside_len() };
+        // One number, because a processor waits for bytes that were stored one by one before it copies them together.
+        let fields =
+            u64::from(header.kind as u8) | u64::from(header.flags) << 8 | u64::from(header.slot) << 16;
+        out.put(&(fields << (8 * LENGTH_BYTES)).to_le_bytes());
         if header.kind.has_id() {
-            out.extend_from_slice(&header.id.to_le_bytes());
+            out.put(&header.id.to_le_bytes());
         }
         writing
     }
 
     /// Says of which trace the message is a part. To be called before anything else of the payload is appended.
     #[cold]
-    pub fn trace(&self, out: &mut Vec<u8>, context: TraceContext) {
-        out[self.start + FLAGS_AT] |= TRACED;
-        out.extend_from_slice(&context.to_bytes());
+    pub fn trace(&self, out: &mut impl WriteBuffer, context: TraceContext) {
+        out.written_mut()[self.start + FLAGS_AT] |= TRACED;
+        out.put(&context.to_bytes());
     }
 
     /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
@@ -264,18 +267,19 @@ impl Writing {
     /// # Errors
     /// Those of `encoded`.
     #[inline(always)]
-    pub fn end<E>(self, out: &mut Vec<u8>, encoded: Result<Encoding, E>) -> Result<(), E> {
+    pub fn end<E>(self, out: &mut impl WriteBuffer, encoded: Result<Encoding, E>) -> Result<(), E> {
         match encoded {
             Ok(encoding) => {
                 let Self { start, beside } = self;
-                out[start + FLAGS_AT] |= flags(encoding);
-                let length = out.len() - start - LENGTH_BYTES + (codec::beside_len() - beside);
+                let frame = &mut out.written_mut()[start..];
+                frame[FLAGS_AT] |= flags(encoding);
+                let length = frame.len() - LENGTH_BYTES + (codec::beside_len() - beside);
                 let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
-                out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+                frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
                 Ok(())
             }
             Err(error) => {
-                out.truncate(self.start);
+                out.cut(self.start);
                 Err(error)
             }
         }
@@ -297,9 +301,9 @@ pub fn length_of(kind: Kind, payload: usize) -> usize {
 }
 
 /// Appends a frame with the given payload.
-pub fn write(out: &mut Vec<u8>, header: Header, payload: &[u8]) {
+pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
     let writing = Writing::new(out, header);
-    out.extend_from_slice(payload);
+    out.put(payload);
     // The flags of the header are whole already.
     let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));
     match ended {

@@ -9,6 +9,7 @@
 pub mod absence;
 pub mod addresses;
 pub mod advert;
+pub mod buffer;
 pub mod calls;
 pub mod catalogue;
 pub mod codec;

@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::task::Waker;
 use std::time::Instant;
 
+use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::calls::{CallId, Calls};
 use meshzero_proto::catalogue::Passage;
 use meshzero_proto::codec::{EncodeError, Encoding};
@@ -242,7 +243,7 @@ impl Link {
                 writing.trace(out, *context);
             }
             let within = message.deadline.map_or(0, Deadline::to_wire);
-            out.extend_from_slice(&within.to_le_bytes());
+            out.put(&within.to_le_bytes());
             let encoded = self.encode(message.message, passage, out);
             writing.end(out, encoded)
         });
@@ -252,7 +253,7 @@ impl Link {
     #[inline(always)]
     fn write_tell<M: NetMessage>(
         &self,
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
         passage: Passage,
         message: &Outward<'_, M>,
     ) -> Result<(), EncodeError> {
@@ -270,7 +271,7 @@ impl Link {
         &self,
         message: &M,
         passage: Passage,
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
     ) -> Result<Encoding, EncodeError> {
         packed::encode_preferring(message, passage.message, self.max_bytes, out)
     }

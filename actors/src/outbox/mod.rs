@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use meshzero_proto::buffer::Buffer;
 use meshzero_proto::frame::Kind;
 use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
 use tokio::sync::Notify;
@@ -163,7 +164,7 @@ impl Outbox {
         &self,
         room: Room,
         pace: Pace,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
         if !self.may_have(room) {
             return Err(PushError::Full);
@@ -220,7 +221,7 @@ impl Outbox {
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
-    pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push_reply(&self, reply: Reply, pace: Pace, frame: impl FnOnce(&mut Buffer)) {
         Written::with(|written| {
             let Ok(()) = written.write::<Infallible>(|out| {
                 frame(out);
@@ -533,7 +534,7 @@ impl Turn<'_> {
     pub fn push<E>(
         &self,
         pace: Pace,
-        frame: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+        frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
     ) -> Result<Placed, PushError<E>> {
         self.queued.outbox.push(Room::Any, pace, frame)
     }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use meshzero_proto::buffer::{Buffer, WriteBuffer};
 use meshzero_proto::codec::{Blob, Encoding};
 use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Header, Writing};
 use meshzero_proto::limits::Limits;
@@ -15,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::connection::Connection;
 
-fn bytes(count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+fn bytes(count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {
-        out.resize(out.len() + count, 7);
+        out.put(&vec![7; count]);
         Ok(())
     }
 }
@@ -72,13 +73,13 @@ async fn a_frame_that_fails_or_panics_leaves_nothing_behind() {
     let (outbox, _far) = outbox(100).await;
     assert_eq!(end(outbox.push(Room::Limit, Pace::Gathered, bytes(3))), Ok(3));
     let failed = outbox.push(Room::Limit, Pace::Gathered, |out| {
-        out.push(1);
+        out.put(&[1]);
         Err("no")
     });
     assert_eq!(failed, Err(PushError::Frame("no")));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         outbox.push(Room::Limit, Pace::Gathered, |out| -> Result<(), Infallible> {
-            out.push(1);
+            out.put(&[1]);
             panic!("a value that cannot be serialised")
         })
     }));
@@ -133,8 +134,8 @@ async fn frames_leave_in_order_whoever_writes_them() {
     let mut writer = None;
     for number in 0..=255 {
         let frame = vec![number; 1 + usize::from(number) * 40];
-        let write = |out: &mut Vec<u8>| {
-            out.extend_from_slice(&frame);
+        let write = |out: &mut Buffer| {
+            out.put(&frame);
             Ok::<_, Infallible>(())
         };
         expected.extend_from_slice(&frame);
@@ -217,9 +218,9 @@ async fn read(far: &mut TcpStream, count: usize) -> Vec<u8> {
 }
 
 /// What a sender may append, each time another byte.
-fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+fn byte(byte: u8, count: usize) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {
-        out.resize(out.len() + count, byte);
+        out.put(&vec![byte; count]);
         Ok(())
     }
 }
@@ -294,7 +295,7 @@ async fn a_frame_that_has_not_begun_to_leave_can_be_withdrawn() {
     let (outbox, mut far) = outbox(1 << 20).await;
     writable(&outbox).await;
     let request = |id, payload: &'static [u8]| {
-        move |out: &mut Vec<u8>| {
+        move |out: &mut Buffer| {
             frame::write(out, Header::new(Kind::Request, id), payload);
             Ok::<_, Infallible>(())
         }
@@ -389,14 +390,14 @@ async fn short_replies_overtake_long_ones_also_over_another_connection() {
         let writing = Writing::new(out, Header::new(Kind::Reply, 1));
         meshzero_proto::codec::encode(&blob, Encoding::Bincode, usize::MAX, out).expect("it is encoded");
         // The length of the blob, whose bytes are then all the same.
-        out.iter_mut().skip(16).for_each(|byte| *byte = 1);
+        out.written_mut().iter_mut().skip(16).for_each(|byte| *byte = 1);
         writing.end::<Infallible>(out, Ok(Encoding::Bincode)).expect("it is whole");
     });
     outbox.push_long(2, reply(2, LONG).into());
     outbox.push_long(3, reply(3, LONG).into());
     let writer = writing(&outbox);
     let mut bytes = read(&mut far, 1 << 20).await;
-    outbox.push_reply(Reply { id: 4, longest }, Pace::Gathered, |out| out.extend(reply(4, 10)));
+    outbox.push_reply(Reply { id: 4, longest }, Pace::Gathered, |out| out.put(&reply(4, 10)));
     outbox.revoke(3);
     writer.abort();
     outbox.detach();

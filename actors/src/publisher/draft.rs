@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
             // There can be no such topic.
             _ => Wanted::default(),
         };
-        Self { topic, wanted, item: item.unwrap_or_else(Item::new), info: None, until: None }
+        Self { topic, wanted, item: item.unwrap_or_else(Item::spare), info: None, until: None }
     }
 
     /// Encodes the item as it is wanted, at most `max` bytes.

@@ -15,6 +15,7 @@ use super::budget::{Budget, DecodeLimits};
 use super::error::{DecodeError, EncodeError};
 use super::output::Output;
 use super::strict::Strict;
+use crate::buffer::WriteBuffer;
 
 /// Little-endian with short small integers; bounds are ours, because bincode's own do not bound memory.
 const CONFIG: Configuration = config::standard();
@@ -32,20 +33,16 @@ const ROOM_FOR_TINY: usize = 64;
 pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
     max: usize,
-    out: &mut Vec<u8>,
+    out: &mut impl WriteBuffer,
 ) -> Result<(), EncodeError> {
     // It would not fit.
     if size_of_val(value) > SMALL {
-        return encode_growing(value, max, out);
+        return out.append(|out| encode_growing(value, max, out));
     }
-    let start = out.len();
     let room = if size_of_val(value) <= TINY { ROOM_FOR_TINY } else { SMALL };
-    out.resize(start + room.min(max), 0);
-    let small = encode_into_slice(Strict(value), &mut out[start..], CONFIG);
-    out.truncate(start + small.as_ref().copied().unwrap_or(0));
-    match small {
-        Ok(_) => Ok(()),
-        Err(Refusal::UnexpectedEnd) => encode_growing(value, max, out),
+    match out.fill(room.min(max), |room| encode_into_slice(Strict(value), room, CONFIG)) {
+        Ok(()) => Ok(()),
+        Err(Refusal::UnexpectedEnd) => out.append(|out| encode_growing(value, max, out)),
         Err(refusal) => Err(EncodeError::Refused { problem: reason(refusal) }),
     }
 }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::buffer::WriteBuffer;
+
 /// From this length on it costs less to share bytes than to copy them.
 const SHARED_BYTES: usize = 4 << 10;
 
@@ -172,12 +174,12 @@ pub(super) fn sharing(source: &Bytes, part: &[u8]) -> Option<Sharing> {
 /// # Errors
 /// Those of `write`.
 #[inline(always)]
-pub fn beside<E>(
-    buffer: &mut Vec<u8>,
+pub fn beside<B: WriteBuffer, E>(
+    buffer: &mut B,
     blobs: &mut Vec<Beside>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    write: impl FnOnce(&mut B) -> Result<(), E>,
 ) -> Result<(), E> {
-    let _end = Begun::new(address(buffer));
+    let _end = Begun::new(address(buffer.memory()));
     write(buffer)?;
     if BESIDE_LEN.take() > 0 {
         *blobs = BESIDE.take();
@@ -363,7 +365,7 @@ mod tests {
         });
         assert_eq!((elsewhere, blobs.len()), (Ok(()), 0));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            beside::<crate::codec::EncodeError>(&mut buffer, &mut blobs, |out| {
+            beside::<_, crate::codec::EncodeError>(&mut buffer, &mut blobs, |out| {
                 encode(&mixed(), Encoding::Bincode, 1 << 20, out)?;
                 panic!("a panic behind two blobs")
             })

@@ -8,6 +8,7 @@ use super::budget::DecodeLimits;
 use super::error::{DecodeError, EncodeError};
 use super::wire::Wire;
 use super::{bincode, blob, msgpack, packed, wide};
+use crate::buffer::WriteBuffer;
 
 /// How a message is written. Every frame says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,11 +30,11 @@ pub fn encode<T: Serialize + ?Sized>(
     value: &T,
     encoding: Encoding,
     max: usize,
-    out: &mut Vec<u8>,
+    out: &mut impl WriteBuffer,
 ) -> Result<(), EncodeError> {
     match encoding {
         Encoding::Bincode => bincode::encode(value, max, out),
-        Encoding::MessagePack => msgpack::encode(value, max, out),
+        Encoding::MessagePack => out.append(|out| msgpack::encode(value, max, out)),
     }
 }
 
@@ -48,16 +49,16 @@ pub fn encode_preferring<T: Wire>(
     value: &T,
     preferred: Encoding,
     max: usize,
-    out: &mut Vec<u8>,
+    out: &mut impl WriteBuffer,
 ) -> Result<Encoding, EncodeError> {
     if let Some(packed) = packed::of(value) {
-        return packed::write(packed, max, out).map(|()| Encoding::MessagePack);
+        return out.append(|out| packed::write(packed, max, out)).map(|()| Encoding::MessagePack);
     }
     if preferred == Encoding::MessagePack {
-        return encode_readable(value, max, out);
+        return out.append(|out| encode_readable(value, max, out));
     }
     match encode(value, preferred, max, out) {
-        Err(EncodeError::Refused { .. }) => encode_readable(value, max, out),
+        Err(EncodeError::Refused { .. }) => out.append(|out| encode_readable(value, max, out)),
         result => result.map(|()| preferred),
     }
 }

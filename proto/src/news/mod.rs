@@ -16,6 +16,7 @@ pub use self::missed::{GapReason, Missed};
 pub use self::newest::newest;
 pub use self::policy::{Keep, Policy};
 pub use self::queue::{Next, Queue};
+use crate::buffer::WriteBuffer;
 use crate::codec::{Fingerprint, own};
 use crate::frame::{self, Header, Kind};
 use crate::name::Topic;
@@ -51,10 +52,10 @@ impl Subscribe {
 /// # Panics
 /// If the topic is longer than topics may be.
 #[inline(always)]
-pub fn begin_item(out: &mut Vec<u8>, topic: &str) -> frame::Writing {
+pub fn begin_item(out: &mut impl WriteBuffer, topic: &str) -> frame::Writing {
     let writing = frame::Writing::new(out, Header::new(Kind::News, 0));
-    out.push(u8::try_from(topic.len()).expect("a topic has at most 128 bytes"));
-    out.extend_from_slice(topic.as_bytes());
+    out.put(&[u8::try_from(topic.len()).expect("a topic has at most 128 bytes")]);
+    out.put(topic.as_bytes());
     writing
 }
 

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use meshzero_proto::buffer::Buffer;
 use meshzero_proto::frame::{self, Frames, Header, Kind};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ fn outbox(lasts: usize) -> (Arc<Outbox>, Reader) {
 }
 
 /// The frame `number` of a sender.
-fn write(sender: u8, number: u8) -> impl FnOnce(&mut Vec<u8>) -> Result<(), Infallible> {
+fn write(sender: u8, number: u8) -> impl FnOnce(&mut Buffer) -> Result<(), Infallible> {
     move |out| {
         frame::write(out, Header::new(Kind::Tell, 0), &[sender, number]);
         Ok(())

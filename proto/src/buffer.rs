@@ -1,0 +1,242 @@
+//! Memory that frames are written to, part by part.
+
+/// Where frames are written.
+pub trait WriteBuffer {
+    /// Returns the number of bytes that are written.
+    fn length(&self) -> usize;
+
+    /// Appends a part.
+    fn put(&mut self, part: &[u8]);
+
+    /// Has `write` write at the end, to room of so many bytes; it returns how many it has written.
+    ///
+    /// # Errors
+    /// Those of `write`; nothing is written then.
+    fn fill<E>(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E>;
+
+    /// Has `append` append to what is written, which it leaves as it is.
+    fn append<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R;
+
+    /// Takes back all but the first `length` bytes.
+    fn cut(&mut self, length: usize);
+
+    /// What is written, to be changed in place.
+    fn written_mut(&mut self) -> &mut [u8];
+
+    /// The vector behind it, which tells one buffer from another.
+    fn memory(&self) -> &Vec<u8>;
+}
+
+impl WriteBuffer for Vec<u8> {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    #[inline(always)]
+    fn put(&mut self, part: &[u8]) {
+        self.extend_from_slice(part);
+    }
+
+    #[inline(always)]
+    fn fill<E>(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+        let start = self.len();
+        self.resize(start + room, 0);
+        let written = write(&mut self[start..]);
+        self.truncate(start + written.as_ref().copied().unwrap_or(0));
+        written.map(drop)
+    }
+
+    #[inline(always)]
+    fn append<R>(&mut self, append: impl FnOnce(&mut Self) -> R) -> R {
+        append(self)
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: usize) {
+        self.truncate(length);
+    }
+
+    #[inline(always)]
+    fn written_mut(&mut self) -> &mut [u8] {
+        self
+    }
+
+    #[inline(always)]
+    fn memory(&self) -> &Self {
+        self
+    }
+}
+
+/// Memory that is used again and again: longer than what is written, because writing into place is several times as fast for small
+/// parts as appending, and cleared once instead of for each value.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    /// What is written, and room behind it.
+    memory: Vec<u8>,
+    length: usize,
+}
+
+/// Bytes that there is room for at least, once something has been written.
+const ROOM: usize = 1_024;
+
+impl Buffer {
+    /// What is written.
+    #[inline(always)]
+    pub fn written(&self) -> &[u8] {
+        &self.memory[..self.length]
+    }
+
+    /// Returns the number of bytes that its memory takes.
+    #[inline(always)]
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// Takes what is written, and the memory.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut memory = std::mem::take(&mut self.memory);
+        memory.truncate(std::mem::take(&mut self.length));
+        memory
+    }
+
+    /// Puts what is written into `other`, which is empty, and takes the memory of that in its place.
+    pub fn swap(&mut self, other: &mut Vec<u8>) {
+        self.memory.truncate(std::mem::take(&mut self.length));
+        std::mem::swap(&mut self.memory, other);
+    }
+
+    #[cold]
+    fn make_room(&mut self, end: usize) {
+        self.memory.resize(end.max(ROOM), 0);
+    }
+
+    #[cold]
+    fn put_growing(&mut self, part: &[u8]) {
+        self.append(|memory| memory.extend_from_slice(part));
+    }
+}
+
+impl WriteBuffer for Buffer {
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    #[inline(always)]
+    fn put(&mut self, part: &[u8]) {
+        let end = self.length + part.len();
+        match self.memory.get_mut(self.length..end) {
+            Some(room) => {
+                room.copy_from_slice(part);
+                self.length = end;
+            }
+            None => self.put_growing(part),
+        }
+    }
+
+    #[inline(always)]
+    fn fill<E>(&mut self, room: usize, write: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+        let end = self.length + room;
+        if self.memory.len() < end {
+            self.make_room(end);
+        }
+        self.length += write(&mut self.memory[self.length..end])?;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn append<R>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        self.memory.truncate(self.length);
+        let result = append(&mut self.memory);
+        self.length = self.memory.len();
+        result
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
+    #[inline(always)]
+    fn written_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.length]
+    }
+
+    #[inline(always)]
+    fn memory(&self) -> &Vec<u8> {
+        &self.memory
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put(Vec<u8>),
+        /// So much room, and so many of these bytes in it, or an error.
+        Fill(usize, u8, bool),
+        Append(Vec<u8>),
+        Cut(usize),
+        Take,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let part = prop::collection::vec(any::<u8>(), 0..700);
+        prop_oneof![
+            part.clone().prop_map(Step::Put),
+            (0..700_usize, any::<u8>(), any::<bool>())
+                .prop_map(|(room, byte, ok)| Step::Fill(room, byte, ok)),
+            part.prop_map(Step::Append),
+            (0..2_000_usize).prop_map(Step::Cut),
+            Just(Step::Take),
+        ]
+    }
+
+    fn take_step(buffer: &mut impl WriteBuffer, step: &Step) {
+        match step {
+            Step::Put(part) => buffer.put(part),
+            Step::Fill(room, byte, true) => {
+                let count = room / 2;
+                let write = |room: &mut [u8]| {
+                    room[..count].fill(*byte);
+                    Ok::<_, ()>(count)
+                };
+                assert_eq!(buffer.fill(*room, write), Ok(()));
+            }
+            Step::Fill(room, byte, false) => {
+                let refuse = |room: &mut [u8]| {
+                    room.fill(*byte);
+                    Err("no")
+                };
+                assert_eq!(buffer.fill(*room, refuse), Err("no"));
+            }
+            Step::Append(part) => buffer.append(|memory| memory.extend_from_slice(part)),
+            Step::Cut(length) => buffer.cut(*length),
+            Step::Take => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_vector_would(steps in prop::collection::vec(step(), 0..40)) {
+            let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
+            for step in &steps {
+                take_step(&mut buffer, step);
+                take_step(&mut vector, step);
+                if matches!(step, Step::Take) {
+                    prop_assert_eq!(buffer.take(), std::mem::take(&mut vector));
+                }
+                prop_assert_eq!(buffer.written(), &vector[..]);
+                prop_assert_eq!(buffer.length(), vector.len());
+            }
+            let mut swapped = Vec::new();
+            buffer.swap(&mut swapped);
+            prop_assert_eq!((swapped, buffer.written()), (vector, &b""[..]));
+        }
+    }
+}
