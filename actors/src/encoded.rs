@@ -182,6 +182,8 @@ impl Frame {
     #[cold]
     fn fail(&mut self, error: EncodeError) {
         self.error = Some(error);
+        // Large items begin in little memory, and what failed may have taken much.
+        self.written = Written::default();
     }
 
     #[inline(always)]

@@ -206,8 +206,8 @@ impl Publisher {
                 return Poll::Pending;
             }
             let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, &mut woken);
-            if let Ok(Published::Later) = published {
-                state.wait(&self.shared, task.waker(), draft.until);
+            if let (Ok(Published::Later), Some(until)) = (&published, draft.until) {
+                state.wait(&self.shared, task.waker(), until);
             }
             drop(state);
             match published {
@@ -404,13 +404,11 @@ impl State {
 
     /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for.
     #[cold]
-    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Option<Instant>) {
+    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Instant) {
         self.readers.wake_when_there_is_room(publisher);
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
-        if let Some(until) = until
-            && self.look.as_ref().is_none_or(|(set, _)| until < *set)
-        {
+        if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
             let look = Waker::from(Arc::new(RoomWaker(Arc::downgrade(shared))));
             let mut alarm = shared.alarms.at(Some(until));
             if Pin::new(&mut alarm).poll(&mut Context::from_waker(&look)).is_pending() {
@@ -458,6 +456,7 @@ impl State {
         }
         let item = &draft.item;
         if !item.has(wanted) {
+            draft.info = Some(info);
             return Ok(Published::NotYet);
         }
         // Before anything is handed out, so that an error means that nobody has it.

@@ -9,7 +9,7 @@ use meshzero_proto::name::MAX_NAME_BYTES;
 
 use crate::encoded::{Item, Wanted};
 
-/// The number of guesses. Topics beyond share them; a guess that is wrong costs another look.
+/// The number of guesses, a power of two. Topics may share one; a guess that is wrong costs another look.
 const GUESSES: usize = 64;
 
 /// The encodings in which the last items were wanted, by topics that share a place.
@@ -28,11 +28,19 @@ impl Guesses {
         self.place(topic).store(wanted.bits(), Ordering::Relaxed);
     }
 
-    /// Topics of one service differ in their lengths and at their ends, for the most part.
+    /// Topics of one service have the same beginning for the most part, and nearly the same length.
     #[inline(always)]
     fn place(&self, topic: &str) -> &AtomicU8 {
-        let last = topic.as_bytes().last().copied().map_or(0, usize::from);
-        &self.0[topic.len().wrapping_mul(31).wrapping_add(last) % GUESSES]
+        let bytes = topic.as_bytes();
+        let words = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(7)
+            }
+            _ => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        // Multiplicative hashing by the golden ratio: the upper bits depend on all.
+        let hash = (words ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        &self.0[(hash >> (u64::BITS - GUESSES.ilog2())) as usize]
     }
 }
 
@@ -41,9 +49,9 @@ pub(super) struct Draft<'a> {
     topic: &'a str,
     pub(super) wanted: Wanted,
     pub(super) item: Box<Item>,
-    /// Its type, if that had to be looked up.
+    /// Its type, if that is known.
     pub(super) info: Option<&'static TypeInfo>,
-    /// Set if there is no room for it yet: whoever is in the way is waited for until then.
+    /// The end of waiting for whoever is in the way, if there is no room for it yet.
     pub(super) until: Option<Instant>,
 }
 
@@ -65,9 +73,9 @@ impl<'a> Draft<'a> {
         self.item.make(self.topic, item, self.wanted, max);
     }
 
-    /// Finds out about the type of the item, once the publisher is locked no more.
+    /// Finds out about the type of the item, once the publisher is locked no more, unless it is known.
     #[cold]
     pub(super) fn look_at_type<T: Wire>(&mut self) {
-        self.info = Some(codec::type_info::<T>());
+        self.info.get_or_insert_with(codec::type_info::<T>);
     }
 }

@@ -101,6 +101,54 @@ fn a_large_blob_is_not_even_copied_once() {
     assert_eq!(now(newest.next()).flatten().map(|pieces| pieces.concat()), Some(whole));
 }
 
+/// Publishes something else, and maybe panics, in the middle of being written.
+#[derive(Deserialize)]
+struct Interrupted {
+    blobs: (Blob, Blob),
+    #[serde(skip)]
+    meanwhile: Option<(Publisher, bool)>,
+}
+
+impl Serialize for Interrupted {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeTuple;
+        let mut pair = to.serialize_tuple(2)?;
+        pair.serialize_element(&self.blobs.0)?;
+        if let Some((publisher, panics)) = &self.meanwhile {
+            publish(publisher, "meanwhile", &Blob::from(vec![9; 50_000]));
+            if *panics {
+                // Quietly, as what unwinds is no failure of the test.
+                std::panic::resume_unwind(Box::new("half an item"));
+            }
+        }
+        pair.serialize_element(&self.blobs.1)?;
+        pair.end()
+    }
+}
+
+#[test]
+fn what_is_published_while_an_item_is_written_is_another_item_and_half_an_item_is_none() {
+    let publisher = publisher(1 << 20, 8, 8);
+    let feed = subscribe::<(Blob, Blob)>(&publisher, "");
+    let blob = |byte| Blob::from(vec![byte; 100_000]);
+    let item =
+        |panics| Interrupted { blobs: (blob(1), blob(2)), meanwhile: Some((publisher.clone(), panics)) };
+    let panicked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| publisher.publish("half", &item(true))));
+    assert!(panicked.is_err());
+    publish(&publisher, "whole", &item(false));
+    publish(&publisher, "small", &7u8);
+    let items = items(&feed);
+    let lengths: Vec<_> = items.iter().map(|(_, item)| item.len()).collect();
+    // Each blob has five bytes before it, and a pair one.
+    assert_eq!(lengths, [50_003, 50_003, 200_011, 1]);
+    assert!(items[..2].iter().all(|(_, item)| item[3..].iter().all(|byte| *byte == 9)));
+    let (_, whole) = &items[2];
+    assert!(
+        whole[6..100_006].iter().all(|byte| *byte == 1) && whole[100_011..].iter().all(|byte| *byte == 2)
+    );
+}
+
 /// Can be written in one of the two encodings only.
 #[derive(Deserialize)]
 struct Picky(u32);

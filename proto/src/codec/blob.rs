@@ -353,6 +353,22 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_holds_for_what_comes_after_a_blob() {
+        let message = (vec![1u8; 300], Blob::from(vec![2; 40 * BESIDE_BYTES]), vec![0.5f32; 20_000], 7u8);
+        for encoding in [Encoding::Bincode, Encoding::MessagePack] {
+            let mut whole = Vec::new();
+            encode(&message, encoding, usize::MAX, &mut whole).expect("it is encoded");
+            for (max, fits) in [(whole.len(), true), (whole.len() - 1, false), (41 * BESIDE_BYTES, false)] {
+                let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
+                let encoded = beside(&mut buffer, &mut blobs, |out| encode(&message, encoding, max, out));
+                assert_eq!(encoded.is_ok(), fits, "{encoding:?}: {max} of {}", whole.len());
+                let length = buffer.len() + blobs.iter().map(|blob| blob.bytes.len()).sum::<usize>();
+                assert_eq!(length, if fits { whole.len() } else { 0 });
+            }
+        }
+    }
+
+    #[test]
     fn what_fails_is_too_long_or_goes_elsewhere_leaves_nothing_beside() {
         let (mut buffer, mut blobs) = (Vec::new(), Vec::new());
         let too_long = beside(&mut buffer, &mut blobs, |out| {

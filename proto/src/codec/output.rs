@@ -52,22 +52,29 @@ impl<'a> Output<'a> {
     #[cold]
     fn add_growing(&mut self, bytes: &[u8]) -> bool {
         let end = self.at.saturating_add(bytes.len());
-        let written = end - self.start + (blob::beside_len() - self.beside);
-        if written > self.max {
+        let written = end - self.start;
+        if written > self.most() {
             self.overflowed = true;
             return false;
         }
         if blob::leaves_beside(self.buffer, self.at, bytes) {
+            // There is less room from now on.
+            self.buffer.truncate(self.start + self.most());
             return true;
         }
         self.buffer.truncate(self.at);
         self.buffer.extend_from_slice(bytes);
         if bytes.len() < LONG {
-            let room = written.saturating_mul(2).min(self.max);
+            let room = written.saturating_mul(2).min(self.most());
             self.buffer.resize(self.start + room, 0);
         }
         self.at = end;
         true
+    }
+
+    /// The bytes that may be in the buffer, besides the blobs that have left beside it.
+    fn most(&self) -> usize {
+        self.max - (blob::beside_len() - self.beside)
     }
 
     /// Ends with what was written.
