@@ -47,6 +47,41 @@ class Mute(Exception):
         raise SystemExit("nobody is told")
 
 
+class Words(str):
+    def __getitem__(self, key):
+        raise SystemExit("no part of it")
+
+    def encode(self, *_):
+        raise SystemExit("no bytes of it")
+
+    def __str__(self):
+        return self
+
+
+class Wordy(Exception):
+    def __str__(self):
+        return Words("words of its own")
+
+
+class NamelessClass(type):
+    @property
+    def __name__(cls):
+        raise SystemExit("no name")
+
+
+class Nameless(Exception, metaclass=NamelessClass):
+    pass
+
+
+class Leaving:
+    @property
+    def __signature__(self):
+        raise SystemExit("no signature")
+
+    def __call__(self):
+        return "never"
+
+
 class Growing:
     """A list that travels, until somebody looks at what is in it."""
 
@@ -104,6 +139,15 @@ class Daemon:
     # Its signature cannot be found out.
     unsigned = Unsigned()
 
+    # Asking for its signature leaves the program.
+    leaving = Leaving()
+
+    def wordy(self):
+        raise Wordy
+
+    def nameless(self):
+        raise Nameless("told all the same")
+
     def well(self):
         return "well"
 
@@ -148,6 +192,7 @@ class Services(unittest.TestCase):
         calls = [lambda number=number: daemon.leave(number=number) for number in range(len(Daemon.ENDS))]
         calls += [lambda number=number: daemon.odd(number=number) for number in range(7)]
         calls += [daemon.quit, daemon.mute, daemon.half, daemon.long, daemon.deep, daemon.coroutine]
+        calls += [daemon.wordy, daemon.nameless, daemon.leaving]
         calls += [lambda: daemon.native(7), lambda: daemon.native(no=7), lambda: daemon.unsigned(fail=True)]
         for call in calls:
             with contextlib.redirect_stderr(io.StringIO()):
@@ -165,6 +210,9 @@ class Services(unittest.TestCase):
             (daemon.mute, r"Mute: \(its text is not known: __str__ raised SystemExit\)"),
             (daemon.half, r"ValueError: half a character: \\ud800"),
             (daemon.long, "ValueError: xxx"),
+            (daemon.wordy, "Wordy: words of its own"),
+            (daemon.nameless, "Nameless: told all the same"),
+            (daemon.leaving, "SystemExit: no signature"),
         ]:
             with self.assertRaisesRegex(meshzero.Refused, told):
                 call()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from . import _meshzero
 from ._config import seconds
-from ._errors import Closed
+from ._errors import Closed, NetworkZeroError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Service:
         return "<service %s at %s>" % (self.name, self.address)
 
     def _run(self) -> None:
+        request = None
         try:
             while not self._is_closing:
                 request = _meshzero.next_request(self.address, None, True)
@@ -121,6 +123,10 @@ class Service:
             # Whatever it is, nobody would answer here any more.
             _meshzero.unadvertise(self.name)
             _complain("the service %r at %s has ended, and is not advertised any more" % (self.name, self.address))
+            if request is not None:
+                # Also where the traceback is kept, and the request with it. One that was answered stays answered.
+                with contextlib.suppress(NetworkZeroError):
+                    request.fail("the service has ended")
 
     def _handle(self, request: _meshzero.Request) -> None:
         method = self._methods.get(request.name)
@@ -128,15 +134,15 @@ class Service:
             request.not_handled(sorted(self._methods))
             return
         try:
-            arguments, fields = _arguments(method, request)
-        except TypeError as problem:
-            request.misunderstand(_text_of(problem))
-            return
-        try:
+            try:
+                arguments, fields = _arguments(method, request)
+            except TypeError as problem:
+                request.misunderstand(_text_of(problem))
+                return
             reply = method(*arguments, **fields)
         except BaseException as error:
             # Also what would end a thread or a program: this one serves others, and no caller may end it.
-            request.fail("%s: %s" % (type(error).__name__, _text_of(error)))
+            request.fail(_told(error))
             return
         try:
             request.reply(reply)
@@ -176,13 +182,27 @@ def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object
     return arguments, fields
 
 
+def _told(error: BaseException) -> str:
+    """An exception in words, whatever its class does."""
+    try:
+        return "%s: %s" % (_name_of(error), _text_of(error))
+    except BaseException:
+        return "an exception that cannot be put into words"
+
+
+def _name_of(error: BaseException) -> str:
+    """The name of an exception's class, whatever its own class says."""
+    return str(type.__dict__["__name__"].__get__(type(error)))
+
+
 def _text_of(error: BaseException) -> str:
     """The text of an exception, made fit to travel, whatever its own `__str__` does."""
     try:
-        text = str(error)
+        # The methods of plain text, because it may be of a class of the program's own.
+        text = str.__getitem__(str(error), slice(_LONGEST))
     except BaseException as problem:
-        return "(its text is not known: __str__ raised %s)" % type(problem).__name__
-    return text[:_LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")
+        return "(its text is not known: __str__ raised %s)" % _name_of(problem)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _complain(what: str) -> None:
