@@ -528,13 +528,19 @@ class Listening(unittest.IsolatedAsyncioTestCase):
         address = await aio.advertise(name)
         with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
             requests = asyncio.create_task(all_of(aio.requests(address)))
-            message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
+            first, brief, *others = (
+                asyncio.ensure_future(aio.wait_for_message_from(address, wait))
+                for wait in (meshzero.FOREVER, 0.01, meshzero.FOREVER, PATIENCE)
+            )
             # The first of the requests takes what is there already.
             await until(lambda: run.call_count == 3 and run.await_count == 3)
+        self.assertIsNone(await brief)
         await aio.unadvertise(name)
         self.assertEqual(await requests, [])
-        with self.assertRaises(meshzero.Closed):
-            await message
+        ends = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), PATIENCE)
+        self.assertEqual([type(end) for end in ends], [meshzero.Closed] * 3)
+        # Whoever waits after that listens there again.
+        self.assertIsNone(await aio.wait_for_message_from(address, 0))
 
 
 async def until(is_so):

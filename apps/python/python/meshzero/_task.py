@@ -7,6 +7,7 @@ import weakref
 
 from . import _hints, _meshzero
 from ._desk import Desk
+from ._errors import Closed
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -105,23 +106,28 @@ async def in_turn(
     desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
     """Takes what comes at an address, after the waits that the same task called before: it replies in that order. None when the
-    time is over.
+    time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
     """
     before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
     desk.last[address] = end
-    time = Time(wait)
+    time, is_closed = Time(wait), False
     try:
         if before is not None and not before.done():
             await asyncio.wait([before], timeout=wait)
             if not before.done():
                 return None
+            if before.result():
+                raise Closed("this address has been closed")
         return await take(time.left())
+    except Closed:
+        is_closed = True
+        raise
     finally:
         if before is None or before.done():
-            end.set_result(None)
+            end.set_result(is_closed)
         else:
             # Whoever comes after this does not overtake who came before it.
-            before.add_done_callback(lambda _: end.set_result(None))
+            before.add_done_callback(lambda ended: end.set_result(ended.result()))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
