@@ -111,8 +111,14 @@ async def in_turn(
     before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
     desk.last[address] = end
     time, is_closed = Time(wait), False
+
+    def hand_on(is_closed: bool) -> None:
+        end.set_result(is_closed)
+        if desk.last.get(address) is end:
+            del desk.last[address]
+
     try:
-        if before is not None and not before.done():
+        if before is not None:
             await asyncio.wait([before], timeout=wait)
             if not before.done():
                 return None
@@ -123,11 +129,13 @@ async def in_turn(
         is_closed = True
         raise
     finally:
-        if before is None or before.done():
-            end.set_result(is_closed)
+        if before is None:
+            hand_on(is_closed)
+        elif before.done():
+            hand_on(is_closed or before.result())
         else:
             # Whoever comes after this does not overtake who came before it.
-            before.add_done_callback(lambda ended: end.set_result(ended.result()))
+            before.add_done_callback(lambda ended: hand_on(ended.result()))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
