@@ -211,6 +211,22 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         self.assertIs(await aio.unadvertise(name), True)
         self.assertIs(await asyncio.wait_for(aio.unadvertise(name), PATIENCE), False)
 
+    async def test_the_end_of_an_address_is_awaited_again_after_a_wait_that_was_cancelled(self):
+        name = unique("busy")
+        address = await aio.advertise(name)
+        call = asyncio.create_task(aio.send_message_to(address, "hello", PATIENCE))
+        self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), "hello")
+        withdrawn = aio.unadvertise(name)
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(withdrawn, 0.01)
+        both = [asyncio.create_task(wrapped(withdrawn)) for _ in range(2)]
+        done, _ = await asyncio.wait(both, timeout=0.01)
+        self.assertFalse(done)
+        await aio.send_reply_to(address, "and to you")
+        self.assertEqual(await call, "and to you")
+        self.assertEqual(await asyncio.wait_for(asyncio.gather(*both), PATIENCE), [True, True])
+        self.assertEqual(await aio.advertise(unique("after"), address), address)
+
 
 class Cancelled(unittest.IsolatedAsyncioTestCase):
     """What has arrived is handed over, or comes again."""

@@ -109,7 +109,7 @@ def unadvertise(name: str) -> ReadyFlag | BegunFlag:
     was_there, closing = _meshzero.begin_unadvertise(name)
     if closing is None:
         return ReadyFlag(was_there)
-    return BegunFlag.of(was_there, lambda: _task.run(closing))
+    return BegunFlag.of(was_there, lambda: _task.background(_task.run(closing)))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
