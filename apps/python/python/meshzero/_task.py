@@ -105,7 +105,7 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
 async def in_turn(
     desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
-    """Takes what comes at an address, after the waits that the same task called before: it replies in that order. None when the
+    """Takes what comes at an address, after the waits that the same task began before: it replies in that order. None when the
     time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
     """
     before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
