@@ -9,7 +9,8 @@ use super::error::ZeroError;
 use super::program;
 
 /// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
-/// free port from 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program ends, others can [`discover`](super::discover) it.
+/// free port from 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program
+/// ends, others can [`discover`](super::discover) it.
 ///
 /// A name that this program advertises already keeps its address. Other programs may advertise the same name:
 /// [`discover`](super::discover) finds one of them, [`discover_all`](super::discover_all) lists them all.

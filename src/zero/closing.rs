@@ -28,6 +28,30 @@ impl Leaving {
     }
 }
 
+/// An endpoint that is being closed, listed in [`Leaving`] until this is dropped: also if the closing panics or cannot begin, so
+/// that the address does not stay closed.
+pub(super) struct Departure {
+    endpoint: Arc<Endpoint>,
+    leaving: Arc<Leaving>,
+    remotes: Arc<Remotes>,
+}
+
+impl Departure {
+    /// Lists `endpoint` in `leaving`.
+    pub(super) fn new(endpoint: Arc<Endpoint>, leaving: &Arc<Leaving>, remotes: &Arc<Remotes>) -> Self {
+        leaving.lock().push(Arc::clone(&endpoint));
+        Self { endpoint, leaving: Arc::clone(leaving), remotes: Arc::clone(remotes) }
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        // A connection within the process does not notice by itself.
+        self.remotes.forget(self.endpoint.address);
+        self.leaving.lock().retain(|other| !Arc::ptr_eq(other, &self.endpoint));
+    }
+}
+
 /// The end of an address that is being closed: nobody finds it any more, and what waited there has been refused. Messages that
 /// were taken may still be replied to, for as long as [`Limits::drain`](crate::Limits::drain); then, or once they are, the
 /// address is free.
@@ -38,23 +62,14 @@ impl Leaving {
 pub struct Closing(oneshot::Receiver<()>);
 
 impl Closing {
-    /// Begins to close an endpoint of `mesh`, which is among `leaving` until that has ended.
-    pub(super) fn begin(
-        mesh: &Mesh,
-        endpoint: Arc<Endpoint>,
-        leaving: &Arc<Leaving>,
-        remotes: &Arc<Remotes>,
-    ) -> Self {
-        leaving.lock().push(Arc::clone(&endpoint));
-        endpoint.mailbox.close();
+    /// Begins to close an endpoint of `mesh`.
+    pub(super) fn begin(mesh: &Mesh, departure: Departure) -> Self {
+        departure.endpoint.mailbox.close();
         let (tell, told) = oneshot::channel();
-        let (leaving, remotes) = (Arc::clone(leaving), Arc::clone(remotes));
         // When the thread has ended, so has every endpoint.
         let _ = mesh.node.home().spawn(move || async move {
-            endpoint.service.withdraw().await;
-            // A connection within the process does not notice by itself.
-            remotes.forget(endpoint.address);
-            leaving.lock().retain(|other| !Arc::ptr_eq(other, &endpoint));
+            departure.endpoint.service.withdraw().await;
+            drop(departure);
             // Perhaps nobody waits for it.
             let _ = tell.send(());
         });
@@ -72,5 +87,24 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         Pin::new(&mut self.0).poll(task).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::endpoint::Place;
+    use super::super::node::Node;
+    use super::*;
+
+    #[test]
+    fn a_closing_that_is_broken_off_leaves_the_address_free() {
+        let node = Node::start(Mesh::join().interfaces("lo").mesh("broken off")).expect("joined");
+        let (address, _) = node.advertise("broken off", Place::default()).expect("advertised");
+        let endpoint = node.open_endpoint(address).expect("it is open");
+        let (leaving, remotes) = (Arc::<Leaving>::default(), Arc::default());
+        let departure = Departure::new(endpoint, &leaving, &remotes);
+        assert_eq!(leaving.address_of(address), Some(address));
+        drop(departure);
+        assert_eq!(leaving.address_of(address), None);
     }
 }

@@ -13,7 +13,7 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::address::Address;
-use super::closing::{Closing, Leaving};
+use super::closing::{Closing, Departure, Leaving};
 use super::endpoint::{Endpoint, Place};
 use super::error::ZeroError;
 use super::named::Named;
@@ -124,7 +124,7 @@ impl Node {
 
     /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
     ///
-    /// Where the name was before is to be waited for.
+    /// Also returns the closing of the endpoint that had the name before.
     pub(super) fn advertise(
         &self,
         name: &str,
@@ -177,10 +177,12 @@ impl Node {
     }
 
     fn close_endpoint(&self, endpoint: Arc<Endpoint>) -> Closing {
+        // First, so that whoever replies to what was taken there always finds it.
+        let departure = Departure::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|other| !Arc::ptr_eq(other, &endpoint));
         drop(endpoints);
-        Closing::begin(&self.mesh, endpoint, &self.closing, &self.remotes)
+        Closing::begin(&self.mesh, departure)
     }
 
     /// The endpoint that is where `at` says, an address or a port.

@@ -1,7 +1,7 @@
 //! Messages and replies: order, time-outs, threads, and everything that goes wrong.
 
 use std::net::TcpListener;
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -360,4 +360,24 @@ fn a_message_is_sent_for_what_runs() {
     let seen: TraceContext = trace::in_scope(context, call).parse().expect("a traceparent");
     assert_eq!(seen.trace_id(), context.trace_id());
     assert_eq!(call(), "");
+}
+
+#[test]
+fn a_reply_finds_its_message_at_the_very_moment_in_which_its_address_is_closed() {
+    for _ in 0..200 {
+        let name = unique("moment");
+        let address = zero::advertise(&name).expect("advertised");
+        let sender = meanwhile(move || zero::send_message_to::<u8>(address, 1, PATIENCE));
+        let taken = zero::wait_for_message_from::<u8>(address, PATIENCE).expect("it is open");
+        let begin = Arc::new(Barrier::new(2));
+        let begun = Arc::clone(&begin);
+        let closing = meanwhile(move || {
+            begun.wait();
+            zero::begin_unadvertise(&name)
+        });
+        begin.wait();
+        zero::send_reply_to(address, taken.expect("a message") + 1).expect("it is there");
+        assert_eq!(done(sender).expect("a reply"), 2);
+        block_on(done(closing).expect("joined").expect("there is such a name"));
+    }
 }

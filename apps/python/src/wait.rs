@@ -24,7 +24,7 @@ static IS_ENDING: AtomicBool = AtomicBool::new(false);
 /// processors, which need not halt and start again.
 const HOPE: Duration = Duration::from_micros(50);
 
-/// How long a verb of asyncio that has its result at once may take nevertheless.
+/// The longest time that a verb of asyncio takes which has its result at once.
 const MOMENT: Duration = Duration::from_millis(20);
 
 struct Unpark(Thread);

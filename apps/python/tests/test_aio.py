@@ -211,6 +211,22 @@ class Asyncio(unittest.IsolatedAsyncioTestCase):
         self.assertIs(await aio.unadvertise(name), True)
         self.assertIs(await asyncio.wait_for(aio.unadvertise(name), PATIENCE), False)
 
+    async def test_the_end_of_an_address_is_awaited_again_after_a_wait_that_was_cancelled(self):
+        name = unique("busy")
+        address = await aio.advertise(name)
+        call = asyncio.create_task(aio.send_message_to(address, "hello", PATIENCE))
+        self.assertEqual(await aio.wait_for_message_from(address, PATIENCE), "hello")
+        withdrawn = aio.unadvertise(name)
+        with self.assertRaises(asyncio.TimeoutError):
+            await asyncio.wait_for(withdrawn, 0.01)
+        both = [asyncio.create_task(wrapped(withdrawn)) for _ in range(2)]
+        done, _ = await asyncio.wait(both, timeout=0.01)
+        self.assertFalse(done)
+        await aio.send_reply_to(address, "and to you")
+        self.assertEqual(await call, "and to you")
+        self.assertEqual(await asyncio.wait_for(asyncio.gather(*both), PATIENCE), [True, True])
+        self.assertEqual(await aio.advertise(unique("after"), address), address)
+
 
 class Cancelled(unittest.IsolatedAsyncioTestCase):
     """What has arrived is handed over, or comes again."""
@@ -411,6 +427,8 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
         for message in (first.result(), last.result()):
             await aio.send_reply_to(address, message)
         self.assertEqual(await asyncio.gather(*calls), [1, 2])
+        # A task that lives for long keeps nothing of the addresses that it waited at.
+        self.assertEqual(_task.own(None).last, {})
 
     async def test_a_wait_leaves_the_message_before_without_a_reply(self):
         address = await aio.advertise(unique("left"))
@@ -528,13 +546,19 @@ class Listening(unittest.IsolatedAsyncioTestCase):
         address = await aio.advertise(name)
         with mock.patch.object(_task, "run", mock.AsyncMock(side_effect=real_run)) as run:
             requests = asyncio.create_task(all_of(aio.requests(address)))
-            message = asyncio.create_task(wrapped(aio.wait_for_message_from(address)))
+            first, brief, *others = (
+                asyncio.ensure_future(aio.wait_for_message_from(address, wait))
+                for wait in (meshzero.FOREVER, 0.01, meshzero.FOREVER, PATIENCE)
+            )
             # The first of the requests takes what is there already.
             await until(lambda: run.call_count == 3 and run.await_count == 3)
+        self.assertIsNone(await brief)
         await aio.unadvertise(name)
         self.assertEqual(await requests, [])
-        with self.assertRaises(meshzero.Closed):
-            await message
+        ends = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), PATIENCE)
+        self.assertEqual([type(end) for end in ends], [meshzero.Closed] * 3)
+        # Whoever waits after that listens there again.
+        self.assertIsNone(await aio.wait_for_message_from(address, 0))
 
 
 async def until(is_so):

@@ -39,7 +39,7 @@ struct State {
     returned: Queue<Next>,
 }
 
-/// What has come: an item, or word of some that have not.
+/// An item that has come, or the error that others have not.
 type Next = Result<News<Packed>, ZeroError>;
 
 impl Listener {

@@ -31,8 +31,8 @@ class Desk:
         self.in_hand: dict[str, list[Request]] = {}
         #: Waits for messages that are under way, by their addresses.
         self.waits: dict[str, int] = {}
-        #: The end of the last of them that a task called, by their addresses.
-        self.last: dict[str, Future[None]] = {}
+        #: The end of the last of them that a task began, by their addresses; true if the address was closed.
+        self.last: dict[str, Future[bool]] = {}
         self.listeners: dict[Key, Listener] = {}
         #: When each was last waited for, as a number that grows.
         self.turns: dict[Key, int] = {}

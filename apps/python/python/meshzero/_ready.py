@@ -6,11 +6,11 @@ nobody awaits is no mistake.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
     from typing import Any, Callable, Generator, NoReturn
 
 
@@ -115,19 +115,23 @@ class Begun(Steps):
 class BegunFlag(Steps, int):
     """A truth value, as `ReadyFlag`, of something that goes on whether it is awaited or not."""
 
-    _end: Callable[[], Coroutine[Any, Any, None]] | None = None
+    _end: Callable[[], asyncio.Task[None]] | None = None
+    #: The wait for the end, from the first await on, which any number of them share.
+    _task: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, flag: bool, end: Callable[[], Coroutine[Any, Any, None]]) -> BegunFlag:
-        """The value, and what waits for the end; once."""
+    def of(cls, flag: bool, end: Callable[[], asyncio.Task[None]]) -> BegunFlag:
+        """The value, and what begins to wait for the end; once."""
         begun = cls(flag)
         begun._end = end
         return begun
 
     def __await__(self) -> Generator[Any, None, bool]:
-        end, self._end = self._end, None
-        if end is not None:
-            yield from end().__await__()
+        if self._end is not None:
+            self._task, self._end = self._end(), None
+        if self._task is not None:
+            # Cancelling one that awaits, as `asyncio.wait_for` does, cancels none of the others.
+            yield from asyncio.shield(self._task).__await__()
         return bool(self)
 
     def __repr__(self) -> str:

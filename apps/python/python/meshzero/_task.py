@@ -7,6 +7,7 @@ import weakref
 
 from . import _hints, _meshzero
 from ._desk import Desk
+from ._errors import Closed
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -104,24 +105,37 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
 async def in_turn(
     desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
-    """Takes what comes at an address, after the waits that the same task called before: it replies in that order. None when the
-    time is over.
+    """Takes what comes at an address, after the waits that the same task began before: it replies in that order. None when the
+    time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
     """
     before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
     desk.last[address] = end
-    time = Time(wait)
+    time, is_closed = Time(wait), False
+
+    def hand_on(is_closed: bool) -> None:
+        end.set_result(is_closed)
+        if desk.last.get(address) is end:
+            del desk.last[address]
+
     try:
-        if before is not None and not before.done():
+        if before is not None:
             await asyncio.wait([before], timeout=wait)
             if not before.done():
                 return None
+            if before.result():
+                raise Closed("this address has been closed")
         return await take(time.left())
+    except Closed:
+        is_closed = True
+        raise
     finally:
-        if before is None or before.done():
-            end.set_result(None)
+        if before is None:
+            hand_on(is_closed)
+        elif before.done():
+            hand_on(is_closed or before.result())
         else:
             # Whoever comes after this does not overtake who came before it.
-            before.add_done_callback(lambda _: end.set_result(None))
+            before.add_done_callback(lambda ended: hand_on(ended.result()))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

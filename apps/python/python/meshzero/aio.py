@@ -109,7 +109,7 @@ def unadvertise(name: str) -> ReadyFlag | BegunFlag:
     was_there, closing = _meshzero.begin_unadvertise(name)
     if closing is None:
         return ReadyFlag(was_there)
-    return BegunFlag.of(was_there, lambda: _task.run(closing))
+    return BegunFlag.of(was_there, lambda: _task.background(_task.run(closing)))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
@@ -150,7 +150,8 @@ def wait_for_message_from(
     """As `meshzero.wait_for_message_from`; the task that called this replies.
 
     Several such waits of one task may be under way, as in `asyncio.gather`: `send_reply_to` replies to what they took in the order
-    in which they were called. Where replies are to be in another order there is `requests`.
+    in which they began. One begins when it is first awaited, with a full address, and otherwise once that has been looked up. For
+    replies in another order there is `requests`.
     """
     return _take_message(_task.desk(), address, wait_for_s, autoreply)
 
@@ -200,8 +201,8 @@ def requests(address: object) -> Requests:
 def send_news_to(address: object, topic: str, data: object = None) -> Awaitable[None]:
     """As `meshzero.send_news_to`. It can be awaited, and need not be.
 
-    Where a subscriber insists on being waited for, or a host is looked up, that goes on in the background. A program that does not await it then is not
-    held up by slow subscribers, and what it sends meanwhile may overtake what waits.
+    A subscriber that insists on being waited for is waited for in the background, and a host is looked up there. A program that does
+    not await it then is not held up by slow subscribers, and what it sends meanwhile may overtake what waits.
     """
     if not _task.is_running():
         _verbs.send_news_to(address, topic, data)
