@@ -103,11 +103,11 @@ impl Discover {
     }
 }
 
-/// Reads the name of a service. Any text may be one, but for an address in a URL: that was meant for the address.
+/// Reads the name of a service. Any text may be one, but for a URL where an address is meant.
 fn read_name(text: &str) -> Result<ServiceName, DiscoverError> {
-    match zone::within_url(text).map(zone::parse) {
-        Some(Ok(Some(address))) => Err(DiscoverError::Url { text: text.to_owned(), address }),
-        _ => Ok(ServiceName::new(text)?),
+    match zone::within_url(text) {
+        Some(example) => Err(DiscoverError::Url { text: text.to_owned(), example: example.to_owned() }),
+        None => Ok(ServiceName::new(text)?),
     }
 }
 

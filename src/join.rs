@@ -242,13 +242,18 @@ fn listed(text: &str) -> Vec<String> {
 fn check_peer(peer: &str) -> Result<(), JoinError> {
     let valid = peer
         .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
     let problem = match zone::parse(peer) {
-        Ok(_) if valid && zone::within_url(peer).is_none() => return Ok(()),
+        Ok(_) if valid => return Ok(()),
         Ok(_) => format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000"),
         Err(error) => error.to_string(),
     };
     Err(JoinError::Setting { setting: "MESHZERO_PEERS", problem })
+}
+
+/// Returns whether this can be a host: a URL of any scheme is none.
+fn is_host(text: &str) -> bool {
+    !text.is_empty() && !text.contains('/')
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
@@ -366,7 +371,7 @@ mod tests {
         assert!(port_range("9000-99999").expect_err("too large").to_string().contains("9000-9100"));
         assert!(limits_from("mailbox").expect_err("no number").to_string().contains("name=number"));
         assert!(limits_from("post=1").expect_err("no limit").to_string().contains("no such limit"));
-        for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port", "tcp://10.0.0.5:9000"] {
+        for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port", "tcp://10.0.0.5:9000", "ros://robot:7"] {
             assert!(check_peer(peer).expect_err(peer).to_string().contains("host:port"), "{peer}");
         }
     }

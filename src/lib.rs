@@ -113,6 +113,9 @@ pub use meshzero_actors::stats::{
 };
 pub use meshzero_actors::unfinished::Abandoned;
 pub use meshzero_actors::zone::ZoneError;
+// For `mz`, so that there is one rule.
+#[doc(hidden)]
+pub use meshzero_actors::zone::within_url;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

@@ -131,8 +131,8 @@ impl Mesh {
     }
 
     /// Finds out whether the services answer whose names begin with `prefix`, the likeliest cause for each that was announced and
-    /// does not, whether or not it is listed, and how many a limit keeps from being listed. Endpoints that have not answered lately are asked, which takes milliseconds, and a
-    /// second and a half at most where some do not answer.
+    /// does not, whether or not it is listed, and how many a limit keeps from being listed. Endpoints that have not answered lately are
+    /// asked, which takes milliseconds, and a second and a half at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

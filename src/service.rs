@@ -80,6 +80,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
 
     /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
     pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
+        offer::check_name(name)?;
         if only == Only::One {
             offer::nobody_else(&self.node, name).await?;
         }

@@ -72,7 +72,8 @@
 //!   `ResponseFuture` or `ResponseActFuture` that it gives back, until that ends,
 //! - in a closure that is run [`in_scope`], and in a future that is wrapped by [`carry`].
 //!
-//! It is not one in a task that a handler spawns, unless that is wrapped by [`carry`]; in an `AtomicResponse`, once the handler
+//! It is not one in a task that a handler spawns, or in what goes on later with a [`Call`](crate::Call), unless that is wrapped by
+//! [`carry`] or run [`in_scope`] for what [`Call::trace`](crate::Call::trace) says; in an `AtomicResponse`, once the handler
 //! has returned; and in what passes an actor's own mailbox: the handlers of an actor that was advertised by its `Addr`, and what
 //! is sent through a [`recipient`](crate::ServiceRef::recipient). Nor does it travel with news.
 //!

@@ -4,7 +4,7 @@ use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::prelude::*;
-use meshzero::{Call, CallError, Refusal, ServiceRef, Value};
+use meshzero::{Call, CallError, Refusal, ServiceRef, Value, trace};
 use meshzero_proto::zmtp::SocketType;
 
 use crate::pair::{PATIENCE, Pair, until};
@@ -100,6 +100,36 @@ async fn an_actor_of_the_program_replies_later_or_says_why_it_cannot() {
         serves(&mesh.discover("clerk").within(PATIENCE).await.expect("found"), &kept).await;
     }
     until("all are finished", || service.unfinished() == 0).await;
+}
+
+#[actix::test]
+async fn a_call_that_is_answered_later_knows_its_trace() {
+    let (pair, kept) = (Pair::join().await, Kept::default());
+    let keep = Arc::clone(&kept);
+    let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
+    let _service = offer.handles_calls::<Value>().await.expect("advertised");
+    let take = || kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let root = trace::begin();
+    for mesh in [&pair.here, &pair.there] {
+        let clerk = mesh.discover("clerk").within(PATIENCE).await.expect("found");
+        for context in [None, Some(root)] {
+            let mut request = clerk.send(Value::from(true)).timeout(PATIENCE);
+            if let Some(context) = context {
+                request = request.trace(context);
+            }
+            let calling = actix::spawn(request.into_future());
+            let mut call = None;
+            until("it is kept", || {
+                call = take();
+                call.is_some()
+            })
+            .await;
+            let call = call.expect("it is kept");
+            assert_eq!(call.trace().map(|seen| seen.trace_id()), context.map(|context| context.trace_id()));
+            call.reply(&Value::Null);
+            calling.await.expect("no panic").expect("a reply");
+        }
+    }
 }
 
 #[actix::test]

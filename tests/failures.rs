@@ -260,6 +260,21 @@ async fn names_that_can_be_none_are_refused() {
 }
 
 #[actix::test]
+async fn a_name_that_could_not_be_found_is_not_advertised() {
+    let pair = Pair::join().await;
+    for text in ["tcp://10.0.0.1:7", "ros://10.0.0.1:7", "http://robot.local", "10.0.0.1:7", "[fe80::1]:7"] {
+        let error = pair.here.advertise(text, || Worker).await.expect_err(text);
+        assert!(matches!(error, AdvertiseError::Offer(OfferError::AddressAsName(_))), "{error:?}");
+        let error = pair.there.discover(text).within(Duration::ZERO).await.expect_err(text);
+        assert!(!matches!(error, DiscoverError::NotFound(_)), "{error:?}");
+    }
+    for text in ["ros://robot:7", "a://b", "robot:7"] {
+        let _service = pair.here.advertise(text, || Worker).await.expect(text);
+        pair.there.discover(text).await.expect(text);
+    }
+}
+
+#[actix::test]
 async fn addresses_that_cannot_be_used_are_refused() {
     let pair = Pair::join().await;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

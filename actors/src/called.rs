@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix::Message;
 use meshzero_proto::refusal::Refusal;
+use meshzero_proto::trace::TraceContext;
 
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
@@ -33,9 +34,16 @@ impl<M: NetMessage> Call<M> {
         &self.message
     }
 
-    /// When the caller gives up, if it has said so.
+    /// The moment at which the caller gives up, if it has said so.
     pub fn deadline(&self) -> Option<Instant> {
         self.inbound.deadline
+    }
+
+    /// The trace that the message belongs to. The handler works for it, and what goes on after the handler does not by itself: run that
+    /// with [`in_scope`](crate::trace::in_scope), or wrap it in [`carry`](crate::trace::carry). `None` if it belongs to no trace, or has
+    /// passed the mailbox of an actor that was advertised by its `Addr`.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.inbound.trace.as_deref().copied()
     }
 
     /// Returns whether the caller wanted a reply and does not any more: it has given up, or cannot be reached. Never so for a message

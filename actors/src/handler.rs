@@ -176,7 +176,7 @@ impl<A: Actor<Context = Context<A>>> Registration<A> {
     }
 }
 
-/// What an actor gets that sees to the reply itself.
+/// A message for an actor that sees to the reply itself.
 pub(crate) trait Owing: Message<Result = ()> + Send + Sized + 'static {
     /// The message that arrived; `None` if it cannot be had, which its caller has been told.
     fn of(arrived: Arrived<'_>, known: &Known<'_>) -> Option<Self>;

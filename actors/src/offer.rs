@@ -33,7 +33,7 @@ use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
 use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
-use crate::zone::Named;
+use crate::zone::{self, Named};
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
@@ -116,6 +116,9 @@ pub enum OfferError {
         /// Where the other one is.
         address: SocketAddr,
     },
+    /// The name is an address, or a URL where an address is meant: looking for it leads to the address, or to an error.
+    #[error("\"{0}\" is an address or a URL, and no name by which others could find a service")]
+    AddressAsName(ServiceName),
     /// Two message types have the same name.
     #[error("two message types are called \"{0}\"; register one of them under another name")]
     SameName(TypeName),
@@ -201,6 +204,9 @@ where
     A: Actor<Context = Context<A>>,
 {
     check_names(&offer.handlers)?;
+    if let Some(name) = &offer.name {
+        check_name(name)?;
+    }
     if let (Some(name), Only::One) = (&offer.name, offer.only) {
         nobody_else(node, name).await?;
     }
@@ -228,6 +234,14 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
         Some(pair) => Err(OfferError::SameName(pair[0].clone())),
         None => Ok(()),
     }
+}
+
+/// Makes sure that a service of this name could be found.
+///
+/// # Errors
+/// [`OfferError::AddressAsName`].
+pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
+    if zone::is_name(name) { Ok(()) } else { Err(OfferError::AddressAsName(name.clone())) }
 }
 
 /// Makes sure that nobody offers `name`.

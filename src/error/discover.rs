@@ -37,13 +37,13 @@ pub enum DiscoverError {
     /// The address has a zone that is not one of this computer, or lacks one.
     #[error(transparent)]
     Zone(#[from] ZoneError),
-    /// The text is a URL with an address in it, such as `tcp://192.168.1.7:9000`, and neither a name nor an address.
-    #[error("{text:?} is a URL, and neither a name nor an address; write {} alone", Named(*.address))]
+    /// The text is a URL where an address is meant, such as `tcp://192.168.1.7:9000`. No service can have it as its name.
+    #[error("{text:?} is a URL, and neither a name nor an address; write host:port alone, such as {example}")]
     Url {
         /// The text.
         text: String,
-        /// The address.
-        address: SocketAddr,
+        /// The host and the port in it, or an example if it does not have both.
+        example: String,
     },
     /// Nobody with this name was found in time.
     #[error(transparent)]

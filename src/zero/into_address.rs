@@ -61,8 +61,9 @@ impl IntoAddress for &str {
         }
         let exact = text.parse();
         let Some((host, port)) = text.rsplit_once(':') else { return exact };
-        // Digits and dots alone are a mistyped address and no host.
-        if port.parse::<u16>().is_err() || !host.bytes().any(|byte| byte.is_ascii_alphabetic()) {
+        // Digits and dots alone are a mistyped address and no host, and no host has a slash.
+        let is_host = host.bytes().any(|byte| byte.is_ascii_alphabetic()) && !host.contains('/');
+        if port.parse::<u16>().is_err() || !is_host {
             return exact;
         }
         let found = text.to_socket_addrs().map_err(|error| not_one(self, error.to_string()))?;
@@ -142,9 +143,7 @@ impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
 
 /// The address that is written there, if it is one and no host's name.
 fn exact(text: &str) -> Result<Option<Address>, ZeroError> {
-    if let Some(within) = zone::within_url(text) {
-        let has_port = within.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let example = if has_port { within } else { "192.168.1.7:9000" };
+    if let Some(example) = zone::within_url(text) {
         return Err(not_one(text, format!("it is a URL; write host:port alone, such as {example}")));
     }
     match zone::parse(text) {
@@ -172,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_what_one_looks_like() {
-        for text in ["", "here", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:port", "1.2.3:4", ":9"] {
+        for text in
+            ["", "here", "127.0.0.1", "127.0.0.1:70000", "127.0.0.1:port", "1.2.3:4", ":9", "ros://robot:7"]
+        {
             let error = text.into_address().expect_err(text).to_string();
             assert!(error.contains("192.168.1.7:9000"), "{text}: {error}");
         }
@@ -189,7 +190,9 @@ mod tests {
             (" http://localhost:9/path?query ", "such as localhost:9"),
             ("tcp://[::1]:9", "such as [::1]:9"),
             ("http://localhost", "such as 192.168.1.7:9000"),
-            ("tcp://*:9000", "such as *:9000"),
+            ("tcp://*:9000", "such as 192.168.1.7:9000"),
+            ("http://[::1]", "such as 192.168.1.7:9000"),
+            ("http://:9000", "such as 192.168.1.7:9000"),
         ] {
             for error in [text.into_address().map(drop), text.parse::<Address>().map(drop)] {
                 let error = error.expect_err(text).to_string();

@@ -71,7 +71,7 @@ fn a_url_is_refused_at_once_and_says_what_to_write() {
     for error in errors {
         let text = error.expect_err("it is a URL").to_string();
         assert!(
-            text.contains(url) && (text.contains("127.0.0.1:9 alone") || text.contains("write")),
+            text.contains(url) && (text.contains("such as 127.0.0.1:9") || text.contains("write")),
             "{text}"
         );
     }

@@ -1,7 +1,10 @@
 //! The static peers: each is dialled again and again until the node leaves, and what is in the way is kept for errors.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -92,9 +95,9 @@ async fn keep_connected(
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
     };
     let mut pause = RETRY_FIRST;
-    let mut warned = String::new();
+    let (mut warned, mut pending) = (String::new(), None);
     while discovery.connected() {
-        match connect(&network, &peer, &hello, &record).await {
+        match connect(&network, &peer, &hello, &record, &mut pending).await {
             Ok((connection, linked)) if linked.node == hello.node => {
                 tracing::debug!(%peer, "the static peer is this very node");
                 drop(connection);
@@ -130,10 +133,11 @@ async fn connect(
     peer: &str,
     hello: &Hello,
     record: &Record,
+    pending: &mut Option<LookUp>,
 ) -> Result<(Connection, Linked), String> {
     let mut addresses = match zone::parse(peer).map_err(|error| error.to_string())? {
         Some(address) => vec![address],
-        None => look_up(peer).await?,
+        None => look_up(peer, pending, RESOLVE).await?,
     };
     if addresses.len() > MAX_ADDRESSES {
         // What the system's resolver prefers comes first otherwise.
@@ -147,9 +151,42 @@ async fn connect(
     Ok((dialled.connection, Linked { node: dialled.welcome.node, ends, way, hand_on: true }))
 }
 
-async fn look_up(peer: &str) -> Result<Vec<SocketAddr>, String> {
-    match time::timeout(RESOLVE, resolve(peer.to_owned())).await {
-        Ok(found) => found.map_err(|error| format!("cannot be resolved: {error}")),
-        Err(_) => Err(format!("was not resolved within {RESOLVE:?}")),
+/// A look-up that was not done in time: the next attempt waits for it, so that there is one at a time, and one thread, for each peer.
+type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+
+async fn look_up(
+    peer: &str,
+    pending: &mut Option<LookUp>,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, String> {
+    let found = pending.get_or_insert_with(|| Box::pin(resolve(peer.to_owned())));
+    match time::timeout(within, found).await {
+        Ok(found) => {
+            *pending = None;
+            found.map_err(|error| format!("cannot be resolved: {error}"))
+        }
+        Err(_) => Err(format!("was not resolved within {within:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[actix::test]
+    async fn a_look_up_that_takes_long_is_waited_for_by_the_next_attempt() {
+        let found = vec![SocketAddr::from(([10, 0, 0, 1], 7))];
+        let (answer, answered) = oneshot::channel();
+        let mut pending: Option<LookUp> = Some(Box::pin(async { answered.await.map_err(io::Error::other) }));
+        look_up("no port", &mut pending, Duration::ZERO).await.expect_err("it is not done in time");
+        assert!(pending.is_some());
+        answer.send(found.clone()).expect("it is waited for");
+        assert_eq!(look_up("no port", &mut pending, RESOLVE).await, Ok(found));
+        assert!(pending.is_none());
+        // The next one looks itself.
+        look_up("no port", &mut pending, RESOLVE).await.expect_err("no host and port");
+        assert!(pending.is_none());
     }
 }

@@ -60,7 +60,7 @@ impl Air {
         self.hears_all() || self.list().iter().any(|interface| interface.address.shares_network_with(from))
     }
 
-    /// Whether it comes from this very socket: nobody else on this host has its port.
+    /// Returns whether it comes from this very socket: nobody else on this host has its port.
     fn is_own(&self, from: SocketAddr) -> bool {
         from.port() == BEACON_PORT && self.list().iter().any(|interface| interface.address.ip == from.ip())
     }

@@ -44,7 +44,7 @@ pub enum Crossing {
     OtherBeacon,
     /// The owner did not take what it was told, and so much of it was dropped.
     Missed {
-        /// How many of the others here.
+        /// The number of the others here.
         count: u64,
     },
 }

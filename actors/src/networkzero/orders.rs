@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::clerk::Order;
 
-/// How long a program waits for a name at most, whatever it says. NetworkZero's ask for half a second at a time; and who has left
+/// The longest that a program waits for a name, whatever it says. NetworkZero's ask for half a second at a time; and who has left
 /// is not noticed before.
 const LONGEST: Duration = Duration::from_secs(5);
 

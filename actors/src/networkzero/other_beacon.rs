@@ -100,7 +100,7 @@ impl OtherBeacon {
     }
 }
 
-/// What a beacon that knows `all` was not `told`: the first names in their order, `most` of them, and the number of the others.
+/// The names that a beacon knows, `all`, and was not `told`: the first names in their order, `most` of them, and the number of the others.
 /// What it was told and does not know any more is forgotten: somebody has reset it.
 fn natives(
     all: Vec<(String, String)>,

@@ -42,6 +42,11 @@ pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
 
+/// Returns whether a text that begins with these bytes may have a mark of UTF-16.
+pub(crate) fn may_have_utf16_mark(start: &[u8]) -> bool {
+    matches!(start, [] | [0xff | 0xfe]) || matches!(encoding(start), Encoding::Utf16(_))
+}
+
 /// Returns whether a text that begins with these bytes is UTF-16: it has the mark, and a half that is zero, as every space and line
 /// end of UTF-16 has one. The mark alone may stand in bytes of any kind.
 pub(crate) fn is_utf16(start: &[u8]) -> bool {

@@ -124,9 +124,10 @@ impl From<AdvertiseError> for Failure {
     fn from(error: AdvertiseError) -> Self {
         match &error {
             AdvertiseError::Name(_)
-            | AdvertiseError::Offer(OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_))) => {
-                Self::Usage(error.to_string())
-            }
+            | AdvertiseError::Offer(
+                OfferError::AddressAsName(_)
+                | OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_)),
+            ) => Self::Usage(error.to_string()),
             _ => Self::Machine(error.to_string()),
         }
     }

@@ -97,15 +97,21 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     };
     thread::spawn(move || {
         let mut input = stdin().lock();
-        // A pipe that fails here fails at the first line as well.
-        if input.fill_buf().is_ok_and(encoding::is_utf16) {
-            let said = "cannot read standard input: it is UTF-16, and lines are read as UTF-8".to_owned();
-            queue(Err(Failure::Machine(said)));
-            return;
-        }
-        let mut input = Lines { input, longest, is_first: true };
+        let unread = |why: &str| Failure::Machine(format!("cannot read standard input: {why}"));
+        let start = match first_bytes(&mut input, longest) {
+            Ok(start) if encoding::is_utf16(&start) => {
+                queue(Err(unread("it is UTF-16, and lines are read as UTF-8")));
+                return;
+            }
+            Ok(start) => start,
+            Err(error) => {
+                queue(Err(unread(&error.to_string())));
+                return;
+            }
+        };
+        let mut input = Lines { input: io::Cursor::new(start).chain(input), longest, is_first: true };
         while let Some(line) = input.next().transpose() {
-            let line = line.map_err(|error| Failure::Machine(format!("cannot read standard input: {error}")));
+            let line = line.map_err(|error| unread(&error.to_string()));
             let is_last = line.is_err();
             // Without anybody to take them, nothing more is read.
             if !queue(line) || is_last {
@@ -114,6 +120,22 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
         }
     });
     StdinLines(read)
+}
+
+/// Reads as many bytes as tell whether the input is UTF-16: none more than one unless it may have the mark, then up to a zero, or up to
+/// and with the byte behind the first line's end, which is the other half of that in UTF-16, or a line too long. However few come
+/// at a time: a mark may come alone.
+fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    for byte in input.bytes() {
+        let byte = byte?;
+        let is_behind = start.ends_with(b"\n");
+        start.push(byte);
+        if is_behind || byte == 0 || start.len() > longest || !encoding::may_have_utf16_mark(&start) {
+            break;
+        }
+    }
+    Ok(start)
 }
 
 /// Lines as they are read, each in no more memory than one may take.
@@ -203,6 +225,32 @@ mod tests {
         // However much of it is read at a time.
         for capacity in [1, 3, 7, 1_000] {
             assert_eq!(all(io::BufReader::with_capacity(capacity, &input[..]), 10), expected, "{capacity}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_tells_whether_it_is_utf16_however_it_comes() {
+        let utf16 = |text: &str, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            format!("\u{feff}{text}").encode_utf16().flat_map(order).collect()
+        };
+        for capacity in [1, 2, 3, 1_000] {
+            let start = |input: &[u8]| {
+                let mut input = io::BufReader::with_capacity(capacity, input);
+                let start = first_bytes(&mut input, 100).expect("memory can be read");
+                let rest = all(io::Cursor::new(start.clone()).chain(input), 100);
+                (encoding::is_utf16(&start), start.len(), rest)
+            };
+            for text in ["hi\n", "\u{6e29}\u{5ea6}\n", "\u{6e29}\r\nmore", "\n"] {
+                assert!(start(&utf16(text, u16::to_le_bytes)).0, "{text} {capacity}");
+                assert!(start(&utf16(text, u16::to_be_bytes)).0, "{text} {capacity}");
+            }
+            let replaced = Line::Replaced("\u{fffd}\u{fffd} bad".to_owned());
+            assert_eq!(start(b"\xff\xfe bad\nok\0\n"), (false, 8, vec![replaced, text("ok\0")]));
+            // Nothing is waited for where there is no mark.
+            assert_eq!(start(b"\nok"), (false, 1, vec![text(""), text("ok")]));
+            assert_eq!(start("\u{feff}one\n".as_bytes()), (false, 1, vec![text("one")]));
+            assert_eq!(start(b""), (false, 0, vec![]));
+            assert_eq!(start(&[&[0xfe, 0xff], &[b'x'; 500][..]].concat()).1, 101);
         }
     }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use meshzero::zero::Address;
-use meshzero::{InvalidName, Mesh, ServiceName, ServiceRef};
+use meshzero::{InvalidName, Mesh, ServiceName, ServiceRef, within_url};
 use tokio::time::{Instant, sleep_until};
 
 use self::host::{Host, NoService};
@@ -46,8 +46,7 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
-        if let Some(within) = within_url(text) {
-            let example = if within.contains(':') { within } else { "192.168.1.7:9000" };
+        if let Some(example) = within_url(text) {
             return Err(InvalidTarget::Url { text: text.to_owned(), example: example.to_owned() });
         }
         if port(text).is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
@@ -56,16 +55,6 @@ impl FromStr for Target {
         let host = Host::read(text).map_err(|_| InvalidTarget::Port { text: text.to_owned() })?;
         Ok(Self { text: name, host })
     }
-}
-
-/// The schemes of URLs that somebody may have at hand for a program with a port. Other texts with `://` are names.
-const SCHEMES: [&str; 6] = ["tcp", "udp", "http", "https", "ws", "wss"];
-
-/// The part of a URL in which the host and the port are. `None` is no URL.
-fn within_url(text: &str) -> Option<&str> {
-    let (scheme, rest) = text.split_once("://")?;
-    let is_known = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    is_known.then(|| rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
 /// Reads the name of a service that is to be advertised.
@@ -247,6 +236,9 @@ mod tests {
             ("http://localhost:9000/path", "localhost:9000"),
             ("HTTPS://[::1]:9000?query", "[::1]:9000"),
             ("http://robot.local", "192.168.1.7:9000"),
+            ("http://[::1]", "192.168.1.7:9000"),
+            ("http://:9000", "192.168.1.7:9000"),
+            ("ros://10.0.0.1:7", "10.0.0.1:7"),
         ] {
             let error = text.parse::<Target>().expect_err(text).to_string();
             assert!(error.contains(&format!("such as {example},")), "{error}");

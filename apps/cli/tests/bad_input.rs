@@ -35,7 +35,7 @@ fn impossible_addresses_say_why() {
     for address in ["127.0.0.1:70000", "127.0.0.1:0", "[::1]:65536"] {
         room.run(&["discover", address]).failed(2, &["65535"]);
     }
-    for url in ["tcp://127.0.0.1:9000", "http://127.0.0.1:9000/path"] {
+    for url in ["tcp://127.0.0.1:9000", "http://127.0.0.1:9000/path", "ros://127.0.0.1:9000"] {
         for arguments in [
             &["advertise", url][..],
             &["discover", url],

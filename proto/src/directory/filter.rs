@@ -38,7 +38,7 @@ impl Filter {
         }
     }
 
-    /// Whether there can be such a service: no name begins with a control character, or is longer than names are.
+    /// Returns whether there can be such a service: no name begins with a control character, or is longer than names are.
     pub fn is_possible(&self) -> bool {
         self.prefix().is_empty() || ServiceName::new(self.prefix()).is_ok()
     }

@@ -138,7 +138,7 @@ impl Directory {
         self.hidden.count()
     }
 
-    /// How many of them are services of `filter`.
+    /// The number of them that are services of `filter`.
     pub fn hidden_of(&self, filter: &Filter) -> usize {
         self.hidden.count_of(filter)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use clap::Args;
-use meshzero::{Call, Service, ServiceName, Value};
+use meshzero::{Call, Service, ServiceName, Value, trace};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
@@ -67,8 +67,8 @@ struct Answer {
     /// Replies the message itself
     #[arg(long)]
     echo: bool,
-    /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its standard input, and in
-    /// place of {} among its arguments (there is no shell, so a message is never a command)
+    /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its
+    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command)
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
@@ -97,7 +97,8 @@ impl Handler<Call<Value>> for Responder {
 
     fn handle(&mut self, call: Call<Value>, _: &mut Context<Self>) {
         let (reply, out) = (Arc::clone(&self.reply), self.out.clone());
-        actix::spawn(async move {
+        let trace = call.trace();
+        let work = async move {
             let outcome = match reply.to(call.message()).await {
                 _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
                 Ok(reply) => Ok(reply),
@@ -111,7 +112,11 @@ impl Handler<Call<Value>> for Responder {
                 Ok(reply) => call.reply(&reply),
                 Err(problem) => call.fail(problem),
             }
-        });
+        };
+        match trace {
+            Some(context) => actix::spawn(trace::carry(context, work)),
+            None => actix::spawn(work),
+        };
     }
 }
 

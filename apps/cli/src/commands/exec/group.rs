@@ -2,15 +2,22 @@
 
 use std::io;
 use std::process::ExitStatus;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{self, Instant};
 
 use super::mark::Mark;
+use crate::apart::apart;
 
 /// The time between the request to end and the end by force.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// The time that a look for what has left the group may take. The system need not answer: to read the environment of a process
+/// takes a lock that the process may hold for ever.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The pause before it is looked again whether all that were killed are gone.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -62,10 +69,13 @@ impl Group {
     pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
         // The program is not waited for before all have been killed: until then its number is nobody else's.
-        ask_to_end(id, &self.mark.find_processes().await).await;
+        // Its group is signalled before the look for the others, which may take long.
+        ask_to_end(id).await;
+        self.reach(move |process| ask_outside(id, process)).await;
         // Either will do.
         let _ = time::timeout(GRACE, gone).await;
-        kill(id, &self.mark.find_processes().await);
+        kill(id);
+        self.reach(kill_one).await;
         self.id = None;
         // It has been killed, or has ended.
         let _ = self.child.kill().await;
@@ -75,58 +85,76 @@ impl Group {
     /// Kills what others have started while they were killed, until nobody is left.
     async fn kill_rest(&self) {
         let end = Instant::now() + GRACE;
-        loop {
-            let left = self.mark.find_processes().await;
-            if left.is_empty() || Instant::now() > end {
-                return;
-            }
-            kill_each(&left);
+        while self.reach(kill_one).await > 0 && Instant::now() <= end {
             time::sleep(PAUSE).await;
         }
+    }
+
+    /// Signals all that have the mark. Returns their number, or 0 if that is not known in time; then they are signalled later.
+    async fn reach(&self, signal: impl Fn(u32) + Send + 'static) -> usize {
+        let mark = self.mark.clone();
+        // Where there is no room for a thread, those are left that have left the group.
+        let reached = time::timeout(LOOK, apart(move || mark.reach(signal))).await;
+        reached.ok().flatten().unwrap_or_default()
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(id) = self.id {
-            // On this thread: nothing else is done any more, and another might not come to it before the end of the process.
-            kill(id, &self.mark.processes());
+        let Some(id) = self.id else { return };
+        kill(id);
+        let (mark, (tell, told)) = (self.mark.clone(), mpsc::channel());
+        let started = thread::Builder::new().spawn(move || {
+            mark.reach(kill_one);
+            // Nobody may wait any more.
+            let _ = tell.send(());
+        });
+        if started.is_ok() {
+            // This thread waits: nothing else is done any more, and the other might not come to it before the end of the process.
+            let _ = told.recv_timeout(LOOK);
         }
     }
 }
 
 #[cfg(unix)]
-use unix::{ask_to_end, kill, kill_each};
+use unix::{ask_outside, ask_to_end, kill, kill_one};
 
 #[cfg(unix)]
 mod unix {
     use nix::sys::signal::{Signal, kill as signal_one, killpg};
-    use nix::unistd::Pid;
+    use nix::unistd::{Pid, getpgid};
 
-    /// Asks the group with this number and the other processes to end.
-    pub(super) async fn ask_to_end(group: u32, others: &[u32]) {
-        signal(group, others, Signal::SIGTERM);
+    /// Asks the group with this number to end.
+    pub(super) async fn ask_to_end(group: u32) {
+        signal_group(group, Signal::SIGTERM);
     }
 
-    /// Kills the group with this number and the other processes.
-    pub(super) fn kill(group: u32, others: &[u32]) {
-        signal(group, others, Signal::SIGKILL);
+    /// Asks a process to end, unless it is in that group, which has been asked: a second time may mean at once.
+    pub(super) fn ask_outside(group: u32, process: u32) {
+        let is_inside = pid(process).is_some_and(|process| getpgid(Some(process)).ok() == pid(group));
+        if !is_inside {
+            signal(process, Signal::SIGTERM);
+        }
     }
 
-    pub(super) fn kill_each(processes: &[u32]) {
-        each(processes, Signal::SIGKILL);
+    /// Kills the group with this number.
+    pub(super) fn kill(group: u32) {
+        signal_group(group, Signal::SIGKILL);
     }
 
-    fn signal(group: u32, others: &[u32], signal: Signal) {
+    pub(super) fn kill_one(process: u32) {
+        signal(process, Signal::SIGKILL);
+    }
+
+    fn signal_group(group: u32, signal: Signal) {
         if let Some(group) = pid(group) {
             // Nobody may be left.
             let _ = killpg(group, signal);
         }
-        each(others, signal);
     }
 
-    fn each(processes: &[u32], signal: Signal) {
-        for process in processes.iter().filter_map(|process| pid(*process)) {
+    fn signal(process: u32, signal: Signal) {
+        if let Some(process) = pid(process) {
             // It may have ended.
             let _ = signal_one(process, signal);
         }
@@ -139,7 +167,7 @@ mod unix {
 }
 
 #[cfg(windows)]
-use windows::{ask_to_end, kill, kill_each};
+use windows::{ask_outside, ask_to_end, kill, kill_one};
 
 #[cfg(windows)]
 mod windows {
@@ -150,19 +178,22 @@ mod windows {
 
     /// A program without a window cannot be asked: it is ended, with all that descends from it. That goes by the numbers of
     /// parents, so what was started by one that has ended already is left.
-    pub(super) async fn ask_to_end(id: u32, _: &[u32]) {
+    pub(super) async fn ask_to_end(id: u32) {
         // Where it is missing, the program itself is killed all the same.
         let _ = tokio::process::Command::from(taskkill(id)).status().await;
     }
 
     /// Does so without waiting for it.
-    pub(super) fn kill(id: u32, _: &[u32]) {
+    pub(super) fn kill(id: u32) {
         // As above.
         let _ = taskkill(id).spawn();
     }
 
     /// None are known.
-    pub(super) fn kill_each(_: &[u32]) {}
+    pub(super) fn ask_outside(_: u32, _: u32) {}
+
+    /// As above.
+    pub(super) fn kill_one(_: u32) {}
 
     fn taskkill(id: u32) -> Command {
         let mut taskkill = Command::new("taskkill");

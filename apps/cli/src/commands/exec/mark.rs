@@ -6,8 +6,6 @@ use std::hash::BuildHasher;
 
 use tokio::process::Command;
 
-use crate::apart::apart;
-
 /// The name of the variable.
 const NAME: &str = "MESHZERO_EXEC";
 
@@ -28,28 +26,21 @@ impl Mark {
         command.env(NAME, &self.0);
     }
 
-    /// Looks for [`Mark::processes`] on another thread: it takes as long as there are processes on this machine.
+    /// Signals each process that has it, right after it was seen to have it: its number may be another's later. Returns how many there
+    /// were; none where the system does not tell, or they are another user's.
     ///
-    /// # Cancel safety
-    /// Dropping the future looks in vain.
-    pub(super) async fn find_processes(&self) -> Vec<u32> {
-        let mark = self.clone();
-        // Where there is no room for a thread, those are left that have left the group.
-        apart(move || mark.processes()).await.unwrap_or_default()
-    }
-
-    /// The processes that have it; none where the system does not tell, or they are another user's.
+    /// It takes as long as there are processes on this machine, and as long as the system takes to tell of each.
     #[cfg(target_os = "linux")]
-    pub(super) fn processes(&self) -> Vec<u32> {
-        let Ok(all) = std::fs::read_dir("/proc") else { return Vec::new() };
+    pub(super) fn reach(&self, signal: impl Fn(u32)) -> usize {
+        let Ok(all) = std::fs::read_dir("/proc") else { return 0 };
         let numbers = all.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        numbers.filter(|number| self.is_in(*number)).collect()
+        numbers.filter(|number| self.is_in(*number)).inspect(|number| signal(*number)).count()
     }
 
     /// As above.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn processes(&self) -> Vec<u32> {
-        Vec::new()
+    pub(super) fn reach(&self, _: impl Fn(u32)) -> usize {
+        0
     }
 
     #[cfg(target_os = "linux")]
