@@ -108,6 +108,7 @@ async fn a_call_that_is_answered_later_knows_its_trace() {
     let keep = Arc::clone(&kept);
     let offer = pair.here.advertise("clerk", move || Clerk(Arc::clone(&keep)));
     let _service = offer.handles_calls::<Value>().await.expect("advertised");
+    let count = || kept.lock().unwrap_or_else(PoisonError::into_inner).len();
     let take = || kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
     let root = trace::begin();
     for mesh in [&pair.here, &pair.there] {
@@ -118,13 +119,8 @@ async fn a_call_that_is_answered_later_knows_its_trace() {
                 request = request.trace(context);
             }
             let calling = actix::spawn(request.into_future());
-            let mut call = None;
-            until("it is kept", || {
-                call = take();
-                call.is_some()
-            })
-            .await;
-            let call = call.expect("it is kept");
+            until("it is kept", || count() == 1).await;
+            let call = take().expect("it is kept");
             assert_eq!(call.trace().map(|seen| seen.trace_id()), context.map(|context| context.trace_id()));
             call.reply(&Value::Null);
             calling.await.expect("no panic").expect("a reply");
