@@ -203,7 +203,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
     /// A service that hands out results as they come, or passes them through other actors, needs no other handler; for most a
     /// [`ResponseFuture`](actix::ResponseFuture) is simpler. A reply of the type `Result` is a reply like any other: a caller is told
     /// of a failure by [`Call::fail`] only. Callers in this process are served as all others, so the message is encoded on its way.
-    /// What goes on with a call after the handler does not work for the [trace](crate::trace) of the message by itself: see
+    /// Work that goes on after the handler does not belong to the [trace](crate::trace) of the message by itself: see
     /// [`Call::trace`].
     ///
     /// ```no_run

@@ -7,14 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Wake, Waker};
-use std::thread;
 use std::time::Duration;
 
 use actix::prelude::*;
 use meshzero::{AdvertiseError, CallError, DiscoverError, Limits, Mesh, OfferError, PlaceError, Refusal};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
+use crate::mortal::Mortal;
 use crate::pair::{PATIENCE, Pair, until};
 
 #[derive(Message, Serialize, Deserialize)]
@@ -57,7 +56,7 @@ struct Wait {
     forever: bool,
 }
 
-/// How many are waited for without an end.
+/// The number of those that wait without an end.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 struct Patient;
@@ -116,22 +115,9 @@ async fn a_caller_that_panics_when_it_is_woken_costs_no_other_its_call() {
 async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
     let name = format!("test-{:032x}", fastrand::u128(..));
     let join = Mesh::join().mesh(&name).interfaces("lo");
-    let (tell, told) = oneshot::channel();
-    let (end, ends) = oneshot::channel::<()>();
-    let there = join.clone();
-    let dying = thread::spawn(move || {
-        System::new().block_on(async {
-            let mesh = there.await.expect("joined");
-            let service = mesh.advertise("patient", || Patient).handles::<Wait>().await.expect("advertised");
-            tell.send(service.address()).expect("the test listens");
-            ends.await.expect("the test says when");
-            // What dies says no goodbye.
-            std::mem::forget((mesh, service));
-        });
-    });
+    let mortal = Mortal::join::<_, Wait>(join.clone(), || Patient).await;
     let mesh = join.await.expect("joined");
-    let address = told.await.expect("advertised").to_string();
-    let patient = mesh.discover(address).within(PATIENCE).await.expect("found");
+    let patient = mesh.discover(&*mortal.address).within(PATIENCE).await.expect("found");
     let panics = Arc::<Touchy>::default();
     let waker = Waker::from(Arc::clone(&panics));
     let (mut touchy, mut others) = (Vec::new(), Vec::new());
@@ -142,7 +128,7 @@ async fn a_caller_that_panics_when_its_link_ends_keeps_no_other_waiting() {
         others.push(actix::spawn(patient.send(Wait { forever: true }).timeout(Duration::MAX)));
     }
     until("they are under way", || WAITING.load(Ordering::Relaxed) == 8).await;
-    end.send(()).expect("it waits");
+    let dying = mortal.die();
     for other in others {
         let ended = actix::clock::timeout(PATIENCE, other).await.expect("it ends").expect("no panic");
         assert!(matches!(ended, Err(CallError::Unknown { .. })), "{ended:?}");

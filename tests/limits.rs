@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero::{CallError, Limits, Mesh, Restart, SubscribeError, zero};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::mortal::Mortal;
 use crate::pair::{PATIENCE, Pair};
 
 struct Quiet;
@@ -227,22 +227,9 @@ async fn a_peer_that_dies_ends_calls_however_long_links_may_wait() {
         (limits.reconnect, limits.keep_alive, limits.request_timeout) = (never, never, never);
         let name = format!("test-{:032x}", fastrand::u128(..));
         let join = Mesh::join().mesh(&name).interfaces("lo").limits(limits);
-        let (tell, told) = oneshot::channel();
-        let (end, ends) = oneshot::channel::<()>();
-        let there = join.clone();
-        let dying = thread::spawn(move || {
-            System::new().block_on(async {
-                let mesh = there.await.expect("joined");
-                let service = mesh.advertise("robot", || Quiet).handles::<Never>().await.expect("advertised");
-                tell.send(service.address()).expect("the test listens");
-                ends.await.expect("the test says when");
-                // What dies says no goodbye.
-                std::mem::forget((mesh, service));
-            });
-        });
+        let mortal = Mortal::join::<_, Never>(join.clone(), || Quiet).await;
         let mesh = join.await.expect("joined");
-        let address = told.await.expect("advertised").to_string();
-        let robot = mesh.discover(address).within(PATIENCE).await.expect("found");
+        let robot = mesh.discover(&*mortal.address).within(PATIENCE).await.expect("found");
         let call = actix::spawn(robot.send(Never).timeout(never));
         let sent = async {
             while robot.stats().links.iter().all(|link| link.written == 0) {
@@ -250,7 +237,7 @@ async fn a_peer_that_dies_ends_calls_however_long_links_may_wait() {
             }
         };
         actix::clock::timeout(PATIENCE, sent).await.expect("it is under way");
-        end.send(()).expect("it waits");
+        let dying = mortal.die();
         let ended = actix::clock::timeout(PATIENCE, call).await.expect("it ends").expect("no panic");
         assert!(matches!(ended, Err(CallError::Unknown { .. })), "{ended:?}");
         dying.join().expect("no panic");

@@ -21,6 +21,7 @@ mod instances;
 mod leaving;
 mod limits;
 mod logging;
+mod mortal;
 mod news;
 mod pair;
 mod pipelines;

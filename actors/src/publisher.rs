@@ -59,11 +59,11 @@ struct State {
     closed: bool,
 }
 
-/// The result of an attempt to publish an item. What else is to be said of it is in its draft, because these are cheap to move.
+/// The result of an attempt to publish an item.
 enum Published {
     Now,
-    /// There is no room for it yet.
-    Later,
+    /// There is no room for it yet. Whoever is in the way is waited for until then.
+    Later(Instant),
     /// It has to be encoded in other encodings first, or its type looked at.
     NotYet,
 }
@@ -160,7 +160,7 @@ impl Publisher {
         draft.item.end();
         waking::wake_all(woken);
         match published {
-            Ok(Published::Later) => Err(self.shared.refuse()),
+            Ok(Published::Later(_)) => Err(self.shared.refuse()),
             Ok(_) => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -206,7 +206,7 @@ impl Publisher {
                 return Poll::Pending;
             }
             let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, &mut woken);
-            if let (Ok(Published::Later), Some(until)) = (&published, draft.until) {
+            if let Ok(Published::Later(until)) = published {
                 state.wait(&self.shared, task.waker(), until);
             }
             drop(state);
@@ -217,7 +217,7 @@ impl Publisher {
         };
         waking::wake_all(woken);
         match published {
-            Ok(Published::Later) => Poll::Pending,
+            Ok(Published::Later(_)) => Poll::Pending,
             Ok(_) => Poll::Ready(Ok(())),
             Err(fault) => Poll::Ready(Err(fault)),
         }
@@ -443,11 +443,10 @@ impl State {
         let Some(info) = known.find_takers::<T>(readers, draft.info) else {
             return Ok(Published::NotYet);
         };
-        if !readers.has_room(&known.takers, slow) {
-            draft.until = readers.wait_for(&known.takers, slow, clock::now());
-            if draft.until.is_some() {
-                return Ok(Published::Later);
-            }
+        if !readers.has_room(&known.takers, slow)
+            && let Some(until) = readers.wait_for(&known.takers, slow, clock::now())
+        {
+            return Ok(Published::Later(until));
         }
         let wanted = known.wanted(info);
         if wanted != draft.wanted {

@@ -38,7 +38,7 @@ pub(crate) fn take_spare<T: Default>(spare: &'static LocalKey<Spare<T>>) -> Box<
     spare.try_with(Cell::take).ok().flatten().unwrap_or_default()
 }
 
-/// Makes a value the spare one of this thread.
+/// Keeps a value as the spare one of this thread.
 #[inline(always)]
 pub(crate) fn give_back<T>(spare: &'static LocalKey<Spare<T>>, value: Box<T>) {
     // A thread that ends needs none.
@@ -56,7 +56,7 @@ impl Written {
         result
     }
 
-    /// Appends what `write` appends to an empty buffer. It may have something else written on the same thread meanwhile.
+    /// Has `write` write, which may have something else written on the same thread meanwhile.
     ///
     /// # Errors
     /// Those of `write`.

@@ -1,6 +1,6 @@
-//! Memory that frames are written to, part by part.
+//! Buffers for frames, which are written part by part.
 
-/// Where frames are written.
+/// Memory that frames are written to.
 pub trait WriteBuffer {
     /// Returns the number of bytes that are written.
     fn length(&self) -> usize;
@@ -20,7 +20,7 @@ pub trait WriteBuffer {
     /// Takes back all but the first `length` bytes.
     fn cut(&mut self, length: usize);
 
-    /// What is written, to be changed in place.
+    /// The bytes that are written, to be changed in place.
     fn written_mut(&mut self) -> &mut [u8];
 
     /// The vector behind it, which tells one buffer from another.
@@ -72,7 +72,7 @@ impl WriteBuffer for Vec<u8> {
 /// parts as appending, and cleared once instead of for each value.
 #[derive(Debug, Default)]
 pub struct Buffer {
-    /// What is written, and room behind it.
+    /// The bytes that are written, and room behind them.
     memory: Vec<u8>,
     length: usize,
 }
@@ -81,7 +81,7 @@ pub struct Buffer {
 const ROOM: usize = 1_024;
 
 impl Buffer {
-    /// What is written.
+    /// The bytes that are written.
     #[inline(always)]
     pub fn written(&self) -> &[u8] {
         &self.memory[..self.length]
@@ -93,14 +93,14 @@ impl Buffer {
         self.memory.capacity()
     }
 
-    /// Takes what is written, and the memory.
+    /// Takes the bytes that are written, with their memory.
     pub fn take(&mut self) -> Vec<u8> {
         let mut memory = std::mem::take(&mut self.memory);
         memory.truncate(std::mem::take(&mut self.length));
         memory
     }
 
-    /// Puts what is written into `other`, which is empty, and takes the memory of that in its place.
+    /// Moves the bytes to `other`, which is empty, and takes its memory in exchange.
     pub fn swap(&mut self, other: &mut Vec<u8>) {
         self.memory.truncate(std::mem::take(&mut self.length));
         std::mem::swap(&mut self.memory, other);

@@ -50,7 +50,7 @@ async fn commands(kind: SocketType) -> Socket {
     Socket::connect(beacon, kind).await
 }
 
-/// How many names the beacon knows.
+/// The number of names that the beacon knows.
 async fn known(program: &mut Socket) -> usize {
     let all = program.ask(r#"["discover_all"]"#).await;
     serde_json::from_str::<Vec<(String, String)>>(&all).expect("names and addresses").len()

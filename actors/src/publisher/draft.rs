@@ -2,7 +2,6 @@
 //! was wanted, and again where that was wrong.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Instant;
 
 use meshzero_proto::codec::{self, TypeInfo, Wire};
 use meshzero_proto::name::MAX_NAME_BYTES;
@@ -51,8 +50,6 @@ pub(super) struct Draft<'a> {
     pub(super) item: Box<Item>,
     /// Its type, if that is known.
     pub(super) info: Option<&'static TypeInfo>,
-    /// The end of waiting for whoever is in the way, if there is no room for it yet.
-    pub(super) until: Option<Instant>,
 }
 
 impl<'a> Draft<'a> {
@@ -64,7 +61,7 @@ impl<'a> Draft<'a> {
             // There can be no such topic.
             _ => Wanted::default(),
         };
-        Self { topic, wanted, item: item.unwrap_or_else(Item::spare), info: None, until: None }
+        Self { topic, wanted, item: item.unwrap_or_else(Item::spare), info: None }
     }
 
     /// Encodes the item as it is wanted, at most `max` bytes.

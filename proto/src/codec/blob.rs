@@ -191,7 +191,7 @@ pub fn beside<B: WriteBuffer, E>(
 struct Begun {
     /// The buffer before.
     target: usize,
-    /// What is being written around this, by code that writes something else in between.
+    /// The blobs of the value that is being written around this one, by code that writes another in between.
     around: Option<Box<Around>>,
 }
 
