@@ -153,17 +153,15 @@ impl Publisher {
             let published = state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, &mut woken);
             drop(state);
             match published {
+                Ok(Published::Now) => break Ok(()),
                 Ok(Published::NotYet) => draft.look_at_type::<T>(),
-                other => break other,
+                Ok(Published::Later(_)) => break Err(self.shared.refuse()),
+                Err(fault) => break Err(fault),
             }
         };
         draft.item.end();
         waking::wake_all(woken);
-        match published {
-            Ok(Published::Later(_)) => Err(self.shared.refuse()),
-            Ok(_) => Ok(()),
-            Err(fault) => Err(fault),
-        }
+        published
     }
 
     /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
@@ -211,16 +209,14 @@ impl Publisher {
             }
             drop(state);
             match published {
+                Ok(Published::Now) => break Poll::Ready(Ok(())),
                 Ok(Published::NotYet) => draft.look_at_type::<T>(),
-                other => break other,
+                Ok(Published::Later(_)) => break Poll::Pending,
+                Err(fault) => break Poll::Ready(Err(fault)),
             }
         };
         waking::wake_all(woken);
-        match published {
-            Ok(Published::Later(_)) => Poll::Pending,
-            Ok(_) => Poll::Ready(Ok(())),
-            Err(fault) => Poll::Ready(Err(fault)),
-        }
+        published
     }
 
     /// Adds a subscriber, whose feed begins with the retained items of its topics; `None` if there are as many
