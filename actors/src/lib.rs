@@ -67,6 +67,7 @@ mod links;
 pub mod listeners;
 pub mod mdns;
 mod message;
+pub mod naming;
 mod neighbours;
 pub mod network;
 pub mod networkzero;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use meshzero::Mesh;
+use meshzero::naming;
 use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
 use meshzero::zero::{self, Address, Advert, Group, IntoAddress, ZeroError};
+use meshzero::{AdvertiseError, Mesh, OfferError, ServiceName};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use tokio::task::spawn_blocking;
@@ -38,6 +39,15 @@ pub(crate) fn join(
         settings = settings.peers(peers);
     }
     py.detach(|| zero::join(settings)).map_err(|error| errors::of(py, error))
+}
+
+/// Raises InvalidName for a name by which others could find nobody.
+#[pyfunction]
+pub(crate) fn check_name(py: Python<'_>, name: &str) -> PyResult<()> {
+    let checked = ServiceName::new(name).map_err(AdvertiseError::from).and_then(|name| {
+        if naming::is_name(&name) { Ok(()) } else { Err(OfferError::AddressAsName(name).into()) }
+    });
+    checked.map_err(|error| errors::of(py, error.into()))
 }
 
 /// Advertises a name, and gives its address.
