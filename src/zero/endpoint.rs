@@ -7,6 +7,7 @@ use meshzero_actors::offer::Only;
 use meshzero_proto::name::{ServiceName, TypeName};
 
 use super::address::Address;
+use super::advertise::IfExists;
 use super::error::ZeroError;
 use super::mailbox::{Intake, Mailbox};
 use crate::block_on::block_on;
@@ -22,9 +23,19 @@ pub(super) struct Place<'a> {
     /// The address, or a part of it; anywhere if it is `None`.
     pub(super) at: Option<&'a str>,
     /// What to do if its name is advertised already.
-    pub(super) only: Only,
+    pub(super) if_exists: IfExists,
     /// The names of the messages that are taken; none for those without a type.
     pub(super) messages: &'a [String],
+}
+
+impl Place<'_> {
+    /// Whether there may be others of its name.
+    pub(super) fn only(&self) -> Only {
+        match self.if_exists {
+            IfExists::Share | IfExists::AnotherInstance => Only::OneOfMany,
+            IfExists::Fail => Only::One,
+        }
+    }
 }
 
 /// An address that this program listens at.
@@ -35,6 +46,8 @@ pub(super) struct Endpoint {
     name: Mutex<Option<ServiceName>>,
     /// The names of the messages that it takes, as [`Place`] has them.
     pub(super) messages: Vec<String>,
+    /// Set for one that later adverts of its name leave as it is.
+    pub(super) is_apart: bool,
 }
 
 impl Endpoint {
@@ -59,12 +72,19 @@ impl Endpoint {
         if let Some(at) = place.at {
             advertise = advertise.at(at);
         }
-        if place.only == Only::One {
+        if place.only() == Only::One {
             advertise = advertise.fail_if_exists();
         }
         let service = block_on(async move { advertise.await })?;
         let address = service.address().into();
-        Ok(Self { address, mailbox, service, name: Mutex::new(listed), messages: place.messages.to_vec() })
+        let (name, messages) = (Mutex::new(listed), place.messages.to_vec());
+        let is_apart = place.if_exists == IfExists::AnotherInstance;
+        Ok(Self { address, mailbox, service, name, messages, is_apart })
+    }
+
+    /// Returns whether `name` leads here.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name().is_some_and(|known| &*known == name)
     }
 
     /// The name that leads here.

@@ -64,11 +64,11 @@ def advertise(
         _meshzero.check_name(name)
         if look(_meshzero.discover, name, LOOK_FOR_OTHERS) is not None:
             return None
-    return _meshzero.advertise(name, None if address is None else str(address), [])
+    return _meshzero.advertise(name, None if address is None else str(address))
 
 
 def unadvertise(name: str) -> bool:
-    """Takes back what `advertise` did; says whether there was such a name."""
+    """Takes back what `advertise` did, and ends every object that is served under the name; says whether there was such a name."""
     return _meshzero.unadvertise(name)
 
 
