@@ -117,6 +117,7 @@ pub mod traffic;
 mod trail;
 mod tries;
 pub mod unfinished;
+mod waiters;
 pub mod waking;
 mod watchdog;
 mod written;
