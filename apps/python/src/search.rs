@@ -14,8 +14,8 @@ use crate::errors;
 use crate::later::Later;
 use crate::wait::{until, wait};
 
-/// Waits until somebody advertises the name, or answers at the address; None when the time is over. `warn` is called with what to tell the user meanwhile;
-/// what it raises ends the wait.
+/// Waits until somebody advertises the name, or answers at the address; None when the time is over. `warn` is called with what to
+/// tell the user meanwhile; what it raises ends the wait.
 #[pyfunction]
 pub(crate) fn discover(
     py: Python<'_>,
