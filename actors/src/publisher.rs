@@ -218,7 +218,7 @@ impl Publisher {
                     draft.look_at_type::<T>();
                 }
                 Ok(Published::Later(in_the_way)) => {
-                    let waiting = state.wait(&self.shared, task.waker(), ticket, in_the_way, &mut woken);
+                    let waiting = state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
                     drop(state);
                     place.ticket = Some(waiting.0);
                     break Poll::Pending;
@@ -440,10 +440,10 @@ impl State {
         shared: &Arc<Shared>,
         publisher: &Waker,
         ticket: Option<Ticket>,
-        in_the_way: Box<InTheWay>,
+        in_the_way: InTheWay,
         woken: &mut Vec<Waker>,
     ) -> (Ticket, Option<Waker>) {
-        let InTheWay { until, shelves } = *in_the_way;
+        let InTheWay { until, shelves } = in_the_way;
         let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
