@@ -376,7 +376,7 @@ class AsyncCallers(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await arm("hello"), "got hello")
 
     async def test_a_message_without_fields_is_nothing_or_an_empty_one(self):
-        address = _meshzero.advertise(unique("strict"), None, ["Move", "Ping", "Stop"])
+        address = _meshzero.advertise_instance(unique("strict"), None, ["Move", "Ping", "Stop"])
 
         async def serve():
             async for request in aio.requests(address):
