@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::closing::Closing;
-use super::endpoint::Place;
+use super::endpoint::{IfExists, Place};
 use super::error::ZeroError;
 use super::program;
 
@@ -58,19 +58,6 @@ pub struct Advert {
     /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type. If this program
     /// advertises the name with others, that address is closed and a new one takes its place.
     pub messages: Vec<String>,
-}
-
-/// What to do about a name that is advertised already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum IfExists {
-    /// Advertise it as well. An advert of this program stays as it is, or moves.
-    #[default]
-    Share,
-    /// Advertise it as well, and leave every advert of this program as it is: one more instance, at an address of its own, until
-    /// [`unadvertise_at`] takes it back. Callers who know the name reach one of them.
-    AnotherInstance,
-    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
-    Fail,
 }
 
 /// As [`advertise`], with all that can be chosen.

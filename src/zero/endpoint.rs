@@ -7,7 +7,6 @@ use meshzero_actors::offer::Only;
 use meshzero_proto::name::{ServiceName, TypeName};
 
 use super::address::Address;
-use super::advertise::IfExists;
 use super::error::ZeroError;
 use super::mailbox::{Intake, Mailbox};
 use crate::block_on::block_on;
@@ -16,6 +15,19 @@ use crate::mesh::Mesh;
 use crate::request::own_name;
 use crate::service::Service;
 use crate::value::Value;
+
+/// What to do about a name that is advertised already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Advertise it as well. An advert of this program stays as it is, or moves.
+    #[default]
+    Share,
+    /// Advertise it as well, and leave every advert of this program as it is: one more instance, at an address of its own, until
+    /// [`unadvertise_at`](super::unadvertise_at) takes it back. Callers who know the name reach one of them.
+    AnotherInstance,
+    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
+    Fail,
+}
 
 /// Where an endpoint is to be, and what it takes.
 #[derive(Debug, Clone, Copy, Default)]

@@ -102,11 +102,12 @@ mod wait;
 
 pub use address::Address;
 pub use advertise::{
-    Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, advertised,
-    begin_advertise, begin_unadvertise, unadvertise, unadvertise_at,
+    Advert, address, address_at, advertise, advertise_at, advertise_with, advertised, begin_advertise,
+    begin_unadvertise, unadvertise, unadvertise_at,
 };
 pub use closing::Closing;
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
+pub use endpoint::IfExists;
 pub use error::ZeroError;
 pub use into_address::{IntoAddress, IntoAddresses};
 pub use message::{send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply};

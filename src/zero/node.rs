@@ -13,9 +13,8 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::address::Address;
-use super::advertise::IfExists;
 use super::closing::{Closing, Departure, Leaving};
-use super::endpoint::{Endpoint, Place};
+use super::endpoint::{Endpoint, IfExists, Place};
 use super::error::ZeroError;
 use super::named::Named;
 use super::remotes::Remotes;
