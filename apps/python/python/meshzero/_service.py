@@ -80,13 +80,8 @@ class Service:
         self._is_closing = False
         at = None if address is None else str(address)
         #: Where it is: "ip:port".
-        self.address, others = _advertise(name, at, sorted(self._methods))
-        if others:
-            _hints.warn(
-                "served " + name,
-                "this program offers %r already, at %s: callers reach either. Close the first, or serve the second under another name"
-                % (name, ", ".join(others)),
-            )
+        _tell_of_others(name)
+        self.address = _meshzero.advertise_instance(name, at, sorted(self._methods))
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
 
@@ -161,10 +156,15 @@ class Service:
             _complain("%s.%s returned what cannot travel" % (self.name, request.name))
 
 
-def _advertise(name: str, at: str | None, messages: list[str]) -> tuple[str, list[str]]:
-    """The address of a new instance, and those of the others that this program offers of the name."""
+def _tell_of_others(name: str) -> None:
+    """Says in the log that this program offers the name already. What a handler of the log raises leaves nothing behind."""
     others = _meshzero.advertised(name)
-    return _meshzero.advertise_instance(name, at, messages), others
+    if others:
+        _hints.warn(
+            "served " + name,
+            "this program offers %r already, at %s: callers reach either. Close the first, or serve the second under another name"
+            % (name, ", ".join(others)),
+        )
 
 
 def _methods(actor: object) -> dict[str, Method]:
