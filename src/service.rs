@@ -116,8 +116,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item. It is [`PublishError::Full`] while a subscriber has no room that asked
-    /// to be [waited for](crate::Subscribe::wait), or calls of [`publish_all`](Service::publish_all) wait for that room. An item that nobody subscribed to, and that is not retained, is not
-    /// encoded, and so does not fail.
+    /// to be [waited for](crate::Subscribe::wait), or calls of [`publish_all`](Service::publish_all) wait for that room. An item
+    /// that nobody subscribed to, and that is not retained, is not encoded, and so does not fail.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
