@@ -9,11 +9,11 @@ use meshzero_actors::caller::deadline_in;
 use meshzero_actors::diagnose;
 use meshzero_actors::discovery::List;
 use meshzero_actors::home::Gone;
+use meshzero_actors::naming::{self, InvalidAddress, Meaning};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;
 use meshzero_actors::target::Target;
-use meshzero_actors::zone;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::name::{InvalidName, ServiceName};
@@ -66,10 +66,7 @@ impl Discover {
     }
 
     async fn run(self) -> Result<ServiceRef, DiscoverError> {
-        let target = match zone::parse(&self.name)? {
-            Some(address) => Target::Address(address),
-            None => Target::Name(read_name(&self.name)?),
-        };
+        let target = read(&self.name)?;
         if self.node.ending().has_come() {
             return Err(Gone.into());
         }
@@ -103,11 +100,26 @@ impl Discover {
     }
 }
 
-/// Reads the name of a service. Any text may be one, but for a URL where an address is meant.
-fn read_name(text: &str) -> Result<ServiceName, DiscoverError> {
-    match zone::within_url(text) {
-        Some(example) => Err(DiscoverError::Url { text: text.to_owned(), example: example.to_owned() }),
-        None => Ok(ServiceName::new(text)?),
+/// Reads whom to look for. `localhost` is this host, whoever has that as a name.
+fn read(text: &str) -> Result<Target, DiscoverError> {
+    let address = match naming::read(text)? {
+        Meaning::Address(address) => Some(address),
+        Meaning::Host(host) => host.address(),
+        Meaning::Name => None,
+    };
+    Ok(match address {
+        Some(address) => Target::Address(address),
+        None => Target::Name(ServiceName::new(text)?),
+    })
+}
+
+impl From<InvalidAddress> for DiscoverError {
+    fn from(invalid: InvalidAddress) -> Self {
+        match invalid {
+            InvalidAddress::Zone(error) => Self::Zone(error),
+            InvalidAddress::Url { text, example } => Self::Url { text, example },
+            InvalidAddress::Port { text } => Self::Port { text },
+        }
     }
 }
 

@@ -103,6 +103,9 @@ pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
 pub use meshzero_actors::node::StartError;
+// For `mz`, so that there is one rule.
+#[doc(hidden)]
+pub use meshzero_actors::naming;
 pub use meshzero_actors::offer::OfferError;
 pub use meshzero_actors::place::PlaceError;
 pub use meshzero_actors::restart::Restart;
@@ -113,9 +116,6 @@ pub use meshzero_actors::stats::{
 };
 pub use meshzero_actors::unfinished::Abandoned;
 pub use meshzero_actors::zone::ZoneError;
-// For `mz`, so that there is one rule.
-#[doc(hidden)]
-pub use meshzero_actors::zone::within_url;
 pub use meshzero_proto::codec::{Blob, EncodeError, Wire};
 pub use meshzero_proto::description::{Description, MessageDescription, TopicDescription};
 pub use meshzero_proto::directory::{DirectoryEvent as WatchEvent, Instance, Why};

@@ -250,7 +250,7 @@ impl Mesh {
         Advertise::new(Arc::clone(&self.node), name.as_ref(), Source::Addr(addr))
     }
 
-    /// Finds a service by its name, or by a literal `ip:port`, and connects to it. See [`Discover`].
+    /// Finds a service by its name, or by a literal `ip:port` or `localhost:port`, and connects to it. See [`Discover`].
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::DiscoverError> {

@@ -116,8 +116,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     ///
     /// # Errors
     /// [`PublishError`]; nobody has received the item. It is [`PublishError::Full`] while a subscriber has no room that asked
-    /// to be [waited for](crate::Subscribe::wait). An item that nobody subscribed to, and that is not retained, is not
-    /// encoded, and so does not fail.
+    /// to be [waited for](crate::Subscribe::wait), or calls of [`publish_all`](Service::publish_all) wait for that room. An item
+    /// that nobody subscribed to, and that is not retained, is not encoded, and so does not fail.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -139,6 +139,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// Publishes `item` as soon as nobody misses an older one for it: it waits for the slowest of those who subscribed to a
     /// prefix of `topic`. Those who want the newest items only are not waited for, nor is, until it has caught up, one who has
     /// taken nothing for as long as [`Limits::news_patience`](crate::Limits::news_patience).
+    ///
+    /// Of several calls that wait for the same subscribers, whichever began first is first.
     ///
     /// This is the way to publish as fast as it is taken. What must not be held up by a slow subscriber is published with
     /// [`Service::publish`].

@@ -248,16 +248,34 @@ async fn names_that_can_be_none_are_refused() {
 #[actix::test]
 async fn a_name_that_could_not_be_found_is_not_advertised() {
     let pair = Pair::join().await;
-    for text in ["tcp://10.0.0.1:7", "ros://10.0.0.1:7", "http://robot.local", "10.0.0.1:7", "[fe80::1]:7"] {
+    for text in [
+        "tcp://10.0.0.1:7",
+        "ros://10.0.0.1:7",
+        "http://robot.local",
+        "10.0.0.1:7",
+        "10.0.0.1:70000",
+        "[fe80::1]:7",
+        "localhost:7",
+        "localhost:0",
+        "robot.local:70000",
+    ] {
         let error = pair.here.advertise(text, || Worker).await.expect_err(text);
         assert!(matches!(error, AdvertiseError::Offer(OfferError::AddressAsName(_))), "{error:?}");
         let error = pair.there.discover(text).within(Duration::ZERO).await.expect_err(text);
         assert!(!matches!(error, DiscoverError::NotFound(_)), "{error:?}");
     }
-    for text in ["ros://robot:7", "a://b", "robot:7"] {
+    for text in ["ros://robot:7", "a://b", "robot:7", "robot.local:7", "localhost"] {
         let _service = pair.here.advertise(text, || Worker).await.expect(text);
         pair.there.discover(text).await.expect(text);
     }
+}
+
+#[actix::test]
+async fn localhost_with_a_port_is_this_host() {
+    let pair = Pair::join().await;
+    let service = pair.here.advertise("worker", || Worker).await.expect("advertised");
+    let found = pair.there.discover(format!("localhost:{}", service.address().port())).await.expect("found");
+    assert_eq!(found.address().map(|address| address.port()), Some(service.address().port()));
 }
 
 #[actix::test]

@@ -199,7 +199,9 @@ impl Remote {
             let next = tokio::select! {
                 biased;
                 next = incoming.next() => next.map_err(ended)?,
-                written = outbox.keep_writing() => return Err(written.map_or_else(|error| ended(error.into()), |()| FeedError::Ended(None))),
+                written = outbox.keep_writing() => {
+                    return Err(FeedError::Ended(written.err().map(IncomingError::from)));
+                }
             };
             match next {
                 Some(frame) if frame.header.kind == frame::Kind::Subscribed => {

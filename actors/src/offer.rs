@@ -26,6 +26,7 @@ use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
 use crate::links;
 use crate::listeners::Listeners;
+use crate::naming;
 use crate::node::{Node, StartError, random};
 use crate::place::{Listening, Place, PlaceError};
 use crate::premises::Premises;
@@ -33,7 +34,7 @@ use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
 use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
-use crate::zone::{self, Named};
+use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
 const LOOK_FOR_OTHERS: Duration = Duration::from_millis(600);
@@ -116,7 +117,8 @@ pub enum OfferError {
         /// Where the other one is.
         address: SocketAddr,
     },
-    /// The name is an address, or a URL where an address is meant: looking for it leads to the address, or to an error.
+    /// The name is an address, or a URL where an address is meant: looking for it leads to the address, or to an error. So it is with
+    /// `localhost` and a port, and with an address whose port cannot be.
     #[error("\"{0}\" is an address or a URL, and no name by which others could find a service")]
     AddressAsName(ServiceName),
     /// Two message types have the same name.
@@ -241,7 +243,7 @@ fn check_names<A: Actor>(handlers: &[Registration<A>]) -> Result<(), OfferError>
 /// # Errors
 /// [`OfferError::AddressAsName`].
 pub fn check_name(name: &ServiceName) -> Result<(), OfferError> {
-    if zone::is_name(name) { Ok(()) } else { Err(OfferError::AddressAsName(name.clone())) }
+    if naming::is_name(name) { Ok(()) } else { Err(OfferError::AddressAsName(name.clone())) }
 }
 
 /// Makes sure that nobody offers `name`.

@@ -16,9 +16,9 @@ const TICK: u64 = 2;
 /// The longest: so soon it is noticed that a connection has ended.
 const LONGEST_TICK: Duration = Duration::from_secs(5);
 
-/// Notes that the request `id` arrived `at`, see [`Expiry::millis`](crate::expiry::Expiry::millis), whose reply is wanted `within` so long, as
-/// [`Owed::owe`](crate::owed::Owed::owe). If it still waits when that is over, it is refused. To be called on the thread of
-/// its connection.
+/// Notes that the request `id` arrived `at`, see [`Expiry::millis`](crate::expiry::Expiry::millis), whose reply is wanted `within`
+/// so long, as [`Owed::owe`](crate::owed::Owed::owe). If it still waits when that is over, it is refused. To be called on the
+/// thread of its connection.
 #[inline]
 pub(crate) fn owe(answers: &Arc<Answers>, id: u64, at: u64, within: Option<Duration>) -> bool {
     let deadline = within.map_or(NEVER, |within| at.saturating_add(clock::millis(within)));

@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use self::draft::{Draft, Guesses};
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
-use crate::readers::{Readers, Reading, Slow};
+use crate::readers::{InTheWay, Readers, Reading, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
+use crate::waiters::Ticket;
 use crate::waking;
 
 mod draft;
@@ -62,8 +63,8 @@ struct State {
 /// The result of an attempt to publish an item.
 enum Published {
     Now,
-    /// There is no room for it yet. Whoever is in the way is waited for until then.
-    Later(Instant),
+    /// There is no room for it yet, or it is another publisher's turn.
+    Later(Box<InTheWay>),
     /// It has to be encoded in other encodings first, or its type looked at.
     NotYet,
 }
@@ -150,7 +151,8 @@ impl Publisher {
         let published = loop {
             draft.make(item, self.shared.limits.message_bytes);
             let mut state = self.shared.lock();
-            let published = state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, &mut woken);
+            let published =
+                state.publish::<T>(&self.shared, topic, &mut draft, Slow::Insisting, None, &mut woken);
             drop(state);
             match published {
                 Ok(Published::Now) => break Ok(()),
@@ -165,7 +167,8 @@ impl Publisher {
     }
 
     /// As [`Publisher::publish`], once there is room for the item at every subscriber who would otherwise miss an older
-    /// one. Who has taken nothing for as long as [`Limits::news_patience`] is not waited for until it has caught up.
+    /// one. Who has taken nothing for as long as [`Limits::news_patience`] is not waited for until it has caught up. Of several that
+    /// wait for the same subscribers, whoever began first is first.
     ///
     /// # Errors
     /// [`PublishFault`]; nobody has received the item.
@@ -175,9 +178,10 @@ impl Publisher {
     pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
+        let mut place = Place { shared: &self.shared, ticket: None };
         poll_fn(|task| {
             let mut draft = Draft::new(&self.shared.guesses, topic, kept.take());
-            let published = self.poll_publish_all(task, topic, item, &mut draft);
+            let published = self.poll_publish_all(task, topic, item, &mut draft, &mut place);
             match published {
                 Poll::Pending => kept = Some(draft.item),
                 Poll::Ready(_) => draft.item.end(),
@@ -194,6 +198,7 @@ impl Publisher {
         topic: &str,
         item: &T,
         draft: &mut Draft<'_>,
+        place: &mut Place<'_>,
     ) -> Poll<Result<(), PublishFault>> {
         let mut woken = Vec::new();
         let published = loop {
@@ -203,15 +208,21 @@ impl Publisher {
                 state.yield_turn(task);
                 return Poll::Pending;
             }
-            let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, &mut woken);
-            if let Ok(Published::Later(until)) = published {
-                state.wait(&self.shared, task.waker(), until);
-            }
-            drop(state);
+            let ticket = place.ticket;
+            let published = state.publish::<T>(&self.shared, topic, draft, Slow::Any, ticket, &mut woken);
             match published {
                 Ok(Published::Now) => break Poll::Ready(Ok(())),
-                Ok(Published::NotYet) => draft.look_at_type::<T>(),
-                Ok(Published::Later(_)) => break Poll::Pending,
+                Ok(Published::NotYet) => {
+                    drop(state);
+                    draft.look_at_type::<T>();
+                }
+                Ok(Published::Later(in_the_way)) => {
+                    let (ticket, _replaced) =
+                        state.wait(&self.shared, task.waker(), ticket, *in_the_way, &mut woken);
+                    drop(state);
+                    place.ticket = Some(ticket);
+                    break Poll::Pending;
+                }
                 Err(fault) => break Poll::Ready(Err(fault)),
             }
         };
@@ -310,9 +321,31 @@ impl Shared {
     }
 
     #[cold]
+    fn leave(&self, ticket: Ticket) {
+        let (woken, _gone) = self.lock().readers.leave_waiting(ticket);
+        waking::wake_all(woken);
+    }
+
+    #[cold]
     fn refuse(&self) -> PublishFault {
         self.lock().refused += 1;
         PublishFault::Full
+    }
+}
+
+/// The place of a publisher among those who wait, which is given up when this is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    /// Set once it waits.
+    ticket: Option<Ticket>,
+}
+
+impl Drop for Place<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.leave(ticket);
+        }
     }
 }
 
@@ -398,10 +431,19 @@ impl State {
         task.waker().wake_by_ref();
     }
 
-    /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for.
+    /// Has `publisher` woken when there may be room, and at the instant until which somebody is waited for. Returns its place among
+    /// those who wait, and a waker to be dropped once nothing is locked.
     #[cold]
-    fn wait(&mut self, shared: &Arc<Shared>, publisher: &Waker, until: Instant) {
-        self.readers.wake_when_there_is_room(publisher);
+    fn wait(
+        &mut self,
+        shared: &Arc<Shared>,
+        publisher: &Waker,
+        ticket: Option<Ticket>,
+        in_the_way: InTheWay,
+        woken: &mut Vec<Waker>,
+    ) -> (Ticket, Option<Waker>) {
+        let InTheWay { until, shelves } = in_the_way;
+        let waiting = self.readers.wake_when_there_is_room(ticket, shelves, publisher, woken);
         self.turn = self.published + TURN;
         // One that rings too early does no harm, and is set once for many short waits.
         if self.look.as_ref().is_none_or(|(set, _)| until < *set) {
@@ -411,6 +453,7 @@ impl State {
                 self.look = Some((until, alarm));
             }
         }
+        waiting
     }
 
     /// Publishes an item, only if nobody is to be waited for of those who are `slow`, and it has been encoded as it is wanted.
@@ -421,6 +464,7 @@ impl State {
         topic: &str,
         draft: &mut Draft<'_>,
         slow: Slow,
+        ticket: Option<Ticket>,
         woken: &mut Vec<Waker>,
     ) -> Result<Published, PublishFault> {
         let Self { readers, topics, published, turn, closed, .. } = self;
@@ -440,9 +484,9 @@ impl State {
             return Ok(Published::NotYet);
         };
         if !readers.has_room(&known.takers, slow)
-            && let Some(until) = readers.wait_for(&known.takers, slow, clock::now())
+            && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now())
         {
-            return Ok(Published::Later(until));
+            return Ok(Published::Later(Box::new(in_the_way)));
         }
         let wanted = known.wanted(info);
         if wanted != draft.wanted {

@@ -14,6 +14,7 @@ use meshzero_proto::news::{self, Missed, Next, Read, Subscribe};
 use crate::clock;
 use crate::encoded::FrameRef;
 use crate::shelf::{Backlog, Kept, Shelf};
+use crate::waiters::{Ticket, Waiters};
 
 /// Bytes that one subscriber takes at a time: of a log, as many as one system call moves well, and of a queue, few, because
 /// what it has taken is replaced no more.
@@ -30,7 +31,7 @@ pub(crate) struct Readers {
     /// How many insist on being waited for.
     insisting: usize,
     /// Publishers that wait for room.
-    waiting: Vec<Waker>,
+    waiting: Waiters,
     limits: Bounds,
     delivered: u64,
     /// What was missed by those who have left, and what is told of the logs.
@@ -82,6 +83,14 @@ pub(crate) enum Slow {
     Insisting,
 }
 
+/// What keeps a publisher from publishing an item.
+pub(crate) struct InTheWay {
+    /// Until when it is waited for.
+    pub(crate) until: Instant,
+    /// The identities of the shelves at which it is.
+    pub(crate) shelves: Vec<u64>,
+}
+
 /// What there is for a subscriber.
 pub(crate) enum Reading {
     /// Whole frames.
@@ -103,7 +112,7 @@ impl Readers {
             next_id: 0,
             version: 0,
             insisting: 0,
-            waiting: Vec::new(),
+            waiting: Waiters::default(),
             limits: Bounds { all_bytes, bytes, share: all_bytes, patience: limits.news_patience },
             delivered: 0,
             missed: Missed::default(),
@@ -142,7 +151,8 @@ impl Readers {
         self.next_id += 1;
         self.version += 1;
         let place = self.shelves.iter().position(|shelf| shelf.is_for(wanted)).unwrap_or_else(|| {
-            self.shelves.push(Shelf::new(wanted));
+            // The first of its readers gives it the identity.
+            self.shelves.push(Shelf::new(id, wanted));
             self.shelves.len() - 1
         });
         let shelf = &mut self.shelves[place];
@@ -171,13 +181,13 @@ impl Readers {
             }
         }
         self.divide();
-        std::mem::take(&mut self.waiting)
+        self.waiting.wake_all()
     }
 
     /// All who wait are to be woken, for items or for room.
     pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
         let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
-        std::mem::take(&mut self.waiting).into_iter().chain(asleep).collect()
+        self.waiting.wake_all().into_iter().chain(asleep).collect()
     }
 
     /// Divides the bytes that there are for all.
@@ -222,7 +232,9 @@ impl Readers {
     #[inline]
     pub(crate) fn has_room(&self, takers: &Takers, slow: Slow) -> bool {
         match slow {
-            Slow::Any => takers.iter().all(|taker| self.shelves[taker.shelf].has_room()),
+            Slow::Any => {
+                self.waiting.is_empty() && takers.iter().all(|taker| self.shelves[taker.shelf].has_room())
+            }
             Slow::Insisting => self.insisting == 0 || self.has_insisted_room(takers),
         }
     }
@@ -230,40 +242,65 @@ impl Readers {
     #[inline(never)]
     fn has_insisted_room(&self, takers: &Takers) -> bool {
         let mut shelves = takers.iter().map(|taker| &self.shelves[taker.shelf]);
-        shelves.all(|shelf| !shelf.insists() || shelf.has_room())
+        shelves.all(|shelf| !shelf.insists() || (self.waiting.is_empty() && shelf.has_room()))
     }
 
-    /// Until when the publisher of an item has to wait for somebody who would miss an older one; `None` if it has not.
+    /// For whom the publisher of an item has to wait: for somebody who would miss an older one, or for a publisher that began to wait for
+    /// the same before; `None` if for nobody. `ticket` is its own place among those.
     #[cold]
-    pub(crate) fn wait_for(&mut self, takers: &Takers, slow: Slow, now: Instant) -> Option<Instant> {
+    pub(crate) fn wait_for(
+        &mut self,
+        takers: &Takers,
+        slow: Slow,
+        ticket: Option<Ticket>,
+        now: Instant,
+    ) -> Option<InTheWay> {
         let mut earliest = None::<Instant>;
+        let mut shelves = Vec::new();
         for taker in takers {
             let shelf = &mut self.shelves[taker.shelf];
-            if shelf.has_room() || slow == Slow::Insisting && !shelf.insists() {
+            if slow == Slow::Insisting && !shelf.insists() {
                 continue;
             }
-            for at in 0..shelf.readers.len() {
-                let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
-                let was_given_up = shelf.is_given_up(&reader.backlog);
-                let progress = reader.progress.as_ref().map_or(0, |progress| progress());
-                let until = shelf.wait_for(&mut reader.backlog, now, self.limits.patience, progress);
-                self.given_up += u64::from(!was_given_up && shelf.is_given_up(&reader.backlog));
-                earliest = earliest.into_iter().chain(until).min();
+            let mut until = self.waiting.turn_of_others(ticket, shelf.id, now, self.limits.patience);
+            if until.is_none() && !shelf.has_room() {
+                for at in 0..shelf.readers.len() {
+                    let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
+                    let was_given_up = shelf.is_given_up(&reader.backlog);
+                    let progress = reader.progress.as_ref().map_or(0, |progress| progress());
+                    let patience = self.limits.patience;
+                    let slowest = shelf.wait_for(&mut reader.backlog, now, patience, progress);
+                    self.given_up += u64::from(!was_given_up && shelf.is_given_up(&reader.backlog));
+                    until = until.into_iter().chain(slowest).min();
+                }
+            }
+            if let Some(until) = until {
+                shelves.push(shelf.id);
+                earliest = earliest.into_iter().chain([until]).min();
             }
         }
-        earliest
+        earliest.map(|until| InTheWay { until, shelves })
     }
 
-    /// `publisher` is woken when there may be room.
-    pub(crate) fn wake_when_there_is_room(&mut self, publisher: &Waker) {
-        if !self.waiting.iter().any(|waker| waker.will_wake(publisher)) {
-            self.waiting.push(publisher.clone());
-        }
+    /// `publisher` is woken when there may be room, or it may have its turn, as [`Waiters::wait`] says.
+    pub(crate) fn wake_when_there_is_room(
+        &mut self,
+        ticket: Option<Ticket>,
+        shelves: Vec<u64>,
+        publisher: &Waker,
+        woken: &mut Vec<Waker>,
+    ) -> (Ticket, Option<Waker>) {
+        self.waiting.wait(ticket, shelves, publisher, woken)
+    }
+
+    /// A publisher waits no more. Returns whom to wake, and what to drop once nothing is locked.
+    pub(crate) fn leave_waiting(&mut self, ticket: Ticket) -> (Vec<Waker>, impl Sized + use<>) {
+        self.waiting.leave(ticket)
     }
 
     /// The publishers that wait for room.
     pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.waiting)
+        self.waiting.wake_all()
     }
 
     /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
@@ -337,7 +374,7 @@ impl Readers {
                 let was_full = log.is_full(2);
                 let Read { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
                 if was_full && !log.is_full(2) {
-                    woken.append(&mut self.waiting);
+                    woken.append(&mut self.waiting.wake_all());
                 }
                 self.delivered += items;
                 if missing > 0 {
@@ -367,7 +404,7 @@ impl Readers {
                 }
                 due = queue.next_due();
                 if !frames.is_empty() && shelf.policy.is_waited_for() {
-                    woken.append(&mut self.waiting);
+                    woken.append(&mut self.waiting.wake_all());
                 }
                 frames
             }

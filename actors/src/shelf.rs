@@ -8,6 +8,8 @@ use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, 
 
 /// Those who want the same.
 pub(crate) struct Shelf {
+    /// Its identity, which no other one of the publisher ever has.
+    pub(crate) id: u64,
     pub(crate) prefix: Topic,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) policy: Policy,
@@ -35,11 +37,12 @@ pub(crate) enum Backlog {
 
 impl Shelf {
     /// A shelf without readers. What is wanted has been brought [within](Policy::within) the publisher's limits.
-    pub(crate) fn new(wanted: &Subscribe) -> Self {
+    pub(crate) fn new(id: u64, wanted: &Subscribe) -> Self {
         let Subscribe { prefix, fingerprint, policy } = wanted;
         let kept =
             if policy.is_shared() { Kept::Log(Log::new(policy.items, policy.bytes)) } else { Kept::Queues };
         Self {
+            id,
             prefix: prefix.clone(),
             fingerprint: *fingerprint,
             policy: *policy,

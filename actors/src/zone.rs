@@ -95,45 +95,6 @@ pub fn parse(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
     }
 }
 
-/// The schemes of URLs that people have at hand for a program with a port.
-const SCHEMES: [&str; 6] = ["tcp", "udp", "http", "https", "ws", "wss"];
-
-/// Reads a URL that stands where an address or a service's name is meant, such as `tcp://192.168.1.7:9000/`. Returns the text to write
-/// instead: its host and port, or an example if it does not have both. `None` is no such URL: other texts with `://` are names.
-///
-/// Every URL of TCP, UDP, HTTP and WebSocket is one, and a URL of any other scheme with a literal `ip:port`.
-pub fn within_url(text: &str) -> Option<&str> {
-    let (scheme, rest) = text.trim().split_once("://")?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let address = parse(authority);
-    let is_known = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if !is_scheme || (!is_known && address == Ok(None)) {
-        return None;
-    }
-    let is_complete = match address {
-        Ok(Some(address)) => address.port() > 0,
-        Ok(None) => is_host_with_port(authority),
-        Err(_) => false,
-    };
-    Some(if is_complete { authority } else { "192.168.1.7:9000" })
-}
-
-/// Returns whether a service of this name could be found: the text is neither an address nor a URL of one.
-pub(crate) fn is_name(text: &str) -> bool {
-    within_url(text).is_none() && parse(text) == Ok(None)
-}
-
-fn is_host_with_port(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let is_host = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-    // Digits and dots alone are a mistyped address.
-    is_host
-        && host.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && parse_port(port).is_some_and(|port| port > 0)
-}
-
 /// Reads an IP address without a port, whose zone and brackets are optional. `None` is something else. The port is 0, and the
 /// zone as well where none is given.
 ///
@@ -151,7 +112,7 @@ pub fn parse_ip(text: &str) -> Result<Option<SocketAddr>, ZoneError> {
 }
 
 /// As the standard library reads it: digits only.
-fn parse_port(text: &str) -> Option<u16> {
+pub(crate) fn parse_port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
@@ -260,36 +221,6 @@ mod tests {
         assert_eq!(heard_on(7, at("[fe80::1%3]:9")), Some(at("[fe80::1%7]:9")), "another host's number");
         assert_eq!(heard_on(0, at("[fe80::1]:9")), None);
         assert_eq!(heard_on(0, at("10.0.0.1:9")), Some(at("10.0.0.1:9")));
-    }
-
-    #[test]
-    fn a_url_where_an_address_is_meant_says_what_to_write() {
-        for (text, alone) in [
-            ("tcp://127.0.0.1:9000", "127.0.0.1:9000"),
-            (" HTTP://localhost:9000/path?query ", "localhost:9000"),
-            ("wss://[::1]:9#part", "[::1]:9"),
-            ("ros://10.0.0.1:7", "10.0.0.1:7"),
-            ("http://robot.local", "192.168.1.7:9000"),
-            ("http://[::1]", "192.168.1.7:9000"),
-            ("http://:9000", "192.168.1.7:9000"),
-            ("http://host:0", "192.168.1.7:9000"),
-            ("http://host:70000", "192.168.1.7:9000"),
-            ("http://1.2.3:4", "192.168.1.7:9000"),
-            ("http://user@host:80", "192.168.1.7:9000"),
-            ("tcp://*:9000", "192.168.1.7:9000"),
-            ("tcp://[fe80::1]:9", "192.168.1.7:9000"),
-            ("http://", "192.168.1.7:9000"),
-        ] {
-            assert_eq!(within_url(text), Some(alone), "{text}");
-            assert!(!is_name(text), "{text}");
-        }
-        for text in ["ros://robot:7", "://", "a://b", "http:robot", "robot/arm", "a b://10.0.0.1:7"] {
-            assert_eq!(within_url(text), None, "{text}");
-            assert!(is_name(text), "{text}");
-        }
-        for text in ["127.0.0.1:9", "[::1]:9", "[fe80::1]:9"] {
-            assert!(!is_name(text), "{text}");
-        }
     }
 
     #[test]

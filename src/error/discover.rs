@@ -45,6 +45,12 @@ pub enum DiscoverError {
         /// The host and the port in it, or an example if it does not have both.
         example: String,
     },
+    /// The text is an address, or a host, with a port that cannot be. No service can have it as its name.
+    #[error("{text:?} has no possible port: ports go from 1 to 65535")]
+    Port {
+        /// The text.
+        text: String,
+    },
     /// Nobody with this name was found in time.
     #[error(transparent)]
     NotFound(Box<NotFound>),

@@ -22,7 +22,8 @@ pub enum PublishError {
     /// The item cannot be encoded, or is longer than the mesh allows.
     #[error(transparent)]
     Item(EncodeError),
-    /// A subscriber that insists on being [waited for](crate::Subscribe::wait) has no room. `publish_all` waits until it has.
+    /// A subscriber that insists on being [waited for](crate::Subscribe::wait) has no room, or others wait for that already.
+    /// `publish_all` waits in turn.
     #[error("a subscriber that wants every item has no room for another one")]
     Full,
     /// The service has been closed.

@@ -1,10 +1,8 @@
 //! Addresses of this program, with or without a name.
 
-use meshzero_actors::offer::Only;
-
 use super::address::Address;
 use super::closing::Closing;
-use super::endpoint::Place;
+use super::endpoint::{IfExists, Place};
 use super::error::ZeroError;
 use super::program;
 
@@ -57,18 +55,9 @@ pub struct Advert {
     /// What to do if the name is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
     /// The names of the messages that are taken at the address; [`Value`](crate::Value)'s is that of those without a type. Which
-    /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type.
+    /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type. If this program
+    /// advertises the name with others, that address is closed and a new one takes its place.
     pub messages: Vec<String>,
-}
-
-/// What to do about a name that is advertised already.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum IfExists {
-    /// Advertise it as well.
-    #[default]
-    Share,
-    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
-    Fail,
 }
 
 /// As [`advertise`], with all that can be chosen.
@@ -99,16 +88,13 @@ pub fn begin_advertise(
     name: impl AsRef<str>,
     advert: Advert,
 ) -> Result<(Address, Option<Closing>), ZeroError> {
-    let only = match advert.if_exists {
-        IfExists::Share => Only::OneOfMany,
-        IfExists::Fail => Only::One,
-    };
-    let place = Place { at: advert.at.as_deref(), only, messages: &advert.messages };
+    let Advert { at, if_exists, messages } = &advert;
+    let place = Place { at: at.as_deref(), if_exists: *if_exists, messages };
     program::node()?.advertise(name.as_ref(), place)
 }
 
-/// Takes back what [`advertise`] did: others do not find the name any more, the address is closed, and messages that wait
-/// there are refused. Says whether there was such a name.
+/// Takes back what [`advertise`] did: others do not find the name any more, its address is closed, or each of its addresses, and
+/// messages that wait there are refused. Says whether there was such a name.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -142,6 +128,33 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
 /// ```
 pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroError> {
     Ok(program::node()?.unadvertise(name.as_ref()))
+}
+
+/// As [`unadvertise`], for one of several addresses of a name: the others stay. Says whether this program listened there.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+///
+/// ```no_run
+/// use meshzero::zero::{self, Advert, IfExists};
+///
+/// let another = Advert { if_exists: IfExists::AnotherInstance, ..Advert::default() };
+/// let [one, other] = [zero::advertise_with("worker", another.clone())?, zero::advertise_with("worker", another)?];
+/// assert!(zero::unadvertise_at(one)?);
+/// assert_eq!(zero::advertised("worker")?, [other]);
+/// # Ok::<(), zero::ZeroError>(())
+/// ```
+pub fn unadvertise_at(address: Address) -> Result<bool, ZeroError> {
+    let closing = program::node()?.unadvertise_at(address);
+    Ok(closing.map(Closing::wait).is_some())
+}
+
+/// The addresses at which this program advertises `name`, in the order in which it began.
+///
+/// # Errors
+/// [`ZeroError::Join`].
+pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
+    Ok(program::node()?.advertised(name.as_ref()))
 }
 
 /// A new address of this computer, at a port that is free now: for messages and news whose receivers are told the address in

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
 
@@ -59,7 +59,7 @@ impl Drop for Departure {
 /// # Cancel safety
 /// The closing goes on when this is dropped.
 #[must_use = "the address is free when this has been awaited"]
-pub struct Closing(oneshot::Receiver<()>);
+pub struct Closing(Vec<oneshot::Receiver<()>>);
 
 impl Closing {
     /// Begins to close an endpoint of `mesh`.
@@ -73,7 +73,15 @@ impl Closing {
             // Perhaps nobody waits for it.
             let _ = tell.send(());
         });
-        Self(told)
+        Self(vec![told])
+    }
+
+    /// The end of several; `None` of none.
+    pub(super) fn all(closings: impl Iterator<Item = Self>) -> Option<Self> {
+        closings.reduce(|mut all, one| {
+            all.0.extend(one.0);
+            all
+        })
     }
 
     /// Waits for it on this thread.
@@ -86,7 +94,12 @@ impl Future for Closing {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(task).map(|_| ())
+        while let Some(told) = self.0.last_mut() {
+            // It is told, or the thread has ended.
+            let _ = ready!(Pin::new(told).poll(task));
+            self.0.pop();
+        }
+        Poll::Ready(())
     }
 }
 

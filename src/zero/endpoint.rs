@@ -16,15 +16,38 @@ use crate::request::own_name;
 use crate::service::Service;
 use crate::value::Value;
 
+/// What to do about a name that is advertised already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IfExists {
+    /// Advertise it as well. An advert of this program stays as it is, or moves.
+    #[default]
+    Share,
+    /// Advertise it as well, and leave every advert of this program as it is: one more instance, at an address of its own, until
+    /// [`unadvertise_at`](super::unadvertise_at) takes it back. Callers who know the name reach one of them.
+    AnotherInstance,
+    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
+    Fail,
+}
+
 /// Where an endpoint is to be, and what it takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place<'a> {
     /// The address, or a part of it; anywhere if it is `None`.
     pub(super) at: Option<&'a str>,
     /// What to do if its name is advertised already.
-    pub(super) only: Only,
+    pub(super) if_exists: IfExists,
     /// The names of the messages that are taken; none for those without a type.
     pub(super) messages: &'a [String],
+}
+
+impl Place<'_> {
+    /// Whether there may be others of its name.
+    pub(super) fn only(&self) -> Only {
+        match self.if_exists {
+            IfExists::Share | IfExists::AnotherInstance => Only::OneOfMany,
+            IfExists::Fail => Only::One,
+        }
+    }
 }
 
 /// An address that this program listens at.
@@ -35,6 +58,8 @@ pub(super) struct Endpoint {
     name: Mutex<Option<ServiceName>>,
     /// The names of the messages that it takes, as [`Place`] has them.
     pub(super) messages: Vec<String>,
+    /// Set for one that later adverts of its name leave as it is.
+    pub(super) is_apart: bool,
 }
 
 impl Endpoint {
@@ -59,12 +84,19 @@ impl Endpoint {
         if let Some(at) = place.at {
             advertise = advertise.at(at);
         }
-        if place.only == Only::One {
+        if place.only() == Only::One {
             advertise = advertise.fail_if_exists();
         }
         let service = block_on(async move { advertise.await })?;
         let address = service.address().into();
-        Ok(Self { address, mailbox, service, name: Mutex::new(listed), messages: place.messages.to_vec() })
+        let (name, messages) = (Mutex::new(listed), place.messages.to_vec());
+        let is_apart = place.if_exists == IfExists::AnotherInstance;
+        Ok(Self { address, mailbox, service, name, messages, is_apart })
+    }
+
+    /// Returns whether `name` leads here.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name().is_some_and(|known| &*known == name)
     }
 
     /// The name that leads here.

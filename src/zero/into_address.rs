@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-use meshzero_actors::zone;
+use meshzero_actors::{naming, zone};
 
 use super::address::Address;
 use super::error::ZeroError;
@@ -143,7 +143,7 @@ impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
 
 /// The address that is written there, if it is one and no host's name.
 fn exact(text: &str) -> Result<Option<Address>, ZeroError> {
-    if let Some(example) = zone::within_url(text) {
+    if let Some(example) = naming::within_url(text) {
         return Err(not_one(text, format!("it is a URL; write host:port alone, such as {example}")));
     }
     match zone::parse(text) {

@@ -46,6 +46,17 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
+    /// Takes a message that came before `other` and has come back, if there is one whose sender still waits for the reply.
+    pub(super) fn take_before(&self, other: &Numbered<Encoded>) -> Option<Numbered<Encoded>> {
+        let mut state = self.lock();
+        while let Some(mut first) = state.waiting.take_before(other) {
+            if first.item.inbound.is_due(Instant::now()) {
+                return Some(first);
+            }
+        }
+        None
+    }
+
     /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
     pub(super) fn give_back(&self, message: Numbered<Encoded>) {
         let mut state = self.lock();

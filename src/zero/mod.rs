@@ -70,7 +70,8 @@
 //! - The first news after a subscription are never lost, nothing is lost between two waits, and if more than 1,024 items
 //!   wait, the next wait says how many were dropped. Nothing sleeps half a second.
 //! - `advertise` listens at once, and a name stays as long as its program lives: there is no `ttl_s`. Another program may
-//!   advertise the same name as well; the same program keeps its address, or moves the name with [`advertise_at`].
+//!   advertise the same name as well; the same program keeps its address, moves the name with [`advertise_at`], or offers one more
+//!   instance with [`IfExists::AnotherInstance`].
 //! - `discover_group` takes a wait, and names may have 128 bytes.
 //!
 //! # At the end
@@ -101,11 +102,12 @@ mod wait;
 
 pub use address::Address;
 pub use advertise::{
-    Advert, IfExists, address, address_at, advertise, advertise_at, advertise_with, begin_advertise,
-    begin_unadvertise, unadvertise,
+    Advert, address, address_at, advertise, advertise_at, advertise_with, advertised, begin_advertise,
+    begin_unadvertise, unadvertise, unadvertise_at,
 };
 pub use closing::Closing;
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
+pub use endpoint::IfExists;
 pub use error::ZeroError;
 pub use into_address::{IntoAddress, IntoAddresses};
 pub use message::{send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply};

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use meshzero_actors::offer::{OfferError, Only};
+use meshzero_actors::offer::OfferError;
 use meshzero_actors::place;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::closing::{Closing, Departure, Leaving};
-use super::endpoint::{Endpoint, Place};
+use super::endpoint::{Endpoint, IfExists, Place};
 use super::error::ZeroError;
 use super::named::Named;
 use super::remotes::Remotes;
@@ -131,14 +131,14 @@ impl Node {
         place: Place<'_>,
     ) -> Result<(Address, Option<Closing>), ZeroError> {
         let _opening = lock(&self.opening);
-        let before = self.find(|endpoint| endpoint.name().is_some_and(|known| &*known == name));
-        if let (Some(before), Only::One) = (&before, place.only) {
-            let exists = OfferError::Exists {
-                name: ServiceName::new(name).map_err(AdvertiseError::Name)?,
-                address: before.address.socket_addr(),
-            };
-            return Err(AdvertiseError::Offer(exists).into());
-        }
+        let before = match place.if_exists {
+            IfExists::Share => self.find(|endpoint| endpoint.is_called(name) && !endpoint.is_apart),
+            IfExists::AnotherInstance => None,
+            IfExists::Fail => match self.find(|endpoint| endpoint.is_called(name)) {
+                Some(own) => return Err(exists(name, own.address)),
+                None => None,
+            },
+        };
         let meant = place.at.and_then(|at| at.parse().ok()).map(|address| self.place_of(address));
         let there = place.at.and_then(|at| self.endpoint_there(at));
         let place = Place { at: meant.as_deref().or(place.at), ..place };
@@ -152,21 +152,42 @@ impl Node {
                     let name = name.to_string();
                     return Err(ZeroError::SecondName { address: there.address, name });
                 }
+                // One that was opened for messages without a type can take no others, and is in use.
+                None if place.if_exists == IfExists::AnotherInstance => self.open(Some(name), place)?,
                 None => {
-                    there.announce(name, place.only)?;
+                    there.announce(name, place.only())?;
                     there
                 }
             },
             (_, None) => self.open(Some(name), place)?,
         };
+        if let Some(before) = &before {
+            tracing::info!(%name, from = %before.address, to = %endpoint.address, "the name has moved within this program");
+        }
         Ok((endpoint.address, before.map(|before| self.close_endpoint(before))))
     }
 
-    /// Closes the endpoint of `name`, if there is one.
+    /// Closes every endpoint of `name`; `None` if there is none.
     pub(super) fn unadvertise(&self, name: &str) -> Option<Closing> {
         let _opening = lock(&self.opening);
-        let endpoint = self.find(|endpoint| endpoint.name().is_some_and(|known| &*known == name));
-        endpoint.map(|endpoint| self.close_endpoint(endpoint))
+        let called = self.all_called(name).into_iter();
+        Closing::all(called.map(|endpoint| self.close_endpoint(endpoint)))
+    }
+
+    /// Closes the endpoint that listens at `address`, if there is one.
+    pub(super) fn unadvertise_at(&self, address: Address) -> Option<Closing> {
+        let _opening = lock(&self.opening);
+        self.open_endpoint(address).map(|endpoint| self.close_endpoint(endpoint))
+    }
+
+    /// The addresses of `name`.
+    pub(super) fn advertised(&self, name: &str) -> Vec<Address> {
+        self.all_called(name).iter().map(|endpoint| endpoint.address).collect()
+    }
+
+    fn all_called(&self, name: &str) -> Vec<Arc<Endpoint>> {
+        let endpoints = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        endpoints.iter().filter(|endpoint| endpoint.is_called(name)).cloned().collect()
     }
 
     fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
@@ -247,6 +268,13 @@ impl Node {
     pub(super) fn forget(&self, address: Address) {
         self.remotes.forget(address);
     }
+}
+
+fn exists(name: &str, address: Address) -> ZeroError {
+    let exists = ServiceName::new(name)
+        .map_err(AdvertiseError::Name)
+        .map(|name| AdvertiseError::Offer(OfferError::Exists { name, address: address.socket_addr() }));
+    exists.unwrap_or_else(|error| error).into()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

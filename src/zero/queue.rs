@@ -34,6 +34,12 @@ impl<T> Queue<T> {
         self.waiting.pop_front()
     }
 
+    /// Takes what came before `other`, if something did that was taken as well and has come back.
+    pub(super) fn take_before(&mut self, other: &Numbered<T>) -> Option<Numbered<T>> {
+        let is_earlier = self.waiting.front()?.number < other.number;
+        if is_earlier { self.waiting.pop_front() } else { None }
+    }
+
     /// Takes back what was taken. It comes before all that came after it.
     pub(super) fn give_back(&mut self, back: Numbered<T>) {
         let place = self.waiting.partition_point(|other| other.number < back.number);
@@ -73,5 +79,19 @@ mod tests {
         }
         queue.push('f');
         assert!(queue.into_iter().eq('a'..='f'));
+    }
+
+    #[test]
+    fn what_has_come_back_is_taken_before_what_came_after_it() {
+        let mut queue = Queue::default();
+        ('a'..='d').for_each(|item| queue.push(item));
+        let mut take = || queue.take().expect("it waits");
+        let (first, second, third) = (take(), take(), take());
+        queue.give_back(second);
+        assert!(queue.take_before(&first).is_none());
+        assert!(queue.take_before(&third).is_some_and(|second| second.item == 'b'));
+        queue.give_back(first);
+        assert!(queue.take_before(&third).is_some_and(|first| first.item == 'a'));
+        assert!(queue.take_before(&third).is_none(), "what came later waits");
     }
 }

@@ -56,6 +56,20 @@ fn items_that_nobody_took_come_again_in_order() {
 }
 
 #[test]
+fn items_that_came_before_another_are_taken_before_it() {
+    let (address, listener) = listening();
+    for n in 0..3 {
+        future::send_news_to(address, "n", &number(n)).expect("published");
+    }
+    let (first, second) = (next(&listener), next(&listener));
+    drop(first);
+    assert_eq!(taken(second), number(0));
+    for n in 1..3 {
+        assert_eq!(taken(next(&listener)), number(n));
+    }
+}
+
+#[test]
 fn an_item_that_comes_again_is_for_who_waits_already() {
     let (address, listener) = listening();
     let listener = Arc::new(listener);

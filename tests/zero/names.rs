@@ -127,6 +127,28 @@ async fn a_name_that_must_be_new_is() {
 }
 
 #[test]
+fn instances_of_one_name_in_one_program_leave_each_other_as_they_are() {
+    let name = unique("instances");
+    let another = Advert { if_exists: IfExists::AnotherInstance, ..Advert::default() };
+    let plain = zero::advertise(&name).expect("advertised");
+    let instances = [(); 2].map(|()| zero::advertise_with(&name, another.clone()).expect("advertised"));
+    assert_eq!(zero::advertise(&name).expect("as before"), plain);
+    assert_eq!(zero::advertised(&name).expect("joined"), [plain, instances[0], instances[1]]);
+    let moved = zero::advertise_at(&name, free_port()).expect("it moves");
+    assert_eq!(zero::advertised(&name).expect("joined"), [instances[0], instances[1], moved]);
+    assert!(zero::unadvertise_at(instances[0]).expect("joined"));
+    assert!(!zero::unadvertise_at(instances[0]).expect("joined"));
+    assert_eq!(zero::advertised(&name).expect("joined"), [instances[1], moved]);
+    let only = Advert { if_exists: IfExists::Fail, ..Advert::default() };
+    assert!(zero::advertise_with(&name, only).is_err());
+    assert!(zero::unadvertise(&name).expect("joined"));
+    assert!(!zero::unadvertise(&name).expect("joined"));
+    for address in [instances[1], moved] {
+        drop(std::net::TcpListener::bind(address.socket_addr()).expect("nobody listens there"));
+    }
+}
+
+#[test]
 fn an_address_made_before_can_be_advertised_later() {
     let name = unique("later");
     let address = zero::address_at("127.0.0.*").expect("an address");

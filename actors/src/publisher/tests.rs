@@ -36,6 +36,16 @@ fn publish<T: Wire>(publisher: &Publisher, topic: &str, item: &T) {
     publisher.publish(topic, item).expect("published");
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicU64);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// What a future gives at once.
 fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -429,6 +439,88 @@ async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
     assert!(read.iter().copied().eq(0..read.len() as u8), "all, in order");
     drop(feed);
     publishing.await.expect("the rest is published to nobody");
+}
+
+#[test]
+fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
+    let publisher = publisher(100, 8, 8);
+    let feed = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
+    let read = || told(&feed);
+    publish(&publisher, "a", &0u32);
+    publish(&publisher, "a", &1u32);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let waiting = |item: u32| -> Pin<Box<dyn Future<Output = Result<(), PublishFault>>>> {
+        let publisher = publisher.clone();
+        Box::pin(async move { publisher.publish_all("a", &item).await })
+    };
+    let poll = |publishing: &mut Pin<Box<dyn Future<Output = _>>>| {
+        publishing.as_mut().poll(&mut Context::from_waker(&waker)).map(|done: Result<(), _>| done.is_ok())
+    };
+    let mut futures: Vec<_> = (2..6).map(waiting).collect();
+    for future in &mut futures {
+        assert_eq!(poll(future), Poll::Pending);
+    }
+    assert_eq!(read(), ["a 0", "a 1"]);
+    assert!(woken.0.load(Ordering::Relaxed) > 0);
+    // There is room for two of them, whoever comes first.
+    let mut late = waiting(9);
+    assert_eq!(poll(&mut late), Poll::Pending, "nobody overtakes");
+    assert_eq!(publisher.publish("a", &9u32), Err(PublishFault::Full));
+    publisher.publish("b", &7u32).expect("nobody waits for those who want this");
+    assert_eq!(now(publisher.publish_all("b", &7u32)), Some(Ok(())));
+    let mut third = futures.remove(1);
+    assert_eq!(poll(&mut third), Poll::Pending);
+    drop(futures.remove(0));
+    assert_eq!(poll(&mut third), Poll::Ready(true), "the one before has given up");
+    let [mut fourth, mut fifth] = <[_; 2]>::try_from(futures).ok().expect("two are left");
+    assert_eq!(poll(&mut fifth), Poll::Pending);
+    assert_eq!(poll(&mut fourth), Poll::Ready(true));
+    assert_eq!(poll(&mut fifth), Poll::Pending, "there is no room");
+    assert_eq!(read(), ["a 3", "a 4"]);
+    assert_eq!(poll(&mut late), Poll::Pending);
+    assert_eq!(poll(&mut fifth), Poll::Ready(true));
+    drop(fifth);
+    assert_eq!(poll(&mut late), Poll::Ready(true));
+    assert_eq!(read(), ["a 5", "a 9"]);
+    publish(&publisher, "a", &10u32);
+}
+
+#[tokio::test]
+async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_moment_only() {
+    let publisher = publisher(100, 8, 8);
+    let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
+    publish(&publisher, "a", &0u32);
+    let mut forgotten = Box::pin(publisher.publish_all("a", &1u32));
+    assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let other = tokio::spawn({
+        let publisher = publisher.clone();
+        async move { publisher.publish_all("a", &2u32).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(told(&feed), ["a 0"]);
+    other.await.expect("it does not panic").expect("it goes on");
+    assert_eq!(told(&feed), ["a 2"]);
+    forgotten.await.expect("it is looked at again");
+    assert_eq!(told(&feed), ["a 1"]);
+}
+
+#[tokio::test]
+async fn publishers_that_wait_again_and_again_have_room_in_turn() {
+    let publisher = publisher(100, 8, 8);
+    let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 4, ..Policy::wait() });
+    for number in 0..3u32 {
+        let publisher = publisher.clone();
+        tokio::spawn(async move { while publisher.publish_all("a", &number).await.is_ok() {} });
+    }
+    let mut counts = [0; 3];
+    while counts.iter().sum::<i32>() < 300 {
+        let frames = feed.next().await.expect("open");
+        for (_, payload) in Frames::new(&frames.concat()) {
+            counts[usize::from(payload[payload.len() - 1])] += 1;
+        }
+    }
+    assert!(counts.iter().all(|count| *count >= 80), "{counts:?}");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 mod host;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use meshzero::naming::{self, InvalidAddress, Meaning};
 use meshzero::zero::Address;
-use meshzero::{InvalidName, Mesh, ServiceName, ServiceRef, within_url};
+use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef};
 use tokio::time::{Instant, sleep_until};
 
 use self::host::{Host, NoService};
@@ -25,6 +26,7 @@ const HEAD_START: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     text: ServiceName,
+    is_address: bool,
     host: Option<Host>,
 }
 
@@ -37,8 +39,8 @@ pub(crate) enum InvalidTarget {
     Port { text: String },
     #[error("{text:?} is a URL; write host:port alone, such as {example}, or the name of a service")]
     Url { text: String, example: String },
-    #[error("{text:?} is an address, and no name by which others could find a service")]
-    Address { text: String },
+    #[error(transparent)]
+    Offer(#[from] OfferError),
 }
 
 impl FromStr for Target {
@@ -46,14 +48,15 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let name = ServiceName::new(text)?;
-        if let Some(example) = within_url(text) {
-            return Err(InvalidTarget::Url { text: text.to_owned(), example: example.to_owned() });
-        }
-        if port(text).is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
-            return Err(InvalidTarget::Port { text: text.to_owned() });
-        }
-        let host = Host::read(text).map_err(|_| InvalidTarget::Port { text: text.to_owned() })?;
-        Ok(Self { text: name, host })
+        let (is_address, host) = match naming::read(text) {
+            Ok(Meaning::Name) => (false, None),
+            Ok(Meaning::Host(host)) => (false, Some(Host::from(host))),
+            // Whoever goes there is told what is wrong with a zone.
+            Ok(Meaning::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
+            Err(InvalidAddress::Url { text, example }) => return Err(InvalidTarget::Url { text, example }),
+            Err(InvalidAddress::Port { text }) => return Err(InvalidTarget::Port { text }),
+        };
+        Ok(Self { text: name, is_address, host })
     }
 }
 
@@ -62,23 +65,8 @@ impl FromStr for Target {
 /// # Errors
 /// [`InvalidTarget`]: nobody could name it as a [`Target`].
 pub(crate) fn advertised(text: &str) -> Result<ServiceName, InvalidTarget> {
-    let Target { text, host } = text.parse()?;
-    if port(&text).is_some() || host.is_some_and(|host| host.is_certain()) {
-        return Err(InvalidTarget::Address { text: text.to_string() });
-    }
-    Ok(text)
-}
-
-/// The port behind the colon if what is before it is an IP address, be it with a zone, so that the whole is no name.
-fn port(text: &str) -> Option<&str> {
-    let (ip, port) = text.rsplit_once(':')?;
-    let bare = ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']'));
-    // An IPv6 address without brackets and port has colons as well.
-    let is_ip = match bare {
-        Some(ip) => ip.split_once('%').map_or(ip, |(ip, _)| ip).parse::<IpAddr>().is_ok(),
-        None => ip.parse::<IpAddr>().is_ok() && text.parse::<IpAddr>().is_err(),
-    };
-    (is_ip && port.parse::<i64>().is_ok()).then_some(port)
+    let name = ServiceName::new(text)?;
+    if naming::is_name(&name) { Ok(name) } else { Err(OfferError::AddressAsName(name).into()) }
 }
 
 /// An address as it is shown, and as it can be typed in: the zone of a link-local one goes by the name of its interface.
@@ -128,7 +116,7 @@ impl Target {
 
     /// Returns whether `service`, which was found by this, has it as its name: then there may be others.
     pub(crate) fn is_name_of(&self, service: &ServiceRef) -> bool {
-        port(&self.text).is_none() && service.name() == self.text.as_str()
+        !self.is_address && service.name() == self.text.as_str()
     }
 }
 
@@ -272,8 +260,15 @@ mod tests {
 
     #[test]
     fn what_could_not_be_named_is_not_advertised() {
-        for text in ["127.0.0.1:9000", "[::1]:9000", "localhost:0", "localhost:9000", "lab.local:65536", ""] {
-            assert!(advertised(text).is_err(), "{text}");
+        for text in
+            ["127.0.0.1:9000", "[::1]:9000", "localhost:0", "localhost:9000", "lab.local:65536", "http://x"]
+        {
+            let error = advertised(text).expect_err(text).to_string();
+            assert!(error.contains("no name by which others could find a service"), "{error}");
+        }
+        assert!(advertised("").is_err());
+        for text in ["127.0.0.1:9000", "[::1]:9000"] {
+            assert!(text.parse::<Target>().expect(text).is_address, "{text}");
         }
         for text in ["robot/arm", "room:7", "v1.2:7", "my.arm:1", "10.0.0.1", "a:70000"] {
             assert_eq!(advertised(text).expect(text).as_str(), text);

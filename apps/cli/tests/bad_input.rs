@@ -36,15 +36,16 @@ fn impossible_addresses_say_why() {
         room.run(&["discover", address]).failed(2, &["65535"]);
     }
     for url in ["tcp://127.0.0.1:9000", "http://127.0.0.1:9000/path", "ros://127.0.0.1:9000"] {
-        for arguments in [
-            &["advertise", url][..],
-            &["discover", url],
-            &["send", url, "message"],
-            &["publish", url, "topic", "data"],
-            &["listen", url],
-            &["describe", url],
-        ] {
+        for arguments in
+            [&["discover", url][..], &["send", url, "message"], &["listen", url], &["describe", url]]
+        {
             room.run(arguments).failed(2, &["is a URL", "such as 127.0.0.1:9000"]);
+        }
+    }
+    // To write the address alone would help nobody who needs a name.
+    for name in ["tcp://127.0.0.1:9000", "http://x", "127.0.0.1:9000", "127.0.0.1:70000", "localhost:9000"] {
+        for arguments in [&["advertise", name][..], &["publish", name, "topic", "data"]] {
+            room.run(arguments).failed(2, &[name, "no name by which others could find a service"]);
         }
     }
     room.run(&["list", "--peers", "tcp://127.0.0.1:9000"]).failed(2, &["host:port"]);

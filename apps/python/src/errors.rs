@@ -2,8 +2,8 @@
 
 use meshzero::zero::ZeroError;
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, NewsError, OfferError, PlaceError, PublishError, Refusal,
-    Uncertain,
+    AdvertiseError, CallError, DiscoverError, JoinError, NewsError, OfferError, PlaceError, PublishError,
+    Refusal, SubscribeError, Uncertain,
 };
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Address,
     NoAddress,
     InvalidAddress,
+    InvalidName,
     CannotTravel,
     Closed,
     NotSent,
@@ -33,6 +34,7 @@ impl Kind {
             Self::Address => "AddressError",
             Self::NoAddress => "NoAddressFoundError",
             Self::InvalidAddress => "InvalidAddressError",
+            Self::InvalidName => "InvalidName",
             Self::CannotTravel => "CannotTravel",
             Self::Closed => "Closed",
             Self::NotSent => "NotSent",
@@ -71,9 +73,19 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
-        ZeroError::Discover(DiscoverError::Url { text: address, .. }) => {
-            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+        ZeroError::Discover(
+            DiscoverError::Url { text: address, .. } | DiscoverError::Port { text: address },
+        ) => made(py, Kind::InvalidAddress, (address, None::<i32>, text)),
+        ZeroError::Discover(DiscoverError::Zone(zone)) => {
+            made(py, Kind::InvalidAddress, (zone.text(), None::<i32>, text))
         }
+        ZeroError::Advertise(
+            AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::AddressAsName(_)),
+        )
+        | ZeroError::Discover(DiscoverError::Name(_))
+        | ZeroError::Join(JoinError::Name(_))
+        | ZeroError::Subscribe(SubscribeError::Name(_))
+        | ZeroError::Publish(PublishError::Topic(_)) => raise(py, Kind::InvalidName, text),
         ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
         // Nobody answers at the address: nothing has left.
         ZeroError::Discover(_) => raise(py, Kind::NotSent, text),

@@ -41,8 +41,9 @@ mod _meshzero {
     use super::unpack::unpack;
     #[pymodule_export]
     use super::verbs::{
-        address, advertise, begin_advertise, begin_unadvertise, call, call_later, discover_all,
-        discover_all_later, discover_group, discover_group_later, is_exact, join, look_up_later,
-        next_request, next_request_later, publish, publish_later, unadvertise,
+        address, advertise, advertise_instance, advertised, begin_advertise, begin_unadvertise, call,
+        call_later, check_name, discover_all, discover_all_later, discover_group, discover_group_later,
+        is_exact, join, look_up_later, next_request, next_request_later, publish, publish_later, unadvertise,
+        unadvertise_at,
     };
 }

@@ -14,8 +14,8 @@ use crate::errors;
 use crate::later::Later;
 use crate::wait::{until, wait};
 
-/// Waits until somebody advertises the name; None when the time is over. `warn` is called with what to tell the user meanwhile;
-/// what it raises ends the wait.
+/// Waits until somebody advertises the name, or answers at the address; None when the time is over. `warn` is called with what to
+/// tell the user meanwhile; what it raises ends the wait.
 #[pyfunction]
 pub(crate) fn discover(
     py: Python<'_>,
@@ -132,7 +132,7 @@ impl Search {
         }
     }
 
-    /// `None` for a name that was not found, and what is still to be told of that.
+    /// `None` where nobody was found in time, by a name or at an address, and what is still to be told of that.
     fn or_none(
         &self,
         found: Found,
@@ -140,7 +140,9 @@ impl Search {
     ) -> (Result<Option<Address>, ZeroError>, Option<String>) {
         match found {
             Ok(address) => (Ok(Some(address)), None),
-            Err(ZeroError::Discover(DiscoverError::NotFound(missed))) => {
+            Err(ZeroError::Discover(
+                missed @ (DiscoverError::NotFound(_) | DiscoverError::Unreachable { .. }),
+            )) => {
                 let is_poll = wait_for_s.is_some_and(|seconds| seconds < POLL);
                 let is_known = self.is_explained || is_poll;
                 (Ok(None), (!is_known).then(|| missed.to_string()))

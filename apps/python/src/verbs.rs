@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use meshzero::Mesh;
+use meshzero::naming;
 use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
-use meshzero::zero::{self, Address, Advert, Group, IntoAddress, ZeroError};
+use meshzero::zero::{self, Address, Advert, Group, IfExists, IntoAddress, ZeroError};
+use meshzero::{AdvertiseError, Mesh, OfferError, ServiceName};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use tokio::task::spawn_blocking;
@@ -40,15 +41,32 @@ pub(crate) fn join(
     py.detach(|| zero::join(settings)).map_err(|error| errors::of(py, error))
 }
 
+/// Raises InvalidName for a name by which others could find nobody.
+#[pyfunction]
+pub(crate) fn check_name(py: Python<'_>, name: &str) -> PyResult<()> {
+    let checked = ServiceName::new(name).map_err(AdvertiseError::from).and_then(|name| {
+        if naming::is_name(&name) { Ok(()) } else { Err(OfferError::AddressAsName(name).into()) }
+    });
+    checked.map_err(|error| errors::of(py, error.into()))
+}
+
 /// Advertises a name, and gives its address.
 #[pyfunction]
-pub(crate) fn advertise(
+pub(crate) fn advertise(py: Python<'_>, name: String, at: Option<String>) -> PyResult<String> {
+    let advert = Advert { at, ..Advert::default() };
+    let advertised = py.detach(|| zero::advertise_with(name, advert));
+    advertised.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
+}
+
+/// Advertises one more instance of a name, which takes these messages, and gives its address, which is its own.
+#[pyfunction]
+pub(crate) fn advertise_instance(
     py: Python<'_>,
     name: String,
     at: Option<String>,
     messages: Vec<String>,
 ) -> PyResult<String> {
-    let advert = Advert { at, messages, ..Advert::default() };
+    let advert = Advert { at, if_exists: IfExists::AnotherInstance, messages };
     let advertised = py.detach(|| zero::advertise_with(name, advert));
     advertised.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
@@ -57,6 +75,20 @@ pub(crate) fn advertise(
 #[pyfunction]
 pub(crate) fn unadvertise(py: Python<'_>, name: String) -> PyResult<bool> {
     py.detach(|| zero::unadvertise(name)).map_err(|error| errors::of(py, error))
+}
+
+/// Takes back what `advertise_instance` did.
+#[pyfunction]
+pub(crate) fn unadvertise_at(py: Python<'_>, address: &str) -> PyResult<bool> {
+    let address = parse(py, address)?;
+    py.detach(|| zero::unadvertise_at(address)).map_err(|error| errors::of(py, error))
+}
+
+/// The addresses at which this program advertises a name.
+#[pyfunction]
+pub(crate) fn advertised(py: Python<'_>, name: &str) -> PyResult<Vec<String>> {
+    let advertised = py.detach(|| zero::advertised(name)).map_err(|error| errors::of(py, error))?;
+    Ok(advertised.iter().map(Address::to_string).collect())
 }
 
 /// As `advertise`, and does not wait until the address is closed at which the name was before, unless that is a matter of a moment.

@@ -279,6 +279,40 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
             await asyncio.gather(*(task for task, _ in waiting), return_exceptions=True)
             self.assertEqual([(await news.__anext__())[1] for _ in range(4)], [0, 1, 2, 3])
 
+    async def test_items_stay_in_order_for_the_others_who_wait(self):
+        async with aio.listen(self.address) as news:
+            waiting = [await self.arrived(news.__anext__()) for _ in range(3)]
+            for number in range(4):
+                await aio.send_news_to(self.address, "n", number)
+            for _, arrives in waiting:
+                arrives()
+            first, *others = (task for task, _ in waiting)
+            first.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await first
+            self.assertEqual([(await task)[1] for task in others], [0, 1])
+            self.assertEqual([(await news.__anext__())[1] for _ in range(2)], [2, 3])
+
+    async def test_messages_stay_in_order_for_the_others_who_wait(self):
+        requests = aio.requests(self.address)
+        opening = asyncio.create_task(aio.send_message_to(self.address, "open", PATIENCE))
+        (await requests.__anext__()).reply("opened")
+        self.assertEqual(await opening, "opened")
+        waiting = [await self.arrived(requests.__anext__()) for _ in range(2)]
+        calls = []
+        for number in range(2):
+            calls.append(asyncio.create_task(aio.send_message_to(self.address, number, PATIENCE)))
+            await asyncio.sleep(0)
+            waiting[number][1]()
+        (first, _), (other, _) = waiting
+        first.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await first
+        for number, request in enumerate((await other, await requests.__anext__())):
+            self.assertEqual(request.message, number)
+            request.reply(number + 10)
+        self.assertEqual(await asyncio.gather(*calls), [10, 11])
+
     async def test_a_message_that_arrived_before_the_task_was_cancelled(self):
         task, arrives = await self.arrived(aio.wait_for_message_from(self.address))
         first = asyncio.create_task(aio.send_message_to(self.address, "first", PATIENCE))

@@ -314,6 +314,55 @@ class Services(unittest.TestCase):
         service.wait(PATIENCE)
         self.assertIsNone(meshzero.discover(service.name, 0))
 
+    def test_objects_of_one_name_in_one_program_stand_beside_each_other(self):
+        class Worker:
+            def __init__(self, number):
+                self.number = number
+
+            def who(self):
+                return self.number
+
+        class Other(Worker):
+            def more(self):
+                return "more"
+
+        name = unique("worker")
+        with meshzero.serve(Worker(1), name) as first:
+            with self.assertLogs("meshzero", "WARNING") as logged:
+                second = meshzero.serve(Worker(2), name)
+            self.assertIn("offers %r already, at %s" % (name, first.address), "".join(logged.output))
+            third = meshzero.serve(Other(3), name)
+            services = (first, second, third)
+            self.assertEqual(len({service.address for service in services}), 3)
+            for number, service in enumerate(services, 1):
+                self.assertEqual([meshzero.find(service.address).who() for _ in range(4)], [number] * 4)
+            self.assertEqual(meshzero.find(third.address).more(), "more")
+            plain = meshzero.advertise(name)
+            self.assertNotIn(plain, {service.address for service in services})
+            self.assertEqual(meshzero.advertise(name), plain)
+            second.close()
+            self.assertNotIn([name, second.address], meshzero.discover_all())
+            third.close()
+            self.assertEqual(meshzero.find(first.address).who(), 1)
+            self.assertTrue(meshzero.unadvertise(name))
+            first.wait(PATIENCE)
+            self.assertFalse(first._thread.is_alive())
+        self.assertIsNone(meshzero.discover(name, 0))
+
+    def test_two_objects_do_not_share_an_address(self):
+        with meshzero.serve(Arm(), unique("one")) as one:
+            for name in (one.name, unique("other")):
+                with self.assertRaisesRegex(meshzero.NetworkZeroError, "is advertised as"):
+                    meshzero.serve(Arm(), name, one.address)
+            with self.assertRaisesRegex(meshzero.NetworkZeroError, "is advertised as"):
+                meshzero.advertise(one.name, one.address)
+            self.assertEqual(meshzero.find(one.address).move(by=1)["at"], 1)
+        # Where this program waits for plain messages already, those of an object could not come.
+        address = meshzero.address()
+        self.assertIsNone(meshzero.wait_for_message_from(address, 0))
+        with self.assertRaises(meshzero.AddressError):
+            meshzero.serve(Arm(), unique("taken"), address)
+
     def test_a_service_needs_a_name(self):
         with self.assertRaisesRegex(TypeError, "a service needs a name"):
             meshzero.serve(object())
@@ -327,7 +376,7 @@ class AsyncCallers(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await arm("hello"), "got hello")
 
     async def test_a_message_without_fields_is_nothing_or_an_empty_one(self):
-        address = _meshzero.advertise(unique("strict"), None, ["Move", "Ping", "Stop"])
+        address = _meshzero.advertise_instance(unique("strict"), None, ["Move", "Ping", "Stop"])
 
         async def serve():
             async for request in aio.requests(address):

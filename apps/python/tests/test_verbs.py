@@ -39,6 +39,51 @@ class Names(unittest.TestCase):
         self.assertIsNone(nw0.advertise(name, fail_if_exists=True))
         self.assertEqual(nw0.advertise(name, ttl_s=5), address)
 
+    def test_a_name_that_nobody_could_find_is_refused(self):
+        taken = nw0.advertise(unique("taken"))
+        port = taken.rpartition(":")[2]
+        for name in ("127.0.0.1:9000", taken, "localhost:9001", "localhost:" + port, "http://x", "127.0.0.1:70000", "", "x" * 129):
+            for fail_if_exists in (False, True):
+                with self.subTest(name, fail_if_exists=fail_if_exists):
+                    with self.assertRaises(nw0.InvalidName):
+                        nw0.advertise(name, fail_if_exists=fail_if_exists)
+
+                    async def advertise():
+                        await aio.advertise(name, None, fail_if_exists)
+
+                    with self.assertRaises(ValueError):
+                        asyncio.run(advertise())
+            with self.assertRaises(nw0.InvalidName):
+                nw0.serve(object(), name or "\n")
+
+    def test_what_can_be_no_name_and_no_address_is_not_looked_for(self):
+        for name, error in (
+            ("", nw0.InvalidName),
+            ("x" * 129, nw0.InvalidName),
+            ("http://x", nw0.InvalidAddressError),
+            ("127.0.0.1:70000", nw0.InvalidAddressError),
+            ("localhost:0", nw0.InvalidAddressError),
+            ("[fe80::1%nosuch0]:9", nw0.InvalidAddressError),
+        ):
+            for find in (nw0.discover, nw0.find, lambda *a: asyncio.run(aio.discover(*a)), lambda *a: asyncio.run(aio.find(*a))):
+                with self.subTest(name), self.assertRaises(error):
+                    find(name, PATIENCE)
+
+    def test_an_address_is_discovered_while_somebody_answers_there(self):
+        name = unique("answers")
+        address = nw0.advertise(name)
+        port = address.rpartition(":")[2]
+        for at in (address, "localhost:" + port):
+            self.assertEqual(nw0.discover(at, PATIENCE).rpartition(":")[2], port)
+            self.assertEqual(asyncio.run(aio.discover(at, PATIENCE)).rpartition(":")[2], port)
+        nw0.unadvertise(name)
+        for at in (address, "localhost:" + port):
+            self.assertIsNone(nw0.discover(at, 0.2))
+            self.assertIsNone(asyncio.run(aio.discover(at, 0.2)))
+            for find in (nw0.find, lambda *a: asyncio.run(aio.find(*a))):
+                with self.assertRaises(nw0.NotSent):
+                    find(at, 0.2)
+
     def test_a_later_advert_moves_the_name(self):
         name = unique("moved")
         first, second = nw0.advertise(name), nw0.address()

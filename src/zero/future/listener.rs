@@ -174,6 +174,19 @@ impl Shared {
         .await
     }
 
+    /// The item to be taken instead of `next`: one that came before it and has come back, or `next` itself.
+    fn first_of(&self, next: Numbered<Next>) -> Numbered<Next> {
+        let returned = &mut self.lock().returned;
+        match returned.take_before(&next) {
+            Some(first) => {
+                // Whoever was woken for the other finds this.
+                returned.give_back(next);
+                first
+            }
+            None => next,
+        }
+    }
+
     fn give_back(&self, back: Numbered<Next>) {
         let mut state = self.lock();
         if state.listener.is_some() {
@@ -192,13 +205,14 @@ pub struct Item {
 }
 
 impl Item {
-    /// The item.
+    /// The item; or one that came before it, if that has come back meanwhile because nobody took it.
     ///
     /// # Errors
     /// As [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
     /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait goes on.
     pub fn take(mut self) -> Result<News<Packed>, ZeroError> {
-        self.next.take().expect("it is taken once, by value").item
+        let next = self.next.take().expect("it is taken once, by value");
+        self.shared.first_of(next).item
     }
 }
 
@@ -219,6 +233,7 @@ struct Waiting {
 #[derive(Default)]
 struct Places {
     count: u64,
+    /// In the order in which they began to wait: who is woken first gets what came first.
     wakers: Vec<(u64, Waker)>,
     /// How many [`Held`] there are.
     holds: usize,
@@ -237,7 +252,7 @@ struct Place<'a> {
 
 impl Places {
     fn take(&mut self, number: u64) -> Option<(u64, Waker)> {
-        let at = self.wakers.iter().position(|(other, _)| *other == number)?;
+        let at = self.wakers.binary_search_by_key(&number, |(other, _)| *other).ok()?;
         Some(self.wakers.remove(at))
     }
 }
@@ -299,7 +314,8 @@ impl Place<'_> {
     fn set(&mut self, waker: &Waker) {
         let mut places = self.waiting.lock();
         let before = places.take(self.number);
-        places.wakers.push((self.number, waker.clone()));
+        let at = places.wakers.partition_point(|(other, _)| *other < self.number);
+        places.wakers.insert(at, (self.number, waker.clone()));
         drop(places);
         // Not under the lock: with a waker a task may go, and with that another place.
         drop(before);
@@ -333,6 +349,28 @@ mod tests {
             drop(self.state.try_lock().expect("the state is not locked"));
             self.count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that it was woken.
+    struct Noted(u8, Arc<Mutex<Vec<u8>>>);
+
+    impl Wake for Noted {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().expect("nobody panics with it").push(self.0);
+        }
+    }
+
+    #[test]
+    fn who_began_to_wait_first_is_woken_first_however_often_each_has_looked() {
+        let (waiting, noted) = (Waiting::default(), Arc::default());
+        let mut places = [1, 2, 3]
+            .map(|number| (waiting.place(), Waker::from(Arc::new(Noted(number, Arc::clone(&noted))))));
+        for looks in [2, 0, 1, 0] {
+            let (place, waker) = &mut places[looks];
+            place.set(waker);
+        }
+        waiting.wake_all();
+        assert_eq!(*noted.lock().expect("nobody panics with it"), [1, 2, 3]);
     }
 
     #[test]

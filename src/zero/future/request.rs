@@ -7,7 +7,7 @@ use std::time::Instant;
 use meshzero_actors::handler::Encoded;
 use meshzero_actors::inbound::ReplyTo;
 use meshzero_actors::quota;
-use meshzero_proto::codec::{self, Packed};
+use meshzero_proto::codec::{self, DecodeLimits, Packed};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::refusal::Refusal;
 
@@ -67,10 +67,11 @@ async fn next(
             Taken::Closed => return Err(ZeroError::Closed),
         };
         let inbound = &taken.item.inbound;
-        match codec::decode(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
+        let limits = *node.mesh.node.decode_limits();
+        match codec::decode(&inbound.payload, inbound.encoding, &limits) {
             Ok(message) => {
                 let mailbox = Arc::clone(&endpoint.mailbox);
-                return Ok(Some(Arrival { message, taken: Some(taken), mailbox }));
+                return Ok(Some(Arrival { message, taken: Some(taken), mailbox, limits }));
             }
             Err(error) => {
                 let (message, problem) = (taken.item.name.to_string(), error.to_string());
@@ -86,13 +87,24 @@ pub struct Arrival {
     message: Packed,
     taken: Option<Numbered<Encoded>>,
     mailbox: Arc<Mailbox>,
+    limits: DecodeLimits,
 }
 
 impl Arrival {
-    /// The message, which is owed a reply from now on.
+    /// The message, which is owed a reply from now on; or one that came before it, if that has come back meanwhile because nobody
+    /// took it.
     pub fn take(mut self) -> Request {
-        let message = self.message.clone();
-        let Numbered { item: taken, .. } = self.taken.take().expect("it is taken once, by value");
+        let mut message = self.message.clone();
+        let mut taken = self.taken.take().expect("it is taken once, by value");
+        if let Some(first) = self.mailbox.take_before(&taken) {
+            let inbound = &first.item.inbound;
+            // It was decoded before, when it was taken first.
+            if let Ok(earlier) = codec::decode(&inbound.payload, inbound.encoding, &self.limits) {
+                message = earlier;
+                self.mailbox.give_back(std::mem::replace(&mut taken, first));
+            }
+        }
+        let taken = taken.item;
         let way = Some(Way { reply: taken.inbound.reply, _place: taken.inbound.place });
         Request { name: taken.name, message, way }
     }

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use meshzero::naming::HostPort;
 use meshzero::zero::Address;
 use meshzero::{Mesh, ServiceRef};
 use tokio::task::JoinSet;
@@ -19,11 +20,9 @@ const MOST: usize = 16;
 pub(super) struct Host {
     name: String,
     port: u16,
+    is_certain: bool,
+    is_likely: bool,
 }
-
-/// A text that begins as a host's name and has no possible port.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoPort;
 
 /// The reason why there is no service at a host.
 #[derive(Debug)]
@@ -40,29 +39,22 @@ impl From<NoService> for Failure {
     }
 }
 
+impl From<HostPort<'_>> for Host {
+    fn from(read: HostPort<'_>) -> Self {
+        let (is_certain, is_likely) = (read.is_localhost(), read.is_likely());
+        Self { name: read.host.to_owned(), port: read.port, is_certain, is_likely }
+    }
+}
+
 impl Host {
-    /// Reads `host:port`. `None` is something else.
-    pub(super) fn read(text: &str) -> Result<Option<Self>, NoPort> {
-        let Some((name, port)) = text.rsplit_once(':') else { return Ok(None) };
-        let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || !is_host(name) {
-            return Ok(None);
-        }
-        match port.parse() {
-            Ok(port) if port > 0 => Ok(Some(Self { name: name.to_owned(), port })),
-            _ if is_likely(name) => Err(NoPort),
-            _ => Ok(None),
-        }
-    }
-
-    /// Returns whether it is a host and nothing else: what others call `localhost` must not lead to them.
+    /// Returns whether it is a host and nothing else.
     pub(super) fn is_certain(&self) -> bool {
-        is_localhost(&self.name)
+        self.is_certain
     }
 
-    /// Returns whether it is rather a host than a service's name with a number behind it, such as `room:7`.
+    /// Returns whether it is rather a host than a service's name with a number behind it.
     pub(super) fn is_likely(&self) -> bool {
-        is_likely(&self.name)
+        self.is_likely
     }
 
     /// The service at one of the host's addresses: that which answers first.
@@ -111,25 +103,10 @@ impl Host {
     }
 
     fn unknown(&self, why: &str) -> Failure {
-        let Self { name, port } = self;
+        let Self { name, port, .. } = self;
         Failure::Nobody(format!(
             "the host {name:?} is not known here ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))
     }
-}
-
-/// Returns whether this can be the name of a host, and is no IP address.
-fn is_host(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && !name.starts_with(['-', '.'])
-}
-
-fn is_likely(name: &str) -> bool {
-    name.contains('.') || is_localhost(name)
-}
-
-fn is_localhost(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost")
 }

@@ -11,6 +11,7 @@ __all__ = [
     "Closed",
     "DifferentThreadError",
     "InvalidAddressError",
+    "InvalidName",
     "MissedNews",
     "NetworkZeroError",
     "NoAddressFoundError",
@@ -80,6 +81,11 @@ class InvalidAddressError(AddressError):
         if self.errno:
             text += "; the system returned an error of %d" % self.errno
         return text
+
+
+class InvalidName(NetworkZeroError, ValueError):
+    """The text can be no name of a service, a mesh or a message, or no topic: it is empty, too long, has control characters, or is
+    an address, which would lead those who look for it elsewhere."""
 
 
 class DifferentThreadError(NetworkZeroError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from . import _meshzero
+from . import _hints, _meshzero
 from ._config import seconds
 from ._errors import Closed, NetworkZeroError
 
@@ -57,6 +57,10 @@ def serve(actor: object, name: str | None = None, address: str | int | None = No
 
     An exception in a method is told to the caller, and the service goes on, also if it is `SystemExit`: no caller can end it.
 
+    A name that this program or another serves already stays with that as well: each object has an address of its own until it is
+    closed, and whoever calls by the name reaches one of them. That this program has one already is said in Python's log, because
+    a cell of a notebook that runs again serves a second object beside the first.
+
     :param name: the name of the service; without one, that of the class' decorator
     :param address: (optional) as `meshzero.advertise` takes it
     """
@@ -76,7 +80,8 @@ class Service:
         self._is_closing = False
         at = None if address is None else str(address)
         #: Where it is: "ip:port".
-        self.address = _meshzero.advertise(name, at, sorted(self._methods))
+        _tell_of_others(name)
+        self.address = _meshzero.advertise_instance(name, at, sorted(self._methods))
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
 
@@ -90,14 +95,14 @@ class Service:
         self._thread.join(None if wait is None else min(wait, threading.TIMEOUT_MAX))
 
     def close(self) -> None:
-        """Takes the name back; messages that wait are refused.
+        """Takes this instance of the name back; messages that wait are refused.
 
         Called by a method of the object, it does so once that message has been answered.
         """
         if self._thread is threading.current_thread():
             self._is_closing = True
         else:
-            _meshzero.unadvertise(self.name)
+            _meshzero.unadvertise_at(self.address)
             self._thread.join()
 
     def __enter__(self) -> Service:
@@ -116,12 +121,12 @@ class Service:
                 request = _meshzero.next_request(self.address, None, True)
                 if request is not None:
                     self._handle(request)
-            _meshzero.unadvertise(self.name)
+            _meshzero.unadvertise_at(self.address)
         except Closed:
             pass
         except BaseException:
             # Whatever it is, nobody would answer here any more.
-            _meshzero.unadvertise(self.name)
+            _meshzero.unadvertise_at(self.address)
             _complain("the service %r at %s has ended, and is not advertised any more" % (self.name, self.address))
             if request is not None:
                 # Also where the traceback is kept, and the request with it. One that was answered stays answered.
@@ -149,6 +154,17 @@ class Service:
         except BaseException:
             # The caller has been told, and this thread goes on.
             _complain("%s.%s returned what cannot travel" % (self.name, request.name))
+
+
+def _tell_of_others(name: str) -> None:
+    """Says in the log that this program offers the name already. What a handler of the log raises leaves nothing behind."""
+    others = _meshzero.advertised(name)
+    if others:
+        _hints.warn(
+            "served " + name,
+            "this program offers %r already, at %s: callers reach either. Close the first, or serve the second under another name"
+            % (name, ", ".join(others)),
+        )
 
 
 def _methods(actor: object) -> dict[str, Method]:

@@ -53,24 +53,30 @@ def advertise(
     Until the program ends others can `discover` the name. A later advert of the name by the same program keeps the
     address, or moves the name to the new `address`.
 
-    :param name: any text up to 128 bytes
+    :param name: any text up to 128 bytes that is no address ("10.0.0.1:9000", "localhost:9000") and no URL
     :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), or ip:port
     :param fail_if_exists: do nothing and return None if somebody advertises the name already
     :param ttl_s: not needed: a name lives as long as its program
+    :raises InvalidName: if others could not find a service by this name
     """
     # Looked for here, and not by the native half, so that Ctrl-C ends that.
-    if fail_if_exists and look(_meshzero.discover, name, LOOK_FOR_OTHERS) is not None:
-        return None
-    return _meshzero.advertise(name, None if address is None else str(address), [])
+    if fail_if_exists:
+        _meshzero.check_name(name)
+        if look(_meshzero.discover, name, LOOK_FOR_OTHERS) is not None:
+            return None
+    return _meshzero.advertise(name, None if address is None else str(address))
 
 
 def unadvertise(name: str) -> bool:
-    """Takes back what `advertise` did; says whether there was such a name."""
+    """Takes back what `advertise` did, and ends every object that is served under the name; says whether there was such a name."""
     return _meshzero.unadvertise(name)
 
 
 def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
-    """Waits until somebody advertises `name`, and returns the address; None when the time is over."""
+    """Waits until somebody advertises `name`, and returns the address; None when the time is over.
+
+    :param name: the name, or an address ("10.0.0.1:9000"): then it waits until a service answers there
+    """
     return look(_meshzero.discover, name, seconds(wait_for_s))
 
 

@@ -95,6 +95,7 @@ def _advertise(name: str, address: str | int | None) -> str:
 
 
 async def _advertise_new(name: str, address: str | int | None) -> str | None:
+    _meshzero.check_name(name)
     if await _task.look(_meshzero.discover_later, name, LOOK_FOR_OTHERS) is not None:
         return None
     return _advertise(name, address)
