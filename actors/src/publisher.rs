@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use bytes::Bytes;
 use meshzero_proto::catalogue::agreed;
 use meshzero_proto::codec::{EncodeError, TypeInfo, Wire};
 use meshzero_proto::limits::Limits;
@@ -15,15 +14,17 @@ use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 
 use self::draft::{Draft, Guesses};
+pub use self::feed::Feed;
 use crate::alarms::{Alarm, Alarms};
 use crate::clock;
-use crate::readers::{InTheWay, Readers, Reading, Slow};
+use crate::readers::{InTheWay, Readers, Slow};
 use crate::stats::NewsTotals;
 use crate::topics::{Known, Topics};
 use crate::waiters::Ticket;
 use crate::waking;
 
 mod draft;
+mod feed;
 
 /// Items that are published in a loop, without having to wait, before others on the thread have their turn: without
 /// subscribers, or with one who has stopped, nobody else would ever have it. More than are usually kept for a subscriber, so
@@ -252,7 +253,7 @@ impl Publisher {
             .join(&Subscribe { policy: subscribe.policy.within(limits), ..subscribe.clone() }, first);
         drop(state);
         self.shared.tell_demand();
-        Some(Feed { publisher: Arc::clone(&self.shared), id })
+        Some(Feed::new(Arc::clone(&self.shared), id))
     }
 
     /// Returns the number of subscribers at the moment.
@@ -361,66 +362,6 @@ impl Wake for RoomWaker {
             state.readers.take_waiting()
         };
         waking::wake_all(woken);
-    }
-}
-
-/// The publisher's side of one subscription. Dropping it ends the subscription.
-pub struct Feed {
-    publisher: Arc<Shared>,
-    id: u64,
-}
-
-impl Feed {
-    /// Waits for what comes next, as whole frames; `None` when the publisher has closed.
-    ///
-    /// # Cancel safety
-    /// Dropping the future loses nothing.
-    pub async fn next(&self) -> Option<Vec<Bytes>> {
-        let mut until = None;
-        poll_fn(|task| self.poll_next(task, &mut until)).await
-    }
-
-    fn poll_next(&self, task: &mut Context<'_>, until: &mut Until) -> Poll<Option<Vec<Bytes>>> {
-        loop {
-            let mut woken = Vec::new();
-            let mut state = self.publisher.lock();
-            let is_over = state.closed;
-            if is_over {
-                state.readers.release_all(self.id);
-            }
-            let reading = state.readers.read(self.id, task.waker(), &mut woken);
-            drop(state);
-            waking::wake_all(woken);
-            match reading {
-                Reading::Frames(frames) => return Poll::Ready(Some(frames)),
-                Reading::Over => return Poll::Ready(None),
-                Reading::Nothing(None) if is_over => return Poll::Ready(None),
-                Reading::Nothing(None) => return Poll::Pending,
-                Reading::Nothing(Some(due)) => {
-                    if until.as_ref().is_none_or(|(set, _)| *set != due) {
-                        *until = Some((due, self.publisher.alarms.at(Some(due))));
-                    }
-                    if !until.as_mut().is_some_and(|(_, alarm)| Pin::new(alarm).poll(task).is_ready()) {
-                        return Poll::Pending;
-                    }
-                    *until = None;
-                }
-            }
-        }
-    }
-
-    /// From now on `progress` says how far the subscriber's connection has got, in any unit: while that changes, the
-    /// subscriber is waited for, though it takes nothing of what is kept for it.
-    pub fn watch(&self, progress: impl Fn() -> u64 + Send + 'static) {
-        self.publisher.lock().readers.watch(self.id, Box::new(progress));
-    }
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        let woken = self.publisher.lock().readers.leave(self.id);
-        waking::wake_all(woken);
-        self.publisher.tell_demand();
     }
 }
 

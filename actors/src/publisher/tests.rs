@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
+use bytes::Bytes;
 use meshzero_proto::codec::{self, Blob};
 use meshzero_proto::frame::{self, Frames, Kind};
 use meshzero_proto::news::{self, Policy};
