@@ -1,6 +1,6 @@
 //! A host's name with a port, and the service that is there.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use meshzero::zero::Address;
@@ -113,17 +113,19 @@ impl Host {
     fn unknown(&self, why: &str) -> Failure {
         let Self { name, port } = self;
         Failure::Nobody(format!(
-            "the host {name:?} is not known here ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
+            "the host name {name:?} could not be resolved ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))
     }
 }
 
-/// Returns whether this can be the name of a host, and is no IP address.
+/// Returns whether this can be the name of a host, or an IP address in a short form that systems resolve, such as `127.1`, and is
+/// no whole IP address.
 fn is_host(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic() || byte == b'.')
         && !name.starts_with(['-', '.'])
+        && name.parse::<Ipv4Addr>().is_err()
 }
 
 fn is_likely(name: &str) -> bool {
