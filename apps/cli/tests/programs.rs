@@ -232,6 +232,11 @@ fn a_program_whose_caller_has_given_up_is_ended() {
         service.expect_line("the caller has given up, and it was ended", SOON);
         assert_eq!(room.run(&["send", &address, "quick", "--wait", "25s"]).succeeded().trim(), "done");
     }
+    let help = room.run(&["advertise", "--help"]).succeeded();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in ["not run if their callers have given up", "If the caller gives up", "the program is ended"] {
+        assert!(help.contains(said), "{help}");
+    }
     // Whoever is killed says nothing.
     let mut caller = room.start(&["send", &address, "slow", "--wait", "1h"]);
     mark.eventually(2);
