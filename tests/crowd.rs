@@ -74,10 +74,10 @@ async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() 
     tokio::time::timeout(PATIENCE, settled).await.expect("in time");
     assert_eq!((up.len(), there.discover_all().await.len()), (kept, kept));
     // One that is asked for is there besides.
-    let hidden = (0..SERVICES).map(|number| format!("crowd/{number}"));
+    let mut hidden = (0..SERVICES).map(|number| format!("crowd/{number}"));
     let listed: Vec<_> =
         there.discover_all().await.into_iter().map(|instance| instance.service.to_string()).collect();
-    let hidden = hidden.filter(|name| !listed.contains(name)).next().expect("one is hidden");
+    let hidden = hidden.find(|name| !listed.contains(name)).expect("one is hidden");
     there.discover(&hidden).within(PATIENCE).await.expect("it is there");
     // As one goes, another takes its place.
     let gone = services

@@ -103,13 +103,13 @@ impl Handler<Call<Value>> for Responder {
             let outcome = reply.to(&call).await;
             let was_not_run = matches!(outcome, Err(NoOutput::NotRun));
             let outcome = match outcome {
+                // It is named at the end, with all others that were not finished.
+                Err(NoOutput::Closing) => return,
                 Err(NoOutput::NotRun) => Err("the caller had given up before it was run".to_owned()),
                 Err(NoOutput::Ended) => Err("the caller has given up, and it was ended".to_owned()),
                 _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
                 Ok(reply) => Ok(reply),
                 Err(NoOutput::Failed(failure)) => Err(failure),
-                // It is named at the end, with all others that were not finished.
-                Err(NoOutput::Closing) => return,
             };
             // A screen that is paused holds up no reply.
             out.offer(&Answered::new(call.message(), &outcome));

@@ -69,12 +69,12 @@ impl Exec {
     pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
         let permit = tokio::select! {
             biased;
-            () = caller::over(call) => return Err(NoOutput::NotRun),
+            () = caller::over(call) => return Err(self.unwanted(NoOutput::NotRun)),
             permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| NoOutput::Closing)?,
         };
         // Since the last look the caller may have given up.
         if caller::is_over(call) {
-            return Err(NoOutput::NotRun);
+            return Err(self.unwanted(NoOutput::NotRun));
         }
         let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
         let (tell, told) = oneshot::channel();
@@ -85,12 +85,17 @@ impl Exec {
         let output = tokio::select! {
             biased;
             output = told => output.unwrap_or(Err(NoOutput::Closing)),
-            () = caller::gave_up(call) => Err(NoOutput::Ended),
+            () = caller::gave_up(call) => Err(self.unwanted(NoOutput::Ended)),
         };
         if let Err(NoOutput::Failed(failure)) = &output {
             self.errors.remark(failure);
         }
         output.map(|output| self.reply(output))
+    }
+
+    /// The reason why there is no output, where nobody waits for it: if this command ends, it may have ended the caller's link itself.
+    fn unwanted(&self, otherwise: NoOutput) -> NoOutput {
+        if self.programs.are_left() { NoOutput::Closing } else { otherwise }
     }
 
     /// A program was not asked for JSON, so whatever it prints is a reply.
