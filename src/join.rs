@@ -1,5 +1,7 @@
 //! Joining: the settings of a mesh, from the program or from the environment.
 
+mod limits;
+
 use std::env;
 use std::future::{Future, IntoFuture};
 use std::ops::RangeInclusive;
@@ -11,7 +13,7 @@ use meshzero_actors::interfaces::Interfaces;
 use meshzero_actors::node::Node;
 use meshzero_actors::zone;
 use meshzero_proto::codec::type_info;
-use meshzero_proto::limits::{Limits, MAX_MESSAGE_BYTES};
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
 use crate::error::JoinError;
@@ -194,10 +196,10 @@ impl Join {
         let limits = match self.limits {
             Some(limits) => limits,
             None => {
-                variable("MESHZERO_LIMITS")?.map(|text| limits_from(&text)).transpose()?.unwrap_or_default()
+                variable("MESHZERO_LIMITS")?.map(|text| limits::read(&text)).transpose()?.unwrap_or_default()
             }
         };
-        check_limits(&limits)?;
+        limits::check(&limits)?;
         Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, ..Config::default() })
     }
 }
@@ -267,92 +269,6 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
     })
 }
 
-fn limits_from(text: &str) -> Result<Limits, JoinError> {
-    let setting = "MESHZERO_LIMITS";
-    let mut limits = Limits::default();
-    for part in listed(text) {
-        let wrong = |problem: &str| JoinError::Setting { setting, problem: format!("{part:?}: {problem}") };
-        let (name, value) = part.split_once('=').ok_or_else(|| wrong("write name=number"))?;
-        let number: usize = value.trim().parse().map_err(|_| wrong("the value is no whole number"))?;
-        let millis = Duration::from_millis(number as u64);
-        match name.trim() {
-            "message_bytes" => limits.message_bytes = number,
-            "decoded_factor" => limits.decoded_factor = number,
-            "nesting" => limits.nesting = u32::try_from(number).map_err(|_| wrong("too large"))?,
-            "values" => limits.values = number,
-            "handshake_ms" => limits.handshake = millis,
-            "handshakes" => limits.handshakes = number,
-            "connections" => limits.connections = number,
-            "connections_per_address" => limits.connections_per_address = number,
-            "requests_in_flight" => limits.requests_in_flight = number,
-            "mailbox" => limits.mailbox = number,
-            "send_queue_bytes" => limits.send_queue_bytes = number,
-            "unacknowledged_bytes" => limits.unacknowledged_bytes = number,
-            "reconnect_ms" => limits.reconnect = millis,
-            "races_per_second" => {
-                limits.races_per_second = u32::try_from(number).map_err(|_| wrong("too large"))?
-            }
-            "subscriptions" => limits.subscriptions = number,
-            "backlog_items" => limits.backlog_items = number,
-            "backlog_bytes" => limits.backlog_bytes = number,
-            "news_bytes" => limits.news_bytes = number,
-            "news_patience_ms" => limits.news_patience = millis,
-            "topics" => limits.topics = number,
-            "instances" => limits.instances = number,
-            "instances_per_source" => limits.instances_per_source = number,
-            "instances_per_node" => limits.instances_per_node = number,
-            "drain_ms" => limits.drain = millis,
-            "request_timeout_ms" => limits.request_timeout = millis,
-            "keep_alive_ms" => limits.keep_alive = millis,
-            _ => return Err(wrong("there is no such limit")),
-        }
-    }
-    Ok(limits)
-}
-
-/// The largest number of anything that is under way at once.
-const MOST_AT_ONCE: usize = 1 << 20;
-
-/// The deepest nesting that the stack of a thread has room for.
-const DEEPEST: u32 = 1_024;
-
-fn check_limits(limits: &Limits) -> Result<(), JoinError> {
-    let counts = [
-        ("message_bytes", limits.message_bytes, 1..=MAX_MESSAGE_BYTES),
-        ("nesting", limits.nesting as usize, 1..=DEEPEST as usize),
-        ("decoded_factor", limits.decoded_factor, 1..=usize::MAX),
-        ("values", limits.values, 1..=usize::MAX),
-        ("send_queue_bytes", limits.send_queue_bytes, 1..=usize::MAX),
-        ("mailbox", limits.mailbox, 1..=MOST_AT_ONCE),
-        ("requests_in_flight", limits.requests_in_flight, 1..=MOST_AT_ONCE),
-        ("connections", limits.connections, 1..=MOST_AT_ONCE),
-        ("connections_per_address", limits.connections_per_address, 1..=MOST_AT_ONCE),
-        ("handshakes", limits.handshakes, 1..=MOST_AT_ONCE),
-        ("subscriptions", limits.subscriptions, 1..=MOST_AT_ONCE),
-        ("backlog_items", limits.backlog_items, 1..=MOST_AT_ONCE),
-        ("instances", limits.instances, 1..=MOST_AT_ONCE),
-        ("instances_per_source", limits.instances_per_source, 1..=usize::MAX),
-        ("instances_per_node", limits.instances_per_node, 1..=usize::MAX),
-    ];
-    let least = [
-        ("keep_alive", limits.keep_alive, Duration::from_secs(1)),
-        ("handshake", limits.handshake, Duration::from_millis(1)),
-    ];
-    let problem = if let Some((name, value, range)) =
-        counts.iter().find(|(_, value, range)| !range.contains(value))
-    {
-        match *range.end() {
-            usize::MAX => format!("{name} is {value}; it must be {} at least", range.start()),
-            most => format!("{name} is {value}; it must be {} at least and {most} at most", range.start()),
-        }
-    } else if let Some((name, value, least)) = least.iter().find(|(_, value, least)| value < least) {
-        format!("{name} is {value:?}; it must be {least:?} at least")
-    } else {
-        return Ok(());
-    };
-    Err(JoinError::Setting { setting: "MESHZERO_LIMITS", problem })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,64 +277,14 @@ mod tests {
     fn texts_are_read() {
         assert_eq!(port_range("9000-9100").expect("a range"), 9000..=9100);
         assert_eq!(port_range("9000").expect("a port"), 9000..=9000);
-        let limits = limits_from("mailbox=3, request_timeout_ms=250").expect("limits");
-        assert_eq!((limits.mailbox, limits.request_timeout), (3, Duration::from_millis(250)));
         assert_eq!(listed("a:1, b:2,,"), ["a:1", "b:2"]);
     }
 
     #[test]
     fn texts_that_cannot_be_read_say_what_to_write() {
         assert!(port_range("9000-99999").expect_err("too large").to_string().contains("9000-9100"));
-        assert!(limits_from("mailbox").expect_err("no number").to_string().contains("name=number"));
-        assert!(limits_from("post=1").expect_err("no limit").to_string().contains("no such limit"));
         for peer in ["10.0.0.5", "10.0.0.5:0", ":9000", "host:port", "tcp://10.0.0.5:9000", "ros://robot:7"] {
             assert!(check_peer(peer).expect_err(peer).to_string().contains("host:port"), "{peer}");
         }
-    }
-
-    /// The names of all limits, as `MESHZERO_LIMITS` has them.
-    fn names() -> Vec<String> {
-        let all = format!("{:?}", Limits::default());
-        let fields = all.trim_start_matches("Limits { ").trim_end_matches(" }").split(", ");
-        let name = |field: &str| {
-            let (name, value) = field.split_once(": ").expect("a name and a value");
-            let is_time = value.ends_with('s');
-            if is_time { format!("{name}_ms") } else { name.to_owned() }
-        };
-        fields.map(name).collect()
-    }
-
-    #[test]
-    fn every_limit_has_a_name_in_the_environment() {
-        assert!(names().len() > 25, "{:?}", names());
-        for name in names() {
-            let limits = limits_from(&format!("{name}=1234567")).expect(&name);
-            let (all, before) = (format!("{limits:?}"), format!("{:?}", Limits::default()));
-            assert!(all != before && all.contains("1234"), "{name} changes nothing: {all}");
-        }
-    }
-
-    #[test]
-    fn limits_at_their_ends_are_taken_or_refused_with_their_range() {
-        for name in names() {
-            for value in [0, 1, u64::from(u32::MAX), u64::MAX] {
-                let limit = format!("{name}={value}");
-                let checked = limits_from(&limit).and_then(|limits| check_limits(&limits));
-                let Err(error) = checked else { continue };
-                let said = error.to_string();
-                let names_its_range = said.contains(" at least") || said.contains("too large");
-                assert!(said.contains(name.trim_end_matches("_ms")) && names_its_range, "{limit}: {said}");
-            }
-        }
-    }
-
-    #[test]
-    fn limits_that_would_stop_everything_are_refused() {
-        assert!(check_limits(&Limits::default()).is_ok());
-        for text in ["mailbox=0", "handshakes=0", "mailbox=18446744073709551615", "subscriptions=0"] {
-            let error = check_limits(&limits_from(text).expect("read")).expect_err(text);
-            assert!(error.to_string().contains("at most"), "{error}");
-        }
-        assert!(check_limits(&limits_from("message_bytes=99999999999").expect("read")).is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::diagnose;
-use meshzero_actors::diagnosis::{Answering, Diagnosis};
+use meshzero_actors::diagnosis::{Answering, Diagnosis, Hidden};
 use meshzero_actors::home::Gone;
 use meshzero_actors::interfaces::Awaited as AwaitedInterface;
 use meshzero_actors::node::Node;
@@ -150,6 +150,23 @@ impl Mesh {
     /// ```
     pub async fn answering(&self, prefix: impl AsRef<str>) -> Answering {
         diagnose::of_answering(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+    }
+
+    /// Returns how many services whose names begin with `prefix` are known of, and neither listed nor told to watchers because of a
+    /// limit; `None` if there are none. Nobody else is asked.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn run(mesh: meshzero::Mesh) {
+    /// if let Some(hidden) = mesh.hidden("robot/").await {
+    ///     println!("{} more: {}", hidden.services, hidden.finding);
+    /// }
+    /// # }
+    /// ```
+    pub async fn hidden(&self, prefix: impl AsRef<str>) -> Option<Hidden> {
+        diagnose::of_hidden(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

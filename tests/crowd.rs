@@ -1,7 +1,7 @@
 //! A program with more services than others keep of one.
 
 use actix::prelude::*;
-use meshzero::{Limits, Mesh};
+use meshzero::{Limits, Mesh, WatchEvent};
 
 use crate::pair::{PATIENCE, until};
 
@@ -38,6 +38,72 @@ async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_n
     let said = format!("{nobody}");
     drop(services);
     assert!(said.contains("crowd/none"), "{said}");
+}
+
+/// Whoever watches hears of those that are kept, and of nothing that has not happened.
+#[actix::test]
+async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() {
+    let name = format!("test-{:032x}", fastrand::u128(..));
+    let mut limits = Limits::default();
+    limits.instances_per_node = 2 * SERVICES;
+    let here = Mesh::join().mesh(&name).interfaces("lo").limits(limits).await.expect("it joins");
+    let mut services = Vec::new();
+    for number in 0..SERVICES {
+        let service = here.advertise(format!("crowd/{number}"), || Quiet).await;
+        services.push(service.expect("advertised"));
+    }
+    let there = Mesh::join().mesh(&name).interfaces("lo").await.expect("it joins");
+    let mut watch = there.watch("crowd/");
+    let kept = Limits::default().instances_per_node;
+    let mut up = std::collections::BTreeSet::new();
+    // Until a list, a link, and announcements have told of all of them.
+    let settled = async {
+        while up.len() < kept
+            || there.hidden("crowd/").await.is_none_or(|hidden| hidden.services < SERVICES - kept)
+        {
+            let Ok(event) = tokio::time::timeout(std::time::Duration::from_millis(50), watch.next()).await
+            else {
+                continue;
+            };
+            match event.expect("the mesh is there") {
+                WatchEvent::Up(instance) => assert!(up.insert(instance.id), "{instance:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, settled).await.expect("in time");
+    assert_eq!((up.len(), there.discover_all().await.len()), (kept, kept));
+    // One that is asked for is there besides.
+    let mut hidden = (0..SERVICES).map(|number| format!("crowd/{number}"));
+    let listed: Vec<_> =
+        there.discover_all().await.into_iter().map(|instance| instance.service.to_string()).collect();
+    let hidden = hidden.find(|name| !listed.contains(name)).expect("one is hidden");
+    there.discover(&hidden).within(PATIENCE).await.expect("it is there");
+    // As one goes, another takes its place.
+    let gone = services
+        .iter()
+        .position(|service| listed.contains(&service.name().to_string()))
+        .expect("it is there");
+    let gone = services.remove(gone);
+    let name = gone.name().to_string();
+    gone.close().await;
+    let (mut down, mut replaced) = (false, false);
+    let changed = async {
+        while !(down && replaced) {
+            match watch.next().await.expect("the mesh is there") {
+                WatchEvent::Up(instance) if instance.service.as_str() == hidden => {}
+                WatchEvent::Up(_) => replaced = true,
+                WatchEvent::Down { instance, .. } => {
+                    assert_eq!(instance.service.as_str(), name);
+                    down = true;
+                }
+                WatchEvent::Moved(instance) => panic!("{instance:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.expect("in time");
+    assert_eq!(there.hidden("crowd/").await.map(|hidden| hidden.services), Some(SERVICES - kept - 2));
+    assert!(there.hidden("elsewhere").await.is_none());
 }
 
 #[actix::test]

@@ -104,6 +104,10 @@ async fn a_service_more_than_others_keep_of_a_node_is_refused() {
     let second = pair.here.advertise("b", || Quiet).await.expect("advertised");
     let error = pair.here.advertise("c", || Quiet).await.expect_err("too many");
     assert!(matches!(error, AdvertiseError::Offer(OfferError::TooManyServices(2))), "{error:?}");
+    let said = error.to_string();
+    for part in ["MESHZERO_LIMITS=instances_per_node=4", "Limits::instances_per_node", "which is 64 unless"] {
+        assert!(said.contains(part), "{said}");
+    }
     let _unlisted = pair.here.advertise("d", || Quiet).unlisted().await.expect("others do not keep it");
     second.close().await;
     pair.here.advertise("c", || Quiet).await.expect("there is room again").close().await;

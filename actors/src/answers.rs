@@ -1,6 +1,7 @@
 //! The answering side of one connection: what is owed, and the way out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use meshzero_proto::buffer::{Buffer, WriteBuffer};
@@ -21,6 +22,8 @@ pub struct Answers {
     pub(crate) owed: Owed,
     /// When those that wait are looked at, because their deadlines pass.
     pub(crate) expiry: Expiry,
+    /// Whether the link has ended, so that no answer reaches the caller.
+    is_cut_off: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
     /// The frame of a longer reply leaves in pieces.
@@ -33,12 +36,23 @@ impl Answers {
     /// answered is counted by `counters`.
     pub fn new(outbox: Arc<Outbox>, limit: usize, max_bytes: usize, counters: Arc<RequestCounters>) -> Self {
         let (owed, expiry) = (Owed::new(limit), Expiry::default());
-        Self { owed, expiry, counters, max_bytes, longest: usize::MAX, outbox }
+        let is_cut_off = AtomicBool::new(false);
+        Self { owed, expiry, is_cut_off, counters, max_bytes, longest: usize::MAX, outbox }
     }
 
     /// Lets long replies leave in pieces: the caller has said that it takes them.
     pub(crate) fn in_pieces(self) -> Self {
         Self { longest: PIECE_BYTES, ..self }
+    }
+
+    /// Notes that the link has ended, for those who keep a message for later. What the service has taken is handled all the same.
+    pub(crate) fn cut_off(&self) {
+        self.is_cut_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the caller still waits for the answer to `id`, and can be reached.
+    pub(crate) fn is_wanted(&self, id: u64) -> bool {
+        self.owed.is_owed(id) && !self.is_cut_off.load(Ordering::Relaxed)
     }
 
     /// Notes that the caller does not want the reply to `id` any more. What has not begun is not handled, and what has not left

@@ -64,6 +64,11 @@ impl<M: NetMessage> Call<M> {
         self.end(Refusal::Failed { problem: problem.to_string() });
     }
 
+    /// Tells the caller that the message was not handled before its time was over: [`Refusal::Expired`], so that it may be sent again.
+    pub fn expire(mut self) {
+        self.end(Refusal::Expired);
+    }
+
     fn end(&mut self, why: Refusal) {
         if let Some(way) = self.inbound.reply.take() {
             way.refuse(why);

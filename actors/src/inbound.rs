@@ -39,7 +39,7 @@ impl Inbound {
             }
             return false;
         }
-        self.reply.as_ref().is_none_or(ReplyTo::is_wanted)
+        self.reply.as_ref().is_none_or(ReplyTo::is_open)
     }
 }
 
@@ -83,8 +83,16 @@ impl ReplyTo {
         Self { way: Some(Way::Local { waiting, max_bytes }), preferred: Encoding::MessagePack }
     }
 
-    /// Whether somebody still waits for the reply.
+    /// Returns whether somebody still waits for the reply and can be reached.
     pub fn is_wanted(&self) -> bool {
+        match &self.way {
+            Some(Way::Wire { answers, id }) => answers.is_wanted(*id),
+            Some(Way::Local { .. }) | None => self.is_open(),
+        }
+    }
+
+    /// Returns whether nobody has answered, and the caller has not cancelled.
+    fn is_open(&self) -> bool {
         match &self.way {
             Some(Way::Wire { answers, id }) => answers.owed.is_owed(*id),
             Some(Way::Local { waiting, .. }) => !waiting.is_closed(),

@@ -108,12 +108,13 @@ fn is_ip(part: &str, text: &str) -> bool {
     }
 }
 
-/// Returns whether this can be the name of a host, and is no IP address.
+/// Returns whether this can be the name of a host, or an IP address in a short form that systems resolve, such as `127.1`, and is no whole
+/// IP address.
 fn is_host(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        // Digits and dots alone are a mistyped address.
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic() || byte == b'.')
         && !name.starts_with(['-', '.'])
+        && name.parse::<Ipv4Addr>().is_err()
 }
 
 fn is_likely(host: &str) -> bool {
@@ -170,7 +171,7 @@ mod tests {
             ("http://:9000", "192.168.1.7:9000"),
             ("http://host:0", "192.168.1.7:9000"),
             ("http://host:70000", "192.168.1.7:9000"),
-            ("http://1.2.3:4", "192.168.1.7:9000"),
+            ("http://1.2.3:4", "1.2.3:4"),
             ("http://user@host:80", "192.168.1.7:9000"),
             ("tcp://*:9000", "192.168.1.7:9000"),
             ("tcp://[fe80::1]:9", "192.168.1.7:9000"),
@@ -222,15 +223,19 @@ mod tests {
 
     #[test]
     fn everything_else_is_a_name_also_where_there_is_a_host_of_it() {
-        for (text, is_likely) in
-            [("lab.local:9000", true), ("v1.2:7", true), ("room:7", false), ("raspberry-pi:9000", false)]
-        {
+        for (text, is_likely) in [
+            ("lab.local:9000", true),
+            ("v1.2:7", true),
+            ("127.1:9000", true),
+            ("room:7", false),
+            ("raspberry-pi:9000", false),
+        ] {
             let Ok(Meaning::Host(host)) = read(text) else { panic!("{text} is a host") };
             assert_eq!((host.is_likely(), host.address()), (is_likely, None), "{text}");
             assert!(is_name(text), "{text}");
         }
         for text in
-            ["robot/arm", "localhost", "10.0.0.1", "fe80::1", "a:70000", "温度:7", "a b:7", ":9", "1.2.3:4"]
+            ["robot/arm", "localhost", "10.0.0.1", "fe80::1", "a:70000", "温度:7", "a b:7", ":9", "12:4"]
         {
             assert_eq!(read(text), Ok(Meaning::Name), "{text}");
             assert!(is_name(text), "{text}");

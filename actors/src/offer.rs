@@ -127,8 +127,8 @@ pub enum OfferError {
     /// There are more message types than slots.
     #[error("{0} message types are more than the {MAX_MESSAGES} that one service may handle")]
     TooManyMessages(usize),
-    /// As many services as a node may offer.
-    #[error("this node offers {0} services already, which is the most that others keep of it")]
+    /// The node offers as many services as its [`Limits::instances_per_node`] allows.
+    #[error("{}", too_many_services(*.0))]
     TooManyServices(usize),
     /// More topics are declared than a service may have.
     #[error("more topics than the {0} that a service may retain or describe")]
@@ -150,6 +150,17 @@ pub enum OfferError {
     /// The node has left.
     #[error(transparent)]
     Gone(#[from] Gone),
+}
+
+fn too_many_services(most: usize) -> String {
+    format!(
+        "this program offers {most} services already, and its limit instances_per_node allows no more; raise it with \
+         Limits::instances_per_node or MESHZERO_LIMITS=instances_per_node={}. Each of the other programs lists as many services of \
+         one as its own instances_per_node says, which is {} unless it is raised there too, and finds those beyond by their exact \
+         names only",
+        most.saturating_add(1).checked_next_power_of_two().unwrap_or(usize::MAX),
+        Limits::default().instances_per_node
+    )
 }
 
 /// A service that is offered, until this is dropped.

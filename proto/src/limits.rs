@@ -81,8 +81,9 @@ pub struct Limits {
     /// Instances that one source may have told of without their being proved: a host that replied to a question, or a peer.
     /// Default 1,024. Whoever sends by multicast cannot be told from others, so all together have half of `instances`.
     pub instances_per_source: usize,
-    /// Instances that are kept of one remote node. Default 64. Those beyond are left out of lists and not told to watchers; one that
-    /// is asked for by its exact name is found all the same, and as many are kept of each such name besides.
+    /// Instances that are kept of one remote node. Default 64: the first that are heard of, until one of them is gone. Those beyond are
+    /// left out of lists and not told to watchers; one that is asked for by its exact name is found all the same, and as many are kept
+    /// of each such name besides. A node offers no more itself.
     pub instances_per_node: usize,
     /// How long a service that closes may take to finish what it has accepted, answers and news on their way out included.
     /// Default 5 s. What is not finished then is abandoned, and named. A program that ends without closing its mesh waits

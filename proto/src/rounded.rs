@@ -23,6 +23,7 @@ impl fmt::Display for Rounded {
             999_500_000.. => (1e9, "s"),
             999_500.. => (1e6, "ms"),
             1_000.. => (1e3, "µs"),
+            0 => (1.0, "s"),
             _ => (1.0, "ns"),
         };
         let number = nanos as f64 / unit;
@@ -44,7 +45,7 @@ mod tests {
     #[test]
     fn three_digits_are_shown() {
         for (nanos, text) in [
-            (0, "0ns"),
+            (0, "0s"),
             (1, "1ns"),
             (999, "999ns"),
             (1_500, "1.5µs"),

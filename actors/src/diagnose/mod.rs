@@ -18,7 +18,7 @@ use meshzero_proto::name::ServiceName;
 
 use crate::clock;
 use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
-use crate::discovery::{Ask, AskReplied, Prove, Proving};
+use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::neighbours;
 use crate::node::Node;
 use crate::report::Report;
@@ -73,9 +73,20 @@ pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    let hidden = hidden_services(hidden, report.instances_per_node)
-        .map(|finding| Hidden { services: hidden, finding });
-    Answering { unanswering, hidden, answered, silent }
+    Answering { unanswering, hidden: said(node, hidden), answered, silent }
+}
+
+/// Returns how many services of `filter` are known of and not listed, if there are any. Asks nobody else.
+///
+/// # Cancel safety
+/// This function is cancel safe.
+pub async fn of_hidden(node: &Node, filter: &Filter) -> Option<Hidden> {
+    said(node, node.ask_discovery(AskHidden(filter.clone())).await.ok()?)
+}
+
+fn said(node: &Node, services: usize) -> Option<Hidden> {
+    let finding = hidden_services(services, node.limits().instances_per_node)?;
+    Some(Hidden { services, finding })
 }
 
 /// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.

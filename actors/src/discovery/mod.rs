@@ -50,7 +50,7 @@ pub use finding::{Ask, AskAgain, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
 pub use presence::{Failed, Proved};
-pub use proving::{Prove, Proving};
+pub use proving::{AskHidden, Prove, Proving};
 pub use reaching::Verdict;
 pub use watching::{Addresses, Watch, Watcher};
 
@@ -234,6 +234,9 @@ impl Discovery {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         self.directory.expire(now);
+        let links = &self.links;
+        let filled = self.directory.fill(|node| links.reach(node), now);
+        self.apply(filled, None, ctx);
         self.watchers.prune();
         self.look_after_nodes(ctx);
         self.look_around(ctx);

@@ -96,3 +96,16 @@ impl Handler<Prove> for Discovery {
         so_far
     }
 }
+
+/// Asks how many services of a filter are known of and not shown, because of a limit.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub struct AskHidden(pub Filter);
+
+impl Handler<AskHidden> for Discovery {
+    type Result = usize;
+
+    fn handle(&mut self, AskHidden(filter): AskHidden, _: &mut Self::Context) -> usize {
+        self.directory.hidden_of(&filter)
+    }
+}

@@ -53,6 +53,12 @@ pub(super) struct Requests {
     reporting: Option<JoinHandle<()>>,
 }
 
+impl Drop for Requests {
+    fn drop(&mut self) {
+        self.answers.cut_off();
+    }
+}
+
 /// Messages for the service.
 struct Arrived {
     frames: Bytes,

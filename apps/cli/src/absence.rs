@@ -6,6 +6,7 @@ use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried
 use meshzero::{CallError, DiscoverError, SubscribeError};
 use serde_json::{Value, json};
 
+use crate::parse::time;
 use crate::target::shown;
 
 /// Nobody is there.
@@ -20,7 +21,7 @@ pub(crate) struct Absence {
 impl Absence {
     /// Nothing to list.
     pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
-        let mut evidence = vec![format!("waited {waited:?}")];
+        let mut evidence = vec![format!("waited {}", time(waited))];
         evidence.extend(diagnosis.evidence());
         let text = match diagnosis.findings.first() {
             Some(finding) => format!("{finding} ({})", evidence.join("; ")),

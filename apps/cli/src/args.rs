@@ -1,5 +1,6 @@
 //! What can be typed, and how a command line that cannot be read is answered.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
@@ -51,9 +52,19 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
             output::report_now(&failure);
             return failure.exit_code();
         }
-        // Nobody is left to tell if even this cannot be printed.
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+        let printed = error.print().and_then(|()| io::stdout().flush());
+        match printed {
+            // Nobody is left to tell if even an error cannot be printed.
+            _ if error.use_stderr() => ExitCode::from(2),
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever reads no more, as `head` does, has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                let failure = output::unwritable(&error);
+                output::report_now(&failure);
+                failure.exit_code()
+            }
+        }
     })
 }
 

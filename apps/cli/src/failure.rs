@@ -9,6 +9,7 @@ use meshzero::{
 };
 
 use crate::absence::Absence;
+use crate::parse::time;
 use crate::stop::Signal;
 
 /// The exit codes as people read them, in help and man pages.
@@ -77,13 +78,25 @@ impl Failure {
 
     /// It was there and has not answered in the time that was asked for.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
-        Self::Uncertain(format!("{whom}: no answer within {wait:?}; a longer --wait may bring one"))
+        Self::Uncertain(format!("{whom}: no answer within {}; a longer --wait may bring one", time(wait)))
     }
 
     fn absent(absence: Option<Absence>, text: String) -> Self {
         match absence {
             Some(absence) => Self::Absent(Box::new(absence)),
             None => Self::Nobody(text),
+        }
+    }
+
+    /// The same failure, with what the text that was looked for has been besides.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        match self {
+            Self::Absent(mut absence) => {
+                absence.text = format!("{}; {other}", absence.text);
+                Self::Absent(absence)
+            }
+            Self::Nobody(text) => Self::Nobody(format!("{text}; {other}")),
+            certain => certain,
         }
     }
 

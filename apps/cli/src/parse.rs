@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// The longest time that makes sense to wait: a year. Longer ones are taken for it.
+/// The longest time that makes sense to wait: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// `5s`, `500ms`, `2m`, `1.5h`, or seconds without a unit. More than a year is a year.
+/// `5s`, `500ms`, `2m`, `1.5h`, `2d`, or seconds without a unit; a year at most.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m or 1h; a year is the longest");
+    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m, 1h or 2d; 365d is the longest");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -16,10 +16,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 0.001,
         "m" | "min" => 60.0,
         "h" => 3_600.0,
+        "d" => 86_400.0,
         _ => return Err(wrong()),
     };
     let number: f64 = number.parse().map_err(|_| wrong())?;
-    Ok(Duration::try_from_secs_f64(number * seconds).unwrap_or(LONGEST).min(LONGEST))
+    let time = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= LONGEST);
+    time.ok_or_else(|| format!("{text:?} is too long; 365d is the longest"))
+}
+
+/// A time as it could be typed.
+pub(crate) fn time(time: Duration) -> String {
+    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
 }
 
 /// A time in which something can be done, so not none.
@@ -104,13 +111,17 @@ mod tests {
             ("1.5", 1_500),
             ("0", 0),
             ("1h", 3_600_000),
+            ("2d", 172_800_000),
+            ("1.5d", 129_600_000),
+            ("365d", 31_536_000_000),
             (" 3 s ", 3_000),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for huge in ["9".repeat(400), format!("{}h", u64::MAX), "9000h".to_owned()] {
-            assert_eq!(duration(&huge), Ok(LONGEST), "{huge}");
+        for huge in ["9".repeat(400), format!("{}h", u64::MAX), "9000h".to_owned(), "365.1d".to_owned()] {
+            assert!(duration(&huge).expect_err(&huge).contains("365d is the longest"), "{huge}");
         }
+        assert_eq!([time(Duration::ZERO), time(Duration::from_millis(1_500))], ["0s", "1.5s"]);
         assert_eq!(duration("0.0000000001"), Ok(Duration::ZERO));
         assert_eq!(limit("1ms"), Ok(Duration::from_millis(1)));
         assert!(limit("0").expect_err("none at all").contains("1ms"));

@@ -109,8 +109,8 @@ impl Target {
             NoService::Unknown(failure) if host.is_likely() => {
                 Failure::Nobody(format!("{failure}; there is no service of that name either"))
             }
-            // Then it is a name like any other.
-            NoService::Unknown(_) => named.into(),
+            // Then it is a name like any other, unless the host was meant and its name is misspelt.
+            NoService::Unknown(failure) => Failure::from(named).and(&failure),
         })
     }
 
@@ -189,10 +189,14 @@ mod tests {
             "a b:7",
             "温度:7",
             "room:70000",
+            "12:30",
+            "10.0.0.1:9000",
         ] {
             assert_eq!(host(text), None, "{text}");
         }
-        for text in ["localhost:9000", "Localhost:1", "lab.local:9000", "www.example.org.:65535"] {
+        for text in
+            ["localhost:9000", "Localhost:1", "lab.local:9000", "www.example.org.:65535", "127.1:9000"]
+        {
             assert_eq!(host(text), Some(true), "{text}");
         }
         for text in ["room:7", "raspberry-pi:9000", "h_1:1"] {

@@ -55,6 +55,8 @@ pub(crate) fn as_text(message: &Value) -> String {
 
 /// The words of a command, as a shell would split them, with quotes and backslashes, and nothing else of a shell: the
 /// message is filled into the words afterwards, so it can never become another word, or a command.
+///
+/// A backslash takes away the meaning of what a shell gives one to, and stays before anything else, as in `C:\dir`.
 pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -63,9 +65,7 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
     while let Some(character) = characters.next() {
         match (character, quote) {
             (end, Some(open)) if end == open => quote = None,
-            ('\\', None | Some('"'))
-                if characters.peek().is_some_and(|next| matches!(next, '\\' | '"' | '\'' | ' ')) =>
-            {
+            ('\\', None | Some('"')) if characters.peek().is_some_and(|next| is_escaped(*next, quote)) => {
                 word.get_or_insert_default().extend(characters.next());
             }
             ('"' | '\'', None) => {
@@ -81,6 +81,15 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
     }
     words.extend(word);
     if words.is_empty() { Err("the command is empty".to_owned()) } else { Ok(words) }
+}
+
+/// Returns whether a backslash before `character` takes away its meaning, outside of quotes or between double ones.
+fn is_escaped(character: char, quote: Option<char>) -> bool {
+    match character {
+        '\\' | '"' | '$' | '`' => true,
+        '\'' | ' ' => quote.is_none(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -119,6 +128,12 @@ mod tests {
         assert_eq!(split(r#"sh -c 'echo "$1"' sh {}"#), ["sh", "-c", "echo \"$1\"", "sh", "{}"]);
         assert_eq!(split(r#"echo "" a\ b C:\dir"#), ["echo", "", "a b", "C:\\dir"]);
         assert_eq!(split(r#"echo "it's \"so\"""#), ["echo", "it's \"so\""]);
+        // As a shell has it between double quotes, where an inner shell is to see the dollar.
+        assert_eq!(
+            split(r#"sh -c "echo \$HOME \`id\` \\ \n \' \ ""#),
+            ["sh", "-c", r"echo $HOME `id` \ \n \' \ "]
+        );
+        assert_eq!(split(r"echo \$HOME it\'s '\$'"), ["echo", "$HOME", "it's", r"\$"]);
         assert!(words("echo 'open").is_err());
         assert!(words("  ").is_err());
     }

@@ -78,6 +78,59 @@ fn options_that_cannot_be_read_say_what_to_write() {
 }
 
 #[test]
+fn times_go_up_to_a_year() {
+    let room = Room::new();
+    for time in ["99999999999h", "366d"] {
+        room.run(&["discover", "robot", "--wait", time]).failed(2, &["--wait", time, "too long", "365d"]);
+    }
+    let (_service, address) = room.advertise(&["robot", "--echo"]);
+    room.run(&["send", &address, "x", "--wait", "2d"]).succeeded();
+    // No time at all is shown in the unit that people write.
+    for command in [&["discover", "nobody"][..], &["send", "nobody", "x"], &["list", "--group", "nobody"]] {
+        room.run(&[command, &["--wait", "0"]].concat()).failed(1, &["waited 0s"]);
+    }
+}
+
+#[test]
+fn a_limit_that_is_not_there_is_answered_with_those_that_are() {
+    let room = Room::new();
+    for (limits, said) in [
+        ("mailbix=3", "no such limit, but mailbox; there are message_bytes, "),
+        ("reconnect=5s", "the unit is a part of the name; write reconnect_ms=5000"),
+        ("reconnect_ms=5s", "write reconnect_ms=5000"),
+    ] {
+        let ran = room.mz(&["discover", "nobody", "--wait", "0"]).env("MESHZERO_LIMITS", limits).output();
+        Ran::from(ran.expect("mz runs")).failed(2, &["MESHZERO_LIMITS", limits, said]);
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_resolved_is_named_beside_the_service() {
+    let room = Room::new();
+    for command in [&["send", "rasberry:9000", "x"][..], &["discover", "rasberry:9000"]] {
+        let ran = room.run(&[command, &["--wait", "2s"]].concat());
+        ran.failed(1, &["rasberry:9000", "; the host name \"rasberry\" could not be resolved", "IP address"]);
+    }
+    let ran = room.run(&["send", "rasberry:9000", "x", "--wait", "2s", "--json"]);
+    let told = crate::support::json(ran.stderr.lines().last().expect("a line"));
+    assert!(told["error"].as_str().is_some_and(|error| error.contains("could not be resolved")), "{told}");
+    assert!(told["findings"].is_array(), "{told}");
+    // Only a host is meant by it.
+    room.run(&["send", "rasberry.invalid:9000", "x", "--wait", "2s"])
+        .failed(1, &["the host name \"rasberry.invalid\" could not be resolved"]);
+}
+
+#[test]
+fn a_short_form_of_an_ip_address_is_resolved() {
+    let room = Room::new();
+    let (_service, address) = room.advertise(&["robot", "--echo"]);
+    let port = address.rsplit(':').next().expect("a port");
+    let short = format!("127.1:{port}");
+    assert_eq!(room.run(&["send", &short, "x"]).succeeded().trim(), "x");
+    assert_eq!(room.run(&["discover", &short]).succeeded().trim(), address);
+}
+
+#[test]
 fn a_port_where_nobody_listens_is_an_exit_code() {
     let room = Room::new();
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -171,3 +171,29 @@ fn a_list_says_how_many_services_a_limit_hides() {
     });
     assert_eq!(all.stderr, "");
 }
+
+#[test]
+fn a_watch_tells_of_nothing_that_has_not_happened_and_says_once_how_many_a_limit_hides() {
+    let room = Room::new();
+    let mut limits = meshzero::Limits::default();
+    limits.instances_per_node = 300;
+    let join = Mesh::join().mesh(&room.mesh).interfaces("lo").limits(limits);
+    let mesh = block_on(join.into_future()).expect("it joins");
+    let _services: Vec<_> = (0..150)
+        .map(|number| block_on(mesh.advertise(format!("svc/{number:03}"), || Quiet).into_future()))
+        .collect();
+    let mut watch = room.start(&["list", "--watch", "--group", "svc", "--json"]);
+    watch.expect_error_line(r#""hidden":86"#, SOON);
+    let mut pushed = room.start(&["list", "--watch", "--group", "svc"]);
+    pushed.expect_error_line("not listed: 86 more services are known of", SOON);
+    for (mut watch, up) in [(watch, r#""event":"up""#), (pushed, "up ")] {
+        watch.interrupt();
+        watch.wait(SOON);
+        let (told, said) = (watch.stdout(), watch.stderr());
+        assert!(told.lines().all(|line| line.contains(up)), "{told}");
+        assert_eq!(told.lines().count(), 64, "{told}");
+        let said: Vec<_> =
+            said.lines().filter(|line| line.contains("MESHZERO_LIMITS=instances_per_node=256")).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+    }
+}

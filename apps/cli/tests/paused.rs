@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use meshzero::{CallError, Mesh, Refusal, Value, block_on};
 
-use crate::support::{Room, SOON, json};
+use crate::support::{Ran, Room, SOON, bare, json};
 
 /// A service whose output is a pipe, of which the first line is read and nothing else.
 struct Paused {
@@ -156,4 +156,19 @@ fn a_failure_that_cannot_be_written_holds_up_no_end() {
     });
     assert_eq!(status.code(), Some(5));
     drop(reader);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_written_is_a_failure() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    for arguments in [&["--help"][..], &["-h"], &["--version"], &["send", "--help"], &["help", "send"]] {
+        let ran = Ran::from(bare(arguments).stdout(full()).output().expect("mz runs"));
+        ran.failed(5, &["mz: cannot write to standard output", "No space left"]);
+        // Whoever reads no more has read enough.
+        let (reader, writer) = std::io::pipe().expect("there is room for a pipe");
+        drop(reader);
+        let ran = Ran::from(bare(arguments).stdout(writer).output().expect("mz runs"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    }
 }

@@ -170,3 +170,76 @@ fn what_a_program_prints_is_json_or_text() {
         assert_eq!(reply["reply"], message);
     }
 }
+
+/// The number of messages that a service has taken and not finished, once so many have come altogether.
+fn unfinished(room: &Room, address: &str, came: u64) -> u64 {
+    eventually(SOON, "they have come", || {
+        let stats = room.run(&["stats", address, "--json"]).object();
+        let service = &stats["services"][0];
+        (service["messages"] == came).then(|| service["unfinished"].as_u64().expect("a number"))
+    })
+}
+
+#[test]
+fn a_message_whose_caller_has_given_up_while_it_waited_is_not_run() {
+    let room = Room::new();
+    let folder = std::env::temp_dir().join(&room.mesh);
+    fs::create_dir(&folder).expect("a folder");
+    let (log, gate) = (folder.join("log"), folder.join("gate"));
+    let exec = format!(
+        "sh -c 'echo \"$1\" >> {}; while [ ! -e {} ]; do sleep 0.02; done; echo done' sh {{}}",
+        log.display(),
+        gate.display()
+    );
+    let (_service, address) = room.advertise(&["queue", "--exec", &exec, "--jobs", "1", "--limit", "1h"]);
+    let mut first = room.start(&["send", &address, "first", "--wait", "1m"]);
+    assert_eq!(unfinished(&room, &address, 1), 1);
+    // One gives up, and the time of the other is over.
+    let mut second = room.start(&["send", &address, "second", "--wait", "1m"]);
+    assert_eq!(unfinished(&room, &address, 2), 2);
+    second.interrupt();
+    assert_eq!(second.wait(SOON).code(), Some(130));
+    // Whoever notices first that its time is over.
+    let third = room.run(&["send", &address, "third", "--wait", "200ms"]);
+    assert!(matches!(third.code, Some(1 | 3)), "{third:?}");
+    let mut fourth = room.start(&["send", &address, "fourth", "--wait", "1m"]);
+    eventually(SOON, "their places are free again", || (unfinished(&room, &address, 4) == 2).then_some(()));
+    fs::write(&gate, "").expect("a file");
+    for served in [&mut first, &mut fourth] {
+        assert_eq!(served.succeed(SOON).trim(), "done");
+    }
+    assert_eq!(fs::read_to_string(&log).expect("it is there"), "first\nfourth\n");
+    fs::remove_dir_all(&folder).expect("it is there");
+}
+
+#[test]
+fn a_program_whose_caller_has_given_up_is_ended() {
+    let room = Room::new();
+    let mark = Mark::new();
+    let exec =
+        format!("sh -c 'if [ {{}} = quick ]; then echo done; else sleep {} & sleep {}; fi'", mark.0, mark.0);
+    let (mut service, address) = room.advertise(&["busy", "--exec", &exec, "--jobs", "1", "--limit", "1h"]);
+    for wait in ["1m", "1s"] {
+        let mut caller = room.start(&["send", &address, "slow", "--wait", wait]);
+        mark.eventually(2);
+        if wait == "1m" {
+            caller.interrupt();
+            assert_eq!(caller.wait(SOON).code(), Some(130));
+        } else {
+            assert_eq!(caller.wait(SOON).code(), Some(3));
+        }
+        mark.eventually(0);
+        service.expect_line("the caller has given up, and it was ended", SOON);
+        assert_eq!(room.run(&["send", &address, "quick", "--wait", "25s"]).succeeded().trim(), "done");
+    }
+    let help = room.run(&["advertise", "--help"]).succeeded();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in ["not run if their callers have given up", "If the caller gives up", "the program is ended"] {
+        assert!(help.contains(said), "{help}");
+    }
+    // Whoever is killed says nothing.
+    let mut caller = room.start(&["send", &address, "slow", "--wait", "1h"]);
+    mark.eventually(2);
+    caller.kill();
+    mark.eventually(0);
+}

@@ -9,7 +9,7 @@ mod finding;
 mod here;
 mod mesh;
 mod observations;
-mod spelling;
+pub mod spelling;
 mod there;
 mod words;
 

@@ -4,7 +4,7 @@
 const COMPARED: usize = 512;
 
 /// The name of `heard` that is nearest to `sought`, if it differs by what people get wrong: capitals, or a few letters.
-pub(super) fn nearest<'a>(sought: &str, heard: &'a [String]) -> Option<&'a str> {
+pub fn nearest<'a>(sought: &str, heard: &'a [String]) -> Option<&'a str> {
     let wanted: Vec<char> = lower(sought);
     let most = (wanted.len() / 4).clamp(1, 3);
     let near = heard.iter().filter(|name| *name != sought).map(|name| (lower(name), name));

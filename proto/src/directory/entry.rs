@@ -9,7 +9,6 @@ use super::{ASK_AGAIN, Changes, DirectoryEvent, FRESH, Instance, Source};
 use crate::addresses::{OwnAddress, are_nearer, arrange, is_here, needs_zone, sort, usable};
 use crate::advert::{Advert, MAX_ADDRESSES};
 use crate::id::NodeId;
-use crate::name::MeshName;
 
 /// How many addresses that were claimed for a verified instance are kept until they are tried.
 const MAX_CLAIMED: usize = 8;
@@ -92,26 +91,6 @@ impl Entry {
         };
         entry.note(source, now);
         entry
-    }
-
-    /// What was told of it, and by whom first, for the case that it makes way: of `mesh`.
-    pub(super) fn heard(&self, mesh: &MeshName) -> (Advert, Source) {
-        let Instance { id, node, service, addresses, .. } = &self.instance;
-        let advert = Advert {
-            instance: *id,
-            node: *node,
-            mesh: mesh.clone(),
-            service: service.clone(),
-            addresses: addresses.clone(),
-            leaving: false,
-        };
-        let source = match self.origin {
-            Origin::Own => Source::Local,
-            Origin::Multicast => Source::Mdns,
-            Origin::Host(host) => Source::Reply(host),
-            Origin::Peer(peer) => Source::Caller(peer),
-        };
-        (advert, source)
     }
 
     pub(super) fn is_shown(&self) -> bool {

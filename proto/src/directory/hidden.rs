@@ -24,6 +24,8 @@ pub(super) struct Hidden {
     remembered: BTreeMap<InstanceId, Remembered>,
     /// The nodes of which some were remembered, which has been told.
     nodes: BTreeSet<NodeId>,
+    /// The nodes of which some were remembered when an instance of theirs that was kept had gone.
+    with_room: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
 }
 
@@ -36,11 +38,19 @@ struct Remembered {
 }
 
 impl Remembered {
+    /// Returns whether a peer told of it.
+    fn is_told(&self) -> bool {
+        is_told(self.source)
+    }
+
     /// Returns whether nobody has told of it for long. Peers tell once, and say so when it is gone.
     fn is_old(&self, now: Instant) -> bool {
-        let is_repeated = !matches!(self.source, Source::Peer(_) | Source::Caller(_));
-        is_repeated && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
+        !self.is_told() && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
     }
+}
+
+fn is_told(source: Source) -> bool {
+    matches!(source, Source::Peer(_) | Source::Caller(_))
 }
 
 impl Hidden {
@@ -63,7 +73,13 @@ impl Hidden {
                 return false;
             }
         }
-        self.remembered.insert(advert.instance, Remembered { advert, source, heard_at: now });
+        match self.remembered.get_mut(&advert.instance) {
+            // A peer says so when it is gone; what others repeat is no reason to forget it when they do not.
+            Some(known) if known.is_told() && !is_told(source) => known.heard_at = now,
+            _ => {
+                self.remembered.insert(advert.instance, Remembered { advert, source, heard_at: now });
+            }
+        }
         self.nodes.len() < REMEMBERED && self.nodes.insert(node)
     }
 
@@ -75,6 +91,7 @@ impl Hidden {
     /// A node is gone.
     pub(super) fn forget_node(&mut self, node: NodeId) {
         self.nodes.remove(&node);
+        self.with_room.remove(&node);
         self.remembered.retain(|_, hidden| hidden.advert.node != node);
     }
 
@@ -82,6 +99,30 @@ impl Hidden {
     pub(super) fn forget_told_by(&mut self, peer: NodeId) {
         self.remembered
             .retain(|_, hidden| !matches!(hidden.source, Source::Peer(p) | Source::Caller(p) if p == peer));
+    }
+
+    /// An instance of `node` that was kept is gone.
+    pub(super) fn note_room(&mut self, node: NodeId) {
+        if self.nodes.contains(&node) {
+            self.with_room.insert(node);
+        }
+    }
+
+    /// Returns the nodes of which some may be kept now, once, of those that are connected.
+    pub(super) fn with_room(&mut self, is_connected: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let with_room: Vec<_> = self.with_room.iter().copied().filter(|node| is_connected(*node)).collect();
+        self.with_room.retain(|node| !with_room.contains(node));
+        with_room
+    }
+
+    /// Takes at most `most` of the hidden instances of `node`, those that it told of itself first.
+    pub(super) fn take(&mut self, node: NodeId, most: usize) -> Vec<(Advert, Source)> {
+        let of_node = self.remembered.iter().filter(|(_, hidden)| hidden.advert.node == node);
+        let mut of_node: Vec<_> =
+            of_node.map(|(id, hidden)| (hidden.source != Source::Peer(node), *id)).collect();
+        of_node.sort_unstable();
+        let taken = of_node.iter().take(most).filter_map(|(_, id)| self.remembered.remove(id));
+        taken.map(|hidden| (hidden.advert, hidden.source)).collect()
     }
 
     /// A name is asked for exactly. Returns the hidden instances of it.
@@ -111,5 +152,6 @@ impl Hidden {
         self.remembered.retain(|_, hidden| !hidden.is_old(now));
         let left: BTreeSet<_> = self.remembered.values().map(|hidden| hidden.advert.node).collect();
         self.nodes.retain(|node| left.contains(node));
+        self.with_room.retain(|node| left.contains(node));
     }
 }

@@ -159,7 +159,7 @@ impl Directory {
     /// again without proof.
     pub fn gone(&mut self, instance: InstanceId, why: Why, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        let is_local = self.change(instance, |entry| {
+        let offered = self.change(instance, |entry| {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
             }
@@ -168,10 +168,14 @@ impl Directory {
                 entry.by_mdns = false;
                 entry.told_by.clear();
             }
-            entry.instance.local
+            (entry.instance.local, entry.instance.node)
         });
-        if is_local == Some(true) {
-            self.remove(instance);
+        match offered {
+            Some((true, _)) => {
+                self.remove(instance);
+            }
+            Some((false, node)) => self.hidden.note_room(node),
+            None => {}
         }
         changes
     }

@@ -6,13 +6,15 @@ use super::claims::{Claim, Origin};
 use super::entry::Entry;
 use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
 use crate::advert::Advert;
-use crate::id::InstanceId;
+use crate::id::{InstanceId, NodeId};
 
 /// Room for what is new.
 impl Directory {
-    /// Makes room for an instance that `source` tells of, at the cost of the oldest instance that was found dead or is unproved:
-    /// of the same node or the same origin, if that has as many as it may have, else of all. A name that was asked for exactly
-    /// may have as many of a node as other names together.
+    /// Makes room for an instance that `source` tells of. Of a node that has as many as are kept of one, only an instance that was
+    /// found dead makes way; otherwise the new one is hidden, also if it is proved, because services that take turns would be up
+    /// and down without anything having happened to them. Elsewhere the oldest instance that was found dead or is unproved makes
+    /// way: of the same origin, if that has as many as it may have, else of all. A name that was asked for exactly may have as
+    /// many of a node as other names together.
     pub(super) fn make_room(
         &mut self,
         advert: &Advert,
@@ -31,20 +33,11 @@ impl Directory {
         });
         let beside: Vec<_> = beside.map(Entry::claim).collect();
         if beside.len() >= self.per_node {
-            let victim = beside.into_iter().flatten().min();
-            let displaced = victim.and_then(|(_, _, id)| self.entries.get(&id));
-            let hidden = match displaced {
-                // Found dead: it is forgotten, as it would be without others.
-                Some(entry) if !entry.is_shown() => None,
-                Some(entry) => Some(entry.heard(&self.mesh)),
-                None => Some((advert.clone(), source)),
-            };
-            if let Some((hidden, from)) = hidden
-                && self.hidden.hide(hidden, from, now)
-            {
+            let dead = beside.into_iter().flatten().filter(|(is_shown, ..)| !is_shown).min();
+            if dead.is_none() && self.hidden.hide(advert.clone(), source, now) {
                 changes.hides = Some(advert.node);
             }
-            return self.displace(victim, changes);
+            return self.displace(dead, changes);
         }
         let most = match origin {
             Origin::Multicast => self.capacity / 2,
@@ -57,6 +50,27 @@ impl Directory {
             return self.displace(self.claims.first(), changes);
         }
         true
+    }
+
+    /// Takes in hidden instances of connected nodes that had room since the last call, because other instances of theirs are gone.
+    pub fn fill(&mut self, is_connected: impl Fn(NodeId) -> bool, now: Instant) -> Changes {
+        let mut changes = Changes::default();
+        for node in self.hidden.with_room(is_connected) {
+            let of_node = self.nodes.get(&node).into_iter().flatten();
+            let of_node = of_node.filter_map(|id| self.entries.get(id));
+            let kept =
+                of_node.filter(|entry| entry.is_shown() && !self.hidden.is_sought(&entry.instance.service));
+            let room = self.per_node.saturating_sub(kept.count());
+            for (advert, source) in self.hidden.take(node, room) {
+                let instance = advert.instance;
+                changes.append(self.hear(advert.clone(), source, now));
+                if !self.entries.contains_key(&instance) {
+                    // Other bounds leave no room for it.
+                    self.hidden.hide(advert, source, now);
+                }
+            }
+        }
+        changes
     }
 
     fn displace(&mut self, victim: Option<Claim>, changes: &mut Changes) -> bool {

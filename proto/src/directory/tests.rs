@@ -565,6 +565,71 @@ fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
     }
 }
 
+/// An instance of a crowded node is up once, whoever tells of it and however often.
+#[test]
+fn services_that_a_limit_hides_do_not_take_turns() {
+    let limits = Limits { instances_per_node: 8, ..Limits::default() };
+    let mut world = World::new(&limits);
+    let mut events = Vec::new();
+    for source in [Source::Mdns, REPLY, Source::Caller(node(2)), Source::Peer(node(1)), REPLY, Source::Mdns] {
+        // Beginning elsewhere each time, as replies of several datagrams come.
+        let first = events.len() as u16;
+        for n in (0..50_u16).map(|n| (n * 7 + first) % 50) {
+            world.now += Duration::from_millis(1);
+            events.extend(world.hear(advert(n + 1, 1, &format!("robot/{n}")), source).events);
+        }
+        assert_eq!(world.directory.hidden(), 42, "{source:?}");
+    }
+    assert!(events.iter().all(|event| matches!(event, DirectoryEvent::Up(_))), "{events:?}");
+    assert_eq!((events.len(), world.directory.crowded_out().0), (8, 0));
+}
+
+#[test]
+fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
+    let limits = Limits { instances_per_node: 3, ..Limits::default() };
+    let mut world = World::new(&limits);
+    // Somebody has announced more than the node offers, and was first.
+    for n in [1, 2, 3, 4] {
+        world.hear(advert(n, 1, &format!("forged/{n}")), Source::Mdns);
+    }
+    for n in 11..=15 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+    }
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 6));
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "there is no room");
+    // Their endpoints do not answer.
+    for n in [1, 2] {
+        world.directory.gone(id(n), Why::Refused, world.now);
+    }
+    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "it may be gone altogether");
+    let filled = world.directory.fill(|of| of == node(1), world.now);
+    let up =
+        |event: &DirectoryEvent| matches!(event, DirectoryEvent::Up(i) if i.service.starts_with("robot/"));
+    assert!(filled.events.len() == 2 && filled.events.iter().all(up), "its own come first: {filled:?}");
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 4));
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "once");
+    // A node that withdraws all leaves nothing hidden.
+    for n in 11..=15 {
+        world.directory.unheard(id(n), Source::Peer(node(1)), world.now);
+    }
+    world.directory.unheard(id(4), Source::Mdns, world.now);
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (1, 0));
+}
+
+#[test]
+fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for source in [Source::Mdns, Source::Peer(node(1)), Source::Mdns] {
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+        }
+    }
+    world.pass(200);
+    world.directory.expire(world.now);
+    assert_eq!(world.directory.hidden(), 2);
+}
+
 #[test]
 fn an_instance_that_was_found_dead_is_not_hidden() {
     let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });

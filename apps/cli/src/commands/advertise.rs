@@ -43,7 +43,7 @@ pub(crate) struct Advertise {
     /// Takes TEMPLATE, and what CMD prints, as text, whatever it looks like
     #[arg(long)]
     text: bool,
-    /// Programs that --exec runs at once; further messages wait
+    /// Programs that --exec runs at once; further messages wait, and are not run if their callers have given up by then
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     jobs: u16,
     /// How long a program of --exec may take
@@ -68,7 +68,8 @@ struct Answer {
     #[arg(long)]
     echo: bool,
     /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its
-    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command)
+    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command). If the caller gives up, by Ctrl-C or because its time
+    /// is over, the program is ended as after --limit: asked to end, and killed half a second later
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
@@ -99,17 +100,22 @@ impl Handler<Call<Value>> for Responder {
         let (reply, out) = (Arc::clone(&self.reply), self.out.clone());
         let trace = call.trace();
         let work = async move {
-            let outcome = match reply.to(call.message()).await {
+            let outcome = reply.to(&call).await;
+            let was_not_run = matches!(outcome, Err(NoOutput::NotRun));
+            let outcome = match outcome {
+                // It is named at the end, with all others that were not finished.
+                Err(NoOutput::Closing) => return,
+                Err(NoOutput::NotRun) => Err("the caller had given up before it was run".to_owned()),
+                Err(NoOutput::Ended) => Err("the caller has given up, and it was ended".to_owned()),
                 _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
                 Ok(reply) => Ok(reply),
                 Err(NoOutput::Failed(failure)) => Err(failure),
-                // It is named at the end, with all others that were not finished.
-                Err(NoOutput::Closing) => return,
             };
             // A screen that is paused holds up no reply.
             out.offer(&Answered::new(call.message(), &outcome));
             match outcome {
                 Ok(reply) => call.reply(&reply),
+                Err(_) if was_not_run => call.expire(),
                 Err(problem) => call.fail(problem),
             }
         };
@@ -121,12 +127,13 @@ impl Handler<Call<Value>> for Responder {
 }
 
 impl Reply {
-    async fn to(&self, message: &Value) -> Result<Value, NoOutput> {
+    async fn to(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+        let message = call.message();
         Ok(match self {
             Self::Null => Value::Null,
             Self::Echo => message.clone(),
             Self::Template(template) => template.fill(message),
-            Self::Exec(exec) => return exec.run(message).await,
+            Self::Exec(exec) => return exec.run(call).await,
         })
     }
 }

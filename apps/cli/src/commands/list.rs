@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use meshzero::diagnosis::Unanswering;
+use meshzero::diagnosis::{Hidden, Unanswering};
 use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
+use tokio::time::{self, MissedTickBehavior};
 
 use super::discover::Listed;
 use crate::absence::Absence;
@@ -14,6 +15,9 @@ use crate::failure::Failure;
 use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
+
+/// The time between two looks at how many services are hidden from a watch.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How many services that do not answer are named.
 const SHOWN: usize = 4;
@@ -91,9 +95,23 @@ impl List {
     }
 
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
-        let mut watch = mesh.watch(self.prefix());
+        let prefix = self.prefix();
+        let mut watch = mesh.watch(&prefix);
         session.begin_endless();
-        while let Some(event) = watch.next().await {
+        let (mut looks, mut unlisted) = (time::interval(LOOK), Unlisted::default());
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                biased;
+                _ = looks.tick() => {
+                    if let Some(hidden) = unlisted.changed(mesh.hidden(&prefix).await) {
+                        session.out.errors.hidden(&hidden);
+                    }
+                    continue;
+                }
+                event = watch.next() => event,
+            };
+            let Some(event) = event else { break };
             let change = match event {
                 WatchEvent::Up(instance) => Change::new("up", &instance, None),
                 WatchEvent::Moved(instance) => Change::new("moved", &instance, None),
@@ -102,6 +120,26 @@ impl List {
             session.out.show(&change).await?;
         }
         Ok(())
+    }
+}
+
+/// The number of services that a limit hides while others are watched: it is said when it has settled, and when it is another.
+#[derive(Debug, Default)]
+struct Unlisted {
+    before: usize,
+    said: usize,
+}
+
+impl Unlisted {
+    /// Returns what is to be said of those that are hidden now.
+    fn changed(&mut self, now: Option<Hidden>) -> Option<Hidden> {
+        let services = now.as_ref().map_or(0, |hidden| hidden.services);
+        let has_settled = std::mem::replace(&mut self.before, services) == services;
+        if !has_settled || services == self.said {
+            return None;
+        }
+        self.said = services;
+        now
     }
 }
 

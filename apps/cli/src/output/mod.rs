@@ -122,7 +122,7 @@ impl Writers {
     /// This method is cancel safe.
     pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
         let (out, _) = tokio::join!(self.out.finish(), self.errors.finish());
-        out.map_err(unwritable)
+        out.map_err(|error| unwritable(&error))
     }
 
     /// Waits for a moment until everything is written. Records that nobody has read by then are counted on standard error.
@@ -131,7 +131,7 @@ impl Writers {
     /// As those of [`finish`](Self::finish).
     pub(crate) async fn last_words(&mut self, out: &Output) -> Result<(), Failure> {
         let written = match timeout(LAST_WORDS, self.out.finish()).await {
-            Ok(written) => written.map_err(unwritable),
+            Ok(written) => written.map_err(|error| unwritable(&error)),
             Err(_) => {
                 out.errors.unread(self.out.unwritten());
                 Ok(())
@@ -148,7 +148,8 @@ impl Writers {
     }
 }
 
-fn unwritable(error: io::Error) -> Failure {
+/// The failure to write to standard output.
+pub(crate) fn unwritable(error: &io::Error) -> Failure {
     Failure::Machine(format!("cannot write to standard output: {error}"))
 }
 

@@ -105,7 +105,7 @@ impl Host {
     fn unknown(&self, why: &str) -> Failure {
         let Self { name, port, .. } = self;
         Failure::Nobody(format!(
-            "the host {name:?} is not known here ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
+            "the host name {name:?} could not be resolved ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))
     }

@@ -1,5 +1,6 @@
-//! Running a program for each message: a few at once, for so long, with so much output.
+//! Running a program for each message: a few at once, for so long, with so much output, and only while somebody waits for it.
 
+mod caller;
 mod group;
 mod mark;
 
@@ -7,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshzero::Value;
+use meshzero::{Call, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -57,26 +58,44 @@ impl Exec {
         Self { program: Arc::new(program), jobs, programs, read_as, errors }
     }
 
-    /// Runs the program for `message`. Returns its output, as JSON if it is JSON.
+    /// Runs the program for the message of `call`, once there is room for it. Returns its output, as JSON if it is JSON. Once nobody
+    /// waits for that any more, the program is not run, or is ended: its place is for those who do.
     ///
     /// # Errors
     /// [`NoOutput`]; a failure has been reported.
     ///
     /// # Cancel safety
     /// Dropping the future ends the program.
-    pub(crate) async fn run(&self, message: &Value) -> Result<Value, NoOutput> {
-        let permit = Arc::clone(&self.jobs).acquire_owned().await.map_err(|_| NoOutput::Closing)?;
+    pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+        let permit = tokio::select! {
+            biased;
+            () = caller::over(call) => return Err(self.unwanted(NoOutput::NotRun)),
+            permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| NoOutput::Closing)?,
+        };
+        // Since the last look the caller may have given up.
+        if caller::is_over(call) {
+            return Err(self.unwanted(NoOutput::NotRun));
+        }
         let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
         let (tell, told) = oneshot::channel();
         let program = Arc::clone(&self.program);
         // A task of its own: however the caller ends, the program is ended with all that it has started, and until then it
         // counts as one of the jobs.
-        actix::spawn(program.run(as_text(message), tell, ending, permit));
-        let output = told.await.unwrap_or(Err(NoOutput::Closing));
+        actix::spawn(program.run(as_text(call.message()), tell, ending, permit));
+        let output = tokio::select! {
+            biased;
+            output = told => output.unwrap_or(Err(NoOutput::Closing)),
+            () = caller::gave_up(call) => Err(self.unwanted(NoOutput::Ended)),
+        };
         if let Err(NoOutput::Failed(failure)) = &output {
             self.errors.remark(failure);
         }
         output.map(|output| self.reply(output))
+    }
+
+    /// The reason why there is no output, where nobody waits for it: if this command ends, it may have ended the caller's link itself.
+    fn unwanted(&self, otherwise: NoOutput) -> NoOutput {
+        if self.programs.are_left() { NoOutput::Closing } else { otherwise }
     }
 
     /// A program was not asked for JSON, so whatever it prints is a reply.
@@ -99,6 +118,10 @@ impl Exec {
 pub(crate) enum NoOutput {
     /// It failed, or was ended because of a limit.
     Failed(String),
+    /// The caller had given up before there was room for it.
+    NotRun,
+    /// The caller has given up, and it was ended.
+    Ended,
     /// The service ends, and with it the program. Nobody gets a reply any more.
     Closing,
 }
