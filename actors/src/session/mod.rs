@@ -6,13 +6,13 @@ mod requests;
 use std::io;
 use std::sync::Arc;
 
-use meshzero_proto::frame::{self, Header, Kind};
+use meshzero_proto::frame::{self, Frame, Header, Kind};
 use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::stream::NotThere;
 
 use self::news::News;
 use self::requests::Requests;
-use crate::carry::{Carried, carry};
+use crate::carry::{Carried, Conversation as _, carry, keep_up};
 use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
@@ -62,23 +62,56 @@ pub(crate) async fn serve(
     let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
     connections.carry(&outbox, incoming.progress());
     let _letting_go = LettingGo(Arc::clone(&outbox));
-    let carried = match hello.purpose {
+    match hello.purpose {
         Purpose::Requests => {
             let mut requests = Requests::new(service, incoming, &outbox, hello);
             let carried = carry(&mut requests, &outbox, &mut connections).await;
             // What was taken is handled, whether or not anybody will hear of it.
             requests.deliver().await;
-            carried
+            end(carried, &outbox, requests.incoming()).await
         }
-        Purpose::News => carry(&mut News::new(service, incoming, &outbox), &outbox, &mut connections).await,
-        Purpose::Peer { .. } | Purpose::Probe => return Ok(()),
-    };
+        Purpose::News => {
+            let mut news = News::new(service, incoming, &outbox);
+            let carried = carry(&mut news, &outbox, &mut connections).await;
+            end(carried, &outbox, &mut news.into_incoming()).await
+        }
+        Purpose::Peer { .. } | Purpose::Probe => Ok(()),
+    }
+}
+
+/// Closes a link that is over, and writes what is left.
+async fn end(
+    carried: Carried<SessionError>,
+    outbox: &Outbox,
+    incoming: &mut Incoming,
+) -> Result<(), SessionError> {
     outbox.close();
     match carried {
-        Carried::Over => Ok(outbox.keep_writing().await?),
-        Carried::Lost(why) => Err(SessionError::Lost(why)),
-        Carried::Broken(error) => Err(error),
+        Carried::Over => {}
+        Carried::Lost(why) => return Err(SessionError::Lost(why)),
+        Carried::Broken(error) => return Err(error),
     }
+    let read_to_the_end = async {
+        let ended = read_acknowledgements(outbox, incoming).await;
+        // There will be none. Writing shows whether the other end still reads.
+        outbox.lift_window();
+        ended
+    };
+    tokio::select! {
+        biased;
+        written = outbox.keep_writing() => Ok(written?),
+        Err(error) = read_to_the_end => Err(error),
+    }
+}
+
+/// Reads acknowledgements until the other end has closed: without them only so much may be written. All else comes too late.
+async fn read_acknowledgements(outbox: &Outbox, incoming: &mut Incoming) -> Result<(), SessionError> {
+    while let Some(Frame { header, .. }) = incoming.next().await? {
+        if header.kind.is_upkeep() {
+            keep_up(header, incoming, outbox)?;
+        }
+    }
+    Ok(())
 }
 
 /// Closes a link's connection when its session ends, whatever ends it: replies that are still owed then do not keep it.

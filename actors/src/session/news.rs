@@ -31,6 +31,11 @@ impl News {
         Self { service, outbox: Arc::clone(outbox), incoming, feed: None }
     }
 
+    /// Ends the subscription.
+    pub(super) fn into_incoming(self) -> Incoming {
+        self.incoming
+    }
+
     fn subscribe(&self, id: u64, payload: &[u8]) -> Result<Feed, SessionError> {
         let subscribe = Subscribe::from_bytes(payload)
             .map_err(|problem| SessionError::Invalid { kind: Kind::Subscribe, problem })?;

@@ -273,6 +273,11 @@ impl Outflow {
         Ok(was_held && !self.is_held())
     }
 
+    /// Lets bytes be written from now on however many are not acknowledged.
+    pub fn lift_window(&mut self) {
+        self.window = u64::MAX;
+    }
+
     /// Notes that a frame begins with the next byte, and that it and all behind it may be replaced by [`Outflow::revise`].
     pub fn mark(&mut self) {
         while self.marks.front().is_some_and(|mark| *mark < self.acknowledged()) {
