@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::thread;
 
 use actix::prelude::*;
-use meshzero::{Blob, Limits, Mesh, News, NewsError, Service, ServiceRef, TrySendError};
+use meshzero::{Blob, Carries, Limits, Mesh, News, NewsError, Service, ServiceRef, TrySendError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -345,6 +345,42 @@ async fn the_news_of_one_who_reads_nothing() {
             assert_eq!(heard, if wants_latest { items } else { MANY }, "{what}: each arrived or is counted");
         }
     }
+}
+
+#[actix::test]
+async fn the_link_of_a_subscriber_that_leaves_without_having_read() {
+    let pair = Pair::join().await;
+    let service = Still::new().offer(&pair.here).await;
+    let handle = reach(&pair.there).await;
+    let news = handle.subscribe::<Blob>("").await.expect("confirmed");
+    let waiting = || {
+        let links = service.stats().links;
+        links.iter().filter(|link| link.carries == Carries::News).map(|link| link.waiting).collect::<Vec<_>>()
+    };
+    // As many as may be written without an acknowledgement, and then some.
+    send_many("a subscriber that is about to leave", || service.publish("load", &item()).expect("published"))
+        .await;
+    until("items wait for it", || waiting().iter().sum::<u64>() > 0).await;
+    drop(news);
+    until("its link has ended", || waiting().is_empty()).await;
+}
+
+#[actix::test]
+async fn the_news_of_a_service_that_closes_before_they_are_read() {
+    const ITEMS: usize = 400;
+    let pair = Pair::join().await;
+    let service = Still::new().offer(&pair.here).await;
+    let mut news = reach(&pair.there).await.subscribe::<Blob>("").keep(1_000).await.expect("confirmed");
+    for _ in 0..ITEMS {
+        service.publish("load", &item()).expect("published");
+    }
+    until("they wait for the subscriber", || service.stats().links.iter().any(|link| link.waiting > 0)).await;
+    let closing = actix::spawn(service.close());
+    for read in 0..ITEMS {
+        let next = tokio::time::timeout(PATIENCE, news.next()).await.expect("in time");
+        assert!(matches!(next, Some(Ok(_))), "after {read} items: {next:?}");
+    }
+    closing.await.expect("it does not panic");
 }
 
 struct Listener(Arc<Semaphore>);

@@ -239,18 +239,16 @@ impl Publisher {
         if state.closed || state.readers.len() >= limits.subscriptions {
             return None;
         }
-        let prefix = subscribe.prefix.as_str();
-        let known = state.topics.known.iter();
-        let mut retained: Vec<_> = known.filter(|known| known.topic.starts_with(prefix)).collect();
-        retained.sort_by_key(|known| &known.topic);
-        let first = retained.iter().filter_map(|known| {
-            let info = known.last.item?;
-            known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))
+        let State { readers, topics, .. } = &mut *state;
+        let retained = topics.known.iter().filter_map(|known| {
+            let info = known.last.item.filter(|_| known.topic.starts_with(subscribe.prefix.as_str()))?;
+            let frame = known.last.frame(agreed(info.fingerprint(), subscribe.fingerprint))?;
+            Some((&known.topic, frame))
         });
-        let first = first.collect();
-        let id = state
-            .readers
-            .join(&Subscribe { policy: subscribe.policy.within(limits), ..subscribe.clone() }, first);
+        let mut retained: Vec<_> = retained.collect();
+        retained.sort_by_key(|(topic, _)| *topic);
+        let policy = subscribe.policy.within(limits);
+        let id = readers.join(&Subscribe { policy, ..subscribe.clone() }, retained);
         drop(state);
         self.shared.tell_demand();
         Some(Feed::new(Arc::clone(&self.shared), id))

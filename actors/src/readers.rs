@@ -146,7 +146,7 @@ impl Readers {
 
     /// Adds a subscriber, who gets `first` before whatever is published from now on, and returns its number. What is wanted
     /// has been brought within the limits.
-    pub(crate) fn join(&mut self, wanted: &Subscribe, first: VecDeque<Bytes>) -> u64 {
+    pub(crate) fn join(&mut self, wanted: &Subscribe, first: Vec<(&Topic, Bytes)>) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.version += 1;
@@ -156,7 +156,8 @@ impl Readers {
             self.shelves.len() - 1
         });
         let shelf = &mut self.shelves[place];
-        let backlog = shelf.join(id);
+        let backlog = shelf.join(id, first.iter().map(|(topic, _)| *topic));
+        let first = first.into_iter().map(|(_, frame)| frame).collect();
         self.insisting += usize::from(shelf.insists());
         self.readers.insert(id, Reader { shelf: place, backlog, first, waker: None, progress: None });
         self.divide();

@@ -6,6 +6,8 @@ use meshzero_proto::codec::Fingerprint;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{Cursor, GapReason, Keep, Log, Missed, Policy, Queue, Subscribe};
 
+use crate::clock;
+
 /// Those who want the same.
 pub(crate) struct Shelf {
     /// Its identity, which no other one of the publisher ever has.
@@ -57,12 +59,17 @@ impl Shelf {
         self.fingerprint == wanted.fingerprint && self.policy == wanted.policy && self.prefix == wanted.prefix
     }
 
-    /// Adds a reader, who gets what comes from now on.
-    pub(crate) fn join(&mut self, id: u64) -> Backlog {
+    /// Adds a reader, who gets what comes from now on, after an item of each of the topics `had`.
+    pub(crate) fn join<'a>(&mut self, id: u64, had: impl IntoIterator<Item = &'a Topic>) -> Backlog {
         self.readers.push(id);
         match &mut self.kept {
             Kept::Log(log) => Backlog::Log(log.join()),
-            Kept::Queues => Backlog::Queue(Box::new(Queue::new(&self.policy))),
+            Kept::Queues => {
+                let mut queue = Queue::new(&self.policy);
+                let now = clock::now();
+                had.into_iter().for_each(|topic| queue.passed(topic, now));
+                Backlog::Queue(Box::new(queue))
+            }
         }
     }
 

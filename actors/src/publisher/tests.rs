@@ -292,6 +292,20 @@ fn what_a_rate_has_held_back_comes_before_the_end() {
 }
 
 #[test]
+fn a_retained_item_counts_where_there_is_a_rate() {
+    let publisher = publisher(100, 8, 8);
+    publisher.declare(topic("state"), None, true);
+    publish(&publisher, "state", &1u32);
+    let every = Some(Duration::from_secs(3_600));
+    let rated = subscribe_as::<u32>(&publisher, "", Policy { every, ..Policy::default() });
+    publish(&publisher, "state", &2u32);
+    publish(&publisher, "other", &3u32);
+    assert_eq!(told(&rated), ["state 1", "other 3"]);
+    publisher.close();
+    assert_eq!(told(&rated), ["state 2"]);
+}
+
+#[test]
 fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
     let publisher = publisher(100, 8, 8);
     let insists = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });

@@ -50,6 +50,15 @@ impl Pace {
         }
     }
 
+    /// Begins the period of a topic, unless it has one: an item of it has passed.
+    pub(super) fn passed(&mut self, topic: &Topic, now: Instant) {
+        if let Entry::Vacant(paced) = self.topics.entry(topic.clone()) {
+            let due = now + self.every;
+            self.due.insert((due, topic.clone()));
+            paced.insert((due, None));
+        }
+    }
+
     /// The first of the items that may pass now.
     pub(super) fn release(&mut self, now: Instant) -> Option<(Topic, Item)> {
         while self.next().is_some_and(|due| due <= now) {

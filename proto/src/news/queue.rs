@@ -96,6 +96,14 @@ impl Queue {
         self.keep_bounds(bytes);
     }
 
+    /// Notes that the subscriber has had an item of the topic by another way, which counts where there is a rate.
+    pub fn passed(&mut self, topic: &Topic, now: Instant) {
+        if let Some(pace) = &mut self.pace {
+            pace.passed(topic, now);
+            self.keep_bounds(0);
+        }
+    }
+
     /// Gives the items that are due their places.
     pub fn release(&mut self, now: Instant) {
         while let Some((topic, item)) = self.pace.as_mut().and_then(|pace| pace.release(now)) {
