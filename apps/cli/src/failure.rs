@@ -158,6 +158,7 @@ impl From<DiscoverError> for Failure {
     }
 }
 
+            | DiscoverError::Brackets { .. }
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {

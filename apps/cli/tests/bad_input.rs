@@ -42,6 +42,9 @@ fn impossible_addresses_say_why() {
             room.run(arguments).failed(2, &["is a URL", "such as 127.0.0.1:9000"]);
         }
     }
+    for arguments in [&["discover", "1:2:3:4:5:6:7:8:9000"][..], &["send", "1:2:3:4:5:6:7:8:9000", "x"]] {
+        room.run(arguments).failed(2, &["brackets", "write [1:2:3:4:5:6:7:8]:9000"]);
+    }
     // To write the address alone would help nobody who needs a name.
     for name in ["tcp://127.0.0.1:9000", "http://x", "127.0.0.1:9000", "127.0.0.1:70000", "localhost:9000"] {
         for arguments in [&["advertise", name][..], &["publish", name, "topic", "data"]] {
