@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
+    AdvertiseError, CallError, DiscoverError, InterfacesError, JoinError, OfferError, PlaceError,
+    PublishError, SubscribeError,
 };
 
 use crate::absence::Absence;
@@ -127,7 +128,11 @@ impl Failure {
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         match &error {
-            JoinError::Name(_) | JoinError::Setting { .. } => Self::Usage(error.to_string()),
+            JoinError::Name(_)
+            | JoinError::Setting { .. }
+            | JoinError::Interfaces(InterfacesError::Unreadable { .. } | InterfacesError::Empty { .. }) => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Machine(error.to_string()),
         }
     }

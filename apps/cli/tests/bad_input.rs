@@ -68,6 +68,19 @@ fn an_interface_that_is_not_there_is_named_with_those_that_are() {
 }
 
 #[test]
+fn a_choice_of_interfaces_that_cannot_be_read_or_is_empty_is_refused() {
+    for (choice, said) in
+        [(",,", "names no interface"), ("", "names no interface"), ("a/b", "is no interface")]
+    {
+        let output = bare(&["list", "--interfaces", choice]).output().expect("mz runs");
+        Ran::from(output).failed(2, &[&format!("\"{choice}\" {said}"), "192.168.*"]);
+    }
+    let mut mz = bare(&["list", "--mesh", &Room::new().mesh, "--wait", "0"]);
+    Ran::from(mz.env("MESHZERO_INTERFACES", " , ").output().expect("mz runs"))
+        .failed(2, &["\" , \" names no interface"]);
+}
+
+#[test]
 fn options_that_cannot_be_read_say_what_to_write() {
     let room = Room::new();
     room.run(&["discover", "robot", "--wait", "soon"]).failed(2, &["--wait", "500ms"]);
