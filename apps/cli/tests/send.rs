@@ -47,6 +47,21 @@ fn a_message_is_sent_as_part_of_a_trace_that_is_told() {
 }
 
 #[test]
+fn times_have_no_more_digits_than_a_clock() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    for command in [&["send", "echo", "x", "--json"][..], &["discover", "echo", "--json"]] {
+        for _ in 0..5 {
+            let printed = room.run(command).succeeded();
+            let (_, digits) = printed.split_once("\"ms\":").expect("a time");
+            let digits = digits.split(['}', ',']).next().expect("a number");
+            let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 6, "{digits}");
+        }
+    }
+}
+
+#[test]
 fn a_type_that_is_not_handled_is_answered_with_those_that_are() {
     let room = Room::new();
     let _arm = arm(&room);

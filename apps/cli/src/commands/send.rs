@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use super::advertise::as_json;
 use crate::failure::Failure;
 use crate::input::{self, ReadAs};
-use crate::output::text;
+use crate::output::{millis, text};
 use crate::parse;
 use crate::schema;
 use crate::session::Session;
@@ -75,7 +75,7 @@ impl Send {
         let call = Call { service: &service, context, wait: self.wait, deadline };
         let started = Instant::now();
         let (reply, by) = self.call(&call, typed).await?;
-        let ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let ms = millis(started.elapsed());
         let by = by.as_ref().map(Replier::new);
         session.out.show(&Replied { service: self.name.to_string(), by, reply, ms }).await
     }
