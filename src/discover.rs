@@ -118,6 +118,7 @@ impl From<InvalidAddress> for DiscoverError {
         match invalid {
             InvalidAddress::Zone(error) => Self::Zone(error),
             InvalidAddress::Url { text, example } => Self::Url { text, example },
+            InvalidAddress::Brackets { text, example } => Self::Brackets { text, example },
             InvalidAddress::Port { text } => Self::Port { text },
         }
     }

@@ -99,7 +99,7 @@ impl Join {
     }
 
     /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`, `eth*`,
-    /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine.
+    /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine. A text that names none is an error.
     ///
     /// Nothing is announced or asked on others, and services listen at the addresses of these only, as they come and go. What
     /// this machine does not have yet, such as an adapter that is plugged in later or the address of a VPN, is waited for; a

@@ -107,6 +107,8 @@ pub use meshzero_actors::node::StartError;
 #[doc(hidden)]
 pub use meshzero_actors::naming;
 pub use meshzero_actors::offer::OfferError;
+#[doc(hidden)]
+pub use meshzero_actors::offer::check_name;
 pub use meshzero_actors::place::PlaceError;
 pub use meshzero_actors::restart::Restart;
 pub use meshzero_actors::service::ServiceEnd;

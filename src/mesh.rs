@@ -153,7 +153,7 @@ impl Mesh {
     }
 
     /// Returns how many services whose names begin with `prefix` are known of, and neither listed nor told to watchers because of a
-    /// limit; `None` if there are none. Nobody else is asked.
+    /// limit; `None` if there are none, or the mesh has been left. Nobody else is asked.
     ///
     /// # Cancel safety
     /// This method is cancel safe.

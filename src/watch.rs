@@ -15,8 +15,8 @@ type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 /// Services as they come, move and go, as a stream. It ends when the mesh is left; dropping it ends it earlier.
 ///
 /// Whoever reads slowly misses nothing but changes that cancelled each other out: for each instance one event waits. Of another program
-/// as many services are watched as [`Limits::instances_per_node`](crate::Limits::instances_per_node) says; [`Mesh::hidden`](crate::Mesh::hidden)
-/// tells how many more there are.
+/// as many services are watched as [`Limits::instances_per_node`](crate::Limits::instances_per_node) says;
+/// [`Mesh::hidden`](crate::Mesh::hidden) tells how many more there are.
 ///
 /// ```no_run
 /// # async fn run(mesh: meshzero::Mesh) {

@@ -162,14 +162,17 @@ impl Interfaces {
 impl FromStr for Interfaces {
     type Err = InterfacesError;
 
-    /// Reads names, addresses, networks and patterns, separated by commas; `lo` is loopback on every system, and `all`
-    /// or nothing means every interface.
+    /// Reads names, addresses, networks and patterns, separated by commas; `lo` is loopback on every system, and `all` means every
+    /// interface. A text that names none is an error: it would open what it was meant to close.
     fn from_str(text: &str) -> Result<Self, InterfacesError> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let choices: Vec<Choice> =
             parts.clone().filter(|part| *part != "all").map(str::parse).collect::<Result<_, _>>()?;
         if parts.into_iter().any(|part| part == "all") {
             return Ok(Self::default());
+        }
+        if choices.is_empty() {
+            return Err(InterfacesError::Empty { text: text.chars().take(80).collect() });
         }
         Ok(Self { choices })
     }
@@ -251,8 +254,12 @@ mod tests {
         {
             assert_eq!(text.parse::<Interfaces>().map(|i| i.to_string()), Ok(text.to_owned()));
         }
-        assert_eq!("".parse(), Ok(Interfaces::default()));
+        assert_eq!("all".parse(), Ok(Interfaces::default()));
         assert_eq!(" lo , all".parse(), Ok(Interfaces::default()));
+        for text in ["", " ", ",,", " , "] {
+            let empty = InterfacesError::Empty { text: text.to_owned() };
+            assert_eq!(text.parse::<Interfaces>(), Err(empty), "{text:?}");
+        }
         for text in ["10.0.0.0/33", "10.0.0/8", "x/y", "192.*168", "a\tb"] {
             assert!(matches!(text.parse::<Interfaces>(), Err(InterfacesError::Unreadable { .. })), "{text}");
         }

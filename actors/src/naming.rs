@@ -30,6 +30,14 @@ pub enum InvalidAddress {
         /// The host and the port in it, or an example if it does not have both.
         example: String,
     },
+    /// An IPv6 address with a port and without brackets.
+    #[error("{text:?} lacks the brackets around an IPv6 address with a port; write {example}")]
+    Brackets {
+        /// The text.
+        text: String,
+        /// The address as it is to be written.
+        example: String,
+    },
     /// An address, or rather a host, with a port that cannot be.
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port {
@@ -77,13 +85,15 @@ pub fn read(text: &str) -> Result<Meaning<'_>, InvalidAddress> {
     let Some((host, port)) = trimmed.rsplit_once(':') else { return Ok(Meaning::Name) };
     let possible = parse_port(port).filter(|port| *port > 0);
     if is_ip(host, trimmed) && port.parse::<i64>().is_ok() {
-        possible.ok_or_else(no_port)?;
-        // An IPv6 address without brackets is not read.
-        return parse(trimmed)?.map(Meaning::Address).ok_or_else(no_port);
+        let port = possible.ok_or_else(no_port)?;
+        return parse(trimmed)?.map(Meaning::Address).ok_or_else(|| InvalidAddress::Brackets {
+            text: text.to_owned(),
+            example: format!("[{host}]:{port}"),
+        });
     }
     let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     match possible {
-        _ if !is_number || !is_host(host) => Ok(Meaning::Name),
+        _ if !is_number || !(is_host_name(host) || is_short_ip(host)) => Ok(Meaning::Name),
         Some(port) => Ok(Meaning::Host(HostPort { host, port })),
         None if is_likely(host) => Err(no_port()),
         None => Ok(Meaning::Name),
@@ -108,13 +118,17 @@ fn is_ip(part: &str, text: &str) -> bool {
     }
 }
 
-/// Returns whether this can be the name of a host, or an IP address in a short form that systems resolve, such as `127.1`, and is no whole
-/// IP address.
-fn is_host(name: &str) -> bool {
+/// Returns whether this can be the name of a host; IP addresses are none.
+fn is_host_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic() || byte == b'.')
+        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
         && !name.starts_with(['-', '.'])
-        && name.parse::<Ipv4Addr>().is_err()
+}
+
+/// Returns whether this is an IP address in a short form that systems resolve, such as `127.1`.
+fn is_short_ip(text: &str) -> bool {
+    let is_part = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()) && part.parse::<u8>().is_ok();
+    (2..4).contains(&text.split('.').count()) && text.split('.').all(is_part)
 }
 
 fn is_likely(host: &str) -> bool {
@@ -152,7 +166,7 @@ pub fn within_url(text: &str) -> Option<&str> {
 
 fn is_host_with_port(text: &str) -> bool {
     text.rsplit_once(':')
-        .is_some_and(|(host, port)| is_host(host) && parse_port(port).is_some_and(|port| port > 0))
+        .is_some_and(|(host, port)| is_host_name(host) && parse_port(port).is_some_and(|port| port > 0))
 }
 
 #[cfg(test)]
@@ -171,7 +185,8 @@ mod tests {
             ("http://:9000", "192.168.1.7:9000"),
             ("http://host:0", "192.168.1.7:9000"),
             ("http://host:70000", "192.168.1.7:9000"),
-            ("http://1.2.3:4", "1.2.3:4"),
+            ("http://1.2.3:4", "192.168.1.7:9000"),
+            ("http://10.0.0.256:80", "192.168.1.7:9000"),
             ("http://user@host:80", "192.168.1.7:9000"),
             ("tcp://*:9000", "192.168.1.7:9000"),
             ("tcp://[fe80::1]:9", "192.168.1.7:9000"),
@@ -212,7 +227,7 @@ mod tests {
             "127.0.0.1:-1",
             "[::1]:99999",
             "[fe80::1%lo]:0",
-            "1:2:3:4:5:6:7:8:9000",
+            "1:2:3:4:5:6:7:8:0",
             "localhost:0",
             "lab.local:65536",
         ] {
@@ -222,11 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_without_its_brackets_says_where_they_belong() {
+        let text = "1:2:3:4:5:6:7:8:9000".to_owned();
+        let example = "[1:2:3:4:5:6:7:8]:9000".to_owned();
+        assert_eq!(read(&text), Err(InvalidAddress::Brackets { text: text.clone(), example }));
+        assert!(!is_name(&text));
+    }
+
+    #[test]
     fn everything_else_is_a_name_also_where_there_is_a_host_of_it() {
         for (text, is_likely) in [
             ("lab.local:9000", true),
             ("v1.2:7", true),
             ("127.1:9000", true),
+            ("10.1.2:9000", true),
             ("room:7", false),
             ("raspberry-pi:9000", false),
         ] {
@@ -234,9 +258,24 @@ mod tests {
             assert_eq!((host.is_likely(), host.address()), (is_likely, None), "{text}");
             assert!(is_name(text), "{text}");
         }
-        for text in
-            ["robot/arm", "localhost", "10.0.0.1", "fe80::1", "a:70000", "温度:7", "a b:7", ":9", "12:4"]
-        {
+        for text in [
+            "robot/arm",
+            "localhost",
+            "10.0.0.1",
+            "fe80::1",
+            "a:70000",
+            "温度:7",
+            "a b:7",
+            ":9",
+            "12:4",
+            "10.0.0.256:80",
+            "10.300:80",
+            "1.2.3.4.5:6",
+            "1..2:7",
+            "1.:7",
+            ".1:7",
+            "2024.11:70000",
+        ] {
             assert_eq!(read(text), Ok(Meaning::Name), "{text}");
             assert!(is_name(text), "{text}");
         }

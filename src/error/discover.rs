@@ -45,6 +45,14 @@ pub enum DiscoverError {
         /// The host and the port in it, or an example if it does not have both.
         example: String,
     },
+    /// The text is an IPv6 address with a port and without brackets. No service can have it as its name.
+    #[error("{text:?} lacks the brackets around an IPv6 address with a port; write {example}")]
+    Brackets {
+        /// The text.
+        text: String,
+        /// The address as it is to be written.
+        example: String,
+    },
     /// The text is an address, or a host, with a port that cannot be. No service can have it as its name.
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port {

@@ -76,7 +76,8 @@ pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
     Answering { unanswering, hidden: said(node, hidden), answered, silent }
 }
 
-/// Returns how many services of `filter` are known of and not listed, if there are any. Asks nobody else.
+/// Returns how many services of `filter` are known of and not listed; `None` if there are none, or the mesh has been left. Asks nobody
+/// else.
 ///
 /// # Cancel safety
 /// This function is cancel safe.

@@ -15,6 +15,14 @@ pub enum InterfacesError {
         /// The part.
         part: String,
     },
+    /// The text chooses nothing.
+    #[error(
+        "\"{text}\" names no interface: write names, addresses, networks or patterns, such as \"lo\", \"eth*\" or \"192.168.*\", or \"all\""
+    )]
+    Empty {
+        /// The text.
+        text: String,
+    },
     /// No interface of this host is what was chosen.
     #[error("this host has no interface \"{chosen}\"; it has {}", at_most(NAMED, existing))]
     NoSuchInterface {

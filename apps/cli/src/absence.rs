@@ -6,6 +6,7 @@ use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried
 use meshzero::{CallError, DiscoverError, SubscribeError};
 use serde_json::{Value, json};
 
+use crate::output::millis;
 use crate::parse::time;
 use crate::target::shown;
 
@@ -87,7 +88,7 @@ fn attempt(tried: &Tried) -> Value {
         "address": shown(address),
         "outcome": outcome.to_string(),
         "os_error": os_error,
-        "ms": took.as_secs_f64() * 1_000.0,
+        "ms": millis(took),
         "neighbour": neighbour,
         "interface": tried.leaves_by,
     })

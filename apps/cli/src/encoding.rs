@@ -1,40 +1,70 @@
-//! Text as other programs write it: with a byte order mark, in UTF-16, with the line ends of Windows.
-
-use std::string::FromUtf16Error;
+//! Text as other programs write it: with a byte order mark, or in UTF-16.
 
 /// What stands before UTF-8 that some editors write, and PowerShell.
 const MARK: &str = "\u{feff}";
 
-/// The reason why bytes are not text.
+/// The reason why bytes are not text; it goes on where their name stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoText {
-    /// There is no mark of UTF-16, and it is not UTF-8.
-    #[error("it is not UTF-8")]
-    Unknown,
+    /// There is no mark of UTF-16, and it is not UTF-8. Lines and bytes are counted from 1.
+    #[error(
+        "is not UTF-8: byte {place} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
+    )]
+    Unknown {
+        /// The line with the first byte that is wrong.
+        line: usize,
+        /// The place of the byte in its line.
+        place: usize,
+        /// The byte.
+        byte: u8,
+    },
     /// It has the mark of UTF-16, and is not that.
-    #[error("it begins as UTF-16 and is not valid UTF-16")]
-    Utf16,
+    #[error("begins as UTF-16 and is not valid UTF-16 from byte {place} on; save it as UTF-8")]
+    Utf16 {
+        /// The place of the first byte that is wrong, counted from 1.
+        place: usize,
+    },
 }
 
 /// The text in these bytes: UTF-8, or UTF-16 where a byte order mark says so, as in what PowerShell writes into a file. The
-/// mark is no part of it, and each line ends as on Unix, whichever system wrote it.
+/// mark is no part of it.
 ///
 /// # Errors
 /// [`NoText`].
 pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
     let text = match encoding(bytes) {
-        Encoding::Utf8 => String::from_utf8(bytes.to_vec()).map_err(|_| NoText::Unknown)?,
+        Encoding::Utf8 => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(error) => return Err(unknown(bytes, error.valid_up_to())),
+        },
         Encoding::Utf16(unit) => {
             let (units, rest) = bytes.as_chunks();
+            let text = utf16(units.iter().copied().map(unit))?;
             if !rest.is_empty() {
-                return Err(NoText::Utf16);
+                return Err(NoText::Utf16 { place: bytes.len() });
             }
-            let units: Vec<u16> = units.iter().copied().map(unit).collect();
-            String::from_utf16(&units).map_err(|FromUtf16Error { .. }| NoText::Utf16)?
+            text
         }
     };
-    let text = without_mark(&text);
-    Ok(if text.contains('\r') { text.replace("\r\n", "\n") } else { text.to_owned() })
+    Ok(without_mark(&text).to_owned())
+}
+
+/// The error of bytes that are UTF-8 up to `end`.
+fn unknown(bytes: &[u8], end: usize) -> NoText {
+    let (before, byte) = (&bytes[..end], bytes[end]);
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    NoText::Unknown { line, place: end - start + 1, byte }
+}
+
+fn utf16(units: impl Iterator<Item = u16>) -> Result<String, NoText> {
+    let mut before = 0;
+    let characters = char::decode_utf16(units).map(|character| {
+        let character = character.map_err(|_| NoText::Utf16 { place: before * 2 + 1 })?;
+        before += character.len_utf16();
+        Ok(character)
+    });
+    characters.collect()
 }
 
 /// The text behind the byte order mark, if there is one.
@@ -74,13 +104,11 @@ mod tests {
     #[test]
     fn one_text_is_read_however_it_is_written() {
         let text = "{\"city\": \"Zürich\"}\n→\n";
-        let windows = text.replace('\n', "\r\n");
         let utf16 = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
-            format!("{MARK}{windows}").encode_utf16().flat_map(order).collect()
+            format!("{MARK}{text}").encode_utf16().flat_map(order).collect()
         };
         for bytes in [
             text.as_bytes().to_vec(),
-            windows.as_bytes().to_vec(),
             format!("{MARK}{text}").into_bytes(),
             utf16(u16::to_le_bytes),
             utf16(u16::to_be_bytes),
@@ -90,17 +118,22 @@ mod tests {
     }
 
     #[test]
-    fn only_the_mark_and_the_ends_of_lines_are_left_out() {
-        assert_eq!(read(b"a\rb\r\r\nc"), Ok("a\rb\r\nc".to_owned()));
+    fn only_the_mark_is_left_out() {
+        assert_eq!(read(b"a\rb\r\r\nc\n\r\n"), Ok("a\rb\r\r\nc\n\r\n".to_owned()));
         assert_eq!(read("a\u{feff}b".as_bytes()), Ok("a\u{feff}b".to_owned()));
         assert_eq!(read("\u{feff}\u{feff}".as_bytes()), Ok("\u{feff}".to_owned()));
         assert_eq!(read(b""), Ok(String::new()));
     }
 
     #[test]
-    fn what_is_no_text_is_an_error() {
-        assert_eq!(read(&[b'a', 0xff]), Err(NoText::Unknown));
-        assert_eq!(read(&[0xff, 0xfe, b'a']), Err(NoText::Utf16));
-        assert_eq!(read(&[0xff, 0xfe, 0x00, 0xd8]), Err(NoText::Utf16));
+    fn what_is_no_text_says_where() {
+        let unknown = |line, place, byte| Err(NoText::Unknown { line, place, byte });
+        assert_eq!(read(&[0xff]), unknown(1, 1, 0xff));
+        assert_eq!(read(b"a\xff\n"), unknown(1, 2, 0xff));
+        assert_eq!(read(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
+        // A character that is cut off begins where it is wrong.
+        assert_eq!(read(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
+        assert_eq!(read(&[0xff, 0xfe, b'a']), Err(NoText::Utf16 { place: 3 }));
+        assert_eq!(read(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(NoText::Utf16 { place: 5 }));
     }
 }

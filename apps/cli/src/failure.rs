@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use meshzero::{
-    AdvertiseError, CallError, DiscoverError, JoinError, OfferError, PlaceError, PublishError, SubscribeError,
+    AdvertiseError, CallError, DiscoverError, InterfacesError, JoinError, OfferError, PlaceError,
+    PublishError, SubscribeError,
 };
 
 use crate::absence::Absence;
@@ -16,21 +17,22 @@ use crate::stop::Signal;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    nobody there: no such service, or nothing to list; or a message that was certainly not
-       handled, or a line of standard input that was left out
-  2    the command line or a setting cannot be read
-  3    no reply in time, or the connection was lost: the message may have been handled; or messages
-       that were accepted were not finished at the end
+  1    nobody there: no such service, or nothing to list; or a message that was
+       certainly not handled, or a line of standard input that was left out
+  2    the command line, a setting or a message cannot be read
+  3    no reply in time, or the connection was lost: the message
+       may have been handled; or accepted messages were not finished at the end
   4    the service refused, and said why
-  5    this machine: an address in use, an interface that is missing, a file that cannot be written
+  5    this machine: an address in use, an address of --at that it does not
+       have, a file that cannot be written
   6    another program offers a service of the name (--fail-if-exists)
-  130  interrupted by Ctrl-C before it was done (129: by the end of the terminal, 131: by Ctrl-\\,
-       143: terminated)
+  130  interrupted by Ctrl-C before it was done (129: by the end of the
+       terminal, 131: by Ctrl-\\, 143: terminated)
 
-On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at
-most, and names on standard error those that it did not. Then the exit code is 3 where it is 0
-otherwise. A second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that
-was ignored when it was started, as under nohup, stays ignored.";
+On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at most, \
+and names on standard error those that it did not. Then the exit code is 3 where it is 0 otherwise. A \
+second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored \
+when it was started, as under nohup, stays ignored.";
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +129,11 @@ impl Failure {
 impl From<JoinError> for Failure {
     fn from(error: JoinError) -> Self {
         match &error {
-            JoinError::Name(_) | JoinError::Setting { .. } => Self::Usage(error.to_string()),
+            JoinError::Name(_)
+            | JoinError::Setting { .. }
+            | JoinError::Interfaces(InterfacesError::Unreadable { .. } | InterfacesError::Empty { .. }) => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Machine(error.to_string()),
         }
     }
@@ -152,6 +158,7 @@ impl From<DiscoverError> for Failure {
             DiscoverError::Name(_)
             | DiscoverError::Zone(_)
             | DiscoverError::Url { .. }
+            | DiscoverError::Brackets { .. }
             | DiscoverError::Port { .. } => Self::Usage(error.to_string()),
             _ => Self::absent(Absence::of_discover(&error), error.to_string()),
         }
@@ -191,6 +198,13 @@ mod tests {
     use meshzero::diagnosis::Diagnosis;
 
     use super::*;
+
+    #[test]
+    fn codes_fit_into_a_terminal_and_the_paragraph_below_is_left_to_be_wrapped() {
+        let (codes, paragraph) = EXIT_CODES.split_once("\n\n").expect("two parts");
+        assert!(codes.lines().all(|line| line.chars().count() <= 79), "{codes}");
+        assert_eq!(paragraph.lines().count(), 1, "{paragraph}");
+    }
 
     #[test]
     fn every_code_is_documented() {

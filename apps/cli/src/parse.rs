@@ -24,7 +24,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| format!("{text:?} is too long; 365d is the longest"))
 }
 
-/// A time as it could be typed.
+/// A time as it is shown.
 pub(crate) fn time(time: Duration) -> String {
     if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
 }

@@ -1,6 +1,7 @@
 //! The programs that run for messages, so that they can be ended with the command that started them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -10,12 +11,14 @@ pub(crate) struct Programs {
     stage: Arc<watch::Sender<Stage>>,
 }
 
-/// How far the command that started them is from its end.
+/// The stages of the command that started them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Serving,
-    /// What was accepted is finished, for a while, and links end.
-    Leaving,
+    /// Accepted messages are finished until then, if there is an end to that. From then on this command ends links.
+    Leaving {
+        until: Option<Instant>,
+    },
     Over,
 }
 
@@ -28,14 +31,26 @@ impl Programs {
         Self { stage: Arc::new(watch::Sender::new(Stage::Serving)) }
     }
 
-    /// Notes that the command is about to end, with whatever they have not finished by then.
-    pub(crate) fn leave(&self) {
-        self.stage.send_replace(Stage::Leaving);
+    /// Notes that the command is about to end, with whatever they have not finished within `drain`.
+    pub(crate) fn leave(&self, drain: Duration) {
+        self.stage.send_replace(Stage::Leaving { until: Instant::now().checked_add(drain) });
     }
 
-    /// Returns whether the command is about to end, or has ended.
-    pub(crate) fn are_left(&self) -> bool {
-        *self.stage.borrow() != Stage::Serving
+    /// Returns whether the command may have ended the links of those who called.
+    pub(crate) fn are_cut_off(&self) -> bool {
+        match *self.stage.borrow() {
+            Stage::Serving => false,
+            Stage::Leaving { until } => until.is_some_and(|until| until <= Instant::now()),
+            Stage::Over => true,
+        }
+    }
+
+    /// Waits until they have to end.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(crate) async fn over(&self) {
+        Ending(self.stage.subscribe()).begun().await;
     }
 
     /// Ends all of them, and waits until they have ended. No other begins.

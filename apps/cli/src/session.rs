@@ -77,8 +77,8 @@ impl Session {
     /// [`Failure::Unfinished`], which has been told.
     pub(crate) async fn leave(&self) -> Result<(), Failure> {
         let mut result = Ok(());
-        self.programs.leave();
         if let Some(mesh) = self.mesh.get() {
+            self.programs.leave(mesh.limits().drain);
             for abandoned in mesh.close().await {
                 result = Err(self.abandon(&abandoned));
             }

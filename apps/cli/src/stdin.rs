@@ -18,10 +18,10 @@ const LONGEST: usize = 64 << 20;
 const QUEUE: usize = 16;
 const QUEUE_BYTES: u32 = 1 << 20;
 
-/// All of standard input.
+/// All of standard input, as a message.
 ///
 /// # Errors
-/// [`Failure::Machine`]: it cannot be read, is no text, or is longer than any message.
+/// [`Failure::Machine`]: it cannot be read. [`Failure::Usage`]: it is no text, or is longer than any message.
 ///
 /// # Cancel safety
 /// Dropping the future loses what was read.
@@ -37,10 +37,10 @@ pub(crate) async fn whole() -> Result<String, Failure> {
         .ok_or_else(|| unread("there is no thread for it".to_owned()))?
         .map_err(|error| unread(error.to_string()))?;
     if bytes.len() > LONGEST {
-        return Err(unread(format!("it is longer than {LONGEST} bytes, which no message may be")));
+        let problem = format!("standard input is longer than {LONGEST} bytes, which no message may be");
+        return Err(Failure::Usage(problem));
     }
-    encoding::read(&bytes)
-        .map_err(|error| Failure::Machine(format!("cannot read standard input as text: {error}")))
+    encoding::read(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))
 }
 
 /// A line of standard input.
@@ -100,7 +100,8 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
         let unread = |why: &str| Failure::Machine(format!("cannot read standard input: {why}"));
         let start = match first_bytes(&mut input, longest) {
             Ok(start) if encoding::is_utf16(&start) => {
-                queue(Err(unread("it is UTF-16, and lines are read as UTF-8")));
+                let problem = "standard input is UTF-16, and lines are read as UTF-8; save it as UTF-8";
+                queue(Err(Failure::Usage(problem.to_owned())));
                 return;
             }
             Ok(start) => start,

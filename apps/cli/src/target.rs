@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use meshzero::naming::{self, InvalidAddress, Meaning};
 use meshzero::zero::Address;
-use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef};
+use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
 use self::host::{Host, NoService};
@@ -37,6 +37,8 @@ pub(crate) enum InvalidTarget {
     Name(#[from] InvalidName),
     #[error("{text:?} has no possible port: ports go from 1 to 65535")]
     Port { text: String },
+    #[error("{text:?} lacks the brackets around an IPv6 address with a port; write {example}")]
+    Brackets { text: String, example: String },
     #[error("{text:?} is a URL; write host:port alone, such as {example}, or the name of a service")]
     Url { text: String, example: String },
     #[error(transparent)]
@@ -54,6 +56,9 @@ impl FromStr for Target {
             // Whoever goes there is told what is wrong with a zone.
             Ok(Meaning::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
             Err(InvalidAddress::Url { text, example }) => return Err(InvalidTarget::Url { text, example }),
+            Err(InvalidAddress::Brackets { text, example }) => {
+                return Err(InvalidTarget::Brackets { text, example });
+            }
             Err(InvalidAddress::Port { text }) => return Err(InvalidTarget::Port { text }),
         };
         Ok(Self { text: name, is_address, host })
@@ -66,7 +71,8 @@ impl FromStr for Target {
 /// [`InvalidTarget`]: nobody could name it as a [`Target`].
 pub(crate) fn advertised(text: &str) -> Result<ServiceName, InvalidTarget> {
     let name = ServiceName::new(text)?;
-    if naming::is_name(&name) { Ok(name) } else { Err(OfferError::AddressAsName(name).into()) }
+    check_name(&name)?;
+    Ok(name)
 }
 
 /// An address as it is shown, and as it can be typed in: the zone of a link-local one goes by the name of its interface.

@@ -42,6 +42,9 @@ fn impossible_addresses_say_why() {
             room.run(arguments).failed(2, &["is a URL", "such as 127.0.0.1:9000"]);
         }
     }
+    for arguments in [&["discover", "1:2:3:4:5:6:7:8:9000"][..], &["send", "1:2:3:4:5:6:7:8:9000", "x"]] {
+        room.run(arguments).failed(2, &["brackets", "write [1:2:3:4:5:6:7:8]:9000"]);
+    }
     // To write the address alone would help nobody who needs a name.
     for name in ["tcp://127.0.0.1:9000", "http://x", "127.0.0.1:9000", "127.0.0.1:70000", "localhost:9000"] {
         for arguments in [&["advertise", name][..], &["publish", name, "topic", "data"]] {
@@ -62,6 +65,19 @@ fn impossible_addresses_say_why() {
 fn an_interface_that_is_not_there_is_named_with_those_that_are() {
     let output = bare(&["list", "--interfaces", "no-such-interface0"]).output().expect("mz runs");
     Ran::from(output).failed(1, &["no-such-interface0", "lo"]);
+}
+
+#[test]
+fn a_choice_of_interfaces_that_cannot_be_read_or_is_empty_is_refused() {
+    for (choice, said) in
+        [(",,", "names no interface"), ("", "names no interface"), ("a/b", "is no interface")]
+    {
+        let output = bare(&["list", "--interfaces", choice]).output().expect("mz runs");
+        Ran::from(output).failed(2, &[&format!("\"{choice}\" {said}"), "192.168.*"]);
+    }
+    let mut mz = bare(&["list", "--mesh", &Room::new().mesh, "--wait", "0"]);
+    Ran::from(mz.env("MESHZERO_INTERFACES", " , ").output().expect("mz runs"))
+        .failed(2, &["\" , \" names no interface"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::future::IntoFuture as _;
 
 use actix::{Actor, Context};
 use meshzero::{Mesh, block_on};
+use meshzero_testing::Process;
 
 use crate::support::{Ran, Room, SOON, json};
 
@@ -170,6 +171,27 @@ fn a_list_says_how_many_services_a_limit_hides() {
         Some(room.run(&["list"])).filter(|all| all.stdout.lines().count() == 4)
     });
     assert_eq!(all.stderr, "");
+}
+
+#[test]
+fn a_watch_says_when_a_limit_hides_nothing_any_more() {
+    let room = Room::new();
+    let mesh = block_on(Mesh::join().mesh(&room.mesh).interfaces("lo").into_future()).expect("it joins");
+    let mut services = Vec::from(
+        ["arm", "base", "leg"]
+            .map(|name| block_on(mesh.advertise(name, || Quiet).into_future()).expect("advertised")),
+    );
+    let watch = |arguments: &[&str]| {
+        let mut mz = room.mz(&[&["list", "--watch"][..], arguments].concat());
+        Process::start(mz.env("MESHZERO_LIMITS", "instances_per_node=1"))
+    };
+    let (mut told, mut shown) = (watch(&["--json"]), watch(&[]));
+    told.expect_error_line(r#""hidden":2"#, SOON);
+    shown.expect_error_line("not listed: 2 more services", SOON);
+    services.truncate(1);
+    told.expect_error_line(r#"{"hidden":0}"#, SOON);
+    shown.expect_error_line("all services are listed now", SOON);
+    drop(services);
 }
 
 #[test]

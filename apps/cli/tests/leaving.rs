@@ -135,6 +135,41 @@ fn a_signal_that_comes_twice_at_once_does_not_insist() {
 }
 
 #[test]
+fn callers_that_give_up_while_it_ends_are_shown_and_not_waited_for() {
+    let room = Room::new();
+    let gate = Gate::new();
+    let command = gate.command();
+    let mut mz = room.mz(&["advertise", "worker", "--exec", &command, "--limit", "1h", "--jobs", "1"]);
+    let mut service = Process::start(mz.env("MESHZERO_LIMITS", "drain_ms=3600000"));
+    let line = service.expect_line(" is at ", SOON);
+    let address = line.split(" is at ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
+    let mut running = room.start(&["send", address, "running", "--wait", "1m"]);
+    gate.begun();
+    let queued = |message: &str, wait: &str| {
+        let before = room.unfinished(address);
+        let caller = room.start(&["send", address, message, "--wait", wait]);
+        meshzero_testing::eventually(SOON, "it waits", || (room.unfinished(address) > before).then_some(()));
+        caller
+    };
+    let mut given_up = queued("given up", "1m");
+    let mut late = queued("late", "8s");
+    service.terminate();
+    room.refused_as_closing(address);
+    given_up.interrupt();
+    service.expect_line("given up  ->  no reply: the caller had given up before it was run", SOON);
+    service.expect_line("late  ->  no reply: the caller had given up before it was run", SOON);
+    running.interrupt();
+    service.expect_line("running  ->  no reply: the caller has given up, and it was ended", SOON);
+    // Nothing is left to be waited for, or to be named.
+    assert_eq!(service.wait(SOON).code(), Some(0));
+    assert_eq!(service.stderr(), "");
+    assert_eq!([&mut given_up, &mut running].map(|caller| caller.wait(SOON).code()), [Some(130); 2]);
+    // Whoever notices first that its time is over.
+    let code = late.wait(SOON).code();
+    assert!(matches!(code, Some(1 | 3)), "{code:?}");
+}
+
+#[test]
 fn news_that_a_listener_has_not_taken_are_told_by_the_exit_code() {
     let room = Room::new();
     let item = "x".repeat(100_000);
@@ -195,6 +230,12 @@ impl Drop for Gate {
 }
 
 impl Room {
+    /// The number of messages that the service at `address` has taken and not finished.
+    fn unfinished(&self, address: &str) -> u64 {
+        let stats = self.run(&["stats", address, "--json"]).object();
+        stats["services"][0]["unfinished"].as_u64().expect("a number")
+    }
+
     /// Waits until the service at `address` turns callers away because it is closing.
     fn refused_as_closing(&self, address: &str) {
         meshzero_testing::eventually(SOON, "new callers are turned away", || {

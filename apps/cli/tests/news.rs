@@ -100,11 +100,36 @@ fn a_listener_says_which_items_matter_and_hears_what_is_left_out() {
     for _ in 0..2 {
         json(&rated.next_line(SOON))["thinned"].as_u64().expect("most are left out");
     }
-    few.expect_error_line("left out: they came faster than was asked for", SOON);
     assert!([&mut lossless, &mut rated, &mut few, &mut last].into_iter().all(|run| run.wait(SOON).success()));
     assert!(publish.wait(SOON).success());
+    // Once, at the end, and to people: programs are told with each item.
+    let sum = few.stderr();
+    assert!(
+        sum.lines().count() == 1 && sum.contains(" left out: they came faster than was asked for"),
+        "{sum}"
+    );
+    assert_eq!(rated.stderr(), "");
     room.run(&["listen", "clock", "--lossless", "--latest"]).failed(2, &["--latest"]);
     room.run(&["listen", "clock", "--rate", "0"]).failed(2, &["--rate"]);
+}
+
+#[test]
+fn what_is_left_out_as_was_asked_for_is_summed_up_also_for_one_that_is_stopped() {
+    let room = Room::new();
+    let mut publish = room.start(&["publish", "clock", "tick", "7", "--rate", "500"]);
+    publish.expect_line("clock is at ", SOON);
+    let mut few = room.start(&["listen", "clock", "--rate", "20"]);
+    for _ in 0..10 {
+        few.next_line(SOON);
+    }
+    assert_eq!(few.stderr(), "");
+    few.interrupt();
+    assert!(few.wait(SOON).success());
+    let sum = few.stderr();
+    assert!(
+        sum.lines().count() == 1 && sum.contains(" left out: they came faster than was asked for"),
+        "{sum}"
+    );
 }
 
 #[test]
@@ -144,7 +169,7 @@ fn lines_are_the_same_whichever_system_has_written_them() {
     let mut listen = room.start(&["listen", "log", "--wait", "1m"]);
     let utf16: Vec<u8> = "\u{feff}one\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let refused = room.fed(&arguments, &utf16);
-    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("UTF-16"), "{refused:?}");
     listen.interrupt();
     listen.wait(SOON);

@@ -70,6 +70,31 @@ fn what_takes_too_long_is_ended_with_all_that_it_started() {
 }
 
 #[test]
+fn a_program_that_is_not_there_is_said_at_the_start() {
+    let room = Room::new();
+    for (program, is_there) in [
+        ("nosuchprog", false),
+        ("./nosuchprog", false),
+        ("/etc/passwd", false),
+        ("sh", true),
+        ("/bin/sh", true),
+    ] {
+        let (mut service, address) = room.advertise(&["np", "--exec", program]);
+        if is_there {
+            service.interrupt();
+            assert!(service.wait(SOON).success());
+            assert_eq!(service.stderr(), "", "{program}");
+        } else {
+            service.expect_error_line(&format!("--exec: there is no program {program} yet"), SOON);
+            room.run(&["send", &address, "x"]).failed(4, &["cannot run", program]);
+        }
+    }
+    let mut service = room.start(&["advertise", "np", "--exec", "nosuchprog", "--json"]);
+    let said = json(&service.expect_error_line("nosuchprog", SOON));
+    assert_eq!(said["missing_program"], "nosuchprog");
+}
+
+#[test]
 fn no_more_programs_run_than_there_are_jobs() {
     let room = Room::new();
     let mark = Mark::new();

@@ -47,6 +47,21 @@ fn a_message_is_sent_as_part_of_a_trace_that_is_told() {
 }
 
 #[test]
+fn times_have_no_more_digits_than_a_clock() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    for command in [&["send", "echo", "x", "--json"][..], &["discover", "echo", "--json"]] {
+        for _ in 0..5 {
+            let printed = room.run(command).succeeded();
+            let (_, digits) = printed.split_once("\"ms\":").expect("a time");
+            let digits = digits.split(['}', ',']).next().expect("a number");
+            let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 6, "{digits}");
+        }
+    }
+}
+
+#[test]
 fn a_type_that_is_not_handled_is_answered_with_those_that_are() {
     let room = Room::new();
     let _arm = arm(&room);
@@ -129,7 +144,29 @@ fn a_message_is_the_same_whichever_system_has_written_it() {
         let sent = room.fed(&["send", "echo", "-"], input).succeeded();
         assert_eq!(sent, "{\"city\":\"Zürich\"}\n");
     }
-    assert_eq!(room.fed(&["send", "echo", "-"], b"two\r\nlines\r\n").succeeded(), "two\nlines\n\n");
-    room.fed(&["send", "echo", "-"], &[0xff, 0xfe, 0x00]).failed(5, &["UTF-16"]);
-    room.fed(&["send", "echo", "-"], &[b'a', 0xff]).failed(5, &["UTF-8"]);
+}
+
+#[test]
+fn a_text_from_standard_input_arrives_as_it_is() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    let text = "a\r\nb\n\r\n\rc\r\n";
+    let utf16: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for input in [text.as_bytes(), &utf16] {
+        assert_eq!(room.fed(&["send", "echo", "-", "--json"], input).object()["reply"], text);
+    }
+}
+
+#[test]
+fn what_cannot_be_a_message_is_a_message_that_cannot_be_read() {
+    let room = Room::new();
+    let (_service, _) = room.advertise(&["echo", "--echo"]);
+    let bad = |input: &[u8], said: &[&str]| room.fed(&["send", "echo", "-"], input).failed(2, said);
+    bad(&[0xff, 0xfe, b'a'], &["MESSAGE: standard input", "not valid UTF-16 from byte 3 on"]);
+    bad(
+        b"ok\nna\xefve\n",
+        &[
+            "MESSAGE: standard input is not UTF-8: byte 3 of line 2 is 0xef; save it as UTF-8, or as UTF-16 with",
+        ],
+    );
 }

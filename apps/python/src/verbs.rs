@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use meshzero::naming;
 use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
 use meshzero::zero::{self, Address, Advert, Group, IfExists, IntoAddress, ZeroError};
-use meshzero::{AdvertiseError, Mesh, OfferError, ServiceName};
+use meshzero::{AdvertiseError, Mesh, ServiceName};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use tokio::task::spawn_blocking;
@@ -44,9 +43,9 @@ pub(crate) fn join(
 /// Raises InvalidName for a name by which others could find nobody.
 #[pyfunction]
 pub(crate) fn check_name(py: Python<'_>, name: &str) -> PyResult<()> {
-    let checked = ServiceName::new(name).map_err(AdvertiseError::from).and_then(|name| {
-        if naming::is_name(&name) { Ok(()) } else { Err(OfferError::AddressAsName(name).into()) }
-    });
+    let checked = ServiceName::new(name)
+        .map_err(AdvertiseError::from)
+        .and_then(|name| meshzero::check_name(&name).map_err(AdvertiseError::from));
     checked.map_err(|error| errors::of(py, error.into()))
 }
 

@@ -11,6 +11,7 @@ use super::protocol::{Appear, Clock, Vanish};
 use super::report::{Discovery, Report, Rounds, Subject};
 use super::transport::{self, Far, Transport};
 use crate::failure::Failure;
+use crate::output::millis;
 use crate::session::Session;
 
 /// How long one round may take.
@@ -120,6 +121,6 @@ impl Rounds {
         rounds.iter().for_each(|time| times.record(*time));
         let percentiles =
             times.percentiles().ok_or_else(|| Failure::Usage("there were no rounds".to_owned()))?;
-        Ok(Self { percentiles, rounds_ms: rounds.iter().map(|time| time.as_secs_f64() * 1e3).collect() })
+        Ok(Self { percentiles, rounds_ms: rounds.iter().copied().map(millis).collect() })
     }
 }

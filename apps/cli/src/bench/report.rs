@@ -128,8 +128,7 @@ impl Report {
             return Err(Failure::Usage(format!("{shown} is too long to be a saved run")));
         }
         let bytes = std::fs::read(path).map_err(cannot)?;
-        let text = encoding::read(&bytes)
-            .map_err(|error| Failure::Usage(format!("{shown} is no saved run: {error}")))?;
+        let text = encoding::read(&bytes).map_err(|error| Failure::Usage(format!("{shown} {error}")))?;
         let form: Form = serde_json::from_str(&text).map_err(|error| {
             Failure::Usage(format!(
                 "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",

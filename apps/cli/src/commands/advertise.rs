@@ -68,8 +68,9 @@ struct Answer {
     #[arg(long)]
     echo: bool,
     /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its
-    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command). If the caller gives up, by Ctrl-C or because its time
-    /// is over, the program is ended as after --limit: asked to end, and killed half a second later
+    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command). If the caller
+    /// gives up, by Ctrl-C or because its time is over, the program is ended as after --limit: asked to end, and killed half a second
+    /// later
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
@@ -103,7 +104,7 @@ impl Handler<Call<Value>> for Responder {
             let outcome = reply.to(&call).await;
             let was_not_run = matches!(outcome, Err(NoOutput::NotRun));
             let outcome = match outcome {
-                // It is named at the end, with all others that were not finished.
+                // It has been named, with all others that were not finished.
                 Err(NoOutput::Closing) => return,
                 Err(NoOutput::NotRun) => Err("the caller had given up before it was run".to_owned()),
                 Err(NoOutput::Ended) => Err("the caller has given up, and it was ended".to_owned()),
@@ -148,7 +149,9 @@ impl Advertise {
             }
             Answer { exec: Some(words), .. } => {
                 let program = Program { words: words.clone(), jobs: self.jobs, limit: self.limit, read_as };
-                Reply::Exec(Exec::new(program, session.programs.clone(), session.out.errors.clone()))
+                let exec = Exec::new(program, session.programs.clone(), session.out.errors.clone());
+                exec.warn();
+                Reply::Exec(exec)
             }
             Answer { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::failure::Failure;
-use crate::output::line;
+use crate::output::{line, millis};
 use crate::parse;
 use crate::session::Session;
 use crate::target::{Target, shown};
@@ -41,7 +41,7 @@ impl Discover {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mesh = session.mesh().await?;
         let (instances, took) = find(mesh, &self.name, self.wait).await?;
-        let ms = took.as_secs_f64() * 1_000.0;
+        let ms = millis(took);
         for mut instance in instances {
             keep_those_that_answer(mesh, &mut instance).await;
             session.out.show(&Found { listed: Listed::new(&instance), ms }).await?;

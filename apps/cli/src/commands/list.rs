@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use meshzero::diagnosis::{Hidden, Unanswering};
+use meshzero::diagnosis::Unanswering;
 use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
@@ -104,8 +104,10 @@ impl List {
             let event = tokio::select! {
                 biased;
                 _ = looks.tick() => {
-                    if let Some(hidden) = unlisted.changed(mesh.hidden(&prefix).await) {
-                        session.out.errors.hidden(&hidden);
+                    let hidden = mesh.hidden(&prefix).await;
+                    let services = hidden.as_ref().map_or(0, |hidden| hidden.services);
+                    if unlisted.is_news(services) {
+                        session.out.errors.hidden_now(hidden.as_ref());
                     }
                     continue;
                 }
@@ -131,15 +133,10 @@ struct Unlisted {
 }
 
 impl Unlisted {
-    /// Returns what is to be said of those that are hidden now.
-    fn changed(&mut self, now: Option<Hidden>) -> Option<Hidden> {
-        let services = now.as_ref().map_or(0, |hidden| hidden.services);
+    /// Returns whether it is to be said that so many `services` are hidden now.
+    fn is_news(&mut self, services: usize) -> bool {
         let has_settled = std::mem::replace(&mut self.before, services) == services;
-        if !has_settled || services == self.said {
-            return None;
-        }
-        self.said = services;
-        now
+        has_settled && std::mem::replace(&mut self.said, services) != services
     }
 }
 

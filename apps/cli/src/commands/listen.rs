@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::output::{FAINT, Format, line, message};
+use crate::output::{FAINT, Format, Output, line, message};
 use crate::parse;
 use crate::session::Session;
 use crate::target::Target;
@@ -64,15 +64,13 @@ impl Listen {
         if self.count.is_none() {
             session.begin_endless();
         }
-        let mut heard = 0;
+        let (mut heard, mut left_out) = (0, LeftOut::new(&session.out));
         while self.count.is_none_or(|count| heard < count)
             && let Some(item) = news.next().await
         {
             match item {
                 Ok(item) => {
-                    if let (Format::People, Some(left_out)) = (session.out.format(), left_out(&item)) {
-                        session.out.errors.remark(&left_out);
-                    }
+                    left_out.add(&item);
                     session.out.show(&Heard::new(item)).await?;
                     heard += 1;
                 }
@@ -102,12 +100,35 @@ impl Listen {
     }
 }
 
-/// How many items were left out before one, as was asked for.
-fn left_out(news: &News<Value>) -> Option<String> {
-    let counts = [(news.skipped, GapReason::Superseded), (news.thinned, GapReason::Rate)];
-    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<_> = counts.map(|(count, reason)| format!("{count} left out: {reason}")).collect();
-    (!counts.is_empty()).then(|| counts.join(", "))
+/// The items that were left out as was asked for. People are told how many when this is dropped, as it also is where the command is
+/// stopped; programs are told with each item.
+struct LeftOut<'a> {
+    out: &'a Output,
+    skipped: u64,
+    thinned: u64,
+}
+
+impl<'a> LeftOut<'a> {
+    fn new(out: &'a Output) -> Self {
+        Self { out, skipped: 0, thinned: 0 }
+    }
+
+    /// Adds those that were left out before an item.
+    fn add(&mut self, item: &News<Value>) {
+        self.skipped += item.skipped;
+        self.thinned += item.thinned;
+    }
+}
+
+impl Drop for LeftOut<'_> {
+    fn drop(&mut self) {
+        let counts = [(self.skipped, GapReason::Superseded), (self.thinned, GapReason::Rate)];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts.map(|(count, reason)| format!("{count} left out: {reason}")).collect();
+        if self.out.format() == Format::People && !counts.is_empty() {
+            self.out.errors.remark(&counts.join(", "));
+        }
+    }
 }
 
 /// One item.

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use super::advertise::as_json;
 use crate::failure::Failure;
 use crate::input::{self, ReadAs};
-use crate::output::text;
+use crate::output::{millis, text};
 use crate::parse;
 use crate::schema;
 use crate::session::Session;
@@ -42,7 +42,7 @@ pub(crate) struct Send {
     /// any other, such as room:7, as a name first; localhost is always this host
     name: Target,
     /// The message type, which may be left out, as `mz describe NAME` lists them; and the message: JSON if it is JSON, else
-    /// text; - reads it from standard input, in UTF-8 or as Windows writes it. After -- it may begin with a dash
+    /// text; - reads it from standard input, in UTF-8, or in UTF-16 with a byte order mark. After -- it may begin with a dash
     #[arg(value_name = "[TYPE] MESSAGE", required = true, num_args = 1..=2)]
     words: Vec<String>,
     /// Takes MESSAGE as text, whatever it looks like
@@ -75,7 +75,7 @@ impl Send {
         let call = Call { service: &service, context, wait: self.wait, deadline };
         let started = Instant::now();
         let (reply, by) = self.call(&call, typed).await?;
-        let ms = started.elapsed().as_secs_f64() * 1_000.0;
+        let ms = millis(started.elapsed());
         let by = by.as_ref().map(Replier::new);
         session.out.show(&Replied { service: self.name.to_string(), by, reply, ms }).await
     }
@@ -90,9 +90,17 @@ impl Send {
             _ => return Err(Failure::Usage("write one MESSAGE, or TYPE and MESSAGE".to_owned())),
         };
         let is_stdin = message == "-";
-        let message = if is_stdin { stdin::whole().await? } else { message.to_owned() };
+        let unreadable = |problem: String| Failure::Usage(format!("MESSAGE: {problem}"));
+        let message = if is_stdin {
+            stdin::whole().await.map_err(|failure| match failure {
+                Failure::Usage(problem) => unreadable(problem),
+                other => other,
+            })?
+        } else {
+            message.to_owned()
+        };
         let message = input::value(&message, ReadAs::chosen(self.text));
-        let message = message.map_err(|error| Failure::Usage(format!("MESSAGE: {error}")))?;
+        let message = message.map_err(|error| unreadable(error.to_string()))?;
         Ok(Typed { message_type, message })
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::messages::{Move, Reading};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::stdin::{self, Line, StdinLines};
 
 /// What a process is told to do.
@@ -88,5 +88,5 @@ impl Prompt {
 
 /// Milliseconds since then, as they are told.
 pub(crate) fn millis(started: Instant) -> f64 {
-    started.elapsed().as_secs_f64() * 1_000.0
+    output::millis(started.elapsed())
 }

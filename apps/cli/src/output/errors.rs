@@ -95,6 +95,14 @@ impl Errors {
         );
     }
 
+    /// As [`hidden`](Self::hidden), also when there are none any more.
+    pub(crate) fn hidden_now(&self, hidden: Option<&Hidden>) {
+        match hidden {
+            Some(hidden) => self.hidden(hidden),
+            None => self.note("all services are listed now", &json!({ "hidden": 0 })),
+        }
+    }
+
     /// Says which trace a message is part of.
     pub(crate) fn trace(&self, context: &TraceContext) {
         let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());

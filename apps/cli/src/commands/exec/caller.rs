@@ -1,11 +1,11 @@
-//! Whether somebody still waits for the program that runs, or is to run, for a call.
+//! The caller of a program: the time until which it waits, and the moment at which it gives up.
 
 use std::time::{Duration, Instant};
 
 use meshzero::{Call, Value};
 use tokio::time;
 
-/// The pause before it is looked again whether the caller has given up.
+/// The longest pause before it is looked again whether the caller has given up.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The time that a caller is given after its deadline to say that it has given up, so that it is not told so before.
@@ -22,7 +22,9 @@ pub(super) fn is_over(call: &Call<Value>) -> bool {
 /// This function is cancel safe.
 pub(super) async fn over(call: &Call<Value>) {
     while !is_over(call) {
-        time::sleep(LOOK).await;
+        // Right behind its deadline the caller can still be told that the program was not run.
+        let left = call.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        time::sleep(left.map_or(LOOK, |left| left.min(LOOK))).await;
     }
 }
 

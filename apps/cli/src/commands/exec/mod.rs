@@ -2,6 +2,7 @@
 
 mod caller;
 mod group;
+mod lookup;
 mod mark;
 
 use std::process::{ExitStatus, Stdio};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero::{Call, Value};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -58,6 +60,17 @@ impl Exec {
         Self { program: Arc::new(program), jobs, programs, read_as, errors }
     }
 
+    /// Says if the program is not there yet. That is no failure: each call tells as well.
+    pub(crate) fn warn(&self) {
+        let program = &self.program.words[0];
+        if !lookup::is_there(program) {
+            self.errors.note(
+                &format!("--exec: there is no program {program} yet, so calls will fail"),
+                &json!({ "missing_program": program }),
+            );
+        }
+    }
+
     /// Runs the program for the message of `call`, once there is room for it. Returns its output, as JSON if it is JSON. Once nobody
     /// waits for that any more, the program is not run, or is ended: its place is for those who do.
     ///
@@ -67,14 +80,25 @@ impl Exec {
     /// # Cancel safety
     /// Dropping the future ends the program.
     pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+        let output = self.output(call).await;
+        match &output {
+            Err(NoOutput::Failed(failure)) => self.errors.remark(failure),
+            // Until then it counts as unfinished, so that it is named.
+            Err(NoOutput::Closing) => self.programs.over().await,
+            _ => {}
+        }
+        output.map(|output| self.reply(output))
+    }
+
+    async fn output(&self, call: &Call<Value>) -> Outcome {
         let permit = tokio::select! {
             biased;
-            () = caller::over(call) => return Err(self.unwanted(NoOutput::NotRun)),
+            () = caller::over(call) => return Err(self.unwanted(call, NoOutput::NotRun)),
             permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| NoOutput::Closing)?,
         };
         // Since the last look the caller may have given up.
         if caller::is_over(call) {
-            return Err(self.unwanted(NoOutput::NotRun));
+            return Err(self.unwanted(call, NoOutput::NotRun));
         }
         let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
         let (tell, told) = oneshot::channel();
@@ -82,20 +106,16 @@ impl Exec {
         // A task of its own: however the caller ends, the program is ended with all that it has started, and until then it
         // counts as one of the jobs.
         actix::spawn(program.run(as_text(call.message()), tell, ending, permit));
-        let output = tokio::select! {
+        tokio::select! {
             biased;
             output = told => output.unwrap_or(Err(NoOutput::Closing)),
-            () = caller::gave_up(call) => Err(self.unwanted(NoOutput::Ended)),
-        };
-        if let Err(NoOutput::Failed(failure)) = &output {
-            self.errors.remark(failure);
+            () = caller::gave_up(call) => Err(self.unwanted(call, NoOutput::Ended)),
         }
-        output.map(|output| self.reply(output))
     }
 
-    /// The reason why there is no output, where nobody waits for it: if this command ends, it may have ended the caller's link itself.
-    fn unwanted(&self, otherwise: NoOutput) -> NoOutput {
-        if self.programs.are_left() { NoOutput::Closing } else { otherwise }
+    /// The reason why there is no output, where nobody waits for it: it may be that this command has ended the caller's link itself.
+    fn unwanted(&self, call: &Call<Value>, otherwise: NoOutput) -> NoOutput {
+        if call.is_abandoned() && self.programs.are_cut_off() { NoOutput::Closing } else { otherwise }
     }
 
     /// A program was not asked for JSON, so whatever it prints is a reply.
@@ -122,7 +142,7 @@ pub(crate) enum NoOutput {
     NotRun,
     /// The caller has given up, and it was ended.
     Ended,
-    /// The service ends, and with it the program. Nobody gets a reply any more.
+    /// The service has ended, and with it the program. Nobody gets a reply any more.
     Closing,
 }
 
