@@ -175,3 +175,240 @@ fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
         assert_eq!(world.directory.hidden(), 0, "{n}");
     }
 }
+
+/// Longer than a node may be telling of its services.
+const TOLD: Duration = Duration::from_secs(2);
+
+const FORGED: std::ops::Range<u16> = 1_000..1_100;
+
+/// Names of instances that are shown, those that begin with `of`.
+fn shown(world: &World, of: &str) -> usize {
+    world.directory.all().iter().filter(|instance| instance.service.starts_with(of)).count()
+}
+
+fn forge(world: &mut World, name: &str) -> Vec<DirectoryEvent> {
+    FORGED
+        .flat_map(|n| world.hear(advert(n, 1, &name.replace("{}", &n.to_string())), Source::Mdns).events)
+        .collect()
+}
+
+fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<DirectoryEvent> {
+    let told = numbers.map(|n| advert(n, 1, &format!("robot/{n}")));
+    told.flat_map(|told| world.hear(told, Source::Peer(node(1))).events).collect()
+}
+
+#[test]
+fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    forge(&mut world, "forged/{}");
+    assert_eq!(shown(&world, "forged/"), 8);
+    world.directory.gone(id(1_000), Why::Refused, world.now);
+    assert_eq!(
+        ups(&Changes { events: tell(&mut world, 1..=3), ..Changes::default() }),
+        1,
+        "one was found dead"
+    );
+    // The node may not have told of all yet.
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    tell(&mut world, 4..=10);
+    world.now += TOLD;
+    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "its link has ended");
+    world.directory.fill(|_| true, world.now);
+    assert_eq!((shown(&world, "robot/"), shown(&world, "forged/")), (8, 0));
+    world.now += TOLD;
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "what is proved stays");
+}
+
+#[test]
+fn what_a_node_confirms_late_does_not_make_way() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    for n in 1..=8 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    let mut events = Vec::new();
+    for told in [9..=14, 15..=20, 1..=8] {
+        events.extend(tell(&mut world, told));
+        events.extend(world.directory.fill(|_| true, world.now).events);
+        world.now += Duration::from_millis(250);
+    }
+    world.now += TOLD;
+    events.extend(world.directory.fill(|_| true, world.now).events);
+    assert_eq!(events, []);
+}
+
+#[test]
+fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    tell(&mut world, 1..=20);
+    for round in 0..10 {
+        let first = world.directory.of_node(node(1)).into_iter().find(|i| world.directory.is_shown(i.id));
+        world.directory.unheard(first.expect("one is shown").id, Source::Peer(node(1)), world.now);
+        let forged = forge(&mut world, &format!("forged/{round}/{{}}"));
+        assert_eq!(forged, [], "{round}");
+        world.now += TOLD;
+        let filled = world.directory.fill(|_| true, world.now);
+        assert_eq!((ups(&filled), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
+        // The dead are forgotten in the end, which leaves places free.
+        world.pass(100);
+        world.directory.expire(world.now);
+    }
+}
+
+#[test]
+fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    let arm = ServiceName::new("arm").expect("a name");
+    world.directory.seek(&arm, world.now);
+    forge(&mut world, "arm");
+    assert_eq!(shown(&world, "arm"), 8);
+    world.hear(advert(1, 1, "arm"), Source::Peer(node(1)));
+    world.now += TOLD;
+    let filled = world.directory.fill(|_| true, world.now);
+    assert_eq!((ups(&filled), filled.events.len()), (1, 2));
+    assert!(world.directory.get("arm").iter().any(|instance| instance.id == id(1)));
+}
+
+/// Twice as many of a crowded node as are remembered of one, or of many as are remembered of all.
+#[test]
+fn hints_do_not_shut_out_what_a_node_tells_of() {
+    let limits = Limits { instances_per_node: 1, ..Limits::default() };
+    for of in [1, 30] {
+        let mut world = World::new(&limits);
+        for n in 0..2_048_u16 {
+            world.hear(advert(10_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+        }
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+        }
+        let before = world.directory.hidden();
+        assert!(before == 256 || before == 1_024);
+        let robots = Filter::group("robot", "/", Vec::new());
+        assert_eq!(world.directory.hidden_of(&robots), 3, "of {of}");
+        // Nor do they push it out again.
+        for n in 0..2_048_u16 {
+            world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+        }
+        assert_eq!((world.directory.hidden(), world.directory.hidden_of(&robots)), (before, 3), "of {of}");
+    }
+}
+
+/// A hidden instance, of which somebody tells, is still found by its name at its address after others have spoken of it.
+#[test]
+fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
+    let limits = Limits { instances_per_node: 1, ..Limits::default() };
+    let (own, peer, other) = (Source::Peer(node(1)), Source::Caller(node(7)), Source::Peer(node(8)));
+    for (told, weak) in [
+        (own, vec![Source::Mdns, REPLY, peer, other, Source::Caller(node(1))]),
+        (peer, vec![Source::Mdns, REPLY, other]),
+    ] {
+        for weak in weak {
+            let mut world = World::new(&limits);
+            world.hear(advert(1, 1, "kept"), own);
+            world.hear(advert(2, 1, "robot"), told);
+            let elsewhere = vec![port(666)];
+            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "robot") }, weak);
+            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "other") }, weak);
+            world.hear(Advert { addresses: elsewhere, ..advert(2, 9, "robot") }, weak);
+            world.hear(Advert { leaving: true, ..advert(2, 1, "robot") }, weak);
+            world.directory.unheard(id(2), weak, world.now);
+            if let Source::Peer(peer) | Source::Caller(peer) = weak
+                && peer != node(1)
+            {
+                world.directory.peer_lost(peer, world.now);
+            }
+            assert_eq!(world.directory.hidden(), 1, "{told:?} {weak:?}");
+            let sought = world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+            let found = world.directory.get("robot");
+            assert_eq!(found.len(), 1, "{told:?} {weak:?}");
+            assert_eq!(
+                (found[0].node, &found[0].addresses[..]),
+                (node(1), &[port(2)][..]),
+                "{told:?} {weak:?}"
+            );
+            // Somebody said that it is gone: its endpoint is asked.
+            assert_eq!(sought.doubts, [id(2)], "{told:?} {weak:?}");
+        }
+        let mut world = World::new(&limits);
+        world.hear(advert(1, 1, "kept"), own);
+        world.hear(advert(2, 1, "robot"), told);
+        world.directory.unheard(id(2), told, world.now);
+        assert_eq!(world.directory.hidden(), 0, "{told:?}");
+    }
+}
+
+#[test]
+fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in [1, 9] {
+        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+    }
+    // Hints do not move it from one node to another.
+    world.hear(advert(2, 1, "robot"), Source::Mdns);
+    world.hear(advert(2, 9, "robot"), Source::Mdns);
+    world.directory.node_gone(node(9), |_| Why::NodeDied, world.now);
+    assert_eq!(world.directory.hidden(), 1);
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in [1, 9] {
+        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+    }
+    world.hear(advert(2, 9, "robot"), Source::Mdns);
+    world.hear(advert(2, 1, "robot"), Source::Peer(node(1)));
+    world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+    assert_eq!(world.directory.get("robot")[0].node, node(1));
+}
+
+#[test]
+fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_heard() {
+    for source in [Source::Mdns, REPLY, Source::Peer(node(1))] {
+        let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+        }
+        world.pass(100);
+        world.directory.gone(id(1), Why::Withdrawn, world.now);
+        world.directory.fill(|_| true, world.now);
+        world.directory.seek(&ServiceName::new("robot/3").expect("a name"), world.now);
+        for n in [2, 3] {
+            assert!(world.directory.is_shown(id(n)), "{source:?} {n}");
+            assert!(!world.directory.is_fresh(id(n), world.now), "{source:?} {n}");
+            let ago = world.directory.replied_ago(id(n), world.now);
+            assert!(ago.is_none_or(|ago| ago >= Duration::from_secs(100)), "{source:?} {n}: {ago:?}");
+        }
+    }
+}
+
+#[test]
+fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
+    for n in 1..=4 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
+        world.hear(advert(10 + n, 1, "arm"), Source::Peer(node(1)));
+    }
+    world.directory.gone(id(1), Why::Refused, world.now);
+    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    assert_eq!((shown(&world, "robot/"), shown(&world, "arm")), (2, 2));
+}
+
+#[test]
+fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
+    let mut world = World::new(&Limits { instances: 4, instances_per_node: 2, ..Limits::default() });
+    for n in 1..=3 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
+    }
+    world.directory.gone(id(1), Why::Refused, world.now);
+    for n in 21..=23 {
+        world.hear(advert(n, n as u8, "leg"), Source::Peer(node(n as u8)));
+    }
+    // The node has a place left, and the directory none.
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    world.directory.unheard(id(23), Source::Peer(node(23)), world.now);
+    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    assert_eq!(shown(&world, "robot/"), 2);
+    // One that made way for others leaves a place as well.
+    world.hear(advert(24, 24, "leg"), Source::Peer(node(24)));
+    assert_eq!(shown(&world, "robot/"), 1);
+    world.directory.unheard(id(24), Source::Peer(node(24)), world.now);
+    world.hear(advert(4, 1, "robot/4"), Source::Peer(node(1)));
+    assert_eq!(shown(&world, "robot/"), 2);
+}
