@@ -90,11 +90,13 @@ impl Hidden {
             return false;
         }
         self.remembered.remove(&instance);
-        if !self.make_room(Word::of(source, node), node) {
+        let word = Word::of(source, node);
+        if !self.make_room(word, node) {
             return false;
         }
         self.remembered.insert(instance, Remembered { advert, source, heard_at, is_doubted: false });
-        self.nodes.len() < REMEMBERED && self.nodes.insert(node)
+        // Invented nodes do not shut out those that prove themselves, which are no more than what is remembered.
+        (word == Word::Proof || self.nodes.len() < REMEMBERED) && self.nodes.insert(node)
     }
 
     /// Returns whether a stronger word, or another story, is remembered of an instance than what `source` tells of it.

@@ -9,7 +9,7 @@ use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
-/// For how long a node may be telling of its services: what it does not confirm meanwhile is not its own.
+/// For how long a node may be telling of its services. What it has not confirmed by then is not its own.
 const TELLS: Duration = Duration::from_secs(1);
 
 /// The place for a new instance.
@@ -84,8 +84,9 @@ impl Directory {
                     Place::Of(unproved) if has_told => {
                         self.displace(unproved, &mut changes);
                     }
+                    Place::Of(_) => continue,
                     // Then there is none for a weaker word either.
-                    Place::Of(_) | Place::None => break,
+                    Place::None => break,
                 }
                 changes.append(self.take_in(id));
             }

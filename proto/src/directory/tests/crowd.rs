@@ -292,6 +292,23 @@ fn hints_do_not_shut_out_what_a_node_tells_of() {
     }
 }
 
+#[test]
+fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in 1..=1_100_u16 {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_le_bytes());
+        for instance in [10_000 + n, 20_000 + n] {
+            let of = NodeId::from_random(bytes);
+            world.hear(Advert { node: of, ..advert(instance, 1, "forged") }, Source::Mdns);
+        }
+    }
+    tell(&mut world, 1..=3);
+    world.directory.unheard(id(1), Source::Peer(node(1)), world.now);
+    assert_eq!(forge(&mut world, "forged/{}"), []);
+    assert_eq!(ups(&world.directory.fill(|of| of == node(1), world.now)), 1);
+}
+
 /// A hidden instance, of which somebody tells, is still found by its name at its address after others have spoken of it.
 #[test]
 fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
