@@ -40,7 +40,7 @@ async fn services_beyond_those_that_are_kept_of_one_program_are_found_by_their_n
     assert!(said.contains("crowd/none"), "{said}");
 }
 
-/// Whoever watches hears of those that are kept, and of nothing that has not happened.
+/// A watch tells of those that are kept, and of nothing that has not happened.
 #[actix::test]
 async fn services_beyond_those_that_are_kept_of_one_program_do_not_take_turns() {
     let name = format!("test-{:032x}", fastrand::u128(..));

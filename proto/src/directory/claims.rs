@@ -31,6 +31,29 @@ impl From<Source> for Origin {
     }
 }
 
+/// Whose word it is that an instance is there, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Word {
+    /// Anybody's on the network.
+    Hint,
+    /// A peer's. It tells once, and says so when the instance is gone.
+    Told,
+    /// The node's that offers it, which has proved who it is.
+    Proof,
+}
+
+impl Word {
+    /// The word of `source` on an instance of `node`.
+    pub(super) fn of(source: Source, node: NodeId) -> Self {
+        match source {
+            Source::Local => Self::Proof,
+            Source::Peer(peer) if peer == node => Self::Proof,
+            Source::Peer(_) | Source::Caller(_) => Self::Told,
+            Source::Mdns | Source::Reply(_) => Self::Hint,
+        }
+    }
+}
+
 /// The place of an instance among those that only others speak for: the first is the first to make way. Those that were
 /// found dead come first, and then those that were not heard of for longest.
 pub(super) type Claim = (bool, Instant, InstanceId);

@@ -1,9 +1,11 @@
 //! Instances that the bound on those of one node hides: their number and, as far as there is room, their adverts, in case one is
 //! asked for by its name.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::claims::Word;
 use super::{Filter, REMEMBER_DEAD, Source};
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
@@ -24,33 +26,46 @@ pub(super) struct Hidden {
     remembered: BTreeMap<InstanceId, Remembered>,
     /// The nodes of which some were remembered, which has been told.
     nodes: BTreeSet<NodeId>,
-    /// The nodes of which some were remembered when an instance of theirs that was kept had gone.
-    with_room: BTreeSet<NodeId>,
     sought: BTreeMap<ServiceName, Instant>,
 }
 
-/// A hidden instance.
-#[derive(Debug)]
-struct Remembered {
-    advert: Advert,
-    source: Source,
-    heard_at: Instant,
+/// A hidden instance, as it was heard of.
+#[derive(Debug, Clone)]
+pub(super) struct Remembered {
+    pub(super) advert: Advert,
+    pub(super) source: Source,
+    pub(super) heard_at: Instant,
+    /// Somebody else has said that it is gone.
+    pub(super) is_doubted: bool,
 }
 
 impl Remembered {
-    /// Returns whether a peer told of it.
-    fn is_told(&self) -> bool {
-        is_told(self.source)
+    pub(super) fn word(&self) -> Word {
+        Word::of(self.source, self.advert.node)
     }
 
     /// Returns whether nobody has told of it for long. Peers tell once, and say so when it is gone.
     fn is_old(&self, now: Instant) -> bool {
-        !self.is_told() && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
+        self.word() == Word::Hint && now.saturating_duration_since(self.heard_at) >= REMEMBER_DEAD
+    }
+
+    /// Returns whether `source`, for which it is an instance of `node`, has a say in it: a word gives way to a stronger one, a hint
+    /// to another, and what a peer or its node told to what they say later.
+    fn yields_to(&self, source: Source, node: NodeId) -> bool {
+        match Word::of(source, node).cmp(&self.word()) {
+            Ordering::Less => false,
+            Ordering::Equal => node == self.advert.node && teller(source) == teller(self.source),
+            Ordering::Greater => true,
+        }
     }
 }
 
-fn is_told(source: Source) -> bool {
-    matches!(source, Source::Peer(_) | Source::Caller(_))
+/// The peer that told, if it was one.
+fn teller(source: Source) -> Option<NodeId> {
+    match source {
+        Source::Peer(peer) | Source::Caller(peer) => Some(peer),
+        Source::Local | Source::Mdns | Source::Reply(_) => None,
+    }
 }
 
 impl Hidden {
@@ -64,69 +79,105 @@ impl Hidden {
         self.remembered.values().filter(|hidden| filter.includes(&hidden.advert.service)).count()
     }
 
-    /// Notes an instance that is not kept. Returns whether it is the first of its node.
-    pub(super) fn hide(&mut self, advert: Advert, source: Source, now: Instant) -> bool {
-        let node = advert.node;
-        if !self.remembered.contains_key(&advert.instance) {
-            let of_node = self.remembered.values().filter(|hidden| hidden.advert.node == node).count();
-            if of_node >= REMEMBERED_OF_NODE || self.remembered.len() >= REMEMBERED {
-                return false;
-            }
-        }
-        match self.remembered.get_mut(&advert.instance) {
-            // A peer says so when it is gone; what others repeat is no reason to forget it when they do not.
-            Some(known) if known.is_told() && !is_told(source) => known.heard_at = now,
-            _ => {
-                self.remembered.insert(advert.instance, Remembered { advert, source, heard_at: now });
-            }
-        }
-        self.nodes.len() < REMEMBERED && self.nodes.insert(node)
+    pub(super) fn get(&self, instance: InstanceId) -> Option<&Remembered> {
+        self.remembered.get(&instance)
     }
 
-    /// An instance is gone, or is kept now.
+    /// Notes an instance that is not kept. Returns whether it is the first of its node.
+    pub(super) fn hide(&mut self, advert: Advert, source: Source, heard_at: Instant) -> bool {
+        let (instance, node) = (advert.instance, advert.node);
+        if self.knows_better(&advert, source) {
+            return false;
+        }
+        self.remembered.remove(&instance);
+        let word = Word::of(source, node);
+        if !self.make_room(word, node) {
+            return false;
+        }
+        self.remembered.insert(instance, Remembered { advert, source, heard_at, is_doubted: false });
+        // Invented nodes do not shut out those that prove themselves, which are no more than what is remembered.
+        (word == Word::Proof || self.nodes.len() < REMEMBERED) && self.nodes.insert(node)
+    }
+
+    /// Returns whether a stronger word, or another story, is remembered of an instance than what `source` tells of it.
+    pub(super) fn knows_better(&self, advert: &Advert, source: Source) -> bool {
+        self.get(advert.instance).is_some_and(|known| !known.yields_to(source, advert.node))
+    }
+
+    /// Makes room to remember an instance of `node`: only for what that proves, at the cost of the weakest word of the same node,
+    /// or else of any.
+    fn make_room(&mut self, word: Word, node: NodeId) -> bool {
+        let of_node = self.remembered.values().filter(|hidden| hidden.advert.node == node).count();
+        let node_is_full = of_node >= REMEMBERED_OF_NODE;
+        if !node_is_full && self.remembered.len() < REMEMBERED {
+            return true;
+        }
+        if word != Word::Proof {
+            return false;
+        }
+        let weaker = self
+            .remembered
+            .iter()
+            .filter(|(_, hidden)| hidden.word() < word && (hidden.advert.node == node || !node_is_full));
+        let weakest =
+            weaker.min_by_key(|(_, known)| (known.advert.node != node, known.word(), known.heard_at));
+        let weakest = weakest.map(|(id, _)| *id);
+        weakest.and_then(|id| self.remembered.remove(&id)).is_some()
+    }
+
+    /// An instance is kept now.
     pub(super) fn forget(&mut self, instance: InstanceId) {
         self.remembered.remove(&instance);
+    }
+
+    /// `source` says that an instance is gone.
+    pub(super) fn hear_goodbye(&mut self, instance: InstanceId, source: Source) {
+        let Some(known) = self.remembered.get_mut(&instance) else { return };
+        if known.yields_to(source, known.advert.node) {
+            self.remembered.remove(&instance);
+        } else {
+            known.is_doubted = true;
+        }
     }
 
     /// A node is gone.
     pub(super) fn forget_node(&mut self, node: NodeId) {
         self.nodes.remove(&node);
-        self.with_room.remove(&node);
         self.remembered.retain(|_, hidden| hidden.advert.node != node);
     }
 
     /// A peer is gone, and with it what only it had told.
     pub(super) fn forget_told_by(&mut self, peer: NodeId) {
-        self.remembered
-            .retain(|_, hidden| !matches!(hidden.source, Source::Peer(p) | Source::Caller(p) if p == peer));
+        self.remembered.retain(|_, hidden| teller(hidden.source) != Some(peer));
     }
 
-    /// An instance of `node` that was kept is gone.
-    pub(super) fn note_room(&mut self, node: NodeId) {
-        if self.nodes.contains(&node) {
-            self.with_room.insert(node);
+    /// Returns whether there are hidden instances of `node`, in the share of `service`, of which it has told itself.
+    pub(super) fn has_proved(&self, node: NodeId, service: &ServiceName) -> bool {
+        let share = self.share(service);
+        let is_one = |hidden: &Remembered| {
+            hidden.advert.node == node
+                && hidden.word() == Word::Proof
+                && self.share(&hidden.advert.service) == share
+        };
+        self.nodes.contains(&node) && self.remembered.values().any(is_one)
+    }
+
+    /// Returns the hidden instances of connected nodes, those of one node and share together, with the strongest words first.
+    pub(super) fn of_connected(&self, is_connected: impl Fn(NodeId) -> bool) -> Vec<Vec<InstanceId>> {
+        let nodes: BTreeSet<_> = self.remembered.values().map(|hidden| hidden.advert.node).collect();
+        let connected: BTreeSet<_> = nodes.into_iter().filter(|node| is_connected(*node)).collect();
+        let mut shares = BTreeMap::<_, Vec<_>>::new();
+        for (id, hidden) in &self.remembered {
+            let Advert { node, service, .. } = &hidden.advert;
+            if connected.contains(node) {
+                shares.entry((*node, self.share(service))).or_default().push((Reverse(hidden.word()), *id));
+            }
         }
+        shares.into_values().map(in_order).collect()
     }
 
-    /// Returns the nodes of which some may be kept now, once, of those that are connected.
-    pub(super) fn with_room(&mut self, is_connected: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
-        let with_room: Vec<_> = self.with_room.iter().copied().filter(|node| is_connected(*node)).collect();
-        self.with_room.retain(|node| !with_room.contains(node));
-        with_room
-    }
-
-    /// Takes at most `most` of the hidden instances of `node`, those that it told of itself first.
-    pub(super) fn take(&mut self, node: NodeId, most: usize) -> Vec<(Advert, Source)> {
-        let of_node = self.remembered.iter().filter(|(_, hidden)| hidden.advert.node == node);
-        let mut of_node: Vec<_> =
-            of_node.map(|(id, hidden)| (hidden.source != Source::Peer(node), *id)).collect();
-        of_node.sort_unstable();
-        let taken = of_node.iter().take(most).filter_map(|(_, id)| self.remembered.remove(id));
-        taken.map(|hidden| (hidden.advert, hidden.source)).collect()
-    }
-
-    /// A name is asked for exactly. Returns the hidden instances of it.
-    pub(super) fn seek(&mut self, name: &ServiceName, now: Instant) -> Vec<(Advert, Source)> {
+    /// A name is asked for exactly. Returns the hidden instances of it, with the strongest words first.
+    pub(super) fn seek(&mut self, name: &ServiceName, now: Instant) -> Vec<InstanceId> {
         if self.sought.len() >= SOUGHT
             && !self.sought.contains_key(name)
             && let Some(oldest) =
@@ -136,14 +187,13 @@ impl Hidden {
         }
         self.sought.insert(name.clone(), now);
         let of_name = self.remembered.iter().filter(|(_, hidden)| hidden.advert.service == *name);
-        let of_name: Vec<_> = of_name.map(|(id, _)| *id).collect();
-        let taken = of_name.iter().filter_map(|id| self.remembered.remove(id));
-        taken.map(|hidden| (hidden.advert, hidden.source)).collect()
+        in_order(of_name.map(|(id, hidden)| (Reverse(hidden.word()), *id)).collect())
     }
 
-    /// Returns whether a name was asked for exactly a short while ago.
-    pub(super) fn is_sought(&self, name: &ServiceName) -> bool {
-        self.sought.contains_key(name)
+    /// The share of the places of its node that a service has: that of its name, if it was asked for exactly a short while ago, or
+    /// that of all others.
+    pub(super) fn share<'a>(&self, service: &'a ServiceName) -> Option<&'a ServiceName> {
+        self.sought.contains_key(service).then_some(service)
     }
 
     /// Forgets names that were asked for, and instances that were told of, a long time ago.
@@ -152,6 +202,10 @@ impl Hidden {
         self.remembered.retain(|_, hidden| !hidden.is_old(now));
         let left: BTreeSet<_> = self.remembered.values().map(|hidden| hidden.advert.node).collect();
         self.nodes.retain(|node| left.contains(node));
-        self.with_room.retain(|node| left.contains(node));
     }
+}
+
+fn in_order(mut hidden: Vec<(Reverse<Word>, InstanceId)>) -> Vec<InstanceId> {
+    hidden.sort_unstable();
+    hidden.into_iter().map(|(_, id)| id).collect()
 }

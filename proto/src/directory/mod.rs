@@ -111,6 +111,10 @@ impl Directory {
             let heard = self.change(advert.instance, |entry| entry.hear(advert, source, &own, now));
             return heard.unwrap_or_default();
         }
+        if !local && self.hidden.knows_better(&advert, source) {
+            // It is no more than a reminder of what is known.
+            return self.take_in(advert.instance);
+        }
         let mut changes = Changes::default();
         if !local && !self.make_room(&advert, source, now, &mut changes) {
             self.refused += 1;
@@ -126,8 +130,8 @@ impl Directory {
     /// A name is asked for exactly: its instances are taken in, also those of nodes that have as many as are kept of one.
     pub fn seek(&mut self, name: &ServiceName, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        for (advert, source) in self.hidden.seek(name, now) {
-            changes.append(self.hear(advert, source, now));
+        for hidden in self.hidden.seek(name, now) {
+            changes.append(self.take_in(hidden));
         }
         changes
     }
@@ -159,7 +163,7 @@ impl Directory {
     /// again without proof.
     pub fn gone(&mut self, instance: InstanceId, why: Why, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        let offered = self.change(instance, |entry| {
+        let is_local = self.change(instance, |entry| {
             if entry.is_shown() {
                 changes.events.push(DirectoryEvent::Down { instance: entry.instance.clone(), why });
             }
@@ -168,14 +172,10 @@ impl Directory {
                 entry.by_mdns = false;
                 entry.told_by.clear();
             }
-            (entry.instance.local, entry.instance.node)
+            entry.instance.local
         });
-        match offered {
-            Some((true, _)) => {
-                self.remove(instance);
-            }
-            Some((false, node)) => self.hidden.note_room(node),
-            None => {}
+        if is_local == Some(true) {
+            self.remove(instance);
         }
         changes
     }
@@ -228,7 +228,7 @@ impl Directory {
     fn hear_goodbye(&mut self, instance: InstanceId, source: Source, now: Instant) -> Changes {
         let mut changes = Changes::default();
         let Some(entry) = self.entries.get_mut(&instance) else {
-            self.hidden.forget(instance);
+            self.hidden.hear_goodbye(instance, source);
             return changes;
         };
         if entry.instance.local && source != Source::Local {

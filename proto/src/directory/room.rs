@@ -1,20 +1,48 @@
 //! Room in the directory: its bounds, and who makes way for whom.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::claims::{Claim, Origin};
+use super::claims::{Claim, Origin, Word};
 use super::entry::Entry;
+use super::hidden::Remembered;
 use super::{Changes, Directory, DirectoryEvent, Instance, Source, Why};
 use crate::advert::Advert;
 use crate::id::{InstanceId, NodeId};
 
+/// For how long a node may be telling of its services. What it has not confirmed by then is not its own.
+const TELLS: Duration = Duration::from_secs(1);
+
+/// The place for a new instance.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Free,
+    /// That of an instance which was found dead, or is unproved.
+    Of(Claim),
+    None,
+}
+
+impl From<Option<Claim>> for Place {
+    fn from(claim: Option<Claim>) -> Self {
+        claim.map_or(Self::None, Self::Of)
+    }
+}
+
 /// Room for what is new.
+///
+/// Of one node `per_node` instances are kept, and as many of each name of it that was asked for exactly: its shares. Those beyond
+/// are hidden, also if they are proved, because services that take turns would be up and down without anything having happened to
+/// them. This is who gets the places of a share:
+///
+/// | the place | what its node itself told of | what others told of |
+/// |---|---|---|
+/// | is free, or of one found dead | at once | at once, unless some that its node told of are hidden |
+/// | of an unproved one | when its node has told of all ([`TELLS`]) | never |
+/// | of a proved one | never | never |
+///
+/// Where the bound of a source or that of the directory is reached, the oldest instance that was found dead or is unproved makes
+/// way, of the same origin or of all; but what was hidden and others told of is not worth that of an unproved one.
 impl Directory {
-    /// Makes room for an instance that `source` tells of. Of a node that has as many as are kept of one, only an instance that was
-    /// found dead makes way; otherwise the new one is hidden, also if it is proved, because services that take turns would be up
-    /// and down without anything having happened to them. Elsewhere the oldest instance that was found dead or is unproved makes
-    /// way: of the same origin, if that has as many as it may have, else of all. A name that was asked for exactly may have as
-    /// many of a node as other names together.
+    /// Makes room for an instance that `source` tells of, or hides it.
     pub(super) fn make_room(
         &mut self,
         advert: &Advert,
@@ -22,59 +50,99 @@ impl Directory {
         now: Instant,
         changes: &mut Changes,
     ) -> bool {
-        let origin = Origin::from(source);
-        let is_sought = self.hidden.is_sought(&advert.service);
-        let of_node = self.nodes.get(&advert.node).into_iter().flatten();
-        let of_node = of_node.filter_map(|id| self.entries.get(id));
-        // Each name that was asked for is counted by itself, and the others together.
-        let beside = of_node.filter(|entry| match is_sought {
-            true => entry.instance.service == advert.service,
-            false => !self.hidden.is_sought(&entry.instance.service),
-        });
-        let beside: Vec<_> = beside.map(Entry::claim).collect();
-        if beside.len() >= self.per_node {
-            let dead = beside.into_iter().flatten().filter(|(is_shown, ..)| !is_shown).min();
-            if dead.is_none() && self.hidden.hide(advert.clone(), source, now) {
-                changes.hides = Some(advert.node);
+        match self.place_in_share(advert, source) {
+            Place::Free => match self.place_in_all(source) {
+                Place::Free => true,
+                Place::Of(claim) => self.displace(claim, changes),
+                Place::None => false,
+            },
+            Place::Of(dead @ (false, ..)) => self.displace(dead, changes),
+            Place::Of(_) | Place::None => {
+                if self.hidden.hide(advert.clone(), source, now) {
+                    changes.hides = Some(advert.node);
+                }
+                false
             }
-            return self.displace(dead, changes);
         }
-        let most = match origin {
-            Origin::Multicast => self.capacity / 2,
-            Origin::Own | Origin::Host(_) | Origin::Peer(_) => self.per_source,
-        };
-        if self.claims.of(origin) >= most {
-            return self.displace(self.claims.first_of(origin), changes);
-        }
-        if self.entries.len() >= self.capacity {
-            return self.displace(self.claims.first(), changes);
-        }
-        true
     }
 
-    /// Takes in hidden instances of connected nodes that had room since the last call, because other instances of theirs are gone.
+    /// Takes in hidden instances of connected nodes for which there are places now.
     pub fn fill(&mut self, is_connected: impl Fn(NodeId) -> bool, now: Instant) -> Changes {
         let mut changes = Changes::default();
-        for node in self.hidden.with_room(is_connected) {
-            let of_node = self.nodes.get(&node).into_iter().flatten();
-            let of_node = of_node.filter_map(|id| self.entries.get(id));
-            let kept =
-                of_node.filter(|entry| entry.is_shown() && !self.hidden.is_sought(&entry.instance.service));
-            let room = self.per_node.saturating_sub(kept.count());
-            for (advert, source) in self.hidden.take(node, room) {
-                let instance = advert.instance;
-                changes.append(self.hear(advert.clone(), source, now));
-                if !self.entries.contains_key(&instance) {
-                    // Other bounds leave no room for it.
-                    self.hidden.hide(advert, source, now);
+        for share in self.hidden.of_connected(is_connected) {
+            for id in share {
+                let Some(hidden) = self.hidden.get(id) else { continue };
+                let is_proved = hidden.word() == Word::Proof;
+                let has_told = now.saturating_duration_since(hidden.heard_at) >= TELLS;
+                match self.place_in_share(&hidden.advert, hidden.source) {
+                    Place::Free => match self.place_in_all(hidden.source) {
+                        Place::Of((is_shown, ..)) if is_shown && !is_proved => continue,
+                        Place::None => continue,
+                        Place::Free | Place::Of(_) => {}
+                    },
+                    Place::Of((false, ..)) => {}
+                    Place::Of(unproved) if has_told => {
+                        self.displace(unproved, &mut changes);
+                    }
+                    Place::Of(_) => continue,
+                    // Then there is none for a weaker word either.
+                    Place::None => break,
                 }
+                changes.append(self.take_in(id));
             }
         }
         changes
     }
 
-    fn displace(&mut self, victim: Option<Claim>, changes: &mut Changes) -> bool {
-        let Some(entry) = victim.and_then(|(_, _, id)| self.remove(id)) else { return false };
+    /// Takes in a hidden instance as it was heard of, if there is a place.
+    pub(super) fn take_in(&mut self, id: InstanceId) -> Changes {
+        let Some(Remembered { advert, source, heard_at, is_doubted }) = self.hidden.get(id).cloned() else {
+            return Changes::default();
+        };
+        let mut changes = self.hear(advert, source, heard_at);
+        if is_doubted && self.is_shown(id) {
+            changes.doubts.push(id);
+        }
+        changes
+    }
+
+    /// The place for an instance in its share of those of its node.
+    fn place_in_share(&self, advert: &Advert, source: Source) -> Place {
+        let Advert { node, service, .. } = advert;
+        let share = self.hidden.share(service);
+        let of_node = self.nodes.get(node).into_iter().flatten().filter_map(|id| self.entries.get(id));
+        let beside = of_node.filter(|entry| self.hidden.share(&entry.instance.service) == share);
+        let beside: Vec<_> = beside.map(Entry::claim).collect();
+        let place = match beside.len() < self.per_node {
+            true => Place::Free,
+            false => Place::from(beside.into_iter().flatten().min()),
+        };
+        match place {
+            _ if Word::of(source, *node) == Word::Proof => place,
+            Place::Of((true, ..)) | Place::None => Place::None,
+            Place::Free | Place::Of(_) if self.hidden.has_proved(*node, service) => Place::None,
+            Place::Free | Place::Of(_) => place,
+        }
+    }
+
+    /// The place for an instance that `source` tells of, besides the bounds of its node.
+    fn place_in_all(&self, source: Source) -> Place {
+        let origin = Origin::from(source);
+        let most = match origin {
+            Origin::Multicast => self.capacity / 2,
+            Origin::Own | Origin::Host(_) | Origin::Peer(_) => self.per_source,
+        };
+        if self.claims.of(origin) >= most {
+            Place::from(self.claims.first_of(origin))
+        } else if self.entries.len() >= self.capacity {
+            Place::from(self.claims.first())
+        } else {
+            Place::Free
+        }
+    }
+
+    fn displace(&mut self, (_, _, id): Claim, changes: &mut Changes) -> bool {
+        let Some(entry) = self.remove(id) else { return false };
         self.displaced += 1;
         if entry.is_shown() {
             changes.events.push(DirectoryEvent::Down { instance: entry.instance, why: Why::Displaced });

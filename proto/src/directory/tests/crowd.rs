@@ -1,0 +1,431 @@
+//! What the bound on the instances of one node hides, and who gets the places there are.
+
+use super::*;
+
+#[test]
+fn what_the_bound_of_one_node_hides_is_counted_and_found_by_its_exact_name() {
+    let limits = Limits { instances_per_node: 8, ..Limits::default() };
+    for (source, proved) in [(Source::Peer(node(1)), 8), (REPLY, 8), (Source::Mdns, 8)] {
+        let mut world = World::new(&limits);
+        let mut told = 0;
+        for n in 0..200_u16 {
+            world.now += Duration::from_millis(1);
+            let heard = world.hear(advert(n + 1, 1, &format!("robot/{n}")), source);
+            told += usize::from(heard.hides == Some(node(1)));
+        }
+        assert_eq!((world.directory.all().len(), world.directory.hidden()), (proved, 192), "{source:?}");
+        assert_eq!(told, 1, "once");
+        for n in (0..200_u16).step_by(10) {
+            let name = ServiceName::new(format!("robot/{n}")).expect("a name");
+            world.directory.seek(&name, world.now);
+            let found = world.directory.get(&name);
+            assert!(found.len() == 1 && found[0].id == id(n + 1), "{source:?}: {found:?}");
+        }
+        // Told again, by a reply to the question for it, it stays.
+        world.hear(advert(101, 1, "robot/100"), REPLY);
+        assert_eq!(world.directory.get("robot/100").len(), 1);
+        // A stranger who answers for a name that is asked for has no more room than for all others.
+        for n in 0..100_u16 {
+            world.hear(advert(1_000 + n, 1, "robot/100"), REPLY);
+        }
+        assert!(world.directory.get("robot/100").len() <= 8);
+        assert!(world.directory.of_node(node(1)).len() <= 8 + 20 * 8);
+        world.directory.node_gone(node(1), |_| Why::NodeDied, world.now);
+        assert_eq!(world.directory.hidden(), 0);
+    }
+}
+
+/// An instance of a crowded node is up once, whoever tells of it and however often.
+#[test]
+fn services_that_a_limit_hides_do_not_take_turns() {
+    let limits = Limits { instances_per_node: 8, ..Limits::default() };
+    let mut world = World::new(&limits);
+    let mut events = Vec::new();
+    for source in [Source::Mdns, REPLY, Source::Caller(node(2)), Source::Peer(node(1)), REPLY, Source::Mdns] {
+        // Beginning elsewhere each time, as replies of several datagrams come.
+        let first = events.len() as u16;
+        for n in (0..50_u16).map(|n| (n * 7 + first) % 50) {
+            world.now += Duration::from_millis(1);
+            events.extend(world.hear(advert(n + 1, 1, &format!("robot/{n}")), source).events);
+        }
+        assert_eq!(world.directory.hidden(), 42, "{source:?}");
+    }
+    assert!(events.iter().all(|event| matches!(event, DirectoryEvent::Up(_))), "{events:?}");
+    assert_eq!((events.len(), world.directory.crowded_out().0), (8, 0));
+}
+
+#[test]
+fn a_hidden_service_takes_the_place_of_one_that_has_gone() {
+    let limits = Limits { instances_per_node: 3, ..Limits::default() };
+    let mut world = World::new(&limits);
+    // Somebody has announced more than the node offers, and was first.
+    for n in [1, 2, 3, 4] {
+        world.hear(advert(n, 1, &format!("forged/{n}")), Source::Mdns);
+    }
+    for n in 11..=15 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+    }
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 6));
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "there is no room");
+    // Their endpoints do not answer.
+    for n in [1, 2] {
+        world.directory.gone(id(n), Why::Refused, world.now);
+    }
+    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "it may be gone altogether");
+    let filled = world.directory.fill(|of| of == node(1), world.now);
+    let up =
+        |event: &DirectoryEvent| matches!(event, DirectoryEvent::Up(i) if i.service.starts_with("robot/"));
+    assert!(filled.events.len() == 2 && filled.events.iter().all(up), "its own come first: {filled:?}");
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (3, 4));
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "once");
+    // A node that withdraws all leaves nothing hidden.
+    for n in 11..=15 {
+        world.directory.unheard(id(n), Source::Peer(node(1)), world.now);
+    }
+    world.directory.unheard(id(4), Source::Mdns, world.now);
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    assert_eq!((world.directory.all().len(), world.directory.hidden()), (1, 0));
+}
+
+#[test]
+fn what_a_peer_told_stays_hidden_also_if_it_was_announced_before_or_since() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for source in [Source::Mdns, Source::Peer(node(1)), Source::Mdns] {
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+        }
+    }
+    world.pass(200);
+    world.directory.expire(world.now);
+    assert_eq!(world.directory.hidden(), 2);
+}
+
+#[test]
+fn an_instance_that_was_found_dead_is_not_hidden() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    for n in [1, 2] {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    world.directory.gone(id(1), Why::Unreachable, world.now);
+    world.hear(advert(3, 1, "robot/3"), Source::Mdns);
+    assert_eq!(world.directory.hidden(), 0, "it made way");
+    let name = ServiceName::new("robot/1").expect("a name");
+    assert_eq!(world.directory.seek(&name, world.now), Changes::default());
+    assert!(world.directory.get("robot/1").is_empty());
+}
+
+#[test]
+fn hidden_instances_that_nobody_tells_of_are_forgotten() {
+    let limits = Limits { instances_per_node: 2, ..Limits::default() };
+    for (source, left) in
+        [(Source::Mdns, 1), (REPLY, 1), (Source::Peer(node(1)), 8), (Source::Caller(node(2)), 8)]
+    {
+        let mut world = World::new(&limits);
+        let hides = |world: &mut World, n| {
+            let heard = world.hear(advert(n, 1, &format!("robot/{n}")), source);
+            heard.hides.is_some()
+        };
+        let told = (1..=10).filter(|n| hides(&mut world, *n)).count();
+        world.pass(100);
+        world.directory.expire(world.now);
+        assert_eq!((told, world.directory.hidden()), (1, 8), "{source:?}");
+        let hidden = (1..=10).find(|n| world.directory.get(&format!("robot/{n}")).is_empty());
+        hides(&mut world, hidden.expect("one is hidden"));
+        world.pass(100);
+        world.directory.expire(world.now);
+        assert_eq!(world.directory.hidden(), left, "{source:?}");
+    }
+}
+
+#[test]
+fn no_node_takes_the_room_for_the_hidden_instances_of_others() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    for n in 0..2_000_u16 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    let before = world.directory.hidden();
+    for n in 5_000..5_010_u16 {
+        world.hear(advert(n, 2, &format!("arm/{n}")), Source::Mdns);
+    }
+    assert_eq!(world.directory.hidden(), before + 8);
+}
+
+#[test]
+fn what_is_hidden_of_a_node_goes_with_it_also_after_many_others() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    let of_node = |n: u16, instance: u16| {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_le_bytes());
+        Advert { node: NodeId::from_random(bytes), ..advert(instance, 1, "arm") }
+    };
+    for n in 1..=1_100_u16 {
+        let (one, other) = (of_node(n, n), of_node(n, 10_000 + n));
+        let (node, ids) = (one.node, [one.instance, other.instance]);
+        world.hear(one, Source::Mdns);
+        world.hear(other, Source::Mdns);
+        assert_eq!(world.directory.hidden(), 1);
+        match n <= 1_024 {
+            true => ids.into_iter().for_each(|id| {
+                world.directory.unheard(id, Source::Mdns, world.now);
+            }),
+            false => {
+                world.directory.node_gone(node, |_| Why::NodeDied, world.now);
+            }
+        }
+        assert_eq!(world.directory.hidden(), 0, "{n}");
+    }
+}
+
+/// Longer than a node may be telling of its services.
+const TOLD: Duration = Duration::from_secs(2);
+
+const FORGED: std::ops::Range<u16> = 1_000..1_100;
+
+/// Names of instances that are shown, those that begin with `of`.
+fn shown(world: &World, of: &str) -> usize {
+    world.directory.all().iter().filter(|instance| instance.service.starts_with(of)).count()
+}
+
+fn forge(world: &mut World, name: &str) -> Vec<DirectoryEvent> {
+    FORGED
+        .flat_map(|n| world.hear(advert(n, 1, &name.replace("{}", &n.to_string())), Source::Mdns).events)
+        .collect()
+}
+
+fn tell(world: &mut World, numbers: std::ops::RangeInclusive<u16>) -> Vec<DirectoryEvent> {
+    let told = numbers.map(|n| advert(n, 1, &format!("robot/{n}")));
+    told.flat_map(|told| world.hear(told, Source::Peer(node(1))).events).collect()
+}
+
+#[test]
+fn what_a_node_does_not_confirm_makes_way_for_what_it_tells_of() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    forge(&mut world, "forged/{}");
+    assert_eq!(shown(&world, "forged/"), 8);
+    world.directory.gone(id(1_000), Why::Refused, world.now);
+    assert_eq!(
+        ups(&Changes { events: tell(&mut world, 1..=3), ..Changes::default() }),
+        1,
+        "one was found dead"
+    );
+    // The node may not have told of all yet.
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    tell(&mut world, 4..=10);
+    world.now += TOLD;
+    assert_eq!(world.directory.fill(|_| false, world.now), Changes::default(), "its link has ended");
+    world.directory.fill(|_| true, world.now);
+    assert_eq!((shown(&world, "robot/"), shown(&world, "forged/")), (8, 0));
+    world.now += TOLD;
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default(), "what is proved stays");
+}
+
+#[test]
+fn what_a_node_confirms_late_does_not_make_way() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    for n in 1..=8 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), Source::Mdns);
+    }
+    let mut events = Vec::new();
+    for told in [9..=14, 15..=20, 1..=8] {
+        events.extend(tell(&mut world, told));
+        events.extend(world.directory.fill(|_| true, world.now).events);
+        world.now += Duration::from_millis(250);
+    }
+    world.now += TOLD;
+    events.extend(world.directory.fill(|_| true, world.now).events);
+    assert_eq!(events, []);
+}
+
+#[test]
+fn the_places_of_the_dead_are_kept_for_what_their_node_has_told_of() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    tell(&mut world, 1..=20);
+    for round in 0..10 {
+        let first = world.directory.of_node(node(1)).into_iter().find(|i| world.directory.is_shown(i.id));
+        world.directory.unheard(first.expect("one is shown").id, Source::Peer(node(1)), world.now);
+        let forged = forge(&mut world, &format!("forged/{round}/{{}}"));
+        assert_eq!(forged, [], "{round}");
+        world.now += TOLD;
+        let filled = world.directory.fill(|_| true, world.now);
+        assert_eq!((ups(&filled), shown(&world, "robot/"), shown(&world, "forged/")), (1, 8, 0), "{round}");
+        // The dead are forgotten in the end, which leaves places free.
+        world.pass(100);
+        world.directory.expire(world.now);
+    }
+}
+
+#[test]
+fn an_instance_of_a_name_that_is_asked_for_takes_the_place_of_forged_ones() {
+    let mut world = World::new(&Limits { instances_per_node: 8, ..Limits::default() });
+    let arm = ServiceName::new("arm").expect("a name");
+    world.directory.seek(&arm, world.now);
+    forge(&mut world, "arm");
+    assert_eq!(shown(&world, "arm"), 8);
+    world.hear(advert(1, 1, "arm"), Source::Peer(node(1)));
+    world.now += TOLD;
+    let filled = world.directory.fill(|_| true, world.now);
+    assert_eq!((ups(&filled), filled.events.len()), (1, 2));
+    assert!(world.directory.get("arm").iter().any(|instance| instance.id == id(1)));
+}
+
+/// Twice as many of a crowded node as are remembered of one, or of many as are remembered of all.
+#[test]
+fn hints_do_not_shut_out_what_a_node_tells_of() {
+    let limits = Limits { instances_per_node: 1, ..Limits::default() };
+    for of in [1, 30] {
+        let mut world = World::new(&limits);
+        for n in 0..2_048_u16 {
+            world.hear(advert(10_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+        }
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), Source::Peer(node(1)));
+        }
+        let before = world.directory.hidden();
+        assert!(before == 256 || before == 1_024);
+        let robots = Filter::group("robot", "/", Vec::new());
+        assert_eq!(world.directory.hidden_of(&robots), 3, "of {of}");
+        // Nor do they push it out again.
+        for n in 0..2_048_u16 {
+            world.hear(advert(20_000 + n, 1 + (n % of) as u8, "forged"), Source::Mdns);
+        }
+        assert_eq!((world.directory.hidden(), world.directory.hidden_of(&robots)), (before, 3), "of {of}");
+    }
+}
+
+#[test]
+fn places_are_kept_for_what_a_node_tells_of_also_among_many_crowded_nodes() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in 1..=1_100_u16 {
+        let mut bytes = [0; 16];
+        bytes[..2].copy_from_slice(&n.to_le_bytes());
+        for instance in [10_000 + n, 20_000 + n] {
+            let of = NodeId::from_random(bytes);
+            world.hear(Advert { node: of, ..advert(instance, 1, "forged") }, Source::Mdns);
+        }
+    }
+    tell(&mut world, 1..=3);
+    world.directory.unheard(id(1), Source::Peer(node(1)), world.now);
+    assert_eq!(forge(&mut world, "forged/{}"), []);
+    assert_eq!(ups(&world.directory.fill(|of| of == node(1), world.now)), 1);
+}
+
+/// A hidden instance, of which somebody tells, is still found by its name at its address after others have spoken of it.
+#[test]
+fn nobody_unsays_what_a_node_or_a_peer_told_but_they() {
+    let limits = Limits { instances_per_node: 1, ..Limits::default() };
+    let (own, peer, other) = (Source::Peer(node(1)), Source::Caller(node(7)), Source::Peer(node(8)));
+    for (told, weak) in [
+        (own, vec![Source::Mdns, REPLY, peer, other, Source::Caller(node(1))]),
+        (peer, vec![Source::Mdns, REPLY, other]),
+    ] {
+        for weak in weak {
+            let mut world = World::new(&limits);
+            world.hear(advert(1, 1, "kept"), own);
+            world.hear(advert(2, 1, "robot"), told);
+            let elsewhere = vec![port(666)];
+            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "robot") }, weak);
+            world.hear(Advert { addresses: elsewhere.clone(), ..advert(2, 1, "other") }, weak);
+            world.hear(Advert { addresses: elsewhere, ..advert(2, 9, "robot") }, weak);
+            world.hear(Advert { leaving: true, ..advert(2, 1, "robot") }, weak);
+            world.directory.unheard(id(2), weak, world.now);
+            if let Source::Peer(peer) | Source::Caller(peer) = weak
+                && peer != node(1)
+            {
+                world.directory.peer_lost(peer, world.now);
+            }
+            assert_eq!(world.directory.hidden(), 1, "{told:?} {weak:?}");
+            let sought = world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+            let found = world.directory.get("robot");
+            assert_eq!(found.len(), 1, "{told:?} {weak:?}");
+            assert_eq!(
+                (found[0].node, &found[0].addresses[..]),
+                (node(1), &[port(2)][..]),
+                "{told:?} {weak:?}"
+            );
+            // Somebody said that it is gone: its endpoint is asked.
+            assert_eq!(sought.doubts, [id(2)], "{told:?} {weak:?}");
+        }
+        let mut world = World::new(&limits);
+        world.hear(advert(1, 1, "kept"), own);
+        world.hear(advert(2, 1, "robot"), told);
+        world.directory.unheard(id(2), told, world.now);
+        assert_eq!(world.directory.hidden(), 0, "{told:?}");
+    }
+}
+
+#[test]
+fn a_node_speaks_over_forged_hints_of_a_hidden_instance() {
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in [1, 9] {
+        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+    }
+    // Hints do not move it from one node to another.
+    world.hear(advert(2, 1, "robot"), Source::Mdns);
+    world.hear(advert(2, 9, "robot"), Source::Mdns);
+    world.directory.node_gone(node(9), |_| Why::NodeDied, world.now);
+    assert_eq!(world.directory.hidden(), 1);
+    let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+    for n in [1, 9] {
+        world.hear(advert(10 + n, n as u8, "kept"), Source::Mdns);
+    }
+    world.hear(advert(2, 9, "robot"), Source::Mdns);
+    world.hear(advert(2, 1, "robot"), Source::Peer(node(1)));
+    world.directory.seek(&ServiceName::new("robot").expect("a name"), world.now);
+    assert_eq!(world.directory.get("robot")[0].node, node(1));
+}
+
+#[test]
+fn a_hidden_instance_that_is_taken_in_has_given_no_sign_of_life_since_it_was_heard() {
+    for source in [Source::Mdns, REPLY, Source::Peer(node(1))] {
+        let mut world = World::new(&Limits { instances_per_node: 1, ..Limits::default() });
+        for n in 1..=3 {
+            world.hear(advert(n, 1, &format!("robot/{n}")), source);
+        }
+        world.pass(100);
+        world.directory.gone(id(1), Why::Withdrawn, world.now);
+        world.directory.fill(|_| true, world.now);
+        world.directory.seek(&ServiceName::new("robot/3").expect("a name"), world.now);
+        for n in [2, 3] {
+            assert!(world.directory.is_shown(id(n)), "{source:?} {n}");
+            assert!(!world.directory.is_fresh(id(n), world.now), "{source:?} {n}");
+            let ago = world.directory.replied_ago(id(n), world.now);
+            assert!(ago.is_none_or(|ago| ago >= Duration::from_secs(100)), "{source:?} {n}: {ago:?}");
+        }
+    }
+}
+
+#[test]
+fn more_of_a_name_that_is_asked_for_do_not_use_up_the_places_of_others() {
+    let mut world = World::new(&Limits { instances_per_node: 2, ..Limits::default() });
+    world.directory.seek(&ServiceName::new("arm").expect("a name"), world.now);
+    for n in 1..=4 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
+        world.hear(advert(10 + n, 1, "arm"), Source::Peer(node(1)));
+    }
+    world.directory.gone(id(1), Why::Refused, world.now);
+    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    assert_eq!((shown(&world, "robot/"), shown(&world, "arm")), (2, 2));
+}
+
+#[test]
+fn a_place_that_cannot_be_taken_at_once_is_taken_later() {
+    let mut world = World::new(&Limits { instances: 4, instances_per_node: 2, ..Limits::default() });
+    for n in 1..=3 {
+        world.hear(advert(n, 1, &format!("robot/{n}")), REPLY);
+    }
+    world.directory.gone(id(1), Why::Refused, world.now);
+    for n in 21..=23 {
+        world.hear(advert(n, n as u8, "leg"), Source::Peer(node(n as u8)));
+    }
+    // The node has a place left, and the directory none.
+    assert_eq!(world.directory.fill(|_| true, world.now), Changes::default());
+    world.directory.unheard(id(23), Source::Peer(node(23)), world.now);
+    assert_eq!(ups(&world.directory.fill(|_| true, world.now)), 1);
+    assert_eq!(shown(&world, "robot/"), 2);
+    // One that made way for others leaves a place as well.
+    world.hear(advert(24, 24, "leg"), Source::Peer(node(24)));
+    assert_eq!(shown(&world, "robot/"), 1);
+    world.directory.unheard(id(24), Source::Peer(node(24)), world.now);
+    world.hear(advert(4, 1, "robot/4"), Source::Peer(node(1)));
+    assert_eq!(shown(&world, "robot/"), 2);
+}
