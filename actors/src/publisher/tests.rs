@@ -556,9 +556,9 @@ async fn who_does_not_look_although_there_is_room_holds_up_others_for_a_moment_o
     forgotten.await.expect("it is looked at again");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn publishers_that_wait_again_and_again_have_room_in_turn() {
-    let publisher = publisher(100, 8, 8);
+    let publisher = on_this_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 4, ..Policy::wait() });
     for number in 0..3u32 {
         let publisher = publisher.clone();
