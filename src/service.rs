@@ -140,7 +140,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// prefix of `topic`. Those who want the newest items only are not waited for, nor is, until it has caught up, one who has
     /// taken nothing for as long as [`Limits::news_patience`](crate::Limits::news_patience).
     ///
-    /// Of several calls that wait for the same subscribers, whichever began first is first.
+    /// Of several calls that wait for the same subscribers, whichever began first is first; one whose future is not polled when there is
+    /// room holds up the others for 50 ms at most.
     ///
     /// This is the way to publish as fast as it is taken. What must not be held up by a slow subscriber is published with
     /// [`Service::publish`].

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 
 use actix::prelude::*;
-use meshzero::{ServiceRef, Subscription, trace};
+use meshzero::zero::{self, Advert, future};
+use meshzero::{Mesh, ServiceRef, Subscription, Value, trace};
 use serde::{Deserialize, Serialize, Serializer};
+use tokio::task::spawn_blocking;
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::set_global_default;
 use tracing::{Event, Metadata, Subscriber, span};
@@ -187,6 +189,39 @@ async fn a_subscriber_that_sends_what_it_hears_of_traces_ends() {
         until("it is handled", || collector.collected().contains(&3)).await;
         collector.0.lock().expect("nobody panics with it").clear();
     }
+}
+
+#[tokio::test]
+async fn a_subscriber_that_opens_an_address_hears_of_names_and_messages_of_others() {
+    let settings = Mesh::join().mesh("a subscriber that opens").interfaces("lo");
+    zero::join(settings.clone()).expect("the first verb of this process");
+    let other = settings.await.expect("joined");
+    let advertise = |messages: &[&str]| {
+        let messages = messages.iter().map(|name| (*name).to_owned()).collect();
+        zero::advertise_with("moving", Advert { messages, ..Advert::default() }).expect("advertised")
+    };
+    let from = spawn_blocking(move || advertise(&[])).await.expect("it does not panic");
+    let service = other.discover(from.to_string()).within(PATIENCE).await.expect("it is found");
+    service.do_send(Value::from(1));
+    let arrival = future::wait_for_message_from(from, PATIENCE).await.expect("it is open");
+    // It has come, and waits again.
+    drop(arrival.expect("it comes"));
+    let (heard, hears) = mpsc::channel();
+    in_time("a name that moves, and one that is taken back", move || {
+        let this = thread::current().id();
+        hear(move || {
+            if thread::current().id() == this {
+                let unopened = zero::address().expect("an address");
+                zero::send_news_to(unopened, "log", 1).expect("it is opened");
+                heard.send(()).expect("the test listens");
+            }
+        });
+        assert_ne!(advertise(&["word"]), from);
+        assert!(zero::unadvertise("moving").expect("joined"));
+    })
+    .await;
+    hear_nothing();
+    assert_eq!(hears.try_iter().count(), 2, "the name has moved, and the message is dropped");
 }
 
 #[actix::test]

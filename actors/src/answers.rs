@@ -16,13 +16,13 @@ use crate::expiry::Expiry;
 use crate::outbox::{Outbox, Pace, Reply, Room};
 use crate::owed::{NEVER, Owed};
 
-/// What one connection owes its caller. Shared by whoever may answer, on any thread.
+/// The replies that one connection owes its caller. Shared by whoever may answer, on any thread.
 pub struct Answers {
     /// Requests that were taken and have neither been answered nor cancelled.
     pub(crate) owed: Owed,
-    /// When those that wait are looked at, because their deadlines pass.
+    /// The time at which those that wait are looked at, because their deadlines pass.
     pub(crate) expiry: Expiry,
-    /// Whether the link has ended, so that no answer reaches the caller.
+    /// Set once the link has ended, so that no answer reaches the caller.
     is_cut_off: AtomicBool,
     counters: Arc<RequestCounters>,
     max_bytes: usize,
@@ -142,7 +142,7 @@ impl Answers {
     }
 }
 
-/// What a reply that cannot be encoded is refused as.
+/// The refusal of a reply that cannot be encoded.
 pub(crate) fn refusal(error: EncodeError) -> Refusal {
     match error {
         EncodeError::TooLarge { max } => Refusal::ReplyTooLarge { limit: max as u64 },

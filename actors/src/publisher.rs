@@ -321,7 +321,8 @@ impl Shared {
 
     #[cold]
     fn leave(&self, ticket: Ticket) {
-        let (woken, _gone) = self.lock().readers.leave_waiting(ticket);
+        let mut woken = Vec::new();
+        let _gone = self.lock().readers.leave_waiting(ticket, &mut woken);
         waking::wake_all(woken);
     }
 
@@ -423,7 +424,7 @@ impl State {
             return Ok(Published::NotYet);
         };
         if !readers.has_room(&known.takers, slow)
-            && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now())
+            && let Some(in_the_way) = readers.wait_for(&known.takers, slow, ticket, clock::now(), woken)
         {
             return Ok(Published::Later(Box::new(in_the_way)));
         }

@@ -1,4 +1,4 @@
-//! Who reads what one service publishes, and what each has not got yet.
+//! The subscribers of one service, and the items that each has not got yet.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::Waker;
@@ -28,13 +28,13 @@ pub(crate) struct Readers {
     next_id: u64,
     /// Changes whenever [`Takers`] do.
     version: u64,
-    /// How many insist on being waited for.
+    /// The number of those who insist on being waited for.
     insisting: usize,
     /// Publishers that wait for room.
     waiting: Waiters,
     limits: Bounds,
     delivered: u64,
-    /// What was missed by those who have left, and what is told of the logs.
+    /// The items that were missed by those who have left, and those that are told of the logs.
     missed: Missed,
     given_up: u64,
 }
@@ -63,18 +63,18 @@ struct Reader {
 
 pub(crate) type Progress = Box<dyn Fn() -> u64 + Send>;
 
-/// Who takes items of one topic and one type, as of one version of the readers.
+/// The readers of one topic and one type, as of one version of all readers.
 pub(crate) type Takers = Vec<Taker>;
 
 /// Readers who want an item alike.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taker {
     shelf: usize,
-    /// How they want it.
+    /// The encoding in which they want it.
     pub(crate) encoding: Encoding,
 }
 
-/// Who is to be waited for.
+/// The readers that are to be waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slow {
     /// Whoever would miss an older item.
@@ -83,15 +83,15 @@ pub(crate) enum Slow {
     Insisting,
 }
 
-/// What keeps a publisher from publishing an item.
+/// The obstacle to publishing an item.
 pub(crate) struct InTheWay {
-    /// Until when it is waited for.
+    /// The instant until which it is waited for.
     pub(crate) until: Instant,
     /// The identities of the shelves at which it is.
     pub(crate) shelves: Vec<u64>,
 }
 
-/// What there is for a subscriber.
+/// The result of a read.
 pub(crate) enum Reading {
     /// Whole frames.
     Frames(Vec<Bytes>),
@@ -120,17 +120,17 @@ impl Readers {
         }
     }
 
-    /// How many subscribe.
+    /// The number of subscribers.
     pub(crate) fn len(&self) -> usize {
         self.readers.len()
     }
 
-    /// How many items were handed to subscribers, each once for each.
+    /// The number of items handed to subscribers, each counted once for each of them.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// How many subscribers were waited for in vain.
+    /// The number of times that a subscriber was waited for in vain.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up
     }
@@ -182,13 +182,13 @@ impl Readers {
             }
         }
         self.divide();
-        self.waiting.wake_all()
+        self.take_waiting()
     }
 
     /// All who wait are to be woken, for items or for room.
     pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
         let asleep = self.readers.values_mut().filter_map(|reader| reader.waker.take());
-        self.waiting.wake_all().into_iter().chain(asleep).collect()
+        self.waiting.wake_all(clock::now()).into_iter().chain(asleep).collect()
     }
 
     /// Divides the bytes that there are for all.
@@ -218,7 +218,7 @@ impl Readers {
         self.version
     }
 
-    /// Who takes items of `topic` whose type has this fingerprint.
+    /// The readers of items of `topic` whose type has this fingerprint.
     pub(crate) fn takers(&self, topic: &Topic, fingerprint: Option<Fingerprint>) -> Takers {
         let takers = self.shelves.iter().enumerate();
         let takers = takers.filter(|(_, shelf)| topic.starts_with(shelf.prefix.as_str()));
@@ -229,7 +229,7 @@ impl Readers {
         takers.collect()
     }
 
-    /// Whether an item can certainly be published without anybody missing an older one.
+    /// Returns whether an item can certainly be published without anybody missing an older one.
     #[inline]
     pub(crate) fn has_room(&self, takers: &Takers, slow: Slow) -> bool {
         match slow {
@@ -246,8 +246,8 @@ impl Readers {
         shelves.all(|shelf| !shelf.insists() || (self.waiting.is_empty() && shelf.has_room()))
     }
 
-    /// For whom the publisher of an item has to wait: for somebody who would miss an older one, or for a publisher that began to wait for
-    /// the same before; `None` if for nobody. `ticket` is its own place among those.
+    /// Returns what the publisher of an item has to wait for: somebody who would miss an older one, or a publisher that began to wait for
+    /// the same before; `None` if it need not wait. `ticket` is its own place among those. Adds to `woken` those who are to look first.
     #[cold]
     pub(crate) fn wait_for(
         &mut self,
@@ -255,6 +255,7 @@ impl Readers {
         slow: Slow,
         ticket: Option<Ticket>,
         now: Instant,
+        woken: &mut Vec<Waker>,
     ) -> Option<InTheWay> {
         let mut earliest = None::<Instant>;
         let mut shelves = Vec::new();
@@ -263,8 +264,13 @@ impl Readers {
             if slow == Slow::Insisting && !shelf.insists() {
                 continue;
             }
+            let has_room = shelf.has_room();
+            if has_room {
+                // A log wakes them only when half of it is free.
+                self.waiting.wake_before(ticket, shelf.id, now, woken);
+            }
             let mut until = self.waiting.turn_of_others(ticket, shelf.id, now, self.limits.patience);
-            if until.is_none() && !shelf.has_room() {
+            if until.is_none() && !has_room {
                 for at in 0..shelf.readers.len() {
                     let Some(reader) = self.readers.get_mut(&shelf.readers[at]) else { continue };
                     let was_given_up = shelf.is_given_up(&reader.backlog);
@@ -291,17 +297,17 @@ impl Readers {
         publisher: &Waker,
         woken: &mut Vec<Waker>,
     ) -> (Ticket, Option<Waker>) {
-        self.waiting.wait(ticket, shelves, publisher, woken)
+        self.waiting.wait(ticket, shelves, publisher, clock::now(), woken)
     }
 
-    /// A publisher waits no more. Returns whom to wake, and what to drop once nothing is locked.
-    pub(crate) fn leave_waiting(&mut self, ticket: Ticket) -> (Vec<Waker>, impl Sized + use<>) {
-        self.waiting.leave(ticket)
+    /// A publisher waits no more. Adds whom to wake to `woken`; returns what to drop once nothing is locked.
+    pub(crate) fn leave_waiting(&mut self, ticket: Ticket, woken: &mut Vec<Waker>) -> impl Sized + use<> {
+        self.waiting.leave(ticket, clock::now(), woken)
     }
 
     /// The publishers that wait for room.
     pub(crate) fn take_waiting(&mut self) -> Vec<Waker> {
-        self.waiting.wake_all()
+        self.waiting.wake_all(clock::now())
     }
 
     /// Hands an item to all who take it, as the frame of each encoding, and tells whom to wake.
@@ -370,13 +376,12 @@ impl Readers {
         }
         let shelf = &mut self.shelves[reader.shelf];
         let mut due = None;
+        let has_made_room;
         let frames = match (&mut reader.backlog, &mut shelf.kept) {
             (Backlog::Log(cursor), Kept::Log(log)) => {
                 let was_full = log.is_full(2);
                 let Read { missing, items, mut frames } = log.read(cursor, LOG_BYTES);
-                if was_full && !log.is_full(2) {
-                    woken.append(&mut self.waiting.wake_all());
-                }
+                has_made_room = was_full && !log.is_full(2);
                 self.delivered += items;
                 if missing > 0 {
                     self.missed += shelf.fallen(missing);
@@ -404,13 +409,14 @@ impl Readers {
                     frames.push(frame);
                 }
                 due = queue.next_due();
-                if !frames.is_empty() && shelf.policy.is_waited_for() {
-                    woken.append(&mut self.waiting.wake_all());
-                }
+                has_made_room = !frames.is_empty() && shelf.policy.is_waited_for();
                 frames
             }
             (Backlog::Log(_), Kept::Queues) => return Reading::Over,
         };
+        if has_made_room && !self.waiting.is_empty() {
+            woken.append(&mut self.waiting.wake_all(clock::now()));
+        }
         if !frames.is_empty() {
             return Reading::Frames(frames);
         }

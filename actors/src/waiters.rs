@@ -3,19 +3,19 @@
 //! Nobody overtakes who waits for the same subscribers. But a publisher is a future of the program, which may be polled no more: who
 //! was woken and does not look holds up the others for a moment only.
 
+use std::collections::BTreeMap;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::clock;
 
-/// How long one who was woken has its turn without looking.
+/// The time for which one who was woken has its turn without looking.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// The publishers that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    /// In the order of their tickets.
-    all: Vec<Waiter>,
+    all: BTreeMap<Ticket, Waiter>,
     next: u64,
 }
 
@@ -25,8 +25,7 @@ pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 struct Waiter {
-    ticket: Ticket,
-    /// The identities of the shelves at which there is no room for it.
+    /// The identities of the shelves at which it has to wait.
     shelves: Vec<u64>,
     state: State,
 }
@@ -54,32 +53,27 @@ impl Waiters {
         ticket: Option<Ticket>,
         shelves: Vec<u64>,
         publisher: &Waker,
+        now: Instant,
         woken: &mut Vec<Waker>,
     ) -> (Ticket, Option<Waker>) {
-        let mut stale = None;
         let ticket = ticket.unwrap_or_else(|| {
             self.next += 1;
             Ticket(self.next)
         });
-        let waiter = Waiter { ticket, shelves, state: State::Asleep(publisher.clone()) };
-        match self.all.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
-            Ok(at) => {
-                let before = std::mem::replace(&mut self.all[at], waiter);
-                let is_still_there = |shelf| self.all[at].shelves.contains(shelf);
-                if !before.shelves.iter().all(is_still_there) {
-                    woken.extend(self.wake(|other| other > ticket));
-                }
-                if let State::Asleep(waker) = before.state {
-                    stale = Some(waker);
-                }
-            }
-            Err(at) => self.all.insert(at, waiter),
+        let waiter = Waiter { shelves, state: State::Asleep(publisher.clone()) };
+        let Some(mut before) = self.all.insert(ticket, waiter) else { return (ticket, None) };
+        before.shelves.retain(|shelf| !self.all[&ticket].shelves.contains(shelf));
+        for shelf in before.shelves {
+            self.pass_on(ticket, shelf, now, woken);
         }
-        (ticket, stale)
+        match before.state {
+            State::Asleep(stale) => (ticket, Some(stale)),
+            State::Woken(_) => (ticket, None),
+        }
     }
 
-    /// Until when one who wants room at a shelf lets those have theirs who began to wait before, `longest` from now at the most; `None`
-    /// if it need not.
+    /// Returns the instant until which one who wants room at a shelf lets somebody have it who began to wait before, `longest` from now at
+    /// the most; `None` if it need not.
     pub(crate) fn turn_of_others(
         &self,
         ticket: Option<Ticket>,
@@ -87,41 +81,87 @@ impl Waiters {
         now: Instant,
         longest: Duration,
     ) -> Option<Instant> {
-        let before = self.all.iter().take_while(|other| ticket.is_none_or(|ticket| other.ticket < ticket));
-        let until = before.filter(|other| other.shelves.contains(&shelf)).map(|other| match other.state {
-            // What wakes it wakes everybody.
+        let (_, first) =
+            self.first_at(shelf, now).filter(|(first, _)| ticket.is_none_or(|own| *first < own))?;
+        let until = match first.state {
             State::Asleep(_) => clock::later(now, longest),
             State::Woken(at) => at + GRACE,
-        });
-        until.max().filter(|until| *until > now)
+        };
+        Some(until).filter(|until| *until > now)
     }
 
-    /// Somebody waits no more, and those behind may have their turn. Returns whom to wake, and what to drop once nothing is locked.
-    pub(crate) fn leave(&mut self, ticket: Ticket) -> (Vec<Waker>, impl Sized + use<>) {
-        let place = self.all.binary_search_by_key(&ticket, |waiter| waiter.ticket);
-        let gone = place.ok().map(|at| self.all.remove(at));
-        (self.wake(|other| other > ticket), gone)
+    /// There is room at a shelf for one who may have to let others have theirs before: those are to look, as nobody may have told them.
+    pub(crate) fn wake_before(
+        &mut self,
+        ticket: Option<Ticket>,
+        shelf: u64,
+        now: Instant,
+        woken: &mut Vec<Waker>,
+    ) {
+        let is_before = |other| ticket.is_none_or(|own| other < own);
+        if self.is_first_asleep(shelf, now, is_before) {
+            self.wake(now, woken, |other, waiter| is_before(other) && waiter.shelves.contains(&shelf));
+        }
+    }
+
+    /// Somebody waits no more, and those behind may have their turn. Adds whom to wake to `woken`; returns what to drop once nothing is
+    /// locked.
+    pub(crate) fn leave(
+        &mut self,
+        ticket: Ticket,
+        now: Instant,
+        woken: &mut Vec<Waker>,
+    ) -> impl Sized + use<> {
+        let gone = self.all.remove(&ticket);
+        // Whoever is asleep has found no room: there is none for those behind either.
+        if let Some(Waiter { shelves, state: State::Woken(_) }) = &gone {
+            for shelf in shelves {
+                self.pass_on(ticket, *shelf, now, woken);
+            }
+        }
+        gone
     }
 
     /// There may be room. Returns whom to wake, in order.
-    pub(crate) fn wake_all(&mut self) -> Vec<Waker> {
-        self.wake(|_| true)
+    pub(crate) fn wake_all(&mut self, now: Instant) -> Vec<Waker> {
+        let mut woken = Vec::new();
+        self.wake(now, &mut woken, |_, _| true);
+        woken
     }
 
-    fn wake(&mut self, whom: impl Fn(Ticket) -> bool) -> Vec<Waker> {
-        if self.all.is_empty() {
-            return Vec::new();
+    /// One who has waited at a shelf is not in the way there any more.
+    fn pass_on(&mut self, ticket: Ticket, shelf: u64, now: Instant, woken: &mut Vec<Waker>) {
+        // One who was woken will look, and those behind know until when it is waited for.
+        if self.is_first_asleep(shelf, now, |first| first > ticket) {
+            self.wake(now, woken, |_, waiter| waiter.shelves.contains(&shelf));
         }
-        let now = clock::now();
-        let mut woken = Vec::new();
-        for waiter in self.all.iter_mut().filter(|waiter| whom(waiter.ticket)) {
-            if let State::Asleep(_) = waiter.state
+    }
+
+    /// The first at a shelf who still has its turn.
+    fn first_at(&self, shelf: u64, now: Instant) -> Option<(Ticket, &Waiter)> {
+        let mut at_it = self.all.iter().filter(|(_, waiter)| waiter.shelves.contains(&shelf));
+        let first = at_it.find(|(_, waiter)| match waiter.state {
+            State::Asleep(_) => true,
+            State::Woken(at) => at + GRACE > now,
+        });
+        first.map(|(ticket, waiter)| (*ticket, waiter))
+    }
+
+    /// Returns whether the first at a shelf who still has its turn is `wanted`, and asleep.
+    fn is_first_asleep(&self, shelf: u64, now: Instant, wanted: impl Fn(Ticket) -> bool) -> bool {
+        let first = self.first_at(shelf, now);
+        first.is_some_and(|(first, waiter)| wanted(first) && matches!(waiter.state, State::Asleep(_)))
+    }
+
+    fn wake(&mut self, now: Instant, woken: &mut Vec<Waker>, whom: impl Fn(Ticket, &Waiter) -> bool) {
+        for (ticket, waiter) in &mut self.all {
+            if matches!(waiter.state, State::Asleep(_))
+                && whom(*ticket, waiter)
                 && let State::Asleep(waker) = std::mem::replace(&mut waiter.state, State::Woken(now))
             {
                 woken.push(waker);
             }
         }
-        woken
     }
 }
 
@@ -144,52 +184,103 @@ mod tests {
 
     const LONGEST: Duration = Duration::from_secs(5);
 
-    fn wait(waiters: &mut Waiters, ticket: Option<Ticket>, shelves: &[u64]) -> (Ticket, usize) {
+    fn wait(waiters: &mut Waiters, ticket: Option<Ticket>, shelves: &[u64], now: Instant) -> (Ticket, usize) {
         let mut woken = Vec::new();
-        let (ticket, _) = waiters.wait(ticket, shelves.to_vec(), Waker::noop(), &mut woken);
+        let (ticket, _) = waiters.wait(ticket, shelves.to_vec(), Waker::noop(), now, &mut woken);
         (ticket, woken.len())
+    }
+
+    fn leave(waiters: &mut Waiters, ticket: Ticket, now: Instant) -> usize {
+        let mut woken = Vec::new();
+        drop(waiters.leave(ticket, now, &mut woken));
+        woken.len()
+    }
+
+    fn has_turn(waiters: &Waiters, ticket: Ticket, shelf: u64, now: Instant) -> bool {
+        waiters.turn_of_others(Some(ticket), shelf, now, LONGEST).is_none()
     }
 
     #[test]
     fn who_came_before_has_its_turn_at_the_shelves_for_which_it_waits() {
         let (mut waiters, now) = (Waiters::default(), clock::now());
-        let (first, _) = wait(&mut waiters, None, &[1, 2]);
-        let (second, _) = wait(&mut waiters, None, &[2]);
-        let has_turn =
-            |waiters: &Waiters, ticket, shelf| waiters.turn_of_others(ticket, shelf, now, LONGEST).is_none();
-        assert!(has_turn(&waiters, Some(first), 1) && has_turn(&waiters, Some(first), 2));
-        assert!(has_turn(&waiters, Some(second), 3) && !has_turn(&waiters, Some(second), 2));
-        assert!(has_turn(&waiters, None, 3) && !has_turn(&waiters, None, 1));
-        assert_eq!(wait(&mut waiters, Some(first), &[2]), (first, 1), "there is room at the other one now");
-        assert!(has_turn(&waiters, None, 1) && !has_turn(&waiters, Some(second), 2));
-        assert_eq!(wait(&mut waiters, Some(second), &[2]), (second, 0));
-        assert_eq!(waiters.leave(first).0.len(), 1);
-        assert!(has_turn(&waiters, Some(second), 2));
-        assert!(waiters.leave(second).0.is_empty() && waiters.is_empty());
+        let (first, _) = wait(&mut waiters, None, &[1, 2], now);
+        let (second, _) = wait(&mut waiters, None, &[2], now);
+        let newcomer = |waiters: &Waiters, shelf| waiters.turn_of_others(None, shelf, now, LONGEST).is_none();
+        assert!(has_turn(&waiters, first, 1, now) && has_turn(&waiters, first, 2, now));
+        assert!(has_turn(&waiters, second, 3, now) && !has_turn(&waiters, second, 2, now));
+        assert!(newcomer(&waiters, 3) && !newcomer(&waiters, 1));
+        assert_eq!(waiters.wake_all(now).len(), 2);
+        assert_eq!(wait(&mut waiters, Some(second), &[2], now), (second, 0));
+        assert_eq!(
+            wait(&mut waiters, Some(first), &[1], now),
+            (first, 1),
+            "there is room at the other one now"
+        );
+        assert!(newcomer(&waiters, 3) && !newcomer(&waiters, 1) && has_turn(&waiters, second, 2, now));
+        assert_eq!(wait(&mut waiters, Some(second), &[1, 2], now), (second, 0));
+        assert_eq!(waiters.wake_all(now).len(), 2);
+        assert_eq!(wait(&mut waiters, Some(second), &[1, 2], now), (second, 0));
+        assert_eq!(leave(&mut waiters, first, now), 1);
+        assert!(has_turn(&waiters, second, 1, now));
+        assert_eq!(leave(&mut waiters, second, now), 0);
+        assert!(waiters.is_empty());
     }
 
     #[test]
     fn who_is_woken_and_does_not_look_holds_up_others_for_a_moment_only() {
-        let mut waiters = Waiters::default();
-        let (first, _) = wait(&mut waiters, None, &[1]);
-        assert_eq!(waiters.wake_all().len(), 1);
-        let now = clock::now();
-        let until = waiters.turn_of_others(None, 1, now, LONGEST).expect("it was woken just now");
-        assert!(until <= now + GRACE);
+        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let (first, _) = wait(&mut waiters, None, &[1], now);
+        assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(now + LONGEST));
+        assert_eq!(waiters.wake_all(now).len(), 1);
+        let until = now + GRACE;
+        assert_eq!(waiters.turn_of_others(None, 1, now, LONGEST), Some(until));
         assert_eq!(waiters.turn_of_others(None, 1, until, LONGEST), None);
-        wait(&mut waiters, Some(first), &[1]);
+        wait(&mut waiters, Some(first), &[1], until);
         assert_eq!(waiters.turn_of_others(None, 1, until, LONGEST), Some(until + LONGEST), "it has looked");
     }
 
     #[test]
+    fn who_finds_room_wakes_those_before_it_once() {
+        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let [elsewhere, first, second] = [2, 1, 1].map(|shelf| wait(&mut waiters, None, &[shelf], now).0);
+        let mut woken = Vec::new();
+        waiters.wake_before(Some(first), 1, now, &mut woken);
+        assert!(woken.is_empty() && has_turn(&waiters, elsewhere, 2, now));
+        waiters.wake_before(Some(second), 1, now, &mut woken);
+        assert_eq!(woken.len(), 1);
+        waiters.wake_before(None, 1, now, &mut woken);
+        assert_eq!(woken.len(), 1, "the first has its turn");
+        waiters.wake_before(None, 1, now + GRACE, &mut woken);
+        assert_eq!(woken.len(), 2, "it is the second's");
+    }
+
+    #[test]
+    fn who_leaves_wakes_those_only_whose_turn_it_has_become() {
+        let (mut waiters, now) = (Waiters::default(), clock::now());
+        let all: Vec<_> = (0..100).map(|_| wait(&mut waiters, None, &[1], now).0).collect();
+        let elsewhere = wait(&mut waiters, None, &[2], now).0;
+        assert_eq!(leave(&mut waiters, all[0], now), 0, "whoever sleeps has found no room");
+        assert_eq!(waiters.wake_all(now).len(), 100);
+        for ticket in all[50..].iter().chain([&elsewhere]) {
+            let shelves = if *ticket == elsewhere { [2] } else { [1] };
+            assert_eq!(wait(&mut waiters, Some(*ticket), &shelves, now), (*ticket, 0));
+        }
+        for ticket in &all[1..49] {
+            assert_eq!(leave(&mut waiters, *ticket, now), 0, "the next one will look");
+        }
+        assert_eq!(leave(&mut waiters, all[49], now), 50);
+        assert_eq!(leave(&mut waiters, elsewhere, now), 0);
+    }
+
+    #[test]
     fn nobody_is_woken_by_their_own_look() {
-        let (mut waiters, count) = (Waiters::default(), Arc::<Count>::default());
+        let (mut waiters, count, now) = (Waiters::default(), Arc::<Count>::default(), clock::now());
         let [here, there] = [(); 2].map(|()| Waker::from(Arc::clone(&count)));
         let mut woken = Vec::new();
-        let (ticket, _) = waiters.wait(None, vec![1], &here, &mut woken);
-        let (same, stale) = waiters.wait(Some(ticket), vec![1], &there, &mut woken);
+        let (ticket, _) = waiters.wait(None, vec![1], &here, now, &mut woken);
+        let (same, stale) = waiters.wait(Some(ticket), vec![1], &there, now, &mut woken);
         assert!(same == ticket && stale.is_some() && woken.is_empty());
-        let (woken, _gone) = waiters.leave(ticket);
+        let _gone = waiters.leave(ticket, now, &mut woken);
         assert!(woken.is_empty() && count.0.load(Ordering::Relaxed) == 0);
     }
 }

@@ -42,6 +42,11 @@ impl Departure {
         leaving.lock().push(Arc::clone(&endpoint));
         Self { endpoint, leaving: Arc::clone(leaving), remotes: Arc::clone(remotes) }
     }
+
+    /// The address of the endpoint.
+    pub(super) fn address(&self) -> Address {
+        self.endpoint.address
+    }
 }
 
 impl Drop for Departure {

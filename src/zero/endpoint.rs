@@ -16,7 +16,7 @@ use crate::request::own_name;
 use crate::service::Service;
 use crate::value::Value;
 
-/// What to do about a name that is advertised already.
+/// The treatment of a name that is advertised already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IfExists {
     /// Advertise it as well. An advert of this program stays as it is, or moves.
@@ -29,19 +29,19 @@ pub enum IfExists {
     Fail,
 }
 
-/// Where an endpoint is to be, and what it takes.
+/// The place where an endpoint is to be, and the messages that it takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place<'a> {
     /// The address, or a part of it; anywhere if it is `None`.
     pub(super) at: Option<&'a str>,
-    /// What to do if its name is advertised already.
+    /// The treatment of a name that is advertised already.
     pub(super) if_exists: IfExists,
     /// The names of the messages that are taken; none for those without a type.
     pub(super) messages: &'a [String],
 }
 
 impl Place<'_> {
-    /// Whether there may be others of its name.
+    /// Returns whether there may be others of its name.
     pub(super) fn only(&self) -> Only {
         match self.if_exists {
             IfExists::Share | IfExists::AnotherInstance => Only::OneOfMany,
@@ -112,7 +112,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Whether messages to `address` come here, also when it is another one of this computer's.
+    /// Returns whether messages to `address` come here, also when it is another one of this computer's.
     pub(super) fn listens_at(&self, address: Address) -> bool {
         if self.address == address {
             return true;

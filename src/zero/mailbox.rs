@@ -48,13 +48,13 @@ impl Mailbox {
 
     /// Takes a message that came before `other` and has come back, if there is one whose sender still waits for the reply.
     pub(super) fn take_before(&self, other: &Numbered<Encoded>) -> Option<Numbered<Encoded>> {
-        let mut state = self.lock();
-        while let Some(mut first) = state.waiting.take_before(other) {
+        loop {
+            let mut first = self.lock().waiting.take_before(other)?;
+            // Not under the lock: a refusal is recorded, and with a message places become free, for which others are woken.
             if first.item.inbound.is_due(Instant::now()) {
                 return Some(first);
             }
         }
-        None
     }
 
     /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
@@ -90,13 +90,17 @@ impl Mailbox {
     }
 
     fn take_now(&self) -> Option<Taken> {
-        let mut state = self.lock();
-        while let Some(mut next) = state.waiting.take() {
+        loop {
+            let (next, closed) = {
+                let mut state = self.lock();
+                (state.waiting.take(), state.closed)
+            };
+            let Some(mut next) = next else { return closed.then_some(Taken::Closed) };
+            // Not under the lock, as in `take_before`.
             if next.item.inbound.is_due(Instant::now()) {
                 return Some(Taken::Message(next));
             }
         }
-        state.closed.then_some(Taken::Closed)
     }
 
     /// Refuses what waits and whatever comes, and wakes all who wait.

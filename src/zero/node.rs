@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use meshzero_actors::events;
 use meshzero_actors::offer::OfferError;
 use meshzero_actors::place;
 use meshzero_proto::directory::Instance;
@@ -130,6 +131,18 @@ impl Node {
         name: &str,
         place: Place<'_>,
     ) -> Result<(Address, Option<Closing>), ZeroError> {
+        let (to, before) = self.open_named(name, place)?;
+        let closing = before.map(|before| {
+            let from = before.address();
+            events::record(|| tracing::info!(%name, %from, %to, "the name has moved within this program"));
+            Closing::begin(&self.mesh, before)
+        });
+        Ok((to, closing))
+    }
+
+    /// The endpoint of `name`, as [`Node::advertise`] gives it, and the one that had the name before, which is to be closed once nothing is
+    /// locked.
+    fn open_named(&self, name: &str, place: Place<'_>) -> Result<(Address, Option<Departure>), ZeroError> {
         let _opening = lock(&self.opening);
         let before = match place.if_exists {
             IfExists::Share => self.find(|endpoint| endpoint.is_called(name) && !endpoint.is_apart),
@@ -161,23 +174,24 @@ impl Node {
             },
             (_, None) => self.open(Some(name), place)?,
         };
-        if let Some(before) = &before {
-            tracing::info!(%name, from = %before.address, to = %endpoint.address, "the name has moved within this program");
-        }
-        Ok((endpoint.address, before.map(|before| self.close_endpoint(before))))
+        Ok((endpoint.address, before.map(|before| self.remove(before))))
     }
 
     /// Closes every endpoint of `name`; `None` if there is none.
     pub(super) fn unadvertise(&self, name: &str) -> Option<Closing> {
-        let _opening = lock(&self.opening);
+        let opening = lock(&self.opening);
         let called = self.all_called(name).into_iter();
-        Closing::all(called.map(|endpoint| self.close_endpoint(endpoint)))
+        let departures: Vec<_> = called.map(|endpoint| self.remove(endpoint)).collect();
+        drop(opening);
+        Closing::all(departures.into_iter().map(|departure| Closing::begin(&self.mesh, departure)))
     }
 
     /// Closes the endpoint that listens at `address`, if there is one.
     pub(super) fn unadvertise_at(&self, address: Address) -> Option<Closing> {
-        let _opening = lock(&self.opening);
-        self.open_endpoint(address).map(|endpoint| self.close_endpoint(endpoint))
+        let opening = lock(&self.opening);
+        let departure = self.open_endpoint(address).map(|endpoint| self.remove(endpoint));
+        drop(opening);
+        departure.map(|departure| Closing::begin(&self.mesh, departure))
     }
 
     /// The addresses of `name`.
@@ -197,13 +211,14 @@ impl Node {
         Ok(endpoint)
     }
 
-    fn close_endpoint(&self, endpoint: Arc<Endpoint>) -> Closing {
+    /// Lets nobody find an endpoint any more. It is closed once nothing is locked: whoever hears what is recorded of the messages that wait
+    /// may open another.
+    fn remove(&self, endpoint: Arc<Endpoint>) -> Departure {
         // First, so that whoever replies to what was taken there always finds it.
         let departure = Departure::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|other| !Arc::ptr_eq(other, &endpoint));
-        drop(endpoints);
-        Closing::begin(&self.mesh, departure)
+        departure
     }
 
     /// The endpoint that is where `at` says, an address or a port.

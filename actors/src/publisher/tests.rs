@@ -24,6 +24,13 @@ fn publisher(message_bytes: usize, topics: usize, subscriptions: usize) -> Publi
     Publisher::new(&limits, &Alarms::new().0)
 }
 
+/// A publisher whose alarms are rung by a task of the test's runtime, so that nothing depends on real time if its clock is paused.
+fn on_this_clock(limits: &Limits) -> Publisher {
+    let (alarms, ringing) = Alarms::new();
+    tokio::spawn(async move { ringing.ring().await });
+    Publisher::new(limits, &alarms)
+}
+
 fn subscribe_as<T: Wire>(publisher: &Publisher, prefix: &str, policy: Policy) -> Feed {
     let fingerprint = codec::type_info::<T>().fingerprint();
     publisher.subscribe(&Subscribe { prefix: topic(prefix), fingerprint, policy }).expect("room")
@@ -261,12 +268,12 @@ fn the_last_few_of_each_topic_come_and_the_rest_is_told() {
     assert_eq!((totals.missed.total(), totals.subscribers), (2, 2));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
-    let publisher = publisher(100, 8, 8);
+    let publisher = on_this_clock(&Limits::default());
     let every = Duration::from_millis(100);
     let rated = subscribe_as::<u32>(&publisher, "", Policy { every: Some(every), ..Policy::default() });
-    let begun = Instant::now();
+    let begun = clock::now();
     for item in 0..50u32 {
         publish(&publisher, "a", &item);
     }
@@ -275,7 +282,7 @@ async fn at_a_rate_the_newest_comes_when_its_period_is_over() {
     assert_eq!(first, ["a 0", "b 50"]);
     let second = texts(&rated.next().await.expect("open"));
     assert_eq!(second, ["-48 Rate", "a 49"]);
-    assert!(begun.elapsed() >= every);
+    assert!(clock::now() - begun >= every);
     assert_eq!(publisher.totals().missed.rate, 48);
 }
 
@@ -341,11 +348,11 @@ async fn who_publishes_for_ever_lets_others_have_their_turn() {
     publishing.await.expect("it has ended");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     let mut limits = Limits::default();
     limits.news_patience = Duration::from_millis(50);
-    let publisher = Publisher::new(&limits, &Alarms::new().0);
+    let publisher = on_this_clock(&limits);
     let few = |policy| Policy { items: 2, ..policy };
     let stopped = [
         subscribe_as::<u32>(&publisher, "", few(Policy::wait())),
@@ -357,12 +364,12 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
         ),
     ];
     let quick = subscribe_as::<u32>(&publisher, "", Policy { items: 1_000, ..Policy::wait() });
-    let begun = Instant::now();
+    let begun = clock::now();
     let topics = ["a", "b", "c", "d", "e"];
     for (item, topic) in (0u32..).zip(topics) {
         publisher.publish_all(topic, &item).await.expect("published");
     }
-    assert!(begun.elapsed() >= limits.news_patience);
+    assert!(clock::now() - begun >= limits.news_patience);
     assert_eq!(publisher.totals().given_up, 3, "each once, though more is published");
     publish(&publisher, "f", &5u32);
     assert_eq!(told(&quick), ["a 0", "b 1", "c 2", "d 3", "e 4", "f 5"]);
@@ -456,9 +463,9 @@ async fn a_publisher_that_waits_goes_on_when_the_slow_one_reads_or_leaves() {
     publishing.await.expect("the rest is published to nobody");
 }
 
-#[test]
-fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
-    let publisher = publisher(100, 8, 8);
+#[tokio::test(start_paused = true)]
+async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
+    let publisher = on_this_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "a", Policy { items: 2, ..Policy::wait() });
     let read = || told(&feed);
     publish(&publisher, "a", &0u32);
@@ -501,9 +508,9 @@ fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     publish(&publisher, "a", &10u32);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_moment_only() {
-    let publisher = publisher(100, 8, 8);
+    let publisher = on_this_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 1, ..Policy::wait() });
     publish(&publisher, "a", &0u32);
     let mut forgotten = Box::pin(publisher.publish_all("a", &1u32));
@@ -514,15 +521,58 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
     });
     tokio::task::yield_now().await;
     assert_eq!(told(&feed), ["a 0"]);
+    let begun = clock::now();
     other.await.expect("it does not panic").expect("it goes on");
+    assert!(clock::now() - begun < Duration::from_millis(100));
     assert_eq!(told(&feed), ["a 2"]);
     forgotten.await.expect("it is looked at again");
     assert_eq!(told(&feed), ["a 1"]);
 }
 
-#[tokio::test]
+/// A log of 8 items that is full, of which a reader takes a few at a time, and a publisher that waits for room there.
+async fn filled(item: &Vec<u8>) -> (Publisher, Feed, tokio::task::JoinHandle<Result<(), PublishFault>>) {
+    let publisher = on_this_clock(&Limits::default());
+    let feed =
+        subscribe_as::<Vec<u8>>(&publisher, "", Policy { items: 8, bytes: 16 << 20, ..Policy::wait() });
+    (0..8).for_each(|_| publish(&publisher, "a", item));
+    let (waiting, item) = (publisher.clone(), item.clone());
+    let waiting = tokio::spawn(async move { waiting.publish_all("a", &item).await });
+    tokio::task::yield_now().await;
+    (publisher, feed, waiting)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_room_has_those_look_who_began_to_wait_before() {
+    let item = vec![7u8; 300_000];
+    let (publisher, feed, waiting) = filled(&item).await;
+    assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
+    assert!(!waiting.is_finished(), "there is room, though not much");
+    assert_eq!(publisher.publish("a", &item), Err(PublishFault::Full), "nobody overtakes");
+    let begun = clock::now();
+    waiting.await.expect("it does not panic").expect("it is its turn");
+    assert_eq!(clock::now(), begun);
+    publish(&publisher, "a", &item);
+    assert_eq!(publisher.totals().given_up, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_look_although_there_is_room_holds_up_others_for_a_moment_only() {
+    let item = vec![7u8; 300_000];
+    let (publisher, feed, waiting) = filled(&item).await;
+    waiting.abort();
+    assert!(waiting.await.is_err());
+    let mut forgotten = Box::pin(publisher.publish_all("a", &item));
+    assert!(forgotten.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(now(feed.next()).flatten().is_some());
+    let begun = clock::now();
+    publisher.publish_all("a", &item).await.expect("it goes on");
+    assert!(clock::now() - begun < Duration::from_millis(100));
+    forgotten.await.expect("it is looked at again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn publishers_that_wait_again_and_again_have_room_in_turn() {
-    let publisher = publisher(100, 8, 8);
+    let publisher = on_this_clock(&Limits::default());
     let feed = subscribe_as::<u32>(&publisher, "", Policy { items: 4, ..Policy::wait() });
     for number in 0..3u32 {
         let publisher = publisher.clone();

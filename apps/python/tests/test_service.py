@@ -303,6 +303,26 @@ class Services(unittest.TestCase):
         # The likeliest cause comes first: tests stay on this machine.
         self.assertRegex(str(caught.exception), "^nobody advertises .* on this machine, and the choice of interfaces")
 
+    def test_a_service_that_is_closed_already_leaves_the_next_one_at_its_address_alone(self):
+        name = unique("again")
+
+        def close(service):
+            service.close()
+
+        def unadvertise(service):
+            self.assertTrue(meshzero.unadvertise(name))
+            service.wait(PATIENCE)
+
+        for end in close, unadvertise:
+            with meshzero.serve(Arm(), name) as service:
+                end(service)
+                other = meshzero.serve(Arm(), name, service.address)
+                service.close()
+            self.assertEqual(other.address, service.address)
+            self.assertEqual(meshzero.find(other.address).move(by=1)["at"], 1)
+            other.close()
+            self.assertIsNone(meshzero.discover(name, 0))
+
     def test_a_method_that_closes_its_service_is_answered(self):
         class Daemon:
             def quit(self):

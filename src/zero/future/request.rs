@@ -66,17 +66,23 @@ async fn next(
             Taken::TimedOut => return Ok(None),
             Taken::Closed => return Err(ZeroError::Closed),
         };
-        let inbound = &taken.item.inbound;
         let limits = *node.mesh.node.decode_limits();
-        match codec::decode(&inbound.payload, inbound.encoding, &limits) {
-            Ok(message) => {
-                let mailbox = Arc::clone(&endpoint.mailbox);
-                return Ok(Some(Arrival { message, taken: Some(taken), mailbox, limits }));
-            }
-            Err(error) => {
-                let (message, problem) = (taken.item.name.to_string(), error.to_string());
-                mailbox::refuse(taken.item.inbound, Refusal::Undecodable { message, problem });
-            }
+        if let Some((message, taken)) = decode(taken, &limits) {
+            let mailbox = Arc::clone(&endpoint.mailbox);
+            return Ok(Some(Arrival { message, taken: Some(taken), mailbox, limits }));
+        }
+    }
+}
+
+/// Decodes a message; `None` if it cannot be, of which its sender is told.
+fn decode(taken: Numbered<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Numbered<Encoded>)> {
+    let inbound = &taken.item.inbound;
+    match codec::decode(&inbound.payload, inbound.encoding, limits) {
+        Ok(message) => Some((message, taken)),
+        Err(error) => {
+            let (message, problem) = (taken.item.name.to_string(), error.to_string());
+            mailbox::refuse(taken.item.inbound, Refusal::Undecodable { message, problem });
+            None
         }
     }
 }
@@ -96,12 +102,11 @@ impl Arrival {
     pub fn take(mut self) -> Request {
         let mut message = self.message.clone();
         let mut taken = self.taken.take().expect("it is taken once, by value");
-        if let Some(first) = self.mailbox.take_before(&taken) {
-            let inbound = &first.item.inbound;
-            // It was decoded before, when it was taken first.
-            if let Ok(earlier) = codec::decode(&inbound.payload, inbound.encoding, &self.limits) {
+        while let Some(first) = self.mailbox.take_before(&taken) {
+            if let Some((earlier, first)) = decode(first, &self.limits) {
                 message = earlier;
                 self.mailbox.give_back(std::mem::replace(&mut taken, first));
+                break;
             }
         }
         let taken = taken.item;

@@ -77,10 +77,12 @@ class Service:
         self._actor = actor
         self.name = name
         self._methods = _methods(actor)
+        self._closing = threading.Lock()
         self._is_closing = False
+        self._is_closed = False
         at = None if address is None else str(address)
-        #: Where it is: "ip:port".
         _tell_of_others(name)
+        #: Where it is: "ip:port".
         self.address = _meshzero.advertise_instance(name, at, sorted(self._methods))
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
@@ -102,7 +104,7 @@ class Service:
         if self._thread is threading.current_thread():
             self._is_closing = True
         else:
-            _meshzero.unadvertise_at(self.address)
+            self._close()
             self._thread.join()
 
     def __enter__(self) -> Service:
@@ -114,6 +116,14 @@ class Service:
     def __repr__(self) -> str:
         return "<service %s at %s>" % (self.name, self.address)
 
+    def _close(self) -> None:
+        """Takes the address back, if that has not happened before: by now another service may have it."""
+        with self._closing:
+            if self._is_closed:
+                return
+            self._is_closing = self._is_closed = True
+        _meshzero.unadvertise_at(self.address)
+
     def _run(self) -> None:
         request = None
         try:
@@ -121,12 +131,14 @@ class Service:
                 request = _meshzero.next_request(self.address, None, True)
                 if request is not None:
                     self._handle(request)
-            _meshzero.unadvertise_at(self.address)
+            self._close()
         except Closed:
-            pass
+            # By whomever: the name may have been taken back.
+            with self._closing:
+                self._is_closed = True
         except BaseException:
             # Whatever it is, nobody would answer here any more.
-            _meshzero.unadvertise_at(self.address)
+            self._close()
             _complain("the service %r at %s has ended, and is not advertised any more" % (self.name, self.address))
             if request is not None:
                 # Also where the traceback is kept, and the request with it. One that was answered stays answered.
