@@ -36,7 +36,7 @@ impl From<Option<Claim>> for Place {
 /// | the place | what its node itself told of | what others told of |
 /// |---|---|---|
 /// | is free, or of one found dead | at once | at once, unless some that its node told of are hidden |
-/// | of an unproved one | when its node has told of all ([`TELLS`]) | never |
+/// | of an unproved one | when its node has told of all (`TELLS`) | never |
 /// | of a proved one | never | never |
 ///
 /// Where the bound of a source or that of the directory is reached, the oldest instance that was found dead or is unproved makes
