@@ -9,7 +9,7 @@ use meshzero_actors::caller::deadline_in;
 use meshzero_actors::diagnose;
 use meshzero_actors::discovery::List;
 use meshzero_actors::home::Gone;
-use meshzero_actors::naming::{self, InvalidAddress, Meaning};
+use meshzero_actors::naming::{self, Meaning};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
 use meshzero_actors::router::Follow;
@@ -111,17 +111,6 @@ fn read(text: &str) -> Result<Target, DiscoverError> {
         Some(address) => Target::Address(address),
         None => Target::Name(ServiceName::new(text)?),
     })
-}
-
-impl From<InvalidAddress> for DiscoverError {
-    fn from(invalid: InvalidAddress) -> Self {
-        match invalid {
-            InvalidAddress::Zone(error) => Self::Zone(error),
-            InvalidAddress::Url { text, example } => Self::Url { text, example },
-            InvalidAddress::Brackets { text, example } => Self::Brackets { text, example },
-            InvalidAddress::Port { text } => Self::Port { text },
-        }
-    }
 }
 
 impl IntoFuture for Discover {

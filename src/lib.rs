@@ -102,6 +102,7 @@ pub use meshzero_actors::called::Call;
 pub use meshzero_actors::feed::FeedError;
 pub use meshzero_actors::home::Gone;
 pub use meshzero_actors::interfaces::{Awaited as AwaitedInterface, InterfacesError, Lack};
+pub use meshzero_actors::naming::InvalidAddress;
 pub use meshzero_actors::node::StartError;
 // For `mz`, so that there is one rule.
 #[doc(hidden)]

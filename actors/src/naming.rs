@@ -1,4 +1,4 @@
-//! The rule which texts can be names of services, and which mean addresses instead: one for whoever advertises, whoever discovers,
+//! The rule for which texts can be names of services, and which mean addresses instead: one for whoever advertises, whoever discovers,
 //! and every application.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -44,6 +44,16 @@ pub enum InvalidAddress {
         /// The text.
         text: String,
     },
+}
+
+impl InvalidAddress {
+    /// The text.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Zone(zone) => zone.text(),
+            Self::Url { text, .. } | Self::Brackets { text, .. } | Self::Port { text } => text,
+        }
+    }
 }
 
 /// A host's name and a port: `lab.local:9000`.

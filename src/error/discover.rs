@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use meshzero_actors::diagnosis::Diagnosis;
 use meshzero_actors::home::Gone;
+use meshzero_actors::naming::InvalidAddress;
 use meshzero_actors::report::Report;
-use meshzero_actors::zone::{Named, ZoneError};
+use meshzero_actors::zone::Named;
 use meshzero_proto::diagnosis::{
     Finding, MulticastObservations, Tried, evidence_of, heard_instead, paragraph,
 };
@@ -34,31 +35,9 @@ pub enum DiscoverError {
     /// The name can be none.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The address has a zone that is not one of this computer, or lacks one.
+    /// The text is an address that leads nowhere, or a URL where an address is meant. No service can have it as its name.
     #[error(transparent)]
-    Zone(#[from] ZoneError),
-    /// The text is a URL where an address is meant, such as `tcp://192.168.1.7:9000`. No service can have it as its name.
-    #[error("{text:?} is a URL, and neither a name nor an address; write host:port alone, such as {example}")]
-    Url {
-        /// The text.
-        text: String,
-        /// The host and the port in it, or an example if it does not have both.
-        example: String,
-    },
-    /// The text is an IPv6 address with a port and without brackets. No service can have it as its name.
-    #[error("{text:?} lacks the brackets around an IPv6 address with a port; write {example}")]
-    Brackets {
-        /// The text.
-        text: String,
-        /// The address as it is to be written.
-        example: String,
-    },
-    /// The text is an address, or a host, with a port that cannot be. No service can have it as its name.
-    #[error("{text:?} has no possible port: ports go from 1 to 65535")]
-    Port {
-        /// The text.
-        text: String,
-    },
+    Address(#[from] InvalidAddress),
     /// Nobody with this name was found in time.
     #[error(transparent)]
     NotFound(Box<NotFound>),

@@ -155,11 +155,7 @@ impl From<AdvertiseError> for Failure {
 impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         match &error {
-            DiscoverError::Name(_)
-            | DiscoverError::Zone(_)
-            | DiscoverError::Url { .. }
-            | DiscoverError::Brackets { .. }
-            | DiscoverError::Port { .. } => Self::Usage(error.to_string()),
+            DiscoverError::Name(_) | DiscoverError::Address(_) => Self::Usage(error.to_string()),
             _ => Self::absent(Absence::of_discover(&error), error.to_string()),
         }
     }

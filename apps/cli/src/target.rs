@@ -35,10 +35,8 @@ pub(crate) struct Target {
 pub(crate) enum InvalidTarget {
     #[error(transparent)]
     Name(#[from] InvalidName),
-    #[error("{text:?} has no possible port: ports go from 1 to 65535")]
-    Port { text: String },
-    #[error("{text:?} lacks the brackets around an IPv6 address with a port; write {example}")]
-    Brackets { text: String, example: String },
+    #[error(transparent)]
+    Address(InvalidAddress),
     #[error("{text:?} is a URL; write host:port alone, such as {example}, or the name of a service")]
     Url { text: String, example: String },
     #[error(transparent)]
@@ -56,10 +54,7 @@ impl FromStr for Target {
             // Whoever goes there is told what is wrong with a zone.
             Ok(Meaning::Address(_)) | Err(InvalidAddress::Zone(_)) => (true, None),
             Err(InvalidAddress::Url { text, example }) => return Err(InvalidTarget::Url { text, example }),
-            Err(InvalidAddress::Brackets { text, example }) => {
-                return Err(InvalidTarget::Brackets { text, example });
-            }
-            Err(InvalidAddress::Port { text }) => return Err(InvalidTarget::Port { text }),
+            Err(invalid) => return Err(InvalidTarget::Address(invalid)),
         };
         Ok(Self { text: name, is_address, host })
     }

@@ -73,13 +73,8 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
         ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
-        ZeroError::Discover(
-            DiscoverError::Url { text: address, .. }
-            | DiscoverError::Brackets { text: address, .. }
-            | DiscoverError::Port { text: address },
-        ) => made(py, Kind::InvalidAddress, (address, None::<i32>, text)),
-        ZeroError::Discover(DiscoverError::Zone(zone)) => {
-            made(py, Kind::InvalidAddress, (zone.text(), None::<i32>, text))
+        ZeroError::Discover(DiscoverError::Address(invalid)) => {
+            made(py, Kind::InvalidAddress, (invalid.text(), None::<i32>, text))
         }
         ZeroError::Advertise(
             AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::AddressAsName(_)),
