@@ -357,7 +357,7 @@ impl<M: NetMessage> Call<M> {
                 State::New | State::Ended(_) => panic!("a call was polled after it had ended"),
             };
             self.state = State::Ended(by);
-            self.part.end(result.as_ref().err(), "replied");
+            self.part.end(result.as_ref().err().map(|fault| fault as _), "replied");
             return Poll::Ready(result);
         }
     }

@@ -108,7 +108,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     #[inline(always)]
     fn end(&mut self, result: Result<(), Fault>) -> Result<(), Fault> {
         self.state = State::Ended;
-        self.part.end(result.as_ref().err(), "told");
+        self.part.end(result.as_ref().err().map(|fault| fault as _), "told");
         result
     }
 

@@ -13,17 +13,13 @@ use std::time::Instant;
 
 use actix::fut::ActorFuture;
 use actix::{Actor, ResponseActFuture, ResponseFuture};
-use meshzero_proto::codec;
+use meshzero_proto::codec::{self, Wire};
 use meshzero_proto::name::TypeName;
 use meshzero_proto::trace::{Sampling, SpanId, TraceContext, TraceId};
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
 use crate::events;
-use crate::fault::Fault;
-use crate::message::NetMessage;
-use crate::network::Network;
-use crate::target::Target;
 
 thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
@@ -35,8 +31,11 @@ const TARGET: &str = "meshzero::trace";
 /// Begins a trace: a context with random ids, which says that the trace is to be recorded.
 pub fn begin() -> TraceContext {
     loop {
+        let mut bytes = [0; 16];
         // Ids must differ and need not be secret: without the system's randomness they are made up.
-        let bytes = Network::System.random().unwrap_or_else(|_| fastrand::u128(..).to_be_bytes());
+        if getrandom::fill(&mut bytes).is_err() {
+            bytes = fastrand::u128(..).to_be_bytes();
+        }
         if let Some(trace_id) = TraceId::from_bytes(bytes) {
             return TraceContext::new(trace_id, span_id(), Sampling::Sampled);
         }
@@ -236,9 +235,9 @@ impl Part {
         }
     }
 
-    /// The message sets out, under its type's own name or another one.
+    /// Starts the span of the message, which is sent under its type's own name or another one.
     #[inline(always)]
-    pub(crate) fn set_out<M: NetMessage>(&mut self, target: &Target, name: Option<&TypeName>) {
+    pub(crate) fn set_out<M: Wire>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
         if let Self::Of(parent) = self {
             *self = Self::As(Outgoing::begin::<M>(**parent, target, name));
         }
@@ -253,11 +252,11 @@ impl Part {
         }
     }
 
-    /// Records what came of it: that it was a `success`, or why not.
+    /// Records the outcome: `success`, or the error that it failed with.
     #[inline(always)]
-    pub(crate) fn end(&mut self, fault: Option<&Fault>, success: &'static str) {
+    pub(crate) fn end(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
         if let Self::As(span) = self {
-            span.conclude(fault, success);
+            span.conclude(error, success);
         }
     }
 }
@@ -266,7 +265,7 @@ impl Outgoing {
     /// The span of a message that is sent for `parent`.
     #[cold]
     #[inline(never)]
-    fn begin<M: NetMessage>(parent: TraceContext, target: &Target, name: Option<&TypeName>) -> Box<Self> {
+    fn begin<M: Wire>(parent: TraceContext, target: &dyn fmt::Display, name: Option<&TypeName>) -> Box<Self> {
         let is_heard = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
         let record = is_heard.then(|| Record {
             parent_id: parent.span_id(),
@@ -277,17 +276,17 @@ impl Outgoing {
         Box::new(Self { context: parent.with_span(span_id()), record })
     }
 
-    /// Records what came of it: that it was a `success`, or why not.
+    /// Records the outcome: `success`, or the error that it failed with.
     #[cold]
     #[inline(never)]
-    pub(crate) fn conclude(&mut self, fault: Option<&Fault>, success: &'static str) {
-        match fault {
+    pub(crate) fn conclude(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
+        match error {
             None => self.end(success),
-            Some(fault) => self.end(format_args!("failed: {fault:?}")),
+            Some(error) => self.end(format_args!("failed: {error:?}")),
         }
     }
 
-    /// Records what came of it, if that was not done before.
+    /// Records the outcome, unless one was recorded before.
     pub(crate) fn end(&mut self, outcome: impl fmt::Display) {
         let Some(Record { parent_id, service, message_type, began }) = self.record.take() else { return };
         let (trace_id, span_id, elapsed) = (self.context.trace_id(), self.context.span_id(), began.elapsed());
