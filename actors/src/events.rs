@@ -1,5 +1,5 @@
-//! Events that this library records in the midst of what its user does: a subscriber of `tracing` may send or publish them by the same
-//! mesh, and must not be told what comes of that again.
+//! Recording of `tracing` events and spans in the midst of a user's work: a subscriber may send or publish them by the same mesh, and
+//! what that causes is not recorded again.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread records an event of this library, or does what a subscriber makes of it.
+/// Returns whether this thread is recording an event of this library, which includes all that a subscriber does with it.
 pub(crate) fn is_recording() -> bool {
     RECORDING.get()
 }
