@@ -1,10 +1,10 @@
-//! What became of messages and connections, counted where it happens, on any thread.
+//! Counters of messages, connections and bytes, which any thread counts up where it happens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meshzero_proto::refusal::Refusal;
 
-use crate::stats::{CallCounts, ConnectionCounts, RequestCounts};
+use crate::stats::{CallCounts, ConnectionCounts, RequestCounts, Traffic};
 
 /// Counts up.
 #[derive(Debug, Default)]
@@ -112,6 +112,43 @@ impl ConnectionCounters {
             given_up: self.given_up.get(),
             rejected: self.rejected.get(),
             speechless: self.speechless.get(),
+        }
+    }
+}
+
+/// Counts [`Traffic`], of one node.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    pub(crate) races: Counter,
+    pub(crate) races_won: Counter,
+}
+
+impl Meter {
+    /// Counts one read.
+    pub fn read(&self, bytes: usize) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts one write.
+    pub fn wrote(&self, bytes: usize) {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the counts so far. While messages flow the numbers may be from slightly different moments.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            bytes_read: self.bytes_read.load(Ordering::Relaxed),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+            races: self.races.get(),
+            races_won: self.races_won.get(),
         }
     }
 }

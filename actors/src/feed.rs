@@ -186,7 +186,7 @@ impl Remote {
         let ended = |error: IncomingError| FeedError::Ended(Some(error));
         dialled.connection.keep_alive(carrying.limits.keep_alive);
         let Connection { reader, writer } = dialled.connection;
-        let outbox = Outbox::new(writer, carrying);
+        let outbox = carrying.outbox(writer);
         let mut incoming = Incoming::new(reader, carrying.limits.message_bytes, carrying);
         let asked = outbox.push::<Infallible>(Room::Any, Pace::AtOnce, |out| {
             frame::write(out, Header::new(frame::Kind::Subscribe, 1), &subscribe.to_bytes());

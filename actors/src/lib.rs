@@ -63,6 +63,7 @@ mod keeper;
 mod kind;
 mod line;
 pub mod link;
+mod link_stats;
 mod links;
 pub mod listeners;
 pub mod mdns;

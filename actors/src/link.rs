@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::dial::Dialled;
 use crate::ending::Ending;
 use crate::incoming::{Incoming, IncomingError};
+use crate::link_stats::link_stats;
 use crate::outbox::{Outbox, Pace, Room};
 use crate::passages::Passages;
 use crate::redial::Redial;
@@ -99,7 +100,7 @@ impl Link {
             max_bytes: limits.message_bytes.min(welcome.message_bytes as usize),
             welcome,
             catalogue,
-            outbox: Outbox::new(writer, carrying),
+            outbox: carrying.outbox(writer),
             address: Mutex::new(address),
             is_attached: AtomicBool::new(true),
             calls: Mutex::new(Calls::new(limits.requests_in_flight)),
@@ -145,8 +146,8 @@ impl Link {
         let calls = self.lock();
         let unread = self.unread().bytes() as u64;
         drop(calls);
-        let link = LinkStats::new(self.welcome.node, self.address(), Carries::Requests);
-        self.outbox.stats(LinkStats { unread, ..link })
+        let link = link_stats(&self.outbox, self.welcome.node, self.address(), Carries::Requests);
+        LinkStats { unread, ..link }
     }
 
     /// How many calls wait for their replies.

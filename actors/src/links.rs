@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
+use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::socket;
@@ -170,9 +171,9 @@ impl Links {
     /// How they are now, those with most bytes waiting, as many as are listed.
     pub(crate) fn stats(&self) -> Vec<LinkStats> {
         let kept = self.lock();
-        let links = kept.values().filter_map(|kept| {
-            Some(kept.outbox.as_ref()?.stats(LinkStats::new(kept.node, kept.from, kept.carries)))
-        });
+        let links = kept
+            .values()
+            .filter_map(|kept| Some(link_stats(kept.outbox.as_ref()?, kept.node, kept.from, kept.carries)));
         stats::listed(links.collect())
     }
 

@@ -8,6 +8,7 @@ use meshzero_proto::name::Topic;
 use meshzero_proto::news::{GapReason, Missed};
 
 use crate::counts::Counter;
+use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
 use crate::stats::{self, Carries, LinkStats, SubscriptionStats};
 
@@ -110,6 +111,6 @@ impl FeedLink {
 
     fn stats(&self) -> LinkStats {
         let address = *self.address.lock().unwrap_or_else(PoisonError::into_inner);
-        self.outbox.stats(LinkStats::new(self.node, address, Carries::News))
+        link_stats(&self.outbox, self.node, address, Carries::News)
     }
 }

@@ -1,6 +1,5 @@
 //! What the message connections of a node have in common: how they wait, how much they have carried, and memory.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,10 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::stall::Allowance;
 use meshzero_proto::stream::Spares;
 
-use crate::counts::Counter;
+use crate::connection::Writer;
+use crate::counts::Meter;
 use crate::network::Network;
-use crate::stats::Traffic;
+use crate::outbox::Outbox;
 
 /// What the message connections of a node have in common.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,11 @@ pub struct Carrying {
 }
 
 impl Carrying {
+    /// Makes the outgoing half of a link, which begins over `writer`.
+    pub(crate) fn outbox(&self, writer: Writer) -> Outbox {
+        Outbox::new(writer, &self.limits, &self.meter, &self.spares)
+    }
+
     /// Returns whether another standby connection may be dialled now.
     pub(crate) fn may_dial_beside(&self, now: Instant) -> bool {
         self.races.take(self.limits.races_per_second, now)
@@ -47,42 +52,5 @@ impl Races {
     fn take(&self, per_second: u32, now: Instant) -> bool {
         let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
         allowance.get_or_insert_with(|| Allowance::new(per_second, now)).take(now)
-    }
-}
-
-/// The counters of one node.
-#[derive(Debug, Default)]
-pub struct Meter {
-    bytes_read: AtomicU64,
-    bytes_written: AtomicU64,
-    reads: AtomicU64,
-    writes: AtomicU64,
-    pub(crate) races: Counter,
-    pub(crate) races_won: Counter,
-}
-
-impl Meter {
-    /// Counts one read.
-    pub fn read(&self, bytes: usize) {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Counts one write.
-    pub fn wrote(&self, bytes: usize) {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// What has been counted so far. While messages flow the numbers may be from slightly different moments.
-    pub fn traffic(&self) -> Traffic {
-        Traffic {
-            bytes_read: self.bytes_read.load(Ordering::Relaxed),
-            bytes_written: self.bytes_written.load(Ordering::Relaxed),
-            reads: self.reads.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
-            races: self.races.get(),
-            races_won: self.races_won.get(),
-        }
     }
 }

@@ -4,7 +4,9 @@
 //! does, the batch fills, and leaves whole when the write has ended. What has been written is kept until the other end has
 //! acknowledged it, so that it can be written again when the connection is replaced.
 
+mod acks;
 mod long;
+mod permit;
 mod writing;
 
 use std::convert::Infallible;
@@ -14,14 +16,16 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use meshzero_proto::buffer::Buffer;
 use meshzero_proto::frame::Kind;
-use meshzero_proto::stream::{NotThere, Outflow, TELL_BYTES};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::stream::{Outflow, Spares, TELL_BYTES};
 use tokio::sync::Notify;
 
+pub use self::acks::QueueStats;
+pub use self::permit::{Closed, Room, Turn};
 use crate::connection::Writer;
-use crate::stats::LinkStats;
+use crate::counts::Meter;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard};
-use crate::traffic::{Carrying, Meter};
 use crate::written::Written;
 
 /// A gathered batch of this length is written by whoever filled it. Measured: with a quarter of it large messages reach
@@ -31,9 +35,6 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// The same where large payloads lie beside the batch, which takes no more cache for them. Measured: one system call of this
 /// length moves nearly twice as many bytes a second as three of a third, and one of twice as much fewer again.
 const FLUSH_SHARED_BYTES: usize = 640 << 10;
-
-/// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
-const AHEAD_BYTES: usize = 2 << 20;
 
 /// The outgoing half of a link, shared by all who send on it.
 #[derive(Debug)]
@@ -68,17 +69,6 @@ struct State {
     resumed: u64,
     /// How many items of each topic are worth sending, if news leave here for a subscriber that wants only the newest.
     newest: Option<u32>,
-}
-
-/// What room a frame needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
-    Limit,
-    /// Room below what senders keep ahead of the socket, if nobody waits for it: for those that can wait.
-    Ahead,
-    /// None: for answers, whose number is bounded elsewhere, and for those whose turn it is.
-    Any,
 }
 
 /// When what was appended is written.
@@ -129,11 +119,12 @@ pub enum PushError<E> {
 }
 
 impl Outbox {
-    /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit.
-    pub fn new(socket: Writer, carrying: &Carrying) -> Self {
-        let window = carrying.limits.unacknowledged_bytes.max(2 * TELL_BYTES);
+    /// An outbox in which as many bytes wait for `socket` as the limits say, besides the frame that crosses the limit. It counts
+    /// its writes in `meter`, and takes memory for its batches from `spares`.
+    pub fn new(socket: Writer, limits: &Limits, meter: &Arc<Meter>, spares: &Spares) -> Self {
+        let window = limits.unacknowledged_bytes.max(2 * TELL_BYTES);
         let state = State {
-            flow: Outflow::new(window, carrying.spares.clone()),
+            flow: Outflow::new(window, spares.clone()),
             socket: Some(Arc::new(socket)),
             is_blocked: false,
             is_kept_short: false,
@@ -143,8 +134,8 @@ impl Outbox {
         };
         Self {
             state: Mutex::new(state),
-            limit: carrying.limits.send_queue_bytes,
-            meter: Arc::clone(&carrying.meter),
+            limit: limits.send_queue_bytes,
+            meter: Arc::clone(meter),
             filled: Notify::new(),
             drained: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
@@ -190,34 +181,6 @@ impl Outbox {
             return Err(PushError::Full);
         }
         self.append(self.limit_of(room), pace, None, written)
-    }
-
-    /// Returns whether there may be `room`: a frame for which there is none is not worth writing.
-    #[inline(always)]
-    pub(crate) fn may_have(&self, room: Room) -> bool {
-        if room == Room::Any {
-            return true;
-        }
-        let has_none = self.is_awaited() || self.was_full.load(Ordering::Relaxed) && self.is_full(room);
-        !has_none
-    }
-
-    #[cold]
-    fn is_full(&self, room: Room) -> bool {
-        let state = self.lock();
-        let is_full =
-            !state.closed && self.limit_of(room).is_some_and(|limit| state.flow.waiting() >= limit as u64);
-        self.was_full.store(is_full, Ordering::Relaxed);
-        is_full
-    }
-
-    #[inline(always)]
-    fn limit_of(&self, room: Room) -> Option<usize> {
-        match room {
-            Room::Any => None,
-            Room::Limit => Some(self.limit),
-            Room::Ahead => Some(self.ahead()),
-        }
     }
 
     /// Appends what `frame` writes, which is the reply to a request. A closed connection drops it.
@@ -271,50 +234,6 @@ impl Outbox {
         self.lock().newest = Some(items);
     }
 
-    /// Waits for room, behind those who waited before, and gives the right to [`Turn::push`].
-    ///
-    /// # Errors
-    /// [`Closed`].
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
-    pub async fn turn(&self) -> Result<Turn<'_>, Closed> {
-        self.queued.fetch_add(1, Ordering::AcqRel);
-        let queued = Queued { outbox: self };
-        let turn = self.turn.lock().await;
-        self.room(self.ahead()).await?;
-        Ok(Turn { queued, _turn: turn })
-    }
-
-    /// Whether somebody waits for room.
-    #[inline]
-    pub fn is_awaited(&self) -> bool {
-        self.queued.load(Ordering::Acquire) > 0
-    }
-
-    /// Waits until fewer than `limit` bytes wait.
-    ///
-    /// # Errors
-    /// [`Closed`].
-    ///
-    /// # Cancel safety
-    /// Loses nothing.
-    pub async fn room(&self, limit: usize) -> Result<(), Closed> {
-        loop {
-            let drained = self.drained.notified();
-            {
-                let state = self.lock();
-                if state.closed {
-                    return Err(Closed);
-                }
-                if state.flow.waiting() < limit as u64 {
-                    return Ok(());
-                }
-            }
-            drained.await;
-        }
-    }
-
     /// Closes the outbox: what is there is still written, and nothing more is taken.
     pub fn close(&self) {
         let mut state = self.lock();
@@ -345,97 +264,14 @@ impl Outbox {
         }
     }
 
-    /// Bytes that wait to be written.
-    pub fn waiting(&self) -> u64 {
-        self.lock().flow.waiting()
-    }
-
-    /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
-    pub fn handed(&self) -> u64 {
-        self.lock().flow.handed()
-    }
-
-    /// Bytes that the other end is known to have.
-    pub fn acknowledged(&self) -> u64 {
-        self.lock().flow.acknowledged()
-    }
-
-    /// Adds what is known here to what is known of the link.
-    pub fn stats(&self, link: LinkStats) -> LinkStats {
-        let state = self.lock();
-        LinkStats {
-            attached: state.socket.is_some(),
-            resumed: state.resumed,
-            written: state.flow.wrote(),
-            acknowledged: state.flow.acknowledged(),
-            waiting: state.flow.waiting(),
-            ..link
-        }
-    }
-
-    /// Whether the other end has not acknowledged all that was sent, besides what keeps the link going.
-    pub fn is_owed_word(&self) -> bool {
-        self.lock().flow.is_owed_word()
-    }
-
     /// Returns whether there is a connection.
     pub fn is_attached(&self) -> bool {
         self.lock().socket.is_some()
     }
 
-    /// From now on [`Outbox::left`] returns when bytes have left.
-    pub fn watch(&self) {
-        self.is_watched.store(true, Ordering::SeqCst);
-    }
-
-    /// Waits until bytes have left since [`Outbox::watch`]. For one at a time.
-    ///
-    /// # Cancel safety
-    /// This method is cancel safe.
-    pub async fn left(&self) {
-        self.left.notified().await;
-    }
-
-    /// Asks the other end how much has arrived.
-    pub fn ping(&self) {
-        self.keep_up(Kind::Ping, 0);
-    }
-
-    /// Tells the other end that so many bytes of its stream have arrived.
-    pub fn tell_received(&self, bytes: u64) {
-        self.keep_up(Kind::Ack, bytes);
-    }
-
-    /// The other end has the first `bytes` of the stream.
-    ///
-    /// # Errors
-    /// [`NotThere`]: that cannot be.
-    pub fn acknowledge(&self, bytes: u64) -> Result<(), NotThere> {
-        let goes_on = self.lock().flow.acknowledge(bytes)?;
-        if goes_on {
-            self.filled.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Writes from now on without acknowledgements: the other end sends none any more.
-    pub fn lift_window(&self) {
-        self.lock().flow.lift_window();
-        self.filled.notify_one();
-    }
-
     /// Makes nothing of a frame that has not begun to leave, and says whether it could.
     pub fn withdraw(&self, frame: Range<u64>) -> bool {
         self.lock().flow.withdraw(frame)
-    }
-
-    fn keep_up(&self, kind: Kind, id: u64) {
-        let mut state = self.lock();
-        // Once it is closed nobody wants to know.
-        if !state.closed {
-            state.flow.keep_up(kind, id);
-            self.go_on(state, Pace::AtOnce, true);
-        }
     }
 
     #[inline(always)]
@@ -499,58 +335,9 @@ impl Outbox {
         self.write_now(state);
     }
 
-    fn ahead(&self) -> usize {
-        self.limit.min(AHEAD_BYTES)
-    }
-
     #[inline(always)]
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed;
-
-/// One who waits, counted.
-#[derive(Debug)]
-struct Queued<'a> {
-    outbox: &'a Outbox,
-}
-
-impl Drop for Queued<'_> {
-    fn drop(&mut self) {
-        self.outbox.queued.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// The right to append next, with room for it.
-#[derive(Debug)]
-pub struct Turn<'a> {
-    queued: Queued<'a>,
-    _turn: tokio::sync::MutexGuard<'a, ()>,
-}
-
-impl Turn<'_> {
-    /// Appends what `frame` writes.
-    ///
-    /// # Errors
-    /// [`PushError::Closed`] or [`PushError::Frame`]; nothing was appended.
-    pub fn push<E>(
-        &self,
-        pace: Pace,
-        frame: impl FnOnce(&mut Buffer) -> Result<(), E>,
-    ) -> Result<Placed, PushError<E>> {
-        self.queued.outbox.push(Room::Any, pace, frame)
-    }
-
-    /// Appends a frame that has been written.
-    ///
-    /// # Errors
-    /// [`PushError::Closed`]; nothing was appended.
-    pub(crate) fn place<E>(&self, pace: Pace, written: &mut Written) -> Result<Placed, PushError<E>> {
-        self.queued.outbox.place(Room::Any, pace, written)
     }
 }
 

@@ -9,7 +9,7 @@ use meshzero_proto::codec::{Blob, Encoding};
 use meshzero_proto::frame::{self, Frames, HEADER_BYTES, Header, Writing};
 use meshzero_proto::limits::Limits;
 use meshzero_proto::pieces::Pieces;
-use meshzero_proto::stream::PIECE_BYTES;
+use meshzero_proto::stream::{NotThere, PIECE_BYTES};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -35,8 +35,7 @@ async fn connection() -> (Writer, TcpStream) {
 /// An outbox whose task does not run yet, and the other end of its connection.
 async fn outbox_within(limits: Limits) -> (Arc<Outbox>, TcpStream) {
     let (writer, far) = connection().await;
-    let carrying = Carrying { limits: Arc::new(limits), ..Carrying::default() };
-    (Arc::new(Outbox::new(writer, &carrying)), far)
+    (Arc::new(Outbox::new(writer, &limits, &Arc::default(), &Spares::default())), far)
 }
 
 async fn outbox(limit: usize) -> (Arc<Outbox>, TcpStream) {

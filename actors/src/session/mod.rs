@@ -58,7 +58,7 @@ pub(crate) async fn serve(
 ) -> Result<(), SessionError> {
     let Connection { reader, writer } = connection;
     let carrying = service.carrying.clone();
-    let outbox = Arc::new(Outbox::new(writer, &carrying));
+    let outbox = Arc::new(carrying.outbox(writer));
     let incoming = Incoming::new(reader, service.limits().message_bytes, &carrying);
     connections.carry(&outbox, incoming.progress());
     let _letting_go = LettingGo(Arc::clone(&outbox));

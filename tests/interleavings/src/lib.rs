@@ -9,32 +9,8 @@ mod sync {
     pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard, atomic};
 }
 
-/// What takes the place of `meshzero_actors::stats`, as far as the outbox knows it.
-#[allow(dead_code, reason = "the outbox fills it in for others")]
-mod stats {
-    pub(crate) struct LinkStats {
-        pub(crate) node: meshzero_proto::id::NodeId,
-        pub(crate) attached: bool,
-        pub(crate) resumed: u64,
-        pub(crate) written: u64,
-        pub(crate) acknowledged: u64,
-        pub(crate) waiting: u64,
-    }
-}
-
-/// What takes the place of `meshzero_actors::traffic`, as far as the outbox knows it.
-mod traffic {
-    use meshzero_proto::limits::Limits;
-    use meshzero_proto::stream::Spares;
-    use shuttle::sync::Arc;
-
-    #[derive(Default)]
-    pub(crate) struct Carrying {
-        pub(crate) limits: Limits,
-        pub(crate) meter: Arc<Meter>,
-        pub(crate) spares: Spares,
-    }
-
+/// What takes the place of `meshzero_actors::counts`, as far as the outbox knows it.
+mod counts {
     #[derive(Debug, Default)]
     pub(crate) struct Meter;
 
@@ -46,7 +22,12 @@ mod traffic {
 mod connection;
 
 #[path = "../../../actors/src/outbox/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the library uses more of it than is checked here"
+)]
 mod outbox;
 #[path = "../../../actors/src/owed.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the library uses more of it than is checked here")]

@@ -8,13 +8,14 @@ use std::task::Poll;
 
 use meshzero_proto::buffer::Buffer;
 use meshzero_proto::frame::{self, Frames, Header, Kind};
+use meshzero_proto::limits::Limits;
+use meshzero_proto::stream::Spares;
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::{Arc, Mutex};
 use shuttle::{future, thread};
 
 use crate::connection::{Reader, connection};
 use crate::outbox::{Closed, Outbox, Pace, PushError, Room};
-use crate::traffic::Carrying;
 
 /// Interleavings of each check.
 const HISTORIES: usize = 2_000;
@@ -30,10 +31,10 @@ const LIMIT: usize = 20;
 const FOR_EVER: usize = usize::MAX;
 
 fn outbox(lasts: usize) -> (Arc<Outbox>, Reader) {
-    let mut carrying = Carrying::default();
-    carrying.limits.send_queue_bytes = LIMIT;
+    let mut limits = Limits::default();
+    limits.send_queue_bytes = LIMIT;
     let (writer, reader) = connection(lasts);
-    (Arc::new(Outbox::new(writer, &carrying)), reader)
+    (Arc::new(Outbox::new(writer, &limits, &Arc::default(), &Spares::default())), reader)
 }
 
 /// The frame `number` of a sender.

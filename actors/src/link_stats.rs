@@ -1,0 +1,15 @@
+//! Statistics of one end of a link, as far as its send queue knows them.
+
+use std::net::SocketAddr;
+
+use meshzero_proto::id::NodeId;
+
+use crate::outbox::{Outbox, QueueStats};
+use crate::stats::{Carries, LinkStats};
+
+/// Returns the statistics of a link to or from `node` at `address`, whose frames leave by `outbox`.
+pub(crate) fn link_stats(outbox: &Outbox, node: NodeId, address: SocketAddr, carries: Carries) -> LinkStats {
+    let QueueStats { attached, resumed, written, acknowledged, waiting } = outbox.stats();
+    let link = LinkStats::new(node, address, carries);
+    LinkStats { attached, resumed, written, acknowledged, waiting, ..link }
+}

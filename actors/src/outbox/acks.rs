@@ -1,0 +1,106 @@
+//! Acknowledgements: how much of the stream has left and arrived, and the frames that ask for that or tell it.
+
+use meshzero_proto::frame::Kind;
+use meshzero_proto::stream::NotThere;
+
+use super::{Outbox, Pace};
+use crate::sync::atomic::Ordering;
+
+/// The numbers that an outbox is shown by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Whether there is a connection.
+    pub attached: bool,
+    /// The number of connections after the first.
+    pub resumed: u64,
+    /// Bytes that were written.
+    pub written: u64,
+    /// Bytes of these that the other end has acknowledged.
+    pub acknowledged: u64,
+    /// Bytes that wait to be written.
+    pub waiting: u64,
+}
+
+impl Outbox {
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> u64 {
+        self.lock().flow.waiting()
+    }
+
+    /// Bytes that the system has taken since the beginning, at most: what comes behind them, the other end does not have.
+    pub fn handed(&self) -> u64 {
+        self.lock().flow.handed()
+    }
+
+    /// Bytes that the other end is known to have.
+    pub fn acknowledged(&self) -> u64 {
+        self.lock().flow.acknowledged()
+    }
+
+    /// Returns the numbers of this moment.
+    pub fn stats(&self) -> QueueStats {
+        let state = self.lock();
+        QueueStats {
+            attached: state.socket.is_some(),
+            resumed: state.resumed,
+            written: state.flow.wrote(),
+            acknowledged: state.flow.acknowledged(),
+            waiting: state.flow.waiting(),
+        }
+    }
+
+    /// Returns whether the other end has not acknowledged all that was sent, besides what keeps the link going.
+    pub fn is_owed_word(&self) -> bool {
+        self.lock().flow.is_owed_word()
+    }
+
+    /// From now on [`Outbox::left`] returns when bytes have left.
+    pub fn watch(&self) {
+        self.is_watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until bytes have left since [`Outbox::watch`]. For one at a time.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub async fn left(&self) {
+        self.left.notified().await;
+    }
+
+    /// Asks the other end how much has arrived.
+    pub fn ping(&self) {
+        self.keep_up(Kind::Ping, 0);
+    }
+
+    /// Tells the other end that so many bytes of its stream have arrived.
+    pub fn tell_received(&self, bytes: u64) {
+        self.keep_up(Kind::Ack, bytes);
+    }
+
+    /// The other end has the first `bytes` of the stream.
+    ///
+    /// # Errors
+    /// [`NotThere`]: that cannot be.
+    pub fn acknowledge(&self, bytes: u64) -> Result<(), NotThere> {
+        let goes_on = self.lock().flow.acknowledge(bytes)?;
+        if goes_on {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes from now on without acknowledgements: the other end sends none any more.
+    pub fn lift_window(&self) {
+        self.lock().flow.lift_window();
+        self.filled.notify_one();
+    }
+
+    fn keep_up(&self, kind: Kind, id: u64) {
+        let mut state = self.lock();
+        // Once it is closed nobody wants to know.
+        if !state.closed {
+            state.flow.keep_up(kind, id);
+            self.go_on(state, Pace::AtOnce, true);
+        }
+    }
+}
