@@ -1,0 +1,186 @@
+//! Headers: the kinds of frames, their flags and fields.
+
+use crate::codec::Encoding;
+use crate::trace::TraceContext;
+
+/// Length of a header without an id, in bytes.
+pub const HEADER_BYTES: usize = 8;
+
+/// Length of an id, where a header has one.
+pub(super) const ID_BYTES: usize = 8;
+
+/// Length of the first field, which does not count itself.
+pub(super) const LENGTH_BYTES: usize = 4;
+
+/// Where in a frame its kind is.
+pub const KIND_AT: usize = LENGTH_BYTES;
+
+/// Where in a frame its flags are.
+pub(super) const FLAGS_AT: usize = KIND_AT + 1;
+
+/// What a payload may hold beyond the message that it carries: a topic of 128 bytes, or a trace and a deadline.
+pub const OVERHEAD_BYTES: usize = 256;
+
+/// Flag: the payload is bincode; otherwise it is MessagePack with field names.
+pub const BINCODE: u8 = 1;
+
+/// Flag of a request: the reply may be bincode, because both ends have the same fingerprint of it.
+pub const REPLY_BINCODE: u8 = 2;
+
+/// Flag of a request and of a tell: the payload begins with the [`TraceContext`] that the message is part of, before all
+/// else that it has.
+pub const TRACED: u8 = 4;
+
+/// Flag of a piece: no other follows, and the frame is whole.
+pub const LAST: u8 = 8;
+
+/// The flags of a frame whose payload has this encoding.
+pub fn flags(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Bincode => BINCODE,
+        Encoding::MessagePack => 0,
+    }
+}
+
+/// The encoding that one of a frame's flags tells, [`BINCODE`] or [`REPLY_BINCODE`].
+pub fn encoding(flags: u8, flag: u8) -> Encoding {
+    if flags & flag == 0 { Encoding::MessagePack } else { Encoding::Bincode }
+}
+
+/// Divides the payload of a request or a tell: the trace that it is part of, if it has one, and all else. `None` if it is too
+/// short for what its flags say.
+pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])> {
+    if flags & TRACED == 0 {
+        return Some((None, payload));
+    }
+    let (trace, rest) = payload.split_first_chunk()?;
+    Some((TraceContext::from_bytes(trace), rest))
+}
+
+/// What a frame is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Endpoint to client, once after the handshake: the message types it handles, in MessagePack.
+    Catalogue = 1,
+    /// A message that wants a reply. Four bytes of remaining time in milliseconds (0: none), then the message. May be
+    /// [`TRACED`].
+    Request = 2,
+    /// A message that wants no reply. May be [`TRACED`].
+    Tell = 3,
+    /// The reply to the request `id` is no longer wanted.
+    Cancel = 4,
+    /// The reply to the request `id`.
+    Reply = 5,
+    /// The request `id` has no reply; the payload says why, in MessagePack.
+    Refusal = 6,
+    /// Asks for the endpoint's description, which comes as a reply in JSON.
+    Describe = 7,
+    /// Asks for news: a [`crate::news::Subscribe`] in MessagePack.
+    Subscribe = 8,
+    /// The subscription `id` stands: every item from here on will arrive or be counted.
+    Subscribed = 9,
+    /// An item for the connection's one subscription: the topic's length in one byte, the topic, the item.
+    News = 10,
+    /// Items that the connection's one subscription did not get: eight bytes of count, one of reason.
+    Gap = 11,
+    /// What one node tells another about the mesh, in MessagePack.
+    Peer = 12,
+    /// Asks how much of the stream has arrived, which an [`Kind::Ack`] answers.
+    Ping = 13,
+    /// So many bytes of the stream have arrived, says the id.
+    Ack = 14,
+    /// The link ends here, and will not go on over another connection.
+    Bye = 15,
+    /// A message that its sender has withdrawn before it left. It means nothing.
+    Void = 16,
+    /// Asks for what the endpoint's node has counted, which comes as a reply in JSON.
+    Stats = 17,
+    /// A part of the reply to the request `id`: bytes of its frame, which follow those of the piece before. See [`LAST`].
+    Piece = 18,
+}
+
+impl Kind {
+    /// The kind of this number; `None` if this version knows none.
+    #[inline(always)]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Catalogue,
+            2 => Self::Request,
+            3 => Self::Tell,
+            4 => Self::Cancel,
+            5 => Self::Reply,
+            6 => Self::Refusal,
+            7 => Self::Describe,
+            8 => Self::Subscribe,
+            9 => Self::Subscribed,
+            10 => Self::News,
+            11 => Self::Gap,
+            12 => Self::Peer,
+            13 => Self::Ping,
+            14 => Self::Ack,
+            15 => Self::Bye,
+            16 => Self::Void,
+            17 => Self::Stats,
+            18 => Self::Piece,
+            _ => return None,
+        })
+    }
+
+    /// Whether it keeps the link itself going, or ends it, and carries nothing for those who use it.
+    #[inline(always)]
+    pub fn is_upkeep(self) -> bool {
+        matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
+    }
+
+    /// Whether its header has an id.
+    #[inline(always)]
+    pub(super) fn has_id(self) -> bool {
+        match self {
+            Self::Request | Self::Cancel | Self::Reply | Self::Refusal => true,
+            Self::Describe | Self::Subscribe | Self::Subscribed | Self::Ack => true,
+            Self::Stats | Self::Piece => true,
+            Self::Catalogue | Self::Tell | Self::News | Self::Gap | Self::Peer => false,
+            // A withdrawn message has an id if it had one, which is a part of what means nothing.
+            Self::Ping | Self::Bye | Self::Void => false,
+        }
+    }
+
+    /// Length of its header in bytes.
+    #[inline(always)]
+    pub(super) fn header_bytes(self) -> usize {
+        if self.has_id() { HEADER_BYTES + ID_BYTES } else { HEADER_BYTES }
+    }
+}
+
+/// The fields of a header besides the length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// What the frame is for.
+    pub kind: Kind,
+    /// [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] and [`LAST`]; other bits are zero and ignored.
+    pub flags: u8,
+    /// The message type, where the kind has one.
+    pub slot: u16,
+    /// The request or subscription, where the kind belongs to one, and otherwise 0.
+    pub id: u64,
+}
+
+impl Header {
+    /// A header without flags and slot.
+    pub fn new(kind: Kind, id: u64) -> Self {
+        Self { kind, flags: 0, slot: 0, id }
+    }
+
+    /// The header at the front of `bytes`, with what comes after it; `None` if they are too few, or the kind is unknown.
+    #[inline(always)]
+    pub(super) fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let ([_, _, _, _, kind, flags, slot @ ..], rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let kind = Kind::from_byte(*kind)?;
+        let (id, rest) = match kind.has_id() {
+            true => rest.split_first_chunk().map(|(id, rest)| (u64::from_le_bytes(*id), rest))?,
+            false => (0, rest),
+        };
+        Some((Self { kind, flags: *flags, slot: u16::from_le_bytes(*slot), id }, rest))
+    }
+}

@@ -1,0 +1,159 @@
+//! Reading of frames: whole ones are cut from bytes that arrive, and their headers are checked once.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::header::{HEADER_BYTES, Header, ID_BYTES, Kind, LENGTH_BYTES};
+
+/// One frame as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Its header.
+    pub header: Header,
+    /// Its payload, shared with the buffer that it was read into.
+    pub payload: Bytes,
+}
+
+/// Why bytes are not a frame. The connection cannot go on after any of these.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The length does not even cover the header.
+    #[error("a frame announced {0} bytes, fewer than its header has")]
+    TooShort(usize),
+    /// The length is over the limit.
+    #[error("a frame announced {announced} bytes; at most {limit} are allowed")]
+    TooLong {
+        /// Bytes that were announced.
+        announced: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// This version does not know the kind.
+    #[error("a frame of the unknown kind {0}")]
+    UnknownKind(u8),
+}
+
+/// Takes the next whole frame off the front of `buffer`; `None` when more bytes are needed.
+///
+/// `limit` bounds the payload in bytes. A length over it is an error before any memory is spent on it.
+///
+/// # Errors
+/// [`FrameError`]: the bytes are not frames of this protocol.
+pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
+    let Some(length) = whole(buffer, limit)? else { return Ok(None) };
+    if buffer.len() < length {
+        return Ok(None);
+    }
+    let mut frame = buffer.split_to(length).freeze();
+    let (header, _) = Header::read(&frame).expect("the frame is whole and of a known kind");
+    frame.advance(header.kind.header_bytes());
+    Ok(Some(Frame { header, payload: frame }))
+}
+
+/// The whole frames that some bytes begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes of the whole frames.
+    pub whole: usize,
+    /// What is in them.
+    pub contents: Contents,
+    /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
+    pub next: Option<usize>,
+}
+
+/// What frames hold, as far as their headers tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// How many they are.
+    pub frames: usize,
+    /// How many of them are tells.
+    pub tells: usize,
+    /// The highest number of a message type in any of them.
+    pub highest_slot: u16,
+    /// How many of them keep the link itself going, see [`Kind::is_upkeep`].
+    pub upkeep: usize,
+    /// The flags that any of them has.
+    pub flags: u8,
+}
+
+/// Looks how many whole frames `bytes` begins with, and checks each header, so that [`Frames`] can trust them.
+///
+/// # Errors
+/// [`FrameError`]: the bytes are not frames of this protocol. A frame that is too long is told by its first bytes.
+pub fn cut(bytes: &[u8], limit: usize) -> Result<Cut, FrameError> {
+    let mut rest = bytes;
+    let mut contents = Contents::default();
+    let next = loop {
+        let next = self::whole(rest, limit)?;
+        let Some((frame, behind)) = next.and_then(|length| rest.split_at_checked(length)) else { break next };
+        if let [_, _, _, _, kind, flags, low, high, ..] = frame {
+            contents.frames += 1;
+            contents.tells += usize::from(*kind == Kind::Tell as u8);
+            contents.highest_slot = contents.highest_slot.max(u16::from_le_bytes([*low, *high]));
+            contents.upkeep += usize::from((Kind::Ping as u8..=Kind::Void as u8).contains(kind));
+            contents.flags |= flags;
+        }
+        rest = behind;
+    };
+    Ok(Cut { whole: bytes.len() - rest.len(), contents, next })
+}
+
+/// The length of a frame of this process that begins with `bytes`, its header included; `None` when there are too few of them
+/// to know.
+pub fn length(bytes: &[u8]) -> Option<usize> {
+    Some(LENGTH_BYTES + u32::from_le_bytes(*bytes.first_chunk()?) as usize)
+}
+
+/// The length of the frame that `bytes` begins with, its header included; `None` when that is not known yet.
+#[inline(always)]
+fn whole(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameError> {
+    let Some(length) = bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) as usize) else {
+        return Ok(None);
+    };
+    let (least, most) = match bytes.get(LENGTH_BYTES) {
+        Some(byte) => {
+            let header = Kind::from_byte(*byte).ok_or(FrameError::UnknownKind(*byte))?.header_bytes();
+            (header, header)
+        }
+        // Whether it has an id is not known yet.
+        None => (HEADER_BYTES, HEADER_BYTES + ID_BYTES),
+    };
+    let frame = LENGTH_BYTES + length;
+    if frame < least {
+        return Err(FrameError::TooShort(length));
+    }
+    if frame.saturating_sub(most) > limit {
+        return Err(FrameError::TooLong { announced: length, limit });
+    }
+    Ok(Some(frame))
+}
+
+/// The frames in bytes that [`cut`] found whole.
+#[derive(Debug, Clone)]
+pub struct Frames<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Frames<'a> {
+    /// The frames in `bytes`; whatever follows the last whole one is left out.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Bytes that are left, those of the next frame included.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = (Header, &'a [u8]);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = LENGTH_BYTES + u32::from_le_bytes(*self.rest.first_chunk()?) as usize;
+        let (frame, rest) = self.rest.split_at_checked(length)?;
+        let read = Header::read(frame)?;
+        self.rest = rest;
+        Some(read)
+    }
+}

@@ -1,0 +1,98 @@
+//! Writing of frames, whole or with a payload that is appended part by part.
+
+use std::convert::Infallible;
+
+use super::header::{FLAGS_AT, HEADER_BYTES, Header, ID_BYTES, Kind, LENGTH_BYTES, TRACED, flags};
+use crate::buffer::WriteBuffer;
+use crate::codec::{self, Encoding};
+use crate::trace::TraceContext;
+
+/// A frame whose header is written, and whose payload is being appended to the same buffer.
+#[derive(Debug)]
+#[must_use = "the header is not whole before the end"]
+pub struct Writing {
+    start: usize,
+    /// Bytes of blobs that had left beside the buffer before.
+    beside: usize,
+}
+
+impl Writing {
+    /// Begins a frame at the end of `out`.
+    #[inline(always)]
+    pub fn new(out: &mut impl WriteBuffer, header: Header) -> Self {
+        let writing = Self { start: out.length(), beside: codec::beside_len() };
+        // One number, because a processor waits for bytes that were stored one by one before it copies them together.
+        let fields =
+            u64::from(header.kind as u8) | u64::from(header.flags) << 8 | u64::from(header.slot) << 16;
+        out.put(&(fields << (8 * LENGTH_BYTES)).to_le_bytes());
+        if header.kind.has_id() {
+            out.put(&header.id.to_le_bytes());
+        }
+        writing
+    }
+
+    /// Says of which trace the message is a part. To be called before anything else of the payload is appended.
+    #[cold]
+    pub fn trace(&self, out: &mut impl WriteBuffer, context: TraceContext) {
+        out.written_mut()[self.start + FLAGS_AT] |= TRACED;
+        out.put(&context.to_bytes());
+    }
+
+    /// Ends it, with the encoding of its payload or why there is none. Then nothing is left of it.
+    ///
+    /// # Errors
+    /// Those of `encoded`.
+    #[inline(always)]
+    pub fn end<E>(self, out: &mut impl WriteBuffer, encoded: Result<Encoding, E>) -> Result<(), E> {
+        match encoded {
+            Ok(encoding) => {
+                let Self { start, beside } = self;
+                let frame = &mut out.written_mut()[start..];
+                frame[FLAGS_AT] |= flags(encoding);
+                let length = frame.len() - LENGTH_BYTES + (codec::beside_len() - beside);
+                let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
+                frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+                Ok(())
+            }
+            Err(error) => {
+                out.cut(self.start);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Names the request, or another frame that has an id, which `frame` is.
+///
+/// # Panics
+/// If it is no such frame.
+#[inline(always)]
+pub fn set_id(frame: &mut [u8], id: u64) {
+    frame[HEADER_BYTES..HEADER_BYTES + ID_BYTES].copy_from_slice(&id.to_le_bytes());
+}
+
+/// The length of a frame whose payload has so many bytes.
+pub fn length_of(kind: Kind, payload: usize) -> usize {
+    kind.header_bytes() + payload
+}
+
+/// Appends a frame with the given payload.
+pub fn write(out: &mut impl WriteBuffer, header: Header, payload: &[u8]) {
+    let writing = Writing::new(out, header);
+    out.put(payload);
+    // The flags of the header are whole already.
+    let ended = writing.end::<Infallible>(out, Ok(Encoding::MessagePack));
+    match ended {
+        Ok(()) => {}
+        Err(never) => match never {},
+    }
+}
+
+/// Appends the header of a frame whose payload of `length` bytes is not a part of `out`.
+pub fn announce(out: &mut Vec<u8>, header: Header, length: usize) {
+    let start = out.len();
+    write(out, header, b"");
+    let announced = out.len() - start - LENGTH_BYTES + length;
+    let announced = u32::try_from(announced).expect("messages are bounded far below 4 GiB");
+    out[start..start + LENGTH_BYTES].copy_from_slice(&announced.to_le_bytes());
+}
