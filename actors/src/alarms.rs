@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use meshzero_proto::calls::{CallId, Calls};
+use meshzero_proto::deadline_queue::{DeadlineQueue, EntryId};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -22,7 +22,8 @@ pub struct Alarms {
 }
 
 struct State {
-    set: Calls<Waker>,
+    /// Each alarm is bounded by the call that waits for it, so they need no limit of their own.
+    set: DeadlineQueue<Waker>,
     rung_by: RungBy,
 }
 
@@ -45,8 +46,7 @@ pub struct Ringing(Arc<Alarms>);
 impl Alarms {
     /// No alarms. [`Ringing::ring`] must run for them to ring.
     pub fn new() -> (Arc<Self>, Ringing) {
-        // Each alarm is bounded by the call that waits for it, so it needs no limit of its own.
-        let state = State { set: Calls::new(usize::MAX), rung_by: RungBy::Task };
+        let state = State { set: DeadlineQueue::default(), rung_by: RungBy::Task };
         let alarms = Arc::new(Self { state: Mutex::new(state), earlier: Notify::new() });
         (Arc::clone(&alarms), Ringing(alarms))
     }
@@ -59,7 +59,7 @@ impl Alarms {
     /// Rings those that are due.
     fn ring_due(&self) {
         let mut due = Vec::new();
-        self.lock().set.expire(clock::now(), |_, waker, _| due.push(waker.clone()));
+        self.lock().set.expire(clock::now(), |_, waker| due.push(waker.clone()));
         waking::wake_all(due);
     }
 
@@ -140,7 +140,7 @@ impl Drop for Ringing {
 pub struct Alarm {
     alarms: Arc<Alarms>,
     instant: Option<Instant>,
-    set: Option<CallId>,
+    set: Option<EntryId>,
 }
 
 impl Future for Alarm {
@@ -153,7 +153,7 @@ impl Future for Alarm {
             return Poll::Ready(());
         }
         let mut state = this.alarms.lock();
-        if let Some(waker) = this.set.and_then(|id| state.set.get(id)) {
+        if let Some(waker) = this.set.and_then(|id| state.set.get_mut(id)) {
             let before =
                 (!waker.will_wake(task.waker())).then(|| std::mem::replace(waker, task.waker().clone()));
             drop(state);
@@ -162,7 +162,7 @@ impl Future for Alarm {
             return Poll::Pending;
         }
         let before = state.set.poll_timeout();
-        this.set = state.set.open(task.waker().clone(), this.instant).ok();
+        this.set = Some(state.set.insert(task.waker().clone(), this.instant));
         let has_ended = this.instant.is_none() && !matches!(state.rung_by, RungBy::Task);
         let is_unheard = matches!(state.rung_by, RungBy::Nobody) && this.instant.is_some();
         if state.set.poll_timeout() != before || is_unheard {
@@ -182,8 +182,7 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(id) = self.set.take() {
             let mut state = self.alarms.lock();
-            let waker =
-                state.set.close_with(id, |waker| Some(std::mem::replace(waker, Waker::noop().clone())));
+            let waker = state.set.remove(id);
             if let (true, RungBy::Thread(thread)) = (state.set.is_empty(), &state.rung_by) {
                 thread.unpark();
             }

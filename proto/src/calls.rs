@@ -3,44 +3,28 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::deadline_queue::{DeadlineQueue, EntryId};
+
 /// Names an open call on one connection. A number is not used again before 2³² other calls had the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CallId(u64);
+pub struct CallId(EntryId);
 
 impl CallId {
-    fn new(index: usize, generation: u32) -> Self {
-        Self(u64::from(generation) << 32 | index as u64)
-    }
-
-    fn index(self) -> usize {
-        (self.0 & u64::from(u32::MAX)) as usize
-    }
-
-    fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
     /// As it travels in a frame's header.
     pub fn to_wire(self) -> u64 {
-        self.0
+        self.0.to_bits()
     }
 
     /// As it came in a frame's header. It may name no open call.
     pub fn from_wire(id: u64) -> Self {
-        Self(id)
+        Self(EntryId::from_bits(id))
     }
-}
-
-struct Place<T> {
-    generation: u32,
-    open: Option<Open<T>>,
 }
 
 struct Open<T> {
     call: T,
     /// Its place among those that are over, if it has ended and is open only because nobody has taken note of that.
     over: Option<usize>,
-    deadline: Option<Instant>,
     /// The bytes of the stream that are its request.
     bytes: Range<u64>,
 }
@@ -50,39 +34,35 @@ const UNPLACED: Range<u64> = u64::MAX..u64::MAX;
 
 /// The open calls, at most a given number of them.
 pub struct Calls<T> {
-    places: Vec<Place<T>>,
-    free: Vec<usize>,
+    open: DeadlineQueue<Open<T>>,
     limit: usize,
     opened: u64,
-    /// The places of the open calls that are over.
-    over: Vec<usize>,
-    /// No open call has an earlier deadline. It may be too early after a call was closed, which costs one
-    /// needless look through the places, and saves a queue that every reply would have to search.
-    earliest: Option<Instant>,
+    /// The open calls that are over.
+    over: Vec<EntryId>,
 }
 
 impl<T> Calls<T> {
     /// No calls, and room for `limit` of them.
     pub fn new(limit: usize) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), limit, opened: 0, over: Vec::new(), earliest: None }
+        Self { open: DeadlineQueue::default(), limit, opened: 0, over: Vec::new() }
     }
 
-    /// How many calls are open.
+    /// Returns the number of open calls.
     pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.open.len()
     }
 
-    /// How many have been opened so far.
+    /// Returns the number of calls that have been opened so far.
     pub fn opened(&self) -> u64 {
         self.opened
     }
 
-    /// Whether no call is open.
+    /// Returns whether no call is open.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.open.is_empty()
     }
 
-    /// Whether one more call would be refused.
+    /// Returns whether one more call would be refused.
     pub fn is_full(&self) -> bool {
         self.len() >= self.limit
     }
@@ -98,90 +78,65 @@ impl<T> Calls<T> {
             return Err(call);
         }
         self.opened += 1;
-        let open = Some(Open { call, over: None, deadline, bytes: UNPLACED });
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.places[index].open = open;
-                index
-            }
-            None => {
-                self.places.push(Place { generation: 0, open });
-                self.places.len() - 1
-            }
-        };
-        self.earliest = match (self.earliest, deadline) {
-            (Some(earliest), Some(deadline)) => Some(earliest.min(deadline)),
-            (earliest, deadline) => earliest.or(deadline),
-        };
-        Ok(CallId::new(index, self.places[index].generation))
+        Ok(CallId(self.open.insert(Open { call, over: None, bytes: UNPLACED }, deadline)))
     }
 
     /// Notes which bytes of the stream are the request, so that [`Calls::end`] can tell what never left.
     pub fn placed(&mut self, id: CallId, bytes: Range<u64>) {
-        if let Some(open) = self.find(id).and_then(|place| place.open.as_mut()) {
+        if let Some(open) = self.open.get_mut(id.0) {
             open.bytes = bytes;
         }
     }
 
-    /// Which bytes of the stream are the request of an open call.
+    /// Returns which bytes of the stream are the request of an open call.
     pub fn bytes(&mut self, id: CallId) -> Option<Range<u64>> {
-        Some(self.find(id)?.open.as_ref()?.bytes.clone())
+        Some(self.open.get_mut(id.0)?.bytes.clone())
     }
 
-    /// An open call; `None` if it is not open (any more).
+    /// Returns an open call; `None` if it is not open (any more).
     pub fn get(&mut self, id: CallId) -> Option<&mut T> {
-        self.find(id)?.open.as_mut().map(|open| &mut open.call)
-    }
-
-    /// All open calls.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.places.iter_mut().filter_map(|place| place.open.as_mut().map(|open| &mut open.call))
+        self.open.get_mut(id.0).map(|open| &mut open.call)
     }
 
     /// Closes a call and gives what `end` takes from it; `None` if it is not open (any more), or `end` gives nothing, and then
     /// it stays open.
     #[inline]
     pub fn close_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
-        let ended = end(&mut self.find(id)?.open.as_mut()?.call)?;
-        self.vacate(id.index());
+        let ended = end(&mut self.open.get_mut(id.0)?.call)?;
+        self.remove(id.0);
         Some(ended)
     }
 
     /// Shows `end` an open call that is not over; if that gives something, the call is over. It stays open until it is closed.
     #[inline(always)]
     pub fn end_with<E>(&mut self, id: CallId, end: impl FnOnce(&mut T) -> Option<E>) -> Option<E> {
-        let place = self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())?;
-        let open = place.open.as_mut()?;
+        let open = self.open.get_mut(id.0)?;
         let ended = end(&mut open.call)?;
-        note_over(open, id.index(), &mut self.over);
+        note_over(open, id.0, &mut self.over);
         Some(ended)
     }
 
     /// Closes one of the calls that are over, if there is one: its place is for another, and what it ended in is to be kept
     /// elsewhere.
     pub fn close_over(&mut self) -> Option<(CallId, T)> {
-        let index = *self.over.first()?;
-        let id = CallId::new(index, self.places[index].generation);
-        Some((id, self.vacate(index)?))
+        let id = *self.over.first()?;
+        Some((CallId(id), self.remove(id)?))
     }
 
-    /// Makes a place free.
+    /// Makes the place of a call free.
     #[inline]
-    fn vacate(&mut self, index: usize) -> Option<T> {
-        let place = &mut self.places[index];
-        let open = place.open.take()?;
-        place.generation = place.generation.wrapping_add(1);
-        self.free.push(index);
+    fn remove(&mut self, id: EntryId) -> Option<T> {
+        let open = self.open.remove(id)?;
         if let Some(at) = open.over {
             self.over.swap_remove(at);
-            if let Some(moved) = self.over.get(at).and_then(|moved| self.places[*moved].open.as_mut()) {
+            if let Some(moved) = self.over.get(at).and_then(|moved| self.open.get_mut(*moved)) {
                 moved.over = Some(at);
             }
         }
         Some(open.call)
     }
 
-    /// Closes a call, and says whether it was open.
+    /// Closes a call, and returns whether it was open.
     pub fn close(&mut self, id: CallId) -> bool {
         self.close_with(id, |_| Some(())).is_some()
     }
@@ -189,55 +144,37 @@ impl<T> Calls<T> {
     /// Shows `each` the calls whose deadline is not after `now`, each once, with which bytes of the stream are their requests.
     /// They are over, and stay open.
     pub fn expire(&mut self, now: Instant, mut each: impl FnMut(CallId, &mut T, Range<u64>)) {
-        if self.earliest.is_none_or(|earliest| earliest > now) {
-            return;
-        }
-        self.earliest = None;
-        for (index, place) in self.places.iter_mut().enumerate() {
-            let Some(open) = &mut place.open else { continue };
-            let Some(deadline) = open.deadline else { continue };
-            if deadline > now {
-                self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
-            } else {
-                open.deadline = None;
-                note_over(open, index, &mut self.over);
-                each(CallId::new(index, place.generation), &mut open.call, open.bytes.clone());
-            }
-        }
+        self.open.expire(now, |id, open| {
+            note_over(open, id, &mut self.over);
+            each(CallId(id), &mut open.call, open.bytes.clone());
+        });
     }
 
-    /// When [`Calls::expire`] should be called next.
+    /// Returns when [`Calls::expire`] should be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.earliest
+        self.open.poll_timeout()
     }
 
     /// Shows `each` all open calls of a stream that has ended, each with whether its request was among the first `written`
     /// bytes: what was not can be repeated safely. They are over, and stay open.
     pub fn end(&mut self, written: u64, mut each: impl FnMut(&mut T, Fate)) {
-        self.earliest = None;
-        for (index, place) in self.places.iter_mut().enumerate() {
-            let Some(open) = &mut place.open else { continue };
-            open.deadline = None;
-            note_over(open, index, &mut self.over);
+        self.open.expire_all(|id, open| {
+            note_over(open, id, &mut self.over);
             each(&mut open.call, if open.bytes.end <= written { Fate::Unknown } else { Fate::NotSent });
-        }
-    }
-
-    fn find(&mut self, id: CallId) -> Option<&mut Place<T>> {
-        self.places.get_mut(id.index()).filter(|place| place.generation == id.generation())
+        });
     }
 }
 
 /// Adds a call to those that are over, once.
 #[inline(always)]
-fn note_over<T>(open: &mut Open<T>, index: usize, over: &mut Vec<usize>) {
+fn note_over<T>(open: &mut Open<T>, id: EntryId, over: &mut Vec<EntryId>) {
     if open.over.is_none() {
         open.over = Some(over.len());
-        over.push(index);
+        over.push(id);
     }
 }
 
-/// What became of a request whose connection ended without a reply.
+/// The state of a request whose connection ended without a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It never left whole: it cannot have been handled.

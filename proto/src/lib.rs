@@ -13,6 +13,7 @@ pub mod buffer;
 pub mod calls;
 pub mod catalogue;
 pub mod codec;
+pub mod deadline_queue;
 pub mod description;
 pub mod diagnosis;
 pub mod directory;
