@@ -16,6 +16,7 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
+use crate::backoff::{Backoff, Jitter};
 use crate::blocking;
 use crate::clock;
 use crate::decoding::{Decoding, Known};
@@ -33,9 +34,9 @@ use crate::unfinished::{Begun, Tally};
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;
 
-/// The pause after a second panic without a handled message in between; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The delays before an actor is restarted: none after a first panic, and these while no message is handled in between.
+const PAUSES: Backoff =
+    Backoff::new(Duration::from_millis(10), Duration::from_secs(5)).with_jitter(Jitter::None).at_once_first();
 
 /// Makes the actor, at first and after each panic.
 pub type Factory<A> = Box<dyn FnMut() -> A + Send>;
@@ -187,7 +188,7 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
     async fn keep(&mut self, first: Life, shared: &Weak<Mutex<Addr<A>>>) -> ServiceEnd {
         let actor = std::any::type_name::<A>();
         let mut life = Ok(first);
-        let mut pause = Duration::ZERO;
+        let mut pauses = PAUSES;
         loop {
             let before = self.work.borrow().handled;
             let ended = match life {
@@ -202,14 +203,13 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             }
             tracing::error!(actor, panic, restarts, "an actor panicked and is made anew");
             if self.work.borrow().handled > before {
-                pause = Duration::ZERO;
+                pauses.reset();
             }
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pauses.pause()) => {}
                 () = poll_fn(|task| self.inbox.poll_abandoning(task.waker())) => self.abandon(),
             }
-            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
             if self.inbox.is_closed() {
                 return ServiceEnd::Closed;
             }

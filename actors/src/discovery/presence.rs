@@ -21,6 +21,7 @@ use tokio::time;
 use super::Discovery;
 use super::link::{Ending, Linked, Way, carry, ends};
 use super::reaching::{Sought, Verdict, reach, slots, with_slot};
+use crate::backoff::{Backoff, Jitter};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::Dialled;
@@ -45,8 +46,8 @@ const MOST_DIALS: usize = 256;
 /// How many endpoints of one node are asked before it is given up.
 const ENDPOINTS: usize = 4;
 /// The pause before a node is dialled again that did not answer, or whose connections do not last.
-const RETRY_FIRST: Duration = Duration::from_millis(250);
-const RETRY_LAST: Duration = Duration::from_secs(15);
+const RETRY: Backoff =
+    Backoff::new(Duration::from_millis(250), Duration::from_secs(15)).with_jitter(Jitter::Around);
 const LASTING: Duration = Duration::from_secs(1);
 /// How long something may be shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
@@ -61,11 +62,10 @@ pub(super) struct Presence {
     dials: Rc<()>,
 }
 
-#[derive(Default)]
 struct Tended {
     /// Set while a dial is under way; cleared inside when the node connects by itself meanwhile.
     dialling: Option<Rc<Cell<Need>>>,
-    failures: u32,
+    pauses: Backoff,
     not_before: Option<Instant>,
     /// It did not answer, which may pass.
     unreachable: bool,
@@ -157,10 +157,10 @@ impl Presence {
     pub(super) fn unlinked(&mut self, node: NodeId, lasted: Duration) {
         let tended = self.nodes.entry(node).or_default();
         if lasted >= LASTING {
-            tended.failures = 0;
+            tended.pauses.reset();
         }
-        if tended.failures == 0 {
-            tended.failures = 1;
+        if tended.pauses.is_reset() {
+            tended.pauses.skip();
             tended.not_before = None;
         } else {
             tended.wait();
@@ -168,11 +168,15 @@ impl Presence {
     }
 }
 
+impl Default for Tended {
+    fn default() -> Self {
+        Self { dialling: None, pauses: RETRY, not_before: None, unreachable: false }
+    }
+}
+
 impl Tended {
     fn wait(&mut self) {
-        let pause = RETRY_FIRST.saturating_mul(1 << self.failures.min(16)).min(RETRY_LAST);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(clock::now() + pause.mul_f32(0.5 + fastrand::f32()));
+        self.not_before = Some(clock::now() + self.pauses.pause());
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time;
 
 use super::Discovery;
 use super::link::{Linked, Way, carry, ends};
+use crate::backoff::{Backoff, Jitter};
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial::dial_listed;
@@ -27,9 +28,11 @@ use crate::zone;
 /// How long a static peer may take to be resolved and to answer.
 const RESOLVE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(3);
-/// The pause before a static peer is dialled again: doubled each time up to the second value.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(5);
+/// The delays before a static peer is dialled again.
+const PAUSES: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5)).with_jitter(Jitter::Around);
+/// The delays begin again after a connection that lasted for so long.
+const LASTING: Duration = Duration::from_secs(5);
 
 /// What is in the way of each static peer that is not connected.
 #[derive(Default)]
@@ -94,7 +97,7 @@ async fn keep_connected(
         // When the actor is gone nobody wants to know.
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
     };
-    let mut pause = RETRY_FIRST;
+    let mut pauses = PAUSES;
     let (mut warned, mut pending) = (String::new(), None);
     while discovery.connected() {
         match connect(&network, &peer, &hello, &record, &mut pending).await {
@@ -102,15 +105,15 @@ async fn keep_connected(
                 tracing::debug!(%peer, "the static peer is this very node");
                 drop(connection);
                 stands(None).await;
-                pause = RETRY_LAST;
+                pauses.skip_to_longest();
             }
             Ok((connection, linked)) => {
                 let begun = clock::now();
                 stands(None).await;
                 carry(&discovery, connection, linked).await;
                 stands(Some("the connection has ended".to_owned())).await;
-                if clock::now() - begun > RETRY_LAST {
-                    pause = RETRY_FIRST;
+                if clock::now() - begun > LASTING {
+                    pauses.reset();
                 }
                 warned.clear();
             }
@@ -123,8 +126,7 @@ async fn keep_connected(
                 }
             }
         }
-        time::sleep(pause.mul_f32(0.5 + fastrand::f32())).await;
-        pause = (pause * 2).min(RETRY_LAST);
+        time::sleep(pauses.pause()).await;
     }
 }
 

@@ -16,10 +16,13 @@ use tokio::sync::oneshot;
 use super::port::{self, Held};
 use super::records::record;
 use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
+use crate::backoff::{Backoff, Jitter};
 
-/// The pause before a daemon that died is replaced: doubled each time up to the second value.
-const REVIVE_FIRST: Duration = Duration::from_millis(50);
-const REVIVE_LAST: Duration = Duration::from_secs(5);
+/// The delays before a daemon that died is replaced.
+const REVIVE: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(Jitter::None);
+/// A daemon that lives for so long works.
+const LASTING: Duration = Duration::from_secs(5);
 /// How often a daemon is asked whether it lives, and how much it remembers.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// How many records a daemon may remember. One that asks nothing remembers hardly any, unless somebody floods it: it has no bound
@@ -96,7 +99,7 @@ impl Announcer {
 
     /// Runs until the node leaves.
     pub(super) fn run(mut self) {
-        let mut pause = REVIVE_FIRST;
+        let mut pauses = REVIVE;
         loop {
             let started = Instant::now();
             let lived = catch_unwind(AssertUnwindSafe(|| self.live())).unwrap_or(Err(Loss::Panicked));
@@ -112,20 +115,19 @@ impl Announcer {
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             // Who fills it must not thereby silence this node.
-            if started.elapsed() > REVIVE_LAST || matches!(loss, Loss::Overfull | Loss::PortFree) {
-                pause = REVIVE_FIRST;
+            if started.elapsed() > LASTING || matches!(loss, Loss::Overfull | Loss::PortFree) {
+                pauses.reset();
             }
             match &loss {
                 Loss::PortFree => {}
                 Loss::Port(held) => self.tell(NOT_ANNOUNCED, held, true),
                 loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
-            if self.pause(pause) {
+            if self.pause(pauses.pause()) {
                 // There is nobody to say goodbye to.
                 drop(self.shared.wishes().closed.take());
                 return;
             }
-            pause = (pause * 2).min(REVIVE_LAST);
             self.announce_everything_again();
         }
     }
@@ -188,7 +190,7 @@ impl Announcer {
                     look_after(daemon)?;
                     match &self.held {
                         Some(held) if held.is_over() => return Err(Loss::PortFree),
-                        None if started.elapsed() > REVIVE_LAST => self.tell_of_recovery(),
+                        None if started.elapsed() > LASTING => self.tell_of_recovery(),
                         _ => {}
                     }
                 }
