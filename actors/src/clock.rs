@@ -1,26 +1,26 @@
-//! The clock that deadlines are measured by: the system's, or the one that a runtime with a clock of its own goes by.
+//! The clock that deadlines are measured by: the system's, or that of a runtime with a clock of its own.
 
 use std::time::{Duration, Instant};
 
 use meshzero_proto::limits::FOREVER;
 
-/// What time it is. On a runtime whose clock is paused, as in a simulation, that clock says so; elsewhere the system does, and
+/// Returns the time. On a runtime whose clock is paused, as in a simulation, that clock says so; elsewhere the system does, and
 /// asking it this way costs nothing more.
 #[inline]
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// `instant` and `duration` later, where that may be any; a time that never comes if it is too long for the clock.
+/// Returns `instant` plus `duration`, however long that is; a time that never comes if it is too long for the clock.
 pub(crate) fn later<I: Copy + std::ops::Add<Duration, Output = I>>(instant: I, duration: Duration) -> I {
     instant + duration.min(FOREVER)
 }
 
-/// Waits until `instant`; `None` never comes.
+/// Waits until `instant`; forever if that is `None`.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub(crate) async fn sleep_until(instant: Option<Instant>) {
+pub(crate) async fn sleep_until(instant: Option<impl Into<tokio::time::Instant>>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,

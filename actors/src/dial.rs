@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use crate::clock;
 use crate::connection::Connection;
 use crate::network::Network;
 use crate::trail::{Record, Trail};
@@ -284,7 +285,7 @@ async fn race(
             },
             () = time::sleep_until(next_at), if !exhausted => {}
             () = candidates.added() => {}
-            () = time::sleep_until(give_up.unwrap_or(next_at)), if give_up.is_some() => return Err(told.1),
+            () = clock::sleep_until(give_up) => return Err(told.1),
         }
     }
 }

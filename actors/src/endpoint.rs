@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
 use crate::drain::{self, LAST_ANSWERS};
@@ -68,7 +69,7 @@ pub(crate) async fn run(
         tokio::select! {
             biased;
             // Those who come one after the other do not keep it from what else there is.
-            () = until(ended.as_ref()) => break,
+            () = clock::sleep_until(ended.as_ref().map(|(deadline, _)| *deadline)) => break,
             Some(_) = sessions.join_next() => {}
             done = &mut work, if ended.is_none() => {
                 service.close();
@@ -96,14 +97,6 @@ pub(crate) async fn run(
     let abandoned = Abandoned { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)
-}
-
-/// Waits until a service that has ended should wait for nobody any more.
-async fn until<T>(ended: Option<&(Instant, T)>) {
-    match ended {
-        Some((deadline, _)) => time::sleep_until(*deadline).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The place of one connection among the guests, if it has one.

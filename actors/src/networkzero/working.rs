@@ -92,7 +92,7 @@ impl Working {
         let mut glance = time::interval(GLANCE);
         loop {
             let now = clock::now();
-            let due = beacon.next_due().map(|due| time::sleep_until(due.into()));
+            let due = beacon.next_due();
             tokio::select! {
                 biased;
                 () = closing.come() => return Ended::Break(()),
@@ -121,7 +121,7 @@ impl Working {
                         continue;
                     }
                 },
-                () = when(due) => {
+                () = clock::sleep_until(due) => {
                     if let Some(bytes) = beacon.broadcast(clock::now()) {
                         air.say(&bytes).await;
                     }
@@ -189,12 +189,5 @@ impl Working {
                 () = time::sleep_until(until) => return Ended::Continue(()),
             }
         }
-    }
-}
-
-async fn when(due: Option<time::Sleep>) {
-    match due {
-        Some(due) => due.await,
-        None => std::future::pending().await,
     }
 }
