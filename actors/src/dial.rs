@@ -6,20 +6,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use meshzero_proto::addresses::{OwnAddress, is_here, is_own};
-use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::diagnosis::Outcome;
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::{self, Answer, Hello, HelloError, Rejection, Welcome};
-use meshzero_proto::rounded::Rounded;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use meshzero_proto::hello::{self, Hello};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
+pub use self::error::DialError;
+pub use self::handshake::Dialled;
+pub(crate) use self::handshake::{GreetingError, greet, read_greeting};
 use crate::clock;
-use crate::connection::Connection;
 use crate::network::Network;
 use crate::trail::{Record, Trail};
-use crate::zone::Named;
+
+mod error;
+mod handshake;
 
 /// The pause before the next address is tried beside those already under way (RFC 8305 §5 recommends 250 ms for
 /// the internet; on a local network a connection takes less than a millisecond).
@@ -34,124 +36,6 @@ const MOST_ADDRESSES: usize = 64;
 
 /// Updates of an instance; `None` when it is known to be gone.
 pub(crate) type Listed = watch::Receiver<Option<Instance>>;
-
-/// Why an endpoint could not be reached or did not accept.
-#[derive(Debug, thiserror::Error)]
-pub enum DialError {
-    /// There was no address to try.
-    #[error("it has no address")]
-    NoAddress,
-    /// No address accepted a connection; the error of the last one.
-    #[error("no connection to {}: {error}", Named(*.address))]
-    Unreachable {
-        /// The address that failed last.
-        address: SocketAddr,
-        /// What the system said.
-        error: io::Error,
-        /// Every address that was tried.
-        attempts: Vec<Attempt>,
-    },
-    /// Nothing answered in time.
-    #[error("no answer within {}", Rounded(*after))]
-    TimedOut {
-        /// How long was waited.
-        after: Duration,
-        /// Every address that was tried.
-        attempts: Vec<Attempt>,
-    },
-    /// The other end does not speak this protocol.
-    #[error("{}: {error}", Named(*.address))]
-    NotMeshzero {
-        /// Where it answered.
-        address: SocketAddr,
-        /// What was wrong with the answer.
-        error: HelloError,
-        /// Every address that was tried.
-        attempts: Vec<Attempt>,
-    },
-    /// The other end speaks the protocol and declined.
-    #[error("{}: {rejection}", Named(*.address))]
-    Rejected {
-        /// Where it answered.
-        address: SocketAddr,
-        /// What it said.
-        rejection: Rejection,
-        /// Every address that was tried.
-        attempts: Vec<Attempt>,
-    },
-}
-
-impl DialError {
-    /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
-    pub fn attempts(&self) -> &[Attempt] {
-        match self {
-            Self::NoAddress => &[],
-            Self::Unreachable { attempts, .. }
-            | Self::TimedOut { attempts, .. }
-            | Self::NotMeshzero { attempts, .. }
-            | Self::Rejected { attempts, .. } => attempts,
-        }
-    }
-
-    /// The same, with what was tried.
-    pub(crate) fn after(mut self, tried: Vec<Attempt>) -> Self {
-        match &mut self {
-            Self::NoAddress => {}
-            Self::Unreachable { attempts, .. }
-            | Self::TimedOut { attempts, .. }
-            | Self::NotMeshzero { attempts, .. }
-            | Self::Rejected { attempts, .. } => *attempts = tried,
-        }
-        self
-    }
-
-    /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
-    /// place, is there by then.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
-            Self::Rejected { rejection, .. } => !matches!(rejection, Rejection::OtherMesh { .. }),
-            Self::NotMeshzero { .. } => false,
-        }
-    }
-
-    /// Whether somebody is there who may speak another protocol: ZeroMQ's sockets say so, or leave without a word.
-    pub(crate) fn is_foreign(&self) -> bool {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-
-        match self {
-            Self::NotMeshzero { error, .. } => matches!(error, HelloError::NotMeshzero { .. }),
-            Self::Unreachable { error, .. } => {
-                matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
-            }
-            Self::NoAddress | Self::TimedOut { .. } | Self::Rejected { .. } => false,
-        }
-    }
-}
-
-impl From<&DialError> for Outcome {
-    fn from(error: &DialError) -> Self {
-        match error {
-            DialError::Unreachable { error, .. } => error.into(),
-            DialError::NotMeshzero { .. } => Self::OtherProtocol,
-            DialError::Rejected { .. } => Self::Rejected,
-            DialError::NoAddress | DialError::TimedOut { .. } => Self::Silent,
-        }
-    }
-}
-
-/// A connection that has shaken hands.
-#[derive(Debug)]
-pub struct Dialled {
-    /// The connection; nothing after the handshake has been read from it.
-    pub connection: Connection,
-    /// Whom it leads to.
-    pub welcome: Welcome,
-    /// The address that answered.
-    pub address: SocketAddr,
-    /// How long the answer took once there was a connection.
-    pub round_trip: Duration,
-}
 
 /// Connects to the first of `addresses` that accepts and answers `hello`, within `timeout`.
 ///
@@ -317,68 +201,6 @@ async fn shake_hands(
     let connection = network.connect(address).await.map_err(unreachable)?;
     trail.accept(address);
     greet(connection, address, &hello).await
-}
-
-/// Says an encoded `hello` on a connection, and waits for the answer.
-///
-/// # Errors
-/// [`DialError`].
-///
-/// # Cancel safety
-/// Dropping the future closes the connection.
-pub(crate) async fn greet(
-    mut connection: Connection,
-    address: SocketAddr,
-    hello: &[u8],
-) -> Result<Dialled, DialError> {
-    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
-    let begun = Instant::now();
-    connection.writer.write_all(hello).await.map_err(unreachable)?;
-    let answer =
-        read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
-            |error| match error {
-                GreetingError::Io(error) => unreachable(error),
-                GreetingError::Hello(error) => {
-                    DialError::NotMeshzero { address, error, attempts: Vec::new() }
-                }
-            },
-        )?;
-    match answer {
-        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address, round_trip: begun.elapsed() }),
-        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
-    }
-}
-
-/// Why a greeting could not be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum GreetingError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Hello(#[from] HelloError),
-}
-
-/// Reads one hello or answer, of which `begun` has been read, and not a byte more, so that the frames behind it stay in the
-/// socket.
-pub(crate) async fn read_greeting<T>(
-    stream: &mut (impl AsyncRead + Unpin),
-    begun: &[u8],
-    parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
-) -> Result<T, GreetingError> {
-    let mut bytes = [0; hello::MAX_HELLO_BYTES];
-    let mut filled = begun.len();
-    bytes[..filled].copy_from_slice(begun);
-    loop {
-        let wanted = hello::wanted(&bytes[..filled])?;
-        let read = stream.read(&mut bytes[filled..filled + wanted]).await?;
-        if read == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        filled += read;
-        if let Some((greeting, _)) = parse(&bytes[..filled])? {
-            return Ok(greeting);
-        }
-    }
 }
 
 #[cfg(test)]

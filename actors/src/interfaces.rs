@@ -4,20 +4,20 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use meshzero_proto::diagnosis::InterfaceKind;
-
 use self::choice::Choice;
 pub use self::error::InterfacesError;
 pub use self::pattern::Pattern;
+pub(crate) use self::preferred::default_route_address;
+use self::preferred::prefer;
 pub use crate::awaited::{Awaited, Lack};
 pub use crate::host::Interface;
 use crate::host::{self, Listed};
 use crate::ingress::Ingress;
-use crate::kind;
 
 mod choice;
 mod error;
 mod pattern;
+mod preferred;
 
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -205,31 +205,6 @@ fn existing(all: &[Listed]) -> Vec<String> {
     let without_address = host::names().into_iter().filter(|name| !names.contains(&name.as_str()));
     existing.extend(without_address.map(|name| format!("{name} (no address)")));
     existing
-}
-
-fn prefer(interfaces: &[Interface], default_route: Option<IpAddr>) -> Option<&Interface> {
-    let rank = |ip: IpAddr| match ip {
-        ip if Some(ip) == default_route => 0,
-        IpAddr::V4(v4) if v4.octets()[..2] == [192, 168] => 1,
-        IpAddr::V4(v4) if v4.is_private() => 2,
-        IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_link_local() => 3,
-        IpAddr::V6(v6) if !v6.is_loopback() && !v6.is_unicast_link_local() => 4,
-        IpAddr::V4(v4) if v4.is_link_local() => 5,
-        IpAddr::V6(v6) if !v6.is_loopback() => 6,
-        IpAddr::V4(_) => 7,
-        IpAddr::V6(_) => 8,
-    };
-    // The bridges of containers and the like come after whatever leads out of this host.
-    let stays_inside = |interface: &Interface| kind::of(&interface.name) == InterfaceKind::Inner;
-    interfaces.iter().min_by_key(|interface| {
-        let ip = interface.address.ip;
-        (ip.is_loopback(), Some(ip) != default_route && stays_inside(interface), rank(ip))
-    })
-}
-
-/// The source address of the default route. The destination is an address that is reserved for documentation (RFC 5737).
-pub(crate) fn default_route_address() -> Option<IpAddr> {
-    host::local_address((Ipv4Addr::new(192, 0, 2, 1), 9).into())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use meshzero_proto::id::LinkId;
 use tokio::sync::watch;
 use tokio::time::{self, Instant};
 
+pub(crate) use self::liveness_probe::Doubt;
 use crate::backoff::Backoff;
 use crate::carry::{Onward, Way};
 use crate::clock;
@@ -20,6 +21,8 @@ use crate::network::Network;
 use crate::race::{Dials, Racer};
 use crate::traffic::Carrying;
 use crate::trail::Record;
+
+mod liveness_probe;
 
 /// Before the second attempt and those after it; the first is made at once.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
@@ -213,29 +216,6 @@ impl Redial {
         if !told {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-/// A connection on which nothing arrives any more, although it should, and how to find out why.
-pub(crate) struct Doubt {
-    /// The address of this host that it comes from.
-    own: Option<IpAddr>,
-    address: SocketAddr,
-    hello: Hello,
-    network: Network,
-}
-
-impl Doubt {
-    /// Whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
-    /// come from the same address, because if this host has that no more, nothing will arrive there.
-    pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
-        let connecting = self.network.connect_from(self.own, self.address);
-        matches!(time::timeout(patience, connecting).await, Ok(Ok(_)))
-    }
-
-    /// Whether the endpoint answers on another connection within `patience`: the process is not stopped either.
-    pub(crate) async fn does_endpoint_answer(&self, patience: Duration) -> bool {
-        dial::dial(&self.network, &[self.address], &self.hello, patience).await.is_ok()
     }
 }
 

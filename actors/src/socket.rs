@@ -1,13 +1,16 @@
-//! How every socket of a node is set up, on every system.
+//! Options of the sockets of a node, on every system.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
+pub(crate) use self::multicast::{Family, MDNS_PORT, check_mdns_port, is_port_held, multicast, one_shot};
 use crate::ingress::Ingress;
+
+mod multicast;
 
 /// Unanswered probes after which the system takes a silent host for dead.
 pub(crate) const PROBES: u32 = 3;
@@ -174,143 +177,4 @@ pub(crate) fn reserve() -> io::Result<Reserved> {
     };
     // A system without IPv6 refuses the first.
     bind(Ipv6Addr::UNSPECIFIED.into()).or_else(|_: io::Error| bind(Ipv4Addr::UNSPECIFIED.into()))
-}
-
-/// A family of addresses on one interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Family {
-    /// IPv4, and the interface's address, from which it sends.
-    V4(Ipv4Addr),
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    /// The group that mDNS is sent to (RFC 6762 §3), on the interface with this number.
-    fn mdns_group(self, interface: u32) -> SocketAddr {
-        match self {
-            Self::V4(_) => (Ipv4Addr::new(224, 0, 0, 251), MDNS_PORT).into(),
-            Self::V6 => {
-                SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb), MDNS_PORT, 0, interface)
-                    .into()
-            }
-        }
-    }
-}
-
-/// The port of mDNS.
-pub(crate) const MDNS_PORT: u16 = 5353;
-
-/// A socket that asks one-shot mDNS questions on one interface from a port of its own, so that the answers come straight back
-/// (RFC 6762 §6.7), and the group it asks.
-///
-/// # Errors
-/// What the system says, for instance when the interface has just gone.
-pub(crate) fn one_shot(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
-    let own: SocketAddr = match family {
-        Family::V4(ip) => (ip, 0).into(),
-        Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = multicast_sender(family, interface)?;
-    socket.bind(&own.into())?;
-    Ok((socket.into(), family.mdns_group(interface)))
-}
-
-/// A socket that hears what is sent to the mDNS group on one interface, and sends from the port of mDNS, which it shares with
-/// other programs; and the group.
-///
-/// # Errors
-/// What the system says; see [`is_port_held`].
-pub(crate) fn multicast(family: Family, interface: u32) -> io::Result<(UdpSocket, SocketAddr)> {
-    let group = family.mdns_group(interface);
-    let socket = multicast_sender(family, interface)?;
-    share_port(&socket)?;
-    // Bound to the group it gets nothing that was sent to this host alone, of which each datagram goes to one of the sockets that
-    // share the port. Windows binds to addresses of its own only.
-    let own = if cfg!(windows) { unspecified(group) } else { group };
-    socket.bind(&own.into())?;
-    match family {
-        Family::V4(ip) => {
-            // By number: an address may be on several interfaces.
-            let by = match interface {
-                0 => InterfaceIndexOrAddress::Address(ip),
-                index => InterfaceIndexOrAddress::Index(index),
-            };
-            let IpAddr::V4(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
-            socket.join_multicast_v4_n(&group, &by)?;
-            #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v4(false), "what others listen to is heard as well");
-        }
-        Family::V6 => {
-            let IpAddr::V6(group) = group.ip() else { return Err(io::ErrorKind::InvalidInput.into()) };
-            socket.join_multicast_v6(&group, interface)?;
-            #[cfg(target_os = "linux")]
-            wish(socket.set_multicast_all_v6(false), "what others listen to is heard as well");
-        }
-    }
-    Ok((socket.into(), group))
-}
-
-/// Returns whether the port of mDNS can be shared with the other programs that use it, in a family.
-///
-/// # Errors
-/// What the system says; see [`is_port_held`].
-pub(crate) fn check_mdns_port(family: Family) -> io::Result<()> {
-    let socket = multicast_sender(family, 0)?;
-    share_port(&socket)?;
-    socket.bind(&unspecified(family.mdns_group(0)).into())
-}
-
-/// Returns whether another program has a port for itself, which is why binding to it failed: Windows says then that access is not
-/// permitted, where that program asked for it.
-pub(crate) fn is_port_held(error: &io::Error) -> bool {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => true,
-        io::ErrorKind::PermissionDenied => cfg!(windows),
-        _ => false,
-    }
-}
-
-fn unspecified(like: SocketAddr) -> SocketAddr {
-    let ip: IpAddr = if like.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    (ip, like.port()).into()
-}
-
-fn share_port(socket: &Socket) -> io::Result<()> {
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true)?;
-    Ok(())
-}
-
-/// A socket that sends multicast on one interface, 0 for any, and is not bound yet.
-fn multicast_sender(family: Family, interface: u32) -> io::Result<Socket> {
-    /// Room for the answers of a whole classroom that arrive within a millisecond.
-    const RECEIVE_BYTES: usize = 4 << 20;
-
-    let domain = if matches!(family, Family::V4(_)) { Domain::IPV4 } else { Domain::IPV6 };
-    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    match family {
-        Family::V4(ip) => {
-            if !ip.is_unspecified() {
-                // Linux takes the interface of the address that it is bound to all the same.
-                wish(socket.set_multicast_if_v4(&ip), "a question leaves where the system thinks best");
-            }
-            wish(socket.set_multicast_ttl_v4(255), "a strict host may ignore questions of this one");
-            wish(socket.set_multicast_loop_v4(true), "services of this host may be found late");
-        }
-        Family::V6 => {
-            socket.set_only_v6(true)?;
-            if interface != 0 {
-                // The group's address names the interface as well.
-                wish(socket.set_multicast_if_v6(interface), "a question leaves where the system thinks best");
-            }
-            wish(socket.set_multicast_hops_v6(255), "a strict host may ignore questions of this one");
-            wish(socket.set_multicast_loop_v6(true), "services of this host may be found late");
-        }
-    }
-    // The system grants what it allows; less only costs a repeated question.
-    wish(socket.set_recv_buffer_size(RECEIVE_BYTES), "the receive buffer keeps its default size");
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }

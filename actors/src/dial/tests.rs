@@ -1,4 +1,5 @@
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::diagnosis::Attempt;
+use meshzero_proto::hello::{Purpose, Welcome};
 use meshzero_proto::id::NodeId;
 use meshzero_proto::name::MeshName;
 use tokio::net::TcpListener;

@@ -1,0 +1,116 @@
+//! Errors of dialling.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_proto::diagnosis::{Attempt, Outcome};
+use meshzero_proto::hello::{HelloError, Rejection};
+use meshzero_proto::rounded::Rounded;
+
+use crate::zone::Named;
+
+/// Why an endpoint could not be reached or did not accept.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// There was no address to try.
+    #[error("it has no address")]
+    NoAddress,
+    /// No address accepted a connection; the error of the last one.
+    #[error("no connection to {}: {error}", Named(*.address))]
+    Unreachable {
+        /// The address that failed last.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// Nothing answered in time.
+    #[error("no answer within {}", Rounded(*after))]
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// The other end does not speak this protocol.
+    #[error("{}: {error}", Named(*.address))]
+    NotMeshzero {
+        /// Where it answered.
+        address: SocketAddr,
+        /// What was wrong with the answer.
+        error: HelloError,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
+    },
+    /// The other end speaks the protocol and declined.
+    #[error("{}: {rejection}", Named(*.address))]
+    Rejected {
+        /// Where it answered.
+        address: SocketAddr,
+        /// What it said.
+        rejection: Rejection,
+        /// Every address that was tried.
+        attempts: Vec<Attempt>,
+    },
+}
+
+impl DialError {
+    /// Every address that was tried, in this order, and how each ended. Those whose turn had not come are not among them.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::NoAddress => &[],
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => attempts,
+        }
+    }
+
+    /// The same, with what was tried.
+    pub(crate) fn after(mut self, tried: Vec<Attempt>) -> Self {
+        match &mut self {
+            Self::NoAddress => {}
+            Self::Unreachable { attempts, .. }
+            | Self::TimedOut { attempts, .. }
+            | Self::NotMeshzero { attempts, .. }
+            | Self::Rejected { attempts, .. } => *attempts = tried,
+        }
+        self
+    }
+
+    /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
+    /// place, is there by then.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
+            Self::Rejected { rejection, .. } => !matches!(rejection, Rejection::OtherMesh { .. }),
+            Self::NotMeshzero { .. } => false,
+        }
+    }
+
+    /// Whether somebody is there who may speak another protocol: ZeroMQ's sockets say so, or leave without a word.
+    pub(crate) fn is_foreign(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+
+        match self {
+            Self::NotMeshzero { error, .. } => matches!(error, HelloError::NotMeshzero { .. }),
+            Self::Unreachable { error, .. } => {
+                matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
+            }
+            Self::NoAddress | Self::TimedOut { .. } | Self::Rejected { .. } => false,
+        }
+    }
+}
+
+impl From<&DialError> for Outcome {
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Unreachable { error, .. } => error.into(),
+            DialError::NotMeshzero { .. } => Self::OtherProtocol,
+            DialError::Rejected { .. } => Self::Rejected,
+            DialError::NoAddress | DialError::TimedOut { .. } => Self::Silent,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The client's half of the handshake, on a connection that stands.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshzero_proto::hello::{self, Answer, HelloError, Welcome};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
+
+use super::DialError;
+use crate::connection::Connection;
+
+/// A connection that has shaken hands.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The connection; nothing after the handshake has been read from it.
+    pub connection: Connection,
+    /// Whom it leads to.
+    pub welcome: Welcome,
+    /// The address that answered.
+    pub address: SocketAddr,
+    /// How long the answer took once there was a connection.
+    pub round_trip: Duration,
+}
+
+/// Says an encoded `hello` on a connection, and waits for the answer.
+///
+/// # Errors
+/// [`DialError`].
+///
+/// # Cancel safety
+/// Dropping the future closes the connection.
+pub(crate) async fn greet(
+    mut connection: Connection,
+    address: SocketAddr,
+    hello: &[u8],
+) -> Result<Dialled, DialError> {
+    let unreachable = |error| DialError::Unreachable { address, error, attempts: Vec::new() };
+    let begun = Instant::now();
+    connection.writer.write_all(hello).await.map_err(unreachable)?;
+    let answer =
+        read_greeting(&mut connection.reader, &[], hello::parse_answer).await.map_err(
+            |error| match error {
+                GreetingError::Io(error) => unreachable(error),
+                GreetingError::Hello(error) => {
+                    DialError::NotMeshzero { address, error, attempts: Vec::new() }
+                }
+            },
+        )?;
+    match answer {
+        Answer::Welcome(welcome) => Ok(Dialled { connection, welcome, address, round_trip: begun.elapsed() }),
+        Answer::Rejected(rejection) => Err(DialError::Rejected { address, rejection, attempts: Vec::new() }),
+    }
+}
+
+/// Why a greeting could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GreetingError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+}
+
+/// Reads one hello or answer, of which `begun` has been read, and not a byte more, so that the frames behind it stay in the
+/// socket.
+pub(crate) async fn read_greeting<T>(
+    stream: &mut (impl AsyncRead + Unpin),
+    begun: &[u8],
+    parse: impl Fn(&[u8]) -> Result<Option<(T, usize)>, HelloError>,
+) -> Result<T, GreetingError> {
+    let mut bytes = [0; hello::MAX_HELLO_BYTES];
+    let mut filled = begun.len();
+    bytes[..filled].copy_from_slice(begun);
+    loop {
+        let wanted = hello::wanted(&bytes[..filled])?;
+        let read = stream.read(&mut bytes[filled..filled + wanted]).await?;
+        if read == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        filled += read;
+        if let Some((greeting, _)) = parse(&bytes[..filled])? {
+            return Ok(greeting);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A test of a connection on which nothing arrives: of the other host, and of the process there.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use meshzero_proto::hello::Hello;
+use tokio::time;
+
+use crate::dial;
+use crate::network::Network;
+
+/// The test of a connection on which nothing arrives any more, although it should.
+pub(crate) struct Doubt {
+    /// The address of this host that it comes from.
+    pub(super) own: Option<IpAddr>,
+    pub(super) address: SocketAddr,
+    pub(super) hello: Hello,
+    pub(super) network: Network,
+}
+
+impl Doubt {
+    /// Returns whether another connection comes about within `patience`: the other host is there, however busy the process is. It must
+    /// come from the same address, because if this host has that no more, nothing will arrive there.
+    pub(crate) async fn is_host_there(&self, patience: Duration) -> bool {
+        let connecting = self.network.connect_from(self.own, self.address);
+        matches!(time::timeout(patience, connecting).await, Ok(Ok(_)))
+    }
+
+    /// Returns whether the endpoint answers on another connection within `patience`: the process is not stopped either.
+    pub(crate) async fn does_endpoint_answer(&self, patience: Duration) -> bool {
+        dial::dial(&self.network, &[self.address], &self.hello, patience).await.is_ok()
+    }
+}
