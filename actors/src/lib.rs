@@ -30,6 +30,7 @@ mod counts;
 mod decoding;
 pub mod delivery;
 pub mod describe;
+mod detached;
 pub mod diagnose;
 pub mod diagnosis;
 pub mod dial;

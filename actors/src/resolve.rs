@@ -1,28 +1,22 @@
-//! Host names: they are resolved on threads that nobody waits for.
+//! Resolution of host names, on threads that nobody waits for.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::thread;
 
 use meshzero_proto::advert::MAX_HEARD_ADDRESSES;
-use tokio::sync::oneshot;
 
-/// Resolves a host's name with the system's resolver. A thread of the runtime would be waited for at its end, and name servers that do
-/// not answer take many seconds.
+use crate::detached::detached;
+
+/// Resolves a host's name with the system's resolver, on a thread of its own: name servers that do not answer take many seconds.
 ///
 /// # Errors
-/// The system's; or there is no room for a thread.
+/// The system's, or those of [`detached`].
 ///
 /// # Cancel safety
 /// Dropping the future loses the result; the thread goes on.
 pub(crate) async fn resolve(host: impl ToSocketAddrs + Send + 'static) -> io::Result<Vec<SocketAddr>> {
-    let (tell, told) = oneshot::channel();
-    thread::Builder::new().name("meshzero-resolve".to_owned()).spawn(move || {
-        let addresses = host.to_socket_addrs().map(|addresses| addresses.take(MAX_HEARD_ADDRESSES).collect());
-        // Nobody may be left to be told.
-        let _ = tell.send(addresses);
-    })?;
-    told.await.unwrap_or_else(|_| Err(io::Error::other("the resolver panicked")))
+    let look_up = move || Ok(host.to_socket_addrs()?.take(MAX_HEARD_ADDRESSES).collect());
+    detached("meshzero-resolve", look_up).await?
 }
 
 #[cfg(test)]

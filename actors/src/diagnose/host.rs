@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::thread;
 
 use meshzero_proto::diagnosis::{InterfaceSeen, Surroundings};
-use tokio::sync::oneshot;
 
 use super::{network, surroundings};
+use crate::detached::detached;
 use crate::host::{self, local_address};
 use crate::interfaces::Interfaces;
 use crate::neighbours::{self, Entry};
@@ -38,14 +37,11 @@ pub(super) async fn gather(
 ) -> Option<Host> {
     let permit = Arc::clone(&premises.looking).acquire_owned().await.ok()?;
     let interfaces = interfaces.clone();
-    let (tell, told) = oneshot::channel();
     let look = move || {
-        // Nobody waits any more when this fails.
-        let _ = tell.send(look(&interfaces, &addresses));
-        drop(permit);
+        let _permit = permit;
+        look(&interfaces, &addresses)
     };
-    thread::Builder::new().name("meshzero-diagnosis".to_owned()).spawn(look).ok()?;
-    told.await.ok()
+    detached("meshzero-diagnosis", look).await.ok()
 }
 
 fn look(choice: &Interfaces, addresses: &[SocketAddr]) -> Host {
