@@ -1,0 +1,89 @@
+//! The work of handlers: what they and the futures that they return send belongs to the trace of the message that they handle.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, ResponseActFuture, ResponseFuture};
+use meshzero_proto::trace::TraceContext;
+use tracing::Span;
+use tracing::span::EnteredSpan;
+
+use super::{Scope, TARGET, current};
+use crate::events;
+
+/// As long as it lives, its thread handles a message that is part of a trace.
+pub(crate) struct Handling {
+    _scope: Scope,
+    /// Left before the scope, or after it: neither sees the other.
+    _span: EnteredSpan,
+}
+
+impl Handling {
+    /// Begins with a message that `service` knows as `message_type`.
+    #[cold]
+    pub(crate) fn begin(context: TraceContext, service: &str, message_type: &str) -> Self {
+        let (trace_id, span_id) = (context.trace_id(), context.span_id());
+        let span = events::recording(|| {
+            tracing::info_span!(target: TARGET, "handle", service, message_type, %trace_id, %span_id)
+                .entered()
+        });
+        Self { _scope: Scope::enter(context), _span: span }
+    }
+}
+
+/// What a handler gave back, still working for the message that this thread handles.
+pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
+    match current() {
+        None => future,
+        Some(context) => Box::pin(Kept { context, span: Span::current(), future }),
+    }
+}
+
+/// As [`keep`], for a future that needs its actor.
+pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
+    future: ResponseActFuture<A, R>,
+) -> ResponseActFuture<A, R> {
+    match current() {
+        None => future,
+        Some(context) => Box::pin(Kept { context, span: Span::current(), future }),
+    }
+}
+
+/// What is left of a handler's work, with the context and the span that it began in.
+struct Kept<F> {
+    context: TraceContext,
+    span: Span,
+    future: F,
+}
+
+impl<F> Kept<F> {
+    /// Goes on with it.
+    fn go_on<T>(&mut self, poll: impl FnOnce(&mut F) -> T) -> T {
+        let _scope = Scope::enter(self.context);
+        let _span = events::recording(|| self.span.enter());
+        poll(&mut self.future)
+    }
+}
+
+impl<R> Future for Kept<ResponseFuture<R>> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<R> {
+        self.go_on(|future| future.as_mut().poll(task))
+    }
+}
+
+impl<A: Actor, R> ActorFuture<A> for Kept<ResponseActFuture<A, R>> {
+    type Output = R;
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        actor: &mut A,
+        context: &mut A::Context,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<R> {
+        self.go_on(|future| future.as_mut().poll(actor, context, task))
+    }
+}

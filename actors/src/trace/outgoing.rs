@@ -1,0 +1,137 @@
+//! The spans of messages that are sent as part of a trace.
+
+use std::fmt;
+use std::time::Instant;
+
+use meshzero_proto::codec::{self, Wire};
+use meshzero_proto::name::TypeName;
+use meshzero_proto::trace::{SpanId, TraceContext};
+
+use super::{TARGET, current, span_id};
+use crate::events;
+
+/// A message that is sent as part of a trace: the span that it is. It records how it ended, also where it is dropped.
+pub struct Outgoing {
+    context: TraceContext,
+    /// `None` where nobody listens.
+    record: Option<Record>,
+}
+
+/// What is known of a message when it is sent.
+struct Record {
+    parent_id: SpanId,
+    service: String,
+    message_type: String,
+    began: Instant,
+}
+
+/// What a message is a part of, from when it is made until it has ended.
+pub(crate) enum Part {
+    /// Of no trace.
+    Nothing,
+    /// Of the trace of this span. It has not set out.
+    Of(Box<TraceContext>),
+    /// It is this span.
+    As(Box<Outgoing>),
+}
+
+impl Part {
+    /// Part of what the running code works for. To be asked for before the message is put where it stays: the compiler moves
+    /// it there after this otherwise.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
+        match current() {
+            None => Self::Nothing,
+            Some(parent) => Self::of_current(parent),
+        }
+    }
+
+    /// As [`Part::of`], unless it is sent by a subscriber that hears of this trace: it would hear of that as well.
+    #[cold]
+    #[inline(never)]
+    fn of_current(parent: TraceContext) -> Self {
+        if events::is_recording() { Self::Nothing } else { Self::of(parent) }
+    }
+
+    /// Part of the trace of `parent`.
+    #[cold]
+    #[inline(never)]
+    fn of(parent: TraceContext) -> Self {
+        Self::Of(Box::new(parent))
+    }
+
+    /// Part of the trace of `parent` from now on. Without effect once the message has set out as part of one.
+    pub(crate) fn belong_to(&mut self, parent: TraceContext) {
+        if let Self::Nothing | Self::Of(_) = self {
+            *self = Self::of(parent);
+        }
+    }
+
+    /// Starts the span of the message, which is sent under its type's own name or another one.
+    #[inline(always)]
+    pub(crate) fn set_out<M: Wire>(&mut self, target: &dyn fmt::Display, name: Option<&TypeName>) {
+        if let Self::Of(parent) = self {
+            *self = Self::As(Outgoing::begin::<M>(**parent, target, name));
+        }
+    }
+
+    /// The context that travels.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> Option<&TraceContext> {
+        match self {
+            Self::Nothing | Self::Of(_) => None,
+            Self::As(span) => Some(&span.context),
+        }
+    }
+
+    /// Records the outcome: `success`, or the error that it failed with.
+    #[inline(always)]
+    pub(crate) fn end(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
+        if let Self::As(span) = self {
+            span.conclude(error, success);
+        }
+    }
+}
+
+impl Outgoing {
+    /// The span of a message that is sent for `parent`.
+    #[cold]
+    #[inline(never)]
+    fn begin<M: Wire>(parent: TraceContext, target: &dyn fmt::Display, name: Option<&TypeName>) -> Box<Self> {
+        let is_heard = !events::is_recording() && tracing::enabled!(target: TARGET, tracing::Level::DEBUG);
+        let record = is_heard.then(|| Record {
+            parent_id: parent.span_id(),
+            service: target.to_string(),
+            message_type: name.map_or_else(|| codec::type_info::<M>().name().to_owned(), ToString::to_string),
+            began: Instant::now(),
+        });
+        Box::new(Self { context: parent.with_span(span_id()), record })
+    }
+
+    /// Records the outcome: `success`, or the error that it failed with.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn conclude(&mut self, error: Option<&dyn fmt::Debug>, success: &'static str) {
+        match error {
+            None => self.end(success),
+            Some(error) => self.end(format_args!("failed: {error:?}")),
+        }
+    }
+
+    /// Records the outcome, unless one was recorded before.
+    pub(crate) fn end(&mut self, outcome: impl fmt::Display) {
+        let Some(Record { parent_id, service, message_type, began }) = self.record.take() else { return };
+        let (trace_id, span_id, elapsed) = (self.context.trace_id(), self.context.span_id(), began.elapsed());
+        events::record(|| {
+            tracing::debug!(
+                target: TARGET, service, message_type, %trace_id, %span_id, %parent_id, %outcome, ?elapsed, "call"
+            );
+        });
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.end("cancelled");
+    }
+}
