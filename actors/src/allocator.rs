@@ -1,4 +1,4 @@
-//! What the system's allocator does with large blocks.
+//! The settings of the system's allocator for large blocks.
 
 use std::hint::black_box;
 

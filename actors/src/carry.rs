@@ -10,16 +10,16 @@ use crate::connection::Connection;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::Outbox;
 
-/// What one end of a link does with what arrives.
+/// The protocol of one end of a link: its handling of what arrives.
 pub(crate) trait Conversation {
-    /// What the other end may do wrong.
+    /// A violation of the protocol by the other end.
     type Error: From<NotThere>;
 
-    /// Whether the last word is the other end's. Who closes a connection on which something has arrived unread throws away
+    /// Set if the last word is the other end's. Closing a connection on which something has arrived unread throws away
     /// what the other end has not read yet.
     const LINGERS: bool;
 
-    /// Where bytes arrive.
+    /// Returns the incoming half.
     fn incoming(&mut self) -> &mut Incoming;
 
     /// Handles what arrives until the link is over. While there is no connection, what had arrived before is handled.
@@ -29,7 +29,7 @@ pub(crate) trait Conversation {
     async fn run(&mut self) -> Result<(), Stop<Self::Error>>;
 }
 
-/// Where connections come from.
+/// A source of connections for one link.
 pub(crate) trait Way {
     /// Waits until the connection should be given up, although it has not failed.
     ///
@@ -40,7 +40,7 @@ pub(crate) trait Way {
     /// Waits for another connection by which the link can go on. This end has `received` bytes of what the other wrote.
     ///
     /// # Errors
-    /// Why the link is given up.
+    /// The reason why the link is given up.
     async fn next(&mut self, received: u64) -> Result<Onward, String>;
 }
 
@@ -50,11 +50,11 @@ pub(crate) struct Onward {
     pub(crate) connection: Connection,
     /// The byte that the other end wants next.
     pub(crate) from: u64,
-    /// Whether the other end reads from no connection that was made before.
+    /// Set if the other end reads from no connection that was made before.
     pub(crate) is_latest: bool,
 }
 
-/// Why handling what arrives has come to a stop.
+/// The reasons to stop handling what arrives.
 #[derive(Debug)]
 pub(crate) enum Stop<E> {
     /// The connection was lost. The link may go on over another.
@@ -78,7 +78,7 @@ impl<E: From<NotThere>> From<NotThere> for Stop<E> {
     }
 }
 
-/// What an endpoint may do wrong, as its client sees it.
+/// Violations of the protocol by an endpoint, as its client sees it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Wrong {
     #[error(transparent)]
@@ -89,7 +89,7 @@ pub(crate) enum Wrong {
     Pieces(#[from] PiecesError),
 }
 
-/// How a link ended.
+/// The end of a link.
 #[derive(Debug)]
 pub(crate) enum Carried<E> {
     /// One of its ends ended it.

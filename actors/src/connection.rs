@@ -17,9 +17,9 @@ use crate::socket;
 /// A connection between two nodes: bytes in order, both ways.
 #[derive(Debug)]
 pub struct Connection {
-    /// What arrives.
+    /// The half for bytes that arrive.
     pub reader: Reader,
-    /// What leaves.
+    /// The half for bytes that leave.
     pub writer: Writer,
 }
 
@@ -41,7 +41,7 @@ pub enum Writer {
     Other(Box<dyn WriteHalf>),
 }
 
-/// What another network has for [`Reader`].
+/// A [`Reader`] of another network.
 pub trait ReadHalf: AsyncRead + Debug + Send + Unpin {
     /// The address of the other end.
     ///
@@ -56,7 +56,7 @@ pub trait ReadHalf: AsyncRead + Debug + Send + Unpin {
     fn abandon(&self);
 }
 
-/// What another network has for [`Writer`]. Several may write, one after the other, and one waits until that is possible.
+/// A [`Writer`] of another network. Several may write, one after the other, and one waits until that is possible.
 pub trait WriteHalf: Debug + Send + Sync {
     /// Takes as many of the bytes as there is room for at once, and says how many.
     ///
@@ -93,7 +93,7 @@ impl Connection {
     /// The address of the other end.
     ///
     /// # Errors
-    /// What the system says, for instance when the other end has gone.
+    /// The system's, for instance when the other end has gone.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match &self.reader {
             Reader::System(reader) => reader.peer_addr(),

@@ -21,7 +21,7 @@ impl Counter {
         self.0.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// How many so far.
+    /// Returns the count so far.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -56,7 +56,7 @@ impl RequestCounters {
         }
     }
 
-    /// How many so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> RequestCounts {
         RequestCounts {
             expired: self.expired.get(),

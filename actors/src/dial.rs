@@ -27,11 +27,11 @@ mod handshake;
 /// the internet; on a local network a connection takes less than a millisecond).
 const NEXT_ADDRESS: Duration = Duration::from_millis(50);
 
-/// How long the other addresses are waited for once one has answered that the endpoint is not there. All lead to the
+/// The time that the other addresses have once one has answered that the endpoint is not there. All lead to the
 /// same listener, and where multicast is blocked the IPv6 ones often lead nowhere, which shows after seconds only.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
-/// How many addresses are tried at most, those included that are added while dialling.
+/// The most addresses that are tried, those included that are added while dialling.
 const MOST_ADDRESSES: usize = 64;
 
 /// Updates of an instance; `None` when it is known to be gone.
@@ -180,7 +180,7 @@ const MISLED: u8 = 1;
 /// The weight of an error that is an answer, if only of the other host's system.
 const REFUSAL: u8 = 3;
 
-/// How much an error says about the endpoint.
+/// Returns the weight of an error: the more it says about the endpoint, the more.
 fn weight(error: &DialError) -> u8 {
     match error {
         DialError::Rejected { rejection, .. } if rejection.is_its_own() => 5,

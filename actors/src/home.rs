@@ -15,7 +15,7 @@ use tokio::task;
 use crate::blocking;
 use crate::ending::{Ending, Last};
 
-/// How often whoever joins lets others have their turn before the System of its thread counts as not running. In a System that
+/// The turns that a caller who joins leaves to others before the System of its thread counts as not running. In a System that
 /// runs, the first turn is enough unless thousands of tasks are ready.
 const TURNS: usize = 256;
 
@@ -31,7 +31,7 @@ pub struct Home {
     ended: Arc<Ending>,
 }
 
-/// What is to be done on a thread.
+/// A piece of work for a thread.
 type Task = Box<dyn FnOnce() + Send>;
 
 /// The node's thread has ended, or could not be started.
@@ -203,13 +203,13 @@ impl Home {
         self.hear(told).await?.map_err(|_| Gone)
     }
 
-    /// Whether the current thread is the node's.
+    /// Returns whether the current thread is the node's.
     pub fn is_here(&self) -> bool {
         thread::current().id() == self.thread
     }
 }
 
-/// Whose thread a node lives on.
+/// The owner of the thread that a node lives on.
 #[derive(Debug)]
 pub enum Lodging {
     /// The user's: it outlives the node.

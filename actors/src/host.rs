@@ -24,7 +24,7 @@ pub struct Interface {
 pub(crate) struct Listed {
     /// The name that the system gives the address: the interface's, on Linux also with a label, such as `eth0:avahi`.
     pub(crate) label: String,
-    /// Whether the interface is up and has a carrier.
+    /// Set if the interface is up and has a carrier.
     pub(crate) is_running: bool,
     /// The address, under the interface's own name.
     pub(crate) interface: Interface,

@@ -31,7 +31,7 @@ const LARGE_FRAME_BYTES: usize = 16 << 10;
 const LARGE_FRAMES: usize = 4;
 const MOST_AHEAD_BYTES: usize = 512 << 10;
 
-/// How often a spinning reader asks for bytes before others on the thread have a turn again, which takes as long as a few
+/// The tries of a spinning reader before others on the thread have a turn again, which takes as long as a few
 /// questions.
 const SPIN_TRIES: usize = 4;
 
@@ -49,13 +49,13 @@ pub struct Incoming {
     /// Bytes that have arrived since the beginning. A peer has to send this much before this much is reserved for it.
     arrived: usize,
     spin: Duration,
-    /// Where bytes arrive while spinning.
+    /// Memory for bytes that arrive while spinning.
     spun: Vec<u8>,
     meter: Arc<Meter>,
     progress: Arc<Progress>,
 }
 
-/// Why no more frames come.
+/// Errors that end a stream of frames.
 #[derive(Debug, thiserror::Error)]
 pub enum IncomingError {
     /// The connection failed, or ended within a frame.
@@ -101,7 +101,7 @@ impl Incoming {
         self.limit
     }
 
-    /// How much of the stream has arrived.
+    /// Returns the count of what has arrived of the stream.
     pub fn received(&mut self) -> &mut Received {
         &mut self.received
     }
@@ -117,7 +117,7 @@ impl Incoming {
     /// [`IncomingError`].
     ///
     /// # Cancel safety
-    /// What was read stays in the buffer; dropping the future loses nothing.
+    /// This method is cancel safe. Bytes that were read stay in the buffer.
     pub async fn next(&mut self) -> Result<Option<Frame>, IncomingError> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, self.limit)? {
@@ -137,7 +137,7 @@ impl Incoming {
     /// [`IncomingError`]; the end of the connection is one.
     ///
     /// # Cancel safety
-    /// What was read stays in the buffer; dropping the future loses nothing.
+    /// This method is cancel safe. Bytes that were read stay in the buffer.
     pub async fn batch(&mut self, outbox: &Outbox) -> Result<(Bytes, Contents), IncomingError> {
         loop {
             let Cut { whole, contents, next } = frame::cut(&self.buffer, self.limit)?;

@@ -22,7 +22,7 @@ mod preferred;
 /// The interfaces that a node listens, announces and asks on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// What was chosen; empty means every interface.
+    /// The parts of the choice; empty means every interface.
     choices: Vec<Choice>,
 }
 

@@ -54,7 +54,7 @@ pub struct Chosen {
     first: usize,
     /// The wanted addresses that cannot be listened at. Each is logged once.
     refused: Vec<SocketAddr>,
-    /// Whether there are more addresses than sockets, which has been logged.
+    /// Set if there are more addresses than sockets, which has been logged.
     is_cut: bool,
     follow: Option<Follow>,
     again: Option<Instant>,

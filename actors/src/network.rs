@@ -18,7 +18,7 @@ use crate::interfaces::{Interface, Interfaces};
 use crate::kind;
 use crate::socket;
 
-/// Where a node's connections come from. Cheap to clone.
+/// The network in which a node connects and listens. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub enum Network {
     /// The system's TCP, with mDNS beside it.
@@ -48,19 +48,19 @@ pub trait Transport: Debug + Send + Sync {
     fn random(&self) -> [u8; 16];
 }
 
-/// What another network has for [`Listener`].
+/// A [`Listener`] of another network.
 pub trait Accept: Debug + Send {
-    /// Where it listens.
+    /// Returns the address at which it listens.
     fn local_addr(&self) -> SocketAddr;
 
     /// Waits for the next connection, and says where it comes from. Dropping the future loses none.
     fn accept(&mut self) -> Eventually<'_, (Connection, SocketAddr)>;
 }
 
-/// What comes in time.
+/// A boxed future of an operation that may fail.
 pub type Eventually<'a, T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send + 'a>>;
 
-/// Where an endpoint takes connections. Dropping it closes it.
+/// A socket at which an endpoint takes connections. Dropping it closes it.
 #[derive(Debug)]
 pub enum Listener {
     /// The system's.
@@ -135,7 +135,7 @@ impl Network {
         }
     }
 
-    /// Whether a question can be put to all who are there.
+    /// Returns whether a question can be put to all who are there.
     pub fn has_multicast(&self) -> bool {
         matches!(self, Self::System)
     }
@@ -170,7 +170,7 @@ impl Listener {
     /// Where it listens; the IP address may be unspecified.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::System(listener) => listener.local_addr(),

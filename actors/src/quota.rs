@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How much there is, in places, and how many of them are free.
+/// A fair semaphore: a number of places, and those of them that are free.
 #[derive(Debug)]
 pub struct Quota {
     all: usize,
@@ -16,7 +16,7 @@ pub struct Quota {
     closed: AtomicBool,
     /// Nobody new gets places; one more than those who wait is counted, so that nobody passes by them.
     draining: AtomicBool,
-    /// How many wait: nobody may overtake them, and they are told of places that are given back.
+    /// The number of those who wait: nobody may overtake them, and they are told of places that are given back.
     waiting: AtomicUsize,
     /// Held by whoever waits at the front, so that those who wait are served in order.
     front: tokio::sync::Mutex<()>,
@@ -57,12 +57,12 @@ impl Quota {
         })
     }
 
-    /// How many are taken.
+    /// Returns the number of places that are taken.
     pub fn taken(&self) -> usize {
         self.all - self.free.load(Ordering::Acquire).min(self.all)
     }
 
-    /// Whether somebody waits, or nobody new gets places.
+    /// Returns whether somebody waits, or nobody new gets places.
     #[cfg(interleaved)]
     pub fn is_awaited(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
@@ -130,7 +130,7 @@ impl Quota {
         }
     }
 
-    /// Whether nobody new gets places.
+    /// Returns whether nobody new gets places.
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
@@ -156,7 +156,7 @@ impl Quota {
         self.freed.notify_waiters();
     }
 
-    /// What `look` finds, as soon as it finds something; `None` when the places are closed.
+    /// Waits until `look` finds something, and returns that; `None` when the places are closed.
     async fn until<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         loop {
             let freed = self.freed.notified();
@@ -204,7 +204,7 @@ impl From<Taken> for Turn<'_> {
 }
 
 impl Taken {
-    /// How many.
+    /// Returns their number.
     pub fn count(&self) -> usize {
         self.count
     }

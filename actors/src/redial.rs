@@ -33,7 +33,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(10);
 /// The shortest pause between two dials while there is no connection.
 const DIAL_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long one attempt may take.
+/// The timeout of one attempt.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The timeout of an attempt that is made because other links dial as much as the node may: the next may be one that stands by.
@@ -43,7 +43,7 @@ const IN_BETWEEN: Duration = Duration::from_secs(1);
 pub(crate) struct Redial {
     hello: Hello,
     link: Option<LinkId>,
-    /// What discovery says of the instance, unless its address was given; it may say that it is gone, and be wrong.
+    /// Discovery's updates of the instance, unless its address was given; it may say that it is gone, and be wrong.
     listed: Option<watch::Receiver<Option<Instance>>>,
     /// The addresses known last.
     addresses: Vec<SocketAddr>,
@@ -55,7 +55,7 @@ pub(crate) struct Redial {
     attempt: u64,
     /// A connection that stands by.
     standby: Option<Dialled>,
-    /// Whether the endpoint lets connections stand by, as far as is known.
+    /// Set if the endpoint lets connections stand by, as far as is known.
     stands_by: bool,
     window: Duration,
     keep_alive: Duration,

@@ -1,4 +1,4 @@
-//! What a node counts, as plain data: per link, per service, and for the node.
+//! The statistics of a node, as plain data: per link, per service, and for the node.
 //!
 //! Counters begin at 0 when what they count begins, and never go down. While messages flow, two numbers may be from
 //! slightly different moments.
@@ -11,7 +11,7 @@ use meshzero_proto::name::MeshName;
 use meshzero_proto::news::Missed;
 use serde::{Deserialize, Serialize};
 
-/// What a node has counted since it joined. It is plain data for serde.
+/// The statistics of a node since it joined. They are plain data for serde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -20,10 +20,10 @@ pub struct Stats {
     /// The node's identity.
     #[serde(with = "text")]
     pub node: NodeId,
-    /// What its connections for messages have carried.
+    /// The traffic of its connections for messages.
     #[serde(default)]
     pub traffic: Traffic,
-    /// What it knows of the mesh.
+    /// Its knowledge of the mesh.
     #[serde(default)]
     pub discovery: DiscoveryStats,
     /// The services that it offers, in the order of their names.
@@ -42,7 +42,7 @@ pub struct Stats {
 #[rtype(result = "Stats")]
 pub struct AskStats;
 
-/// What the connections of a node have carried: requests, replies and news, not discovery.
+/// The traffic of a node's connections: requests, replies and news, not discovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -61,7 +61,7 @@ pub struct Traffic {
     pub races_won: u64,
 }
 
-/// What a node knows of the mesh, and what it did not take in.
+/// A node's knowledge of the mesh, and the instances that it did not take in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -72,8 +72,8 @@ pub struct DiscoveryStats {
     pub displaced: u64,
     /// Instances that were not taken in, because nothing made way for them.
     pub refused: u64,
-    /// How often the daemon that announces by multicast DNS was replaced, because it died, remembered too much or could not share its
-    /// port.
+    /// Times that the daemon that announces by multicast DNS was replaced, because it died, remembered too much or could not
+    /// share its port.
     pub mdns_restarts: u64,
     /// One-shot questions, whose answers go to this node alone. They are asked when a service is sought.
     pub one_shot_questions: u64,
@@ -86,7 +86,7 @@ pub struct DiscoveryStats {
     pub announcements: u64,
 }
 
-/// What one service has counted.
+/// The statistics of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -97,11 +97,11 @@ pub struct ServiceStats {
     pub messages: u64,
     /// Messages that are unfinished at the moment, those of this process among them.
     pub unfinished: u64,
-    /// How often its actor was made anew after a panic.
+    /// Times that its actor was restarted after a panic.
     pub restarts: u64,
     /// Messages that were not handled, and requests that have no reply.
     pub requests: RequestCounts,
-    /// What became of its news.
+    /// The items that it published.
     pub news: NewsTotals,
     /// Connections to its endpoint.
     pub connections: ConnectionCounts,
@@ -148,7 +148,7 @@ impl RequestCounts {
     }
 }
 
-/// What became of the news of one service.
+/// The items that one service published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -161,14 +161,14 @@ pub struct NewsTotals {
     pub delivered: u64,
     /// Items that subscribers have missed, by the reason, each as often as there were subscribers.
     pub missed: Missed,
-    /// How many times a subscriber was waited for in vain, see
+    /// Times that a subscriber was waited for in vain, see
     /// [`Limits::news_patience`](meshzero_proto::limits::Limits::news_patience).
     pub given_up: u64,
-    /// How many subscribe at the moment.
+    /// Subscriptions at the moment.
     pub subscribers: usize,
 }
 
-/// What became of connections to one endpoint.
+/// The connections to one endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -177,7 +177,7 @@ pub struct ConnectionCounts {
     pub open: u64,
     /// Links that were begun.
     pub begun: u64,
-    /// How often a link went on over another connection.
+    /// Times that a link went on over another connection.
     pub resumed: u64,
     /// Links that were given up, because their clients did not come back or broke the protocol.
     pub given_up: u64,
@@ -187,7 +187,7 @@ pub struct ConnectionCounts {
     pub speechless: u64,
 }
 
-/// What a node has counted of one service that it calls.
+/// The statistics of one service that a node calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -200,7 +200,7 @@ pub struct RouteStats {
     pub links: Vec<LinkStats>,
 }
 
-/// What became of messages to a service that were not simply sent.
+/// Messages to a service that were not simply sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -217,18 +217,18 @@ pub struct CallCounts {
     pub dropped: u64,
 }
 
-/// What a node has counted of one of its subscriptions.
+/// The statistics of one of a node's subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct SubscriptionStats {
     /// The name, the group or the `ip:port` that it follows.
     pub service: String,
-    /// What the topics of its items begin with.
+    /// The beginning of the topics of its items.
     pub topic: String,
     /// Items that the subscriber has been told it missed, by the reason.
     pub missed: Missed,
-    /// How often the subscriber has been told that a publisher is gone.
+    /// Times that the subscriber was told that a publisher is gone.
     pub lost: u64,
     /// The links to its publishers in other processes, [`MOST_LINKS`] at most.
     pub links: Vec<LinkStats>,
@@ -244,13 +244,13 @@ pub struct LinkStats {
     /// The node at the other end.
     #[serde(with = "text")]
     pub node: NodeId,
-    /// Where that was reached, or came from, last.
+    /// The address at which that was reached, or from which it came, last.
     pub address: SocketAddr,
-    /// What it is for.
+    /// Its purpose.
     pub carries: Carries,
-    /// Whether there is a connection. Without one, the link waits for the next.
+    /// Set if there is a connection. Without one, the link waits for the next.
     pub attached: bool,
-    /// How often it went on over another connection.
+    /// Times that it went on over another connection.
     pub resumed: u64,
     /// Bytes that this end has written.
     pub written: u64,
@@ -263,7 +263,7 @@ pub struct LinkStats {
     pub unread: u64,
 }
 
-/// What a link is for.
+/// The purpose of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -307,7 +307,7 @@ impl Stats {
     /// Reads what travelled.
     ///
     /// # Errors
-    /// What does not decode, as text.
+    /// The part that does not decode, as text.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }

@@ -22,7 +22,7 @@ thread_local! {
     static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
 }
 
-/// What spans and events of traces are recorded under.
+/// The target of the spans and events of traces.
 const TARGET: &str = "meshzero::trace";
 
 /// Begins a trace: a context with random ids, which says that the trace is to be recorded.
@@ -39,7 +39,8 @@ pub fn begin() -> TraceContext {
     }
 }
 
-/// What the running code works for: the message that this thread handles, or what [`in_scope`] or [`carry`] say.
+/// Returns the context that the running code works for: that of the message that this thread handles, of [`in_scope`] or of
+/// [`carry`].
 #[inline(always)]
 pub fn current() -> Option<TraceContext> {
     CURRENT.get()

@@ -1,4 +1,4 @@
-//! What the message connections of a node have in common: how they wait, how much they have carried, and memory.
+//! The settings, counters and memory that the message connections of a node share.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::counts::Meter;
 use crate::network::Network;
 use crate::outbox::Outbox;
 
-/// What the message connections of a node have in common.
+/// The settings, counters and memory that the message connections of a node share.
 #[derive(Debug, Clone, Default)]
 pub struct Carrying {
     /// Their bounds.
     pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
-    /// Where they come from.
+    /// The network that they are made in.
     pub network: Network,
     /// Counts what is carried.
     pub meter: Arc<Meter>,
     /// Memory for their next batches.
     pub spares: Spares,
-    /// How many more may be dialled that stand by for links.
+    /// The allowance for dials of connections that stand by for links.
     pub races: Arc<Races>,
 }
 

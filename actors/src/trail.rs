@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// The most addresses that are remembered; an endpoint has fewer.
 const MAX_ADDRESSES: usize = 64;
-/// How many endpoints are remembered, and for how long: as long as the records of a service may live in caches.
+/// The most endpoints that are remembered, and for how long: as long as the records of a service may live in caches.
 pub(crate) const MAX_ENDPOINTS: usize = 256;
 const REMEMBER: Duration = Duration::from_secs(150);
 

@@ -34,7 +34,7 @@ pub(crate) struct Watchdog {
     /// The byte after which the link was silent when it was last given another connection for that.
     settled: Option<u64>,
     stall: Stall,
-    /// Whether connections that stall are raced: not if the endpoint is of a version that lets none stand by.
+    /// Set if connections that stall are raced: not if the endpoint is of a version that lets none stand by.
     races: Cell<bool>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) trait Watched {
     /// The outgoing side.
     fn outbox(&self) -> &Outbox;
 
-    /// What the other end is expected to send.
+    /// Returns the frames that the other end is expected to send.
     fn expects(&self) -> Expects;
 }
 

@@ -11,7 +11,7 @@ use crate::host;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named(pub SocketAddr);
 
-/// Why the zone of an address cannot be used.
+/// Errors of the zone of an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ZoneError {
@@ -20,7 +20,7 @@ pub enum ZoneError {
     Unknown {
         /// The address.
         text: String,
-        /// What it names.
+        /// The name or number of the zone.
         zone: String,
         /// The interfaces that there are.
         existing: Vec<String>,

@@ -10,7 +10,7 @@ use meshzero_proto::rounded::Rounded;
 
 use crate::zone::Named;
 
-/// Why an endpoint could not be reached or did not accept.
+/// Errors of dialling: an endpoint could not be reached, or did not accept.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// There was no address to try.
@@ -21,7 +21,7 @@ pub enum DialError {
     Unreachable {
         /// The address that failed last.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
         /// Every address that was tried.
         attempts: Vec<Attempt>,
@@ -29,7 +29,7 @@ pub enum DialError {
     /// Nothing answered in time.
     #[error("no answer within {}", Rounded(*after))]
     TimedOut {
-        /// How long was waited.
+        /// The time that was waited.
         after: Duration,
         /// Every address that was tried.
         attempts: Vec<Attempt>,
@@ -37,9 +37,9 @@ pub enum DialError {
     /// The other end does not speak this protocol.
     #[error("{}: {error}", Named(*.address))]
     NotMeshzero {
-        /// Where it answered.
+        /// The address that answered.
         address: SocketAddr,
-        /// What was wrong with the answer.
+        /// The fault in the answer.
         error: HelloError,
         /// Every address that was tried.
         attempts: Vec<Attempt>,
@@ -47,9 +47,9 @@ pub enum DialError {
     /// The other end speaks the protocol and declined.
     #[error("{}: {rejection}", Named(*.address))]
     Rejected {
-        /// Where it answered.
+        /// The address that answered.
         address: SocketAddr,
-        /// What it said.
+        /// The answer.
         rejection: Rejection,
         /// Every address that was tried.
         attempts: Vec<Attempt>,
@@ -80,8 +80,8 @@ impl DialError {
         self
     }
 
-    /// Whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that takes its
-    /// place, is there by then.
+    /// Returns whether another try may succeed in a moment: at another address, or because the endpoint's program, or one that
+    /// takes its place, is there by then.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::NoAddress | Self::Unreachable { .. } | Self::TimedOut { .. } => true,
@@ -90,7 +90,7 @@ impl DialError {
         }
     }
 
-    /// Whether somebody is there who may speak another protocol: ZeroMQ's sockets say so, or leave without a word.
+    /// Returns whether the other end may speak another protocol: ZeroMQ's sockets say so, or close the connection.
     pub(crate) fn is_foreign(&self) -> bool {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 

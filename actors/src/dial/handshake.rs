@@ -20,7 +20,7 @@ pub struct Dialled {
     pub welcome: Welcome,
     /// The address that answered.
     pub address: SocketAddr,
-    /// How long the answer took once there was a connection.
+    /// The time that the answer took once there was a connection.
     pub round_trip: Duration,
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn greet(
     }
 }
 
-/// Why a greeting could not be read.
+/// Errors of reading a greeting.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GreetingError {
     #[error(transparent)]

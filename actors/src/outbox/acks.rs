@@ -9,7 +9,7 @@ use crate::sync::atomic::Ordering;
 /// The numbers that an outbox is shown by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueStats {
-    /// Whether there is a connection.
+    /// Set if there is a connection.
     pub attached: bool,
     /// The number of connections after the first.
     pub resumed: u64,

@@ -46,11 +46,11 @@ pub struct Outbox {
     drained: Notify,
     /// Held by whoever waits for room, so that those who wait are served in order.
     turn: tokio::sync::Mutex<()>,
-    /// How many wait for room or are about to use it: nobody may overtake them.
+    /// The number of those who wait for room or are about to use it: nobody may overtake them.
     queued: AtomicUsize,
     /// Set when a frame is refused because too much waits, and cleared when somebody finds less: then nothing is written in vain.
     was_full: AtomicBool,
-    /// Whether [`Outbox::left`] is to be notified when bytes leave.
+    /// Set if [`Outbox::left`] is to be notified when bytes leave.
     is_watched: AtomicBool,
     left: Notify,
 }
@@ -60,18 +60,18 @@ struct State {
     flow: Outflow,
     /// The connection, if there is one.
     socket: Option<Arc<Writer>>,
-    /// Whether the connection's task waits for the socket, and will look again.
+    /// Set if the connection's task waits for the socket, and will look again.
     is_blocked: bool,
-    /// Whether the system has been told to keep little for this connection, because long replies leave on it.
+    /// Set if the system has been told to keep little for this connection, because long replies leave on it.
     is_kept_short: bool,
     closed: bool,
-    /// How often it went on over another connection.
+    /// The number of connections after the first.
     resumed: u64,
-    /// How many items of each topic are worth sending, if news leave here for a subscriber that wants only the newest.
+    /// The number of items of each topic that are worth sending, if news leave here for a subscriber that wants only the newest.
     newest: Option<u32>,
 }
 
-/// When what was appended is written.
+/// The time at which a frame is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
     /// At once, by whoever appended it, unless somebody is writing.
@@ -80,7 +80,7 @@ pub enum Pace {
     Gathered,
 }
 
-/// What is to be known of a reply.
+/// The properties of a reply that matter to its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply {
     /// The request that it answers.
@@ -89,14 +89,14 @@ pub struct Reply {
     pub longest: usize,
 }
 
-/// Where a frame was appended.
+/// The place of a frame in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
     /// Its last byte is this byte of the stream.
     pub end: u64,
-    /// How many bytes it has.
+    /// Its length in bytes.
     pub length: u32,
-    /// Whether appending it took the time to write a whole batch: then others on the thread should have their turn.
+    /// Set if appending it took the time to write a whole batch: then others on the thread should have their turn.
     pub wrote_batch: bool,
 }
 
@@ -107,7 +107,7 @@ impl Placed {
     }
 }
 
-/// Why nothing was appended.
+/// Errors of appending a frame: nothing was appended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PushError<E> {
     /// The connection is closed.

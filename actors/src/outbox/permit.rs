@@ -9,7 +9,7 @@ use crate::written::Written;
 /// Senders that can wait do so while as much waits for the socket: more only costs memory and cache.
 const AHEAD_BYTES: usize = 2 << 20;
 
-/// What room a frame needs.
+/// The room that a frame needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
     /// Any below the limit, if nobody waits for it: for senders that are refused otherwise.
@@ -64,7 +64,7 @@ impl Outbox {
         Ok(Turn { queued, _turn: turn })
     }
 
-    /// Whether somebody waits for room.
+    /// Returns whether somebody waits for room.
     #[inline]
     pub fn is_awaited(&self) -> bool {
         self.queued.load(Ordering::Acquire) > 0

@@ -37,7 +37,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the outbox is closed without a connection: nothing of what is there can leave any more.
+    /// Returns whether the outbox is closed without a connection: nothing of what is there can leave any more.
     fn is_cut_off(&self) -> bool {
         let state = self.lock();
         state.closed && state.socket.is_none()
@@ -83,8 +83,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// What is to be written now, and where; `None` if there is nothing, or somebody writes and will say when that has ended,
-    /// or nothing may be written.
+    /// Takes the bytes to write now, and the socket; `None` if there is nothing, or somebody writes and will say when that has
+    /// ended, or nothing may be written.
     fn take(&self) -> Option<(Outgoing, Arc<Writer>)> {
         let mut state = self.lock();
         let socket = state.socket.clone()?;

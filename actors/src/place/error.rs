@@ -34,7 +34,7 @@ pub enum PlaceError {
     Unresolvable {
         /// The name.
         host: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// No interface of this host fits.
@@ -63,7 +63,7 @@ pub enum PlaceError {
     Refused {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }

@@ -137,7 +137,7 @@ fn zoned(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// How to listen, at whatever port.
+/// The addresses to listen at, whatever the port.
 enum Way {
     /// At the first of these addresses that works.
     First(Vec<SocketAddr>),
@@ -195,9 +195,9 @@ fn listen_at(network: &Network, addresses: &[SocketAddr], port: u16) -> Result<L
 pub struct Listening {
     /// The sockets.
     pub listeners: Listeners,
-    /// Where they listen.
+    /// The addresses of the sockets.
     pub bound: Bound,
-    /// Where others can reach it; the IP address is unspecified as long as there is none.
+    /// The address at which others can reach it; the IP address is unspecified as long as there is none.
     pub address: SocketAddr,
 }
 

@@ -33,7 +33,7 @@ impl Handling {
     }
 }
 
-/// What a handler gave back, still working for the message that this thread handles.
+/// Wraps the future of a handler, so that it works for the message that this thread handles.
 pub(crate) fn keep<R: 'static>(future: ResponseFuture<R>) -> ResponseFuture<R> {
     match current() {
         None => future,
@@ -51,7 +51,7 @@ pub(crate) fn keep_with_actor<A: Actor, R: 'static>(
     }
 }
 
-/// What is left of a handler's work, with the context and the span that it began in.
+/// A future of a handler, with the context and the span that it began in.
 struct Kept<F> {
     context: TraceContext,
     span: Span,

@@ -17,7 +17,7 @@ pub struct Outgoing {
     record: Option<Record>,
 }
 
-/// What is known of a message when it is sent.
+/// The fields of a span, known when its message is sent.
 struct Record {
     parent_id: SpanId,
     service: String,
@@ -25,7 +25,7 @@ struct Record {
     began: Instant,
 }
 
-/// What a message is a part of, from when it is made until it has ended.
+/// The place of a message in a trace, from when it is made until it has ended.
 pub(crate) enum Part {
     /// Of no trace.
     Nothing,

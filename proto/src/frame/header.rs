@@ -12,13 +12,13 @@ pub(super) const ID_BYTES: usize = 8;
 /// Length of the first field, which does not count itself.
 pub(super) const LENGTH_BYTES: usize = 4;
 
-/// Where in a frame its kind is.
+/// The offset of the kind in a frame.
 pub const KIND_AT: usize = LENGTH_BYTES;
 
-/// Where in a frame its flags are.
+/// The offset of the flags in a frame.
 pub(super) const FLAGS_AT: usize = KIND_AT + 1;
 
-/// What a payload may hold beyond the message that it carries: a topic of 128 bytes, or a trace and a deadline.
+/// The most bytes of a payload beyond the message that it carries: a topic of 128 bytes, or a trace and a deadline.
 pub const OVERHEAD_BYTES: usize = 256;
 
 /// Flag: the payload is bincode; otherwise it is MessagePack with field names.
@@ -57,7 +57,7 @@ pub fn divide(flags: u8, payload: &[u8]) -> Option<(Option<TraceContext>, &[u8])
     Some((TraceContext::from_bytes(trace), rest))
 }
 
-/// What a frame is for.
+/// The purpose of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -84,7 +84,7 @@ pub enum Kind {
     News = 10,
     /// Items that the connection's one subscription did not get: eight bytes of count, one of reason.
     Gap = 11,
-    /// What one node tells another about the mesh, in MessagePack.
+    /// Knowledge of the mesh that one node tells another, in MessagePack.
     Peer = 12,
     /// Asks how much of the stream has arrived, which an [`Kind::Ack`] answers.
     Ping = 13,
@@ -127,13 +127,13 @@ impl Kind {
         })
     }
 
-    /// Whether it keeps the link itself going, or ends it, and carries nothing for those who use it.
+    /// Returns whether it keeps the link itself going, or ends it, and carries nothing for those who use it.
     #[inline(always)]
     pub fn is_upkeep(self) -> bool {
         matches!(self, Self::Ping | Self::Ack | Self::Bye | Self::Void)
     }
 
-    /// Whether its header has an id.
+    /// Returns whether its header has an id.
     #[inline(always)]
     pub(super) fn has_id(self) -> bool {
         match self {
@@ -156,7 +156,7 @@ impl Kind {
 /// The fields of a header besides the length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the frame is for.
+    /// The purpose of the frame.
     pub kind: Kind,
     /// [`BINCODE`], [`REPLY_BINCODE`], [`TRACED`] and [`LAST`]; other bits are zero and ignored.
     pub flags: u8,

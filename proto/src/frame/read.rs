@@ -13,7 +13,7 @@ pub struct Frame {
     pub payload: Bytes,
 }
 
-/// Why bytes are not a frame. The connection cannot go on after any of these.
+/// Errors in the bytes of a frame. The connection cannot go on after any of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The length does not even cover the header.
@@ -54,22 +54,22 @@ pub fn take(buffer: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameE
 pub struct Cut {
     /// Bytes of the whole frames.
     pub whole: usize,
-    /// What is in them.
+    /// The contents of these frames.
     pub contents: Contents,
     /// Bytes of the frame behind them, of which a part is missing; `None` while not even its length is known.
     pub next: Option<usize>,
 }
 
-/// What frames hold, as far as their headers tell.
+/// The contents of frames, as far as their headers tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// How many they are.
+    /// The number of frames.
     pub frames: usize,
-    /// How many of them are tells.
+    /// The number of them that are tells.
     pub tells: usize,
     /// The highest number of a message type in any of them.
     pub highest_slot: u16,
-    /// How many of them keep the link itself going, see [`Kind::is_upkeep`].
+    /// The number of them that keep the link itself going, see [`Kind::is_upkeep`].
     pub upkeep: usize,
     /// The flags that any of them has.
     pub flags: u8,
