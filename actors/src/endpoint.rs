@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Message, Recipient};
+use actix::Recipient;
 use meshzero_proto::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
 use meshzero_proto::id::{LinkId, NodeId};
 use meshzero_proto::protocol::{self, Protocol};
@@ -17,6 +17,7 @@ use tokio::time::{self, Instant};
 
 use crate::connection::Connection;
 use crate::dial;
+use crate::discovery::PeerArrived;
 use crate::drain::{self, LAST_ANSWERS};
 use crate::guests::{Guests, Place};
 use crate::listeners::Listeners;
@@ -33,16 +34,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// The longest time for draining: later is beyond what a clock may be able to tell.
 const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
-
-/// A node wants to tell this one about the mesh.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PeerArrived {
-    /// The connection, after the handshake.
-    pub connection: Connection,
-    /// Who it is.
-    pub hello: Hello,
-}
 
 /// Serves `service` on `listeners` until `closing` is told, then lets accepted work finish for as long as that says, or as
 /// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what

@@ -3,18 +3,15 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use meshzero_proto::hello::{LinkState, Resume};
 use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::limits::Limits;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
-use crate::socket;
 use crate::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
@@ -189,12 +186,6 @@ impl Links {
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long a link waits for its client. The client's time begins when it has noticed, which may take as long as it takes to find
-/// out a silent host.
-pub(crate) fn window(limits: &Limits) -> Duration {
-    limits.reconnect.saturating_add(limits.keep_alive.saturating_mul(socket::PROBES + 1))
 }
 
 #[cfg(test)]

@@ -24,7 +24,6 @@ use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::home::{Gone, Home};
 use crate::hosted::{Factory, Hosted, Panicked};
-use crate::links;
 use crate::listeners::Listeners;
 use crate::naming;
 use crate::node::{Node, StartError, random};
@@ -34,6 +33,7 @@ use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
 use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
+use crate::traffic;
 use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
@@ -302,7 +302,7 @@ where
     if let Listeners::Chosen(chosen) = &mut listeners {
         let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
-        chosen.follow(addresses, links::window(&limits), move || discovery.do_send(Relocated(id)));
+        chosen.follow(addresses, traffic::resume_window(&limits), move || discovery.do_send(Relocated(id)));
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });

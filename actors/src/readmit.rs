@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::carry::{Onward, Way};
-use crate::links::{self, Arrival};
+use crate::links::Arrival;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::service::Service;
 use crate::stats::Carries;
+use crate::traffic;
 
 /// The connections of one link. Dropping it gives the link up.
 pub(crate) struct Connections {
@@ -62,7 +63,7 @@ impl Connections {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
-        let window = links::window(self.service.limits());
+        let window = traffic::resume_window(self.service.limits());
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),
