@@ -24,9 +24,9 @@ use crate::listeners::Listeners;
 use crate::readmit::Connections;
 use crate::service::Service;
 use crate::stats::Carries;
-use crate::target::nameless;
 use crate::unfinished::Abandoned;
 use crate::zmtp::{Visitor, WireError};
+use crate::zone::Named;
 use crate::{session, zmtp};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
@@ -83,7 +83,7 @@ pub(crate) async fn run(
         return None;
     }
     let others = unfinished.saturating_sub(messages.values().sum());
-    let shown = service.identity.name.clone().or_else(|| listeners.summary().map(nameless))?;
+    let shown = service.identity.name.clone().or_else(|| Some(Named(listeners.summary()?).into()))?;
     let abandoned = Abandoned { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)

@@ -357,7 +357,7 @@ where
         };
         node.ask_discovery(Announce(advert, bound.clone())).await?;
     }
-    let shown = offer.name.unwrap_or_else(|| crate::target::nameless(address));
+    let shown = offer.name.unwrap_or_else(|| Named(address).into());
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
     let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })

@@ -16,7 +16,7 @@ use meshzero_proto::news::{self, Policy, Subscribe};
 use meshzero_proto::zmtp::{self, Event};
 
 use super::{Wire, WireError, is_gone};
-use crate::feed::whole;
+use crate::encoded::whole;
 use crate::publisher::Feed;
 use crate::service::Service;
 
