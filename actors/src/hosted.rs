@@ -1,6 +1,5 @@
 //! An actor that the mesh runs: made by a factory, fed from its inbox in its own context, made anew after a panic.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +24,7 @@ use crate::handler::{Calls, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
 use crate::restart::{Restart, Restarts};
+use crate::panic::Panicked;
 use crate::run::Run;
 use crate::service::{Entry, ServiceEnd};
 use crate::trace::Handling;
@@ -276,24 +276,6 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
         }
         drop(delivery);
         jobs.into_iter().for_each(Job::turn_away);
-    }
-}
-
-/// An actor's life, or its making, ended in a panic, and this is what that said.
-#[derive(Debug)]
-pub(crate) struct Panicked(pub(crate) String);
-
-/// The longest text of a panic that is kept, in characters: it may repeat what a stranger sent.
-const LONGEST_TEXT: usize = 512;
-
-impl Panicked {
-    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => text,
-            (None, Some(text)) => text.as_str(),
-            (None, None) => "(not a text)",
-        };
-        Self(text.chars().take(LONGEST_TEXT).collect())
     }
 }
 

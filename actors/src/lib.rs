@@ -82,6 +82,7 @@ pub mod owed;
 pub mod own;
 pub mod packed;
 pub mod passages;
+mod panic;
 pub mod payload;
 pub mod place;
 pub mod premises;
