@@ -12,10 +12,10 @@ use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
+use crate::entry::Entry;
 use crate::handler::{Hold, Post, Registration};
 use crate::home::Home;
 use crate::inbound::Inbound;
-use crate::service::Entry;
 use crate::unfinished::{Begun, Tally};
 
 /// The entrance to an actor that the user runs.

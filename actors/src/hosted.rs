@@ -20,13 +20,13 @@ use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
+use crate::entry::{Entry, ServiceEnd};
 use crate::handler::{Calls, Registration};
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job, Next};
-use crate::restart::{Restart, Restarts};
 use crate::panic::Panicked;
+use crate::restart::{Restart, Restarts};
 use crate::run::Run;
-use crate::service::{Entry, ServiceEnd};
 use crate::trace::Handling;
 use crate::unfinished::{Begun, Tally};
 

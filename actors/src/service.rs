@@ -1,6 +1,5 @@
 //! One service of this node as connections and callers see it, whatever its actor's type is.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use actix::WeakRecipient;
@@ -18,6 +17,8 @@ use crate::delivery::{self, Delivery};
 use crate::describe::Described;
 use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
+use crate::entry::Entry;
+pub use crate::entry::ServiceEnd;
 use crate::events;
 use crate::handler::Documented;
 use crate::home::Home;
@@ -29,64 +30,6 @@ use crate::quota::{Quota, Taken, Turn};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
 use crate::unfinished::Tally;
-
-/// The way into an actor of any type.
-pub trait Entry: Send + Sync {
-    /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
-    fn deliver(&self, delivery: Delivery);
-
-    /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
-    /// process that are encoded and others enter in the order in which they were sent.
-    fn deliver_alone(&self, slot: usize, inbound: Inbound);
-
-    /// Takes no more messages; those that were taken are still handled.
-    fn close(&self);
-
-    /// As [`Entry::close`], and turns away what no handler has begun. Tells what was unfinished, as far as that is known.
-    fn abandon(&self, tell: oneshot::Sender<Tally>);
-
-    /// Whether the actor still takes messages.
-    fn is_alive(&self) -> bool;
-
-    /// How often the actor was made anew after a panic.
-    fn restarts(&self) -> u64;
-}
-
-/// Why a service is no longer offered.
-///
-/// ```
-/// # use meshzero_actors::service::ServiceEnd;
-/// let end = ServiceEnd::GaveUp { restarts: 10, panic: "the motor does not answer".to_owned() };
-/// assert_eq!(end.to_string(), "its actor panicked again after 10 restarts: the motor does not answer");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServiceEnd {
-    /// This program closed it, dropped it, or left the mesh.
-    Closed,
-    /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
-    Stopped,
-    /// Its actor panicked more often than its [`Restart`](crate::restart::Restart) allows.
-    GaveUp {
-        /// How often it had been made anew.
-        restarts: u64,
-        /// What the last panic said.
-        panic: String,
-    },
-}
-
-impl fmt::Display for ServiceEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("it was closed"),
-            Self::Stopped => f.write_str("its actor has stopped"),
-            Self::GaveUp { restarts: 0, panic } => write!(f, "its actor panicked: {panic}"),
-            Self::GaveUp { restarts, panic } => {
-                write!(f, "its actor panicked again after {restarts} restarts: {panic}")
-            }
-        }
-    }
-}
 
 /// A message type that a service handles, as `describe` tells it.
 #[derive(Debug, Clone)]
