@@ -14,12 +14,11 @@ use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::ending::{Ending, Last};
+use crate::ending::{Ending, Last, ShutdownHandles};
 use crate::enduring;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
 use crate::network::Network;
-use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
@@ -126,7 +125,7 @@ impl Node {
                 discovery,
                 own,
                 subscriptions: Arc::default(),
-                gateways: Gateways::default(),
+                gateways: ShutdownHandles::default(),
                 looking: Arc::new(Semaphore::new(1)),
                 ending,
             });
@@ -295,7 +294,7 @@ impl Node {
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
         let (ending, premises) = (Last(Arc::clone(self.ending())), Arc::clone(&self.premises));
         let leaving = self.home().spawn(move || async move {
-            premises.gateways.close().await;
+            premises.gateways.shut_down().await;
             // An actor that is gone has left already.
             let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
             // Not before: what is being finished may need to call others.

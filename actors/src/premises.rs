@@ -9,9 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
 use crate::discovery::Discovery;
-use crate::ending::Ending;
+use crate::ending::{Ending, ShutdownHandles};
 use crate::home::Home;
-use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
@@ -34,8 +33,8 @@ pub struct Premises {
     pub own: Arc<Own>,
     /// What it listens to.
     pub subscriptions: Arc<Subscriptions>,
-    /// Its gateways, which end before it leaves.
-    pub gateways: Gateways,
+    /// Its gateways, which shut down before it leaves.
+    pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
     /// The moment in which it leaves: all routes end with it.
