@@ -36,6 +36,7 @@ pub mod dial;
 pub mod discovery;
 pub mod door;
 mod drain;
+mod driver;
 pub mod due;
 mod encoded;
 pub mod ending;
