@@ -51,6 +51,7 @@ pub mod foreign;
 mod guests;
 mod handled;
 pub mod handler;
+mod handshake;
 mod health;
 pub mod home;
 mod host;
