@@ -193,7 +193,7 @@ impl Keeper {
             }
             Err(_) => return None,
         };
-        match StandIn::open(&self.premises, self.node_stats.clone(), address, reached) {
+        match StandIn::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
             Ok(stand_in) => Some(stand_in),
             Err(error) => {
                 tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");

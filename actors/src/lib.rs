@@ -8,6 +8,7 @@
 // A library does not write to its program's output.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod actor_handle;
 pub mod alarms;
 mod allocator;
 pub mod answers;
@@ -43,6 +44,7 @@ pub mod ending;
 pub mod endpoint;
 mod enduring;
 pub mod entry;
+mod environment;
 pub mod events;
 mod expiry;
 pub mod fault;
@@ -57,6 +59,7 @@ pub mod home;
 mod host;
 mod host_changes;
 pub mod hosted;
+mod identity;
 pub mod inbound;
 mod inbox;
 pub mod incoming;

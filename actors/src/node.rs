@@ -16,9 +16,9 @@ use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::ending::{Ending, Last, ShutdownHandles};
 use crate::enduring;
+use crate::environment::Environment;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
-use crate::network::Network;
 use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
@@ -101,7 +101,7 @@ impl Node {
             tracing::warn!("{interface}");
         }
         allocator::keep_large_blocks();
-        let id = NodeId::from_random(random(&config.network)?);
+        let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
         let limits = Arc::new(config.limits.clone());
         let (spin, network) = (config.spin, config.network.clone());
         let carrying = Carrying { limits, spin, network, ..Carrying::default() };
@@ -141,6 +141,11 @@ impl Node {
     /// What its parts have in common.
     pub(crate) fn premises(&self) -> &Arc<Premises> {
         &self.premises
+    }
+
+    /// The environment of its services.
+    pub(crate) fn environment(&self) -> Environment {
+        self.premises.environment(self.router.clone().recipient().downgrade())
     }
 
     /// The node's identity.
@@ -344,14 +349,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.leave_now();
     }
-}
-
-/// Sixteen random bytes for an identity.
-///
-/// # Errors
-/// [`StartError::Random`].
-pub fn random(network: &Network) -> Result<[u8; 16], StartError> {
-    network.random().map_err(StartError::Random)
 }
 
 fn hello(config: &Config, node: NodeId) -> Hello {

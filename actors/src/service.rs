@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use actix::WeakRecipient;
+use actix::{Actor, Context, WeakRecipient};
 use meshzero_proto::catalogue::Catalogue;
 use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::hello::Welcome;
-use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::name::{MeshName, ServiceName, TypeName};
+use meshzero_proto::name::TypeName;
 use tokio::sync::oneshot;
 
+use crate::actor_handle::Entrance;
 use crate::answers::Answers;
 use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
@@ -19,9 +19,11 @@ use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
 use crate::entry::Entry;
 pub use crate::entry::ServiceEnd;
+use crate::environment::Environment;
 use crate::events;
-use crate::handler::Documented;
+use crate::handler::{Documented, Registration};
 use crate::home::Home;
+use crate::identity::Identity;
 use crate::inbound::Inbound;
 use crate::links::Links;
 use crate::message::NetMessage;
@@ -42,40 +44,6 @@ pub struct MessageInfo {
     pub reply: &'static TypeInfo,
     /// Schemas that the types bring along.
     pub documented: Option<Documented>,
-}
-
-/// Who a service is.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The mesh it belongs to.
-    pub mesh: MeshName,
-    /// The node that offers it.
-    pub node: NodeId,
-    /// This instance of it.
-    pub instance: InstanceId,
-    /// Its name; `None` for an endpoint that is not announced.
-    pub name: Option<ServiceName>,
-}
-
-impl Identity {
-    /// The name of the service in the log.
-    pub(crate) fn title(&self) -> &str {
-        self.name.as_ref().map_or("(without a name)", |name| name.as_str())
-    }
-}
-
-/// How messages get to the actor of a service.
-pub(crate) struct Entrance {
-    /// Encoded ones.
-    pub(crate) entry: Arc<dyn Entry>,
-    /// Those of this process, by the number of their type.
-    pub(crate) doors: Vec<AnyDoor>,
-    /// The thread that its entry and its connections are on.
-    pub(crate) home: Home,
-    /// Counts what is not handled.
-    pub(crate) counters: Arc<RequestCounters>,
-    /// Who knows what the whole node has counted.
-    pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
 /// One service that this node offers.
@@ -119,15 +87,24 @@ struct NamedDoor {
 }
 
 impl Service {
-    pub(crate) fn new(
+    /// A service whose actor is reached with `entrance` and handles this. No endpoint leads to it yet.
+    pub(crate) fn new<A: Actor<Context = Context<A>>>(
+        environment: &Environment,
         identity: Identity,
-        carrying: Carrying,
         publisher: Publisher,
-        messages: Vec<MessageInfo>,
-        catalogue: Catalogue,
+        handlers: &[Registration<A>],
         entrance: Entrance,
     ) -> Self {
-        let Entrance { entry, doors, home, counters, node_stats } = entrance;
+        let Environment { home, carrying, node_stats, .. } = environment.clone();
+        let Entrance { entry, doors, counters } = entrance;
+        let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
+        let messages = handlers.iter().map(|handler| MessageInfo {
+            name: handler.name.clone(),
+            message: handler.message,
+            reply: handler.reply,
+            documented: handler.documented.clone(),
+        });
+        let messages: Vec<_> = messages.collect();
         let doors = doors.into_iter().zip(&messages).map(|(door, info)| NamedDoor {
             door,
             name: info.name.clone(),

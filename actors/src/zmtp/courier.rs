@@ -82,7 +82,14 @@ impl Reached {
 }
 
 /// The actor that takes questions for a courier.
-pub(crate) struct Intake(pub(crate) mpsc::Sender<Inbound>);
+pub(crate) struct Intake(mpsc::Sender<Inbound>);
+
+impl Intake {
+    /// One whose questions go to `ask`, which holds as many as the service has places.
+    pub(crate) fn new(ask: mpsc::Sender<Inbound>) -> Self {
+        Self(ask)
+    }
+}
 
 impl Actor for Intake {
     type Context = Context<Self>;
@@ -99,9 +106,27 @@ impl Handler<Encoded> for Intake {
     }
 }
 
-/// Carries what is asked to a socket, and what comes of it back.
+/// The questions of an [`Intake`]. When this is dropped, callers are told that those which were not sent may be sent elsewhere.
+pub(crate) struct Questions(mpsc::Receiver<Inbound>);
+
+impl Questions {
+    pub(crate) fn new(asked: mpsc::Receiver<Inbound>) -> Self {
+        Self(asked)
+    }
+}
+
+impl Drop for Questions {
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(inbound) = self.0.try_recv() {
+            inbound.turn_away();
+        }
+    }
+}
+
+/// Carries questions to a socket, and its answers and news back.
 pub(crate) struct Courier {
-    asked: mpsc::Receiver<Inbound>,
+    asked: Questions,
     publisher: Publisher,
     limits: DecodeLimits,
 }
@@ -115,8 +140,8 @@ struct Open {
 }
 
 impl Courier {
-    /// One for the questions that come through `asked`, and for news that `publisher` publishes.
-    pub(crate) fn new(asked: mpsc::Receiver<Inbound>, publisher: Publisher, limits: &Limits) -> Self {
+    /// A courier for the questions `asked`, and for the news that `publisher` publishes.
+    pub(crate) fn new(asked: Questions, publisher: Publisher, limits: &Limits) -> Self {
         Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
     }
 
@@ -148,7 +173,7 @@ impl Courier {
                     Event::Ping(context) => voice.pong(&context),
                     Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
-                asked = self.asked.recv(), if has_room => match asked {
+                asked = self.asked.0.recv(), if has_room => match asked {
                     Some(inbound) => self.send(inbound, voice.add(), open),
                     None => return Ok(()),
                 },
@@ -196,7 +221,7 @@ impl Courier {
                     Event::Ping(context) => voice.pong(&context),
                     Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
-                asked = self.asked.recv() => match asked {
+                asked = self.asked.0.recv() => match asked {
                     Some(inbound) => refuse(inbound),
                     None => return Ok(()),
                 },
@@ -265,16 +290,6 @@ impl Drop for Open {
             if let Some(reply) = inbound.reply {
                 reply.refuse(Refusal::Lost);
             }
-        }
-    }
-}
-
-impl Drop for Courier {
-    /// What has not been sent may be sent elsewhere.
-    fn drop(&mut self) {
-        self.asked.close();
-        while let Ok(inbound) = self.asked.try_recv() {
-            inbound.turn_away();
         }
     }
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
-pub(crate) use self::courier::{Courier, Intake, Reached, reach};
-pub(crate) use self::stand_in::{StandIn, handlers};
+pub(crate) use self::courier::{Courier, Reached, reach};
+pub(crate) use self::stand_in::{ProxyActor, StandIn};
 pub(crate) use self::value::{NAME as VALUE, Value};
 pub(crate) use self::wire::{Wire, WireError};
 use crate::connection::Connection;
