@@ -66,8 +66,8 @@ pub struct Service {
     pub(crate) described: Described,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
-    /// Messages that came over links and were handed to the actor.
-    messages_in: Counter,
+    /// Messages that came over connections and were handed to the actor.
+    pub(crate) messages_in: Counter,
     /// What became of connections to its endpoint.
     pub(crate) connections: ConnectionCounters,
     /// What its connections have in common with others of the node.
@@ -235,13 +235,7 @@ impl Service {
         self.entry.deliver(delivery);
     }
 
-    /// Hands over an encoded message that a connection brought by itself. To be called on the service's thread.
-    pub(crate) fn deliver_one(&self, slot: usize, inbound: Inbound) {
-        self.messages_in.count();
-        self.entry.deliver_alone(slot, inbound);
-    }
-
-    /// Hands over an encoded message of this process.
+    /// Hands over an encoded message by itself. It is not counted as one that came over a link: whoever has it from a connection does that.
     pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
         self.entry.deliver_alone(slot, inbound);
     }

@@ -130,7 +130,8 @@ impl Asking {
         let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
         let encoding = Encoding::MessagePack;
         let inbound = Inbound { payload, encoding, reply, deadline: None, place, trace: None };
-        self.service.deliver_one(slot, inbound);
+        self.service.messages_in.count();
+        self.service.deliver_alone(slot, inbound);
         self.asked.push_back(Asked { envelope, reply: Reply::Coming(told) });
     }
 
