@@ -1,6 +1,8 @@
 //! The endpoint's side of one link: requests go to the service, answers and news come back.
 
+mod introspection;
 mod news;
+mod refusals;
 mod requests;
 
 use std::io;

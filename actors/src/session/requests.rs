@@ -1,7 +1,5 @@
 //! A link for requests, at the endpoint: what arrives goes to the service, as much of it as that has room for.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,27 +7,23 @@ use bytes::Bytes;
 use meshzero_proto::frame::{self, Contents, Frames, Header, Kind};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::refusal::Refusal;
-use tokio::task::JoinHandle;
 
+use super::introspection::Introspection;
+use super::refusals::Refusals;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
 use crate::clock;
 use crate::delivery::{self, Delivery};
-use crate::describe;
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::overdue;
 use crate::quota::{Quota, Taken};
 use crate::service::Service;
-use crate::stats::AskStats;
 
 /// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
 /// of messages is bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
-
-/// So many answers that are not replies, in bytes, a client may still ask for while as much waits for it as may.
-const UNREAD_BYTES: usize = 256 << 10;
 
 /// A link for requests.
 pub(super) struct Requests {
@@ -43,14 +37,10 @@ pub(super) struct Requests {
     arrived: Option<Arrived>,
     /// Whether the client has said that it sends no more.
     is_over: bool,
-    /// Bytes of answers that nothing bounds but the client's reading them, since it read them last.
-    unread: usize,
     /// Tells that nothing handles.
     dropped: u64,
-    /// Those who wait for a description that is being put together.
-    asked: Rc<RefCell<Vec<u64>>>,
-    /// Puts together what the node has counted.
-    reporting: Option<JoinHandle<()>>,
+    refusals: Refusals,
+    introspection: Introspection,
 }
 
 impl Drop for Requests {
@@ -83,19 +73,23 @@ impl Requests {
         if hello.pieces {
             answers = answers.in_pieces();
         }
+        let answers = Arc::new(answers);
         tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
+        let most = service.limits().send_queue_bytes;
+        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
+        let introspection =
+            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(outbox));
         Self {
             service,
             outbox: Arc::clone(outbox),
-            answers: Arc::new(answers),
+            answers,
             incoming,
             ahead: Quota::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
-            unread: 0,
             dropped: 0,
-            asked: Rc::default(),
-            reporting: None,
+            refusals,
+            introspection,
         }
     }
 
@@ -129,12 +123,12 @@ impl Requests {
                     return Err(too_short(Kind::Request));
                 };
                 if !overdue::owe(&self.answers, header.id, at, within) {
-                    self.refuse(header.id, Refusal::Busy)?;
+                    self.refusals.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)
                 {
                     let handles = self.service.handles();
-                    self.refuse(header.id, Refusal::NoHandler { message, handles })?;
+                    self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
                 }
             }
             Kind::Tell => {
@@ -151,89 +145,13 @@ impl Requests {
                 }
             }
             Kind::Cancel => self.answers.cancel(header.id),
-            Kind::Describe => {
-                if self.reads() {
-                    self.describe(header.id)?;
-                } else {
-                    self.refuse(header.id, Refusal::Busy)?;
-                }
-            }
-            Kind::Stats => self.report(header.id)?,
+            Kind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
+            Kind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_upkeep() => {
                 self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
             }
             other => return Err(SessionError::OutOfPlace(other)),
         }
-        Ok(())
-    }
-
-    /// Whether the client reads what it is answered, as far as can be seen.
-    fn reads(&mut self) -> bool {
-        let reads = self.outbox.waiting() < self.service.limits().send_queue_bytes as u64;
-        if reads {
-            self.unread = 0;
-        }
-        reads
-    }
-
-    /// Refuses a request that is not owed an answer. Of those there may be any number, so that a client which asks on and on
-    /// and does not read is given up.
-    #[cold]
-    fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), SessionError> {
-        let refusal = if self.reads() { refusal } else { Refusal::Busy };
-        if self.unread > UNREAD_BYTES {
-            return Err(SessionError::DoesNotRead);
-        }
-        self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
-        self.answers.refuse(id, &refusal);
-        Ok(())
-    }
-
-    /// Answers with what the service says of itself, as soon as that has been put together.
-    fn describe(&mut self, id: u64) -> Result<(), SessionError> {
-        if let Some(description) = describe::encoded_already(&self.service) {
-            tell(&self.outbox, Kind::Reply, id, &description);
-            return Ok(());
-        }
-        let most = self.service.limits().requests_in_flight;
-        let mut asked = self.asked.borrow_mut();
-        if asked.len() >= most {
-            drop(asked);
-            return self.refuse(id, Refusal::Busy);
-        }
-        asked.push(id);
-        if asked.len() == 1 {
-            let (service, outbox) = (Arc::clone(&self.service), Arc::clone(&self.outbox));
-            let asked = Rc::clone(&self.asked);
-            actix::spawn(async move {
-                let description = describe::encoded(&service).await;
-                for id in asked.take() {
-                    tell(&outbox, Kind::Reply, id, &description);
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// Answers with what the node has counted, when that has been put together: for one question at a time.
-    fn report(&mut self, id: u64) -> Result<(), SessionError> {
-        let is_reporting = self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished());
-        if is_reporting || !self.reads() {
-            return self.refuse(id, Refusal::Busy);
-        }
-        let (node, answers, outbox) =
-            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
-        self.reporting = Some(actix::spawn(async move {
-            let stats = match node.upgrade() {
-                Some(node) => node.send(AskStats).await.ok(),
-                None => None,
-            };
-            match stats {
-                Some(stats) => tell(&outbox, Kind::Reply, id, &stats.to_bytes()),
-                // The node has left.
-                None => answers.refuse(id, &Refusal::Draining),
-            }
-        }));
         Ok(())
     }
 
