@@ -16,10 +16,10 @@ use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
 use crate::handler::{Calls, Registration};
+use crate::in_progress::{Begun, Tally};
 use crate::inbox::{Inbox, Job, Next};
 use crate::run::Run;
 use crate::trace::Handling;
-use crate::unfinished::{Begun, Tally};
 
 /// Messages handled in one go before the actor's mailbox and timers have their turn.
 const TURN: u64 = 128;

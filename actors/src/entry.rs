@@ -5,8 +5,8 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
+use crate::in_progress::Tally;
 use crate::inbound::Inbound;
-use crate::unfinished::Tally;
 
 /// The entry to an actor of any type, in which a service puts the messages for it.
 pub trait Entry: Send + Sync {

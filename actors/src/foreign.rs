@@ -15,8 +15,8 @@ use crate::due::Batch;
 use crate::entry::Entry;
 use crate::handler::{Hold, Post, Registration};
 use crate::home::Home;
+use crate::in_progress::{Begun, Tally};
 use crate::inbound::Inbound;
-use crate::unfinished::{Begun, Tally};
 
 /// The entrance to an actor that the user runs.
 pub struct Foreign<A: Actor> {

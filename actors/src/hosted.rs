@@ -18,11 +18,11 @@ use crate::delivery::Delivery;
 use crate::driver::Driver;
 use crate::entry::{Entry, ServiceEnd};
 use crate::handler::Registration;
+use crate::in_progress::Tally;
 use crate::inbound::Inbound;
 use crate::inbox::{Inbox, Job};
 use crate::panic::Panicked;
 use crate::restart::{Restart, Restarts};
-use crate::unfinished::Tally;
 
 /// The pause after a second panic without a handled message in between; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

@@ -60,6 +60,7 @@ mod host;
 mod host_changes;
 pub mod hosted;
 mod identity;
+mod in_progress;
 pub mod inbound;
 mod inbox;
 pub mod incoming;

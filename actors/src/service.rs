@@ -24,6 +24,7 @@ use crate::events;
 use crate::handler::{Documented, Registration};
 use crate::home::Home;
 use crate::identity::Identity;
+use crate::in_progress::Tally;
 use crate::inbound::Inbound;
 use crate::links::Links;
 use crate::message::NetMessage;
@@ -31,7 +32,6 @@ use crate::publisher::Publisher;
 use crate::quota::{Quota, Taken, Turn};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
-use crate::unfinished::Tally;
 
 /// A message type that a service handles, as `describe` tells it.
 #[derive(Debug, Clone)]
