@@ -74,6 +74,7 @@ mod links;
 pub mod listeners;
 pub mod mdns;
 mod message;
+mod message_types;
 pub mod naming;
 mod neighbours;
 pub mod network;

@@ -74,7 +74,7 @@ impl Requests {
             answers = answers.in_pieces();
         }
         let answers = Arc::new(answers);
-        tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
+        tell(outbox, Kind::Catalogue, 0, &service.types.catalogue().to_bytes());
         let most = service.limits().send_queue_bytes;
         let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
         let introspection =
@@ -127,7 +127,7 @@ impl Requests {
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)
                 {
-                    let handles = self.service.handles();
+                    let handles = self.service.types.names();
                     self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
                 }
             }
@@ -156,7 +156,7 @@ impl Requests {
     }
 
     fn has_slot(&self, slot: u16) -> bool {
-        self.service.catalogue.entry(usize::from(slot)).is_some()
+        self.service.types.has(slot)
     }
 
     /// What to call a message type that the service does not have.

@@ -190,16 +190,16 @@ fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Mess
             error @ EncodeError::TooLarge { .. } => error.to_string(),
         }
     })?;
-    if let Some(slot) = service.slot(value::NAME) {
+    if let Some(slot) = service.types.slot(value::NAME) {
         return Ok(Message { slot, payload: bytes.into() });
     }
     let bytes = Bytes::from(bytes);
     if let Some((name, payload)) = codec::single_entry(&bytes)
-        && let Some(slot) = service.slot(name)
+        && let Some(slot) = service.types.slot(name)
     {
         return Ok(Message { slot, payload: bytes.slice_ref(payload) });
     }
-    match &service.handles()[..] {
+    match &service.types.names()[..] {
         [_] => Ok(Message { slot: 0, payload: bytes }),
         handles => Err(format!(
             "say which message it is, as in {{\"{}\": …}}: it handles {}",
