@@ -25,7 +25,7 @@ impl Ending {
         self.gate.close();
     }
 
-    /// Whether it is over.
+    /// Returns whether it is over.
     pub fn has_come(&self) -> bool {
         self.gate.is_closed()
     }
@@ -33,7 +33,7 @@ impl Ending {
     /// Waits until it is over.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn come(&self) {
         // Only ever closed.
         let _ = self.gate.acquire().await;

@@ -82,7 +82,7 @@ pub(crate) async fn run(
     Some(abandoned)
 }
 
-/// Waits until a service that has ended should wait for nobody any more.
+/// Waits for the deadline of a service that has ended.
 async fn until<T>(ended: Option<&(Instant, T)>) {
     match ended {
         Some((deadline, _)) => time::sleep_until(*deadline).await,
@@ -90,7 +90,7 @@ async fn until<T>(ended: Option<&(Instant, T)>) {
     }
 }
 
-/// One connection from its first byte to its last.
+/// Serves one connection from its first byte to its last.
 async fn visit(
     connection: Connection,
     from: SocketAddr,

@@ -10,7 +10,7 @@ use crate::inbound::Inbound;
 
 /// The entry to an actor of any type, in which a service puts the messages for it.
 pub trait Entry: Send + Sync {
-    /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
+    /// Hands over the messages that arrived together on one connection. Called on the service's thread, in order of arrival.
     fn deliver(&self, delivery: Delivery);
 
     /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
@@ -20,7 +20,8 @@ pub trait Entry: Send + Sync {
     /// Takes no more messages; those that were taken are still handled.
     fn close(&self);
 
-    /// As [`Entry::close`], and turns away what no handler has begun. Tells what was unfinished, as far as that is known.
+    /// As [`Entry::close`], and turns away messages that no handler has begun. Sends the numbers of unfinished messages, as far as they
+    /// are known.
     fn abandon(&self, tell: oneshot::Sender<Tally>);
 
     /// Returns whether the actor still takes messages.

@@ -44,15 +44,15 @@ impl Seat {
 
 /// The outcome of a handshake.
 pub(crate) enum Welcomed {
-    /// Nothing: that was all, or it was turned away and told why.
+    /// The connection is done: it only asked who is there, or was turned away with a reason.
     Nobody,
-    /// A node that tells about the mesh.
+    /// A node that shares its knowledge of the mesh.
     Peer(Connection, Hello),
     /// A client that begins a link.
     Client(Connection, Hello, Connections),
-    /// A client that goes on with a link, whose keeper answers its hello.
+    /// A client that resumes a link, whose session answers its hello.
     Back(Connection, NodeId, Resume),
-    /// A socket of ZeroMQ.
+    /// A ZeroMQ socket.
     Zmtp(Visitor),
 }
 

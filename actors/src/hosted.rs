@@ -39,7 +39,7 @@ pub struct Hosted<A: Actor> {
 }
 
 impl<A: Actor<Context = Context<A>>> Hosted<A> {
-    /// Makes the actor on the current arbiter. `ended` runs there when it will not be made again, and is told why.
+    /// Starts the actor on the current arbiter. `ended` is called there with the reason when it will not be restarted.
     ///
     /// # Errors
     /// [`Panicked`]: the factory did.
@@ -78,7 +78,7 @@ impl<A: Actor<Context = Context<A>>> Hosted<A> {
         &self.inbox
     }
 
-    /// The address of the actor as it is now; after a panic it is another.
+    /// The current address of the actor; after a panic it is another.
     pub fn addr(&self) -> Addr<A> {
         self.addr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! The endpoint's way to another connection for one link: its client comes back.
+//! The server side of resuming a link: the next connection that its client opens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Connections {
     link: LinkId,
     service: Arc<Service>,
     arrivals: mpsc::Receiver<Arrival>,
-    /// What has arrived and is not used yet.
+    /// A connection that has arrived and is not used yet.
     arrived: Option<Arrival>,
 }
 

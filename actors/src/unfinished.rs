@@ -34,7 +34,7 @@ pub struct Abandoned {
 }
 
 impl Abandoned {
-    /// How many messages were not finished.
+    /// The number of messages that were not finished.
     pub fn unfinished(&self) -> usize {
         self.messages.values().sum::<usize>() + self.others
     }

@@ -1,4 +1,4 @@
-//! A link for requests, at the endpoint: what arrives goes to the service, as much of it as that has room for.
+//! The session of a link for requests: messages go to the service, as many at a time as that has room for.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use crate::service::Service;
 /// of messages is bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
 
-/// A link for requests.
+/// The session of a link for requests.
 pub(super) struct Requests {
     service: Arc<Service>,
     outbox: Arc<Outbox>,
@@ -33,9 +33,9 @@ pub(super) struct Requests {
     incoming: Incoming,
     /// Room for bytes that have not been handled.
     ahead: Arc<Quota>,
-    /// What has arrived and was not handed over yet.
+    /// Messages that have arrived and were not handed over yet.
     arrived: Option<Arrived>,
-    /// Whether the client has said that it sends no more.
+    /// Set once the client has said that it sends no more.
     is_over: bool,
     /// Tells that nothing handles.
     dropped: u64,
@@ -93,8 +93,8 @@ impl Requests {
         }
     }
 
-    /// Does what can be done without the service, and finds the messages for it. A request that was cancelled in the same
-    /// breath is not handled.
+    /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
+    /// not handled.
     fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
         let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
@@ -159,16 +159,16 @@ impl Requests {
         self.service.types.has(slot)
     }
 
-    /// What to call a message type that the service does not have.
+    /// The text for a message type that the service does not have.
     fn unknown(&self, header: Header) -> Option<String> {
         (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
     }
 
-    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the
-    /// sender feels it.
+    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, which
+    /// holds up the sender.
     ///
     /// # Cancel safety
-    /// What was not handed over is kept.
+    /// This method is cancel safe: messages that were not handed over are kept.
     pub(super) async fn deliver(&mut self) {
         while let Some(arrived) = &mut self.arrived {
             let room = match &arrived.room {
@@ -236,7 +236,7 @@ fn too_short(kind: Kind) -> SessionError {
     SessionError::Invalid { kind, problem: "it ends before its message begins".to_owned() }
 }
 
-/// Where the first `messages` messages in `frames` end.
+/// Returns the position in `frames` at which the first `messages` messages end.
 fn end(frames: &[u8], messages: usize) -> usize {
     let mut rest = Frames::new(frames);
     let mut seen = 0;
