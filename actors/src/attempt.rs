@@ -212,7 +212,7 @@ async fn call_here<M: NetMessage>(
     };
     // The place goes along: the message is unfinished until its handler is done, whether its caller looks or not.
     let (place, in_turn) = turn.divide();
-    let reply = match service.door::<M>(order.name) {
+    let reply = match service.types.door::<M>(order.name) {
         Some(Door::Inbox(inlet)) => {
             let (tell, told) = oneshot::channel();
             let entering = Entering { reply: Some(tell), place };
@@ -328,7 +328,7 @@ pub(crate) fn enter_encoded<M: NetMessage>(
     place: Taken,
 ) -> Result<(), Fault> {
     let name = called::<M>(name);
-    let slot = service.slot(name).ok_or_else(|| no_handler(name, service.handles()))?;
+    let slot = service.types.slot(name).ok_or_else(|| no_handler(name, service.types.names()))?;
     let mut bytes = Vec::new();
     let max = service.limits().message_bytes;
     packed::encode_preferring(message, Encoding::MessagePack, max, &mut bytes).map_err(Fault::Encode)?;

@@ -161,7 +161,7 @@ impl<M: NetMessage> Call<M> {
                 false
             }
             Some(Member::Local(service, _)) => {
-                if let Some(Door::Inbox(inlet)) = service.door::<M>(name)
+                if let Some(Door::Inbox(inlet)) = service.types.door::<M>(name)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
@@ -250,7 +250,7 @@ impl<M: NetMessage> Call<M> {
 
     /// The inbox that the message went into.
     fn inlet<'a>(&self, service: &'a Service) -> Option<&'a dyn Inlet<M>> {
-        match service.door::<M>(self.name.as_ref()) {
+        match service.types.door::<M>(self.name.as_ref()) {
             Some(Door::Inbox(inlet)) => Some(inlet.as_ref()),
             // It went in there, and doors stay as they are.
             Some(Door::Mailbox(_)) | None => None,

@@ -7,9 +7,9 @@ use actix::Message;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::trace::TraceContext;
 
+use crate::in_progress::Begun;
 use crate::inbound::Inbound;
 use crate::message::NetMessage;
-use crate::unfinished::Begun;
 
 /// A message together with the way back for its reply, for an actor that replies later and from anywhere, that has to say why it
 /// cannot, or that wants to know whether anybody still waits.

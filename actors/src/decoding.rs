@@ -9,7 +9,7 @@ use meshzero_proto::refusal::Refusal;
 use crate::counts::RequestCounters;
 use crate::due::Due;
 use crate::events;
-use crate::unfinished::Begun;
+use crate::in_progress::Begun;
 
 /// How the messages of a service are decoded.
 #[derive(Debug, Clone)]

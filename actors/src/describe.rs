@@ -124,7 +124,7 @@ fn mark(service: &Service) -> u64 {
 
 fn put_together(service: &Service) -> Kept {
     let mark = mark(service);
-    let messages = service.messages().iter().map(|info| {
+    let messages = service.types.iter().map(|info| {
         let (message, reply) = match &info.documented {
             Some(documented) => (documented.message.clone(), documented.reply.clone()),
             None => (info.message.schema().clone(), info.reply.schema().clone()),
@@ -145,7 +145,7 @@ fn put_together(service: &Service) -> Kept {
 }
 
 fn without_schemas(service: &Service) -> Description {
-    let messages = service.messages().iter().map(|info| MessageDescription {
+    let messages = service.types.iter().map(|info| MessageDescription {
         name: info.name.to_string(),
         message: Default::default(),
         reply: Default::default(),

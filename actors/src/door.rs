@@ -1,4 +1,4 @@
-//! How a caller in the same process reaches an actor: with the message as it is, through the inbox or the mailbox.
+//! The local entry to an actor: callers in the same process pass the message as it is, through the inbox or the mailbox.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::trace::{self, Handling};
 /// A [`Door`] whose message type is known by whoever asks for it.
 pub(crate) type AnyDoor = Box<dyn Any + Send + Sync>;
 
-/// How a caller in this process enters: with the message as it is.
+/// The entry for callers in this process, which pass the message as it is.
 pub enum Door<M: NetMessage> {
     /// Into the inbox of an actor that the mesh runs.
     Inbox(Box<dyn Inlet<M>>),
@@ -42,16 +42,16 @@ pub trait Inlet<M: NetMessage>: Send + Sync {
     fn has_turned_away(&self, ticket: Ticket) -> bool;
 }
 
-/// What comes with a message that enters through the inbox.
+/// A local message's reply channel, and its place among the unfinished messages.
 pub struct Entering<M: NetMessage> {
-    /// Where the handler's result goes; `None` for a tell.
+    /// The channel for the handler's result; `None` for a tell.
     pub reply: Option<oneshot::Sender<M::Result>>,
     /// Its place among the service's unfinished messages.
     pub place: Taken,
 }
 
 impl<M: NetMessage> Entering<M> {
-    /// Whether somebody still waits for the reply, or nobody ever did.
+    /// Returns whether somebody still waits for the reply, or nobody ever did.
     fn is_wanted(&self) -> bool {
         self.reply.as_ref().is_none_or(|reply| !reply.is_closed())
     }
@@ -97,7 +97,7 @@ impl<M: NetMessage> Mailbox<M> {
         Self { recipient }
     }
 
-    /// Whether the actor still takes messages.
+    /// Returns whether the actor still takes messages.
     pub(crate) fn is_open(&self) -> bool {
         self.recipient.connected()
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
+use crate::in_progress::Tally;
 use crate::service::Service;
-use crate::unfinished::Tally;
 
 /// How long answers that were written may take to leave when the time for draining is over: they are done, and small.
 pub(crate) const LAST_ANSWERS: Duration = Duration::from_millis(100);

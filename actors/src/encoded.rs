@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use meshzero_proto::codec::{self, EncodeError, Encoding, TypeInfo, Wire};
+use meshzero_proto::frame;
 use meshzero_proto::news::{self, Log};
 
 use crate::written::{Spare, Written, give_back, take_spare};
@@ -224,4 +225,22 @@ impl FrameRef<'_> {
             Self::Large(pieces) => pieces.concat().into(),
         }
     }
+}
+
+/// The frames of a log as whole ones. Large items are kept in pieces, which only a connection puts together by itself.
+pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut kept = kept.into_iter();
+    std::iter::from_fn(move || {
+        let first = kept.next()?;
+        let length = frame::length(&first).unwrap_or_default();
+        if length <= first.len() {
+            return Some(first);
+        }
+        let mut frame = BytesMut::with_capacity(length);
+        frame.extend_from_slice(&first);
+        while frame.len() < length {
+            frame.extend_from_slice(&kept.next()?);
+        }
+        Some(frame.freeze())
+    })
 }

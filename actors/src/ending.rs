@@ -1,8 +1,10 @@
 //! A moment that comes once: the end of a service or of a node, for all who wait for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time;
 
 /// An end that is told once and heard by everybody, also by who asks afterwards.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Ending {
         self.gate.close();
     }
 
-    /// Whether it is over.
+    /// Returns whether it is over.
     pub fn has_come(&self) -> bool {
         self.gate.is_closed()
     }
@@ -31,7 +33,7 @@ impl Ending {
     /// Waits until it is over.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn come(&self) {
         // Only ever closed.
         let _ = self.gate.acquire().await;
@@ -45,5 +47,107 @@ pub(crate) struct Last(pub(crate) Arc<Ending>);
 impl Drop for Last {
     fn drop(&mut self) {
         self.0.tell();
+    }
+}
+
+/// The shutdown of one task: others request it and wait until it is done.
+#[derive(Debug)]
+pub(crate) struct ShutdownHandle {
+    requested: Ending,
+    done: Arc<Ending>,
+    /// The longest time to wait until it is done.
+    grace: Duration,
+}
+
+impl ShutdownHandle {
+    /// A handle of a task that takes no longer than `grace` to shut down, unless it hangs.
+    pub(crate) fn new(grace: Duration) -> Arc<Self> {
+        Arc::new(Self { requested: Ending::default(), done: Arc::default(), grace })
+    }
+
+    /// Requests the shutdown.
+    pub(crate) fn request(&self) {
+        self.requested.tell();
+    }
+
+    /// The request, for the task.
+    pub(crate) fn requested(&self) -> &Ending {
+        &self.requested
+    }
+
+    /// A guard for the task: it has shut down when this is dropped, also if that is because its thread ends.
+    pub(crate) fn guard(&self) -> Last {
+        Last(Arc::clone(&self.done))
+    }
+
+    /// Requests the shutdown and waits until it is done, but no longer than the grace period.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe. The request stands.
+    pub(crate) async fn shut_down(&self) {
+        self.request();
+        // A task that hangs does not keep others from ending.
+        let _ = time::timeout(self.grace, self.done.come()).await;
+    }
+}
+
+/// The handles of tasks that shut down before their owner does.
+#[derive(Debug, Default)]
+pub(crate) struct ShutdownHandles(Mutex<Vec<Arc<ShutdownHandle>>>);
+
+impl ShutdownHandles {
+    /// Adds one, and forgets those that are done.
+    pub(crate) fn add(&self, handle: &Arc<ShutdownHandle>) {
+        let mut handles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.retain(|handle| !handle.done.has_come());
+        handles.push(Arc::clone(handle));
+    }
+
+    /// Requests the shutdown of all, and waits for each until it is done, but no longer than its grace period.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe. The requests stand.
+    pub(crate) async fn shut_down(&self) {
+        let handles = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        handles.iter().for_each(|handle| handle.request());
+        for handle in handles {
+            handle.shut_down().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn all_are_requested_at_once_and_one_that_hangs_is_waited_for_no_longer_than_its_grace_period() {
+        let handles = ShutdownHandles::default();
+        let [first, hangs] = [(); 2].map(|()| ShutdownHandle::new(GRACE));
+        handles.add(&first);
+        handles.add(&hangs);
+        let guard = first.guard();
+        let task = tokio::spawn(async move {
+            first.requested().come().await;
+            time::sleep(GRACE / 2).await;
+            drop(guard);
+        });
+        let begun = time::Instant::now();
+        handles.shut_down().await;
+        assert!(task.is_finished() && hangs.requested().has_come());
+        assert_eq!(begun.elapsed(), GRACE * 3 / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_done_are_forgotten() {
+        let handles = ShutdownHandles::default();
+        for _ in 0..3 {
+            let handle = ShutdownHandle::new(GRACE);
+            handles.add(&handle);
+            drop(handle.guard());
+        }
+        assert_eq!(handles.0.lock().map(|kept| kept.len()).ok(), Some(1));
     }
 }

@@ -1,32 +1,26 @@
-//! The endpoint of one service: it accepts connections, checks whom they want, and starts their sessions.
+//! The endpoint of one service: it accepts connections, and serves each from its handshake to the end of its session.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Message, Recipient};
-use meshzero_proto::hello::{self, Answer, Hello, LinkState, Purpose, Rejection, Resume, Welcome};
-use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::protocol::{self, Protocol};
-use tokio::io::AsyncReadExt;
+use actix::Recipient;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
 
 use crate::clock;
 use crate::connection::Connection;
-use crate::dial;
+use crate::discovery::PeerArrived;
 use crate::drain::{self, LAST_ANSWERS};
-use crate::guests::{Guests, Place};
+use crate::guests::Guests;
+use crate::handshake::{Seat, Welcomed, greet};
 use crate::listeners::Listeners;
-use crate::readmit::Connections;
 use crate::service::Service;
-use crate::stats::Carries;
-use crate::target::nameless;
 use crate::unfinished::Abandoned;
-use crate::zmtp::{Visitor, WireError};
+use crate::zone::Named;
 use crate::{session, zmtp};
 
 /// The pause after the system refused to accept, for example because no file descriptor is left.
@@ -34,16 +28,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// The longest time for draining: later is beyond what a clock may be able to tell.
 const LONGEST_DRAIN: Duration = Duration::from_secs(365 * 24 * 3_600);
-
-/// A node wants to tell this one about the mesh.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct PeerArrived {
-    /// The connection, after the handshake.
-    pub connection: Connection,
-    /// Who it is.
-    pub hello: Hello,
-}
 
 /// Serves `service` on `listeners` until `closing` is told, then lets accepted work finish for as long as that says, or as
 /// the limits say where it is dropped. Meanwhile new messages and new connections are told that it drains. Returns what
@@ -93,37 +77,13 @@ pub(crate) async fn run(
         return None;
     }
     let others = unfinished.saturating_sub(messages.values().sum());
-    let shown = service.identity.name.clone().or_else(|| listeners.summary().map(nameless))?;
+    let shown = service.identity.name.clone().or_else(|| Some(Named(listeners.summary()?).into()))?;
     let abandoned = Abandoned { service: shown, messages, others, connections };
     tracing::warn!(%abandoned, "closed with work left");
     Some(abandoned)
 }
 
-/// The place of one connection among the guests, if it has one.
-struct Seat {
-    guests: Rc<Guests>,
-    address: IpAddr,
-    place: Option<Place>,
-}
-
-impl Seat {
-    fn new(guests: &Rc<Guests>, address: IpAddr) -> Self {
-        Self { guests: Rc::clone(guests), address, place: guests.enter(address) }
-    }
-
-    /// Returns whether there is a place, if need be that of a link which waits for its client to come back. Only for connections that
-    /// need a place of their own: a client that comes back to its link has one.
-    async fn is_taken(&mut self, service: &Service) -> bool {
-        if self.place.is_none() && service.links.give_up_one() {
-            // It gives its place back when it has its turn.
-            tokio::task::yield_now().await;
-            self.place = self.guests.enter(self.address);
-        }
-        self.place.is_some()
-    }
-}
-
-/// One connection from its first byte to its last.
+/// Serves one connection from its first byte to its last.
 async fn visit(
     connection: Connection,
     from: SocketAddr,
@@ -183,141 +143,4 @@ async fn visit(
         }
     }
     drop(seat);
-}
-
-/// What becomes of a connection that has said hello.
-enum Welcomed {
-    /// Nothing: that was all, or it was turned away and told why.
-    Nobody,
-    /// A node that tells about the mesh.
-    Peer(Connection, Hello),
-    /// A client that begins a link.
-    Client(Connection, Hello, Connections),
-    /// A client that goes on with a link, whose keeper answers its hello.
-    Back(Connection, NodeId, Resume),
-    /// A socket of ZeroMQ.
-    Zmtp(Visitor),
-}
-
-/// Shakes hands, in the language of whoever has come.
-async fn greet(
-    mut connection: Connection,
-    from: SocketAddr,
-    service: &Arc<Service>,
-    seat: &mut Seat,
-) -> Result<Welcomed, GreetError> {
-    connection.keep_alive(service.limits().keep_alive);
-    let mut first = [0; protocol::FIRST_BYTES];
-    let read = connection.reader.read(&mut first).await.map_err(dial::GreetingError::Io)?;
-    if read == 0 {
-        return Err(GreetError::Silent);
-    }
-    let first = &first[..read];
-    match protocol::recognise(first).map_err(dial::GreetingError::Hello)? {
-        Protocol::Meshzero => greet_client(connection, first, from, service, seat).await,
-        Protocol::Zmtp => {
-            let has_place = seat.is_taken(service).await;
-            let visitor = zmtp::greet(connection, first, service, has_place).await?;
-            Ok(visitor.map_or(Welcomed::Nobody, Welcomed::Zmtp))
-        }
-    }
-}
-
-/// Shakes hands with a client of this protocol, whose `first` bytes have been read.
-async fn greet_client(
-    mut connection: Connection,
-    first: &[u8],
-    from: SocketAddr,
-    service: &Arc<Service>,
-    seat: &mut Seat,
-) -> Result<Welcomed, GreetError> {
-    let hello = dial::read_greeting(&mut connection.reader, first, hello::parse_hello).await?;
-    let identity = &service.identity;
-    let rejection = if hello.mesh != identity.mesh {
-        Some(Rejection::OtherMesh { theirs: identity.mesh.clone() })
-    } else if hello.instance.is_some_and(|wanted| wanted != identity.instance) {
-        Some(Rejection::OtherInstance)
-    } else if let Some(link) = hello.standby {
-        match service.links.state(hello.node, link) {
-            Some(state) => return stand_by(connection, &hello, link, state, service).await,
-            None => Some(Rejection::UnknownLink),
-        }
-    } else if let Some(resume) = hello.resume {
-        if service.links.knows(hello.node, resume.link) {
-            return Ok(Welcomed::Back(connection, hello.node, resume));
-        }
-        Some(Rejection::UnknownLink)
-    } else if !service.is_alive() {
-        Some(Rejection::Draining)
-    } else if !seat.is_taken(service).await {
-        Some(Rejection::Full)
-    } else {
-        None
-    };
-    let (welcome, connections) = match (rejection, hello.purpose) {
-        (Some(rejection), _) => {
-            service.connections.rejected.count();
-            tracing::debug!(%from, ?rejection, "turned a connection away");
-            answer(&connection, &Answer::Rejected(rejection)).await?;
-            return Ok(Welcomed::Nobody);
-        }
-        (None, Purpose::Probe | Purpose::Peer { .. }) => (service.welcome(), None),
-        (None, purpose @ (Purpose::Requests | Purpose::News)) => {
-            let carries = if purpose == Purpose::News { Carries::News } else { Carries::Requests };
-            let connections = Connections::begin(service, hello.node, from, carries)?;
-            (Welcome { link: Some(connections.link()), ..service.welcome() }, Some(connections))
-        }
-    };
-    answer(&connection, &Answer::Welcome(welcome)).await?;
-    Ok(match (hello.purpose, connections) {
-        (_, Some(connections)) => Welcomed::Client(connection, hello, connections),
-        (Purpose::Peer { .. }, None) => Welcomed::Peer(connection, hello),
-        (_, None) => Welcomed::Nobody,
-    })
-}
-
-/// Lets a connection stand by for a link, until its client lets that go on over it or closes it: there may be others, and the
-/// old one may carry again.
-async fn stand_by(
-    mut connection: Connection,
-    hello: &Hello,
-    link: LinkId,
-    state: LinkState,
-    service: &Service,
-) -> Result<Welcomed, GreetError> {
-    let welcome = Welcome { link: Some(link), standby: Some(state), ..service.welcome() };
-    answer(&connection, &Answer::Welcome(welcome)).await?;
-    let next = match dial::read_greeting(&mut connection.reader, &[], hello::parse_hello).await {
-        Err(dial::GreetingError::Io(_)) => return Ok(Welcomed::Nobody),
-        next => next?,
-    };
-    match next.resume {
-        Some(resume) if next.node == hello.node && resume.link == link => {
-            if service.links.knows(hello.node, link) {
-                return Ok(Welcomed::Back(connection, hello.node, resume));
-            }
-            answer(&connection, &Answer::Rejected(Rejection::UnknownLink)).await?;
-            Ok(Welcomed::Nobody)
-        }
-        _ => Err(GreetError::OtherLink),
-    }
-}
-
-async fn answer(connection: &Connection, answer: &Answer) -> Result<(), dial::GreetingError> {
-    Ok(connection.writer.write_all(&hello::encode_answer(answer)).await?)
-}
-
-/// Why a connection was not greeted.
-#[derive(Debug, thiserror::Error)]
-enum GreetError {
-    #[error(transparent)]
-    Greeting(#[from] dial::GreetingError),
-    #[error(transparent)]
-    Zmtp(#[from] WireError),
-    #[error("it left without a word")]
-    Silent,
-    #[error("it stood by for one link and asked for something else")]
-    OtherLink,
-    #[error("the system has no randomness: {0}")]
-    Random(#[from] getrandom::Error),
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::frame::{self, Frames, Header};
 use meshzero_proto::hello::Hello;
@@ -23,6 +23,7 @@ use crate::carry::{Carried, Conversation, Onward, Stop, Way, Wrong, carry, keep_
 use crate::clock;
 use crate::connection::Connection;
 use crate::dial;
+use crate::encoded::whole;
 use crate::incoming::{Incoming, IncomingError};
 use crate::outbox::{Outbox, Pace, Room};
 use crate::progress::Progress;
@@ -148,25 +149,6 @@ impl Feed {
             Kind::Remote(remote) => remote.pass_on(from, sink).await,
         }
     }
-}
-
-/// Frames as the log keeps them, of which a large one may be in pieces, as whole frames: only a connection puts the pieces of one
-/// together by itself.
-pub(crate) fn whole(kept: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
-    let mut kept = kept.into_iter();
-    std::iter::from_fn(move || {
-        let first = kept.next()?;
-        let length = frame::length(&first).unwrap_or_default();
-        if length <= first.len() {
-            return Some(first);
-        }
-        let mut frame = BytesMut::with_capacity(length);
-        frame.extend_from_slice(&first);
-        while frame.len() < length {
-            frame.extend_from_slice(&kept.next()?);
-        }
-        Some(frame.freeze())
-    })
 }
 
 impl Remote {

@@ -12,28 +12,28 @@ use crate::clock;
 use crate::decoding::{Decoding, Known};
 use crate::delivery::{Arrived, Delivery};
 use crate::due::Batch;
+use crate::entry::Entry;
 use crate::handler::{Hold, Post, Registration};
 use crate::home::Home;
+use crate::in_progress::{Begun, Tally};
 use crate::inbound::Inbound;
-use crate::service::Entry;
-use crate::unfinished::{Begun, Tally};
 
-/// The entrance to an actor that the user runs.
+/// The entry to an actor that the user runs.
 pub struct Foreign<A: Actor> {
     addr: Addr<A>,
     table: Box<[Way<A>]>,
     decoding: Decoding,
-    /// Where it is seen to what becomes of messages.
+    /// The thread on which handled messages are finished.
     home: Home,
     closed: AtomicBool,
     /// Told when a message found the actor gone.
     found_gone: Notify,
 }
 
-/// How often an actor that nobody calls is looked at: actix tells nobody when an actor stops.
+/// The interval at which an actor that nobody calls is checked: actix does not report that an actor has stopped.
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 
-/// The way of one message type into the mailbox.
+/// The functions that put messages of one type into the mailbox.
 struct Way<A: Actor> {
     name: TypeName,
     begun: Begun,
@@ -54,7 +54,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
     }
 
     /// Waits until the actor has stopped, and runs `stopped` then: at once if a message finds it gone, else within a tenth
-    /// of a second. Ends without a word when the service is closed.
+    /// of a second. Returns without running it when the service is closed.
     pub(crate) async fn look_after(this: Weak<Self>, stopped: impl FnOnce()) {
         while let Some(foreign) = this.upgrade()
             && !foreign.closed.load(Ordering::Acquire)
@@ -71,7 +71,7 @@ impl<A: Actor<Context = Context<A>>> Foreign<A> {
         }
     }
 
-    /// Whether messages can enter; who finds that the actor has gone says so.
+    /// Returns whether messages can enter, and wakes the check if the actor has stopped.
     fn takes(&self) -> bool {
         if !self.addr.connected() {
             self.found_gone.notify_one();
@@ -133,7 +133,7 @@ impl<A: Actor<Context = Context<A>>> Entry for Foreign<A> {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// What is in the mailbox stays there: it is the program's.
+    /// Messages in the mailbox stay there: it is the program's.
     fn abandon(&self, tell: oneshot::Sender<Tally>) {
         self.close();
         let begun = self.table.iter().map(|way| (way.name.to_string(), way.begun.count()));

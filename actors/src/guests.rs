@@ -1,4 +1,4 @@
-//! Who is at the door of an endpoint: its connections, counted, and those that are still shaking hands.
+//! Admission at an endpoint: its connections, counted by address, and those that are still shaking hands.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -17,29 +17,29 @@ pub(crate) struct Guests {
     served: Cell<usize>,
 }
 
-/// Those that have not said hello yet, the oldest first.
+/// Connections that are still shaking hands, the oldest first.
 struct Handshakes {
     waiting: VecDeque<Waiting>,
     limit: usize,
     next: u64,
-    /// How many had to go because others came.
+    /// The number of those that were evicted because others came.
     displaced: u64,
 }
 
 struct Waiting {
     number: u64,
     address: IpAddr,
-    /// Dropped when it has to go.
+    /// Dropped when it is evicted.
     _stays: oneshot::Sender<()>,
 }
 
-/// One connection's place among the guests.
+/// The permit of one connection.
 pub(crate) struct Place {
     guests: Rc<Guests>,
     address: IpAddr,
 }
 
-/// One connection that shakes hands.
+/// The permit of one connection to shake hands.
 pub(crate) struct Handshake {
     guests: Rc<Guests>,
     number: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Handshake {
 }
 
 impl Guests {
-    /// Nobody yet.
+    /// Nothing is admitted yet.
     pub(crate) fn new(limits: &Limits) -> Self {
         let limit = limits.handshakes.max(1);
         Self {
@@ -59,7 +59,7 @@ impl Guests {
         }
     }
 
-    /// How many links there are.
+    /// The number of links that are served.
     pub(crate) fn served(&self) -> usize {
         self.served.get()
     }
@@ -76,7 +76,7 @@ impl Guests {
         Served(&self.served)
     }
 
-    /// A place for a connection from `address`, if there is one.
+    /// Returns a permit for a connection from `address`, if there is one.
     pub(crate) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<Place> {
         let mut counts = self.counts.borrow_mut();
         let all: usize = counts.values().sum();
@@ -88,8 +88,8 @@ impl Guests {
         Some(Place { guests: Rc::clone(self), address })
     }
 
-    /// Lets a connection from `address` shake hands. Where as many do as may, the one has to go that has taken the longest,
-    /// of the address that has the most: a handshake takes a millisecond, unless somebody only wants the place.
+    /// Lets a connection from `address` shake hands. At the limit, the oldest handshake of the address that has the most is evicted: a
+    /// handshake takes a millisecond, unless somebody only wants to hold the permit.
     pub(crate) fn shake_hands(self: &Rc<Self>, address: IpAddr) -> Handshake {
         let (stays, staying) = oneshot::channel();
         let mut handshakes = self.handshakes.borrow_mut();
@@ -107,7 +107,7 @@ impl Guests {
 }
 
 impl Handshakes {
-    /// Lets one go; returns its address, and how many have gone so far.
+    /// Evicts one; returns its address, and the number of evictions so far.
     #[cold]
     fn displace(&mut self) -> Option<(IpAddr, u64)> {
         let mut counts = HashMap::new();
@@ -123,7 +123,7 @@ impl Handshakes {
 }
 
 impl Handshake {
-    /// Waits until it has to go.
+    /// Waits until it is evicted.
     pub(crate) async fn is_displaced(&mut self) {
         // Nothing is ever sent: the other end is dropped.
         let _ = (&mut self.stays).await;

@@ -20,12 +20,12 @@ use crate::delivery::{Arrived, Kept, Place};
 use crate::door::{AnyDoor, Door, Mailbox, inbox_door};
 use crate::due::Due;
 use crate::handled::{Handled, dispatch};
+use crate::in_progress::Begun;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::inbox::Inbox;
 use crate::message::NetMessage;
 use crate::run::Run;
 use crate::trace;
-use crate::unfinished::Begun;
 
 /// A message type that actor `A` handles, with everything that needs to know the type.
 pub struct Registration<A: Actor> {

@@ -9,8 +9,8 @@ use actix::Actor;
 use tokio::sync::oneshot;
 
 use crate::delivery::Delivery;
+use crate::in_progress::Tally;
 use crate::inbound::Inbound;
-use crate::unfinished::Tally;
 
 /// A call of a handler, with its message inside.
 pub(crate) type LocalCall<A> = Box<dyn FnOnce(&mut A, &mut <A as Actor>::Context) + Send>;

@@ -23,8 +23,8 @@ use crate::redial::Redial;
 use crate::route::{Member, Route};
 use crate::service::Service;
 use crate::stats::AskStats;
-use crate::target::nameless;
 use crate::zmtp::{self, StandIn};
+use crate::zone::Named;
 
 /// Before an endpoint is dialled again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
@@ -193,7 +193,7 @@ impl Keeper {
             }
             Err(_) => return None,
         };
-        match StandIn::open(&self.premises, self.node_stats.clone(), address, reached) {
+        match StandIn::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
             Ok(stand_in) => Some(stand_in),
             Err(error) => {
                 tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");
@@ -210,7 +210,7 @@ impl Keeper {
         let identity = &service.identity;
         let (id, node) = (identity.instance, identity.node);
         let instance =
-            Instance { id, node, service: nameless(address), addresses: vec![address], local: false };
+            Instance { id, node, service: Named(address).into(), addresses: vec![address], local: false };
         // Subscribers look there.
         let _listed = self.premises.own.list(&service, Bound::At(address));
         self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
@@ -237,7 +237,7 @@ impl Keeper {
         let instance = Instance {
             id,
             node: service.identity.node,
-            service: service.identity.name.clone().unwrap_or_else(|| nameless(address)),
+            service: service.identity.name.clone().unwrap_or_else(|| Named(address).into()),
             addresses: vec![address],
             local: true,
         };
@@ -361,7 +361,7 @@ fn instance_at(address: SocketAddr, welcome: &Welcome) -> Instance {
     Instance {
         id: welcome.instance,
         node: welcome.node,
-        service: welcome.service.clone().unwrap_or_else(|| nameless(address)),
+        service: welcome.service.clone().unwrap_or_else(|| Named(address).into()),
         addresses: vec![address],
         local: false,
     }

@@ -1,13 +1,11 @@
-//! The links to one service, which may go on over another connection, and the way to those who keep them.
+//! The links to one service, which may be resumed over another connection, and the channels to their sessions.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use meshzero_proto::hello::{LinkState, Resume};
 use meshzero_proto::id::{LinkId, NodeId};
-use meshzero_proto::limits::Limits;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -15,7 +13,6 @@ use crate::connection::Connection;
 use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
-use crate::socket;
 use crate::stats::{self, Carries, LinkStats};
 
 /// The links of one service.
@@ -27,28 +24,28 @@ pub(crate) struct Links {
 #[derive(Debug)]
 struct Kept {
     node: NodeId,
-    /// Where its client came from last.
+    /// The address of its client's latest connection.
     from: SocketAddr,
     carries: Carries,
-    /// What is on its way to the client, once there can be anything.
+    /// The send queue to the client, once there is one.
     outbox: Option<Arc<Outbox>>,
-    /// What has arrived from it, as soon.
+    /// The progress of reading from the client, once there is any.
     progress: Option<Arc<Progress>>,
     arrivals: mpsc::Sender<Arrival>,
     /// The number of the latest attempt of its client to come back.
     attempt: u64,
-    /// Since when it has had no connection.
+    /// The time at which it lost its connection, until it has another.
     waits_since: Option<Instant>,
 }
 
-/// A client that wants to go on with a link.
+/// A client's connection that resumes a link.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) connection: Connection,
     pub(crate) from: SocketAddr,
     /// Bytes that it has of the link.
     pub(crate) received: u64,
-    /// Whether it reads from no connection that it made before.
+    /// Set if the client reads from no earlier connection.
     pub(crate) is_latest: bool,
 }
 
@@ -108,12 +105,12 @@ impl Links {
         }
     }
 
-    /// Whether `node` has this link.
+    /// Returns whether `node` has this link.
     pub(crate) fn knows(&self, node: NodeId, link: LinkId) -> bool {
         self.lock().get(&link).is_some_and(|kept| kept.node == node)
     }
 
-    /// How it stands with this link of `node`; `None` if there is none.
+    /// Returns the state of this link of `node`; `None` if there is none.
     pub(crate) fn state(&self, node: NodeId, link: LinkId) -> Option<LinkState> {
         let kept = self.lock();
         let kept = kept.get(&link).filter(|kept| kept.node == node)?;
@@ -129,7 +126,7 @@ impl Links {
         })
     }
 
-    /// Hands a connection to whoever keeps the link that should go on.
+    /// Hands a connection to the session of the link that is to be resumed over it.
     ///
     /// # Errors
     /// Gives the connection back if there is no such link of `node`.
@@ -163,12 +160,12 @@ impl Links {
         }
     }
 
-    /// How many there are.
+    /// The number of links.
     pub(crate) fn open(&self) -> usize {
         self.lock().len()
     }
 
-    /// How they are now, those with most bytes waiting, as many as are listed.
+    /// The state of those with the most bytes waiting, as many as are listed.
     pub(crate) fn stats(&self) -> Vec<LinkStats> {
         let kept = self.lock();
         let links = kept
@@ -190,12 +187,6 @@ impl Links {
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long a link waits for its client. The client's time begins when it has noticed, which may take as long as it takes to find
-/// out a silent host.
-pub(crate) fn window(limits: &Limits) -> Duration {
-    limits.reconnect.saturating_add(limits.keep_alive.saturating_mul(socket::PROBES + 1))
 }
 
 #[cfg(test)]

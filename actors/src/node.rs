@@ -14,12 +14,11 @@ use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
-use crate::ending::{Ending, Last};
+use crate::ending::{Ending, Last, ShutdownHandles};
 use crate::enduring;
+use crate::environment::Environment;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
-use crate::network::Network;
-use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
@@ -102,7 +101,7 @@ impl Node {
             tracing::warn!("{interface}");
         }
         allocator::keep_large_blocks();
-        let id = NodeId::from_random(random(&config.network)?);
+        let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
         let limits = Arc::new(config.limits.clone());
         let (spin, network) = (config.spin, config.network.clone());
         let carrying = Carrying { limits, spin, network, ..Carrying::default() };
@@ -126,7 +125,7 @@ impl Node {
                 discovery,
                 own,
                 subscriptions: Arc::default(),
-                gateways: Gateways::default(),
+                gateways: ShutdownHandles::default(),
                 looking: Arc::new(Semaphore::new(1)),
                 ending,
             });
@@ -142,6 +141,11 @@ impl Node {
     /// What its parts have in common.
     pub(crate) fn premises(&self) -> &Arc<Premises> {
         &self.premises
+    }
+
+    /// The environment of its services.
+    pub(crate) fn environment(&self) -> Environment {
+        self.premises.environment(self.router.clone().recipient().downgrade())
     }
 
     /// The node's identity.
@@ -295,7 +299,7 @@ impl Node {
         let (router, discovery) = (self.router.clone(), self.discovery().clone());
         let (ending, premises) = (Last(Arc::clone(self.ending())), Arc::clone(&self.premises));
         let leaving = self.home().spawn(move || async move {
-            premises.gateways.close().await;
+            premises.gateways.shut_down().await;
             // An actor that is gone has left already.
             let abandoned = router.send(Close { within: drain }).await.unwrap_or_default();
             // Not before: what is being finished may need to call others.
@@ -345,14 +349,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.leave_now();
     }
-}
-
-/// Sixteen random bytes for an identity.
-///
-/// # Errors
-/// [`StartError::Random`].
-pub fn random(network: &Network) -> Result<[u8; 16], StartError> {
-    network.random().map_err(StartError::Random)
 }
 
 fn hello(config: &Config, node: NodeId) -> Hello {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, ArbiterHandle, Context};
 use meshzero_proto::advert::Advert;
-use meshzero_proto::catalogue::{Catalogue, MAX_MESSAGES};
+use meshzero_proto::catalogue::MAX_MESSAGES;
 use meshzero_proto::codec::TypeInfo;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
@@ -14,26 +14,28 @@ use meshzero_proto::limits::Limits;
 use meshzero_proto::name::{ServiceName, Topic, TypeName};
 use tokio::sync::oneshot;
 
+use crate::actor_handle::Entrance;
 use crate::bound::Bound;
 use crate::clock;
-use crate::counts::RequestCounters;
-use crate::decoding::Decoding;
 use crate::discovery::{Announce, FollowAddresses, List, Relocated};
 use crate::endpoint;
+use crate::entry::ServiceEnd;
+use crate::environment::Environment;
 use crate::foreign::Foreign;
 use crate::handler::Registration;
 use crate::home::{Gone, Home};
-use crate::hosted::{Factory, Hosted, Panicked};
-use crate::links;
+use crate::hosted::{Factory, Hosted};
+use crate::identity::Identity;
 use crate::listeners::Listeners;
 use crate::naming;
-use crate::node::{Node, StartError, random};
+use crate::node::{Node, StartError};
+use crate::panic::Panicked;
 use crate::place::{Listening, Place, PlaceError};
-use crate::premises::Premises;
 use crate::publisher::Publisher;
 use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
-use crate::service::{Entrance, Entry, Identity, MessageInfo, Service, ServiceEnd};
+use crate::service::Service;
+use crate::traffic;
 use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
@@ -291,49 +293,40 @@ where
     let Listening { mut listeners, bound, address } =
         offer.place.listen(&config.network, &config.interfaces, config.ports.as_ref()).await?;
     let limits = Arc::clone(node.limits());
-    let publisher = Publisher::new(&limits, node.alarms());
+    let environment = Environment { home, ..node.environment() };
+    let publisher = environment.publisher();
     if offer.topics.len() > limits.topics {
         return Err(OfferError::TooManyTopics(limits.topics));
     }
     for Declared { topic, item, retains } in offer.topics {
         publisher.declare(topic, item, retains);
     }
-    let id = InstanceId::from_random(random(&config.network)?);
+    let identity = Identity::new(&environment, offer.name.clone()).map_err(StartError::Random)?;
+    let id = identity.instance;
     if let Listeners::Chosen(chosen) = &mut listeners {
         let addresses = node.ask_discovery(FollowAddresses).await?;
         let discovery = node.discovery().clone();
-        chosen.follow(addresses, links::window(&limits), move || discovery.do_send(Relocated(id)));
+        chosen.follow(addresses, traffic::resume_window(&limits), move || discovery.do_send(Relocated(id)));
     }
     let router = node.router().clone();
     let withdraw = move |end| router.do_send(Delist { instance: id, end });
-    let counters = Arc::<RequestCounters>::default();
-    let decoding = Decoding { limits: *node.decode_limits(), counters: Arc::clone(&counters) };
-    let (host, entry, doors) = match offer.source {
+    let (host, entrance) = match offer.source {
         Source::Factory(prepare) => {
             let factory = prepare(publisher.clone());
-            let (mailbox, restart) = (limits.mailbox, offer.restart);
             let called =
                 offer.name.as_ref().map_or_else(|| Named(address).to_string(), ServiceName::to_string);
-            let hosted =
-                Hosted::start(factory, called, &offer.handlers, decoding, mailbox, restart, withdraw)
+            let (hosted, entrance) =
+                Entrance::start(&environment, called, factory, &offer.handlers, offer.restart, withdraw)
                     .map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
-            let hosted = Arc::new(hosted);
-            let doors = offer.handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
-            (Host::Hosted(Arc::clone(&hosted)), hosted as Arc<dyn Entry>, doors)
+            (Host::Hosted(hosted), entrance)
         }
         Source::Addr(addr) => {
-            let doors = offer.handlers.iter().map(|handler| (handler.mailbox_door)(&addr)).collect();
-            let foreign = Arc::new(Foreign::new(addr, &offer.handlers, decoding, home.clone()));
             let stopped = move || withdraw(ServiceEnd::Stopped);
-            actix::spawn(Foreign::look_after(Arc::downgrade(&foreign), stopped));
-            (Host::Foreign(Arc::clone(&foreign)), foreign as Arc<dyn Entry>, doors)
+            let (foreign, entrance) = Entrance::attach(&environment, addr, &offer.handlers, stopped);
+            (Host::Foreign(foreign), entrance)
         }
     };
-    let identity =
-        Identity { mesh: config.mesh.clone(), node: node.id(), instance: id, name: offer.name.clone() };
-    let node_stats = node.router().clone().recipient().downgrade();
-    let entrance = Entrance { entry, doors, home, counters, node_stats };
-    let service = Arc::new(assemble(node.premises(), identity, publisher, &offer.handlers, entrance));
+    let service = Arc::new(Service::new(&environment, identity, publisher, &offer.handlers, entrance));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());
@@ -357,7 +350,7 @@ where
         };
         node.ask_discovery(Announce(advert, bound.clone())).await?;
     }
-    let shown = offer.name.unwrap_or_else(|| crate::target::nameless(address));
+    let shown = offer.name.unwrap_or_else(|| Named(address).into());
     let addresses = if address.ip().is_unspecified() { Vec::new() } else { vec![address] };
     let instance = Instance { id, node: node.id(), service: shown, addresses, local: true };
     Ok(Offered { service, instance, address, bound, host, _withdrawal })
@@ -370,22 +363,4 @@ impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
     }
-}
-
-/// A service of an actor that can be entered, and handles this. No endpoint leads to it yet.
-pub(crate) fn assemble<A: Actor<Context = Context<A>>>(
-    premises: &Premises,
-    identity: Identity,
-    publisher: Publisher,
-    handlers: &[Registration<A>],
-    entrance: Entrance,
-) -> Service {
-    let catalogue = Catalogue::new(handlers.iter().map(Registration::entry).collect());
-    let messages = handlers.iter().map(|handler| MessageInfo {
-        name: handler.name.clone(),
-        message: handler.message,
-        reply: handler.reply,
-        documented: handler.documented.clone(),
-    });
-    Service::new(identity, premises.carrying.clone(), publisher, messages.collect(), catalogue, entrance)
 }

@@ -35,12 +35,12 @@ impl Own {
         services.find(|(_, bound)| bound.is_meant_by(address)).map(|(service, _)| Arc::clone(service))
     }
 
-    /// How many of them are announced.
+    /// The number of those that are announced.
     pub fn listed(&self) -> usize {
         self.services.load().iter().filter(|(service, _)| service.identity.name.is_some()).count()
     }
 
-    /// What each has counted, in the order of their names. One without a name is called by its address.
+    /// The statistics of each, in the order of their names. One without a name goes by its address.
     pub(crate) fn stats(&self) -> Vec<ServiceStats> {
         let services = self.services.load();
         let mut stats: Vec<_> = services
@@ -61,7 +61,7 @@ impl Own {
         self.change(|services| services.push((Arc::clone(service), bound.clone())));
     }
 
-    /// As [`Own::add`], until what is returned is dropped.
+    /// As [`Own::add`], until the returned guard is dropped.
     pub(crate) fn list(&self, service: &Arc<Service>, bound: Bound) -> impl Drop {
         struct Listed<'a>(&'a Own, InstanceId);
         impl Drop for Listed<'_> {

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::{Addr, WeakRecipient};
 use meshzero_proto::codec::DecodeLimits;
 use meshzero_proto::hello::Hello;
 use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
 use crate::discovery::Discovery;
-use crate::ending::Ending;
+use crate::ending::{Ending, ShutdownHandles};
+use crate::environment::Environment;
 use crate::home::Home;
-use crate::networkzero::Gateways;
 use crate::own::Own;
+use crate::stats::AskStats;
 use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 
@@ -34,10 +35,25 @@ pub struct Premises {
     pub own: Arc<Own>,
     /// What it listens to.
     pub subscriptions: Arc<Subscriptions>,
-    /// Its gateways, which end before it leaves.
-    pub gateways: Gateways,
+    /// Its gateways, which shut down before it leaves.
+    pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
     /// The moment in which it leaves: all routes end with it.
     pub ending: Arc<Ending>,
+}
+
+impl Premises {
+    /// The environment of a service of this node. The statistics of the whole node come from `node_stats`.
+    pub(crate) fn environment(&self, node_stats: WeakRecipient<AskStats>) -> Environment {
+        Environment {
+            mesh: self.hello.mesh.clone(),
+            node: self.hello.node,
+            home: self.home.clone(),
+            alarms: Arc::clone(&self.alarms),
+            carrying: self.carrying.clone(),
+            decode_limits: self.decode_limits,
+            node_stats,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The endpoint's way to another connection for one link: its client comes back.
+//! The server side of resuming a link: the next connection that its client opens.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,18 +10,19 @@ use tokio::sync::mpsc;
 use tokio::time::{self, Instant};
 
 use crate::carry::{Onward, Way};
-use crate::links::{self, Arrival};
+use crate::links::Arrival;
 use crate::outbox::Outbox;
 use crate::progress::Progress;
 use crate::service::Service;
 use crate::stats::Carries;
+use crate::traffic;
 
 /// The connections of one link. Dropping it gives the link up.
 pub(crate) struct Connections {
     link: LinkId,
     service: Arc<Service>,
     arrivals: mpsc::Receiver<Arrival>,
-    /// What has arrived and is not used yet.
+    /// A connection that has arrived and is not used yet.
     arrived: Option<Arrival>,
 }
 
@@ -62,7 +63,7 @@ impl Connections {
         if let Some(arrived) = self.arrived.take() {
             return Ok(arrived);
         }
-        let window = links::window(self.service.limits());
+        let window = traffic::resume_window(self.service.limits());
         match time::timeout(window, self.arrivals.recv()).await {
             Ok(Some(arrival)) => Ok(arrival),
             Ok(None) => Err("others needed its place".to_owned()),

@@ -15,10 +15,11 @@ use tokio::time::{self, Instant};
 
 use crate::bound::Bound;
 use crate::discovery::{Addresses, AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
+use crate::entry::ServiceEnd;
 use crate::keeper::Keeper;
 use crate::premises::Premises;
 use crate::route::Route;
-use crate::service::{Service, ServiceEnd};
+use crate::service::Service;
 use crate::stats::{AskStats, DiscoveryStats, Stats};
 use crate::target::Target;
 use crate::unfinished::Abandoned;

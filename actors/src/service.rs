@@ -1,204 +1,82 @@
-//! One service of this node as connections and callers see it, whatever its actor's type is.
+//! A service of this node as connections and callers see it, whatever its actor's type is.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use actix::WeakRecipient;
-use meshzero_proto::catalogue::Catalogue;
-use meshzero_proto::codec::TypeInfo;
+use actix::{Actor, Context, WeakRecipient};
 use meshzero_proto::hello::Welcome;
-use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::limits::Limits;
-use meshzero_proto::name::{MeshName, ServiceName, TypeName};
 use tokio::sync::oneshot;
 
+use crate::actor_handle::Entrance;
 use crate::answers::Answers;
 use crate::counts::{ConnectionCounters, Counter, RequestCounters};
 use crate::delivery::{self, Delivery};
 use crate::describe::Described;
-use crate::door::{AnyDoor, Door};
 use crate::ending::Ending;
+use crate::entry::Entry;
+pub use crate::entry::ServiceEnd;
+use crate::environment::Environment;
 use crate::events;
-use crate::handler::Documented;
+use crate::handler::Registration;
 use crate::home::Home;
+use crate::identity::Identity;
+use crate::in_progress::Tally;
 use crate::inbound::Inbound;
 use crate::links::Links;
-use crate::message::NetMessage;
+use crate::message_types::MessageTypes;
 use crate::publisher::Publisher;
 use crate::quota::{Quota, Taken, Turn};
 use crate::stats::{AskStats, ServiceStats};
 use crate::traffic::Carrying;
-use crate::unfinished::Tally;
-
-/// The way into an actor of any type.
-pub trait Entry: Send + Sync {
-    /// Hands over what one connection brought. Called on the service's thread, in order of arrival.
-    fn deliver(&self, delivery: Delivery);
-
-    /// Hands a message that came in another way to the handler with this number. Called on any thread: messages of this
-    /// process that are encoded and others enter in the order in which they were sent.
-    fn deliver_alone(&self, slot: usize, inbound: Inbound);
-
-    /// Takes no more messages; those that were taken are still handled.
-    fn close(&self);
-
-    /// As [`Entry::close`], and turns away what no handler has begun. Tells what was unfinished, as far as that is known.
-    fn abandon(&self, tell: oneshot::Sender<Tally>);
-
-    /// Whether the actor still takes messages.
-    fn is_alive(&self) -> bool;
-
-    /// How often the actor was made anew after a panic.
-    fn restarts(&self) -> u64;
-}
-
-/// Why a service is no longer offered.
-///
-/// ```
-/// # use meshzero_actors::service::ServiceEnd;
-/// let end = ServiceEnd::GaveUp { restarts: 10, panic: "the motor does not answer".to_owned() };
-/// assert_eq!(end.to_string(), "its actor panicked again after 10 restarts: the motor does not answer");
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ServiceEnd {
-    /// This program closed it, dropped it, or left the mesh.
-    Closed,
-    /// Its actor has stopped; if the program runs the actor itself, it may also have panicked.
-    Stopped,
-    /// Its actor panicked more often than its [`Restart`](crate::restart::Restart) allows.
-    GaveUp {
-        /// How often it had been made anew.
-        restarts: u64,
-        /// What the last panic said.
-        panic: String,
-    },
-}
-
-impl fmt::Display for ServiceEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("it was closed"),
-            Self::Stopped => f.write_str("its actor has stopped"),
-            Self::GaveUp { restarts: 0, panic } => write!(f, "its actor panicked: {panic}"),
-            Self::GaveUp { restarts, panic } => {
-                write!(f, "its actor panicked again after {restarts} restarts: {panic}")
-            }
-        }
-    }
-}
-
-/// A message type that a service handles, as `describe` tells it.
-#[derive(Debug, Clone)]
-pub struct MessageInfo {
-    /// The name it is known by.
-    pub name: TypeName,
-    /// The message.
-    pub message: &'static TypeInfo,
-    /// The reply.
-    pub reply: &'static TypeInfo,
-    /// Schemas that the types bring along.
-    pub documented: Option<Documented>,
-}
-
-/// Who a service is.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The mesh it belongs to.
-    pub mesh: MeshName,
-    /// The node that offers it.
-    pub node: NodeId,
-    /// This instance of it.
-    pub instance: InstanceId,
-    /// Its name; `None` for an endpoint that is not announced.
-    pub name: Option<ServiceName>,
-}
-
-impl Identity {
-    /// The name of the service in the log.
-    pub(crate) fn title(&self) -> &str {
-        self.name.as_ref().map_or("(without a name)", |name| name.as_str())
-    }
-}
-
-/// How messages get to the actor of a service.
-pub(crate) struct Entrance {
-    /// Encoded ones.
-    pub(crate) entry: Arc<dyn Entry>,
-    /// Those of this process, by the number of their type.
-    pub(crate) doors: Vec<AnyDoor>,
-    /// The thread that its entry and its connections are on.
-    pub(crate) home: Home,
-    /// Counts what is not handled.
-    pub(crate) counters: Arc<RequestCounters>,
-    /// Who knows what the whole node has counted.
-    pub(crate) node_stats: WeakRecipient<AskStats>,
-}
 
 /// One service that this node offers.
 pub struct Service {
-    /// Who it is.
+    /// Its identity.
     pub identity: Identity,
     /// Its news.
     pub publisher: Publisher,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) messages: Vec<MessageInfo>,
+    /// The message types that it handles.
+    pub(crate) types: MessageTypes,
     entry: Arc<dyn Entry>,
-    doors: Vec<NamedDoor>,
     places: Arc<Quota>,
     ending: Ending,
-    /// The conversations with its callers and subscribers.
+    /// The links to its callers and subscribers.
     pub(crate) links: Links,
-    /// What became of requests that were not handled.
+    /// Counters of requests that were not handled.
     pub(crate) counters: Arc<RequestCounters>,
-    /// What it says of itself.
+    /// Its description, once somebody has asked for it.
     pub(crate) described: Described,
     /// Set when it begins to end.
     end: OnceLock<ServiceEnd>,
-    /// Messages that came over links and were handed to the actor.
-    messages_in: Counter,
-    /// What became of connections to its endpoint.
+    /// Messages that came over connections and were handed to the actor.
+    pub(crate) messages_in: Counter,
+    /// Counters of the connections to its endpoint.
     pub(crate) connections: ConnectionCounters,
-    /// What its connections have in common with others of the node.
+    /// The settings of its connections, the limits among them.
     pub(crate) carrying: Carrying,
-    /// The thread that its actor's entrance and its connections are on.
+    /// The thread of its actor's entry and of its connections.
     pub(crate) home: Home,
-    /// Who knows what the whole node has counted; not kept from ending by its services.
+    /// The source of the node's statistics; its services do not keep it alive.
     pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
-/// The entrance for callers in this process to the handler of one message type.
-struct NamedDoor {
-    door: AnyDoor,
-    name: TypeName,
-    /// Whether that is the type's own name.
-    has_own_name: bool,
-}
-
 impl Service {
-    pub(crate) fn new(
+    /// A service whose actor is reached with `entrance` and handles this. No endpoint leads to it yet.
+    pub(crate) fn new<A: Actor<Context = Context<A>>>(
+        environment: &Environment,
         identity: Identity,
-        carrying: Carrying,
         publisher: Publisher,
-        messages: Vec<MessageInfo>,
-        catalogue: Catalogue,
+        handlers: &[Registration<A>],
         entrance: Entrance,
     ) -> Self {
-        let Entrance { entry, doors, home, counters, node_stats } = entrance;
-        let doors = doors.into_iter().zip(&messages).map(|(door, info)| NamedDoor {
-            door,
-            name: info.name.clone(),
-            has_own_name: *info.name == *info.message.name(),
-        });
-        let doors = doors.collect();
+        let Environment { home, carrying, node_stats, .. } = environment.clone();
+        let Entrance { entry, doors, counters } = entrance;
         let places = Quota::new(carrying.limits.mailbox);
         Self {
             identity,
             publisher,
-            catalogue,
-            messages,
+            types: MessageTypes::new(handlers, doors),
             entry,
-            doors,
             places,
             ending: Ending::default(),
             links: Links::default(),
@@ -213,12 +91,12 @@ impl Service {
         }
     }
 
-    /// The bounds that it keeps.
+    /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.carrying.limits
     }
 
-    /// What its endpoint answers to a hello, of a connection that carries no link.
+    /// The answer of its endpoint to the hello of a connection that carries no link.
     pub(crate) fn welcome(&self) -> Welcome {
         Welcome {
             node: self.identity.node,
@@ -231,21 +109,11 @@ impl Service {
         }
     }
 
-    /// The message types that it handles.
-    pub fn messages(&self) -> &[MessageInfo] {
-        &self.messages
-    }
-
-    /// The names of the message types that it handles.
-    pub fn handles(&self) -> Vec<String> {
-        self.catalogue.names()
-    }
-
     /// Waits for a place among the unfinished messages; those who wait are served in order. `None` if the
     /// service closes meanwhile.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub async fn place(&self) -> Option<Taken> {
         self.places.take(1).await
     }
@@ -253,7 +121,7 @@ impl Service {
     /// As [`Service::place`], and nobody who came later gets a place before this one's message has entered.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
         self.places.turn(1).await
     }
@@ -262,7 +130,7 @@ impl Service {
     /// For messages that were accepted: they also get places while the service drains.
     ///
     /// # Cancel safety
-    /// Dropping the future gives up the place in the queue.
+    /// This method is cancel safe: dropping the future gives up the place in the queue.
     pub async fn places(&self, wanted: usize) -> Option<Taken> {
         self.places.take_accepted(wanted).await
     }
@@ -273,7 +141,7 @@ impl Service {
         self.places.try_take()
     }
 
-    /// What it has counted.
+    /// Its statistics.
     pub fn stats(&self) -> ServiceStats {
         ServiceStats {
             service: self.identity.name.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -287,41 +155,18 @@ impl Service {
         }
     }
 
-    /// How many messages are unfinished.
+    /// The number of unfinished messages.
     pub fn unfinished(&self) -> usize {
         self.places.taken()
     }
 
-    /// The entrance for messages of type `M` that are known as `name`, or by the type's own name, if the service has one.
-    pub fn door<M: NetMessage>(&self, name: Option<&TypeName>) -> Option<&Door<M>> {
-        self.doors.iter().find_map(|named| {
-            let door = named.door.downcast_ref()?;
-            let is_meant = match name {
-                Some(name) => named.name == *name,
-                None => named.has_own_name,
-            };
-            is_meant.then_some(door)
-        })
-    }
-
-    /// The number of the message type `name`, if the service handles it.
-    pub fn slot(&self, name: &str) -> Option<usize> {
-        self.messages.iter().position(|info| &*info.name == name)
-    }
-
-    /// Hands over what one connection brought. To be called on the service's thread.
+    /// Hands over the messages that arrived together on one connection. To be called on the service's thread.
     pub(crate) fn deliver(&self, delivery: Delivery) {
         self.messages_in.add(delivery.left());
         self.entry.deliver(delivery);
     }
 
-    /// Hands over an encoded message that a connection brought by itself. To be called on the service's thread.
-    pub(crate) fn deliver_one(&self, slot: usize, inbound: Inbound) {
-        self.messages_in.count();
-        self.entry.deliver_alone(slot, inbound);
-    }
-
-    /// Hands over an encoded message of this process.
+    /// Hands over an encoded message by itself. It is not counted as one that came over a link: a session that has it from a connection does that.
     pub fn deliver_alone(&self, slot: usize, inbound: Inbound) {
         self.entry.deliver_alone(slot, inbound);
     }
@@ -331,7 +176,7 @@ impl Service {
         self.places.drain();
     }
 
-    /// Whether new messages are refused because the service is about to close, or has.
+    /// Returns whether new messages are refused because the service is about to close, or has.
     #[inline]
     pub fn is_draining(&self) -> bool {
         self.places.is_draining()
@@ -340,7 +185,7 @@ impl Service {
     /// Waits until every message that was accepted is finished. To be called when [`Service::drain`] has been.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn drained(&self) {
         self.places.all_free().await;
     }
@@ -377,7 +222,7 @@ impl Service {
     /// Waits until the service has been closed.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn closed(&self) {
         self.ending.come().await;
     }
@@ -388,17 +233,17 @@ impl Service {
         let _ = self.end.set(end);
     }
 
-    /// Why it has ended, or is about to; `None` as long as it is offered.
+    /// The reason why it has ended, or is about to; `None` as long as it is offered.
     pub fn end(&self) -> Option<&ServiceEnd> {
         self.end.get()
     }
 
-    /// How often its actor was made anew after a panic.
+    /// The number of times that its actor was restarted after a panic.
     pub fn restarts(&self) -> u64 {
         self.entry.restarts()
     }
 
-    /// Whether it still takes messages.
+    /// Returns whether it still takes messages.
     pub fn is_alive(&self) -> bool {
         !self.is_draining() && self.entry.is_alive()
     }

@@ -23,8 +23,3 @@ impl std::fmt::Display for Target {
         }
     }
 }
-
-/// What an endpoint without a name is called where a name is needed.
-pub(crate) fn nameless(address: SocketAddr) -> ServiceName {
-    ServiceName::new(Named(address).to_string()).expect("an address is short and printable")
-}

@@ -125,7 +125,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 }
             }
             (Some(Member::Local(service, _)), _) => {
-                if let Some(Door::Inbox(inlet)) = service.door::<M>(None)
+                if let Some(Door::Inbox(inlet)) = service.types.door::<M>(None)
                     && let Some(place) = service.try_place()
                     && let Some(message) = message.take()
                 {
@@ -301,7 +301,7 @@ fn tell_here<M: NetMessage>(
     place: Taken,
     trace: Option<TraceContext>,
 ) -> Result<(), Untold<M>> {
-    match service.door::<M>(None) {
+    match service.types.door::<M>(None) {
         Some(Door::Inbox(inlet)) => {
             let entering = Entering { reply: None, place };
             match attempt::enter(inlet.as_ref(), message, entering, trace.as_ref()).is_turned_away() {

@@ -41,6 +41,13 @@ impl Carrying {
     }
 }
 
+/// The time for which an endpoint keeps a link that has lost its connection. The client's own time begins when it notices the loss,
+/// which may take as long as the keep-alive takes to detect a silent host.
+pub(crate) fn resume_window(limits: &Limits) -> Duration {
+    let detection = limits.keep_alive.saturating_mul(crate::socket::PROBES + 1);
+    limits.reconnect.saturating_add(detection)
+}
+
 /// The dials of connections that stand by for links, of all links of a node.
 #[derive(Debug, Default)]
 pub struct Races {

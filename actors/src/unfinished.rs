@@ -1,12 +1,11 @@
-//! What a service has not finished, by the types of its messages.
+//! The report of a service that was closed before all its work was finished.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use meshzero_proto::name::ServiceName;
 
-/// What a service had not finished when its time for draining was over.
+/// The work that a service had not finished when its time for draining was over.
 ///
 /// ```
 /// # use meshzero_actors::unfinished::Abandoned;
@@ -35,7 +34,7 @@ pub struct Abandoned {
 }
 
 impl Abandoned {
-    /// How many messages were not finished.
+    /// The number of messages that were not finished.
     pub fn unfinished(&self) -> usize {
         self.messages.values().sum::<usize>() + self.others
     }
@@ -63,20 +62,6 @@ impl fmt::Display for Abandoned {
             write!(f, "{and}{count} connection{} that did not take all", plural(count))?;
         }
         Ok(())
-    }
-}
-
-/// Unfinished messages by the names of their types.
-pub(crate) type Tally = BTreeMap<String, usize>;
-
-/// Messages of one type that handlers have begun and will end later: one clone of this each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Begun(Arc<()>);
-
-impl Begun {
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
     }
 }
 

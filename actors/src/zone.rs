@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use meshzero_proto::addresses::needs_zone;
+use meshzero_proto::name::ServiceName;
 
 use crate::host;
 
@@ -53,6 +54,13 @@ impl fmt::Display for Named {
             return f.pad(&format!("[{}%{name}]:{}", address.ip(), address.port()));
         }
         self.0.fmt(f)
+    }
+}
+
+/// An endpoint without a name goes by its address where a name is needed.
+impl From<Named> for ServiceName {
+    fn from(address: Named) -> Self {
+        Self::new(address.to_string()).expect("an address is short and printable")
     }
 }
 

@@ -42,13 +42,14 @@ use crate::clock;
 use crate::config::Config;
 use crate::enduring;
 use crate::host_changes::HostChanges;
-use crate::links;
 use crate::mdns::Mdns;
 use crate::mdns::nics::Nics;
 use crate::stats::DiscoveryStats;
+use crate::traffic;
 pub use finding::{Ask, AskAgain, AskReplied, List, Seek};
 pub use offering::{Announce, Leave, Relocated, Withdraw};
 pub use own_interfaces::FollowAddresses;
+pub use peers::PeerArrived;
 pub use presence::{Failed, Proved};
 pub use proving::{AskHidden, Prove, Proving};
 pub use reaching::Verdict;
@@ -112,7 +113,7 @@ impl Discovery {
             ctx.set_mailbox_capacity(MAILBOX);
             let is_system = config.network.has_multicast();
             let changes = if is_system { HostChanges::watch() } else { HostChanges::none() };
-            let keep = links::window(&config.limits);
+            let keep = traffic::resume_window(&config.limits);
             let own_interfaces = OwnInterfaces::new(config.interfaces.clone(), keep, changes);
             let mut discovery = Self {
                 directory: Directory::new(config.mesh.clone(), node, &config.limits),

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use meshzero_proto::addresses::{Ends, to_tell};
 use meshzero_proto::advert::Advert;
 use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::hello::{Hello, Purpose};
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::Told;
 use tokio::sync::mpsc;
@@ -16,8 +16,18 @@ use tokio::sync::mpsc;
 use super::Discovery;
 use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry, ends};
 use crate::clock;
-use crate::endpoint::PeerArrived;
+use crate::connection::Connection;
 use crate::zone;
+
+/// A connection that another node opened to tell this one about the mesh.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct PeerArrived {
+    /// The connection, after the handshake.
+    pub connection: Connection,
+    /// The peer's first message.
+    pub hello: Hello,
+}
 
 /// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;

@@ -18,7 +18,6 @@ use tokio::time;
 use super::*;
 use crate::bound::Bound;
 use crate::dial::read_greeting;
-use crate::endpoint::PeerArrived;
 use crate::interfaces::Interfaces;
 use crate::mdns::channel::{Channel, Use};
 

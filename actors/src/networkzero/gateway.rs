@@ -1,17 +1,16 @@
 //! The gateway as its owner holds it, and how it ends.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use meshzero_proto::directory::Filter;
 use tokio::sync::mpsc;
-use tokio::time;
 
 use super::crossing::{self, Crossing, Crossings};
 use super::sides::Sides;
 use super::working::{self, CLOSING, Working};
 use crate::discovery::{Addresses, Watch};
-use crate::ending::Ending;
+use crate::ending::ShutdownHandle;
 use crate::home::{Gone, Home};
 use crate::node::Node;
 
@@ -29,25 +28,9 @@ pub enum GatewayError {
 /// A gateway that works until it is dropped, or its node leaves.
 pub struct Gateway {
     crossings: Crossings,
-    course: Arc<Course>,
+    shutdown: Arc<ShutdownHandle>,
     home: Home,
     is_dropped_with: bool,
-}
-
-/// When a gateway is to end, and when it has.
-#[derive(Default)]
-pub(crate) struct Course {
-    closing: Ending,
-    ended: Ending,
-}
-
-impl Course {
-    /// Has the gateway take everything back, and waits until that is done, for half a second at most.
-    pub(crate) async fn close(&self) {
-        self.closing.tell();
-        // What has not been taken back then is forgotten by others in time.
-        let _ = time::timeout(CLOSING, self.ended.come()).await;
-    }
 }
 
 impl Gateway {
@@ -57,14 +40,14 @@ impl Gateway {
     /// [`GatewayError`].
     pub async fn open(node: &Arc<Node>) -> Result<Self, GatewayError> {
         let (tell, crossings) = crossing::queue();
-        let course = Arc::<Course>::default();
+        let shutdown = ShutdownHandle::new(CLOSING);
         let (here, own) = (Arc::downgrade(node), node.id());
         let interfaces = node.config().interfaces.clone();
         let watch =
             node.ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
         let watcher = watch.await?;
-        node.premises().gateways.add(&course);
-        let until = Arc::clone(&course);
+        node.premises().gateways.add(&shutdown);
+        let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
         node.home()
             .ask(move || async move {
                 let air = working::open(&interfaces)?;
@@ -72,15 +55,14 @@ impl Gateway {
                 let sides = Sides::new(here, own, tell_brought, tell);
                 let working = Working { sides, watcher, brought };
                 actix::spawn(async move {
-                    let ended = Told(&until.ended);
-                    working.work(air, &until.closing).await;
-                    drop(ended);
+                    let _done = done;
+                    working.work(air, until.requested()).await;
                 });
                 Ok(())
             })
             .await?
             .map_err(GatewayError::Air)?;
-        Ok(Self { crossings, course, home: node.home().clone(), is_dropped_with: true })
+        Ok(Self { crossings, shutdown, home: node.home().clone(), is_dropped_with: true })
     }
 
     /// Waits for the next thing that has crossed; `None` when the gateway has ended. What is not taken waits, up to 256 of it; what
@@ -94,9 +76,9 @@ impl Gateway {
 
     /// Takes everything back, and waits until that is done: half a second at most.
     pub async fn close(self) {
-        let course = Arc::clone(&self.course);
+        let shutdown = Arc::clone(&self.shutdown);
         // Over there, where there is a clock whatever runs this. With the thread the gateway has ended.
-        let _ = self.home.ask(move || async move { course.close().await }).await;
+        let _ = self.home.ask(move || async move { shutdown.shut_down().await }).await;
     }
 
     /// Lets it work as long as its node does.
@@ -108,37 +90,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         if self.is_dropped_with {
-            self.course.closing.tell();
-        }
-    }
-}
-
-/// Tells that it has ended, also where its thread did.
-struct Told<'a>(&'a Ending);
-
-impl Drop for Told<'_> {
-    fn drop(&mut self) {
-        self.0.tell();
-    }
-}
-
-/// The gateways of a node, which end before it leaves.
-#[derive(Default)]
-pub struct Gateways(Mutex<Vec<Arc<Course>>>);
-
-impl Gateways {
-    fn add(&self, course: &Arc<Course>) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|course| !course.ended.has_come());
-        open.push(Arc::clone(course));
-    }
-
-    /// Closes them all.
-    pub(crate) async fn close(&self) {
-        let open = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        open.iter().for_each(|course| course.closing.tell());
-        for course in open {
-            course.close().await;
+            self.shutdown.request();
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::offer::{Offer, OfferError, Only, Source, offer};
 use crate::place::Place;
 use crate::restart::Restart;
-use crate::zmtp::{self, Courier, Intake, Reached};
+use crate::zmtp::{self, Courier, ProxyActor, Reached};
 
 /// Before a program is reached for again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
@@ -66,11 +66,11 @@ async fn stand_in(
 ) -> Result<(), OfferError> {
     let Some(here) = node.upgrade() else { return Ok(()) };
     let limits = Arc::clone(here.limits());
-    let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
+    let (ProxyActor { factory, handlers }, questions) = ProxyActor::new(reached.role, &limits);
     let service = Offer {
         name: Some(name.clone()),
-        source: Source::Factory(Box::new(|_| Box::new(move || Intake(ask.clone())))),
-        handlers: zmtp::handlers(reached.role),
+        source: Source::Factory(Box::new(|_| factory)),
+        handlers,
         place: Place::default(),
         arbiter: None,
         only: Only::OneOfMany,
@@ -80,7 +80,7 @@ async fn stand_in(
     let offered = offer(&here, service).await?;
     // Whoever holds the node keeps it from leaving.
     drop(here);
-    let mut courier = Courier::new(asked, offered.service.publisher.clone(), &limits);
+    let mut courier = Courier::new(questions, offered.service.publisher.clone(), &limits);
     let brought = |instance| Brought { name: name.clone(), instance };
     // The gateway has ended if nobody hears it, and this is about to be dropped.
     let _ = tell.send(brought(Some(offered.instance.id))).await;

@@ -15,4 +15,4 @@ mod sides;
 mod working;
 
 pub use self::crossing::Crossing;
-pub use self::gateway::{Gateway, GatewayError, Gateways};
+pub use self::gateway::{Gateway, GatewayError};

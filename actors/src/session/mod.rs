@@ -1,6 +1,8 @@
 //! The endpoint's side of one link: requests go to the service, answers and news come back.
 
+mod introspection;
 mod news;
+mod refusals;
 mod requests;
 
 use std::io;
@@ -19,7 +21,7 @@ use crate::outbox::{Outbox, Pace, Room};
 use crate::readmit::Connections;
 use crate::service::Service;
 
-/// Why a session ended, when the peer did not just leave.
+/// An error that ended a session; a peer that just leaves is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error(transparent)]
@@ -43,7 +45,7 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// Whether the link was given up, and did not just end with the last bytes unwritten.
+    /// Returns whether the link was given up, and did not just end with the last bytes unwritten.
     pub(crate) fn is_given_up(&self) -> bool {
         !matches!(self, Self::Io(_))
     }

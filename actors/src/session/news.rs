@@ -1,4 +1,4 @@
-//! A link for news, at the endpoint: one subscription, and what is published for it.
+//! The session of a link for news: one subscription, and the items that are published for it.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::service::Service;
 /// for the socket.
 const AHEAD_BYTES: usize = 64 << 10;
 
-/// A link for news.
+/// The session of a link for news.
 pub(super) struct News {
     service: Arc<Service>,
     outbox: Arc<Outbox>,
     incoming: Incoming,
-    /// What is published for the client, once it has subscribed.
+    /// The items for the client, once it has subscribed.
     feed: Option<Feed>,
 }
 
@@ -49,7 +49,7 @@ impl News {
         Ok(feed)
     }
 
-    /// Does what a frame asks for, and says whether it ends the subscription.
+    /// Handles a frame, and returns whether it ends the subscription.
     fn look_at(&mut self, frame: Frame) -> Result<bool, SessionError> {
         let Frame { header: Header { kind, id, .. }, payload } = frame;
         match kind {

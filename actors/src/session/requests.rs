@@ -1,7 +1,5 @@
-//! A link for requests, at the endpoint: what arrives goes to the service, as much of it as that has room for.
+//! The session of a link for requests: messages go to the service, as many at a time as that has room for.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,29 +7,25 @@ use bytes::Bytes;
 use meshzero_proto::frame::{self, Contents, Frames, Header, Kind};
 use meshzero_proto::hello::Hello;
 use meshzero_proto::refusal::Refusal;
-use tokio::task::JoinHandle;
 
+use super::introspection::Introspection;
+use super::refusals::Refusals;
 use super::{SessionError, tell};
 use crate::answers::Answers;
 use crate::carry::{Conversation, Stop, keep_up};
 use crate::clock;
 use crate::delivery::{self, Delivery};
-use crate::describe;
 use crate::incoming::Incoming;
 use crate::outbox::Outbox;
 use crate::overdue;
 use crate::quota::{Quota, Taken};
 use crate::service::Service;
-use crate::stats::AskStats;
 
 /// Nothing more is taken from a connection while as many bytes of messages that it brought have not been handled. The number
 /// of messages is bounded for the whole service; this bounds the memory of large ones.
 const AHEAD_BYTES: usize = 64 << 10;
 
-/// So many answers that are not replies, in bytes, a client may still ask for while as much waits for it as may.
-const UNREAD_BYTES: usize = 256 << 10;
-
-/// A link for requests.
+/// The session of a link for requests.
 pub(super) struct Requests {
     service: Arc<Service>,
     outbox: Arc<Outbox>,
@@ -39,18 +33,14 @@ pub(super) struct Requests {
     incoming: Incoming,
     /// Room for bytes that have not been handled.
     ahead: Arc<Quota>,
-    /// What has arrived and was not handed over yet.
+    /// Messages that have arrived and were not handed over yet.
     arrived: Option<Arrived>,
-    /// Whether the client has said that it sends no more.
+    /// Set once the client has said that it sends no more.
     is_over: bool,
-    /// Bytes of answers that nothing bounds but the client's reading them, since it read them last.
-    unread: usize,
     /// Tells that nothing handles.
     dropped: u64,
-    /// Those who wait for a description that is being put together.
-    asked: Rc<RefCell<Vec<u64>>>,
-    /// Puts together what the node has counted.
-    reporting: Option<JoinHandle<()>>,
+    refusals: Refusals,
+    introspection: Introspection,
 }
 
 impl Drop for Requests {
@@ -83,24 +73,28 @@ impl Requests {
         if hello.pieces {
             answers = answers.in_pieces();
         }
-        tell(outbox, Kind::Catalogue, 0, &service.catalogue.to_bytes());
+        let answers = Arc::new(answers);
+        tell(outbox, Kind::Catalogue, 0, &service.types.catalogue().to_bytes());
+        let most = service.limits().send_queue_bytes;
+        let refusals = Refusals::new(Arc::clone(&answers), Arc::clone(outbox), most);
+        let introspection =
+            Introspection::new(Arc::clone(&service), Arc::clone(&answers), Arc::clone(outbox));
         Self {
             service,
             outbox: Arc::clone(outbox),
-            answers: Arc::new(answers),
+            answers,
             incoming,
             ahead: Quota::new(AHEAD_BYTES),
             arrived: None,
             is_over: false,
-            unread: 0,
             dropped: 0,
-            asked: Rc::default(),
-            reporting: None,
+            refusals,
+            introspection,
         }
     }
 
-    /// Does what can be done without the service, and finds the messages for it. A request that was cancelled in the same
-    /// breath is not handled.
+    /// Handles frames that do not need the service's actor, and finds the messages for it. A request whose cancellation arrived with it is
+    /// not handled.
     fn look_through(&mut self, frames: Bytes, contents: Contents) -> Result<(), SessionError> {
         let at = clock::now();
         let (mut messages, mut has_requests) = (contents.tells, false);
@@ -129,12 +123,12 @@ impl Requests {
                     return Err(too_short(Kind::Request));
                 };
                 if !overdue::owe(&self.answers, header.id, at, within) {
-                    self.refuse(header.id, Refusal::Busy)?;
+                    self.refusals.refuse(header.id, Refusal::Busy)?;
                 } else if let Some(message) = self.unknown(header)
                     && self.answers.owed.forget(header.id)
                 {
-                    let handles = self.service.handles();
-                    self.refuse(header.id, Refusal::NoHandler { message, handles })?;
+                    let handles = self.service.types.names();
+                    self.refusals.refuse(header.id, Refusal::NoHandler { message, handles })?;
                 }
             }
             Kind::Tell => {
@@ -151,14 +145,8 @@ impl Requests {
                 }
             }
             Kind::Cancel => self.answers.cancel(header.id),
-            Kind::Describe => {
-                if self.reads() {
-                    self.describe(header.id)?;
-                } else {
-                    self.refuse(header.id, Refusal::Busy)?;
-                }
-            }
-            Kind::Stats => self.report(header.id)?,
+            Kind::Describe => self.introspection.describe(header.id, &mut self.refusals)?,
+            Kind::Stats => self.introspection.report(header.id, &mut self.refusals)?,
             kind if kind.is_upkeep() => {
                 self.is_over |= keep_up(header, &mut self.incoming, &self.outbox)?;
             }
@@ -167,90 +155,20 @@ impl Requests {
         Ok(())
     }
 
-    /// Whether the client reads what it is answered, as far as can be seen.
-    fn reads(&mut self) -> bool {
-        let reads = self.outbox.waiting() < self.service.limits().send_queue_bytes as u64;
-        if reads {
-            self.unread = 0;
-        }
-        reads
-    }
-
-    /// Refuses a request that is not owed an answer. Of those there may be any number, so that a client which asks on and on
-    /// and does not read is given up.
-    #[cold]
-    fn refuse(&mut self, id: u64, refusal: Refusal) -> Result<(), SessionError> {
-        let refusal = if self.reads() { refusal } else { Refusal::Busy };
-        if self.unread > UNREAD_BYTES {
-            return Err(SessionError::DoesNotRead);
-        }
-        self.unread += frame::HEADER_BYTES + refusal.to_bytes().len();
-        self.answers.refuse(id, &refusal);
-        Ok(())
-    }
-
-    /// Answers with what the service says of itself, as soon as that has been put together.
-    fn describe(&mut self, id: u64) -> Result<(), SessionError> {
-        if let Some(description) = describe::encoded_already(&self.service) {
-            tell(&self.outbox, Kind::Reply, id, &description);
-            return Ok(());
-        }
-        let most = self.service.limits().requests_in_flight;
-        let mut asked = self.asked.borrow_mut();
-        if asked.len() >= most {
-            drop(asked);
-            return self.refuse(id, Refusal::Busy);
-        }
-        asked.push(id);
-        if asked.len() == 1 {
-            let (service, outbox) = (Arc::clone(&self.service), Arc::clone(&self.outbox));
-            let asked = Rc::clone(&self.asked);
-            actix::spawn(async move {
-                let description = describe::encoded(&service).await;
-                for id in asked.take() {
-                    tell(&outbox, Kind::Reply, id, &description);
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// Answers with what the node has counted, when that has been put together: for one question at a time.
-    fn report(&mut self, id: u64) -> Result<(), SessionError> {
-        let is_reporting = self.reporting.as_ref().is_some_and(|reporting| !reporting.is_finished());
-        if is_reporting || !self.reads() {
-            return self.refuse(id, Refusal::Busy);
-        }
-        let (node, answers, outbox) =
-            (self.service.node_stats.clone(), Arc::clone(&self.answers), Arc::clone(&self.outbox));
-        self.reporting = Some(actix::spawn(async move {
-            let stats = match node.upgrade() {
-                Some(node) => node.send(AskStats).await.ok(),
-                None => None,
-            };
-            match stats {
-                Some(stats) => tell(&outbox, Kind::Reply, id, &stats.to_bytes()),
-                // The node has left.
-                None => answers.refuse(id, &Refusal::Draining),
-            }
-        }));
-        Ok(())
-    }
-
     fn has_slot(&self, slot: u16) -> bool {
-        self.service.catalogue.entry(usize::from(slot)).is_some()
+        self.service.types.has(slot)
     }
 
-    /// What to call a message type that the service does not have.
+    /// The text for a message type that the service does not have.
     fn unknown(&self, header: Header) -> Option<String> {
         (!self.has_slot(header.slot)).then(|| format!("message type number {}", header.slot))
     }
 
-    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, and the
-    /// sender feels it.
+    /// Hands messages to the service, as many at a time as that has room for. Until then nothing more is read, which
+    /// holds up the sender.
     ///
     /// # Cancel safety
-    /// What was not handed over is kept.
+    /// This method is cancel safe: messages that were not handed over are kept.
     pub(super) async fn deliver(&mut self) {
         while let Some(arrived) = &mut self.arrived {
             let room = match &arrived.room {
@@ -318,7 +236,7 @@ fn too_short(kind: Kind) -> SessionError {
     SessionError::Invalid { kind, problem: "it ends before its message begins".to_owned() }
 }
 
-/// Where the first `messages` messages in `frames` end.
+/// Returns the position in `frames` at which the first `messages` messages end.
 fn end(frames: &[u8], messages: usize) -> usize {
     let mut rest = Frames::new(frames);
     let mut seen = 0;

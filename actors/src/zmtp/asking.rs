@@ -1,8 +1,8 @@
 //! A REQ or a DEALER at an endpoint: its JSON becomes a message of the service, and the replies go back in the order in which
 //! it asked.
 //!
-//! There is no word for an error in what NetworkZero and its like send, and who gets no reply waits for ever. So a message
-//! without a reply is answered with `{"error": "…"}`, and the reason.
+//! NetworkZero and its like have no form for an error, and a REQ socket that gets no reply blocks forever. So a message without a reply is
+//! answered with `{"error": "…"}`, and the reason.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -20,19 +20,19 @@ use crate::inbound::{Inbound, Outcome, ReplyTo};
 use crate::quota::Taken;
 use crate::service::Service;
 
-/// A socket that asks.
+/// The session of a socket that sends requests.
 struct Asking {
     wire: Wire,
     service: Arc<Service>,
     limits: DecodeLimits,
-    /// What was asked and not answered yet, in order.
+    /// Requests that are not answered yet, in order.
     asked: VecDeque<Asked>,
-    /// What was asked last, while the service has no room for it. Nothing else is heard meanwhile.
+    /// The last request, while the service has no room for it. Nothing else is read meanwhile.
     placing: Option<Placing>,
 }
 
 struct Asked {
-    /// What the reply begins with.
+    /// The first frames of the reply.
     envelope: Vec<Bytes>,
     reply: Reply,
 }
@@ -130,7 +130,8 @@ impl Asking {
         let reply = Some(ReplyTo::local(tell, self.service.limits().message_bytes));
         let encoding = Encoding::MessagePack;
         let inbound = Inbound { payload, encoding, reply, deadline: None, place, trace: None };
-        self.service.deliver_one(slot, inbound);
+        self.service.messages_in.count();
+        self.service.deliver_alone(slot, inbound);
         self.asked.push_back(Asked { envelope, reply: Reply::Coming(told) });
     }
 
@@ -154,10 +155,10 @@ impl Asking {
     }
 }
 
-/// The place for the question that waits for one; for ever if none does.
+/// Waits for the place of the request that needs one; forever if none does.
 ///
 /// # Cancel safety
-/// Loses neither the place nor the turn.
+/// This function is cancel safe: it loses neither the place nor the turn.
 async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
     match placing {
         Some(placing) => (&mut placing.place).await,
@@ -165,10 +166,10 @@ async fn placed(placing: &mut Option<Placing>) -> Option<Taken> {
     }
 }
 
-/// What the first question ends in; waits for ever if there is none.
+/// Returns the outcome of the first request; waits forever if there is none.
 ///
 /// # Cancel safety
-/// Loses nothing.
+/// This function is cancel safe.
 async fn next(asked: &mut VecDeque<Asked>) -> Result<Outcome, String> {
     match asked.front_mut() {
         Some(Asked { reply: Reply::Coming(told), .. }) => {
@@ -179,8 +180,8 @@ async fn next(asked: &mut VecDeque<Asked>) -> Result<Outcome, String> {
     }
 }
 
-/// What `body` means to the service: a message without a type, if it takes those; else of the type that is named by the one
-/// key of a map, or of the one type that it takes.
+/// The message for the service that is made of `body`: a message without a type, if it takes those; else of the type that is named by
+/// the one key of a map, or of the one type that it takes.
 fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Message, String> {
     let (mut bytes, most) = (Vec::new(), service.limits().message_bytes);
     codec::encode(&Json::new(body, limits), Encoding::MessagePack, most, &mut bytes).map_err(|error| {
@@ -189,16 +190,16 @@ fn message(service: &Service, body: Bytes, limits: &DecodeLimits) -> Result<Mess
             error @ EncodeError::TooLarge { .. } => error.to_string(),
         }
     })?;
-    if let Some(slot) = service.slot(value::NAME) {
+    if let Some(slot) = service.types.slot(value::NAME) {
         return Ok(Message { slot, payload: bytes.into() });
     }
     let bytes = Bytes::from(bytes);
     if let Some((name, payload)) = codec::single_entry(&bytes)
-        && let Some(slot) = service.slot(name)
+        && let Some(slot) = service.types.slot(name)
     {
         return Ok(Message { slot, payload: bytes.slice_ref(payload) });
     }
-    match &service.handles()[..] {
+    match &service.types.names()[..] {
         [_] => Ok(Message { slot: 0, payload: bytes }),
         handles => Err(format!(
             "say which message it is, as in {{\"{}\": …}}: it handles {}",

@@ -1,4 +1,4 @@
-//! The way to one socket of ZeroMQ that listens somewhere: what is asked goes to a REP or a ROUTER, what a PUB says comes back.
+//! The connection to a ZeroMQ socket that listens somewhere: questions go to a REP or a ROUTER, and the news of a PUB comes back.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use crate::inbound::{Inbound, ReplyTo};
 use crate::network::Network;
 use crate::publisher::{PublishFault, Publisher};
 
-/// How often questions are looked for that nobody wants answered any more.
+/// The interval at which questions are dropped whose callers have given up.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What a socket is for.
+/// The role of a socket that listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     /// It answers.
@@ -33,13 +33,13 @@ pub(crate) enum Role {
     Publishes,
 }
 
-/// A socket of ZeroMQ that has been reached.
+/// A ZeroMQ socket that has been reached.
 pub(crate) struct Reached {
     wire: Wire,
     pub(crate) role: Role,
 }
 
-/// Reaches the socket of ZeroMQ that listens at `address`, and finds out what it is.
+/// Connects to the ZeroMQ socket that listens at `address`, and finds out its role.
 ///
 /// # Errors
 /// [`WireError`]: nobody is there, it speaks no ZMTP, or it speaks meshzero as well.
@@ -82,7 +82,14 @@ impl Reached {
 }
 
 /// The actor that takes questions for a courier.
-pub(crate) struct Intake(pub(crate) mpsc::Sender<Inbound>);
+pub(crate) struct Intake(mpsc::Sender<Inbound>);
+
+impl Intake {
+    /// One whose questions go to `ask`, which holds as many as the service has places.
+    pub(crate) fn new(ask: mpsc::Sender<Inbound>) -> Self {
+        Self(ask)
+    }
+}
 
 impl Actor for Intake {
     type Context = Context<Self>;
@@ -99,15 +106,33 @@ impl Handler<Encoded> for Intake {
     }
 }
 
-/// Carries what is asked to a socket, and what comes of it back.
+/// The questions of an [`Intake`]. When this is dropped, callers are told that those which were not sent may be sent elsewhere.
+pub(crate) struct Questions(mpsc::Receiver<Inbound>);
+
+impl Questions {
+    pub(crate) fn new(asked: mpsc::Receiver<Inbound>) -> Self {
+        Self(asked)
+    }
+}
+
+impl Drop for Questions {
+    fn drop(&mut self) {
+        self.0.close();
+        while let Ok(inbound) = self.0.try_recv() {
+            inbound.turn_away();
+        }
+    }
+}
+
+/// Carries questions to a socket, and its answers and news back.
 pub(crate) struct Courier {
-    asked: mpsc::Receiver<Inbound>,
+    asked: Questions,
     publisher: Publisher,
     limits: DecodeLimits,
 }
 
-/// What was asked and is to be answered, by the number that its envelope has. What needs no reply has arrived when it was sent: a
-/// socket that answers none would else have all places for ever.
+/// Questions that wait for their answers, by the number in their envelopes. A message without a reply is done once it was sent: a socket
+/// that answers none would otherwise hold all places forever.
 #[derive(Default)]
 struct Open {
     asked: HashMap<u64, Inbound>,
@@ -115,13 +140,13 @@ struct Open {
 }
 
 impl Courier {
-    /// One for the questions that come through `asked`, and for news that `publisher` publishes.
-    pub(crate) fn new(asked: mpsc::Receiver<Inbound>, publisher: Publisher, limits: &Limits) -> Self {
+    /// A courier for the questions `asked`, and for the news that `publisher` publishes.
+    pub(crate) fn new(asked: Questions, publisher: Publisher, limits: &Limits) -> Self {
         Self { asked, publisher, limits: DecodeLimits::untyped(limits) }
     }
 
-    /// Goes to and fro until the connection ends, or nobody can ask any more (which is no error). What was asked and not
-    /// answered then is lost; what was not sent yet waits for the next connection.
+    /// Carries messages until the connection ends, or nobody can ask any more (which is no error). Questions that were sent and not
+    /// answered are lost then.
     ///
     /// # Errors
     /// [`WireError`].
@@ -148,7 +173,7 @@ impl Courier {
                     Event::Ping(context) => voice.pong(&context),
                     Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
-                asked = self.asked.recv(), if has_room => match asked {
+                asked = self.asked.0.recv(), if has_room => match asked {
                     Some(inbound) => self.send(inbound, voice.add(), open),
                     None => return Ok(()),
                 },
@@ -157,7 +182,7 @@ impl Courier {
         }
     }
 
-    /// Adds a question to what is to be said, if it is still wanted.
+    /// Adds a question to the bytes to be written, if its answer is still wanted.
     fn send(&self, mut inbound: Inbound, out: &mut Vec<u8>, open: &mut Open) {
         if !inbound.is_due(clock::now()) {
             return;
@@ -177,7 +202,7 @@ impl Courier {
         }
     }
 
-    /// Asks for news while somebody listens here.
+    /// Subscribes while somebody listens here.
     async fn listen(&mut self, wire: Wire) -> Result<(), WireError> {
         let Wire { mut ear, mut voice } = wire;
         let mut demand = self.publisher.demand();
@@ -196,7 +221,7 @@ impl Courier {
                     Event::Ping(context) => voice.pong(&context),
                     Event::Ready { .. } | Event::Subscribe(_) | Event::Cancel(_) => {}
                 },
-                asked = self.asked.recv() => match asked {
+                asked = self.asked.0.recv() => match asked {
                     Some(inbound) => refuse(inbound),
                     None => return Ok(()),
                 },
@@ -240,7 +265,7 @@ impl Open {
         number
     }
 
-    /// Ends the question that the reply's envelope names, if somebody still wants to know.
+    /// Answers the question that the reply's envelope names, if its caller still waits.
     fn answer(&mut self, frames: &[Bytes], limits: &DecodeLimits) {
         let number = frames.first().and_then(|frame| frame[..].try_into().ok()).map(u64::from_be_bytes);
         let asked = number.and_then(|number| self.asked.remove(&number));
@@ -252,29 +277,19 @@ impl Open {
         }
     }
 
-    /// Lets others have the places of those who have given up.
+    /// Drops questions whose callers have given up, so that others get their places.
     fn forget_unwanted(&mut self) {
         self.asked.retain(|_, inbound| inbound.reply.as_ref().is_none_or(ReplyTo::is_wanted));
     }
 }
 
 impl Drop for Open {
-    /// What was asked and not answered may have been handled.
+    /// Questions that were sent and not answered may have been handled.
     fn drop(&mut self) {
         for (_, inbound) in self.asked.drain() {
             if let Some(reply) = inbound.reply {
                 reply.refuse(Refusal::Lost);
             }
-        }
-    }
-}
-
-impl Drop for Courier {
-    /// What has not been sent may be sent elsewhere.
-    fn drop(&mut self) {
-        self.asked.close();
-        while let Ok(inbound) = self.asked.try_recv() {
-            inbound.turn_away();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A SUB at an endpoint: the topics it subscribes to come as two frames, the topic and its JSON. Bytes come as they are.
 //!
-//! What is published is looked through here, not at the publisher, so that items come in their order however many prefixes
-//! there are and however they change. A socket that is too slow loses the oldest items, as every subscriber by default;
+//! Items are filtered here, not at the publisher, so that they come in their order however many prefixes there are and
+//! however they change. A socket that is too slow loses the oldest items, as every subscriber by default;
 //! ZMTP has no words to tell it how many.
 
 use std::collections::HashSet;
@@ -16,17 +16,17 @@ use meshzero_proto::news::{self, Policy, Subscribe};
 use meshzero_proto::zmtp::{self, Event};
 
 use super::{Wire, WireError, is_gone};
-use crate::feed::whole;
+use crate::encoded::whole;
 use crate::publisher::Feed;
 use crate::service::Service;
 
-/// A socket that listens.
+/// The session of a socket that subscribes.
 struct Listening<'a> {
     wire: Wire,
     service: &'a Service,
     limits: DecodeLimits,
     prefixes: HashSet<Bytes>,
-    /// What is published, once it has subscribed to anything.
+    /// The items of the publisher, once it has subscribed to anything.
     feed: Option<Feed>,
     /// Bytes that have been written.
     written: Arc<AtomicU64>,
@@ -139,7 +139,7 @@ impl Listening<'_> {
     }
 }
 
-/// What is published next; waits for ever if it listens to nothing.
+/// Waits for the next items; forever if it has subscribed to nothing.
 async fn published(feed: Option<&Feed>) -> Option<Vec<Bytes>> {
     match feed {
         Some(feed) => feed.next().await,

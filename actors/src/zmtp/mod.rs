@@ -1,5 +1,5 @@
-//! Sockets of ZeroMQ at an endpoint, where REQ and DEALER ask and SUB listens; and those that listen elsewhere, for which a
-//! service stands in.
+//! ZeroMQ sockets at an endpoint, where REQ and DEALER send requests and SUB subscribes; and those that listen elsewhere, for which
+//! a proxy service stands in.
 
 mod asking;
 mod courier;
@@ -12,20 +12,20 @@ use std::sync::Arc;
 
 use meshzero_proto::zmtp::{self, SocketType, ZmtpError};
 
-pub(crate) use self::courier::{Courier, Intake, Reached, reach};
-pub(crate) use self::stand_in::{StandIn, handlers};
+pub(crate) use self::courier::{Courier, Reached, reach};
+pub(crate) use self::stand_in::{ProxyActor, StandIn};
 pub(crate) use self::value::{NAME as VALUE, Value};
 pub(crate) use self::wire::{Wire, WireError};
 use crate::connection::Connection;
 use crate::service::Service;
 
-/// What a socket of ZeroMQ wants that has shaken hands.
+/// A ZeroMQ socket that has shaken hands.
 pub(crate) struct Visitor {
     wire: Wire,
     socket: SocketType,
 }
 
-/// Shakes hands with a socket of ZeroMQ, whose `first` bytes have been read; `None` if it was turned away, and told why.
+/// Shakes hands with a ZeroMQ socket, whose `first` bytes have been read; `None` if it was turned away, and told why.
 ///
 /// # Errors
 /// [`WireError`].

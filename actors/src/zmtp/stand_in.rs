@@ -1,35 +1,52 @@
-//! A service of this process that stands in for a socket of ZeroMQ: callers and subscribers use it as any other.
+//! A service of this process that stands in for a ZeroMQ socket: callers and subscribers use it as any other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use actix::WeakRecipient;
-use meshzero_proto::id::InstanceId;
+use meshzero_proto::limits::Limits;
 use meshzero_proto::name::TypeName;
 use tokio::sync::mpsc;
 
-use super::courier::{Courier, Intake, Reached, Role};
+use super::courier::{Courier, Intake, Questions, Reached, Role};
 use super::value::{self, Value};
-use crate::counts::RequestCounters;
-use crate::decoding::Decoding;
+use crate::actor_handle::Entrance;
+use crate::environment::Environment;
 use crate::handler::Registration;
-use crate::hosted::{Hosted, Panicked};
-use crate::node::random;
-use crate::offer::{OfferError, assemble};
-use crate::premises::Premises;
-use crate::publisher::Publisher;
+use crate::hosted::Factory;
+use crate::identity::Identity;
+use crate::panic::Panicked;
 use crate::restart::Restart;
-use crate::service::{Entrance, Identity, Service};
-use crate::stats::AskStats;
+use crate::service::Service;
 
-/// What a stand-in for a socket with this role handles.
-pub(crate) fn handlers(role: Role) -> Vec<Registration<Intake>> {
-    match role {
-        Role::Answers => {
-            let name = TypeName::new(value::NAME).expect("it is a name");
-            vec![Registration::encoded::<Value>(name)]
-        }
-        Role::Publishes => Vec::new(),
+/// An error that keeps a proxy from starting.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// The system gave no randomness for its identity.
+    #[error("the system gave no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// Its actor panicked.
+    #[error("its actor panicked: {0}")]
+    Panicked(String),
+}
+
+/// The actor of a proxy for a socket, and the handlers of that: not started yet.
+pub(crate) struct ProxyActor {
+    pub(crate) factory: Factory<Intake>,
+    pub(crate) handlers: Vec<Registration<Intake>>,
+}
+
+impl ProxyActor {
+    /// The actor of a proxy for a socket with this role, and the questions that it takes for the socket.
+    pub(crate) fn new(role: Role, limits: &Limits) -> (Self, Questions) {
+        let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
+        let handlers = match role {
+            Role::Answers => {
+                let name = TypeName::new(value::NAME).expect("it is a name");
+                vec![Registration::encoded::<Value>(name)]
+            }
+            Role::Publishes => Vec::new(),
+        };
+        (Self { factory: Box::new(move || Intake::new(ask.clone())), handlers }, Questions::new(asked))
     }
 }
 
@@ -44,37 +61,28 @@ impl StandIn {
     /// Stands in for the socket that was reached at `address`. No endpoint leads here: only this process uses it.
     ///
     /// # Errors
-    /// [`OfferError`]: no identity could be made.
+    /// [`ProxyError`].
     pub(crate) fn open(
-        premises: &Premises,
-        node_stats: WeakRecipient<AskStats>,
+        environment: &Environment,
         address: SocketAddr,
         reached: Reached,
-    ) -> Result<Self, OfferError> {
-        let instance = InstanceId::from_random(random(&premises.carrying.network)?);
-        let limits = &premises.carrying.limits;
-        let publisher = Publisher::new(limits, &premises.alarms);
-        let (ask, asked) = mpsc::channel(limits.mailbox.max(1));
-        let handlers = handlers(reached.role);
-        let counters = Arc::<RequestCounters>::default();
-        let decoding = Decoding { limits: premises.decode_limits, counters: Arc::clone(&counters) };
-        let hosted = Hosted::start(
-            Box::new(move || Intake(ask.clone())),
+    ) -> Result<Self, ProxyError> {
+        let identity = Identity::new(environment, None)?;
+        let publisher = environment.publisher();
+        let (ProxyActor { factory, handlers }, questions) =
+            ProxyActor::new(reached.role, environment.limits());
+        let (_, entrance) = Entrance::start(
+            environment,
             address.to_string(),
+            factory,
             &handlers,
-            decoding,
-            limits.mailbox,
             Restart::default(),
-            |end| tracing::debug!(%end, "a stand-in for a socket of ZeroMQ ended"),
-        );
-        let hosted = hosted.map_err(|Panicked(panic)| OfferError::FactoryPanicked { panic })?;
-        let doors = handlers.iter().map(|handler| (handler.inbox_door)(hosted.inbox())).collect();
-        let (entry, home) = (Arc::new(hosted), premises.home.clone());
-        let hello = &premises.hello;
-        let identity = Identity { mesh: hello.mesh.clone(), node: hello.node, instance, name: None };
-        let entrance = Entrance { entry, doors, home, counters, node_stats };
-        let service = Arc::new(assemble(premises, identity, publisher.clone(), &handlers, entrance));
-        Ok(Self { service, courier: Courier::new(asked, publisher, limits), reached })
+            |end| tracing::debug!(%end, "a proxy for a ZeroMQ socket ended"),
+        )
+        .map_err(|Panicked(panic)| ProxyError::Panicked(panic))?;
+        let courier = Courier::new(questions, publisher.clone(), environment.limits());
+        let service = Service::new(environment, identity, publisher, &handlers, entrance);
+        Ok(Self { service: Arc::new(service), courier, reached })
     }
 
     /// The service.
@@ -82,7 +90,7 @@ impl StandIn {
         &self.service
     }
 
-    /// Carries messages until the connection ends, and says why. Then, or when this is dropped, the service is closed.
+    /// Carries messages until the connection ends, and returns the reason. Then, or when this is dropped, the service is closed.
     pub(crate) async fn run(self) -> String {
         let Self { service, mut courier, reached } = self;
         let _closing = Closing(service);

@@ -1,4 +1,4 @@
-//! One connection that speaks ZMTP: what is heard, and what waits to be said.
+//! A connection that speaks ZMTP: events that are read, and bytes that wait to be written.
 
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ const READ_BYTES: usize = 16 << 10;
 /// While so many bytes wait to leave, nothing is done that would add to them.
 const WAITING_BYTES: usize = 64 << 10;
 
-/// Why a conversation ended.
+/// An error that ended a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     #[error(transparent)]
@@ -32,25 +32,25 @@ pub(crate) enum WireError {
     TooManySubscribers,
 }
 
-/// A connection. Its two halves are apart, because neither may keep the other from going on: who waits for a place in a
-/// service's queue must be there when it comes, however slowly the other end reads.
+/// A connection. Its two halves are apart, because neither may hold up the other: a request that waits for a place in a service's queue
+/// must take it when it comes, however slowly the other end reads.
 pub(crate) struct Wire {
     pub(crate) ear: Ear,
     pub(crate) voice: Voice,
 }
 
-/// What is heard.
+/// The reading half.
 pub(crate) struct Ear {
     reader: Reader,
     conversation: Conversation,
     arrived: BytesMut,
 }
 
-/// What is said.
+/// The writing half.
 pub(crate) struct Voice {
     writer: Writer,
     waiting: Vec<u8>,
-    /// How much of it has left.
+    /// The part of it that has been written.
     said: usize,
     total: u64,
 }
@@ -80,13 +80,13 @@ impl Wire {
 }
 
 impl Ear {
-    /// Waits for what comes next.
+    /// Waits for the next event.
     ///
     /// # Errors
     /// [`WireError`]; the conversation is over.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Event, WireError> {
         loop {
             if let Some(event) = self.conversation.next(&mut self.arrived)? {
@@ -101,7 +101,7 @@ impl Ear {
 }
 
 impl Voice {
-    /// Where to add what is to be said.
+    /// The buffer of bytes to be written, to add to.
     pub(crate) fn add(&mut self) -> &mut Vec<u8> {
         &mut self.waiting
     }
@@ -113,28 +113,28 @@ impl Voice {
         }
     }
 
-    /// Whether there is room for more.
+    /// Returns whether there is room for more.
     pub(crate) fn has_room(&self) -> bool {
         self.waiting.len() - self.said < WAITING_BYTES
     }
 
-    /// Whether all has left.
+    /// Returns whether all has been written.
     pub(crate) fn is_silent(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// How many bytes have left so far.
+    /// The number of bytes written so far.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Waits until some of what waits has left; for ever if nothing does.
+    /// Waits until some of the waiting bytes are written; forever if there are none.
     ///
     /// # Errors
     /// The connection is lost.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn say(&mut self) -> Result<(), WireError> {
         loop {
             if self.waiting.is_empty() {
@@ -157,13 +157,13 @@ impl Voice {
         }
     }
 
-    /// Waits until all that waits has left.
+    /// Waits until all waiting bytes are written.
     ///
     /// # Errors
     /// The connection is lost.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn say_all(&mut self) -> Result<(), WireError> {
         while !self.is_silent() {
             self.say().await?;

@@ -1,0 +1,21 @@
+//! The message of a panic that was caught.
+
+use std::any::Any;
+
+/// The message of a panic that ended an actor, or its factory.
+#[derive(Debug)]
+pub(crate) struct Panicked(pub(crate) String);
+
+/// The longest message that is kept, in characters: it may repeat what a stranger sent.
+const LONGEST_TEXT: usize = 512;
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "(not a text)",
+        };
+        Self(text.chars().take(LONGEST_TEXT).collect())
+    }
+}
