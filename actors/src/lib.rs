@@ -107,6 +107,7 @@ pub mod socket;
 pub mod stats;
 pub mod subscribed;
 pub mod subscriber;
+pub mod subscriptions;
 mod sync;
 mod sysfs;
 pub mod target;

@@ -24,7 +24,7 @@ use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
-use crate::subscribed::Subscriptions;
+use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 

@@ -13,7 +13,7 @@ use crate::ending::Ending;
 use crate::home::Home;
 use crate::networkzero::Gateways;
 use crate::own::Own;
-use crate::subscribed::Subscriptions;
+use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 
 /// The same for the node, its router and all its routes.
