@@ -9,7 +9,6 @@ use meshzero_proto::codec::DecodeLimits;
 use crate::alarms::Alarm;
 use crate::blocking;
 use crate::clock;
-use crate::diagnose;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::Ended;
@@ -40,7 +39,7 @@ impl Caller {
         if self.node.ending().has_come() {
             return fault;
         }
-        Fault::Nobody(Box::new(diagnose::of_route(&self.node, &self.route).await))
+        Fault::Nobody(Box::new(self.route.diagnose(self.node.context()).await))
     }
 
     /// Waits for what `ready` brings, until the alarm.

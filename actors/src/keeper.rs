@@ -119,7 +119,7 @@ impl Keeper {
             if instance.local {
                 return self.add_own(instance);
             }
-            let hello = self.hello(Some(instance.id));
+            let hello = self.premises.hello_for(Some(instance.id), Purpose::Requests);
             let known = Known { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
             if let Ok(link) = self.connect(known, &hello).await {
                 answered = Some(link.address());
@@ -158,7 +158,10 @@ impl Keeper {
             }
             let mut held = Some(Held::Shortly);
             if !is_foreign {
-                match self.connect(Known::only(&[address]), &self.hello(None)).await {
+                match self
+                    .connect(Known::only(&[address]), &self.premises.hello_for(None, Purpose::Requests))
+                    .await
+                {
                     Ok(link) => {
                         let instance = instance_at(address, &link.welcome);
                         held = self.hold(link, instance).await;
@@ -303,11 +306,6 @@ impl Keeper {
                 },
             }
         }
-    }
-
-    /// What links of this node say first.
-    fn hello(&self, instance: Option<InstanceId>) -> Hello {
-        Hello { instance, purpose: Purpose::Requests, ..self.premises.hello.clone() }
     }
 
     fn add_own(&self, instance: Instance) {

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Addr, Handler, Message};
 use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -24,7 +23,6 @@ use crate::own::Own;
 use crate::premises::Premises;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
-use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 
@@ -56,7 +54,6 @@ pub enum StartError {
 
 /// One process's membership of a mesh.
 pub struct Node {
-    config: Config,
     awaited: Vec<Awaited>,
     premises: Arc<Premises>,
     lodging: Mutex<Option<Lodging>>,
@@ -96,16 +93,16 @@ impl Node {
         home: impl AsyncFnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         // Before anybody adds them to a clock's time.
-        config.limits = config.limits.saturated();
+        config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
+        let config = Arc::new(config);
         let awaited = config.interfaces.awaited()?;
         for interface in &awaited {
             tracing::warn!("{interface}");
         }
         allocator::keep_large_blocks();
         let id = NodeId::from_random(random(&config.network)?);
-        let limits = Arc::new(config.limits.clone());
-        let (spin, network) = (config.spin, config.network.clone());
-        let carrying = Carrying { limits, spin, network, ..Carrying::default() };
+        let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
+        let carrying = Carrying { limits, spin: config.spin, network, ..Carrying::default() };
         let (alarms, ringing) = Alarms::new();
         let (home, lodging) = home().await?;
         let thread = home.clone();
@@ -118,7 +115,8 @@ impl Node {
             let task = NodeTask { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
             actix::spawn(task.run());
             let premises = Arc::new(Premises {
-                hello: hello(&config, id),
+                hello: config.hello(id),
+                config,
                 home,
                 alarms,
                 decode_limits: DecodeLimits::typed(&carrying.limits),
@@ -134,24 +132,24 @@ impl Node {
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
             tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
-            Ok(Arc::new(Self { config, awaited, premises, lodging, router }))
+            Ok(Arc::new(Self { awaited, premises, lodging, router }))
         };
         thread.ask(make).await?
     }
 
-    /// What its parts have in common.
-    pub(crate) fn premises(&self) -> &Arc<Premises> {
+    /// The context that its parts share.
+    pub fn context(&self) -> &Arc<Premises> {
         &self.premises
     }
 
     /// The node's identity.
     pub fn id(&self) -> NodeId {
-        self.premises.hello.node
+        self.premises.id()
     }
 
     /// How the node takes part.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.premises.config
     }
 
     /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
@@ -159,14 +157,9 @@ impl Node {
         &self.awaited
     }
 
-    /// What its message connections have in common.
-    pub fn carrying(&self) -> &Carrying {
-        &self.premises.carrying
-    }
-
     /// The bounds.
     pub fn limits(&self) -> &Arc<Limits> {
-        &self.premises.carrying.limits
+        self.premises.limits()
     }
 
     /// What decoding a message of a Rust type may cost.
@@ -192,16 +185,6 @@ impl Node {
     /// The router actor.
     pub fn router(&self) -> &Addr<Router> {
         &self.router
-    }
-
-    /// The services of this node.
-    pub fn own(&self) -> &Arc<Own> {
-        &self.premises.own
-    }
-
-    /// The subscriptions of this node.
-    pub fn subscriptions(&self) -> &Arc<Subscriptions> {
-        &self.premises.subscriptions
     }
 
     /// The moment in which the node leaves.
@@ -253,12 +236,7 @@ impl Node {
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.home().hear(self.discovery().send(message)).await?.map_err(|_| Gone)
-    }
-
-    /// What this node says first on a connection for `purpose`.
-    pub fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
-        Hello { instance, purpose, ..self.premises.hello.clone() }
+        self.premises.ask_discovery(message).await
     }
 
     /// Withdraws all services, lets accepted work finish for as long as `drain`, then ends all links and subscriptions, and
@@ -353,17 +331,4 @@ impl Drop for Node {
 /// [`StartError::Random`].
 pub fn random(network: &Network) -> Result<[u8; 16], StartError> {
     network.random().map_err(StartError::Random)
-}
-
-fn hello(config: &Config, node: NodeId) -> Hello {
-    Hello {
-        mesh: config.mesh.clone(),
-        node,
-        instance: None,
-        purpose: Purpose::Probe,
-        message_bytes: u32::try_from(config.limits.message_bytes).unwrap_or(u32::MAX),
-        resume: None,
-        pieces: true,
-        standby: None,
-    }
 }

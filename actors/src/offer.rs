@@ -277,12 +277,12 @@ where
 {
     let config = node.config();
     let most = node.limits().instances_per_node;
-    if offer.name.is_some() && node.own().listed() >= most {
+    if offer.name.is_some() && node.context().own.listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
-    if offer.name.is_some() && node.own().listed() == Limits::default().instances_per_node {
+    if offer.name.is_some() && node.context().own.listed() == Limits::default().instances_per_node {
         tracing::warn!(
-            services = node.own().listed() + 1,
+            services = node.context().own.listed() + 1,
             limit = "instances_per_node",
             "more services than other programs keep of one, unless MESHZERO_LIMITS says so there: those beyond are found by \
              their exact names only"
@@ -333,7 +333,7 @@ where
         Identity { mesh: config.mesh.clone(), node: node.id(), instance: id, name: offer.name.clone() };
     let node_stats = node.router().clone().recipient().downgrade();
     let entrance = Entrance { entry, doors, home, counters, node_stats };
-    let service = Arc::new(assemble(node.premises(), identity, publisher, &offer.handlers, entrance));
+    let service = Arc::new(assemble(node.context(), identity, publisher, &offer.handlers, entrance));
     let (close, closing) = oneshot::channel();
     let (tell_closed, closed) = oneshot::channel();
     let (served, peers) = (Arc::clone(&service), node.discovery().clone().recipient());

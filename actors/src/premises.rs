@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
+use actix::{Addr, Handler, Message};
 use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::Hello;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
 use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
+use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::ending::Ending;
-use crate::home::Home;
+use crate::home::{Gone, Home};
 use crate::networkzero::Gateways;
 use crate::own::Own;
 use crate::subscriptions::Subscriptions;
@@ -18,6 +21,8 @@ use crate::traffic::Carrying;
 
 /// The same for the node, its router and all its routes.
 pub struct Premises {
+    /// How it takes part.
+    pub config: Arc<Config>,
     /// What the node says first on a connection, but for its purpose.
     pub hello: Hello,
     /// Where it lives.
@@ -40,4 +45,36 @@ pub struct Premises {
     pub looking: Arc<Semaphore>,
     /// The moment in which it leaves: all routes end with it.
     pub ending: Arc<Ending>,
+}
+
+impl Premises {
+    /// The node's identity.
+    pub fn id(&self) -> NodeId {
+        self.hello.node
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.config.limits
+    }
+
+    /// Returns the hello of a connection for `purpose`, to a certain instance or to any.
+    pub fn hello_for(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
+        Hello { instance, purpose, ..self.hello.clone() }
+    }
+
+    /// Asks the discovery actor.
+    ///
+    /// # Errors
+    /// [`Gone`]: the node has left, or its thread has ended.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future stops waiting.
+    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, Gone>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Discovery: Handler<M>,
+    {
+        self.home.hear(self.discovery.send(message)).await?.map_err(|_| Gone)
+    }
 }

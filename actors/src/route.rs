@@ -11,9 +11,12 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::health::Health;
 use crate::line::{Line, Turn};
 use crate::link::Link;
+use crate::premises::Premises;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
 use crate::target::Target;
@@ -261,9 +264,17 @@ impl Route {
     }
 
     /// What was tried lately without an answer.
-    pub(crate) fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
+    fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
         let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
+    }
+
+    /// Finds out why nothing can be called by this route. Takes a few milliseconds, and 250 at most.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub async fn diagnose(&self, context: &Premises) -> Diagnosis {
+        diagnose::of(context, (&self.target).into(), self.unanswered(), self.trouble()).await
     }
 
     pub(crate) fn note_trouble(&self, trouble: String) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
-use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::hello::Purpose;
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
@@ -18,11 +18,9 @@ use crate::discovery::{Addresses, Seek, Watch, Watcher};
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
 use crate::home::Gone;
-use crate::node::Node;
-use crate::own::Own;
+use crate::premises::Premises;
 use crate::route::Route;
 use crate::subscribed::Subscribed;
-use crate::traffic::Carrying;
 
 /// Before a publisher that is still listed is asked again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
@@ -70,7 +68,7 @@ impl SubscribeFault {
 /// # Cancel safety
 /// Dropping the future ends the subscription.
 pub async fn subscribe(
-    node: &Arc<Node>,
+    context: &Arc<Premises>,
     service: &str,
     publishers: Publishers,
     known: Vec<Instance>,
@@ -83,38 +81,17 @@ pub async fn subscribe(
         Publishers::Fixed(_) => KnownBy::Address,
     };
     let of = Arc::clone(&subscribed);
-    let follower = Follower { node: Parts::of(node), subscribe, sink, subscribed: of, known_by };
-    let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
+    let follower = Follower { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
+    let confirmed = context.home.ask(move || follower.start(publishers, known)).await?;
     confirmed?;
-    node.subscriptions().add(&subscribed);
+    context.subscriptions.add(&subscribed);
     Ok((arrivals, subscribed))
-}
-
-/// What the follower needs of its node. Not the node itself, which would never be left.
-#[derive(Clone)]
-struct Parts {
-    hello: Hello,
-    carrying: Carrying,
-    own: Arc<Own>,
-    ending: Arc<Ending>,
-    discovery: actix::Addr<crate::discovery::Discovery>,
-}
-
-impl Parts {
-    fn of(node: &Node) -> Self {
-        Self {
-            hello: node.hello(None, Purpose::News),
-            carrying: node.carrying().clone(),
-            own: Arc::clone(node.own()),
-            ending: Arc::clone(node.ending()),
-            discovery: node.discovery().clone(),
-        }
-    }
 }
 
 #[derive(Clone)]
 struct Follower {
-    node: Parts,
+    /// Not what keeps the node joined: it would never be left.
+    context: Arc<Premises>,
     subscribe: Subscribe,
     sink: Sink,
     subscribed: Arc<Subscribed>,
@@ -158,7 +135,7 @@ impl Follower {
         {
             return Err(error);
         }
-        let ending = Arc::clone(&self.node.ending);
+        let ending = Arc::clone(&self.context.ending);
         actix::spawn(until(ending, self.follow(publishers, followed)));
         Ok(())
     }
@@ -170,9 +147,10 @@ impl Follower {
             Publishers::Fixed(_route) => return sink.closed().await,
         };
         if let Filter::Name(name) = &filter {
-            self.node.discovery.do_send(Seek { name: name.clone() });
+            self.context.discovery.do_send(Seek { name: name.clone() });
         }
-        let Ok(events) = self.node.discovery.send(Watch { filter, addresses: Addresses::All }).await else {
+        let Ok(events) = self.context.discovery.send(Watch { filter, addresses: Addresses::All }).await
+        else {
             return;
         };
         tokio::select! {
@@ -194,7 +172,7 @@ impl Follower {
     }
 
     async fn open(&self, instance: &Instance, listed: &Listed) -> Result<Feed, FeedError> {
-        let own = &self.node.own;
+        let own = &self.context.own;
         let (service, expected) = match self.known_by {
             KnownBy::Identity => (own.get(instance.id), Some(instance.id)),
             KnownBy::Address => (instance.addresses.first().and_then(|address| own.at(*address)), None),
@@ -202,8 +180,8 @@ impl Follower {
         if let Some(service) = service {
             return Feed::local(&service, &self.subscribe);
         }
-        let hello = Hello { instance: expected, ..self.node.hello.clone() };
-        let carrying = &self.node.carrying;
+        let hello = self.context.hello_for(expected, Purpose::News);
+        let carrying = &self.context.carrying;
         Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, carrying, &self.subscribed)
             .await
     }
@@ -279,7 +257,7 @@ impl Followed {
     ) {
         self.listed.retain(|_, told| !told.is_closed());
         self.listed.insert(id, tell);
-        let ending = Arc::clone(&follower.node.ending);
+        let ending = Arc::clone(&follower.context.ending);
         actix::spawn(until(ending, follower.clone().keep(feed, told)));
     }
 

@@ -63,7 +63,7 @@ impl Gateway {
         let watch =
             node.ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
         let watcher = watch.await?;
-        node.premises().gateways.add(&course);
+        node.context().gateways.add(&course);
         let until = Arc::clone(&course);
         node.home()
             .ask(move || async move {
