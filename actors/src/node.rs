@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::ending::{Ending, Last};
@@ -20,7 +21,8 @@ use crate::interfaces::{Awaited, InterfacesError};
 use crate::network::Network;
 use crate::networkzero::Gateways;
 use crate::own::Own;
-use crate::premises::Premises;
+use crate::premises::{Membership, Premises};
+use crate::route::Route;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
 use crate::traffic::Carrying;
@@ -192,13 +194,10 @@ impl Node {
         &self.premises.ending
     }
 
-    /// Why nobody can be called any more, in words.
-    pub(crate) fn why_it_ended(&self) -> String {
-        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody has asked it to leave.
-            Some(_) => Gone.to_string(),
-            None => "the mesh has been left".to_owned(),
-        }
+    /// Returns a caller by `route`, which keeps the node joined.
+    pub fn caller(self: &Arc<Self>, route: Arc<Route>) -> Caller {
+        let membership = Arc::clone(self) as Arc<dyn Membership>;
+        Caller { context: Arc::clone(&self.premises), membership, route }
     }
 
     /// What it has counted.
@@ -284,6 +283,16 @@ impl Node {
             drop(lodging);
         });
         leaving.ok().map(|()| whose)
+    }
+}
+
+impl Membership for Node {
+    fn why_it_ended(&self) -> String {
+        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Nobody has asked it to leave.
+            Some(_) => Gone.to_string(),
+            None => "the mesh has been left".to_owned(),
+        }
     }
 }
 

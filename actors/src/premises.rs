@@ -19,6 +19,12 @@ use crate::own::Own;
 use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 
+/// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
+pub trait Membership: Send + Sync {
+    /// Returns why nobody can be called any more, in words.
+    fn why_it_ended(&self) -> String;
+}
+
 /// The same for the node, its router and all its routes.
 pub struct Premises {
     /// How it takes part.

@@ -39,7 +39,7 @@ impl<'a> Tries<'a> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
-                let mut sooner = self.caller.node.alarms().at(self.handover);
+                let mut sooner = self.caller.context.alarms.at(self.handover);
                 self.caller.until(&mut sooner, chosen).await
             }
             None => self.caller.until(alarm, chosen).await,
@@ -90,7 +90,7 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// There will be none, and this is what the call ends in.
     pub(crate) async fn go_on(&mut self, instance: InstanceId, fault: Fault) -> Result<(), Failed> {
-        let Caller { node, route } = self.caller;
+        let Caller { context, route, .. } = self.caller;
         self.count = self.count.max(1);
         if !self.failed.contains(&instance) {
             self.failed.push(instance);
@@ -123,10 +123,10 @@ impl<'a> Tries<'a> {
         if !pause.is_zero() {
             tokio::select! {
                 biased;
-                () = node.alarms().at(Some(at)) => {}
+                () = context.alarms.at(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
-                () = node.ending().come() => {}
-                () = blocking::notice(node.home()) => {}
+                () = context.ending.come() => {}
+                () = blocking::notice(&context.home) => {}
             }
         }
         Ok(())
