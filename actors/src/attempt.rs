@@ -17,9 +17,9 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
+use crate::balancer::Chosen;
 use crate::blocking;
 use crate::caller::{Caller, conclude, decode};
-use crate::choice::Chosen;
 use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};

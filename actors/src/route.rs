@@ -1,6 +1,5 @@
 //! A route: the instances that answer for one name, as far as this node is connected to them right now.
 
-use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -75,7 +74,8 @@ impl Member {
         }
     }
 
-    fn load(&self) -> usize {
+    /// Returns the number of calls that it has not finished.
+    pub(crate) fn load(&self) -> usize {
         match self {
             Self::Local(service, _) => service.unfinished(),
             Self::Remote(link, _) => link.in_flight(),
@@ -86,7 +86,7 @@ impl Member {
 /// The instances behind one name. Senders read them without a lock; the router changes them.
 pub struct Route {
     target: Target,
-    members: ArcSwap<Members>,
+    pub(crate) members: ArcSwap<Members>,
     /// Wakes all who wait, in the order in which they began to.
     changed: Notify,
     /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
@@ -101,19 +101,10 @@ pub struct Route {
 
 /// The instances of a route.
 #[derive(Default)]
-struct Members {
-    all: Vec<Member>,
+pub(crate) struct Members {
+    pub(crate) all: Vec<Member>,
     /// Those that are used: all but those that are set aside because they keep failing.
-    used: Vec<Member>,
-}
-
-impl Members {
-    /// One that takes messages, if those that are used do not.
-    #[cold]
-    fn any(&self) -> Option<&Member> {
-        let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
-        find(Member::is_ready).or_else(|| find(Member::is_alive))
-    }
+    pub(crate) used: Vec<Member>,
 }
 
 impl Route {
@@ -158,27 +149,6 @@ impl Route {
         self.health.counters.dropped.count();
     }
 
-    /// The instance for the next message, see [`Route::with_pick`].
-    pub fn pick(&self) -> Option<Member> {
-        self.with_pick(|member| member.cloned())
-    }
-
-    /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
-    /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
-    ///
-    /// Those that are set aside, and those whose connections have just been lost, are picked when there are no others.
-    #[inline(always)]
-    pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
-        let members = self.members.load();
-        let picked = match members.used.as_slice() {
-            [] => None,
-            [only] if only.is_alive() => Some(only),
-            [_] => members.any(),
-            several => less_busy(several).or_else(|| members.any()),
-        };
-        f(picked)
-    }
-
     /// Whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
@@ -202,25 +172,6 @@ impl Route {
     /// Loses nothing.
     pub async fn ready(&self) -> Member {
         self.until(|| self.pick()).await
-    }
-
-    /// An instance at which a call has not `failed`, if one is used and ready.
-    pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
-        let members = self.members.load();
-        let others: Vec<_> =
-            members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
-        match others.as_slice() {
-            [] => None,
-            [only] => only.is_ready().then_some(*only),
-            several => less_busy(several).copied(),
-        }
-        .cloned()
-    }
-
-    /// Whether there is an instance that is used, and at which a call has not `failed`.
-    pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
-        let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
-        self.members.load().used.iter().any(is_other)
     }
 
     /// Whether the instance can be called now.
@@ -341,19 +292,4 @@ fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
 
 fn find(members: &Guard<Arc<Members>>, instance: InstanceId) -> Option<Member> {
     members.all.iter().find(|member| member.instance().id == instance).cloned()
-}
-
-/// The less busy of two of `several` that are picked at random, if one of them is ready.
-#[inline(always)]
-fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
-    let first = fastrand::usize(..several.len());
-    let second = (first + fastrand::usize(1..several.len())) % several.len();
-    let (first, second) = (&several[first], &several[second]);
-    let [one, other] = [first, second].map(|member| -> &Member { member.borrow() });
-    match (one.is_ready(), other.is_ready()) {
-        (true, true) if other.load() < one.load() => Some(second),
-        (true, _) => Some(first),
-        (false, true) => Some(second),
-        (false, false) => several.iter().find(|member| (*member).borrow().is_ready()),
-    }
 }

@@ -8,9 +8,9 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
 use crate::alarms::Alarm;
+use crate::balancer::{Chosen, Probe};
 use crate::blocking;
 use crate::caller::Caller;
-use crate::choice::{Chosen, Probe};
 use crate::clock;
 use crate::fault::{Failed, Fault};
 use crate::line::Turn;
