@@ -45,6 +45,7 @@ pub mod events;
 mod expiry;
 pub mod fault;
 pub mod feed;
+mod follow;
 pub mod foreign;
 mod guests;
 mod handled;

@@ -1,32 +1,23 @@
 //! A subscription as its owner sees it: it follows a name, a group or an address, through publishers that come and go.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
 use meshzero_proto::hello::Purpose;
-use meshzero_proto::id::InstanceId;
 use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
-use crate::backoff::Backoff;
+use crate::dial::Listed;
 use crate::discovery::{Addresses, Seek, Watch, Watcher};
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
+use crate::follow::{Followed, Next, follow};
 use crate::home::Gone;
 use crate::premises::Premises;
 use crate::route::Route;
 use crate::subscribed::Subscribed;
-
-/// Before a publisher that is still listed is asked again.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-
-/// What discovery says of one publisher at the moment; `None` when it says that it is gone.
-type Listed = watch::Receiver<Option<Instance>>;
 
 /// Whose news are wanted.
 #[derive(Clone)]
@@ -113,25 +104,26 @@ impl Follower {
         for instance in known {
             let follower = self.clone();
             opening.spawn_local(async move {
-                let (tell, listed) = watch::channel(Some(instance.clone()));
+                let (task, listed) = watch::channel(Some(instance.clone()));
                 let opened = follower.open(&instance, &listed).await;
-                (instance, (tell, listed), opened)
+                (instance.id, (task, listed), opened)
             });
         }
         let mut followed = Followed::default();
-        let mut failed = None;
+        let (mut any_confirmed, mut failed) = (false, None);
         while let Some(opened) = opening.join_next().await {
             match opened {
-                Ok((instance, listed, opened)) => {
+                Ok((instance, (task, listed), opened)) => {
                     let feed = opened.map_err(|error| failed = Some(error)).ok();
-                    followed.any_confirmed |= feed.is_some();
-                    followed.keep(&self, instance.id, listed, feed);
+                    any_confirmed |= feed.is_some();
+                    followed.insert(instance, task);
+                    self.spawn_keep(feed, listed);
                 }
                 Err(error) => tracing::error!(%error, "a subscription ended by itself"),
             }
         }
         if let Some(error) = failed
-            && !followed.any_confirmed
+            && !any_confirmed
         {
             return Err(error);
         }
@@ -164,9 +156,9 @@ impl Follower {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.add(self, instance)
+                    followed.update(instance, |listed| self.spawn_keep(None, listed))
                 }
-                DirectoryEvent::Down { instance, .. } => followed.remove(instance.id),
+                DirectoryEvent::Down { instance, .. } => followed.unlist(instance.id),
             }
         }
     }
@@ -186,37 +178,32 @@ impl Follower {
             .await
     }
 
+    /// Leaves a publisher to a task, with its feed if there is one already.
+    fn spawn_keep(&self, feed: Option<Feed>, listed: Listed) {
+        let ending = Arc::clone(&self.context.ending);
+        actix::spawn(until(ending, self.clone().keep(feed, listed)));
+    }
+
     /// Keeps the feed of one publisher, while it is listed.
-    async fn keep(self, mut feed: Option<Feed>, mut listed: Listed) {
-        let mut pauses = PAUSES;
-        loop {
-            let Some(instance) = listed.borrow_and_update().clone() else { return };
+    async fn keep(self, mut feed: Option<Feed>, listed: Listed) {
+        let round = async |instance: Instance, listed: &Listed| {
             let opened = match feed.take() {
                 Some(feed) => Ok(feed),
-                None => self.open(&instance, &listed).await,
+                None => self.open(&instance, listed).await,
             };
-            match opened {
+            let next = match opened {
                 Ok(feed) => {
-                    pauses.reset();
                     feed.run(&instance.service, &self.sink).await;
+                    Next::Soon
                 }
                 Err(error) => {
-                    tracing::debug!(service = %instance.service, %error, "cannot subscribe; trying again")
+                    tracing::debug!(service = %instance.service, %error, "cannot subscribe; trying again");
+                    Next::Later
                 }
-            }
-            if self.sink.is_closed() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                () = time::sleep(pauses.pause()) => {}
-                changed = listed.changed() => match changed {
-                    // What is new about it is a reason to try at once, and not later than before if that fails.
-                    Ok(()) => pauses.reset(),
-                    Err(_) => return,
-                },
-            }
-        }
+            };
+            if self.sink.is_closed() { Next::Stop } else { next }
+        };
+        follow(listed, round).await;
     }
 }
 
@@ -226,47 +213,5 @@ async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
         biased;
         () = ending.come() => {}
         () = part => {}
-    }
-}
-
-/// The publishers that are followed.
-#[derive(Default)]
-struct Followed {
-    listed: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
-    any_confirmed: bool,
-}
-
-impl Followed {
-    fn add(&mut self, follower: &Follower, instance: Instance) {
-        let id = instance.id;
-        if let Some(told) = self.listed.get(&id)
-            && told.send(Some(instance.clone())).is_ok()
-        {
-            return;
-        }
-        self.keep(follower, id, watch::channel(Some(instance)), None);
-    }
-
-    /// Leaves a publisher to a task, with its feed if there is one already.
-    fn keep(
-        &mut self,
-        follower: &Follower,
-        id: InstanceId,
-        (tell, told): (watch::Sender<Option<Instance>>, Listed),
-        feed: Option<Feed>,
-    ) {
-        self.listed.retain(|_, told| !told.is_closed());
-        self.listed.insert(id, tell);
-        let ending = Arc::clone(&follower.context.ending);
-        actix::spawn(until(ending, follower.clone().keep(feed, told)));
-    }
-
-    /// Not asked again once its feed has ended; a feed that works goes on, and is the only one should the publisher be listed
-    /// again before.
-    fn remove(&mut self, instance: InstanceId) {
-        if let Some(told) = self.listed.get(&instance) {
-            // A publisher's keeper that has ended needs no telling.
-            let _ = told.send(None);
-        }
     }
 }
