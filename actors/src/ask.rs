@@ -1,4 +1,4 @@
-//! What one instance says about itself and its node when it is asked.
+//! Introspection: asks one instance for its description, or for the statistics of its node.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +52,7 @@ async fn here(caller: &Caller, service: &Service) -> Result<Stats, Gone> {
     caller.context.home.hear(node.send(AskStats)).await?.map_err(|_| Gone)
 }
 
-/// Who answers.
+/// The answer, or the one that can be looked at.
 enum Told {
     /// A service of this process, which can be looked at.
     Here(Arc<Service>),

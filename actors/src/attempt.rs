@@ -172,7 +172,7 @@ pub(crate) async fn waker() -> Waker {
     poll_fn(|task| Poll::Ready(task.waker().clone())).await
 }
 
-/// Why a message did not set out, as its caller is told.
+/// Returns the fault of a message that did not set out.
 pub(crate) fn why<M: NetMessage>(unsent: Unsent, link: &Link, name: Option<&TypeName>) -> Fault {
     match unsent {
         Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),

@@ -53,7 +53,7 @@ impl Route {
         .cloned()
     }
 
-    /// Whether there is an instance that is used, and at which a call has not `failed`.
+    /// Returns whether there is an instance that is used, and at which a call has not `failed`.
     pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
         let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
         self.members.load().used.iter().any(is_other)
@@ -62,7 +62,7 @@ impl Route {
     /// Waits until there is an instance for a call that has `failed` at some, and prefers another. Works on any executor.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Chosen {
         self.until(|| self.choose(failed)).await
     }
@@ -163,7 +163,7 @@ impl Probe {
         Some(Self { route: Arc::clone(route), instance, is_over: false })
     }
 
-    /// Which instance it is about.
+    /// Returns the instance.
     pub(crate) fn instance(&self) -> InstanceId {
         self.instance
     }

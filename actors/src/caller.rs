@@ -1,4 +1,4 @@
-//! Who calls, until when, and how what a call ended in becomes its reply.
+//! A caller by a route: waits for an instance until the deadline, and turns the end of a call into its reply or its fault.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

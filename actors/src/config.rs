@@ -1,4 +1,4 @@
-//! How a node takes part in a mesh: plain data.
+//! The configuration of a node: plain data.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use meshzero_proto::name::MeshName;
 use crate::interfaces::Interfaces;
 use crate::network::Network;
 
-/// How a node takes part.
+/// The configuration of a node.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The mesh to join.
@@ -23,11 +23,11 @@ pub struct Config {
     pub peers: Vec<String>,
     /// The ports that endpoints may have; the system chooses where this is `None`.
     pub ports: Option<RangeInclusive<u16>>,
-    /// The bounds, shared by all parts of the node.
+    /// The limits, shared by all parts of the node.
     pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
-    /// Where its connections come from.
+    /// The network that its connections come from.
     pub network: Network,
 }
 

@@ -3,17 +3,28 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use meshzero_proto::directory::Instance;
+use actix::Addr;
+use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::InstanceId;
 use tokio::sync::watch;
 use tokio::time;
 
 use crate::backoff::Backoff;
 use crate::dial::Listed;
+use crate::discovery::{Addresses, Discovery, Seek, Watch, Watcher};
 
 /// The pauses before an endpoint is dialled again.
 pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
+pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {
+    if let Filter::Name(name) = &filter {
+        discovery.do_send(Seek { name: name.clone() });
+    }
+    let watch = discovery.send(Watch { filter, addresses: Addresses::All }).await;
+    watch.inspect_err(|error| tracing::debug!(%error, "the discovery actor is gone")).ok()
+}
 
 /// The instances that are followed, and the channels by which their tasks hear what discovery says of them.
 #[derive(Default)]

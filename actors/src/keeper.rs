@@ -23,10 +23,10 @@ use crate::redial::Redial;
 use crate::route::{Member, Route};
 use crate::stats::AskStats;
 
-/// How long one attempt to connect may take.
+/// The longest that one attempt to connect may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often a keeper looks whether anybody still holds its route.
+/// The interval at which a keeper checks that its route is still held.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Keeps one route, and ends when nobody holds it any more.
@@ -34,7 +34,7 @@ const GLANCE: Duration = Duration::from_secs(1);
 pub(crate) struct Keeper {
     pub(crate) route: Weak<Route>,
     pub(crate) premises: Arc<Premises>,
-    /// Who knows what the node has counted.
+    /// The source of the node's statistics.
     pub(crate) node_stats: WeakRecipient<AskStats>,
 }
 
@@ -119,7 +119,7 @@ impl Keeper {
     }
 }
 
-/// What is known of an endpoint that is to be dialled.
+/// The knowledge of an endpoint that is to be dialled.
 struct Known<'a> {
     addresses: &'a [SocketAddr],
     /// The address that answered last.
@@ -134,13 +134,13 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Why an endpoint was not reached, as far as it matters; the route knows the words.
+/// An endpoint was not reached. The route has the error in words.
 struct Trouble {
-    /// Whether it may be another protocol's.
+    /// True if the endpoint may speak another protocol.
     is_foreign: bool,
 }
 
-/// For how long a link worked: one that does not last is not dialled again at once.
+/// The duration for which a link worked: one that does not last is not dialled again at once.
 enum Held {
     Long,
     Shortly,

@@ -28,16 +28,16 @@ use crate::stats::{AskStats, Stats};
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 
-/// How long a program that drops its mesh at the end waits for the goodbye.
+/// The longest wait of a program for the goodbye when it drops its mesh at the end.
 const GOODBYE: Duration = Duration::from_millis(800);
 
-/// How long accepted work may take to finish then.
+/// The time that accepted work may take to finish then.
 const DRAIN_NOW: Duration = Duration::from_millis(400);
 
-/// How often it looks whether the goodbye has been said.
+/// The interval at which it checks whether the goodbye has been said.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Why a node could not start.
+/// The reason why a node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The interfaces cannot be used.
@@ -149,7 +149,7 @@ impl Node {
         self.premises.id()
     }
 
-    /// How the node takes part.
+    /// The configuration.
     pub fn config(&self) -> &Config {
         &self.premises.config
     }
@@ -159,22 +159,22 @@ impl Node {
         &self.awaited
     }
 
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
         self.premises.limits()
     }
 
-    /// What decoding a message of a Rust type may cost.
+    /// The limits of decoding a message of a Rust type.
     pub fn decode_limits(&self) -> &DecodeLimits {
         &self.premises.decode_limits
     }
 
-    /// Where the node lives.
+    /// The thread that the node lives on.
     pub fn home(&self) -> &Home {
         &self.premises.home
     }
 
-    /// The node's alarm clock.
+    /// The timers.
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.premises.alarms
     }
@@ -200,7 +200,7 @@ impl Node {
         Caller { context: Arc::clone(&self.premises), membership, route }
     }
 
-    /// What it has counted.
+    /// Returns what it has counted.
     ///
     /// # Errors
     /// [`Gone`]: the node has left, and its thread has ended.
@@ -321,7 +321,7 @@ impl Drop for NodeTask {
     }
 }
 
-/// Whose thread a node lives on.
+/// The owner of the thread that a node lives on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Own,

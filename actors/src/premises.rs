@@ -1,4 +1,4 @@
-//! What the parts of one node have in common: who it is, where it lives, its bounds, its clock and its tables.
+//! The context of a node, shared by its parts: identity, configuration, thread, timers, limits and tables.
 
 use std::sync::Arc;
 
@@ -25,31 +25,31 @@ pub trait Membership: Send + Sync {
     fn why_it_ended(&self) -> String;
 }
 
-/// The same for the node, its router and all its routes.
+/// The context of a node: one for the node, its router and all its routes.
 pub struct Premises {
-    /// How it takes part.
+    /// The configuration.
     pub config: Arc<Config>,
-    /// What the node says first on a connection, but for its purpose.
+    /// The hello that others are made of: without an instance and a purpose.
     pub hello: Hello,
-    /// Where it lives.
+    /// The thread that it lives on.
     pub home: Home,
-    /// Its alarm clock.
+    /// The timers.
     pub alarms: Arc<Alarms>,
-    /// What its message connections have in common, its bounds among it.
+    /// The settings and resources that its message connections share.
     pub carrying: Carrying,
-    /// What decoding a message of a Rust type may cost.
+    /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
     pub discovery: Addr<Discovery>,
     /// The services that it offers.
     pub own: Arc<Own>,
-    /// What it listens to.
+    /// The subscriptions.
     pub subscriptions: Arc<Subscriptions>,
     /// Its gateways, which end before it leaves.
     pub gateways: Gateways,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
-    /// The moment in which it leaves: all routes end with it.
+    /// The signal that it leaves: all routes end with it.
     pub ending: Arc<Ending>,
 }
 

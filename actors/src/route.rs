@@ -31,7 +31,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// Which instance it is.
+    /// Returns the instance.
     pub fn instance(&self) -> &Instance {
         match self {
             Self::Local(_, instance) | Self::Remote(_, instance) => instance,
@@ -49,7 +49,7 @@ impl Member {
         instance
     }
 
-    /// Where it was reached; in this process, where others reach it.
+    /// Returns the address at which it was reached; of one in this process, the address at which others reach it.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Local(_, instance) => instance.address(),
@@ -57,7 +57,7 @@ impl Member {
         }
     }
 
-    /// Whether it still takes messages.
+    /// Returns whether it still takes messages.
     #[inline(always)]
     pub fn is_alive(&self) -> bool {
         match self {
@@ -66,7 +66,7 @@ impl Member {
         }
     }
 
-    /// Whether it takes messages and has a connection that they can leave on.
+    /// Returns whether it takes messages and has a connection that they can leave on.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),
@@ -91,11 +91,11 @@ pub struct Route {
     changed: Notify,
     /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
     line: Line,
-    /// Why the last attempt to connect failed, for those who ask why there is nobody.
+    /// The error of the last attempt to connect, for callers that find no instance.
     trouble: Mutex<Option<String>>,
-    /// What was tried to reach each instance, or what listens at the address, since it was reached last.
+    /// The attempts to reach each instance, or the endpoint at the address, since it was reached last.
     records: Mutex<Records<Option<InstanceId>, ()>>,
-    /// How the members do.
+    /// The health of the members.
     pub(crate) health: Health,
 }
 
@@ -120,7 +120,7 @@ impl Route {
         }
     }
 
-    /// What the route leads to.
+    /// Returns the target of the route.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -130,7 +130,7 @@ impl Route {
         self.members.load().all.iter().filter(|member| member.is_alive()).cloned().collect()
     }
 
-    /// What was counted of the calls that take it.
+    /// Returns the counters of the calls that take it.
     pub fn stats(&self) -> RouteStats {
         let members = self.members.load();
         let links = members.all.iter().filter_map(|member| match member {
@@ -149,7 +149,7 @@ impl Route {
         self.health.counters.dropped.count();
     }
 
-    /// Whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
+    /// Returns whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.line.is_awaited()
@@ -169,12 +169,12 @@ impl Route {
     /// Waits until there is an instance to call. Works on any executor.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn ready(&self) -> Member {
         self.until(|| self.pick()).await
     }
 
-    /// Whether the instance can be called now.
+    /// Returns whether the instance can be called now.
     pub(crate) fn is_ready(&self, instance: InstanceId) -> bool {
         find(&self.members.load(), instance).is_some_and(|member| member.is_ready())
     }
@@ -184,7 +184,7 @@ impl Route {
         find(&self.members.load(), instance)
     }
 
-    /// How many calls have set out over the connections that there are now.
+    /// Returns the number of calls sent over the connections that there are now.
     pub(crate) fn calls(&self) -> u64 {
         let calls = |member: &Member| match member {
             Member::Local(..) => 0,
@@ -204,7 +204,7 @@ impl Route {
         }
     }
 
-    /// Why the last attempt to connect failed.
+    /// Returns the error of the last attempt to connect.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -214,7 +214,7 @@ impl Route {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
-    /// What was tried lately without an answer.
+    /// Returns the recent attempts that had no answer.
     fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
         let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
@@ -271,7 +271,7 @@ impl Route {
         self.changed.notify_waiters();
     }
 
-    /// Sorts the members anew, when one was set aside or came back.
+    /// Updates which members are used, after one was set aside or came back.
     pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
         self.members.store(Arc::new(Members { used: used(&all, outliers), all }));

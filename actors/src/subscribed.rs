@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::stats::{self, Carries, LinkStats, SubscriptionStats};
 use crate::subscriptions::SubscriptionSource;
 
-/// What is known of one subscription.
+/// The counters of one subscription.
 #[derive(Debug)]
 pub struct Subscribed {
     service: String,
@@ -66,10 +66,10 @@ impl SubscriptionSource for Subscribed {
 /// The link of a subscription to one publisher.
 #[derive(Debug)]
 pub(crate) struct FeedLink {
-    /// What leaves.
+    /// The queue of frames to be sent.
     pub(crate) outbox: Outbox,
     node: NodeId,
-    /// Where it leads to at the moment.
+    /// The address that it is connected to at the moment.
     address: Mutex<SocketAddr>,
 }
 

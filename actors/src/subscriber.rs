@@ -10,26 +10,26 @@ use tokio::task::JoinSet;
 
 use crate::arrivals::{self, Arrivals, Sink};
 use crate::dial::Listed;
-use crate::discovery::{Addresses, Seek, Watch, Watcher};
+use crate::discovery::Watcher;
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
-use crate::follow::{Followed, Next, follow};
+use crate::follow::{Followed, Next, follow, watch_listings};
 use crate::home::Gone;
 use crate::premises::Premises;
 use crate::route::Route;
 use crate::subscribed::Subscribed;
 
-/// Whose news are wanted.
+/// The publishers that a subscription is for.
 #[derive(Clone)]
 pub enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// Whoever listens at the address that this route leads to. The route is held as long as somebody listens: with it goes what
-    /// stands in for a program of another protocol.
+    /// The endpoint at the address that this route leads to. The route is held while the subscription lives: with it goes the proxy
+    /// of a program that speaks another protocol.
     Fixed(Arc<Route>),
 }
 
-/// Why a subscription does not stand.
+/// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeFault {
     /// None of the publishers that are known confirmed it; what the last of them said.
@@ -41,7 +41,7 @@ pub enum SubscribeFault {
 }
 
 impl SubscribeFault {
-    /// Whether the same may succeed in a moment.
+    /// Returns whether the same may succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Feed(error) => error.may_pass(),
@@ -89,7 +89,7 @@ struct Follower {
     known_by: KnownBy,
 }
 
-/// What a publisher must still have when it is asked again.
+/// The property by which a publisher is recognised when it is asked again.
 #[derive(Clone, Copy)]
 enum KnownBy {
     Identity,
@@ -138,13 +138,7 @@ impl Follower {
             Publishers::Follow(filter) => filter,
             Publishers::Fixed(_route) => return sink.closed().await,
         };
-        if let Filter::Name(name) = &filter {
-            self.context.discovery.do_send(Seek { name: name.clone() });
-        }
-        let Ok(events) = self.context.discovery.send(Watch { filter, addresses: Addresses::All }).await
-        else {
-            return;
-        };
+        let Some(events) = watch_listings(&self.context.discovery, filter).await else { return };
         tokio::select! {
             biased;
             () = self.hear(events, &mut followed) => {}

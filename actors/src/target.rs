@@ -1,4 +1,4 @@
-//! Whom a caller means: a name, or an address.
+//! The target of a route: a name, or an address.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use meshzero_proto::name::ServiceName;
 
 use crate::zone::Named;
 
-/// What a route leads to.
+/// The target of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// All instances of a name.

@@ -21,11 +21,11 @@ pub(crate) struct Tries<'a> {
     deadline: Option<Instant>,
     repeats: Repeats,
     count: u32,
-    /// Where it has failed; others are preferred.
+    /// The instances at which it has failed; others are preferred.
     failed: Vec<InstanceId>,
     /// Until when another instance must have taken the place of one that is closing.
     handover: Option<Instant>,
-    /// What the last one ended in, or one before it that may have been handled.
+    /// The fault of the last one, or of one before it that may have been handled.
     last: Option<Fault>,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// What the call ends in after a try that ended in `fault`: if one before it may have been handled, that is what counts.
+    /// Returns the failure of the call after a try that ended in `fault`: if one before it may have been handled, that one counts.
     pub(crate) fn give_up(&mut self, fault: Fault) -> Failed {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
         Failed { fault: before.unwrap_or(fault), tries: self.count }

@@ -14,7 +14,7 @@ use crate::report::{Report, Unanswered};
 
 /// A reply that is younger than this needs no other.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long replies are waited for; they take milliseconds.
+/// The longest wait for replies; they take milliseconds.
 const PATIENCE: Duration = Duration::from_millis(120);
 /// The most names that are asked for.
 const MOST: usize = 8;

@@ -1,4 +1,4 @@
-//! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
+//! Diagnoses, made together with an error: asks discovery and this host why something was not found or not reached.
 
 mod again;
 mod host;
@@ -33,7 +33,7 @@ const ANSWERS: Duration = Duration::from_millis(1_300);
 const FIRST_ANSWERS: Duration = Duration::from_millis(250);
 /// The pause before it is looked again at who has answered or replied.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
+/// The most addresses that are looked at closely, so that a host with a thousand makes no thousand questions.
 const MOST_ADDRESSES: usize = 32;
 
 /// Finds out why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.

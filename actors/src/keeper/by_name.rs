@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
-use meshzero_proto::directory::{DirectoryEvent, Instance, Why};
+use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
 use meshzero_proto::hello::Purpose;
+use meshzero_proto::name::ServiceName;
 
 use super::{Held, Keeper, Known};
 use crate::dial::Listed;
-use crate::discovery::Watcher;
-use crate::follow::{Followed, Next, follow};
+use crate::follow::{Followed, Next, follow, watch_listings};
 use crate::route::Member;
 
 impl Keeper {
-    /// Keeps the route to all instances of a name, as `events` tell of them.
-    pub(crate) async fn keep_name(self, mut events: Watcher) {
+    /// Keeps the route to all instances of a name, as discovery tells of them.
+    pub(crate) async fn keep_name(self, name: ServiceName) {
+        let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
+            return;
+        };
         let mut followed = Followed::default();
         while let Some(event) = self.while_held(events.recv()).await.flatten() {
             match event {
