@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshzero_actors::caller::deadline_in;
-use meshzero_actors::diagnose;
 use meshzero_actors::discovery::List;
 use meshzero_actors::home::Gone;
 use meshzero_actors::naming::{self, Meaning};
@@ -83,7 +82,7 @@ impl Discover {
 
     async fn not_found(self, route: &Route) -> DiscoverError {
         let trouble = route.trouble();
-        let diagnosis = diagnose::of_route(&self.node, route).await;
+        let diagnosis = route.diagnose(self.node.context()).await;
         if self.node.ending().has_come() {
             return DiscoverError::Gone(Gone);
         }

@@ -200,6 +200,7 @@ impl Join {
             }
         };
         limits::check(&limits)?;
+        let limits = limits.into();
         Ok(Config { mesh, interfaces, peers, ports, limits, spin: self.spin, ..Config::default() })
     }
 }

@@ -89,7 +89,7 @@ impl Mesh {
     /// # }
     /// ```
     pub fn traffic(&self) -> Traffic {
-        self.node.carrying().meter.traffic()
+        self.node.context().carrying.meter.traffic()
     }
 
     /// What this program has counted since it joined: of each link, each service, and for all of it. Waits for the node's
@@ -127,7 +127,7 @@ impl Mesh {
     /// # }
     /// ```
     pub async fn diagnose(&self, prefix: impl AsRef<str>) -> Diagnosis {
-        diagnose::of_list(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+        diagnose::of_list(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Finds out whether the services answer whose names begin with `prefix`, the likeliest cause for each that was announced and
@@ -149,7 +149,7 @@ impl Mesh {
     /// # }
     /// ```
     pub async fn answering(&self, prefix: impl AsRef<str>) -> Answering {
-        diagnose::of_answering(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+        diagnose::of_answering(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Returns how many services whose names begin with `prefix` are known of, and neither listed nor told to watchers because of a
@@ -166,7 +166,7 @@ impl Mesh {
     /// # }
     /// ```
     pub async fn hidden(&self, prefix: impl AsRef<str>) -> Option<Hidden> {
-        diagnose::of_hidden(&self.node, &Filter::Prefix(prefix.as_ref().to_owned())).await
+        diagnose::of_hidden(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
     /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too

@@ -40,7 +40,7 @@ const MAILBOX: usize = 16;
 /// Returns a recipient whose messages `caller` forwards. It lives as long as somebody holds it.
 pub(crate) fn forwarding<M: NetMessage>(caller: &Arc<Caller>) -> Recipient<M> {
     let (sender, receiver) = channel::<Proxy>(MAILBOX);
-    let (home, caller) = (caller.node.home().clone(), Arc::clone(caller));
+    let (home, caller) = (caller.context.home.clone(), Arc::clone(caller));
     // Where the thread has ended, whoever sends finds out.
     let _ = home.spawn(move || forward(receiver, Proxy { caller, in_flight: Rc::default() }));
     Addr::new(sender).recipient()
@@ -72,7 +72,7 @@ impl Proxy {
     fn forward<M: NetMessage>(&self, message: M, reply: Option<OneshotSender<M::Result>>) {
         let request = Request::new(Arc::clone(&self.caller), message);
         let Some(mut reply) = reply else {
-            let most = self.caller.node.limits().mailbox;
+            let most = self.caller.context.limits().mailbox;
             if Rc::strong_count(&self.in_flight) > most {
                 return self.count_dropped();
             }

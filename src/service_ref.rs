@@ -46,6 +46,7 @@ use crate::subscription::News;
 /// ```
 #[derive(Clone)]
 pub struct ServiceRef {
+    node: Arc<Node>,
     caller: Arc<Caller>,
     name: Arc<str>,
 }
@@ -53,7 +54,7 @@ pub struct ServiceRef {
 impl ServiceRef {
     pub(crate) fn new(node: Arc<Node>, route: Arc<Route>) -> Self {
         let name = route.target().to_string().into();
-        Self { caller: Arc::new(Caller { node, route }), name }
+        Self { caller: Arc::new(node.caller(route)), node, name }
     }
 
     /// The name, or the `ip:port`, that it was discovered by.
@@ -206,7 +207,7 @@ impl ServiceRef {
 
     /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].
     pub fn subscribe<T: Wire>(&self, prefix: impl AsRef<str>) -> Subscribe<T> {
-        Subscribe::to_service(Arc::clone(&self.caller.node), Arc::clone(&self.caller.route), prefix.as_ref())
+        Subscribe::to_service(Arc::clone(&self.node), Arc::clone(&self.caller.route), prefix.as_ref())
     }
 
     /// As [`ServiceRef::subscribe`], with an actor that gets the items as messages. What does not arrive is logged as a
@@ -264,7 +265,7 @@ impl ServiceRef {
     pub fn describe(&self) -> impl Future<Output = Result<Description, CallError>> + Send + use<> {
         let this = self.clone();
         async move {
-            let timeout = this.caller.node.limits().request_timeout;
+            let timeout = this.node.limits().request_timeout;
             ask::description(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
@@ -292,7 +293,7 @@ impl ServiceRef {
     pub fn ask_stats(&self) -> impl Future<Output = Result<Stats, CallError>> + Send + use<> {
         let this = self.clone();
         async move {
-            let timeout = this.caller.node.limits().request_timeout;
+            let timeout = this.node.limits().request_timeout;
             ask::stats(&this.caller, deadline_in(timeout))
                 .await
                 .map_err(|fault| CallError::new(&this.name, fault, 1, timeout))
@@ -300,7 +301,7 @@ impl ServiceRef {
     }
 
     fn impossible<M>(&self, fault: Fault) -> TrySendError<M> {
-        let allowed = self.caller.node.limits().request_timeout;
+        let allowed = self.node.limits().request_timeout;
         TrySendError::Impossible(CallError::new(&self.name, fault, 1, allowed))
     }
 }

@@ -316,7 +316,8 @@ impl<T: Wire> Subscribe<T> {
         let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
         while let Some(known) = self.whom.known(&node, until).await {
             let publishers = self.whom.publishers();
-            let made = subscriber::subscribe(&node, &name, publishers, known, subscribe.clone()).await;
+            let made =
+                subscriber::subscribe(node.context(), &name, publishers, known, subscribe.clone()).await;
             let fault = match made {
                 Ok((events, subscribed)) => return Ok(Subscription::new(node, events, subscribed)),
                 Err(fault) => fault,
@@ -333,7 +334,7 @@ impl<T: Wire> Subscribe<T> {
         if node.ending().has_come() {
             return Err(Gone.into());
         }
-        Err(last.explained(&node, self.whom.route()).await)
+        Err(last.explained(node.context(), self.whom.route()).await)
     }
 }
 

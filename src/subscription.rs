@@ -14,6 +14,7 @@ use meshzero_actors::arrivals::{Arrivals, Event};
 use meshzero_actors::node::Node;
 use meshzero_actors::stats::SubscriptionStats;
 use meshzero_actors::subscribed::Subscribed;
+use meshzero_actors::subscriptions::SubscriptionSource;
 use meshzero_proto::codec::{self, DecodeLimits, Wire};
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;

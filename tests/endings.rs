@@ -102,7 +102,7 @@ impl Tenant {
         let config = Config {
             mesh: self.mesh.parse().expect("a name"),
             interfaces: "lo".parse().expect("interfaces"),
-            limits: limits(),
+            limits: limits().into(),
             ..Config::default()
         };
         let mesh = Mesh::from(Node::start_local(config).await.expect("started"));

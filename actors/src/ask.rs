@@ -1,4 +1,4 @@
-//! What one instance says about itself and its node when it is asked.
+//! Introspection: asks one instance for its description, or for the statistics of its node.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +10,13 @@ use crate::attempt;
 use crate::caller::Caller;
 use crate::describe;
 use crate::fault::Fault;
+use crate::home::Gone;
 use crate::inbound::Outcome;
 use crate::link::{Ended, Question, Unsent};
 use crate::payload::Payload;
 use crate::route::Member;
 use crate::service::Service;
-use crate::stats::Stats;
+use crate::stats::{AskStats, Stats};
 
 /// Asks one instance for its description.
 ///
@@ -40,12 +41,18 @@ pub async fn description(caller: &Caller, deadline: Option<Instant>) -> Result<D
 /// Dropping the future asks no more.
 pub async fn stats(caller: &Caller, deadline: Option<Instant>) -> Result<Stats, Fault> {
     match ask(caller, deadline, Question::Stats).await? {
-        Told::Here(_) => caller.node.stats().await.map_err(|gone| Fault::NotSent(gone.to_string())),
+        Told::Here(service) => here(caller, &service).await.map_err(|gone| Fault::NotSent(gone.to_string())),
         Told::There(bytes) => Stats::from_bytes(&bytes).map_err(undecodable),
     }
 }
 
-/// Who answers.
+/// Asks this node.
+async fn here(caller: &Caller, service: &Service) -> Result<Stats, Gone> {
+    let node = service.node_stats.upgrade().ok_or(Gone)?;
+    caller.context.home.hear(node.send(AskStats)).await?.map_err(|_| Gone)
+}
+
+/// The answer, or the one that can be looked at.
 enum Told {
     /// A service of this process, which can be looked at.
     Here(Arc<Service>),
@@ -54,7 +61,7 @@ enum Told {
 }
 
 async fn ask(caller: &Caller, deadline: Option<Instant>, question: Question) -> Result<Told, Fault> {
-    let mut alarm = caller.node.alarms().at(deadline);
+    let mut alarm = caller.context.alarms.at(deadline);
     let member = caller.instance(&mut alarm).await?;
     let link = match member {
         Member::Local(service, _) => return Ok(Told::Here(service)),
@@ -65,7 +72,7 @@ async fn ask(caller: &Caller, deadline: Option<Instant>, question: Question) -> 
         Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
         Unsent::Full | Unsent::NoHandler => Fault::NotSent("the connection had no room".to_owned()),
     })?;
-    match attempt::ended(&caller.node, asked).await {
+    match attempt::ended(&caller.context, asked).await {
         Ended::Answered(Outcome::Reply(_, bytes)) => Ok(Told::There(bytes)),
         Ended::Answered(Outcome::Refused(refusal)) => Err(Fault::Refused(refusal)),
         Ended::TimedOut | Ended::Withdrawn => Err(Fault::TimedOut),

@@ -17,9 +17,9 @@ use meshzero_proto::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::alarms::Alarm;
+use crate::balancer::Chosen;
 use crate::blocking;
 use crate::caller::{Caller, conclude, decode};
-use crate::choice::Chosen;
 use crate::door::{Door, Entered, Entering, Inlet};
 use crate::fault::{Failed, Fault};
 use crate::inbound::{Inbound, ReplyTo};
@@ -27,10 +27,10 @@ use crate::inbox::Ticket;
 use crate::line::{self, Turn};
 use crate::link::{Ended, Link, Reply, Unsent};
 use crate::message::NetMessage;
-use crate::node::Node;
 use crate::offload::SetOut;
 use crate::outward::{Deadline, Outward};
 use crate::packed;
+use crate::premises::Premises;
 use crate::quota::Taken;
 use crate::route::Member;
 use crate::service::Service;
@@ -69,7 +69,7 @@ pub(crate) async fn call<M: NetMessage>(
     message: M,
     before: Option<(InstanceId, Fault)>,
 ) -> Result<(M::Result, InstanceId), Failed> {
-    let mut alarm = caller.node.alarms().at(order.deadline);
+    let mut alarm = caller.context.alarms.at(order.deadline);
     let mut tries = Tries::new(caller, order.deadline, order.repeats);
     let mut message = message;
     let turn = match before {
@@ -85,10 +85,10 @@ pub(crate) async fn call<M: NetMessage>(
         let instance = member.instance().id;
         let tried = match member {
             Member::Local(service, _) => {
-                call_here(&caller.node, &service, &order, message, (&mut alarm, &mut pending)).await
+                call_here(&caller.context, &service, &order, message, (&mut alarm, &mut pending)).await
             }
             Member::Remote(link, _) => {
-                call_there(&caller.node, &link, &order, message, (&mut alarm, &mut pending)).await
+                call_there(&caller.context, &link, &order, message, (&mut alarm, &mut pending)).await
             }
         };
         // Another try is no longer in order.
@@ -122,7 +122,7 @@ impl<M> From<Fault> for Unanswered<M> {
 type Tried<M> = Result<<M as Message>::Result, Unanswered<M>>;
 
 async fn call_there<M: NetMessage>(
-    node: &Node,
+    context: &Premises,
     link: &Arc<Link>,
     order: &Order<'_>,
     message: M,
@@ -137,7 +137,7 @@ async fn call_there<M: NetMessage>(
         let room = tokio::select! {
             biased;
             room = line::until_room(&mut pending.turn, link.room()) => room,
-            () = blocking::notice(node.home()) => None,
+            () = blocking::notice(&context.home) => None,
             () = alarm => return Err(Fault::NotSent("the connection had no room in time".into()).into()),
         };
         set_out = match room {
@@ -148,7 +148,7 @@ async fn call_there<M: NetMessage>(
     let fault = match set_out {
         Ok(reply) => {
             pending.set_out();
-            match conclude::<M>(ended(node, reply).await, node.decode_limits()) {
+            match conclude::<M>(ended(context, reply).await, &context.decode_limits) {
                 Ok(reply) => return Ok(reply),
                 Err(fault) => fault,
             }
@@ -158,12 +158,12 @@ async fn call_there<M: NetMessage>(
     Err(Unanswered { fault, message: Some(message) })
 }
 
-/// Waits for the end of a call on a link, which the thread of `node` brings.
-pub(crate) async fn ended(node: &Node, reply: Reply) -> Ended {
+/// Waits for the end of a call on a link, which the thread of the node brings.
+pub(crate) async fn ended(context: &Premises, reply: Reply) -> Ended {
     tokio::select! {
         biased;
         ended = reply.ended() => ended,
-        () = blocking::notice(node.home()) => Ended::Lost(Fate::Unknown),
+        () = blocking::notice(&context.home) => Ended::Lost(Fate::Unknown),
     }
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn waker() -> Waker {
     poll_fn(|task| Poll::Ready(task.waker().clone())).await
 }
 
-/// Why a message did not set out, as its caller is told.
+/// Returns the fault of a message that did not set out.
 pub(crate) fn why<M: NetMessage>(unsent: Unsent, link: &Link, name: Option<&TypeName>) -> Fault {
     match unsent {
         Unsent::Closed => Fault::NotSent("the connection was lost".to_owned()),
@@ -191,7 +191,7 @@ fn called<M: NetMessage>(name: Option<&TypeName>) -> &str {
 }
 
 async fn call_here<M: NetMessage>(
-    node: &Node,
+    context: &Premises,
     service: &Arc<Service>,
     order: &Order<'_>,
     message: M,
@@ -206,7 +206,7 @@ async fn call_here<M: NetMessage>(
             () = &mut *alarm => return Err(Fault::NotSent("the service was busy until the deadline".into()).into()),
         },
     };
-    let Some(turn) = turn.filter(|_| !node.ending().has_come()) else {
+    let Some(turn) = turn.filter(|_| !context.ending.has_come()) else {
         let fault = Fault::NotSent("the service has closed".to_owned());
         return Err(Unanswered { fault, message: Some(message) });
     };
@@ -224,10 +224,10 @@ async fn call_here<M: NetMessage>(
                 biased;
                 reply = told => {
                     entered.is_over();
-                    reply.map_err(|_| unanswered(node, service, inlet.as_ref(), ticket))
+                    reply.map_err(|_| unanswered(context, service, inlet.as_ref(), ticket))
                 }
                 () = alarm => Err(late(service, entered)),
-                () = node.ending().come() => Err(Fault::Lost),
+                () = context.ending.come() => Err(Fault::Lost),
                 () = blocking::notice(&service.home) => Err(Fault::Lost),
             }
         }
@@ -238,15 +238,15 @@ async fn call_here<M: NetMessage>(
             pending.set_out();
             tokio::select! {
                 biased;
-                reply = told => reply.map_err(|_| dropped(node, service)),
+                reply = told => reply.map_err(|_| dropped(context, service)),
                 () = alarm => Err(Fault::TimedOut),
-                () = node.ending().come() => Err(Fault::Lost),
+                () = context.ending.come() => Err(Fault::Lost),
                 () = blocking::notice(&service.home) => Err(Fault::Lost),
             }
         }
         None => {
             let (tell, told) = oneshot::channel();
-            let reply = ReplyTo::local(tell, node.limits().message_bytes);
+            let reply = ReplyTo::local(tell, context.limits().message_bytes);
             let wanted = Wanted { reply, deadline: order.deadline };
             enter_encoded(service, order.name, &message, order.trace, Some(wanted), place)?;
             drop(in_turn);
@@ -254,11 +254,11 @@ async fn call_here<M: NetMessage>(
             let reply = tokio::select! {
                 biased;
                 outcome = told => match outcome {
-                    Ok(outcome) => decode::<M>(outcome, node.decode_limits()),
-                    Err(_) => Err(dropped(node, service)),
+                    Ok(outcome) => decode::<M>(outcome, &context.decode_limits),
+                    Err(_) => Err(dropped(context, service)),
                 },
                 () = alarm => Err(Fault::TimedOut),
-                () = node.ending().come() => Err(Fault::Lost),
+                () = context.ending.come() => Err(Fault::Lost),
                 () = blocking::notice(&service.home) => Err(Fault::Lost),
             };
             return reply.map_err(|fault| Unanswered { fault, message: Some(message) });
@@ -293,20 +293,20 @@ pub(crate) fn late<M: NetMessage>(service: &Service, entered: Entered<'_, M>) ->
 /// Returns the fault of a call of an actor of this process that nobody will answer any more.
 #[cold]
 pub(crate) fn unanswered<M: NetMessage>(
-    node: &Node,
+    context: &Premises,
     service: &Service,
     inlet: &dyn Inlet<M>,
     ticket: Ticket,
 ) -> Fault {
     match inlet.has_turned_away(ticket) {
         true => Fault::Refused(Refusal::Draining),
-        false => dropped(node, service),
+        false => dropped(context, service),
     }
 }
 
 /// Returns the fault of a call whose handler may have begun, and will not answer.
-fn dropped(node: &Node, service: &Service) -> Fault {
-    match node.ending().has_come() || service.home.has_ended() {
+fn dropped(context: &Premises, service: &Service) -> Fault {
+    match context.ending.has_come() || service.home.has_ended() {
         true => Fault::Lost,
         false => Fault::Refused(Refusal::Panicked),
     }

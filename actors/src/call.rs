@@ -78,7 +78,7 @@ impl<M: NetMessage> Call<M> {
     /// Calls with the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (Part::here(), caller.node.limits().request_timeout);
+        let (part, timeout) = (Part::here(), caller.context.limits().request_timeout);
         let (repeats, message) = (Repeats::default(), Some(message));
         Self {
             caller,
@@ -186,7 +186,7 @@ impl<M: NetMessage> Call<M> {
         if let Some(message) = self.message.take() {
             let (caller, name, repeats) = (Arc::clone(&self.caller), self.name.clone(), self.repeats);
             let (trace, set_out) = (self.part.context().copied(), SetOut::default());
-            let (home, told) = (self.caller.node.home(), set_out.clone());
+            let (home, told) = (&self.caller.context.home, set_out.clone());
             let call = Box::pin(async move {
                 let order = Order { name: name.as_ref(), deadline, repeats, trace, set_out: told };
                 attempt::call(&caller, order, message, before).await
@@ -217,9 +217,8 @@ impl<M: NetMessage> Call<M> {
     /// Returns whether only this thread can bring the reply.
     #[cold]
     fn waits_for_this_thread(&self) -> bool {
-        let node = &self.caller.node;
         match &self.state {
-            State::There { .. } => node.home().is_here(),
+            State::There { .. } => self.caller.context.home.is_here(),
             State::Here { service, .. } => service.home.is_here(),
             // That is found out where the waiting is.
             State::New | State::Waiting(_) | State::Ended(_) => false,
@@ -230,7 +229,7 @@ impl<M: NetMessage> Call<M> {
     #[cold]
     fn unanswered(&self, service: &Service, ticket: Ticket) -> Fault {
         self.inlet(service)
-            .map_or(Fault::Lost, |inlet| attempt::unanswered(&self.caller.node, service, inlet, ticket))
+            .map_or(Fault::Lost, |inlet| attempt::unanswered(&self.caller.context, service, inlet, ticket))
     }
 
     /// Takes the message out of the inbox, if it still waits there: its place is for others.
@@ -304,7 +303,7 @@ impl<M: NetMessage> Call<M> {
                 State::There { reply, deadline } => {
                     let ended = ready!(reply.poll_ended(task));
                     let (instance, deadline) = (reply.instance(), *deadline);
-                    match conclude::<M>(ended, self.caller.node.decode_limits()) {
+                    match conclude::<M>(ended, &self.caller.context.decode_limits) {
                         Ok(reply) => {
                             self.caller.route.note_success(instance);
                             by = Some(instance);
@@ -330,12 +329,12 @@ impl<M: NetMessage> Call<M> {
                         self.tries = 1;
                         Err(self.unanswered(&service, ticket))
                     }
-                    Poll::Pending if self.caller.node.ending().has_come() => {
+                    Poll::Pending if self.caller.context.ending.has_come() => {
                         self.tries = 1;
                         Err(Fault::Lost)
                     }
                     Poll::Pending => {
-                        let alarms = self.caller.node.alarms();
+                        let alarms = &self.caller.context.alarms;
                         let alarm = alarm.get_or_insert_with(|| alarms.at(deadline_in(self.timeout)));
                         ready!(Pin::new(alarm).poll(task));
                         let (service, ticket) = (Arc::clone(service), *ticket);

@@ -1,4 +1,4 @@
-//! Who calls, until when, and how what a call ended in becomes its reply.
+//! A caller by a route: waits for an instance until the deadline, and turns the end of a call into its reply or its fault.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,19 +9,20 @@ use meshzero_proto::codec::DecodeLimits;
 use crate::alarms::Alarm;
 use crate::blocking;
 use crate::clock;
-use crate::diagnose;
 use crate::fault::Fault;
 use crate::inbound::Outcome;
 use crate::link::Ended;
 use crate::message::NetMessage;
-use crate::node::Node;
+use crate::premises::{Membership, Premises};
 use crate::route::{Member, Route};
 
-/// Who calls: a node, by a route.
+/// A caller of what a route leads to.
 pub struct Caller {
-    /// The node.
-    pub node: Arc<Node>,
-    /// Whom it calls.
+    /// The context of the node that calls.
+    pub context: Arc<Premises>,
+    /// Keeps the node joined.
+    pub membership: Arc<dyn Membership>,
+    /// The way to those that are called.
     pub route: Arc<Route>,
 }
 
@@ -37,10 +38,10 @@ impl Caller {
     /// Returns the diagnosis of a call that ends in `fault` because there was nobody to call.
     #[cold]
     pub(crate) async fn explain(&self, fault: Fault) -> Fault {
-        if self.node.ending().has_come() {
+        if self.context.ending.has_come() {
             return fault;
         }
-        Fault::Nobody(Box::new(diagnose::of_route(&self.node, &self.route).await))
+        Fault::Nobody(Box::new(self.route.diagnose(&self.context).await))
     }
 
     /// Waits for what `ready` brings, until the alarm.
@@ -49,7 +50,7 @@ impl Caller {
         alarm: &mut Alarm,
         ready: impl Future<Output = T>,
     ) -> Result<T, Fault> {
-        let Self { node, route } = self;
+        let Self { context, membership, route } = self;
         tokio::select! {
             biased;
             ready = ready => Ok(ready),
@@ -57,8 +58,8 @@ impl Caller {
                 let trouble = route.trouble().map(|trouble| format!(": {trouble}")).unwrap_or_default();
                 Err(Fault::NotSent(format!("no instance of it is connected{trouble}")))
             }
-            () = blocking::notice(node.home()) => Err(Fault::Lost),
-            () = node.ending().come() => Err(Fault::NotSent(node.why_it_ended())),
+            () = blocking::notice(&context.home) => Err(Fault::Lost),
+            () = context.ending.come() => Err(Fault::NotSent(membership.why_it_ended())),
         }
     }
 }

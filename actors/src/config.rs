@@ -1,15 +1,18 @@
-//! How a node takes part in a mesh: plain data.
+//! The configuration of a node: plain data.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use meshzero_proto::name::MeshName;
 
 use crate::interfaces::Interfaces;
 use crate::network::Network;
 
-/// How a node takes part.
+/// The configuration of a node.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The mesh to join.
@@ -20,10 +23,26 @@ pub struct Config {
     pub peers: Vec<String>,
     /// The ports that endpoints may have; the system chooses where this is `None`.
     pub ports: Option<RangeInclusive<u16>>,
-    /// The bounds.
-    pub limits: Limits,
+    /// The limits, shared by all parts of the node.
+    pub limits: Arc<Limits>,
     /// For how long a connection looks for bytes again and again before its thread may sleep.
     pub spin: Duration,
-    /// Where its connections come from.
+    /// The network that its connections come from.
     pub network: Network,
+}
+
+impl Config {
+    /// Returns the hello of a node with this configuration: of a probe that expects no certain instance, for others to fill in.
+    pub fn hello(&self, node: NodeId) -> Hello {
+        Hello {
+            mesh: self.mesh.clone(),
+            node,
+            instance: None,
+            purpose: Purpose::Probe,
+            message_bytes: u32::try_from(self.limits.message_bytes).unwrap_or(u32::MAX),
+            resume: None,
+            pieces: true,
+            standby: None,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use meshzero_proto::id::InstanceId;
 
 use crate::report::Report;
 
-/// Why something was not found or not reached, and what that rests on. It displays as one paragraph: the likeliest cause, what to
+/// The reason why something was not found or not reached, with evidence. It displays as one paragraph: the likeliest cause, what to
 /// do about it, and the evidence.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
@@ -16,11 +16,11 @@ pub struct Diagnosis {
     pub findings: Vec<Finding>,
     /// Each endpoint that was announced, or named, and does not answer.
     pub unanswering: Vec<Unanswering>,
-    /// What else is known to be in the way.
+    /// The last error on the way, in words.
     pub trouble: Option<String>,
     /// The addresses that were tried, and how each attempt ended.
     pub attempts: Vec<Tried>,
-    /// What was heard instead, and where.
+    /// The knowledge of discovery at that moment.
     pub report: Report,
 }
 
@@ -31,7 +31,7 @@ pub struct Unanswering {
     pub instance: Option<InstanceId>,
     /// The service that was announced there, where it is known.
     pub service: Option<String>,
-    /// Why it does not answer.
+    /// The reason why it does not answer.
     pub finding: Finding,
 }
 
@@ -70,7 +70,7 @@ impl Answering {
 }
 
 impl Diagnosis {
-    /// What it rests on, in a few words each.
+    /// Returns the evidence, in a few words each.
     pub fn evidence(&self) -> Vec<String> {
         let Report { heard, interfaces, peers, multicast, .. } = &self.report;
         let mut evidence = evidence_of(&self.attempts, multicast, self.trouble.as_deref());

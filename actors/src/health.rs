@@ -1,4 +1,4 @@
-//! How the instances of a route do: who is set aside, who is being tried again, and how many calls may be tried again.
+//! The health of a route's instances: which are set aside, which are being tried again, and how many calls may be tried again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use meshzero_proto::retry::Budget;
 
 use crate::counts::CallCounters;
 
-/// What is known of the instances of one route. As long as all is well it is not touched but for one flag.
+/// The health of the instances of one route. As long as all is well it is not touched but for one flag.
 pub(crate) struct Health {
     state: Mutex<State>,
-    /// Whether anything is held against any instance.
+    /// True while anything is held against any instance.
     is_troubled: AtomicBool,
-    /// Whether one is set aside.
+    /// True while one is set aside.
     has_aside: AtomicBool,
     pub(crate) counters: CallCounters,
 }
@@ -38,13 +38,13 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Whether anything is held against any instance.
+    /// Returns whether anything is held against any instance.
     #[inline]
     pub(crate) fn is_troubled(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
     }
 
-    /// Whether an instance is set aside, and calls may have to find out how it does.
+    /// Returns whether an instance is set aside, and calls may have to find out how it does.
     #[inline]
     pub(crate) fn has_aside(&self) -> bool {
         self.has_aside.load(Ordering::Relaxed)

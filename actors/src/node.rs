@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use actix::{Addr, Handler, Message};
 use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::id::NodeId;
 use meshzero_proto::limits::Limits;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::alarms::{Alarms, Ringing};
 use crate::allocator;
+use crate::caller::Caller;
 use crate::config::Config;
 use crate::discovery::{Discovery, Leave};
 use crate::ending::{Ending, Last, ShutdownHandles};
@@ -20,23 +20,23 @@ use crate::environment::Environment;
 use crate::home::{Gone, Home, Lodging};
 use crate::interfaces::{Awaited, InterfacesError};
 use crate::own::Own;
-use crate::premises::Premises;
+use crate::premises::{Membership, Premises};
+use crate::route::Route;
 use crate::router::{Close, Router};
 use crate::stats::{AskStats, Stats};
-use crate::subscribed::Subscriptions;
 use crate::traffic::Carrying;
 use crate::unfinished::Abandoned;
 
-/// How long a program that drops its mesh at the end waits for the goodbye.
+/// The longest wait of a program for the goodbye when it drops its mesh at the end.
 const GOODBYE: Duration = Duration::from_millis(800);
 
-/// How long accepted work may take to finish then.
+/// The time that accepted work may take to finish then.
 const DRAIN_NOW: Duration = Duration::from_millis(400);
 
-/// How often it looks whether the goodbye has been said.
+/// The interval at which it checks whether the goodbye has been said.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Why a node could not start.
+/// The reason why a node could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The interfaces cannot be used.
@@ -55,7 +55,6 @@ pub enum StartError {
 
 /// One process's membership of a mesh.
 pub struct Node {
-    config: Config,
     awaited: Vec<Awaited>,
     premises: Arc<Premises>,
     lodging: Mutex<Option<Lodging>>,
@@ -95,16 +94,16 @@ impl Node {
         home: impl AsyncFnOnce() -> Result<(Home, Lodging), Gone>,
     ) -> Result<Arc<Self>, StartError> {
         // Before anybody adds them to a clock's time.
-        config.limits = config.limits.saturated();
+        config.limits = Arc::new(Arc::unwrap_or_clone(config.limits).saturated());
+        let config = Arc::new(config);
         let awaited = config.interfaces.awaited()?;
         for interface in &awaited {
             tracing::warn!("{interface}");
         }
         allocator::keep_large_blocks();
         let id = NodeId::from_random(config.network.random().map_err(StartError::Random)?);
-        let limits = Arc::new(config.limits.clone());
-        let (spin, network) = (config.spin, config.network.clone());
-        let carrying = Carrying { limits, spin, network, ..Carrying::default() };
+        let (limits, network) = (Arc::clone(&config.limits), config.network.clone());
+        let carrying = Carrying { limits, spin: config.spin, network, ..Carrying::default() };
         let (alarms, ringing) = Alarms::new();
         let (home, lodging) = home().await?;
         let thread = home.clone();
@@ -117,7 +116,8 @@ impl Node {
             let task = NodeTask { own: Arc::clone(&own), last: Last(Arc::clone(&ending)), ringing };
             actix::spawn(task.run());
             let premises = Arc::new(Premises {
-                hello: hello(&config, id),
+                hello: config.hello(id),
+                config,
                 home,
                 alarms,
                 decode_limits: DecodeLimits::typed(&carrying.limits),
@@ -133,13 +133,13 @@ impl Node {
             let router = enduring::start(|_| router);
             let lodging = Mutex::new(Some(lodging));
             tracing::debug!(node = %id, mesh = %premises.hello.mesh, "joined");
-            Ok(Arc::new(Self { config, awaited, premises, lodging, router }))
+            Ok(Arc::new(Self { awaited, premises, lodging, router }))
         };
         thread.ask(make).await?
     }
 
-    /// What its parts have in common.
-    pub(crate) fn premises(&self) -> &Arc<Premises> {
+    /// The context that its parts share.
+    pub fn context(&self) -> &Arc<Premises> {
         &self.premises
     }
 
@@ -150,12 +150,12 @@ impl Node {
 
     /// The node's identity.
     pub fn id(&self) -> NodeId {
-        self.premises.hello.node
+        self.premises.id()
     }
 
-    /// How the node takes part.
+    /// The configuration.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.premises.config
     }
 
     /// The chosen interfaces that could not be used yet when it started. It uses them as soon as they can be.
@@ -163,27 +163,22 @@ impl Node {
         &self.awaited
     }
 
-    /// What its message connections have in common.
-    pub fn carrying(&self) -> &Carrying {
-        &self.premises.carrying
-    }
-
-    /// The bounds.
+    /// The limits.
     pub fn limits(&self) -> &Arc<Limits> {
-        &self.premises.carrying.limits
+        self.premises.limits()
     }
 
-    /// What decoding a message of a Rust type may cost.
+    /// The limits of decoding a message of a Rust type.
     pub fn decode_limits(&self) -> &DecodeLimits {
         &self.premises.decode_limits
     }
 
-    /// Where the node lives.
+    /// The thread that the node lives on.
     pub fn home(&self) -> &Home {
         &self.premises.home
     }
 
-    /// The node's alarm clock.
+    /// The timers.
     pub fn alarms(&self) -> &Arc<Alarms> {
         &self.premises.alarms
     }
@@ -198,31 +193,18 @@ impl Node {
         &self.router
     }
 
-    /// The services of this node.
-    pub fn own(&self) -> &Arc<Own> {
-        &self.premises.own
-    }
-
-    /// The subscriptions of this node.
-    pub fn subscriptions(&self) -> &Arc<Subscriptions> {
-        &self.premises.subscriptions
-    }
-
     /// The moment in which the node leaves.
     pub fn ending(&self) -> &Arc<Ending> {
         &self.premises.ending
     }
 
-    /// Why nobody can be called any more, in words.
-    pub(crate) fn why_it_ended(&self) -> String {
-        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody has asked it to leave.
-            Some(_) => Gone.to_string(),
-            None => "the mesh has been left".to_owned(),
-        }
+    /// Returns a caller by `route`, which keeps the node joined.
+    pub fn caller(self: &Arc<Self>, route: Arc<Route>) -> Caller {
+        let membership = Arc::clone(self) as Arc<dyn Membership>;
+        Caller { context: Arc::clone(&self.premises), membership, route }
     }
 
-    /// What it has counted.
+    /// Returns what it has counted.
     ///
     /// # Errors
     /// [`Gone`]: the node has left, and its thread has ended.
@@ -257,12 +239,7 @@ impl Node {
         M: Message<Result: Send> + Send + 'static,
         Discovery: Handler<M>,
     {
-        self.home().hear(self.discovery().send(message)).await?.map_err(|_| Gone)
-    }
-
-    /// What this node says first on a connection for `purpose`.
-    pub fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
-        Hello { instance, purpose, ..self.premises.hello.clone() }
+        self.premises.ask_discovery(message).await
     }
 
     /// Withdraws all services, lets accepted work finish for as long as `drain`, then ends all links and subscriptions, and
@@ -313,6 +290,16 @@ impl Node {
     }
 }
 
+impl Membership for Node {
+    fn why_it_ended(&self) -> String {
+        match *self.lodging.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Nobody has asked it to leave.
+            Some(_) => Gone.to_string(),
+            None => "the mesh has been left".to_owned(),
+        }
+    }
+}
+
 /// The task on the node's thread for those who wait elsewhere, as long as the node is there. Dropped, it closes what is still offered,
 /// tells the end, and then wakes those who wait.
 struct NodeTask {
@@ -338,7 +325,7 @@ impl Drop for NodeTask {
     }
 }
 
-/// Whose thread a node lives on.
+/// The owner of the thread that a node lives on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Own,
@@ -351,15 +338,3 @@ impl Drop for Node {
     }
 }
 
-fn hello(config: &Config, node: NodeId) -> Hello {
-    Hello {
-        mesh: config.mesh.clone(),
-        node,
-        instance: None,
-        purpose: Purpose::Probe,
-        message_bytes: u32::try_from(config.limits.message_bytes).unwrap_or(u32::MAX),
-        resume: None,
-        pieces: true,
-        standby: None,
-    }
-}

@@ -279,12 +279,12 @@ where
 {
     let config = node.config();
     let most = node.limits().instances_per_node;
-    if offer.name.is_some() && node.own().listed() >= most {
+    if offer.name.is_some() && node.context().own.listed() >= most {
         return Err(OfferError::TooManyServices(most));
     }
-    if offer.name.is_some() && node.own().listed() == Limits::default().instances_per_node {
+    if offer.name.is_some() && node.context().own.listed() == Limits::default().instances_per_node {
         tracing::warn!(
-            services = node.own().listed() + 1,
+            services = node.context().own.listed() + 1,
             limit = "instances_per_node",
             "more services than other programs keep of one, unless MESHZERO_LIMITS says so there: those beyond are found by \
              their exact names only"

@@ -1,45 +1,56 @@
-//! What the parts of one node have in common: who it is, where it lives, its bounds, its clock and its tables.
+//! The context of a node, shared by its parts: identity, configuration, thread, timers, limits and tables.
 
 use std::sync::Arc;
 
-use actix::{Addr, WeakRecipient};
+use actix::{Addr, Handler, Message, WeakRecipient};
 use meshzero_proto::codec::DecodeLimits;
-use meshzero_proto::hello::Hello;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::limits::Limits;
 use tokio::sync::Semaphore;
 
 use crate::alarms::Alarms;
+use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::ending::{Ending, ShutdownHandles};
 use crate::environment::Environment;
-use crate::home::Home;
+use crate::home::{Gone, Home};
 use crate::own::Own;
 use crate::stats::AskStats;
-use crate::subscribed::Subscriptions;
+use crate::subscriptions::Subscriptions;
 use crate::traffic::Carrying;
 
-/// The same for the node, its router and all its routes.
+/// The membership of a node in its mesh, as it is held by what needs the node to stay joined: the node leaves when the last is dropped.
+pub trait Membership: Send + Sync {
+    /// Returns why nobody can be called any more, in words.
+    fn why_it_ended(&self) -> String;
+}
+
+/// The context of a node: one for the node, its router and all its routes.
 pub struct Premises {
-    /// What the node says first on a connection, but for its purpose.
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The hello that others are made of: without an instance and a purpose.
     pub hello: Hello,
-    /// Where it lives.
+    /// The thread that it lives on.
     pub home: Home,
-    /// Its alarm clock.
+    /// The timers.
     pub alarms: Arc<Alarms>,
-    /// What its message connections have in common, its bounds among it.
+    /// The settings and resources that its message connections share.
     pub carrying: Carrying,
-    /// What decoding a message of a Rust type may cost.
+    /// The limits of decoding a message of a Rust type.
     pub decode_limits: DecodeLimits,
     /// The discovery actor.
     pub discovery: Addr<Discovery>,
     /// The services that it offers.
     pub own: Arc<Own>,
-    /// What it listens to.
+    /// The subscriptions.
     pub subscriptions: Arc<Subscriptions>,
     /// Its gateways, which shut down before it leaves.
     pub(crate) gateways: ShutdownHandles,
     /// The permit to examine this host for a diagnosis: one at a time.
     pub looking: Arc<Semaphore>,
-    /// The moment in which it leaves: all routes end with it.
+    /// The signal that it leaves: all routes end with it.
     pub ending: Arc<Ending>,
 }
 
@@ -55,5 +66,35 @@ impl Premises {
             decode_limits: self.decode_limits,
             node_stats,
         }
+    }
+
+    /// The node's identity.
+    pub fn id(&self) -> NodeId {
+        self.hello.node
+    }
+
+    /// The bounds.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.config.limits
+    }
+
+    /// Returns the hello of a connection for `purpose`, to a certain instance or to any.
+    pub fn hello_for(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
+        Hello { instance, purpose, ..self.hello.clone() }
+    }
+
+    /// Asks the discovery actor.
+    ///
+    /// # Errors
+    /// [`Gone`]: the node has left, or its thread has ended.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: dropping the future stops waiting.
+    pub async fn ask_discovery<M>(&self, message: M) -> Result<M::Result, Gone>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Discovery: Handler<M>,
+    {
+        self.home.hear(self.discovery.send(message)).await?.map_err(|_| Gone)
     }
 }

@@ -8,16 +8,16 @@ use meshzero_proto::diagnosis::{Attempt, MulticastObservations};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 
-/// What was heard.
+/// A report of what discovery has heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct Report {
     /// The names of known services, ordered.
     pub heard: Vec<String>,
     /// Those of them that are on this host only.
     pub heard_here: Vec<String>,
-    /// How many instances are known of and not kept, because their nodes have as many as are kept of one.
+    /// The number of instances that are known of and not kept, because their nodes have as many as are kept of one.
     pub hidden: usize,
-    /// How many are kept of one node.
+    /// The most that are kept of one node.
     pub instances_per_node: usize,
     /// Other meshes on the same network.
     pub other_meshes: Vec<String>,
@@ -31,18 +31,18 @@ pub struct Report {
     pub connected: Vec<IpAddr>,
     /// The instances that were announced and do not answer.
     pub unanswered: Vec<Unanswered>,
-    /// What became of this node's multicast.
+    /// The observations of this node's multicast.
     pub multicast: MulticastObservations,
 }
 
 /// An instance that was announced and does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
-    /// Which one.
+    /// The instance.
     pub instance: InstanceId,
     /// Its name.
     pub service: ServiceName,
-    /// How long ago its own process replied to a question.
+    /// The time since its own process replied to a question.
     pub replied_ago: Option<Duration>,
     /// The addresses that were tried.
     pub attempts: Vec<Attempt>,

@@ -1,6 +1,5 @@
 //! A route: the instances that answer for one name, as far as this node is connected to them right now.
 
-use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,9 +10,12 @@ use meshzero_proto::id::InstanceId;
 use meshzero_proto::outlier::Outliers;
 use tokio::sync::Notify;
 
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
 use crate::health::Health;
 use crate::line::{Line, Turn};
 use crate::link::Link;
+use crate::premises::Premises;
 use crate::service::Service;
 use crate::stats::{self, RouteStats};
 use crate::target::Target;
@@ -29,7 +31,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// Which instance it is.
+    /// Returns the instance.
     pub fn instance(&self) -> &Instance {
         match self {
             Self::Local(_, instance) | Self::Remote(_, instance) => instance,
@@ -47,7 +49,7 @@ impl Member {
         instance
     }
 
-    /// Where it was reached; in this process, where others reach it.
+    /// Returns the address at which it was reached; of one in this process, the address at which others reach it.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Local(_, instance) => instance.address(),
@@ -55,7 +57,7 @@ impl Member {
         }
     }
 
-    /// Whether it still takes messages.
+    /// Returns whether it still takes messages.
     #[inline(always)]
     pub fn is_alive(&self) -> bool {
         match self {
@@ -64,7 +66,7 @@ impl Member {
         }
     }
 
-    /// Whether it takes messages and has a connection that they can leave on.
+    /// Returns whether it takes messages and has a connection that they can leave on.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Local(service, _) => service.is_alive(),
@@ -72,7 +74,8 @@ impl Member {
         }
     }
 
-    fn load(&self) -> usize {
+    /// Returns the number of calls that it has not finished.
+    pub(crate) fn load(&self) -> usize {
         match self {
             Self::Local(service, _) => service.unfinished(),
             Self::Remote(link, _) => link.in_flight(),
@@ -83,34 +86,25 @@ impl Member {
 /// The instances behind one name. Senders read them without a lock; the router changes them.
 pub struct Route {
     target: Target,
-    members: ArcSwap<Members>,
+    pub(crate) members: ArcSwap<Members>,
     /// Wakes all who wait, in the order in which they began to.
     changed: Notify,
     /// Those whose messages wait for an instance, so that they set out in the order in which they were sent.
     line: Line,
-    /// Why the last attempt to connect failed, for those who ask why there is nobody.
+    /// The error of the last attempt to connect, for callers that find no instance.
     trouble: Mutex<Option<String>>,
-    /// What was tried to reach each instance, or what listens at the address, since it was reached last.
+    /// The attempts to reach each instance, or the endpoint at the address, since it was reached last.
     records: Mutex<Records<Option<InstanceId>, ()>>,
-    /// How the members do.
+    /// The health of the members.
     pub(crate) health: Health,
 }
 
 /// The instances of a route.
 #[derive(Default)]
-struct Members {
-    all: Vec<Member>,
+pub(crate) struct Members {
+    pub(crate) all: Vec<Member>,
     /// Those that are used: all but those that are set aside because they keep failing.
-    used: Vec<Member>,
-}
-
-impl Members {
-    /// One that takes messages, if those that are used do not.
-    #[cold]
-    fn any(&self) -> Option<&Member> {
-        let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
-        find(Member::is_ready).or_else(|| find(Member::is_alive))
-    }
+    pub(crate) used: Vec<Member>,
 }
 
 impl Route {
@@ -126,7 +120,7 @@ impl Route {
         }
     }
 
-    /// What the route leads to.
+    /// Returns the target of the route.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -136,7 +130,7 @@ impl Route {
         self.members.load().all.iter().filter(|member| member.is_alive()).cloned().collect()
     }
 
-    /// What was counted of the calls that take it.
+    /// Returns the counters of the calls that take it.
     pub fn stats(&self) -> RouteStats {
         let members = self.members.load();
         let links = members.all.iter().filter_map(|member| match member {
@@ -155,28 +149,7 @@ impl Route {
         self.health.counters.dropped.count();
     }
 
-    /// The instance for the next message, see [`Route::with_pick`].
-    pub fn pick(&self) -> Option<Member> {
-        self.with_pick(|member| member.cloned())
-    }
-
-    /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
-    /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
-    ///
-    /// Those that are set aside, and those whose connections have just been lost, are picked when there are no others.
-    #[inline(always)]
-    pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
-        let members = self.members.load();
-        let picked = match members.used.as_slice() {
-            [] => None,
-            [only] if only.is_alive() => Some(only),
-            [_] => members.any(),
-            several => less_busy(several).or_else(|| members.any()),
-        };
-        f(picked)
-    }
-
-    /// Whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
+    /// Returns whether messages wait for an instance, or are about to set out after that: nobody may overtake them.
     #[inline(always)]
     pub(crate) fn is_awaited(&self) -> bool {
         self.line.is_awaited()
@@ -196,31 +169,12 @@ impl Route {
     /// Waits until there is an instance to call. Works on any executor.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn ready(&self) -> Member {
         self.until(|| self.pick()).await
     }
 
-    /// An instance at which a call has not `failed`, if one is used and ready.
-    pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
-        let members = self.members.load();
-        let others: Vec<_> =
-            members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
-        match others.as_slice() {
-            [] => None,
-            [only] => only.is_ready().then_some(*only),
-            several => less_busy(several).copied(),
-        }
-        .cloned()
-    }
-
-    /// Whether there is an instance that is used, and at which a call has not `failed`.
-    pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
-        let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
-        self.members.load().used.iter().any(is_other)
-    }
-
-    /// Whether the instance can be called now.
+    /// Returns whether the instance can be called now.
     pub(crate) fn is_ready(&self, instance: InstanceId) -> bool {
         find(&self.members.load(), instance).is_some_and(|member| member.is_ready())
     }
@@ -230,7 +184,7 @@ impl Route {
         find(&self.members.load(), instance)
     }
 
-    /// How many calls have set out over the connections that there are now.
+    /// Returns the number of calls sent over the connections that there are now.
     pub(crate) fn calls(&self) -> u64 {
         let calls = |member: &Member| match member {
             Member::Local(..) => 0,
@@ -250,7 +204,7 @@ impl Route {
         }
     }
 
-    /// Why the last attempt to connect failed.
+    /// Returns the error of the last attempt to connect.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -260,10 +214,18 @@ impl Route {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).of(instance, ())
     }
 
-    /// What was tried lately without an answer.
-    pub(crate) fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
+    /// Returns the recent attempts that had no answer.
+    fn unanswered(&self) -> Vec<(Option<InstanceId>, Vec<Attempt>)> {
         let unanswered = self.records.lock().unwrap_or_else(PoisonError::into_inner).unanswered();
         unanswered.into_iter().map(|(instance, (), attempts)| (instance, attempts)).collect()
+    }
+
+    /// Finds out why nothing can be called by this route. Takes a few milliseconds, and 250 at most.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub async fn diagnose(&self, context: &Premises) -> Diagnosis {
+        diagnose::of(context, (&self.target).into(), self.unanswered(), self.trouble()).await
     }
 
     pub(crate) fn note_trouble(&self, trouble: String) {
@@ -309,7 +271,7 @@ impl Route {
         self.changed.notify_waiters();
     }
 
-    /// Sorts the members anew, when one was set aside or came back.
+    /// Updates which members are used, after one was set aside or came back.
     pub(crate) fn sort(&self, outliers: &Outliers<InstanceId>) {
         let all = self.members.load().all.clone();
         self.members.store(Arc::new(Members { used: used(&all, outliers), all }));
@@ -330,19 +292,4 @@ fn used(all: &[Member], outliers: &Outliers<InstanceId>) -> Vec<Member> {
 
 fn find(members: &Guard<Arc<Members>>, instance: InstanceId) -> Option<Member> {
     members.all.iter().find(|member| member.instance().id == instance).cloned()
-}
-
-/// The less busy of two of `several` that are picked at random, if one of them is ready.
-#[inline(always)]
-fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
-    let first = fastrand::usize(..several.len());
-    let second = (first + fastrand::usize(1..several.len())) % several.len();
-    let (first, second) = (&several[first], &several[second]);
-    let [one, other] = [first, second].map(|member| -> &Member { member.borrow() });
-    match (one.is_ready(), other.is_ready()) {
-        (true, true) if other.load() < one.load() => Some(second),
-        (true, _) => Some(first),
-        (false, true) => Some(second),
-        (false, false) => several.iter().find(|member| (*member).borrow().is_ready()),
-    }
 }

@@ -8,13 +8,12 @@ use std::time::Duration;
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture, Supervised,
 };
-use meshzero_proto::directory::Filter;
 use meshzero_proto::id::InstanceId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{self, Instant};
 
 use crate::bound::Bound;
-use crate::discovery::{Addresses, AskDiscoveryStats, Discovery, Seek, Watch, Withdraw};
+use crate::discovery::{AskDiscoveryStats, Discovery, Withdraw};
 use crate::entry::ServiceEnd;
 use crate::keeper::Keeper;
 use crate::premises::Premises;
@@ -24,7 +23,7 @@ use crate::stats::{AskStats, DiscoveryStats, Stats};
 use crate::target::Target;
 use crate::unfinished::Abandoned;
 
-/// How much longer than the work of an endpoint its closing may take.
+/// The time that the closing of an endpoint may take beyond its work.
 const CLOSING: Duration = Duration::from_millis(300);
 
 /// One per node.
@@ -95,7 +94,7 @@ impl Supervised for Router {}
 pub struct Enlist {
     /// The service.
     pub service: Arc<Service>,
-    /// Where its endpoint listens.
+    /// The addresses at which its endpoint listens.
     pub bound: Bound,
     /// Told, or dropped, when the endpoint is to close: told how long that may take; dropped, it is as long as the limits say.
     pub close: oneshot::Sender<Duration>,
@@ -121,9 +120,9 @@ impl Handler<Enlist> for Router {
 #[derive(Message)]
 #[rtype(result = "Option<Abandoned>")]
 pub struct Delist {
-    /// Which one.
+    /// The instance.
     pub instance: InstanceId,
-    /// Why, if the program is the first to say so.
+    /// The reason, if the program is the first to give one.
     pub end: ServiceEnd,
 }
 
@@ -141,7 +140,7 @@ impl Handler<Delist> for Router {
 #[derive(Message)]
 #[rtype(result = "Vec<Abandoned>")]
 pub struct Close {
-    /// How long accepted work may take to finish.
+    /// The time that accepted work may take to finish.
     pub within: Duration,
 }
 
@@ -241,24 +240,11 @@ impl Handler<Follow> for Router {
             premises: Arc::clone(&self.premises),
             node_stats: context.address().recipient().downgrade(),
         };
+        let kept = keeper.clone();
         match target {
-            Target::Name(name) => {
-                let discovery = self.premises.discovery.clone();
-                actix::spawn(keeper.clone().until_left(async move {
-                    discovery.do_send(Seek { name: name.clone() });
-                    match discovery
-                        .send(Watch { filter: Filter::Name(name), addresses: Addresses::All })
-                        .await
-                    {
-                        Ok(events) => keeper.keep_name(events).await,
-                        Err(error) => tracing::debug!(%error, "the discovery actor is gone"),
-                    }
-                }));
-            }
-            Target::Address(address) => {
-                drop(actix::spawn(keeper.clone().until_left(keeper.keep_address(address))))
-            }
-        }
+            Target::Name(name) => actix::spawn(keeper.until_left(kept.keep_name(name))),
+            Target::Address(address) => actix::spawn(keeper.until_left(kept.keep_address(address))),
+        };
         MessageResult(route)
     }
 }

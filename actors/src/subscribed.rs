@@ -1,4 +1,4 @@
-//! The subscriptions of a node, as its statistics show them: what each has missed, and how its links are.
+//! The counters of one subscription: what it has missed, and how its links are.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -11,34 +11,9 @@ use crate::counts::Counter;
 use crate::link_stats::link_stats;
 use crate::outbox::Outbox;
 use crate::stats::{self, Carries, LinkStats, SubscriptionStats};
+use crate::subscriptions::SubscriptionSource;
 
-/// The subscriptions of one node that have not ended.
-#[derive(Debug, Default)]
-pub struct Subscriptions(Mutex<Vec<Weak<Subscribed>>>);
-
-impl Subscriptions {
-    /// Notes a subscription until nobody holds it.
-    pub(crate) fn add(&self, subscribed: &Arc<Subscribed>) {
-        let mut all = self.lock();
-        all.retain(|other| other.strong_count() > 0);
-        all.push(Arc::downgrade(subscribed));
-    }
-
-    /// What they have counted, in the order of whom they follow.
-    pub(crate) fn stats(&self) -> Vec<SubscriptionStats> {
-        let all: Vec<_> = self.lock().iter().filter_map(Weak::upgrade).collect();
-        let mut stats: Vec<_> = all.iter().map(|subscribed| subscribed.stats()).collect();
-        stats.sort_by(|one, other| (&one.service, &one.topic).cmp(&(&other.service, &other.topic)));
-        stats
-    }
-
-    /// A panic leaves a list behind that is still right.
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Subscribed>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is known of one subscription.
+/// The counters of one subscription.
 #[derive(Debug)]
 pub struct Subscribed {
     service: String,
@@ -64,18 +39,6 @@ impl Subscribed {
         self.lost.count();
     }
 
-    /// What was counted so far, and how the links are now.
-    pub fn stats(&self) -> SubscriptionStats {
-        let links: Vec<_> = self.links().iter().filter_map(Weak::upgrade).collect();
-        SubscriptionStats {
-            service: self.service.clone(),
-            topic: self.topic.to_string(),
-            missed: *self.missed.lock().unwrap_or_else(PoisonError::into_inner),
-            lost: self.lost.get(),
-            links: stats::listed(links.iter().map(|link| link.stats()).collect()),
-        }
-    }
-
     /// Notes a link until nobody holds it.
     pub(crate) fn add(&self, link: &Arc<FeedLink>) {
         let mut links = self.links();
@@ -88,13 +51,26 @@ impl Subscribed {
     }
 }
 
+impl SubscriptionSource for Subscribed {
+    fn stats(&self) -> SubscriptionStats {
+        let links: Vec<_> = self.links().iter().filter_map(Weak::upgrade).collect();
+        SubscriptionStats {
+            service: self.service.clone(),
+            topic: self.topic.to_string(),
+            missed: *self.missed.lock().unwrap_or_else(PoisonError::into_inner),
+            lost: self.lost.get(),
+            links: stats::listed(links.iter().map(|link| link.stats()).collect()),
+        }
+    }
+}
+
 /// The link of a subscription to one publisher.
 #[derive(Debug)]
 pub(crate) struct FeedLink {
-    /// What leaves.
+    /// The queue of frames to be sent.
     pub(crate) outbox: Outbox,
     node: NodeId,
-    /// Where it leads to at the moment.
+    /// The address that it is connected to at the moment.
     address: Mutex<SocketAddr>,
 }
 

@@ -1,46 +1,35 @@
 //! A subscription as its owner sees it: it follows a name, a group or an address, through publishers that come and go.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance};
-use meshzero_proto::hello::{Hello, Purpose};
-use meshzero_proto::id::InstanceId;
+use meshzero_proto::hello::Purpose;
 use meshzero_proto::news::Subscribe;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time;
 
 use crate::arrivals::{self, Arrivals, Sink};
-use crate::backoff::Backoff;
-use crate::discovery::{Addresses, Seek, Watch, Watcher};
+use crate::dial::Listed;
+use crate::discovery::Watcher;
 use crate::ending::Ending;
 use crate::feed::{Feed, FeedError};
+use crate::follow::{Followed, Next, follow, watch_listings};
 use crate::home::Gone;
-use crate::node::Node;
-use crate::own::Own;
+use crate::premises::Premises;
 use crate::route::Route;
 use crate::subscribed::Subscribed;
-use crate::traffic::Carrying;
 
-/// Before a publisher that is still listed is asked again.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-
-/// What discovery says of one publisher at the moment; `None` when it says that it is gone.
-type Listed = watch::Receiver<Option<Instance>>;
-
-/// Whose news are wanted.
+/// The publishers that a subscription is for.
 #[derive(Clone)]
 pub enum Publishers {
     /// All instances of a name, or all members of a group, now and later.
     Follow(Filter),
-    /// Whoever listens at the address that this route leads to. The route is held as long as somebody listens: with it goes what
-    /// stands in for a program of another protocol.
+    /// The endpoint at the address that this route leads to. The route is held while the subscription lives: with it goes the proxy
+    /// of a program that speaks another protocol.
     Fixed(Arc<Route>),
 }
 
-/// Why a subscription does not stand.
+/// The reason why a subscription was not established.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeFault {
     /// None of the publishers that are known confirmed it; what the last of them said.
@@ -52,7 +41,7 @@ pub enum SubscribeFault {
 }
 
 impl SubscribeFault {
-    /// Whether the same may succeed in a moment.
+    /// Returns whether the same may succeed in a moment.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Feed(error) => error.may_pass(),
@@ -70,7 +59,7 @@ impl SubscribeFault {
 /// # Cancel safety
 /// Dropping the future ends the subscription.
 pub async fn subscribe(
-    node: &Arc<Node>,
+    context: &Arc<Premises>,
     service: &str,
     publishers: Publishers,
     known: Vec<Instance>,
@@ -83,45 +72,24 @@ pub async fn subscribe(
         Publishers::Fixed(_) => KnownBy::Address,
     };
     let of = Arc::clone(&subscribed);
-    let follower = Follower { node: Parts::of(node), subscribe, sink, subscribed: of, known_by };
-    let confirmed = node.home().ask(move || follower.start(publishers, known)).await?;
+    let follower = Follower { context: Arc::clone(context), subscribe, sink, subscribed: of, known_by };
+    let confirmed = context.home.ask(move || follower.start(publishers, known)).await?;
     confirmed?;
-    node.subscriptions().add(&subscribed);
+    context.subscriptions.add(&subscribed);
     Ok((arrivals, subscribed))
-}
-
-/// What the follower needs of its node. Not the node itself, which would never be left.
-#[derive(Clone)]
-struct Parts {
-    hello: Hello,
-    carrying: Carrying,
-    own: Arc<Own>,
-    ending: Arc<Ending>,
-    discovery: actix::Addr<crate::discovery::Discovery>,
-}
-
-impl Parts {
-    fn of(node: &Node) -> Self {
-        Self {
-            hello: node.hello(None, Purpose::News),
-            carrying: node.carrying().clone(),
-            own: Arc::clone(node.own()),
-            ending: Arc::clone(node.ending()),
-            discovery: node.discovery().clone(),
-        }
-    }
 }
 
 #[derive(Clone)]
 struct Follower {
-    node: Parts,
+    /// Not what keeps the node joined: it would never be left.
+    context: Arc<Premises>,
     subscribe: Subscribe,
     sink: Sink,
     subscribed: Arc<Subscribed>,
     known_by: KnownBy,
 }
 
-/// What a publisher must still have when it is asked again.
+/// The property by which a publisher is recognised when it is asked again.
 #[derive(Clone, Copy)]
 enum KnownBy {
     Identity,
@@ -136,29 +104,30 @@ impl Follower {
         for instance in known {
             let follower = self.clone();
             opening.spawn_local(async move {
-                let (tell, listed) = watch::channel(Some(instance.clone()));
+                let (task, listed) = watch::channel(Some(instance.clone()));
                 let opened = follower.open(&instance, &listed).await;
-                (instance, (tell, listed), opened)
+                (instance.id, (task, listed), opened)
             });
         }
         let mut followed = Followed::default();
-        let mut failed = None;
+        let (mut any_confirmed, mut failed) = (false, None);
         while let Some(opened) = opening.join_next().await {
             match opened {
-                Ok((instance, listed, opened)) => {
+                Ok((instance, (task, listed), opened)) => {
                     let feed = opened.map_err(|error| failed = Some(error)).ok();
-                    followed.any_confirmed |= feed.is_some();
-                    followed.keep(&self, instance.id, listed, feed);
+                    any_confirmed |= feed.is_some();
+                    followed.insert(instance, task);
+                    self.spawn_keep(feed, listed);
                 }
                 Err(error) => tracing::error!(%error, "a subscription ended by itself"),
             }
         }
         if let Some(error) = failed
-            && !followed.any_confirmed
+            && !any_confirmed
         {
             return Err(error);
         }
-        let ending = Arc::clone(&self.node.ending);
+        let ending = Arc::clone(&self.context.ending);
         actix::spawn(until(ending, self.follow(publishers, followed)));
         Ok(())
     }
@@ -169,12 +138,7 @@ impl Follower {
             Publishers::Follow(filter) => filter,
             Publishers::Fixed(_route) => return sink.closed().await,
         };
-        if let Filter::Name(name) = &filter {
-            self.node.discovery.do_send(Seek { name: name.clone() });
-        }
-        let Ok(events) = self.node.discovery.send(Watch { filter, addresses: Addresses::All }).await else {
-            return;
-        };
+        let Some(events) = watch_listings(&self.context.discovery, filter).await else { return };
         tokio::select! {
             biased;
             () = self.hear(events, &mut followed) => {}
@@ -186,15 +150,15 @@ impl Follower {
         while let Some(event) = events.recv().await {
             match event {
                 DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                    followed.add(self, instance)
+                    followed.update(instance, |listed| self.spawn_keep(None, listed))
                 }
-                DirectoryEvent::Down { instance, .. } => followed.remove(instance.id),
+                DirectoryEvent::Down { instance, .. } => followed.unlist(instance.id),
             }
         }
     }
 
     async fn open(&self, instance: &Instance, listed: &Listed) -> Result<Feed, FeedError> {
-        let own = &self.node.own;
+        let own = &self.context.own;
         let (service, expected) = match self.known_by {
             KnownBy::Identity => (own.get(instance.id), Some(instance.id)),
             KnownBy::Address => (instance.addresses.first().and_then(|address| own.at(*address)), None),
@@ -202,43 +166,38 @@ impl Follower {
         if let Some(service) = service {
             return Feed::local(&service, &self.subscribe);
         }
-        let hello = Hello { instance: expected, ..self.node.hello.clone() };
-        let carrying = &self.node.carrying;
+        let hello = self.context.hello_for(expected, Purpose::News);
+        let carrying = &self.context.carrying;
         Feed::remote(instance, Some(listed.clone()), &hello, &self.subscribe, carrying, &self.subscribed)
             .await
     }
 
+    /// Leaves a publisher to a task, with its feed if there is one already.
+    fn spawn_keep(&self, feed: Option<Feed>, listed: Listed) {
+        let ending = Arc::clone(&self.context.ending);
+        actix::spawn(until(ending, self.clone().keep(feed, listed)));
+    }
+
     /// Keeps the feed of one publisher, while it is listed.
-    async fn keep(self, mut feed: Option<Feed>, mut listed: Listed) {
-        let mut pauses = PAUSES;
-        loop {
-            let Some(instance) = listed.borrow_and_update().clone() else { return };
+    async fn keep(self, mut feed: Option<Feed>, listed: Listed) {
+        let round = async |instance: Instance, listed: &Listed| {
             let opened = match feed.take() {
                 Some(feed) => Ok(feed),
-                None => self.open(&instance, &listed).await,
+                None => self.open(&instance, listed).await,
             };
-            match opened {
+            let next = match opened {
                 Ok(feed) => {
-                    pauses.reset();
                     feed.run(&instance.service, &self.sink).await;
+                    Next::Soon
                 }
                 Err(error) => {
-                    tracing::debug!(service = %instance.service, %error, "cannot subscribe; trying again")
+                    tracing::debug!(service = %instance.service, %error, "cannot subscribe; trying again");
+                    Next::Later
                 }
-            }
-            if self.sink.is_closed() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                () = time::sleep(pauses.pause()) => {}
-                changed = listed.changed() => match changed {
-                    // What is new about it is a reason to try at once, and not later than before if that fails.
-                    Ok(()) => pauses.reset(),
-                    Err(_) => return,
-                },
-            }
-        }
+            };
+            if self.sink.is_closed() { Next::Stop } else { next }
+        };
+        follow(listed, round).await;
     }
 }
 
@@ -248,47 +207,5 @@ async fn until(ending: Arc<Ending>, part: impl Future<Output = ()>) {
         biased;
         () = ending.come() => {}
         () = part => {}
-    }
-}
-
-/// The publishers that are followed.
-#[derive(Default)]
-struct Followed {
-    listed: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
-    any_confirmed: bool,
-}
-
-impl Followed {
-    fn add(&mut self, follower: &Follower, instance: Instance) {
-        let id = instance.id;
-        if let Some(told) = self.listed.get(&id)
-            && told.send(Some(instance.clone())).is_ok()
-        {
-            return;
-        }
-        self.keep(follower, id, watch::channel(Some(instance)), None);
-    }
-
-    /// Leaves a publisher to a task, with its feed if there is one already.
-    fn keep(
-        &mut self,
-        follower: &Follower,
-        id: InstanceId,
-        (tell, told): (watch::Sender<Option<Instance>>, Listed),
-        feed: Option<Feed>,
-    ) {
-        self.listed.retain(|_, told| !told.is_closed());
-        self.listed.insert(id, tell);
-        let ending = Arc::clone(&follower.node.ending);
-        actix::spawn(until(ending, follower.clone().keep(feed, told)));
-    }
-
-    /// Not asked again once its feed has ended; a feed that works goes on, and is the only one should the publisher be listed
-    /// again before.
-    fn remove(&mut self, instance: InstanceId) {
-        if let Some(told) = self.listed.get(&instance) {
-            // A publisher's keeper that has ended needs no telling.
-            let _ = told.send(None);
-        }
     }
 }

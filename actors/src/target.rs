@@ -1,12 +1,13 @@
-//! Whom a caller means: a name, or an address.
+//! The target of a route: a name, or an address.
 
 use std::net::SocketAddr;
 
+use meshzero_proto::diagnosis::Sought;
 use meshzero_proto::name::ServiceName;
 
 use crate::zone::Named;
 
-/// What a route leads to.
+/// The target of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// All instances of a name.
@@ -20,6 +21,15 @@ impl std::fmt::Display for Target {
         match self {
             Self::Name(name) => name.fmt(f),
             Self::Address(address) => Named(*address).fmt(f),
+        }
+    }
+}
+
+impl From<&Target> for Sought {
+    fn from(target: &Target) -> Self {
+        match target {
+            Target::Name(name) => Self::Name(name.to_string()),
+            Target::Address(address) => Self::Address(*address),
         }
     }
 }

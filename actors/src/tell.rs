@@ -49,7 +49,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
     /// Tells under the type's own name, until the time-out that the limits say, for what the running code works for.
     #[inline(always)]
     pub fn new(caller: &'a Arc<Caller>, message: M) -> Self {
-        let (part, timeout) = (Part::here(), caller.node.limits().request_timeout);
+        let (part, timeout) = (Part::here(), caller.context.limits().request_timeout);
         Self { caller, timeout, state: State::New(Some(message)), part }
     }
 
@@ -89,7 +89,7 @@ impl<'a, M: NetMessage> Tell<'a, M> {
                 let message = message.take().expect("it is taken only when it is told");
                 let (caller, deadline) = (Arc::clone(self.caller), deadline_in(self.timeout));
                 let trace = self.part.context().copied();
-                let home = self.caller.node.home();
+                let home = &self.caller.context.home;
                 let told = Box::pin(async move { tell(&caller, message, deadline, trace).await });
                 // It waits for nothing once it has set out.
                 self.state = State::Waiting(Offload::new(told, home, SetOut::default()));
@@ -182,7 +182,7 @@ async fn tell<M: NetMessage>(
     deadline: Option<Instant>,
     trace: Option<TraceContext>,
 ) -> Result<(), Fault> {
-    let mut alarm = caller.node.alarms().at(deadline);
+    let mut alarm = caller.context.alarms.at(deadline);
     let mut turn = match caller.until(&mut alarm, caller.route.turn()).await {
         Ok(turn) => turn,
         Err(nobody) => return Err(caller.explain(nobody).await),
@@ -194,7 +194,7 @@ async fn tell<M: NetMessage>(
                 let room = tokio::select! {
                     biased;
                     room = line::until_room(&mut turn, link.room_to_tell()) => room,
-                    () = blocking::notice(caller.node.home()) => None,
+                    () = blocking::notice(&caller.context.home) => None,
                     () = &mut alarm => return Err(Fault::NotSent("the connection had no room in time".to_owned())),
                 };
                 let Some(room) = room else { continue };
@@ -216,7 +216,7 @@ async fn tell<M: NetMessage>(
                     }
                 };
                 // Without a place the service has closed meanwhile, and so it will where the node has ended.
-                let Some(room) = room.filter(|_| !caller.node.ending().has_come()) else { continue };
+                let Some(room) = room.filter(|_| !caller.context.ending.has_come()) else { continue };
                 let (place, _in_turn) = room.divide();
                 return match tell_here(&service, message, place, trace) {
                     Ok(()) => Ok(()),

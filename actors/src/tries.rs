@@ -8,9 +8,9 @@ use meshzero_proto::refusal::Refusal;
 use meshzero_proto::retry::{self, Cost, Next, Others, Repeats, Tried};
 
 use crate::alarms::Alarm;
+use crate::balancer::{Chosen, Probe};
 use crate::blocking;
 use crate::caller::Caller;
-use crate::choice::{Chosen, Probe};
 use crate::clock;
 use crate::fault::{Failed, Fault};
 use crate::line::Turn;
@@ -21,11 +21,11 @@ pub(crate) struct Tries<'a> {
     deadline: Option<Instant>,
     repeats: Repeats,
     count: u32,
-    /// Where it has failed; others are preferred.
+    /// The instances at which it has failed; others are preferred.
     failed: Vec<InstanceId>,
     /// Until when another instance must have taken the place of one that is closing.
     handover: Option<Instant>,
-    /// What the last one ended in, or one before it that may have been handled.
+    /// The fault of the last one, or of one before it that may have been handled.
     last: Option<Fault>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Tries<'a> {
         let chosen = self.caller.route.ready_for_call(&self.failed);
         let chosen = match self.handover {
             Some(_) => {
-                let mut sooner = self.caller.node.alarms().at(self.handover);
+                let mut sooner = self.caller.context.alarms.at(self.handover);
                 self.caller.until(&mut sooner, chosen).await
             }
             None => self.caller.until(alarm, chosen).await,
@@ -90,7 +90,7 @@ impl<'a> Tries<'a> {
     /// # Errors
     /// There will be none, and this is what the call ends in.
     pub(crate) async fn go_on(&mut self, instance: InstanceId, fault: Fault) -> Result<(), Failed> {
-        let Caller { node, route } = self.caller;
+        let Caller { context, route, .. } = self.caller;
         self.count = self.count.max(1);
         if !self.failed.contains(&instance) {
             self.failed.push(instance);
@@ -123,16 +123,16 @@ impl<'a> Tries<'a> {
         if !pause.is_zero() {
             tokio::select! {
                 biased;
-                () = node.alarms().at(Some(at)) => {}
+                () = context.alarms.at(Some(at)) => {}
                 // Whoever looks for an instance next finds out.
-                () = node.ending().come() => {}
-                () = blocking::notice(node.home()) => {}
+                () = context.ending.come() => {}
+                () = blocking::notice(&context.home) => {}
             }
         }
         Ok(())
     }
 
-    /// What the call ends in after a try that ended in `fault`: if one before it may have been handled, that is what counts.
+    /// Returns the failure of the call after a try that ended in `fault`: if one before it may have been handled, that one counts.
     pub(crate) fn give_up(&mut self, fault: Fault) -> Failed {
         let before = self.last.take().filter(|before| !before.is_unhandled() && fault.is_unhandled());
         Failed { fault: before.unwrap_or(fault), tries: self.count }

@@ -4,7 +4,7 @@ use meshzero_actors::diagnose;
 use meshzero_actors::diagnosis::Diagnosis;
 use meshzero_actors::feed::FeedError;
 use meshzero_actors::home::Gone;
-use meshzero_actors::node::Node;
+use meshzero_actors::premises::Premises;
 use meshzero_actors::publisher::PublishFault;
 use meshzero_actors::route::Route;
 use meshzero_actors::subscriber::SubscribeFault;
@@ -82,14 +82,14 @@ fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
 
 impl SubscribeError {
     /// The same, with the reason why none could be connected to.
-    pub(crate) async fn explained(self, node: &Node, route: Option<&Route>) -> Self {
+    pub(crate) async fn explained(self, context: &Premises, route: Option<&Route>) -> Self {
         match (self, route) {
             (Self::Nobody { service, .. }, Some(route)) => {
-                let diagnosis = Some(Box::new(diagnose::of_route(node, route).await));
+                let diagnosis = Some(Box::new(route.diagnose(context).await));
                 Self::Nobody { service, diagnosis }
             }
             (Self::Unconfirmed { service, error: FeedError::Dial(error), .. }, _) => {
-                let found = diagnose::of_attempts(node, &service, error.attempts()).await;
+                let found = diagnose::of_attempts(context, &service, error.attempts()).await;
                 Self::Unconfirmed { service, error: FeedError::Dial(error), diagnosis: Some(Box::new(found)) }
             }
             (other, _) => other,

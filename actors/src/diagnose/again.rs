@@ -9,12 +9,12 @@ use meshzero_proto::diagnosis::Sought;
 use super::{LOOK_AGAIN, names};
 use crate::clock;
 use crate::discovery::{Ask, AskAgain};
-use crate::node::Node;
+use crate::premises::Premises;
 use crate::report::{Report, Unanswered};
 
 /// A reply that is younger than this needs no other.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long replies are waited for; they take milliseconds.
+/// The longest wait for replies; they take milliseconds.
 const PATIENCE: Duration = Duration::from_millis(120);
 /// The most names that are asked for.
 const MOST: usize = 8;
@@ -23,20 +23,20 @@ const MOST: usize = 8;
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub(super) async fn with_replies(node: &Node, sought: &Sought, mut report: Report) -> Report {
+pub(super) async fn with_replies(context: &Premises, sought: &Sought, mut report: Report) -> Report {
     let is_open = |known: &&Unanswered| names(sought, &known.service) && is_open(known);
     let refusing: BTreeSet<_> =
         report.unanswered.iter().filter(is_open).map(|known| known.service.clone()).collect();
-    if refusing.is_empty() || !node.config().network.has_multicast() {
+    if refusing.is_empty() || !context.config.network.has_multicast() {
         return report;
     }
     let until = clock::now() + PATIENCE;
-    if node.ask_discovery(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
+    if context.ask_discovery(AskAgain(refusing.into_iter().take(MOST).collect())).await.is_err() {
         return report;
     }
     while report.unanswered.iter().any(|known| is_open(&known)) && clock::now() < until {
-        node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
-        match node.ask_discovery(Ask).await {
+        context.alarms.at(Some(clock::now() + LOOK_AGAIN)).await;
+        match context.ask_discovery(Ask).await {
             Ok(now) => report = now,
             Err(_) => return report,
         }

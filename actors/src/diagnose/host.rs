@@ -31,11 +31,11 @@ pub(super) fn zone_name(address: SocketAddr) -> Option<String> {
 
 /// Looks at this host, once at a time; `None` if the system gives no thread.
 pub(super) async fn gather(
-    premises: &Premises,
+    context: &Premises,
     interfaces: &Interfaces,
     addresses: Vec<SocketAddr>,
 ) -> Option<Host> {
-    let permit = Arc::clone(&premises.looking).acquire_owned().await.ok()?;
+    let permit = Arc::clone(&context.looking).acquire_owned().await.ok()?;
     let interfaces = interfaces.clone();
     let look = move || {
         let _permit = permit;

@@ -1,4 +1,4 @@
-//! Why something was not found or not reached: what this host can be asked about it, put together when an error is made.
+//! Diagnoses, made together with an error: asks discovery and this host why something was not found or not reached.
 
 mod again;
 mod host;
@@ -20,10 +20,8 @@ use crate::clock;
 use crate::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 use crate::discovery::{Ask, AskHidden, AskReplied, Prove, Proving};
 use crate::neighbours;
-use crate::node::Node;
+use crate::premises::Premises;
 use crate::report::Report;
-use crate::route::Route;
-use crate::target::Target;
 use crate::zone::Named;
 use host::{Host, gather};
 
@@ -35,29 +33,15 @@ const ANSWERS: Duration = Duration::from_millis(1_300);
 const FIRST_ANSWERS: Duration = Duration::from_millis(250);
 /// The pause before it is looked again at who has answered or replied.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// How many addresses are looked at closely, so that a host with a thousand makes no thousand questions.
+/// The most addresses that are looked at closely, so that a host with a thousand makes no thousand questions.
 const MOST_ADDRESSES: usize = 32;
-
-/// Finds out why nothing can be called by `route`. Takes a few milliseconds, and 250 at most.
-///
-/// # Cancel safety
-/// This function is cancel safe.
-pub async fn of_route(node: &Node, route: &Route) -> Diagnosis {
-    let sought = match route.target() {
-        Target::Name(name) => Sought::Name(name.to_string()),
-        Target::Address(address) => Sought::Address(*address),
-    };
-    let said = route.trouble();
-    let tried: Vec<(Option<InstanceId>, Vec<Attempt>)> = route.unanswered();
-    of(node, sought, tried, said).await
-}
 
 /// Finds out why `attempts` to reach a service failed. Takes a few milliseconds, and 250 at most.
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Diagnosis {
-    of(node, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
+pub async fn of_attempts(context: &Premises, service: &str, attempts: &[Attempt]) -> Diagnosis {
+    of(context, Sought::Name(service.to_owned()), vec![(None, attempts.to_vec())], None).await
 }
 
 /// Returns which services of `filter` answer, and which were announced and do not, listed or not, each with the cause. Endpoints that
@@ -65,15 +49,15 @@ pub async fn of_attempts(node: &Node, service: &str, attempts: &[Attempt]) -> Di
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
-    let Proving { answered, asked, open, hidden, .. } = prove(node, filter).await;
-    let Ok(report) = node.ask_discovery(Ask).await else { return Answering::default() };
+pub async fn of_answering(context: &Premises, filter: &Filter) -> Answering {
+    let Proving { answered, asked, open, hidden, .. } = prove(context, filter).await;
+    let Ok(report) = context.ask_discovery(Ask).await else { return Answering::default() };
     let unanswering = match report.unanswered.iter().any(|known| filter.includes(&known.service)) {
-        true => of_list(node, filter).await.unanswering,
+        true => of_list(context, filter).await.unanswering,
         false => Vec::new(),
     };
     let silent = asked.into_iter().filter(|asked| !open.contains(asked)).collect();
-    Answering { unanswering, hidden: said(node, hidden), answered, silent }
+    Answering { unanswering, hidden: said(context, hidden), answered, silent }
 }
 
 /// Returns how many services of `filter` are known of and not listed; `None` if there are none, or the mesh has been left. Asks nobody
@@ -81,28 +65,28 @@ pub async fn of_answering(node: &Node, filter: &Filter) -> Answering {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_hidden(node: &Node, filter: &Filter) -> Option<Hidden> {
-    said(node, node.ask_discovery(AskHidden(filter.clone())).await.ok()?)
+pub async fn of_hidden(context: &Premises, filter: &Filter) -> Option<Hidden> {
+    said(context, context.ask_discovery(AskHidden(filter.clone())).await.ok()?)
 }
 
-fn said(node: &Node, services: usize) -> Option<Hidden> {
-    let finding = hidden_services(services, node.limits().instances_per_node)?;
+fn said(context: &Premises, services: usize) -> Option<Hidden> {
+    let finding = hidden_services(services, context.limits().instances_per_node)?;
     Some(Hidden { services, finding })
 }
 
 /// Asks the endpoints of the services of `filter` that have not answered lately, and gives them time to answer.
-async fn prove(node: &Node, filter: &Filter) -> Proving {
+async fn prove(context: &Premises, filter: &Filter) -> Proving {
     let begun = clock::now();
     let mut so_far = Proving::default();
     loop {
         let passed = clock::now() - begun;
         let prove = Prove { filter: filter.clone(), so_far, further: passed >= FIRST_ANSWERS };
-        let Ok(proving) = node.ask_discovery(prove).await else { return Proving::default() };
+        let Ok(proving) = context.ask_discovery(prove).await else { return Proving::default() };
         if proving.open.is_empty() || passed >= ANSWERS {
             return proving;
         }
         so_far = proving;
-        node.alarms().at(Some(clock::now() + LOOK_AGAIN)).await;
+        context.alarms.at(Some(clock::now() + LOOK_AGAIN)).await;
     }
 }
 
@@ -110,39 +94,44 @@ async fn prove(node: &Node, filter: &Filter) -> Proving {
 ///
 /// # Cancel safety
 /// This function is cancel safe.
-pub async fn of_list(node: &Node, filter: &Filter) -> Diagnosis {
+pub async fn of_list(context: &Premises, filter: &Filter) -> Diagnosis {
     let sought = match filter {
         Filter::Name(name) => Sought::Name(name.to_string()),
         filter if filter.prefix().is_empty() => Sought::Everything,
         filter => Sought::Group(filter.prefix().to_owned()),
     };
-    of(node, sought, Vec::new(), None).await
+    of(context, sought, Vec::new(), None).await
 }
 
-async fn of(
-    node: &Node,
+/// Finds out why what is `sought` was not found or not reached: `tried` are the attempts of the caller, by instance where that is known,
+/// and `said` is the last error. Takes a few milliseconds, and 250 at most.
+///
+/// # Cancel safety
+/// This function is cancel safe.
+pub async fn of(
+    context: &Premises,
     sought: Sought,
     tried: Vec<(Option<InstanceId>, Vec<Attempt>)>,
     said: Option<String>,
 ) -> Diagnosis {
     let asked = async {
         let about = tried.iter().filter_map(|(instance, _)| *instance).collect();
-        let Ok(report) = node.ask_discovery(Ask).await else { return Diagnosis::default() };
-        let report = again::with_replies(node, &sought, report).await;
-        let replied = node.ask_discovery(AskReplied(about)).await.unwrap_or_default();
+        let Ok(report) = context.ask_discovery(Ask).await else { return Diagnosis::default() };
+        let report = again::with_replies(context, &sought, report).await;
+        let replied = context.ask_discovery(AskReplied(about)).await.unwrap_or_default();
         let endpoints = endpoints(&sought, &tried, &replied, &report);
         let addresses = addresses(&endpoints, &report);
-        let host = match node.config().network.has_multicast() {
-            true => gather(node.premises(), &node.config().interfaces, addresses).await.unwrap_or_default(),
+        let host = match context.config.network.has_multicast() {
+            true => gather(context, &context.config.interfaces, addresses).await.unwrap_or_default(),
             // Another network, such as a simulated one, has nothing to do with this host.
             false => Host::default(),
         };
-        conclude(node, sought, endpoints, report, &host, said)
+        conclude(context, sought, endpoints, report, &host, said)
     };
     tokio::select! {
         biased;
         diagnosis = asked => diagnosis,
-        () = node.alarms().at(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
+        () = context.alarms.at(clock::now().checked_add(PATIENCE)) => Diagnosis::default(),
     }
 }
 
@@ -215,7 +204,7 @@ fn addresses(endpoints: &[Unanswered], report: &Report) -> Vec<SocketAddr> {
 }
 
 fn conclude(
-    node: &Node,
+    context: &Premises,
     sought: Sought,
     endpoints: Vec<Unanswered>,
     report: Report,
@@ -237,10 +226,10 @@ fn conclude(
         trouble: peer.trouble.clone(),
         tried: tried(&peer.attempts),
     });
-    let interfaces = &node.config().interfaces;
+    let interfaces = &context.config.interfaces;
     let seen = Observations {
         sought,
-        mesh: node.config().mesh.to_string(),
+        mesh: context.config.mesh.to_string(),
         heard: report.heard.clone(),
         heard_here: report.heard_here.clone(),
         hidden: report.hidden,
@@ -250,7 +239,7 @@ fn conclude(
         connected: report.connected.clone(),
         chosen_interfaces: (!interfaces.are_all()).then(|| interfaces.to_string()),
         interfaces: host.interfaces.clone(),
-        has_multicast: node.config().network.has_multicast(),
+        has_multicast: context.config.network.has_multicast(),
         multicast: report.multicast.clone(),
         neighbours: host.neighbours.as_deref().map(neighbours::states),
         gateways: host.gateways.clone(),

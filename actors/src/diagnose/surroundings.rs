@@ -1,4 +1,4 @@
-//! What this program runs in, and which firewall guards it, as far as files that everybody may read tell.
+//! The container or virtual machine that this program runs in, and the firewall of this host, from files that everybody may read.
 
 use std::fs;
 use std::path::Path;

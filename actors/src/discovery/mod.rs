@@ -28,6 +28,7 @@ mod tests;
 mod watching;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -75,7 +76,7 @@ const MAILBOX: usize = 256;
 
 /// The discovery actor of one node.
 pub struct Discovery {
-    config: Config,
+    config: Arc<Config>,
     node: NodeId,
     directory: Directory,
     own_interfaces: OwnInterfaces,
@@ -103,12 +104,12 @@ impl Discovery {
     ///
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
-    pub fn start_for(config: &Config, node: NodeId) -> io::Result<Addr<Self>> {
+    pub fn start_for(config: &Arc<Config>, node: NodeId) -> io::Result<Addr<Self>> {
         let mdns = match config.network.has_multicast() {
             true => Some(Mdns::start(config.interfaces.clone(), &nics(config))?),
             false => None,
         };
-        let config = config.clone();
+        let config = Arc::clone(config);
         Ok(enduring::start(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let is_system = config.network.has_multicast();
@@ -213,17 +214,7 @@ impl Discovery {
     }
 
     fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
-        let message_bytes = u32::try_from(self.config.limits.message_bytes).unwrap_or(u32::MAX);
-        Hello {
-            mesh: self.config.mesh.clone(),
-            node: self.node,
-            instance,
-            purpose,
-            message_bytes,
-            resume: None,
-            pieces: true,
-            standby: None,
-        }
+        Hello { instance, purpose, ..self.config.hello(self.node) }
     }
 
     /// Whether an instance is known to live: its node is connected and told of it, or it just gave a sign of life.

@@ -1,6 +1,7 @@
 //! Discovery actors on loopback, with endpoints that do nothing but shake hands.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -71,7 +72,7 @@ impl Node {
 
     fn start_with(mesh: &MeshName, interfaces: Interfaces, peers: Vec<String>) -> Self {
         let id = NodeId::from_random(random());
-        let config = Config { mesh: mesh.clone(), interfaces, peers, ..Config::default() };
+        let config = Arc::new(Config { mesh: mesh.clone(), interfaces, peers, ..Config::default() });
         Self { mesh: mesh.clone(), id, discovery: Discovery::start_for(&config, id).expect("threads") }
     }
 

@@ -46,7 +46,7 @@ impl Gateway {
         let watch =
             node.ask_discovery(Watch { filter: Filter::Prefix(String::new()), addresses: Addresses::All });
         let watcher = watch.await?;
-        node.premises().gateways.add(&shutdown);
+        node.context().gateways.add(&shutdown);
         let (until, done) = (Arc::clone(&shutdown), shutdown.guard());
         node.home()
             .ask(move || async move {

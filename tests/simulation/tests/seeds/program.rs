@@ -130,7 +130,7 @@ pub async fn run(start: Rc<Start>) -> Result<(), Box<dyn Error>> {
     let config = Config {
         interfaces: Interfaces::loopback(),
         peers: others.map(|server| format!("{}:{WORKER_PORT}", ip(*server))).collect(),
-        limits: limits(),
+        limits: limits().into(),
         network: network.clone(),
         ..Config::default()
     };

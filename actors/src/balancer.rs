@@ -1,5 +1,7 @@
-//! Which instance of a route a call goes to, and what the route learns from it.
+//! The load balancer of a route: the choice of the instance for a message (the less busy of two that are picked at random), and what the
+//! route learns from how calls end.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use meshzero_proto::id::InstanceId;
@@ -7,7 +9,7 @@ use meshzero_proto::outlier::Finding;
 
 use crate::clock;
 use crate::events;
-use crate::route::{Member, Route};
+use crate::route::{Member, Members, Route};
 
 /// An instance for one call.
 pub(crate) struct Chosen {
@@ -17,10 +19,50 @@ pub(crate) struct Chosen {
 }
 
 impl Route {
+    /// The instance for the next message, see [`Route::with_pick`].
+    pub fn pick(&self) -> Option<Member> {
+        self.with_pick(|member| member.cloned())
+    }
+
+    /// Shows `f` the instance for the next message: the less busy of two picked at random (M. Mitzenmacher, "The Power of
+    /// Two Choices in Randomized Load Balancing", 2001), so that many callers do not all run to the same one.
+    ///
+    /// Those that are set aside, and those whose connections have just been lost, are picked when there are no others.
+    #[inline(always)]
+    pub fn with_pick<T>(&self, f: impl FnOnce(Option<&Member>) -> T) -> T {
+        let members = self.members.load();
+        let picked = match members.used.as_slice() {
+            [] => None,
+            [only] if only.is_alive() => Some(only),
+            [_] => members.any(),
+            several => less_busy(several).or_else(|| members.any()),
+        };
+        f(picked)
+    }
+
+    /// An instance at which a call has not `failed`, if one is used and ready.
+    pub(crate) fn other(&self, failed: &[InstanceId]) -> Option<Member> {
+        let members = self.members.load();
+        let others: Vec<_> =
+            members.used.iter().filter(|member| !failed.contains(&member.instance().id)).collect();
+        match others.as_slice() {
+            [] => None,
+            [only] => only.is_ready().then_some(*only),
+            several => less_busy(several).copied(),
+        }
+        .cloned()
+    }
+
+    /// Returns whether there is an instance that is used, and at which a call has not `failed`.
+    pub(crate) fn has_others(&self, failed: &[InstanceId]) -> bool {
+        let is_other = |member: &Member| member.is_ready() && !failed.contains(&member.instance().id);
+        self.members.load().used.iter().any(is_other)
+    }
+
     /// Waits until there is an instance for a call that has `failed` at some, and prefers another. Works on any executor.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub(crate) async fn ready_for_call(self: &Arc<Self>, failed: &[InstanceId]) -> Chosen {
         self.until(|| self.choose(failed)).await
     }
@@ -95,6 +137,15 @@ impl Route {
     }
 }
 
+impl Members {
+    /// One that takes messages, if those that are used do not.
+    #[cold]
+    fn any(&self) -> Option<&Member> {
+        let find = |fits: fn(&Member) -> bool| self.all.iter().find(|member| fits(member));
+        find(Member::is_ready).or_else(|| find(Member::is_alive))
+    }
+}
+
 /// A call that finds out whether an instance works again. Dropped without a finding, it leaves that to the next.
 pub(crate) struct Probe {
     route: Arc<Route>,
@@ -112,7 +163,7 @@ impl Probe {
         Some(Self { route: Arc::clone(route), instance, is_over: false })
     }
 
-    /// Which instance it is about.
+    /// Returns the instance.
     pub(crate) fn instance(&self) -> InstanceId {
         self.instance
     }
@@ -130,5 +181,20 @@ impl Drop for Probe {
         if !self.is_over {
             self.route.probed(self.instance, Finding::Nothing);
         }
+    }
+}
+
+/// The less busy of two of `several` that are picked at random, if one of them is ready.
+#[inline(always)]
+fn less_busy<M: Borrow<Member>>(several: &[M]) -> Option<&M> {
+    let first = fastrand::usize(..several.len());
+    let second = (first + fastrand::usize(1..several.len())) % several.len();
+    let (first, second) = (&several[first], &several[second]);
+    let [one, other] = [first, second].map(|member| -> &Member { member.borrow() });
+    match (one.is_ready(), other.is_ready()) {
+        (true, true) if other.load() < one.load() => Some(second),
+        (true, _) => Some(first),
+        (false, true) => Some(second),
+        (false, false) => several.iter().find(|member| (*member).borrow().is_ready()),
     }
 }

@@ -1,0 +1,182 @@
+//! Following instances: one task for each, which connects to it, and tries again with growing pauses while discovery lists it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix::Addr;
+use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::id::InstanceId;
+use tokio::sync::watch;
+use tokio::time;
+
+use crate::backoff::Backoff;
+use crate::dial::Listed;
+use crate::discovery::{Addresses, Discovery, Seek, Watch, Watcher};
+
+/// The pauses before an endpoint is dialled again.
+pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Watches the instances that discovery lists, and has it look for those of a single name; `None` when the node has left.
+pub(crate) async fn watch_listings(discovery: &Addr<Discovery>, filter: Filter) -> Option<Watcher> {
+    if let Filter::Name(name) = &filter {
+        discovery.do_send(Seek { name: name.clone() });
+    }
+    let watch = discovery.send(Watch { filter, addresses: Addresses::All }).await;
+    watch.inspect_err(|error| tracing::debug!(%error, "the discovery actor is gone")).ok()
+}
+
+/// The instances that are followed, and the channels by which their tasks hear what discovery says of them.
+#[derive(Default)]
+pub(crate) struct Followed(HashMap<InstanceId, watch::Sender<Option<Instance>>>);
+
+impl Followed {
+    /// Updates an instance that is listed: its task is told, or started by `start` where none runs.
+    pub(crate) fn update(&mut self, instance: Instance, start: impl FnOnce(Listed)) {
+        let id = instance.id;
+        let is_told = self.0.get(&id).is_some_and(|task| task.send(Some(instance.clone())).is_ok());
+        if !is_told {
+            let (task, listed) = watch::channel(Some(instance));
+            self.insert(id, task);
+            start(listed);
+        }
+    }
+
+    /// Adds an instance whose task the caller starts.
+    pub(crate) fn insert(&mut self, instance: InstanceId, task: watch::Sender<Option<Instance>>) {
+        self.0.retain(|_, task| !task.is_closed());
+        self.0.insert(instance, task);
+    }
+
+    /// Stops further tries for an instance that is not listed any more. A connection that works goes on, and remains the only one if the
+    /// instance is listed again before it has ended: a second one beside it would overtake what waits there.
+    pub(crate) fn unlist(&mut self, instance: InstanceId) {
+        if let Some(task) = self.0.get(&instance) {
+            // One that has ended needs not be told.
+            let _ = task.send(None);
+        }
+    }
+
+    /// As [`Followed::unlist`], for an instance that takes nothing new: if it is listed again, it gets a task of its own.
+    pub(crate) fn remove(&mut self, instance: InstanceId) {
+        self.unlist(instance);
+        self.0.remove(&instance);
+    }
+}
+
+/// The next step of a task after one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The task ends.
+    Stop,
+    /// The next round begins at once: this one lasted.
+    AtOnce,
+    /// The next round begins after the shortest pause: this one worked.
+    Soon,
+    /// The next round begins after a pause longer than the one before: this one failed.
+    Later,
+}
+
+/// Runs `round` after round for one instance, until that stops or the instance is not listed any more.
+pub(crate) async fn follow(mut listed: Listed, mut round: impl AsyncFnMut(Instance, &Listed) -> Next) {
+    let mut pauses = PAUSES;
+    loop {
+        let Some(instance) = listed.borrow_and_update().clone() else { return };
+        match round(instance, &listed).await {
+            Next::Stop => return,
+            Next::AtOnce => {
+                pauses.reset();
+                continue;
+            }
+            Next::Soon => pauses.reset(),
+            Next::Later => {}
+        }
+        tokio::select! {
+            biased;
+            () = time::sleep(pauses.pause()) => {}
+            changed = listed.changed() => match changed {
+                // What is new about it is a reason to try at once, and not later than before if that fails.
+                Ok(()) => pauses.reset(),
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::ServiceName;
+    use tokio::sync::mpsc;
+    use tokio::task::LocalSet;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn instance(port: u16) -> Instance {
+        Instance {
+            id: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: vec![SocketAddr::from(([127, 0, 0, 1], port))],
+            local: false,
+        }
+    }
+
+    /// Runs rounds that end in `next`, and returns the pauses between them.
+    async fn pauses(next: Vec<Next>) -> Vec<Duration> {
+        let (_task, listed) = watch::channel(Some(instance(1)));
+        let (mut begun, mut rounds) = (Vec::new(), next.into_iter());
+        follow(listed, async |_, _: &Listed| {
+            begun.push(Instant::now());
+            rounds.next().unwrap_or(Next::Stop)
+        })
+        .await;
+        begun.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_while_rounds_fail_and_begin_again_after_one_that_worked() {
+        let ms = Duration::from_millis;
+        use Next::{AtOnce, Later, Soon};
+        let pauses = pauses(vec![Later, Later, Later, Soon, Later, AtOnce, Later]).await;
+        // The clock of tokio counts whole milliseconds.
+        let longest = [50, 100, 200, 50, 100, 0, 50].map(|whole| (ms(whole / 2), ms(whole + 1)));
+        for (pause, (shortest, longest)) in pauses.iter().zip(longest) {
+            assert!((shortest..=longest).contains(pause), "{pauses:?}");
+        }
+        assert_eq!(pauses.len(), longest.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_has_one_task_which_hears_of_updates_until_it_is_not_listed() {
+        let (begun, mut rounds) = mpsc::unbounded_channel();
+        let start = |listed| {
+            let begun = begun.clone();
+            tokio::task::spawn_local(follow(listed, async move |instance: Instance, _: &Listed| {
+                begun.send(instance.addresses[0].port()).expect("the test listens");
+                Next::Later
+            }));
+        };
+        let body = async {
+            let mut followed = Followed::default();
+            followed.update(instance(1), start);
+            assert_eq!(rounds.recv().await, Some(1));
+            followed.update(instance(2), |_| panic!("it has a task"));
+            assert_eq!(rounds.recv().await, Some(2), "an update ends the pause");
+            followed.unlist(instance(2).id);
+            // Its task ends before another one is needed.
+            while !followed.0.values().all(watch::Sender::is_closed) {
+                tokio::task::yield_now().await;
+            }
+            rounds.try_recv().expect_err("no round for an instance that is not listed");
+            followed.update(instance(3), start);
+            assert_eq!(rounds.recv().await, Some(3), "a task of its own");
+            followed.remove(instance(3).id);
+            assert!(followed.0.is_empty());
+        };
+        LocalSet::new().run_until(body).await;
+    }
+}

@@ -1,0 +1,81 @@
+//! Keeps a route to the one endpoint at an address: of another process, of this one, or of a program that speaks ZeroMQ.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use meshzero_proto::directory::Instance;
+use meshzero_proto::hello::{Purpose, Welcome};
+use tokio::time;
+
+use super::{GLANCE, Held, Keeper, Known};
+use crate::follow::PAUSES;
+use crate::route::Member;
+use crate::service::Service;
+use crate::zone::Named;
+
+impl Keeper {
+    /// Keeps the route to the one endpoint at `address`, or to the socket of ZeroMQ that listens there.
+    pub(crate) async fn keep_address(self, address: SocketAddr) {
+        let mut pauses = PAUSES;
+        let mut is_foreign = false;
+        while self.route.strong_count() > 0 {
+            if let Some(service) = self.premises.own.at(address) {
+                self.lend_own(service, address).await;
+                continue;
+            }
+            let mut held = Some(Held::Shortly);
+            if !is_foreign {
+                let hello = self.premises.hello_for(None, Purpose::Requests);
+                match self.connect(Known::only(&[address]), &hello).await {
+                    Ok(link) => {
+                        let instance = instance_at(address, &link.welcome);
+                        held = self.hold(link, instance).await;
+                    }
+                    Err(trouble) => is_foreign = trouble.is_foreign,
+                }
+            }
+            if is_foreign {
+                match self.reach_foreign(address).await {
+                    Some(stand_in) => held = self.lend(stand_in, address).await,
+                    // It may be a program of this mesh that has come back at the address.
+                    None => is_foreign = false,
+                }
+            }
+            match held {
+                None => return,
+                Some(Held::Long) => pauses.reset(),
+                Some(Held::Shortly) => time::sleep(pauses.pause()).await,
+            }
+        }
+    }
+
+    /// Lets callers use a service of this process until it is withdrawn, or nobody holds the route any more.
+    async fn lend_own(&self, service: Arc<Service>, address: SocketAddr) {
+        let id = service.identity.instance;
+        let instance = Instance {
+            id,
+            node: service.identity.node,
+            service: service.identity.name.clone().unwrap_or_else(|| Named(address).into()),
+            addresses: vec![address],
+            local: true,
+        };
+        self.add(Member::Local(service, Arc::new(instance)));
+        while self.route.strong_count() > 0 && self.premises.own.get(id).is_some() {
+            time::sleep(GLANCE).await;
+        }
+        if let Some(route) = self.route.upgrade() {
+            route.remove(id);
+        }
+    }
+}
+
+/// The instance behind an address that was given instead of a name.
+fn instance_at(address: SocketAddr, welcome: &Welcome) -> Instance {
+    Instance {
+        id: welcome.instance,
+        node: welcome.node,
+        service: welcome.service.clone().unwrap_or_else(|| Named(address).into()),
+        addresses: vec![address],
+        local: false,
+    }
+}

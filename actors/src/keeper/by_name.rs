@@ -1,0 +1,74 @@
+//! Keeps a route to all instances of a name, as discovery tells of them.
+
+use std::sync::Arc;
+
+use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Why};
+use meshzero_proto::hello::Purpose;
+use meshzero_proto::name::ServiceName;
+
+use super::{Held, Keeper, Known};
+use crate::dial::Listed;
+use crate::follow::{Followed, Next, follow, watch_listings};
+use crate::route::Member;
+
+impl Keeper {
+    /// Keeps the route to all instances of a name, as discovery tells of them.
+    pub(crate) async fn keep_name(self, name: ServiceName) {
+        let Some(mut events) = watch_listings(&self.premises.discovery, Filter::Name(name)).await else {
+            return;
+        };
+        let mut followed = Followed::default();
+        while let Some(event) = self.while_held(events.recv()).await.flatten() {
+            match event {
+                DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
+                    followed.update(instance, |listed| {
+                        actix::spawn(self.clone().until_left(self.clone().keep_instance(listed)));
+                    });
+                }
+                DirectoryEvent::Down { instance, why } => {
+                    // Its node said so, or its endpoint did: it drains, and new calls go elsewhere.
+                    let drains = instance.local || matches!(why, Why::Withdrawn | Why::Refused);
+                    match drains {
+                        true => followed.remove(instance.id),
+                        // Who is still connected stays so, and gets its replies; nobody is dialled any more.
+                        false => followed.unlist(instance.id),
+                    }
+                    if let Some(route) = self.route.upgrade() {
+                        if drains {
+                            route.remove(instance.id);
+                        }
+                        route.note_trouble(format!("the last one known is gone: {why}"));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn keep_instance(self, listed: Listed) {
+        let mut answered = None;
+        let round = async |instance: Instance, listed: &Listed| {
+            if instance.local {
+                self.add_own(instance);
+                return Next::Stop;
+            }
+            let hello = self.premises.hello_for(Some(instance.id), Purpose::Requests);
+            let known = Known { addresses: &instance.addresses, answered, listed: Some(listed.clone()) };
+            if let Ok(link) = self.connect(known, &hello).await {
+                answered = Some(link.address());
+                match self.hold(link, instance).await {
+                    None => return Next::Stop,
+                    Some(Held::Long) => return Next::AtOnce,
+                    Some(Held::Shortly) => {}
+                }
+            }
+            if self.route.strong_count() == 0 { Next::Stop } else { Next::Later }
+        };
+        follow(listed, round).await;
+    }
+
+    fn add_own(&self, instance: Instance) {
+        if let Some(service) = self.premises.own.get(instance.id) {
+            self.add(Member::Local(service, Arc::new(instance)));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Reaches a socket of ZeroMQ, and lets callers use the service that stands in for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use meshzero_proto::directory::Instance;
+use tokio::time::{self, Instant};
+
+use super::{Held, Keeper, PATIENCE};
+use crate::bound::Bound;
+use crate::route::Member;
+use crate::zmtp::{self, StandIn};
+use crate::zone::Named;
+
+impl Keeper {
+    /// A service that stands in for the socket of ZeroMQ at `address`.
+    pub(super) async fn reach_foreign(&self, address: SocketAddr) -> Option<StandIn> {
+        let carrying = &self.premises.carrying;
+        let reached = zmtp::reach(&carrying.network, address, &carrying.limits);
+        let reached = match time::timeout(PATIENCE, reached).await {
+            Ok(Ok(reached)) => reached,
+            Ok(Err(error)) => {
+                tracing::debug!(%address, %error, "no socket of ZeroMQ");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        match StandIn::open(&self.premises.environment(self.node_stats.clone()), address, reached) {
+            Ok(stand_in) => Some(stand_in),
+            Err(error) => {
+                tracing::warn!(%address, %error, "nothing can stand in for a socket of ZeroMQ");
+                None
+            }
+        }
+    }
+
+    /// Lets callers use what stands in for another program until the connection to that ends; `None` when nobody holds the
+    /// route any more.
+    pub(super) async fn lend(&self, stand_in: StandIn, address: SocketAddr) -> Option<Held> {
+        let since = Instant::now();
+        let service = Arc::clone(stand_in.service());
+        let identity = &service.identity;
+        let (id, node) = (identity.instance, identity.node);
+        let instance =
+            Instance { id, node, service: Named(address).into(), addresses: vec![address], local: false };
+        // Subscribers look there.
+        let _listed = self.premises.own.list(&service, Bound::At(address));
+        self.add(Member::Local(Arc::clone(&service), Arc::new(instance)));
+        let ended = self.while_held(stand_in.run()).await?;
+        let route = self.route.upgrade()?;
+        route.remove(id);
+        route.note_trouble(ended);
+        Some(Held::since(since))
+    }
+}
