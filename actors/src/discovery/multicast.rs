@@ -1,4 +1,4 @@
-//! Questions and answers by multicast DNS: one task reads each of the sockets.
+//! The multicast DNS sockets of a node: questions leave by them, and one task reads each.
 
 mod errors;
 mod faults;
@@ -8,23 +8,24 @@ mod sockets;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
 use meshzero_proto::diagnosis::MulticastObservations;
-use meshzero_proto::directory::{Changes, Source};
-use meshzero_proto::query::Families;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::{Families, Question};
 
-use super::Discovery;
 use crate::clock;
+use crate::interfaces::Interface;
 use crate::mdns::channel::Use;
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::Family;
 use errors::note_error;
 use faults::SocketFaults;
-use hearing::Heard;
+pub(super) use hearing::Heard;
 use sockets::Open;
 
 /// This node's own multicast is heard back within this time, if at all.
 const ECHO: Duration = Duration::from_millis(200);
+/// The number of questions in one datagram.
+const QUESTIONS_AT_ONCE: usize = 16;
 /// The time for which replies to a one-shot question are waited for.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
@@ -43,6 +44,15 @@ pub(super) struct Multicast {
     sent_at: [Option<Instant>; 2],
 }
 
+/// A sign that other hosts can be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherHosts {
+    /// One replied directly, in the family that is asked first.
+    Replied,
+    /// A service of one was announced by multicast.
+    Announced,
+}
+
 impl Multicast {
     /// The counts of what was asked and heard, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
@@ -59,13 +69,21 @@ impl Multicast {
         seen
     }
 
-    /// Sends questions on every interface, in these families; `message` makes one of at most so many bytes.
+    /// Sends questions on every interface, in these families, each with as many of the `known` answers as fit into a datagram.
     pub(super) fn ask(
         &mut self,
         purpose: Use,
         families: Families,
-        mut message: impl FnMut(usize) -> Vec<u8>,
+        questions: &[Question],
+        known: &[InstanceId],
     ) {
+        for questions in questions.chunks(QUESTIONS_AT_ONCE) {
+            self.send(purpose, families, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+        }
+    }
+
+    /// Sends a message on every interface, in these families. `message` builds one that is no longer than its argument, in bytes.
+    fn send(&mut self, purpose: Use, families: Families, mut message: impl FnMut(usize) -> Vec<u8>) {
         let channels = match purpose {
             Use::OneShot => &self.one_shot,
             Use::Multicast => &self.listening,
@@ -107,65 +125,38 @@ impl Multicast {
         self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
-    /// Closes the sockets for one-shot questions if nothing has been asked for a while.
-    pub(super) fn close_idle(&mut self, now: Instant) {
-        if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
-            self.one_shot.clear();
-            self.one_shot_at = None;
-        }
-    }
-}
-
-impl Handler<Heard> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
-        let now = clock::now();
-        let own = self.own_interfaces.connected();
+    /// Counts what one socket has received, where this host has the interfaces `own`. Returns what that says about other hosts.
+    pub(super) fn count(&mut self, heard: &Heard, own: &[Interface]) -> Option<OtherHosts> {
         let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
         let alone = own.iter().all(|own| own.address.ip.is_loopback());
         let from_others = |host: &&IpAddr| alone || !is_own(host);
         let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
         let adverts = hosts().count() as u64;
         // A firewall may be for IPv4 only, which nearly all hosts have.
-        let has_ipv4 = self.multicast.nics_out().any(|nic| nic.v4.is_some());
+        let has_ipv4 = self.nics_out().any(|nic| nic.v4.is_some());
         let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
-        let seen = &mut self.multicast.seen;
+        let seen = &mut self.seen;
         match heard.purpose {
             Use::OneShot => {
                 seen.replies_by_unicast += adverts;
-                if in_first_family {
-                    self.asking.answered();
-                }
+                in_first_family.then_some(OtherHosts::Replied)
             }
             Use::Multicast => {
                 seen.heard_by_multicast += adverts;
-                if adverts > 0 {
-                    self.asking.heard_others();
-                }
                 for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
                     let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
                     *heard = Some(true);
                 }
+                (adverts > 0).then_some(OtherHosts::Announced)
             }
         }
-        let mut changes = Changes::default();
-        for (host, advert) in heard.adverts {
-            changes.append(match heard.purpose {
-                _ if advert.leaving => self.hear_goodbye(advert.instance),
-                Use::OneShot => self.hear(advert, Source::Reply(host), now),
-                Use::Multicast => {
-                    self.dialling.announced(advert.instance);
-                    self.hear(advert, Source::Mdns, now)
-                }
-            });
+    }
+
+    /// Closes the sockets for one-shot questions if nothing has been asked for a while.
+    pub(super) fn close_idle(&mut self, now: Instant) {
+        if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
+            self.one_shot.clear();
+            self.one_shot_at = None;
         }
-        for instance in heard.gone {
-            changes.append(self.hear_goodbye(instance));
-        }
-        for (from, asked) in heard.asked {
-            self.hear_question(from, &asked, now);
-        }
-        self.apply(changes, None, ctx);
     }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::Discovery;
 use crate::clock;
 use crate::host_changes::HostChanges;
 use crate::ingress::MAX_INTERFACES;
@@ -60,6 +59,11 @@ impl OwnInterfaces {
     /// Those that are connected, or were so not long ago.
     pub(super) fn connected(&self) -> &[Interface] {
         &self.connected
+    }
+
+    /// Follows the chosen addresses of this host, as they change.
+    pub(super) fn follow(&self) -> Addresses {
+        self.published.subscribe()
     }
 
     /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. Returns `None`
@@ -135,14 +139,6 @@ impl OwnInterfaces {
 pub(super) enum Change {
     None,
     Some,
-}
-
-impl Handler<FollowAddresses> for Discovery {
-    type Result = MessageResult<FollowAddresses>;
-
-    fn handle(&mut self, FollowAddresses: FollowAddresses, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.own_interfaces.published.subscribe())
-    }
 }
 
 #[cfg(test)]
