@@ -44,7 +44,7 @@ impl Asking {
         self.rounds.watch(question, now, fastrand::f32());
     }
 
-    /// Stops the repeated questions that nobody watches any longer.
+    /// Stops the repeated questions that are not watched any longer.
     pub(super) fn retain_repeated(&mut self, is_watched: impl Fn(Question) -> bool) {
         self.rounds.retain_watches(is_watched);
     }
@@ -59,8 +59,8 @@ impl Asking {
         self.rounds.is_asking(question)
     }
 
-    /// Returns the questions that are due, grouped by the way in which they leave. `known` is the number of answers that are known to
-    /// the question for all services.
+    /// Returns the questions that are due, grouped by the way in which they leave. `known` is the number of known answers to the
+    /// question for all services.
     pub(super) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
         let mut due = self.rounds.due(now, known, fastrand::f32);
         let mut rounds = Vec::new();
@@ -102,7 +102,7 @@ impl Asking {
     /// Takes note of questions that another program asked, which need not be repeated here.
     pub(super) fn hear(&mut self, from: IpAddr, asked: &Asked, directory: &Directory, now: Instant) {
         for question in &asked.questions {
-            // What it does not want to hear again must not be what is unknown here.
+            // An answer that it suppresses must not be one that is unknown here.
             if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
                 self.rounds.heard(*question, from, now);
             }
@@ -121,7 +121,7 @@ impl Asking {
             && self.rounds.has_heard_nothing(question)
             && self.has_others(now, has_others)
         {
-            // They may have answered somebody else just before, and do not do so again within a second.
+            // They may have answered another program just before, and do not do so again within a second.
             self.rounds.heard_others();
         }
         self.rounds.is_settled(question, now)
@@ -168,7 +168,7 @@ pub(super) fn known_answers(
 mod tests {
     use super::*;
 
-    /// A search whose list is settled if nobody else is there, and not if somebody is.
+    /// A search whose list is settled unless other hosts are there.
     fn searching(now: Instant) -> (Asking, Instant) {
         let mut asking = Asking::default();
         asking.rounds.begin(Question::All, SAME_QUESTION, now);

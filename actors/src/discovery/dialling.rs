@@ -1,4 +1,4 @@
-//! The instances that this node dials: where they may be by now, and what was tried to reach them.
+//! The instances that this node dials: updates of their addresses, and records of the attempts.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::trail::{Record, Records};
 /// The number of goodbyes that are remembered.
 const MAX_LEFT: usize = 64;
 
-/// The updates for those that dial, and the records of what they tried.
+/// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
 pub(super) struct Dialling {
     /// Updates for those that are dialling an instance.
@@ -43,7 +43,7 @@ impl Dialling {
         self.left.contains(&instance)
     }
 
-    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, whatever came of dialling it.
+    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, else `otherwise`.
     pub(super) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
         match otherwise {
             Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,
@@ -56,7 +56,7 @@ impl Dialling {
         self.left.retain(|left| *left != instance);
     }
 
-    /// The instances that did not answer lately, with what was tried.
+    /// The instances that did not answer lately, with the attempts.
     pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
         self.records.unanswered()
     }

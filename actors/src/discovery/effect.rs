@@ -19,7 +19,7 @@ pub(super) enum Effect {
     Repeat(Question),
     /// Set the timer for the next question, or withdraw it.
     SendQuestionsAt(Option<Instant>),
-    /// Enter what is known of a service of this node.
+    /// Enter a service of this node in the directory.
     Offer(Advert),
     /// Connect to a node after a pause, unless that is done or being done.
     Connect { node: NodeId, after: Duration },
@@ -27,11 +27,11 @@ pub(super) enum Effect {
     Probe(InstanceId),
     /// Draw the conclusion from failing to reach an instance.
     Conclude(InstanceId, Verdict),
-    /// Enter that an instance is gone.
+    /// Enter in the directory that an instance is gone.
     Gone(InstanceId, Why),
     /// Give up a node that could not be reached, with its services.
     GiveUp(NodeId, Verdict),
-    /// Enter that the last link to a node ended.
+    /// Enter in the directory that the last link to a node ended.
     PeerLost(NodeId),
     /// Try whether an instance of this host answers at an address.
     TryAddress(InstanceId, SocketAddr),

@@ -1,4 +1,4 @@
-//! The evidence that instances and nodes live: links, what was told over them, and what has answered.
+//! The evidence that instances and nodes live: links, the updates that came over them, and signs of life.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

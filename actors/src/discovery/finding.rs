@@ -1,4 +1,4 @@
-//! Searches for names: each is asked for in the background until it is known or nobody wants it any longer.
+//! Searches for names: each is asked for in the background until it is known or not wanted any longer.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use meshzero_proto::name::ServiceName;
 
-/// How long one wish to find a name lasts, unless it is repeated.
+/// The time for which a name is sought after the last wish.
 const SEEK: Duration = Duration::from_secs(10);
-/// A name that is not found for so long may be known to peers of others only: the node begins to look.
+/// A name that is not found within this time may be known to peers of others only: the node begins to look.
 const SEEK_FURTHER: Duration = Duration::from_secs(2);
-/// How many names are sought at once; the oldest wish makes room.
+/// The most names that are sought at once; the oldest wish makes room.
 const MAX_SOUGHT: usize = 1_024;
 
 /// The names that are sought.
@@ -25,8 +25,8 @@ struct Sought {
     found: bool,
 }
 
-/// Asks the network for a name in the background, as long as it is unknown and for ten seconds. Watch the name to
-/// hear of it; repeat this to seek on.
+/// Asks the network for a name in the background, until it is known or ten seconds have passed. Watch the name to receive
+/// its instances; repeat this to go on seeking.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Seek {
@@ -34,7 +34,7 @@ pub struct Seek {
     pub name: ServiceName,
 }
 
-/// Asks the network once for the services of these names, whose replies [`Ask`](super::Ask) tells.
+/// Asks the network once for the services of these names. [`Ask`](super::Ask) reports the replies.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AskAgain(pub Vec<ServiceName>);
@@ -64,19 +64,19 @@ impl Finding {
         sought.map(|sought| sought.found = true).is_some()
     }
 
-    /// Takes note that the last instance of a name has gone. Returns whether it has to be sought again: what was heard of it may
-    /// have been out of date.
+    /// Takes note that the last instance of a name has gone. Returns whether it has to be sought again: the instance may have been
+    /// an outdated record.
     pub(super) fn lost(&mut self, name: &ServiceName) -> bool {
         self.sought.get_mut(name).is_some_and(|sought| std::mem::take(&mut sought.found))
     }
 
-    /// Gives up the names that nobody has wished for lately, and returns them.
+    /// Gives up the names that were not wished for lately, and returns them.
     pub(super) fn give_up_old(&mut self, now: Instant) -> Vec<ServiceName> {
         let is_old = |_: &ServiceName, sought: &mut Sought| now.duration_since(sought.wished) >= SEEK;
         self.sought.extract_if(is_old).map(|(name, _)| name).collect()
     }
 
-    /// Returns whether a name has not been found for so long that only peers of others may know it.
+    /// Returns whether there is a name that only peers of others may know, because it has not been found for a while.
     pub(super) fn is_unfound_for_long(&self, now: Instant) -> bool {
         self.sought.values().any(|sought| !sought.found && now.duration_since(sought.since) >= SEEK_FURTHER)
     }

@@ -1,7 +1,7 @@
-//! The addresses at which services of other programs of this host are handed on to other hosts.
+//! The addresses at which services of other programs of this host are handed on to other hosts, and the attempts to connect there.
 //!
-//! Such a service is known here by what is good here, loopback at worst, while the other host has reached this one at some address
-//! of its own. Only connecting shows that the service listens there as well: one that listens on loopback only does not.
+//! Such a service is known here by addresses that are good here, loopback at worst, while the other host has reached this one at some
+//! address of its own. Only connecting shows that the service listens there as well: one that listens on loopback only does not.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -25,7 +25,7 @@ use crate::network::Network;
 
 /// The time within which an endpoint of this host answers.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The pauses before an address is tried again at which nobody listened.
+/// The pauses before an address is tried again at which the service did not listen.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// The time for which the answers to the question for all services count. Services that come meanwhile announce themselves.
 const ANSWERS_COUNT: Duration = Duration::from_secs(10);
@@ -75,7 +75,7 @@ impl HandingOn {
         Some(Effect::Ask(Question::All))
     }
 
-    /// The addresses of an instance that the other end of a link may be told, with those at which it answers there.
+    /// The addresses of an instance for the other end of a link, with those at which it answers there.
     pub(super) fn addresses_for(
         &self,
         instance: &Instance,
@@ -88,7 +88,7 @@ impl HandingOn {
         addresses
     }
 
-    /// Finds out where the other ends of these links, which are to be told of an instance, can reach it.
+    /// Tries the addresses at which the other ends of these links may reach an instance.
     pub(super) fn try_for(
         &mut self,
         instance: &Instance,
@@ -150,7 +150,7 @@ impl HandingOn {
         due
     }
 
-    /// Forgets where an instance was to be tried again and was not, because no peer is to be told of it there any longer.
+    /// Forgets the addresses at which an instance was due and was not tried, because no peer needs them any longer.
     pub(super) fn forget_due(&mut self, instance: InstanceId, now: Instant) {
         self.forget_where(|(tried, _), trial| *tried == instance && trial.is_due(now));
     }
@@ -205,7 +205,7 @@ impl Attempt {
         let Self { network, instance, address, hello, slots } = self;
         let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
         let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
-        // When the actor is gone nobody wants to know.
+        // This fails when the actor is gone, and then it does not matter.
         discovery.send(Tried { instance, address, answered }).await.ok();
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Interest<'a> {
 }
 
 impl Interest<'_> {
-    /// Returns whether anybody here would notice if an instance came or went.
+    /// Returns whether an instance matters here: it is watched or sought, or this node looks.
     pub(super) fn includes(self, id: InstanceId, directory: &Directory) -> bool {
         directory.candidate(id).is_some_and(|Instance { service: name, .. }| {
             self.presence.is_looking() || self.watchers.want(&name) || self.finding.seeks(&name)

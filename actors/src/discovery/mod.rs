@@ -7,7 +7,7 @@
 //!                         └─ doubts ─▶ the endpoint is asked: its handshake settles them
 //! ```
 //!
-//! Each part of it (queries, searches, lists, presence, verification, links …) is a type of its own, which takes the time and what else
+//! Each part of it (queries, searches, lists, presence, verification, links …) is a type of its own, which takes the time and whatever
 //! it needs as arguments, and returns [`effect`]s. The [`actor`] dispatches each message to a part and carries the effects out, and
 //! nothing else does. Sockets are held by plain tasks, each with at most one message to the actor under way, so that its
 //! mailbox is bounded by their number.
@@ -112,7 +112,7 @@ impl Discovery {
     /// [`Leave`].
     ///
     /// # Errors
-    /// The error of the system when it gives no thread.
+    /// The system's error if it gives no thread.
     ///
     /// # Panics
     /// Outside of an actix `System` or a `LocalSet`.
@@ -157,7 +157,7 @@ impl Discovery {
     }
 }
 
-/// The interfaces that multicast uses now; none where the system does not tell.
+/// The interfaces that multicast uses now; none where they cannot be read.
 fn nics(config: &Config) -> Nics {
     config.interfaces.list().map(|list| Nics::of(&list)).unwrap_or_default()
 }

@@ -54,7 +54,7 @@ pub(super) enum OtherHosts {
 }
 
 impl Multicast {
-    /// The counts of what was asked and heard, for statistics and diagnosis.
+    /// The counts of questions and answers, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
         let given_time =
             |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);

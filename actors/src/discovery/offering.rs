@@ -1,4 +1,4 @@
-//! The services that this node offers, which mDNS announces and every connected peer is told of.
+//! The services that this node offers, which are announced by mDNS and sent to every connected peer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +24,7 @@ pub(super) struct Offering {
     mdns: Option<Mdns>,
 }
 
-/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are not looked at:
+/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are ignored:
 /// `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -130,7 +130,7 @@ impl<'a> Host<'a> {
             Bound::At(address) if !address.ip().is_unspecified() => vec![*address],
             _ => self.announced(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
-        // Loopback is of use to the same host only, and not what people want to see.
+        // Loopback is of use to the same host only.
         let place = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
         addresses.sort_by_cached_key(|address| {
             let ip = address.ip();
@@ -141,7 +141,7 @@ impl<'a> Host<'a> {
     }
 
     /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
-    /// where an interface has nothing better; the port of a bridge has what is the bridge's.
+    /// where an interface has nothing better; the port of a bridge has the addresses of the bridge.
     fn announced(self, port: u16) -> impl Iterator<Item = SocketAddr> {
         let own = self.connected;
         let has_better = move |name: &str| {

@@ -19,7 +19,7 @@ const READ: Duration = Duration::from_secs(2);
 /// The chosen interfaces, as they were read last.
 pub(super) struct OwnInterfaces {
     choice: Interfaces,
-    /// Those that are connected, or were so not long ago: somebody may come back to them when the cable does.
+    /// Those that are connected, or were so not long ago: a client may come back when the cable does.
     connected: Vec<Interface>,
     /// Those of them that are not connected now, and since when.
     unplugged: Vec<(Interface, Instant)>,
@@ -38,7 +38,7 @@ pub(super) struct OwnInterfaces {
 pub struct FollowAddresses;
 
 impl OwnInterfaces {
-    /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
+    /// Reads the interfaces for the first time. Those whose cable is pulled out count as connected for `keep`.
     pub(super) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
         let read = clock::now();
         let listing = choice.list_all();
@@ -66,7 +66,7 @@ impl OwnInterfaces {
         self.published.subscribe()
     }
 
-    /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. Returns `None`
+    /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or `None`
     /// when it is not time, or when they cannot be read: then all stays as it is.
     pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
         let is_told = self.changes.any();

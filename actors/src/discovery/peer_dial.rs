@@ -65,7 +65,7 @@ impl PeerDial {
                 carry(&discovery, connection, Linked { node, ends, way, hand_on: false }).await;
             }
             Err(verdict) => {
-                // When the actor is gone nobody wants to know.
+                // This fails when the actor is gone, and then it does not matter.
                 discovery.send(Undialled { node, verdict }).await.ok();
                 drop(counted);
             }

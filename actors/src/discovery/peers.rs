@@ -1,4 +1,4 @@
-//! The links to other nodes that stand, and what is told and heard over them.
+//! The links to other nodes that stand, and the updates that are sent and received over them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::zone;
 /// The most links that a node keeps, and the most to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
-/// The most tellings that wait for a peer before it is given up. It dials again and is told all there is.
+/// The most updates that wait for a peer before it is given up. It dials again and receives everything.
 const TELLINGS: usize = 64;
 
 /// An address of an instance that its node did not advertise.
@@ -32,7 +32,7 @@ enum Seen {
 pub(super) struct Links {
     links: BTreeMap<LinkId, Link>,
     next: u64,
-    /// Instances that a link which hands on told of: links that hand on nothing else are told of these.
+    /// Instances that came over a link which hands on: they are sent over the other links as well.
     handed_on: HashSet<InstanceId>,
     max_handed_on: usize,
     guard: mpsc::Sender<()>,
@@ -63,7 +63,7 @@ impl Link {
 }
 
 impl Links {
-    /// No links yet. At most so many instances of others are handed on.
+    /// No links yet. At most `max_handed_on` instances of others are handed on.
     pub(super) fn new(max_handed_on: usize) -> Self {
         let (guard, guarded) = mpsc::channel(1);
         Self {
@@ -89,7 +89,7 @@ impl Links {
         Some(Admitted { link: id, keep_alive, out, guard: self.guard.clone() })
     }
 
-    /// Forgets a link that ended. Returns what is known of it.
+    /// Removes a link that ended.
     pub(super) fn remove(&mut self, id: LinkId) -> Option<Ended> {
         let Link { node, ends, since, .. } = self.links.remove(&id)?;
         Some(Ended { node, other: ends.other, since })
@@ -116,7 +116,7 @@ impl Links {
         hosts.into_iter().collect()
     }
 
-    /// Lets every link send what waits and end; the future is ready when all have.
+    /// Lets every link send its pending updates and end; the future is ready when all have ended.
     pub(super) fn close(&mut self) -> impl Future<Output = ()> + 'static {
         self.links.clear();
         let (guard, _) = mpsc::channel(1);
@@ -140,7 +140,7 @@ impl Links {
         self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
     }
 
-    /// The ends of all links, or of this one, over which an instance is to be told.
+    /// The ends of all links, or of this one, over which an instance is sent.
     pub(super) fn concerned(
         &self,
         instance: &Instance,
@@ -155,14 +155,14 @@ impl Links {
         self.links.iter().filter(move |(id, _)| only.is_none_or(|only| only == **id))
     }
 
-    /// Tells a new peer all that it is to know.
+    /// Sends a new peer everything that it is to know.
     pub(super) fn tell_all(&mut self, id: LinkId, telling: Telling<'_>) {
         let Some(link) = self.links.get(&id) else { return };
         let told = telling.all(link.peer(), &self.handed_on);
         self.tell(id, &told);
     }
 
-    /// Tells the peers that are to know an instance, and do so at the same address, that it has answered there.
+    /// Sends an instance to the peers that reach it at this address, where it has answered.
     pub(super) fn tell_address(&mut self, instance: &Instance, address: SocketAddr, telling: Telling<'_>) {
         let told = self.links.iter().filter_map(|(id, link)| {
             Some((*id, telling.address(link.peer(), instance, address, &self.handed_on)?))
@@ -188,7 +188,7 @@ impl Links {
         self.handed_on.remove(&instance);
     }
 
-    /// Sends something to a peer. One that does not keep up is dropped.
+    /// Sends an update to a peer. One that does not keep up is dropped.
     fn tell(&mut self, id: LinkId, told: &Told) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
@@ -201,8 +201,7 @@ impl Links {
         }
     }
 
-    /// Enters what a peer told, on a host with the addresses `own`. `is_cared_about` returns whether anybody here would notice if an
-    /// instance came or went.
+    /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters here.
     pub(super) fn hear(
         &mut self,
         Heard { link: id, told }: Heard,

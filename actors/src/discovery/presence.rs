@@ -1,6 +1,6 @@
 //! The presence of other nodes: a node that looks stays connected to each of them, so that it notices when one dies.
 //!
-//! A killed process cannot say goodbye, and mDNS keeps its records for two minutes. So once somebody here looks, one
+//! A killed process cannot say goodbye, and mDNS keeps its records for two minutes. So once this node looks, one
 //! idle connection to each node stands for all of its services: when it breaks, the node's endpoints are asked, and if
 //! all refuse, its services are gone. A broken connection alone proves little: its endpoint may just have been closed.
 
@@ -24,16 +24,16 @@ use crate::clock;
 const SPREAD_FEW: Duration = Duration::from_millis(100);
 const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
-/// How many nodes are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
+/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
 /// have their turn when the actor looks after its nodes again.
 const MOST_DIALS: usize = 256;
-/// How many endpoints of one node are asked before it is given up.
+/// The number of endpoints of one node that are asked before it is given up.
 const ENDPOINTS: usize = 4;
 /// The pause before a node is dialled again that did not answer, or whose connections do not last.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 const LASTING: Duration = Duration::from_secs(1);
-/// How long something may be shown that its own connected node does not confirm.
+/// The time for which an instance is shown that its own connected node does not confirm.
 const CONFIRMED: Duration = Duration::from_millis(500);
 
 /// The nodes that are connected to, once this node looks.
@@ -66,7 +66,7 @@ impl Presence {
         self.looking
     }
 
-    /// Begins to look, for as long as the node lives: asks around, and connects to every node there is.
+    /// Begins to look, until the node leaves: asks for all services, and connects to every node.
     pub(super) fn look(&mut self, directory: &Directory, now: Instant) -> Vec<Effect> {
         if self.is_looking() {
             return Vec::new();
@@ -77,14 +77,14 @@ impl Presence {
         effects
     }
 
-    /// Sees to it that `node` is connected, if somebody looks and it offers something.
+    /// Connects to `node`, if this node looks.
     pub(super) fn tend(node: NodeId, directory: &Directory) -> Effect {
         let nodes = u32::try_from(directory.nodes_known()).unwrap_or(u32::MAX);
         let spread = SPREAD_EACH.saturating_mul(nodes).clamp(SPREAD_FEW, SPREAD_MOST);
         Effect::Connect { node, after: spread.mul_f32(fastrand::f32()) }
     }
 
-    /// Tends every node, and asks the endpoints of what is doubtful. To be called from time to time, and then
+    /// Tends every node, and probes the instances that are doubtful. To be called from time to time, and then
     /// [`Presence::forget_unknown`].
     pub(super) fn look_after_nodes(
         &self,
@@ -113,8 +113,8 @@ impl Presence {
         }
     }
 
-    /// Begins to dial a node. Returns `None` if nobody looks, if it is being dialled, or was in vain not long ago, or if there are too
-    /// many dials.
+    /// Begins to dial a node. Returns `None` if this node does not look, if the node is being dialled or waits to be dialled again, or
+    /// if there are too many dials.
     pub(super) fn begin_dial(&mut self, node: NodeId, now: Instant) -> Option<Permit> {
         if !self.is_looking() {
             return None;

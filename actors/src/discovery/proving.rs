@@ -1,4 +1,4 @@
-//! The proof of what is listed: the endpoints that nothing vouches for are asked, so that a list can say which of them do not answer.
+//! The proof of listed services: endpoints that have not answered lately are probed, so that a list can mark those that do not answer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::trail;
 
 /// The most endpoints that are asked without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;
-/// The most endpoints that are asked. What was tried to reach each is remembered.
+/// The most endpoints that are asked. The attempts to reach each are remembered.
 const MOST: usize = 256;
 const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 

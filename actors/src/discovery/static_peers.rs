@@ -83,7 +83,7 @@ pub(super) async fn keep_connected(
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
-        // When the actor is gone nobody wants to know.
+        // This fails when the actor is gone, and then it does not matter.
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
     };
     let mut pause = RETRY_FIRST;

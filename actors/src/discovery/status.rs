@@ -1,4 +1,4 @@
-//! Requests for what discovery knows and has observed, for errors and statistics.
+//! Requests for the knowledge and the observations of discovery, for errors and statistics.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use meshzero_proto::id::InstanceId;
 use crate::report::Report;
 use crate::stats::DiscoveryStats;
 
-/// An endpoint that has said nothing for so long does not answer; it takes a millisecond.
+/// An endpoint that has been silent for this time does not answer; an answer takes a millisecond.
 const SILENT: Duration = Duration::from_millis(200);
 
-/// Asks for a report of what was heard, for an error that helps.
+/// Asks for a report of all observations, for an error that helps.
 #[derive(Debug, Message)]
 #[rtype(result = "Report")]
 pub struct Ask;
@@ -28,7 +28,7 @@ pub struct AskReplied(pub Vec<InstanceId>);
 #[rtype(result = "usize")]
 pub struct AskHidden(pub Filter);
 
-/// Asks for what is known of the mesh, in numbers.
+/// Asks for statistics.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "DiscoveryStats")]
 pub struct AskDiscoveryStats;

@@ -1,4 +1,4 @@
-//! The choice of what a peer is told: services of this node, and of others where it does not know them from elsewhere.
+//! The content of an update to a peer: services of this node, and of others where the peer does not know them from elsewhere.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Returns whether the peer is told of an instance. Those in `handed_on` came over a link that hands on, and are told over all.
+    /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that hands on, and are sent over all.
     pub(super) fn is_told_of(
         self,
         instance: &Instance,
@@ -36,7 +36,7 @@ impl Peer {
     }
 }
 
-/// The knowledge that peers are told of.
+/// The knowledge that peers receive.
 #[derive(Clone, Copy)]
 pub(super) struct Telling<'a> {
     pub(super) mesh: &'a MeshName,
@@ -47,7 +47,7 @@ pub(super) struct Telling<'a> {
 }
 
 impl Telling<'_> {
-    /// Everything that a new peer is told.
+    /// The first update to a new peer: everything that it is to know.
     pub(super) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> Told {
         let mut all = self.directory.select(&Filter::everything());
         all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
@@ -55,7 +55,7 @@ impl Telling<'_> {
         Told { known, gone: Vec::new() }
     }
 
-    /// The part of these changes that a peer is told.
+    /// The update about these changes.
     pub(super) fn changes(self, peer: Peer, changes: &Changes, handed_on: &HashSet<InstanceId>) -> Told {
         let mut told = Told::default();
         for instance in &changes.grown {
@@ -77,7 +77,7 @@ impl Telling<'_> {
         told
     }
 
-    /// The telling that an instance has answered at an address; `None` if the peer does not reach this host there.
+    /// The update about an instance that has answered at an address; `None` if the peer does not reach this host there.
     pub(super) fn address(
         self,
         peer: Peer,

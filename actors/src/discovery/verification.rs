@@ -16,10 +16,10 @@ use super::reaching::{Sought, Verdict, reach, with_slot};
 use crate::network::Network;
 use crate::trail::Record;
 
-/// The time for which a goodbye is left alone when a link to its node stands: the link itself is about to tell more.
+/// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.
 const LINK_TELLS: Duration = Duration::from_millis(30);
 /// An instance that is found dead within this time after it was first heard of may have left again: its goodbye, which is sent about
-/// when its listener is closed, is given so long to arrive.
+/// when its listener is closed, is given a moment to arrive.
 pub(super) const NEW: Duration = Duration::from_secs(1);
 pub(super) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
 
@@ -84,12 +84,12 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Asks the endpoint whether it is what was said about it.
+    /// Shakes hands with the endpoint, and reports the outcome.
     pub(super) async fn run(self, discovery: Recipient<Asked>) {
         let Self { network, sought, record, hello, slots } = self;
         let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
         let outcome = asked.map(|dialled| dialled.address);
-        // When the actor is gone nobody wants to know.
+        // This fails when the actor is gone, and then it does not matter.
         discovery.send(Asked { instance: sought.instance.id, outcome }).await.ok();
     }
 }

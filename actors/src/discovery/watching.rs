@@ -48,7 +48,7 @@ struct Shared(Mutex<Queue>);
 struct Queue {
     pending: Pending,
     waker: Option<Waker>,
-    /// The node left; nothing follows what is pending.
+    /// The node left; nothing follows the pending events.
     ended: bool,
     /// Nobody reads any longer.
     dropped: bool,
@@ -133,7 +133,7 @@ impl Watchers {
         Watcher { shared }
     }
 
-    /// Reports an event to everybody who watches the service.
+    /// Reports an event to all watchers of the service.
     pub(super) fn push(&mut self, event: DirectoryEvent) {
         self.push_to(|_| true, &event);
     }

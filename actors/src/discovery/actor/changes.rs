@@ -1,4 +1,4 @@
-//! Changes of the directory, on their way to everybody who is concerned.
+//! The distribution of changes of the directory to watchers, peers, lists, searches and dials.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::discovery::verification::settle;
 use crate::neighbours;
 
 impl Discovery {
-    /// Tells everybody who is concerned what changed. `origin` is the link that brought the news, if one did.
+    /// Distributes changes. `origin` is the link that brought them, if one did.
     pub(in crate::discovery) fn apply(
         &mut self,
         changes: Changes,
@@ -109,7 +109,7 @@ impl Discovery {
         self.carry_out(effects, ctx);
     }
 
-    /// The same for all instances that are known.
+    /// Does [`Self::try_for_peers`] for all instances that are known.
     pub(in crate::discovery) fn try_all_for_peers(&mut self, only: Option<LinkId>, ctx: &mut Context<Self>) {
         if self.links.are_on_one_host(only, &self.host_addresses) {
             return;
@@ -119,7 +119,7 @@ impl Discovery {
         }
     }
 
-    /// The same for all that failed a while ago: a service may have come to listen where it did not.
+    /// Tries the addresses again that failed a while ago: a service may have come to listen there.
     pub(in crate::discovery) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
         for id in self.handing_on.due(now) {
             if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
@@ -129,7 +129,7 @@ impl Discovery {
         }
     }
 
-    /// Takes in a goodbye. It may be forged, so the endpoint is asked if anybody here cares.
+    /// Takes in a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
     pub(in crate::discovery) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
         self.dialling.left(instance);
         let changes = self.directory.unheard(instance, Source::Mdns, now);
@@ -139,7 +139,7 @@ impl Discovery {
         changes
     }
 
-    /// Answers the lists that are complete, and sees to it that the others are checked again.
+    /// Answers the lists that are complete, and sets a timer for the others.
     pub(in crate::discovery) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         let Self { config, directory, links, asking, multicast, .. } = self;

@@ -26,7 +26,7 @@ use super::verification::judge;
 use crate::clock;
 use crate::mdns::nics::Nics;
 
-/// The interval at which the actor looks after what no event would bring up.
+/// The interval of the work that no event triggers.
 const TICK: Duration = Duration::from_millis(250);
 
 impl Actor for Discovery {
@@ -57,8 +57,8 @@ impl Discovery {
         }
     }
 
-    /// Reads all addresses of this host, also those of interfaces that are not used: which addresses are this host's own, and
-    /// which are near, does not depend on the choice. Returns whether they have changed.
+    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces has no influence
+    /// on which addresses are this host's own, and which are near. Returns whether they have changed.
     pub(super) fn read_host_addresses(&mut self) -> bool {
         let own = self.config.network.own_addresses();
         // There are none where they cannot be read.
@@ -94,13 +94,13 @@ impl Discovery {
         Evidence { directory: &self.directory, links: &self.links, now }
     }
 
-    /// The links, and the knowledge that is told over them.
+    /// The links, and the knowledge that peers receive over them.
     fn telling(&mut self) -> (&mut Links, Telling<'_>) {
         let Self { links, config, directory, handing_on, host_addresses: own, .. } = self;
         (links, Telling { mesh: &config.mesh, directory, handing_on, own })
     }
 
-    /// Does what is due from time to time.
+    /// Runs the periodic work.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = clock::now();
         self.directory.expire(now);
@@ -126,7 +126,7 @@ impl Discovery {
         }
     }
 
-    /// Sees to it that other nodes are connected, and asks the endpoints of what is doubtful.
+    /// Connects to other nodes, and probes the instances that are doubtful.
     fn look_after_nodes(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let links = &self.links;
         let effects = self.presence.look_after_nodes(&mut self.directory, |node| links.reach(node), now);

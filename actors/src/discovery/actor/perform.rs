@@ -1,4 +1,4 @@
-//! The carrying out of effects: the actor's only way from what its parts ask for to what is done.
+//! The execution of effects: directory changes, questions, dials, probes and timers.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -179,7 +179,7 @@ impl Discovery {
         actix_rt::spawn(dial.run(after, ctx.address()));
     }
 
-    /// Asks the endpoint of an instance whether it is what was said about it.
+    /// Probes the endpoint of an instance.
     fn probe(&mut self, instance: InstanceId, ctx: &mut Context<Self>) {
         let Some(candidate) = self.directory.candidate(instance) else { return };
         if !self.probes.begin(&candidate) {

@@ -1,4 +1,4 @@
-//! The messages of one socket on their way to the actor.
+//! The reader of one multicast socket, which passes its messages to the actor.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -27,7 +27,7 @@ pub(super) struct Open {
     is_only: bool,
     pub(super) channel: Rc<Channel>,
     opened: Instant,
-    /// Ends with what is wrong with the socket.
+    /// Ends with the error of the socket, if it has one.
     reading: JoinHandle<Option<io::Error>>,
 }
 
@@ -53,7 +53,7 @@ impl Open {
         in_family(self.family, self.is_only)
     }
 
-    /// Returns what is wrong with the socket, if it is read no longer.
+    /// Returns the error of the socket, if it is read no longer.
     fn problem(&mut self) -> Option<String> {
         let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
         let Poll::Ready(ended) = ended else { return None };
@@ -115,7 +115,7 @@ impl Multicast {
             }
             match Open::begin(nic, family, is_only, Use::Multicast, hearer, now) {
                 Ok(open) => {
-                    // One that failed before may fail again: what was missed is asked for when it works.
+                    // One that failed before may fail again: missed announcements are asked for when it works.
                     news |= !self.faults.may_fail_again(&key);
                     self.listening.push(open);
                 }
