@@ -160,3 +160,44 @@ impl Multicast {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::advert::Advert;
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::{MeshName, ServiceName};
+
+    use super::*;
+
+    fn heard(purpose: Use, from: [u8; 4]) -> Heard {
+        let advert = Advert {
+            instance: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            mesh: MeshName::default(),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: vec![(from, 9_000).into()],
+            leaving: false,
+        };
+        let adverts = vec![(from.into(), advert)];
+        Heard { purpose, adverts, gone: Vec::new(), asked: Vec::new(), hosts: vec![from.into()] }
+    }
+
+    #[test]
+    fn only_services_of_other_hosts_are_a_sign_of_them() {
+        let (mut multicast, now) = (Multicast::default(), Instant::now());
+        let address = OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 };
+        let own = [Interface { name: "eth0".into(), index: Some(2), address }];
+        for purpose in [Use::OneShot, Use::Multicast] {
+            assert_eq!(multicast.count(&heard(purpose, [10, 0, 0, 1]), &own), None);
+        }
+        let seen = multicast.observations(now);
+        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (0, 0));
+        assert_eq!(seen.own_heard_v4, Some(true), "its own multicast is heard back");
+        let replied = multicast.count(&heard(Use::OneShot, [10, 0, 0, 2]), &own);
+        let announced = multicast.count(&heard(Use::Multicast, [10, 0, 0, 2]), &own);
+        assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
+        let seen = multicast.observations(now);
+        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (1, 1));
+    }
+}

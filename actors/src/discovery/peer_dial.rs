@@ -17,6 +17,22 @@ use crate::dial::Dialled;
 use crate::network::Network;
 use crate::trail::Record;
 
+/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
+/// have their turn when the actor looks after its nodes again.
+const MOST_DIALS: usize = 256;
+
+/// The count of dials under way.
+#[derive(Default)]
+pub(super) struct Dials(Rc<()>);
+
+impl Dials {
+    /// Counts another dial until the result is dropped. Returns `None` if there are too many.
+    pub(super) fn begin(&self) -> Option<Rc<()>> {
+        let counted = Rc::clone(&self.0);
+        (Rc::strong_count(&counted) <= MOST_DIALS + 1).then_some(counted)
+    }
+}
+
 /// A node that is to be dialled.
 pub(super) struct PeerDial {
     pub(super) network: Network,
@@ -96,4 +112,18 @@ async fn connect(
         }
     }
     Err(Some(worst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_dials_under_way_is_bounded() {
+        let dials = Dials::default();
+        let mut under_way: Vec<_> = std::iter::from_fn(|| dials.begin()).collect();
+        assert_eq!(under_way.len(), MOST_DIALS);
+        under_way.pop();
+        assert!(dials.begin().is_some());
+    }
 }

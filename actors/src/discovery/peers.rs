@@ -257,3 +257,44 @@ impl Links {
         changes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(n: u8) -> Linked {
+        let ends = Ends { own: None, other: [10, 0, 0, n].into(), zone: 0 };
+        Linked { node: NodeId::from_random([n; 16]), ends, way: Way::Accepted, hand_on: false }
+    }
+
+    fn admit(links: &mut Links, n: u8) -> Option<Admitted> {
+        links.admit(&accepted(n), Duration::from_secs(10), Instant::now())
+    }
+
+    #[test]
+    fn a_node_has_few_links_and_none_once_this_one_leaves() {
+        let mut links = Links::new(10);
+        let (node, begun) = (accepted(1).node, Instant::now());
+        let admitted: Vec<_> = std::iter::from_fn(|| admit(&mut links, 1)).collect();
+        assert_eq!(admitted.len(), MAX_LINKS_PER_NODE);
+        assert!(admit(&mut links, 2).is_some(), "another node");
+        assert!(links.reach(node) && !links.have_dialled(node));
+        let ended = links.remove(admitted[0].link).expect("it stands");
+        assert!(ended.node == node && ended.since >= begun && links.remove(admitted[0].link).is_none());
+        assert!(admit(&mut links, 1).is_some(), "there is room again");
+        drop(links.close());
+        assert!(links.is_empty() && admit(&mut links, 3).is_none());
+    }
+
+    #[test]
+    fn a_peer_that_does_not_keep_up_is_dropped_after_what_it_was_sent() {
+        let mut links = Links::new(10);
+        let Admitted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
+        let told = Told { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
+        for _ in 0..TELLINGS + 5 {
+            links.tell(link, &told);
+        }
+        let sent = std::iter::from_fn(|| out.try_recv().ok()).count();
+        assert_eq!((sent, out.is_closed()), (TELLINGS, true));
+    }
+}

@@ -14,7 +14,7 @@ use meshzero_proto::id::NodeId;
 use meshzero_proto::query::Question;
 
 use super::effect::{Effect, Timer};
-use super::peer_dial::{Need, Permit, Undialled};
+use super::peer_dial::{Dials, Need, Permit, Undialled};
 use super::reaching::Verdict;
 use super::verification::GOODBYE_ARRIVES;
 use crate::clock;
@@ -24,9 +24,6 @@ use crate::clock;
 const SPREAD_FEW: Duration = Duration::from_millis(100);
 const SPREAD_EACH: Duration = Duration::from_millis(15);
 const SPREAD_MOST: Duration = Duration::from_secs(1);
-/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
-/// have their turn when the actor looks after its nodes again.
-const MOST_DIALS: usize = 256;
 /// The number of endpoints of one node that are asked before it is given up.
 const ENDPOINTS: usize = 4;
 /// The pause before a node is dialled again that did not answer, or whose connections do not last.
@@ -41,8 +38,7 @@ const CONFIRMED: Duration = Duration::from_millis(500);
 pub(super) struct Presence {
     looking: Option<Instant>,
     nodes: BTreeMap<NodeId, Tended>,
-    /// Cloned for each node that is being dialled.
-    dials: Rc<()>,
+    dials: Dials,
 }
 
 #[derive(Default)]
@@ -119,10 +115,7 @@ impl Presence {
         if !self.is_looking() {
             return None;
         }
-        let counted = Rc::clone(&self.dials);
-        if Rc::strong_count(&counted) > MOST_DIALS + 1 {
-            return None;
-        }
+        let counted = self.dials.begin()?;
         let tended = self.nodes.entry(node).or_default();
         if tended.dialling.is_some() || tended.not_before.is_some_and(|not_before| now < not_before) {
             return None;
@@ -223,12 +216,13 @@ pub(super) fn endpoints(node: NodeId, directory: &Directory) -> Vec<Instance> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use meshzero_proto::advert::Advert;
     use meshzero_proto::directory::Source;
     use meshzero_proto::id::InstanceId;
     use meshzero_proto::limits::Limits;
     use meshzero_proto::name::{MeshName, ServiceName};
+
+    use super::*;
 
     fn node(n: u8) -> NodeId {
         NodeId::from_random([n; 16])
@@ -249,10 +243,6 @@ mod tests {
             directory.hear(advert, Source::Mdns, now);
         }
         directory
-    }
-
-    fn undialled(n: u8, verdict: Option<Verdict>) -> Undialled {
-        Undialled { node: node(n), verdict }
     }
 
     #[test]
@@ -281,26 +271,13 @@ mod tests {
         assert_eq!(permit.need.get(), Need::Wanted);
         presence.linked(node(1));
         assert_eq!(permit.need.get(), Need::Met);
-        assert_eq!(presence.undialled(undialled(1, None), true, false, now), None);
-    }
-
-    #[test]
-    fn only_so_many_nodes_are_dialled_at_a_time() {
-        let (mut presence, now) = (Presence::default(), Instant::now());
-        presence.look(&knowing(0..0, now), now);
-        let id = |n: usize| {
-            NodeId::from_random([(n % 256) as u8, (n / 256) as u8].repeat(8).try_into().expect("16"))
-        };
-        let mut permits: Vec<_> = (0..).map_while(|n| presence.begin_dial(id(n), now)).collect();
-        assert_eq!(permits.len(), MOST_DIALS);
-        permits.pop();
-        assert!(presence.begin_dial(id(MOST_DIALS), now).is_some());
+        assert_eq!(presence.undialled(Undialled { node: node(1), verdict: None }, true, false, now), None);
     }
 
     #[test]
     fn a_node_that_refuses_is_given_up_unless_its_goodbye_may_be_on_its_way() {
         let (mut presence, now) = (Presence::default(), Instant::now());
-        let dead = || undialled(1, Some(Verdict::Dead));
+        let dead = || Undialled { node: node(1), verdict: Some(Verdict::Dead) };
         let give_up = Effect::GiveUp(node(1), Verdict::Dead);
         assert_eq!(presence.undialled(dead(), false, false, now), Some(give_up));
         let later = Effect::Later(GOODBYE_ARRIVES, Timer::GiveUpDead { node: node(1), judged: now });
