@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Each part of it (queries, searches, lists, presence, verification, links …) is a type of its own, which takes the time and whatever
-//! it needs as arguments, and returns [`effect`]s. The [`actor`] dispatches each message to a part and carries the effects out, and
+//! it needs as arguments, and returns effects. `actor` dispatches each message to a part and carries the effects out, and
 //! nothing else does. Sockets are held by plain tasks, each with at most one message to the actor under way, so that its
 //! mailbox is bounded by their number.
 
