@@ -1,9 +1,9 @@
-//! Multicast DNS: the sockets that ask and hear, and the announcements of this node's services, which mdns-sd makes.
+//! Multicast DNS: the sockets that send questions and receive, and the announcements of this node's services by mdns-sd.
 //!
 //! This is the only module that knows mdns-sd. It answers and announces, and nothing else: it would ask again for
-//! whatever it was asked for once, on every interface and in every node. It wants things that a mailbox cannot
-//! give: patience when its command queue is full, and a new daemon when the old one died. So the wish list of what is to
-//! be announced is plain shared state, and a thread makes it true.
+//! whatever it was asked for once, on every interface and in every node. It needs what a mailbox cannot
+//! give: patience when its command queue is full, and a new daemon when the old one died. So the desired announcements are
+//! plain shared state, and a thread applies them.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,6 +25,7 @@ use crate::interfaces::Interfaces;
 
 mod announcer;
 pub(crate) mod channel;
+mod daemon;
 pub(crate) mod nics;
 mod port;
 mod records;
@@ -32,9 +33,9 @@ mod records;
 /// The service type of every service, in the notation of DNS-SD.
 pub const SERVICE_TYPE: &str = "_meshzero._tcp.local.";
 
-/// How long leaving may take: the goodbye is one datagram on each interface.
+/// The time within which a daemon says goodbye: that is one datagram on each interface.
 const GOODBYE: Duration = Duration::from_millis(300);
-/// The pause before a command that found the daemon's queue full is repeated, and for how long.
+/// The pause before a command that found the daemon's queue full is repeated, and the time for which it is.
 const QUEUE_FULL: Duration = Duration::from_micros(500);
 const QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -50,7 +51,7 @@ struct Shared {
     chosen: Mutex<Chosen>,
     wishes: Mutex<Wishes>,
     changed: Condvar,
-    /// How many daemons were replaced.
+    /// The number of daemons that were replaced.
     replaced: AtomicU64,
     #[cfg(test)]
     harm: tests::Harm,
@@ -67,11 +68,11 @@ struct Chosen {
     surplus: BTreeSet<(String, IpAddr)>,
 }
 
-/// What is to be true, and where it is not yet.
+/// The desired announcements, and those that are not applied yet.
 #[derive(Debug, Default)]
 struct Wishes {
     announced: BTreeMap<InstanceId, Advert>,
-    /// The addresses at which these listen, and how many of them do: they are announced although there are enough others.
+    /// The addresses at which these listen, with the number of those that do: they are announced although there are enough others.
     given: BTreeMap<IpAddr, usize>,
     /// Instances whose wish has changed, in order. Each is here once at most, so the number of services bounds it.
     dirty: VecDeque<InstanceId>,
@@ -86,7 +87,7 @@ impl Mdns {
     /// or dropped.
     ///
     /// # Errors
-    /// What the system says when it gives no thread.
+    /// The system's error if it gives no thread.
     pub(crate) fn start(interfaces: Interfaces, nics: &Nics) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             interfaces,
@@ -107,14 +108,14 @@ impl Mdns {
         *self.shared.chosen() = Chosen::from(nics);
     }
 
-    /// This host has other addresses: everything is announced once more when the daemon has had time to take notice. Its own
+    /// Announces everything once more, because this host has other addresses, when the daemon has had time to take notice. Its own
     /// announcement of a new address is one datagram, and what it has multicast within a second before is missing from it.
     pub(crate) fn repeat(&self) {
         self.shared.wishes().repeat = true;
         self.shared.changed.notify_one();
     }
 
-    /// Announces a service, or announces it anew after something about it changed. An unspecified address means all
+    /// Announces a service, or announces it again after something about it changed. An unspecified address means all
     /// addresses of the chosen interfaces, now and whenever they change.
     pub fn announce(&self, advert: Advert) {
         let mut wishes = self.shared.wishes();
@@ -137,7 +138,7 @@ impl Mdns {
         self.shared.replaced.load(Ordering::Relaxed)
     }
 
-    /// Says goodbye for all services, and waits until that is said or 300 ms have passed.
+    /// Says goodbye for all services, and waits until that is sent or 300 ms have passed.
     pub async fn close(self) {
         let (closed, done) = oneshot::channel();
         {
@@ -180,7 +181,7 @@ impl Shared {
         self.chosen().surplus.iter().any(|(_, surplus)| *surplus == ip)
     }
 
-    /// A panic while the lock was held leaves plain data behind that is still worth acting on.
+    /// Locks the desired state. A panic while the lock was held leaves plain data behind that is still worth acting on.
     fn wishes(&self) -> MutexGuard<'_, Wishes> {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,47 +1,116 @@
-//! Queries to the network: sends the questions that are due, and schedules the next.
+//! The queries of this node to the network: when which questions are sent, and which answers are known already.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
-use meshzero_proto::directory::Filter;
+use meshzero_proto::directory::{Directory, Filter, Instance};
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::name::ServiceName;
-use meshzero_proto::query::{Asked, Due, Manner, Question, Rounds, Subtype};
+use meshzero_proto::name::{MeshName, ServiceName};
+use meshzero_proto::query::{Asked, Due, Families, Manner, Question, Rounds, Subtype};
 
-use super::Discovery;
-use crate::clock;
-use crate::mdns::channel::Use;
+use super::effect::Effect;
 
 /// Questions this close together are one.
 const SAME_QUESTION: Duration = Duration::from_millis(50);
-/// The answer to whether other hosts are there holds for so long.
+/// The time for which an answer to whether other hosts are there holds.
 const SAME_NEIGHBOURS: Duration = Duration::from_secs(1);
-/// The number of questions in one datagram.
-const QUESTIONS_AT_ONCE: usize = 16;
 
-/// The questions of this node, and the timer for the next.
+/// The questions of this node, and the time at which the next is sent.
 #[derive(Default)]
 pub(super) struct Asking {
     rounds: Rounds,
-    planned: Option<(Instant, SpawnHandle)>,
+    /// The time for which a timer is set.
+    planned: Option<Instant>,
     /// The last answer to whether other hosts are known to be there, and when it was given.
     others: Option<(Instant, bool)>,
 }
 
+/// Questions that are due and leave together.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    pub(super) manner: Manner,
+    pub(super) families: Families,
+    pub(super) questions: Vec<Question>,
+}
+
 impl Asking {
-    /// Another host replied directly, in the family that is asked first.
+    /// Begins the quick rounds of a question. They are due at once.
+    pub(super) fn begin(&mut self, question: Question, now: Instant) {
+        self.rounds.begin(question, SAME_QUESTION, now);
+    }
+
+    /// Repeats a question at long intervals, for a watcher.
+    pub(super) fn repeat(&mut self, question: Question, now: Instant) {
+        self.rounds.watch(question, now, fastrand::f32());
+    }
+
+    /// Stops the repeated questions that are not watched any longer.
+    pub(super) fn retain_repeated(&mut self, is_watched: impl Fn(Question) -> bool) {
+        self.rounds.retain_watches(is_watched);
+    }
+
+    /// Ends the quick rounds of a question: the answers are known, or not wanted any longer.
+    pub(super) fn end(&mut self, question: Question) {
+        self.rounds.end(question);
+    }
+
+    /// Returns whether the quick rounds of a question are under way.
+    pub(super) fn is_asking(&self, question: Question) -> bool {
+        self.rounds.is_asking(question)
+    }
+
+    /// Returns the questions that are due, grouped by the way in which they leave. `known` is the number of known answers to the
+    /// question for all services.
+    pub(super) fn due(&mut self, known: usize, now: Instant) -> Vec<Round> {
+        let mut due = self.rounds.due(now, known, fastrand::f32);
+        let mut rounds = Vec::new();
+        while let Some(&Due { manner, families, .. }) = due.first() {
+            let together = |due: &Due| due.manner == manner && due.families == families;
+            let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
+            due = rest;
+            let questions = questions.into_iter().map(|due| due.question).collect();
+            rounds.push(Round { manner, families, questions });
+        }
+        rounds
+    }
+
+    /// Sets the timer for the next question, unless it is set already.
+    pub(super) fn plan(&mut self) -> Option<Effect> {
+        let next = self.rounds.next_at();
+        if self.planned == next {
+            return None;
+        }
+        self.planned = next;
+        Some(Effect::SendQuestionsAt(next))
+    }
+
+    /// Takes note that the timer has fired or is gone.
+    pub(super) fn forget_plan(&mut self) {
+        self.planned = None;
+    }
+
+    /// Takes note that another host replied directly, in the family that is asked first.
     pub(super) fn answered(&mut self) {
         self.rounds.answered();
     }
 
-    /// A service of another host was heard of by multicast.
+    /// Takes note that a service of another host was announced by multicast.
     pub(super) fn heard_others(&mut self) {
         self.rounds.heard_others();
     }
 
-    /// Returns whether the answers to a question that are known now are worth showing. `has_others` says whether other hosts are known
-    /// to be there; it is called once a second at most, because the system takes a while to answer.
+    /// Takes note of questions that another program asked, which need not be repeated here.
+    pub(super) fn hear(&mut self, from: IpAddr, asked: &Asked, directory: &Directory, now: Instant) {
+        for question in &asked.questions {
+            // An answer that it suppresses must not be one that is unknown here.
+            if asked.known.iter().all(|instance| directory.is_shown(*instance)) {
+                self.rounds.heard(*question, from, now);
+            }
+        }
+    }
+
+    /// Returns whether the answers to a question that are known now are worth showing. `has_others` returns whether other hosts are
+    /// known to be there; it is called once a second at most, because the system takes a while to answer.
     pub(super) fn is_settled(
         &mut self,
         question: Question,
@@ -52,7 +121,7 @@ impl Asking {
             && self.rounds.has_heard_nothing(question)
             && self.has_others(now, has_others)
         {
-            // They may have answered somebody else just before, and do not do so again within a second.
+            // They may have answered another program just before, and do not do so again within a second.
             self.rounds.heard_others();
         }
         self.rounds.is_settled(question, now)
@@ -64,136 +133,42 @@ impl Asking {
             _ => self.others.insert((now, ask())).1,
         }
     }
+}
 
-    /// Returns whether somebody waits for the answers to a question.
-    pub(super) fn is_asking(&self, question: Question) -> bool {
-        self.rounds.is_asking(question)
-    }
-
-    /// Nobody looks for the answers any longer, or they are known.
-    pub(super) fn end(&mut self, question: Question) {
-        self.rounds.end(question);
-    }
-
-    /// The timer is gone.
-    pub(super) fn forget_plan(&mut self) {
-        self.planned = None;
+/// The question that the services which `filter` names answer.
+pub(super) fn question(mesh: &MeshName, filter: &Filter) -> Question {
+    match filter {
+        Filter::Name(name) => question_for(mesh, name),
+        Filter::Prefix(_) | Filter::Group { .. } => Question::All,
     }
 }
 
-impl Discovery {
-    /// The question that the services which `filter` names answer.
-    pub(super) fn question(&self, filter: &Filter) -> Question {
-        match filter {
-            Filter::Name(name) => self.question_for(name),
-            Filter::Prefix(_) | Filter::Group { .. } => Question::All,
-        }
-    }
+/// The question that the services of this name answer.
+pub(super) fn question_for(mesh: &MeshName, name: &ServiceName) -> Question {
+    Question::Name(Subtype::new(mesh, name))
+}
 
-    pub(super) fn question_for(&self, name: &ServiceName) -> Question {
-        Question::Name(Subtype::new(&self.config.mesh, name))
-    }
-
-    /// Begins the quick rounds of a question, where anybody can hear it.
-    pub(super) fn ask_network(&mut self, question: Question, ctx: &mut Context<Self>) {
-        if self.config.network.has_multicast() {
-            self.asking.rounds.begin(question, SAME_QUESTION, clock::now());
-            self.ask_due(ctx);
-        }
-    }
-
-    /// Repeats a question at long intervals, for a watcher.
-    pub(super) fn ask_now_and_then(&mut self, question: Question, ctx: &mut Context<Self>) {
-        if self.config.network.has_multicast() {
-            self.asking.rounds.watch(question, clock::now(), fastrand::f32());
-            self.plan(ctx);
-        }
-    }
-
-    /// Stops the repeated questions of watchers that have gone.
-    pub(super) fn ask_for_watchers_only(&mut self) {
-        let all = self.presence.is_looking();
-        let watched = self.watchers.filters().map(|filter| self.question(filter)).collect::<Vec<_>>();
-        self.asking
-            .rounds
-            .retain_watches(|question| (question == Question::All && all) || watched.contains(&question));
-    }
-
-    /// A question was heard, which somebody at `from` asked.
-    pub(super) fn hear_question(&mut self, from: IpAddr, asked: &Asked, now: Instant) {
-        // Who asks on loopback may ask there only.
-        if from.is_loopback() && self.multicast.leads_out() {
-            return;
-        }
-        for question in &asked.questions {
-            // What it does not want to hear again must not be what is unknown here.
-            if asked.known.iter().all(|instance| self.directory.is_shown(*instance)) {
-                self.asking.rounds.heard(*question, from, now);
-            }
-        }
-    }
-
-    /// Sends what is due.
-    pub(super) fn ask_due(&mut self, ctx: &mut Context<Self>) {
-        let now = clock::now();
-        let known = self.known_answers(&[Question::All], now).len();
-        let mut due = self.asking.rounds.due(now, known, fastrand::f32);
-        while let Some(&Due { manner, families, .. }) = due.first() {
-            let together = |due: &Due| due.manner == manner && due.families == families;
-            let (questions, rest) = due.into_iter().partition::<Vec<_>, _>(together);
-            due = rest;
-            let questions: Vec<Question> = questions.into_iter().map(|due| due.question).collect();
-            let purpose = match manner {
-                Manner::OneShot => Use::OneShot,
-                Manner::Ordinary => Use::Multicast,
-            };
-            if purpose == Use::OneShot {
-                self.open_one_shot(now, ctx);
-            }
-            let known = self.known_answers(&questions, now);
-            for questions in questions.chunks(QUESTIONS_AT_ONCE) {
-                self.multicast.ask(purpose, families, |bytes| {
-                    Question::encode(questions, known.iter().copied(), bytes)
-                });
-            }
-        }
-        self.plan(ctx);
-    }
-
-    /// The instances that need not answer, in random order, because not all may fit into a datagram.
-    fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
-        let asked = |name: &ServiceName| {
-            questions.contains(&Question::All) || questions.contains(&self.question_for(name))
-        };
-        let mut known = self.directory.select(&Filter::everything());
-        known.retain(|instance| asked(&instance.service) && self.is_alive(instance, now));
-        fastrand::shuffle(&mut known);
-        known.into_iter().map(|instance| instance.id).collect()
-    }
-
-    fn plan(&mut self, ctx: &mut Context<Self>) {
-        let next = self.asking.rounds.next_at();
-        if self.asking.planned.map(|(at, _)| at) == next {
-            return;
-        }
-        if let Some((_, timer)) = self.asking.planned.take() {
-            ctx.cancel_future(timer);
-        }
-        self.asking.planned = next.map(|at| {
-            let timer = ctx.run_later(at.saturating_duration_since(clock::now()), |this, ctx| {
-                this.asking.planned = None;
-                this.ask_due(ctx);
-            });
-            (at, timer)
-        });
-    }
+/// The instances that need not answer these questions, in random order, because not all may fit into a datagram.
+pub(super) fn known_answers(
+    questions: &[Question],
+    mesh: &MeshName,
+    directory: &Directory,
+    is_alive: impl Fn(&Instance) -> bool,
+) -> Vec<InstanceId> {
+    let asked = |name: &ServiceName| {
+        questions.contains(&Question::All) || questions.contains(&question_for(mesh, name))
+    };
+    let mut known = directory.select(&Filter::everything());
+    known.retain(|instance| asked(&instance.service) && is_alive(instance));
+    fastrand::shuffle(&mut known);
+    known.into_iter().map(|instance| instance.id).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A search whose list is settled if nobody else is there, and not if somebody is.
+    /// A search whose list is settled unless other hosts are there.
     fn searching(now: Instant) -> (Asking, Instant) {
         let mut asking = Asking::default();
         asking.rounds.begin(Question::All, SAME_QUESTION, now);
@@ -225,5 +200,25 @@ mod tests {
         assert!(!asking.is_settled(Question::All, begun, || unreachable!("the rounds are not over")));
         asking.answered();
         assert!(asking.is_settled(Question::All, settled, || unreachable!("another host replied")));
+    }
+
+    #[test]
+    fn the_timer_is_set_once_for_each_time_at_which_a_question_is_due() {
+        let (mut asking, now) = (Asking::default(), Instant::now());
+        assert_eq!(asking.plan(), None, "nothing is asked");
+        asking.begin(Question::All, now);
+        assert_eq!(asking.plan(), Some(Effect::SendQuestionsAt(Some(now))));
+        assert_eq!(asking.plan(), None, "it is set");
+        asking.forget_plan();
+        let [Round { manner: Manner::OneShot, questions, .. }] = &asking.due(0, now)[..] else {
+            panic!("one question is due")
+        };
+        assert_eq!(questions, &[Question::All]);
+        let Some(Effect::SendQuestionsAt(Some(next))) = asking.plan() else {
+            panic!("another round follows")
+        };
+        assert!(next > now);
+        asking.end(Question::All);
+        assert_eq!(asking.plan(), Some(Effect::SendQuestionsAt(None)), "the timer is withdrawn");
     }
 }

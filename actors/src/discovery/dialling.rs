@@ -1,33 +1,33 @@
-//! The instances that this node dials: where they may be by now, and what was tried to reach them.
+//! The instances that this node dials: updates of their addresses, and records of the attempts.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use meshzero_proto::diagnosis::Attempt;
-use meshzero_proto::directory::{Instance, Why};
+use meshzero_proto::directory::{Directory, Instance, Why};
 use meshzero_proto::id::InstanceId;
 use meshzero_proto::name::ServiceName;
 use tokio::sync::watch;
 
-use super::Discovery;
 use super::reaching::Sought;
 use crate::trail::{Record, Records};
 
-/// How many goodbyes are remembered.
+/// The number of goodbyes that are remembered.
 const MAX_LEFT: usize = 64;
 
-/// What is known of dialling instances.
+/// The updates for dials under way, and the records of the attempts.
 #[derive(Default)]
 pub(super) struct Dialling {
     /// Updates for those that are dialling an instance.
     updates: HashMap<InstanceId, watch::Sender<Option<Instance>>>,
-    /// What was tried to reach each instance that did not answer.
+    /// The attempts to reach each instance that did not answer.
     records: Records<InstanceId, ServiceName>,
     /// Those that said goodbye last: that they do not answer is no surprise.
     left: VecDeque<InstanceId>,
 }
 
 impl Dialling {
-    /// An instance said goodbye, or is not heard of any longer.
+    /// Takes note that an instance said goodbye, or is not heard of any longer.
     pub(super) fn left(&mut self, instance: InstanceId) {
         self.records.forget(instance);
         if !self.left.contains(&instance) {
@@ -43,7 +43,7 @@ impl Dialling {
         self.left.contains(&instance)
     }
 
-    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, whatever came of dialling it.
+    /// Returns the reason for which an instance is known to be gone: its goodbye if it said one, else `otherwise`.
     pub(super) fn said_or(&self, instance: InstanceId, otherwise: Why) -> Why {
         match otherwise {
             Why::Refused | Why::NodeDied if self.has_left(instance) => Why::Withdrawn,
@@ -51,14 +51,30 @@ impl Dialling {
         }
     }
 
-    /// An instance is announced.
+    /// Takes note that an instance is announced.
     pub(super) fn announced(&mut self, instance: InstanceId) {
         self.left.retain(|left| *left != instance);
     }
 
-    /// The instances that did not answer lately, with what was tried.
+    /// The instances that did not answer lately, with the attempts.
     pub(super) fn unanswered(&self) -> Vec<(InstanceId, ServiceName, Vec<Attempt>)> {
         self.records.unanswered()
+    }
+
+    /// Prepares to dial an instance: it is sought with updates of its addresses, and the attempts are entered in its record.
+    pub(super) fn seek_out(&mut self, instance: Instance, answered: Option<SocketAddr>) -> (Record, Sought) {
+        let record = self.record(&instance);
+        self.updates.retain(|_, updates| !updates.is_closed());
+        let updates = self.updates.entry(instance.id).or_insert_with(|| watch::Sender::new(None));
+        let listed = updates.subscribe();
+        (record, Sought { instance, answered, listed })
+    }
+
+    /// Tells those that are dialling an instance where it may be by now.
+    pub(super) fn update(&self, id: InstanceId, directory: &Directory) {
+        if let Some(updates) = self.updates.get(&id) {
+            updates.send_replace(directory.candidate(id));
+        }
     }
 
     /// The record of dialling an instance.
@@ -66,25 +82,6 @@ impl Dialling {
         match self.left.contains(&instance.id) {
             true => Record::default(),
             false => self.records.of(instance.id, instance.service.clone()),
-        }
-    }
-}
-
-impl Discovery {
-    /// An instance that is to be dialled, with updates of its addresses, and where to enter what is tried.
-    pub(super) fn seek_out(&mut self, instance: Instance) -> (Record, Sought) {
-        let record = self.dialling.record(&instance);
-        let answered = self.directory.answered(instance.id);
-        let updates = &mut self.dialling.updates;
-        updates.retain(|_, updates| !updates.is_closed());
-        let listed = updates.entry(instance.id).or_insert_with(|| watch::Sender::new(None)).subscribe();
-        (record, Sought { instance, answered, listed })
-    }
-
-    /// Tells those that are dialling an instance where it may be by now.
-    pub(super) fn tell_dialling(&mut self, id: InstanceId) {
-        if let Some(updates) = self.dialling.updates.get(&id) {
-            updates.send_replace(self.directory.candidate(id));
         }
     }
 }

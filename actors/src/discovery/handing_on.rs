@@ -1,33 +1,33 @@
-//! The addresses at which services of other programs of this host are handed on to other hosts.
+//! The addresses at which services of other programs of this host are handed on to other hosts, and the attempts to connect there.
 //!
-//! Such a service is known here by what is good here, loopback at worst, while the other host has reached this one at some address
-//! of its own. Whether the service listens there as well, only connecting shows: one that listens on loopback only does not.
+//! Such a service is known here by addresses that are good here, loopback at worst, while the other host has reached this one at some
+//! address of its own. Only connecting shows that the service listens there as well: one that listens on loopback only does not.
 
 use std::collections::BTreeMap;
 use std::mem;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use meshzero_proto::addresses::{Ends, OwnAddress, is_here, is_own};
 use meshzero_proto::directory::Instance;
-use meshzero_proto::hello::Purpose;
+use meshzero_proto::hello::Hello;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::peer::Told;
 use meshzero_proto::query::Question;
+use tokio::sync::Semaphore;
 
-use super::Discovery;
-use super::link::LinkId;
+use super::effect::Effect;
 use super::reaching::with_slot;
 use crate::backoff::Backoff;
-use crate::clock;
 use crate::dial;
+use crate::network::Network;
 
-/// How long an endpoint of this host may take to answer.
+/// The time within which an endpoint of this host answers.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The pauses before an address is tried again at which nobody listened.
+/// The pauses before an address is tried again at which the service did not listen.
 const AGAIN: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
-/// How long the answers count to the question which services there are. What comes meanwhile announces itself.
+/// The time for which the answers to the question for all services count. Services that come meanwhile announce themselves.
 const ANSWERS_COUNT: Duration = Duration::from_secs(10);
 /// The most addresses that are remembered.
 const MOST: usize = 1_024;
@@ -36,9 +36,9 @@ const MOST: usize = 1_024;
 #[derive(Default)]
 pub(super) struct HandingOn {
     tried: BTreeMap<(InstanceId, SocketAddr), Trial>,
-    /// Whether it has been said that there are too many.
+    /// It has been logged that there are too many.
     is_full: bool,
-    /// When it was last asked which services there are.
+    /// The time of the last question for all services.
     asked: Option<Instant>,
 }
 
@@ -58,14 +58,54 @@ enum Stage {
 /// An address was tried.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Tried {
-    instance: InstanceId,
-    address: SocketAddr,
-    answered: bool,
+pub(super) struct Tried {
+    pub(super) instance: InstanceId,
+    pub(super) address: SocketAddr,
+    pub(super) answered: bool,
 }
 
 impl HandingOn {
-    /// Whether an instance has answered at an address.
+    /// Asks for the services that were announced before this node was there, to hand them on.
+    pub(super) fn ask_for_all(&mut self, now: Instant) -> Option<Effect> {
+        let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
+        if self.asked.is_some_and(counts) {
+            return None;
+        }
+        self.asked = Some(now);
+        Some(Effect::Ask(Question::All))
+    }
+
+    /// The addresses of an instance for the other end of a link, with those at which it answers there.
+    pub(super) fn addresses_for(
+        &self,
+        instance: &Instance,
+        ends: Ends,
+        own: &[OwnAddress],
+    ) -> Vec<SocketAddr> {
+        let mut addresses = instance.addresses.clone();
+        let towards = towards(instance, ends, own).into_iter();
+        addresses.extend(towards.filter(|address| self.leads(instance.id, *address)));
+        addresses
+    }
+
+    /// Tries the addresses at which the other ends of these links may reach an instance.
+    pub(super) fn try_for(
+        &mut self,
+        instance: &Instance,
+        links: impl Iterator<Item = Ends>,
+        own: &[OwnAddress],
+        now: Instant,
+    ) -> Vec<Effect> {
+        if instance.local || !is_here(&instance.addresses, own) {
+            return Vec::new();
+        }
+        let distant = links.filter(|ends| !ends.are_on_one_host(own));
+        let mut towards: Vec<SocketAddr> = distant.flat_map(|ends| towards(instance, ends, own)).collect();
+        towards.retain(|address| self.begin(instance.id, *address, now));
+        towards.into_iter().map(|address| Effect::TryAddress(instance.id, address)).collect()
+    }
+
+    /// Returns whether an instance has answered at an address.
     fn leads(&self, instance: InstanceId, address: SocketAddr) -> bool {
         self.tried.get(&(instance, address)).is_some_and(|trial| trial.stage == Stage::Answered)
     }
@@ -92,8 +132,8 @@ impl HandingOn {
         true
     }
 
-    /// An address was tried. Returns whether the instance has answered there.
-    fn end(&mut self, Tried { instance, address, answered }: Tried, now: Instant) -> bool {
+    /// Takes note that an address was tried. Returns whether the instance has answered there.
+    pub(super) fn end(&mut self, Tried { instance, address, answered }: Tried, now: Instant) -> bool {
         let Some(trial) = self.tried.get_mut(&(instance, address)) else { return false };
         trial.stage = match answered {
             true => Stage::Answered,
@@ -103,24 +143,24 @@ impl HandingOn {
     }
 
     /// The instances that are to be tried again somewhere.
-    fn due(&self, now: Instant) -> Vec<InstanceId> {
+    pub(super) fn due(&self, now: Instant) -> Vec<InstanceId> {
         let due = self.tried.iter().filter(|(_, trial)| trial.is_due(now));
         let mut due: Vec<InstanceId> = due.map(|((instance, _), _)| *instance).collect();
         due.dedup();
         due
     }
 
-    /// Forgets where an instance was to be tried again and was not, because no peer is to be told of it there any longer.
-    fn forget_due(&mut self, instance: InstanceId, now: Instant) {
+    /// Forgets the addresses at which an instance was due and was not tried, because no peer needs them any longer.
+    pub(super) fn forget_due(&mut self, instance: InstanceId, now: Instant) {
         self.forget_where(|(tried, _), trial| *tried == instance && trial.is_due(now));
     }
 
-    /// An instance has gone.
+    /// Forgets an instance that has gone.
     pub(super) fn forget(&mut self, instance: InstanceId) {
         self.forget_where(|(tried, _), _| *tried == instance);
     }
 
-    /// This host has these addresses now, and no others.
+    /// Forgets all addresses but these, which this host has now.
     pub(super) fn keep_to(&mut self, own: &[OwnAddress]) {
         self.forget_where(|(_, address), _| !is_own(address.ip(), own));
     }
@@ -137,118 +177,36 @@ impl Trial {
     }
 }
 
-impl Discovery {
-    /// Asks for the services that were announced before this node was there, to hand them on.
-    pub(super) fn ask_for_peers(&mut self, ctx: &mut Context<Self>) {
-        let now = clock::now();
-        let counts = |asked: Instant| now.saturating_duration_since(asked) < ANSWERS_COUNT;
-        if !self.handing_on.asked.is_some_and(counts) {
-            self.handing_on.asked = Some(now);
-            self.ask_network(Question::All, ctx);
-        }
+/// The addresses at which an instance of this host may be reached by the other end of a link, beside those that are known.
+pub(super) fn towards(instance: &Instance, ends: Ends, own: &[OwnAddress]) -> Vec<SocketAddr> {
+    let known = &instance.addresses;
+    if instance.local || !is_here(known, own) {
+        return Vec::new();
     }
-
-    /// The addresses of an instance that the other end of a link may be told, with those at which it answers there.
-    pub(super) fn addresses_for(&self, instance: &Instance, ends: Ends) -> Vec<SocketAddr> {
-        let mut addresses = instance.addresses.clone();
-        let towards = self.towards(instance, ends).into_iter();
-        addresses.extend(towards.filter(|address| self.handing_on.leads(instance.id, *address)));
-        addresses
-    }
-
-    /// The addresses at which an instance of this host may be reached by the other end of a link, beside those that are known.
-    fn towards(&self, instance: &Instance, ends: Ends) -> Vec<SocketAddr> {
-        let known = &instance.addresses;
-        if instance.local || !is_here(known, &self.host_addresses) {
-            return Vec::new();
-        }
-        let mut towards: Vec<SocketAddr> =
-            known.iter().filter_map(|address| ends.towards(*address)).collect();
-        towards.retain(|address| !known.contains(address));
-        towards.sort();
-        towards.dedup();
-        towards
-    }
-
-    /// Finds out where the other ends of these links can reach an instance, if they are to be told of it.
-    pub(super) fn try_for_peers(
-        &mut self,
-        instance: &Instance,
-        links: &[(LinkId, Ends)],
-        ctx: &mut Context<Self>,
-    ) {
-        let own = &self.host_addresses;
-        if instance.local || !is_here(&instance.addresses, own) {
-            return;
-        }
-        let distant = links.iter().filter(|(_, ends)| !ends.are_on_one_host(own));
-        let concerned = distant.filter(|(link, _)| self.concerns(*link, instance));
-        let towards: Vec<SocketAddr> =
-            concerned.flat_map(|(_, ends)| self.towards(instance, *ends)).collect();
-        let now = clock::now();
-        for address in towards {
-            if self.handing_on.begin(instance.id, address, now) {
-                self.try_address(instance.id, address, ctx);
-            }
-        }
-    }
-
-    /// The same for all instances that are known.
-    pub(super) fn try_all_for_peers(&mut self, links: &[(LinkId, Ends)], ctx: &mut Context<Self>) {
-        if links.iter().all(|(_, ends)| ends.are_on_one_host(&self.host_addresses)) {
-            return;
-        }
-        for instance in self.directory.all() {
-            self.try_for_peers(&instance, links, ctx);
-        }
-    }
-
-    /// The same for all that failed a while ago: a service may have come to listen where it did not.
-    pub(super) fn try_again_for_peers(&mut self, ctx: &mut Context<Self>) {
-        let now = clock::now();
-        let due = self.handing_on.due(now);
-        if due.is_empty() {
-            return;
-        }
-        let links = self.links.ends();
-        for id in due {
-            if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
-                self.try_for_peers(&instance, &links, ctx);
-            }
-            self.handing_on.forget_due(id, now);
-        }
-    }
-
-    fn try_address(&mut self, instance: InstanceId, address: SocketAddr, ctx: &mut Context<Self>) {
-        let hello = self.hello(Some(instance), Purpose::Probe);
-        let (slots, discovery, network) = (self.presence.slots(), ctx.address(), self.config.network.clone());
-        actix_rt::spawn(async move {
-            let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
-            let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
-            // When the actor is gone nobody wants to know.
-            discovery.send(Tried { instance, address, answered }).await.ok();
-        });
-    }
+    let mut towards: Vec<SocketAddr> = known.iter().filter_map(|address| ends.towards(*address)).collect();
+    towards.retain(|address| !known.contains(address));
+    towards.sort();
+    towards.dedup();
+    towards
 }
 
-impl Handler<Tried> for Discovery {
-    type Result = ();
+/// An address that is to be tried.
+pub(super) struct Attempt {
+    pub(super) network: Network,
+    pub(super) instance: InstanceId,
+    pub(super) address: SocketAddr,
+    pub(super) hello: Hello,
+    pub(super) slots: Rc<Semaphore>,
+}
 
-    fn handle(&mut self, tried: Tried, _: &mut Self::Context) {
-        let Tried { instance, address, .. } = tried;
-        if !self.handing_on.end(tried, clock::now()) {
-            return;
-        }
-        let Some(known) = self.directory.candidate(instance).filter(|_| self.directory.is_shown(instance))
-        else {
-            return;
-        };
-        for (link, ends) in self.links.ends() {
-            if self.towards(&known, ends).contains(&address) && self.concerns(link, &known) {
-                let known = self.advert(link, &known).into_iter().collect();
-                self.links.tell(link, &Told { known, gone: Vec::new() });
-            }
-        }
+impl Attempt {
+    /// Asks the endpoint at the address whether it is the instance's.
+    pub(super) async fn run(self, discovery: Recipient<Tried>) {
+        let Self { network, instance, address, hello, slots } = self;
+        let dialled = with_slot(&slots, dial::dial(&network, &[address], &hello, ANSWER)).await;
+        let answered = dialled.is_ok_and(|dialled| dialled.welcome.instance == instance);
+        // This fails when the actor is gone, and then it does not matter.
+        discovery.send(Tried { instance, address, answered }).await.ok();
     }
 }
 

@@ -1,4 +1,4 @@
-//! One link to a peer: a task that carries what the two nodes tell each other, from the handshake to the end.
+//! One link to a peer: a task that reads and writes the updates of the two nodes, from the handshake to the end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,19 +18,19 @@ use crate::incoming::{Incoming, IncomingError};
 use crate::traffic::Carrying;
 use crate::zone;
 
-/// How long one telling may wait for a peer that does not read.
+/// The time for which one update may wait for a peer that does not read.
 const WRITE: Duration = Duration::from_secs(10);
 
-/// Names one link among those of this node.
+/// The identity of a link among those of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct LinkId(pub(super) u64);
 
-/// How a link came about.
+/// The origin of a link.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
-    /// This node dialled, and the handshake proved whom it reached.
+    /// This node dialled, and the handshake proved which instance it reached.
     Dialled { instance: InstanceId, address: SocketAddr },
-    /// The other node dialled, and says who it is.
+    /// The other node dialled, and says which one it is.
     Accepted,
 }
 
@@ -58,13 +58,13 @@ pub(super) struct Admitted {
     pub(super) link: LinkId,
     /// Silence after which the system asks whether the other host is there.
     pub(super) keep_alive: Duration,
-    /// What to send. The link ends when the actor lets go of the other end, after all of it is sent.
+    /// The bytes to send. The link ends when the actor lets go of the other end, after all of it is sent.
     pub(super) out: mpsc::Receiver<Vec<u8>>,
-    /// Held as long as the link's task lives.
+    /// Held until the link's task ends.
     pub(super) guard: mpsc::Sender<()>,
 }
 
-/// What a peer told.
+/// An update from a peer.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Heard {
@@ -80,16 +80,16 @@ pub(super) struct LinkEnded {
     pub(super) ending: Ending,
 }
 
-/// What the end of a link says about the other host.
+/// The conclusion from the end of a link about the other host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// It, or this node, closed the connection.
     Closed,
-    /// It has been silent for so long that the system gave it up.
+    /// The host has been silent until the system gave the connection up.
     HostSilent,
 }
 
-/// Why a link ended, for the log.
+/// The reason for which a link ended, for the log.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
     #[error(transparent)]
@@ -113,7 +113,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
     let Admitted { link, keep_alive, out, guard } = admitted;
     connection.keep_alive_of_reading_peer(keep_alive);
     let Connection { reader, writer } = connection;
-    // Whichever ends first ends the link; a reader that is dropped loses nothing that anybody waits for.
+    // The first to end ends the link. Dropping the reader loses updates at most, and the next link begins with all of them.
     let ended = tokio::select! {
         biased;
         // A peer that never pauses does not keep it from being told.
@@ -130,7 +130,7 @@ pub(super) async fn carry(discovery: &Addr<Discovery>, connection: Connection, l
         Ok(()) => tracing::trace!(%node, "a link ended"),
         Err(error) => tracing::debug!(%node, %error, "a link broke"),
     }
-    // When the actor is gone nobody wants to know.
+    // This fails when the actor is gone, and then it does not matter.
     discovery.send(LinkEnded { link, ending }).await.ok();
     drop(guard);
 }

@@ -1,4 +1,4 @@
-//! Questions and answers by multicast DNS: one task reads each of the sockets.
+//! The multicast DNS sockets of a node: questions leave by them, and one task reads each.
 
 mod errors;
 mod faults;
@@ -8,23 +8,24 @@ mod sockets;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix::prelude::*;
 use meshzero_proto::diagnosis::MulticastObservations;
-use meshzero_proto::directory::{Changes, Source};
-use meshzero_proto::query::Families;
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::{Families, Question};
 
-use super::Discovery;
 use crate::clock;
+use crate::interfaces::Interface;
 use crate::mdns::channel::Use;
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::Family;
 use errors::note_error;
 use faults::SocketFaults;
-use hearing::Heard;
+pub(super) use hearing::Heard;
 use sockets::Open;
 
 /// This node's own multicast is heard back within this time, if at all.
 const ECHO: Duration = Duration::from_millis(200);
+/// The number of questions in one datagram.
+const QUESTIONS_AT_ONCE: usize = 16;
 /// The time for which replies to a one-shot question are waited for.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 
@@ -43,8 +44,17 @@ pub(super) struct Multicast {
     sent_at: [Option<Instant>; 2],
 }
 
+/// A sign that other hosts can be heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OtherHosts {
+    /// One replied directly, in the family that is asked first.
+    Replied,
+    /// A service of one was announced by multicast.
+    Announced,
+}
+
 impl Multicast {
-    /// The counts of what was asked and heard, for statistics and diagnosis.
+    /// The counts of questions and answers, for statistics and diagnosis.
     pub(super) fn observations(&self, now: Instant) -> MulticastObservations {
         let given_time =
             |sent: Option<Instant>| sent.is_some_and(|at| now.saturating_duration_since(at) >= ECHO);
@@ -59,13 +69,21 @@ impl Multicast {
         seen
     }
 
-    /// Sends questions on every interface, in these families; `message` makes one of at most so many bytes.
+    /// Sends questions on every interface, in these families, each with as many of the `known` answers as fit into a datagram.
     pub(super) fn ask(
         &mut self,
         purpose: Use,
         families: Families,
-        mut message: impl FnMut(usize) -> Vec<u8>,
+        questions: &[Question],
+        known: &[InstanceId],
     ) {
+        for questions in questions.chunks(QUESTIONS_AT_ONCE) {
+            self.send(purpose, families, |bytes| Question::encode(questions, known.iter().copied(), bytes));
+        }
+    }
+
+    /// Sends a message on every interface, in these families. `message` builds one that is no longer than its argument, in bytes.
+    fn send(&mut self, purpose: Use, families: Families, mut message: impl FnMut(usize) -> Vec<u8>) {
         let channels = match purpose {
             Use::OneShot => &self.one_shot,
             Use::Multicast => &self.listening,
@@ -107,6 +125,33 @@ impl Multicast {
         self.nics.used.iter().filter(|nic| !nic.is_loopback)
     }
 
+    /// Counts what one socket has received, where this host has the interfaces `own`. Returns what that says about other hosts.
+    pub(super) fn count(&mut self, heard: &Heard, own: &[Interface]) -> Option<OtherHosts> {
+        let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
+        let alone = own.iter().all(|own| own.address.ip.is_loopback());
+        let from_others = |host: &&IpAddr| alone || !is_own(host);
+        let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
+        let adverts = hosts().count() as u64;
+        // A firewall may be for IPv4 only, which nearly all hosts have.
+        let has_ipv4 = self.nics_out().any(|nic| nic.v4.is_some());
+        let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
+        let seen = &mut self.seen;
+        match heard.purpose {
+            Use::OneShot => {
+                seen.replies_by_unicast += adverts;
+                in_first_family.then_some(OtherHosts::Replied)
+            }
+            Use::Multicast => {
+                seen.heard_by_multicast += adverts;
+                for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
+                    let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
+                    *heard = Some(true);
+                }
+                (adverts > 0).then_some(OtherHosts::Announced)
+            }
+        }
+    }
+
     /// Closes the sockets for one-shot questions if nothing has been asked for a while.
     pub(super) fn close_idle(&mut self, now: Instant) {
         if self.one_shot_at.is_some_and(|at| now.saturating_duration_since(at) >= LAST_REPLIES) {
@@ -116,56 +161,43 @@ impl Multicast {
     }
 }
 
-impl Handler<Heard> for Discovery {
-    type Result = ();
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::addresses::OwnAddress;
+    use meshzero_proto::advert::Advert;
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::{MeshName, ServiceName};
 
-    fn handle(&mut self, heard: Heard, ctx: &mut Self::Context) {
-        let now = clock::now();
-        let own = self.own_interfaces.connected();
-        let is_own = |host: &IpAddr| own.iter().any(|own| own.address.ip == *host);
-        let alone = own.iter().all(|own| own.address.ip.is_loopback());
-        let from_others = |host: &&IpAddr| alone || !is_own(host);
-        let hosts = || heard.adverts.iter().map(|(host, _)| host).filter(from_others);
-        let adverts = hosts().count() as u64;
-        // A firewall may be for IPv4 only, which nearly all hosts have.
-        let has_ipv4 = self.multicast.nics_out().any(|nic| nic.v4.is_some());
-        let in_first_family = hosts().any(|host| host.is_ipv4() || !has_ipv4);
-        let seen = &mut self.multicast.seen;
-        match heard.purpose {
-            Use::OneShot => {
-                seen.replies_by_unicast += adverts;
-                if in_first_family {
-                    self.asking.answered();
-                }
-            }
-            Use::Multicast => {
-                seen.heard_by_multicast += adverts;
-                if adverts > 0 {
-                    self.asking.heard_others();
-                }
-                for own in heard.hosts.iter().filter(|host| is_own(host) && !host.is_loopback()) {
-                    let heard = if own.is_ipv4() { &mut seen.own_heard_v4 } else { &mut seen.own_heard_v6 };
-                    *heard = Some(true);
-                }
-            }
+    use super::*;
+
+    fn heard(purpose: Use, from: [u8; 4]) -> Heard {
+        let advert = Advert {
+            instance: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            mesh: MeshName::default(),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: vec![(from, 9_000).into()],
+            leaving: false,
+        };
+        let adverts = vec![(from.into(), advert)];
+        Heard { purpose, adverts, gone: Vec::new(), asked: Vec::new(), hosts: vec![from.into()] }
+    }
+
+    #[test]
+    fn only_services_of_other_hosts_are_a_sign_of_them() {
+        let (mut multicast, now) = (Multicast::default(), Instant::now());
+        let address = OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 };
+        let own = [Interface { name: "eth0".into(), index: Some(2), address }];
+        for purpose in [Use::OneShot, Use::Multicast] {
+            assert_eq!(multicast.count(&heard(purpose, [10, 0, 0, 1]), &own), None);
         }
-        let mut changes = Changes::default();
-        for (host, advert) in heard.adverts {
-            changes.append(match heard.purpose {
-                _ if advert.leaving => self.hear_goodbye(advert.instance),
-                Use::OneShot => self.hear(advert, Source::Reply(host), now),
-                Use::Multicast => {
-                    self.dialling.announced(advert.instance);
-                    self.hear(advert, Source::Mdns, now)
-                }
-            });
-        }
-        for instance in heard.gone {
-            changes.append(self.hear_goodbye(instance));
-        }
-        for (from, asked) in heard.asked {
-            self.hear_question(from, &asked, now);
-        }
-        self.apply(changes, None, ctx);
+        let seen = multicast.observations(now);
+        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (0, 0));
+        assert_eq!(seen.own_heard_v4, Some(true), "its own multicast is heard back");
+        let replied = multicast.count(&heard(Use::OneShot, [10, 0, 0, 2]), &own);
+        let announced = multicast.count(&heard(Use::Multicast, [10, 0, 0, 2]), &own);
+        assert_eq!((replied, announced), (Some(OtherHosts::Replied), Some(OtherHosts::Announced)));
+        let seen = multicast.observations(now);
+        assert_eq!((seen.replies_by_unicast, seen.heard_by_multicast), (1, 1));
     }
 }

@@ -1,33 +1,30 @@
-//! What this node offers: announced by mDNS, and told to every connected peer.
+//! The services that this node offers, which are announced by mDNS and sent to every connected peer.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use actix::prelude::*;
-use meshzero_proto::addresses::{is_link_local, needs_zone};
+use meshzero_proto::addresses::{OwnAddress, is_link_local, needs_zone};
 use meshzero_proto::advert::{Advert, MAX_HEARD_ADDRESSES};
-use meshzero_proto::directory::{Source, Why};
+use meshzero_proto::directory::Why;
 use meshzero_proto::id::InstanceId;
 
-use super::Discovery;
-
+use super::effect::Effect;
 use crate::bound::Bound;
-use crate::clock;
+use crate::interfaces::Interface;
 use crate::kind;
+use crate::mdns::Mdns;
+use crate::mdns::nics::Nics;
 use crate::serving::serving;
 
-/// How long leaving waits for links to say goodbye.
-const FAREWELL: Duration = Duration::from_millis(100);
-
-/// The services of this node.
-#[derive(Default)]
+/// The services of this node, and what announces them.
 pub(super) struct Offering {
-    /// Without addresses, and where they are listened to.
+    /// Adverts without addresses, and where the endpoints listen.
     services: BTreeMap<InstanceId, (Advert, Bound)>,
+    mdns: Option<Mdns>,
 }
 
-/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are not looked at:
+/// Offers a service of this node, whose endpoint listens there, to the mesh. The addresses of the advert are ignored:
 /// `0.0.0.0` stands for all IPv4 addresses of the chosen interfaces, `[::]` for all addresses.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -48,27 +45,93 @@ pub struct Withdraw(pub InstanceId);
 #[rtype(result = "()")]
 pub struct Leave;
 
-impl Discovery {
-    /// The adverts of this node's services, with all addresses they have now.
-    pub(super) fn own_adverts(&self) -> Vec<Advert> {
-        self.offering.services.values().map(|(advert, bound)| self.with_addresses(advert, bound)).collect()
+impl Offering {
+    /// No services yet. They are announced by `mdns`, where there is multicast.
+    pub(super) fn new(mdns: Option<Mdns>) -> Self {
+        Self { services: BTreeMap::new(), mdns }
     }
 
-    /// The addresses of this host changed: all services are to be found elsewhere.
-    pub(super) fn offer_again(&mut self, ctx: &mut Context<Self>) {
-        for advert in self.own_adverts() {
-            let changes = self.directory.hear(advert, Source::Local, clock::now());
-            self.apply(changes, None, ctx);
+    /// Offers a service, on a host with these interfaces and addresses.
+    pub(super) fn announce(&mut self, Announce(advert, bound): Announce, host: Host<'_>) -> Effect {
+        let concrete = host.with_addresses(&advert, &bound);
+        if let Some(mdns) = &self.mdns {
+            // The interfaces say which of all addresses are meant.
+            mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
+        }
+        self.services.insert(advert.instance, (advert, bound));
+        Effect::Offer(concrete)
+    }
+
+    /// Offers a service at the addresses where its endpoint listens now.
+    pub(super) fn relocate(&self, instance: InstanceId, host: Host<'_>) -> Option<Effect> {
+        let (advert, bound) = self.services.get(&instance)?;
+        Some(Effect::Offer(host.with_addresses(advert, bound)))
+    }
+
+    /// Offers all services at the addresses that this host has now.
+    pub(super) fn relocate_all(&self, host: Host<'_>) -> Vec<Effect> {
+        let concrete = self.services.values().map(|(advert, bound)| host.with_addresses(advert, bound));
+        concrete.map(Effect::Offer).collect()
+    }
+
+    /// Takes a service out of the mesh.
+    pub(super) fn withdraw(&mut self, Withdraw(instance): Withdraw) -> Effect {
+        self.services.remove(&instance);
+        if let Some(mdns) = &self.mdns {
+            mdns.withdraw(instance);
+        }
+        Effect::Gone(instance, Why::Withdrawn)
+    }
+
+    /// Takes all services out of the mesh. Multicast DNS is still to say goodbye: close what [`Offering::take_mdns`] returns.
+    pub(super) fn withdraw_all(&mut self) -> Vec<Effect> {
+        let services = std::mem::take(&mut self.services).into_keys();
+        services.map(|instance| Effect::Gone(instance, Why::Withdrawn)).collect()
+    }
+
+    /// Takes the announcer out, to close it.
+    pub(super) fn take_mdns(&mut self) -> Option<Mdns> {
+        self.mdns.take()
+    }
+
+    /// Announces on these interfaces from now on.
+    pub(super) fn use_nics(&self, nics: &Nics) {
+        if let Some(mdns) = &self.mdns {
+            mdns.use_nics(nics);
         }
     }
 
-    fn with_addresses(&self, advert: &Advert, bound: &Bound) -> Advert {
+    /// Announces everything once more, because this host has other addresses.
+    pub(super) fn repeat(&self) {
+        if let Some(mdns) = &self.mdns {
+            mdns.repeat();
+        }
+    }
+
+    /// The number of mDNS daemons that were replaced.
+    pub(super) fn mdns_restarts(&self) -> u64 {
+        self.mdns.as_ref().map_or(0, Mdns::replaced)
+    }
+}
+
+/// The addresses of this host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Host<'a> {
+    /// The chosen interfaces that are connected, or were so not long ago.
+    pub(super) connected: &'a [Interface],
+    /// All addresses, the best first.
+    pub(super) addresses: &'a [OwnAddress],
+}
+
+impl<'a> Host<'a> {
+    /// The advert of a service that listens there, with all addresses it has now.
+    fn with_addresses(self, advert: &Advert, bound: &Bound) -> Advert {
         let mut addresses: Vec<SocketAddr> = match bound {
             Bound::At(address) if !address.ip().is_unspecified() => vec![*address],
-            _ => self.announced_addresses(bound.port()).filter(|address| bound.takes(*address)).collect(),
+            _ => self.announced(bound.port()).filter(|address| bound.takes(*address)).collect(),
         };
-        // Loopback is of use to the same host only, and not what people want to see.
-        let place = |ip: IpAddr| self.host_addresses.iter().position(|own| own.ip == ip);
+        // Loopback is of use to the same host only.
+        let place = |ip: IpAddr| self.addresses.iter().position(|own| own.ip == ip);
         addresses.sort_by_cached_key(|address| {
             let ip = address.ip();
             (ip.is_loopback(), needs_zone(ip), ip.is_ipv6(), place(ip))
@@ -78,9 +141,9 @@ impl Discovery {
     }
 
     /// The addresses of this host with this port. A link-local IPv6 address is good on its link only, and so is announced only
-    /// where an interface has nothing better; the port of a bridge has what is the bridge's.
-    fn announced_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> {
-        let own = self.own_interfaces.connected();
+    /// where an interface has nothing better; the port of a bridge has the addresses of the bridge.
+    fn announced(self, port: u16) -> impl Iterator<Item = SocketAddr> {
+        let own = self.connected;
         let has_better = move |name: &str| {
             own.iter().any(|interface| interface.name == name && !is_link_local(interface.address.ip))
         };
@@ -92,65 +155,40 @@ impl Discovery {
     }
 }
 
-impl Handler<Announce> for Discovery {
-    type Result = ();
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
 
-    fn handle(&mut self, Announce(advert, bound): Announce, ctx: &mut Self::Context) {
-        let concrete = self.with_addresses(&advert, &bound);
-        if let Some(mdns) = &self.mdns {
-            // Which of all addresses are meant follows from the interfaces.
-            mdns.announce(Advert { addresses: vec![bound.summary()], ..advert.clone() });
-        }
-        self.offering.services.insert(advert.instance, (advert, bound));
-        let changes = self.directory.hear(concrete, Source::Local, clock::now());
-        self.apply(changes, None, ctx);
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::{MeshName, ServiceName};
+
+    use super::*;
+
+    fn interface(ip: &str) -> Interface {
+        let address = OwnAddress { ip: ip.parse().expect("an address"), prefix: 24 };
+        Interface { name: "eth0".into(), index: Some(2), address }
     }
-}
 
-impl Handler<Relocated> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Relocated(instance): Relocated, ctx: &mut Self::Context) {
-        let Some((advert, bound)) = self.offering.services.get(&instance) else { return };
-        let advert = self.with_addresses(advert, bound);
-        let changes = self.directory.hear(advert, Source::Local, clock::now());
-        self.apply(changes, None, ctx);
-    }
-}
-
-impl Handler<Withdraw> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Withdraw(instance): Withdraw, ctx: &mut Self::Context) {
-        self.offering.services.remove(&instance);
-        if let Some(mdns) = &self.mdns {
-            mdns.withdraw(instance);
-        }
-        let changes = self.directory.gone(instance, Why::Withdrawn, clock::now());
-        self.apply(changes, None, ctx);
-    }
-}
-
-impl Handler<Leave> for Discovery {
-    type Result = ResponseActFuture<Self, ()>;
-
-    fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
-        for instance in std::mem::take(&mut self.offering.services).into_keys() {
-            let changes = self.directory.gone(instance, Why::Withdrawn, clock::now());
-            self.apply(changes, None, ctx);
-        }
-        let links = self.links.close();
-        let mdns = self.mdns.take();
-        let farewell = async move {
-            if let Some(mdns) = mdns {
-                mdns.close().await;
-            }
-            if tokio::time::timeout(FAREWELL, links).await.is_err() {
-                tracing::debug!(
-                    "some peers did not take the goodbye in time; they will see the connection close"
-                );
-            }
+    #[test]
+    fn a_service_at_all_addresses_is_offered_anew_where_the_host_is_now() {
+        let advert = Advert {
+            instance: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            mesh: MeshName::default(),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: Vec::new(),
+            leaving: false,
         };
-        Box::pin(farewell.into_actor(self).map(|(), _, ctx| ctx.stop()))
+        let instance = advert.instance;
+        let everywhere = Bound::At((Ipv4Addr::UNSPECIFIED, 9_000).into());
+        let mut offering = Offering::new(None);
+        let (before, after) = ([interface("10.0.0.1")], [interface("10.0.0.7")]);
+        let host = |connected| Host { connected, addresses: &[] };
+        let at = |ip: [u8; 4]| Advert { addresses: vec![(ip, 9_000).into()], ..advert.clone() };
+        let announce = Announce(advert.clone(), everywhere);
+        assert_eq!(offering.announce(announce, host(&before)), Effect::Offer(at([10, 0, 0, 1])));
+        assert_eq!(offering.relocate_all(host(&after)), [Effect::Offer(at([10, 0, 0, 7]))]);
+        assert_eq!(offering.withdraw(Withdraw(instance)), Effect::Gone(instance, Why::Withdrawn));
+        assert_eq!(offering.relocate(instance, host(&after)), None);
     }
 }

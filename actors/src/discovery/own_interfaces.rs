@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use tokio::sync::watch;
 
-use super::Discovery;
 use crate::clock;
 use crate::host_changes::HostChanges;
 use crate::ingress::MAX_INTERFACES;
@@ -20,7 +19,7 @@ const READ: Duration = Duration::from_secs(2);
 /// The chosen interfaces, as they were read last.
 pub(super) struct OwnInterfaces {
     choice: Interfaces,
-    /// Those that are connected, or were so not long ago: somebody may come back to them when the cable does.
+    /// Those that are connected, or were so not long ago: a client may come back when the cable does.
     connected: Vec<Interface>,
     /// Those of them that are not connected now, and since when.
     unplugged: Vec<(Interface, Instant)>,
@@ -39,7 +38,7 @@ pub(super) struct OwnInterfaces {
 pub struct FollowAddresses;
 
 impl OwnInterfaces {
-    /// Reads them for the first time. Those whose cable is pulled out count as connected for `keep`.
+    /// Reads the interfaces for the first time. Those whose cable is pulled out count as connected for `keep`.
     pub(super) fn new(choice: Interfaces, keep: Duration, changes: HostChanges) -> Self {
         let read = clock::now();
         let listing = choice.list_all();
@@ -62,7 +61,12 @@ impl OwnInterfaces {
         &self.connected
     }
 
-    /// Reads them when it is time, and says whether those that are connected or were so not long ago have changed. Returns `None`
+    /// Follows the chosen addresses of this host, as they change.
+    pub(super) fn follow(&self) -> Addresses {
+        self.published.subscribe()
+    }
+
+    /// Reads the interfaces when it is time. Returns whether those that are connected or were so not long ago have changed, or `None`
     /// when it is not time, or when they cannot be read: then all stays as it is.
     pub(super) fn read(&mut self, now: Instant) -> Option<Change> {
         let is_told = self.changes.any();
@@ -135,14 +139,6 @@ impl OwnInterfaces {
 pub(super) enum Change {
     None,
     Some,
-}
-
-impl Handler<FollowAddresses> for Discovery {
-    type Result = MessageResult<FollowAddresses>;
-
-    fn handle(&mut self, FollowAddresses: FollowAddresses, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.own_interfaces.published.subscribe())
-    }
 }
 
 #[cfg(test)]

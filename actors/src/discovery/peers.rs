@@ -1,21 +1,19 @@
-//! Links to other nodes: which are wanted, and what is told over them.
+//! The links to other nodes that stand, and the updates that are sent and received over them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use actix::prelude::*;
-use meshzero_proto::addresses::{Ends, to_tell};
-use meshzero_proto::advert::Advert;
-use meshzero_proto::directory::{Changes, DirectoryEvent, Filter, Instance, Source, Why};
-use meshzero_proto::hello::{Hello, Purpose};
+use actix::Message;
+use meshzero_proto::addresses::{Ends, OwnAddress};
+use meshzero_proto::directory::{Changes, Directory, Instance, Source, Why};
+use meshzero_proto::hello::Hello;
 use meshzero_proto::id::{InstanceId, NodeId};
 use meshzero_proto::peer::Told;
 use tokio::sync::mpsc;
 
-use super::Discovery;
-use super::link::{Admitted, Heard, LinkEnded, LinkId, Linked, Way, carry, ends};
-use crate::clock;
+use super::link::{Admitted, Heard, LinkId, Linked, Way};
+use super::telling::{Peer, Telling};
 use crate::connection::Connection;
 use crate::zone;
 
@@ -29,10 +27,10 @@ pub struct PeerArrived {
     pub hello: Hello,
 }
 
-/// How many links a node keeps, with how many to one node: two nodes may dial each other at the same moment.
+/// The most links that a node keeps, and the most to one node: two nodes may dial each other at the same moment.
 const MAX_LINKS: usize = 1_024;
 const MAX_LINKS_PER_NODE: usize = 4;
-/// How many tellings wait for a peer before it is given up; it dials again and is told all there is.
+/// The most updates that wait for a peer before it is given up. It dials again and receives everything.
 const TELLINGS: usize = 64;
 
 /// An address of an instance that its node did not advertise.
@@ -47,8 +45,9 @@ enum Seen {
 pub(super) struct Links {
     links: BTreeMap<LinkId, Link>,
     next: u64,
-    /// Instances that a link which hands on told of: links that hand on nothing else are told of these.
+    /// Instances that came over a link which hands on: they are sent over the other links as well.
     handed_on: HashSet<InstanceId>,
+    max_handed_on: usize,
     guard: mpsc::Sender<()>,
     guarded: Option<mpsc::Receiver<()>>,
 }
@@ -62,20 +61,64 @@ struct Link {
     out: Option<mpsc::Sender<Vec<u8>>>,
 }
 
-impl Default for Links {
-    fn default() -> Self {
-        let (guard, guarded) = mpsc::channel(1);
-        Self { links: BTreeMap::new(), next: 0, handed_on: HashSet::new(), guard, guarded: Some(guarded) }
+/// A link that ended.
+pub(super) struct Ended {
+    pub(super) node: NodeId,
+    /// The address of the other end.
+    pub(super) other: IpAddr,
+    pub(super) since: Instant,
+}
+
+impl Link {
+    fn peer(&self) -> Peer {
+        Peer { node: self.node, ends: self.ends, hand_on: self.hand_on }
     }
 }
 
 impl Links {
-    /// Whether a link to `node` stands.
+    /// No links yet. At most `max_handed_on` instances of others are handed on.
+    pub(super) fn new(max_handed_on: usize) -> Self {
+        let (guard, guarded) = mpsc::channel(1);
+        Self {
+            links: BTreeMap::new(),
+            next: 0,
+            handed_on: HashSet::new(),
+            max_handed_on,
+            guard,
+            guarded: Some(guarded),
+        }
+    }
+
+    /// Takes in a link that has shaken hands, unless there are enough.
+    pub(super) fn admit(&mut self, linked: &Linked, keep_alive: Duration, now: Instant) -> Option<Admitted> {
+        let Linked { node, ends, way, hand_on } = *linked;
+        if !self.is_welcome(node) {
+            return None;
+        }
+        let id = LinkId(self.next);
+        self.next += 1;
+        let (sender, out) = mpsc::channel(TELLINGS);
+        self.links.insert(id, Link { node, ends, way, hand_on, since: now, out: Some(sender) });
+        Some(Admitted { link: id, keep_alive, out, guard: self.guard.clone() })
+    }
+
+    /// Removes a link that ended.
+    pub(super) fn remove(&mut self, id: LinkId) -> Option<Ended> {
+        let Link { node, ends, since, .. } = self.links.remove(&id)?;
+        Some(Ended { node, other: ends.other, since })
+    }
+
+    /// Returns whether no link stands.
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// Returns whether a link to `node` stands.
     pub(super) fn reach(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node)
     }
 
-    /// Whether a link to `node` stands that this node has made, so that the other can be reached.
+    /// Returns whether a link to `node` stands that this node has made, so that the other can be reached.
     pub(super) fn have_dialled(&self, node: NodeId) -> bool {
         self.links.values().any(|link| link.node == node && matches!(link.way, Way::Dialled { .. }))
     }
@@ -86,7 +129,7 @@ impl Links {
         hosts.into_iter().collect()
     }
 
-    /// Lets every link send what waits and end; the future is ready when all have.
+    /// Lets every link send its pending updates and end; the future is ready when all have ended.
     pub(super) fn close(&mut self) -> impl Future<Output = ()> + 'static {
         self.links.clear();
         let (guard, _) = mpsc::channel(1);
@@ -105,12 +148,61 @@ impl Links {
         self.guarded.is_some() && self.links.len() < MAX_LINKS && of_node < MAX_LINKS_PER_NODE
     }
 
-    /// Every link with its ends.
-    pub(super) fn ends(&self) -> Vec<(LinkId, Ends)> {
-        self.links.iter().map(|(id, link)| (*id, link.ends)).collect()
+    /// Returns whether all links, or this one, are to other programs of the same host.
+    pub(super) fn are_on_one_host(&self, only: Option<LinkId>, own: &[OwnAddress]) -> bool {
+        self.of(only).all(|(_, link)| link.ends.are_on_one_host(own))
     }
 
-    pub(super) fn tell(&mut self, id: LinkId, told: &Told) {
+    /// The ends of all links, or of this one, over which an instance is sent.
+    pub(super) fn concerned(
+        &self,
+        instance: &Instance,
+        only: Option<LinkId>,
+        directory: &Directory,
+    ) -> impl Iterator<Item = Ends> {
+        let peers = self.of(only).map(|(_, link)| link.peer());
+        peers.filter(|peer| peer.is_told_of(instance, directory, &self.handed_on)).map(|peer| peer.ends)
+    }
+
+    fn of(&self, only: Option<LinkId>) -> impl Iterator<Item = (&LinkId, &Link)> {
+        self.links.iter().filter(move |(id, _)| only.is_none_or(|only| only == **id))
+    }
+
+    /// Sends a new peer everything that it is to know.
+    pub(super) fn tell_all(&mut self, id: LinkId, telling: Telling<'_>) {
+        let Some(link) = self.links.get(&id) else { return };
+        let told = telling.all(link.peer(), &self.handed_on);
+        self.tell(id, &told);
+    }
+
+    /// Sends an instance to the peers that reach it at this address, where it has answered.
+    pub(super) fn tell_address(&mut self, instance: &Instance, address: SocketAddr, telling: Telling<'_>) {
+        let told = self.links.iter().filter_map(|(id, link)| {
+            Some((*id, telling.address(link.peer(), instance, address, &self.handed_on)?))
+        });
+        for (id, told) in told.collect::<Vec<_>>() {
+            self.tell(id, &told);
+        }
+    }
+
+    /// Passes on what changed to the peers that do not know it from elsewhere. `origin` is the link that brought it, if one did.
+    pub(super) fn tell_changes(&mut self, changes: &Changes, origin: Option<LinkId>, telling: Telling<'_>) {
+        let ids: Vec<LinkId> = self.links.keys().copied().filter(|id| Some(*id) != origin).collect();
+        for id in ids {
+            if let Some(link) = self.links.get(&id) {
+                let told = telling.changes(link.peer(), changes, &self.handed_on);
+                self.tell(id, &told);
+            }
+        }
+    }
+
+    /// Forgets an instance that is gone.
+    pub(super) fn forget(&mut self, instance: InstanceId) {
+        self.handed_on.remove(&instance);
+    }
+
+    /// Sends an update to a peer. One that does not keep up is dropped.
+    fn tell(&mut self, id: LinkId, told: &Told) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let frames = told.to_frames();
         if let Some(out) = &link.out
@@ -121,85 +213,24 @@ impl Links {
             link.out = None;
         }
     }
-}
 
-impl Discovery {
-    /// Passes on what changed to the peers that do not know it from elsewhere.
-    pub(super) fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
-        for event in &changes.events {
-            if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
-                self.links.handed_on.remove(&event.instance().id);
-                self.handing_on.forget(event.instance().id);
-            }
-        }
-        if self.links.links.is_empty() {
-            return;
-        }
-        let events = changes.events.iter().filter(|event| !matches!(event, DirectoryEvent::Down { .. }));
-        let shown = events.map(DirectoryEvent::instance);
-        let links = self.links.ends();
-        for instance in changes.grown.iter().chain(shown) {
-            self.try_for_peers(instance, &links, ctx);
-        }
-        let ids: Vec<LinkId> = self.links.links.keys().copied().filter(|id| Some(*id) != origin).collect();
-        for id in ids {
-            let mut told = Told::default();
-            for instance in &changes.grown {
-                if self.concerns(id, instance) {
-                    told.known.extend(self.advert(id, instance));
-                }
-            }
-            for event in &changes.events {
-                match event {
-                    DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
-                        if self.concerns(id, instance) {
-                            told.known.extend(self.advert(id, instance));
-                        }
-                    }
-                    DirectoryEvent::Down { instance, .. } => {
-                        if self.concerns(id, instance) {
-                            told.gone.push(instance.id);
-                        }
-                    }
-                }
-            }
-            self.links.tell(id, &told);
-        }
-    }
-
-    /// Whether a peer is to be told of an instance.
-    pub(super) fn concerns(&self, id: LinkId, instance: &Instance) -> bool {
-        let Some(link) = self.links.links.get(&id) else { return false };
-        let foreign = instance.node != link.node
-            && (link.hand_on || self.links.handed_on.contains(&instance.id))
-            && !self.directory.is_told_by(instance.id, link.node);
-        instance.local || foreign
-    }
-
-    /// The advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
-    pub(super) fn advert(&self, id: LinkId, instance: &Instance) -> Option<Advert> {
-        let ends = self.links.links.get(&id)?.ends;
-        let addresses = to_tell(&self.addresses_for(instance, ends), ends, &self.host_addresses);
-        (!addresses.is_empty()).then(|| Advert {
-            instance: instance.id,
-            node: instance.node,
-            mesh: self.config.mesh.clone(),
-            service: instance.service.clone(),
-            addresses,
-            leaving: false,
-        })
-    }
-
-    fn hear_told(&mut self, id: LinkId, told: Told) -> Changes {
+    /// Enters an update from a peer, on a host with the addresses `own`. `is_cared_about` returns whether an instance matters here.
+    pub(super) fn hear(
+        &mut self,
+        Heard { link: id, told }: Heard,
+        directory: &mut Directory,
+        own: &[OwnAddress],
+        is_cared_about: impl Fn(&Directory, InstanceId) -> bool,
+        now: Instant,
+    ) -> Changes {
         let mut changes = Changes::default();
-        let Some(link) = self.links.links.get(&id) else { return changes };
+        let Some(link) = self.links.get(&id) else { return changes };
         let Link { node, hand_on, ends, way, .. } = *link;
         let source = match way {
             Way::Dialled { .. } => Source::Peer(node),
             Way::Accepted => Source::Caller(node),
         };
-        let same_host = ends.are_on_one_host(&self.host_addresses);
-        let now = clock::now();
+        let same_host = ends.are_on_one_host(own);
         for mut advert in told.known {
             advert.addresses = advert
                 .addresses
@@ -220,100 +251,63 @@ impl Discovery {
                 }
                 Way::Dialled { .. } | Way::Accepted => None,
             };
-            if hand_on
-                && !self.directory.is_heard_by_mdns(id)
-                && self.links.handed_on.len() < self.config.limits.instances
-            {
-                self.links.handed_on.insert(id);
+            if hand_on && !directory.is_heard_by_mdns(id) && self.handed_on.len() < self.max_handed_on {
+                self.handed_on.insert(id);
             }
-            changes.append(self.hear(advert, source, now));
+            changes.append(directory.hear(advert, source, now));
             match seen {
                 // The link leads there: that is an address, whatever the node knows of itself.
-                Some(Seen::Proved(address)) => changes.append(self.directory.verified(id, address, now)),
-                Some(Seen::Likely(address)) => changes.append(self.directory.guess(id, address)),
+                Some(Seen::Proved(address)) => changes.append(directory.verified(id, address, now)),
+                Some(Seen::Likely(address)) => changes.append(directory.guess(id, address)),
                 None => {}
             }
         }
         for gone in told.gone {
-            let heard = self.directory.unheard(gone, source, now);
-            let idle = !heard.doubts.is_empty() && !self.cares_about(gone);
-            changes.append(if idle { self.directory.gone(gone, Why::Withdrawn, now) } else { heard });
+            let heard = directory.unheard(gone, source, now);
+            let idle = !heard.doubts.is_empty() && !is_cared_about(directory, gone);
+            changes.append(if idle { directory.gone(gone, Why::Withdrawn, now) } else { heard });
         }
         changes
     }
-
-    /// All that a new peer is to be told.
-    fn first_telling(&self, id: LinkId) -> Told {
-        let all = self.directory.select(&Filter::everything());
-        let known = all.iter().filter(|i| self.concerns(id, i)).filter_map(|i| self.advert(id, i)).collect();
-        Told { known, gone: Vec::new() }
-    }
 }
 
-impl Handler<PeerArrived> for Discovery {
-    type Result = ();
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn handle(&mut self, PeerArrived { connection, hello }: PeerArrived, ctx: &mut Self::Context) {
-        let Purpose::Peer { hand_on } = hello.purpose else { return };
-        let Ok(from) = connection.peer_addr() else {
-            return tracing::debug!("a peer left before it was received");
-        };
-        let ends = ends(&connection, from);
-        let discovery = ctx.address();
-        actix_rt::spawn(async move {
-            carry(&discovery, connection, Linked { node: hello.node, ends, way: Way::Accepted, hand_on })
-                .await;
-        });
+    fn accepted(n: u8) -> Linked {
+        let ends = Ends { own: None, other: [10, 0, 0, n].into(), zone: 0 };
+        Linked { node: NodeId::from_random([n; 16]), ends, way: Way::Accepted, hand_on: false }
     }
-}
 
-impl Handler<Linked> for Discovery {
-    type Result = MessageResult<Linked>;
-
-    fn handle(&mut self, linked: Linked, ctx: &mut Self::Context) -> Self::Result {
-        let Linked { node, ends, way, hand_on } = linked;
-        if node == self.node || !self.links.is_welcome(node) {
-            return MessageResult(None);
-        }
-        let id = LinkId(self.links.next);
-        self.links.next += 1;
-        let (sender, out) = mpsc::channel(TELLINGS);
-        self.links
-            .links
-            .insert(id, Link { node, ends, way, hand_on, since: clock::now(), out: Some(sender) });
-        self.presence.linked(node);
-        let told = self.first_telling(id);
-        self.links.tell(id, &told);
-        self.try_all_for_peers(&[(id, ends)], ctx);
-        if hand_on && matches!(way, Way::Accepted) {
-            self.ask_for_peers(ctx);
-        }
-        if let Way::Dialled { instance, address } = way {
-            let changes = self.directory.verified(instance, address, clock::now());
-            self.apply(changes, Some(id), ctx);
-        }
-        let keep_alive = self.config.limits.keep_alive;
-        MessageResult(Some(Admitted { link: id, keep_alive, out, guard: self.links.guard.clone() }))
+    fn admit(links: &mut Links, n: u8) -> Option<Admitted> {
+        links.admit(&accepted(n), Duration::from_secs(10), Instant::now())
     }
-}
 
-impl Handler<Heard> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Heard { link, told }: Heard, ctx: &mut Self::Context) {
-        let changes = self.hear_told(link, told);
-        self.apply(changes, Some(link), ctx);
+    #[test]
+    fn a_node_has_few_links_and_none_once_this_one_leaves() {
+        let mut links = Links::new(10);
+        let (node, begun) = (accepted(1).node, Instant::now());
+        let admitted: Vec<_> = std::iter::from_fn(|| admit(&mut links, 1)).collect();
+        assert_eq!(admitted.len(), MAX_LINKS_PER_NODE);
+        assert!(admit(&mut links, 2).is_some(), "another node");
+        assert!(links.reach(node) && !links.have_dialled(node));
+        let ended = links.remove(admitted[0].link).expect("it stands");
+        assert!(ended.node == node && ended.since >= begun && links.remove(admitted[0].link).is_none());
+        assert!(admit(&mut links, 1).is_some(), "there is room again");
+        drop(links.close());
+        assert!(links.is_empty() && admit(&mut links, 3).is_none());
     }
-}
 
-impl Handler<LinkEnded> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, LinkEnded { link, ending }: LinkEnded, ctx: &mut Self::Context) {
-        let Some(Link { node, ends, since, .. }) = self.links.links.remove(&link) else { return };
-        if !self.links.reach(node) {
-            self.presence.unlinked(node, clock::now() - since);
-            self.lost(node, ends.other, ending, ctx);
+    #[test]
+    fn a_peer_that_does_not_keep_up_is_dropped_after_what_it_was_sent() {
+        let mut links = Links::new(10);
+        let Admitted { link, mut out, .. } = admit(&mut links, 1).expect("it is the first");
+        let told = Told { known: Vec::new(), gone: vec![InstanceId::from_random([1; 16])] };
+        for _ in 0..TELLINGS + 5 {
+            links.tell(link, &told);
         }
+        let sent = std::iter::from_fn(|| out.try_recv().ok()).count();
+        assert_eq!((sent, out.is_closed()), (TELLINGS, true));
     }
 }

@@ -1,22 +1,18 @@
-//! Proving what is listed: the endpoints that nothing vouches for are asked, so that a list can say which of them do not answer.
+//! The proof of listed services: endpoints that have not answered lately are probed, so that a list can mark those that do not answer.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
 
 use actix::dev::MessageResponse;
 use actix::prelude::*;
 use meshzero_proto::directory::{Filter, Instance};
 use meshzero_proto::id::{InstanceId, NodeId};
 
-use super::Discovery;
-use crate::clock;
+use super::effect::Effect;
 use crate::trail;
 
-/// An endpoint that has answered within this time need not be asked.
-const LATELY: Duration = Duration::from_secs(5);
 /// The most endpoints that are asked without waiting for the first of each node to answer.
 const AT_ONCE: usize = 32;
-/// The most endpoints that are asked. What was tried to reach each is remembered.
+/// The most endpoints that are asked. The attempts to reach each are remembered.
 const MOST: usize = 256;
 const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 
@@ -25,15 +21,15 @@ const _: () = assert!(MOST <= trail::MAX_ENDPOINTS, "some would be forgotten");
 #[derive(Debug, Message)]
 #[rtype(result = "Proving")]
 pub struct Prove {
-    /// Which services.
+    /// The services to prove.
     pub filter: Filter,
     /// The response to the last such message.
     pub so_far: Proving,
-    /// Whether the first of each node have had their time.
+    /// The first of each node have had their time.
     pub further: bool,
 }
 
-/// How far proving has come.
+/// The progress of proving.
 #[derive(Debug, Default, MessageResponse)]
 pub struct Proving {
     /// The services that have answered, or need not be asked.
@@ -48,64 +44,73 @@ pub struct Proving {
     firsts: HashMap<NodeId, InstanceId>,
 }
 
-impl Discovery {
-    /// Returns whether an instance has answered this node lately, or its node vouches for it over a link that this one made.
-    fn has_answered(&self, instance: &Instance, now: Instant) -> bool {
-        let linked =
-            self.links.have_dialled(instance.node) && self.directory.is_told_by(instance.id, instance.node);
-        instance.local || linked || self.directory.is_proved(instance.id, LATELY, now)
-    }
-
-    /// Asks an endpoint, if there is room for another.
-    fn ask_to_prove(
-        &mut self,
-        Instance { id, node, .. }: &Instance,
-        so_far: &mut Proving,
-        ctx: &mut Context<Self>,
-    ) {
-        if so_far.asked.len() < MOST && so_far.asked.insert(*id) {
-            so_far.firsts.entry(*node).or_insert(*id);
-            self.ask(*id, ctx);
-        }
-    }
-}
-
-impl Handler<Prove> for Discovery {
-    type Result = Proving;
-
-    fn handle(&mut self, Prove { filter, mut so_far, further }: Prove, ctx: &mut Self::Context) -> Proving {
-        let now = clock::now();
-        let (answered, unproved): (Vec<_>, Vec<_>) =
-            self.directory.select(&filter).into_iter().partition(|instance| self.has_answered(instance, now));
+impl Proving {
+    /// Chooses the endpoints to ask first, among those of which nothing is proved: all, or one of each node where there are many.
+    pub(super) fn choose_first(&mut self, unproved: &[Instance]) -> Vec<Effect> {
         let all = unproved.len() <= AT_ONCE;
-        for instance in &unproved {
-            if all || !so_far.firsts.contains_key(&instance.node) {
-                self.ask_to_prove(instance, &mut so_far, ctx);
+        let choose = |instance: &Instance| match all || !self.firsts.contains_key(&instance.node) {
+            true => self.choose(instance),
+            false => None,
+        };
+        unproved.iter().filter_map(choose).collect()
+    }
+
+    /// Chooses the endpoints to ask next. The others of a node share the host of its first: where that is silent they wait, unless
+    /// this goes `further`.
+    pub(super) fn choose_others(
+        &mut self,
+        unproved: &[Instance],
+        further: bool,
+        is_open: impl Fn(InstanceId) -> bool,
+    ) -> Vec<Effect> {
+        let choose = |instance: &Instance| {
+            let first = self.firsts.get(&instance.node);
+            match further || first.is_some_and(|first| !is_open(*first)) {
+                true => self.choose(instance),
+                false => None,
             }
-        }
-        // The others of a node share the host of its first: where that is silent they wait.
-        for instance in &unproved {
-            let first = so_far.firsts.get(&instance.node);
-            if further || first.is_some_and(|first| !self.presence.is_asked(*first)) {
-                self.ask_to_prove(instance, &mut so_far, ctx);
-            }
-        }
-        so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
-        so_far.hidden = self.directory.hidden_of(&filter);
-        so_far.open = so_far.asked.iter().copied().filter(|id| self.presence.is_asked(*id)).collect();
-        so_far
+        };
+        unproved.iter().filter_map(choose).collect()
+    }
+
+    /// Chooses an endpoint, if there is room for another.
+    fn choose(&mut self, Instance { id, node, .. }: &Instance) -> Option<Effect> {
+        let is_chosen = self.asked.len() < MOST && self.asked.insert(*id);
+        is_chosen.then(|| {
+            self.firsts.entry(*node).or_insert(*id);
+            Effect::Probe(*id)
+        })
     }
 }
 
-/// Asks how many services of a filter are known of and not shown, because of a limit.
-#[derive(Debug, Message)]
-#[rtype(result = "usize")]
-pub struct AskHidden(pub Filter);
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::name::ServiceName;
 
-impl Handler<AskHidden> for Discovery {
-    type Result = usize;
+    use super::*;
 
-    fn handle(&mut self, AskHidden(filter): AskHidden, _: &mut Self::Context) -> usize {
-        self.directory.hidden_of(&filter)
+    fn instances(node: u8, count: u8) -> Vec<Instance> {
+        let instance = |n: u8| Instance {
+            id: InstanceId::from_random([node ^ n; 16]),
+            node: NodeId::from_random([node; 16]),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: Vec::new(),
+            local: false,
+        };
+        (0..count).map(instance).collect()
+    }
+
+    #[test]
+    fn few_are_asked_at_once_and_of_many_one_of_each_node() {
+        let few = instances(64, 32);
+        assert_eq!(Proving::default().choose_first(&few).len(), 32);
+        let many = [instances(64, 32), instances(128, 32)].concat();
+        let mut proving = Proving::default();
+        let firsts = [many[0].id, many[32].id];
+        assert_eq!(proving.choose_first(&many), firsts.map(Effect::Probe));
+        assert_eq!(proving.choose_others(&many, false, |_| true), [], "the firsts have not answered");
+        assert_eq!(proving.choose_others(&many, false, |id| id == firsts[0]).len(), 31);
+        assert_eq!(proving.choose_others(&many, true, |_| true).len(), 31, "of the silent one");
+        assert_eq!(proving.choose_others(&many, true, |_| true), [], "each is asked once");
     }
 }

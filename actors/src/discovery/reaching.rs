@@ -1,4 +1,4 @@
-//! Reaching an endpoint to see whether it is what was advertised: few at a time, and what failing means.
+//! The probe of an endpoint: a handshake shows that it is the advertised one. Few are made at a time; a failure ends in a verdict.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,27 +16,27 @@ use crate::dial::{DialError, Dialled, Listed, dial_listed};
 use crate::network::Network;
 use crate::trail::Record;
 
-/// How many connections are begun at once, and how long one may keep others waiting.
+/// The number of connections that are begun at once, and the time for which one may keep others waiting.
 const SLOTS: usize = 8;
 const SLOT_TIME: Duration = Duration::from_millis(50);
-/// How long an endpoint may take to answer. It takes a millisecond, unless its host is busy, which is not dead.
+/// The time within which an endpoint answers. It takes a millisecond, unless its host is busy, which is not dead.
 const ANSWER: Duration = Duration::from_secs(5);
 /// A connection that is accepted and closed again was one too many, or its process was about to die: the next one shows.
 const CLOSED_AGAIN: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(100)];
 
-/// What failing to reach an endpoint says about it.
+/// The conclusion from failing to reach an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It is there, and has no room just now.
     Alive,
-    /// Nobody answers there, or somebody else does.
+    /// No listener answers there, or that of another instance does.
     Dead,
     /// Nothing came back.
     Unreachable,
 }
 
 impl Verdict {
-    /// What it says that an instance could not be reached, which `answered` at an address before.
+    /// The verdict on an instance that could not be reached, and `answered` at an address before.
     pub fn of(error: &DialError, answered: Option<SocketAddr>, network: &Network) -> Self {
         match error {
             DialError::Rejected { rejection: Rejection::Full, .. } => Self::Alive,

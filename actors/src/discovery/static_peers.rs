@@ -1,4 +1,4 @@
-//! The static peers: each is dialled again and again until the node leaves, and what is in the way is kept for errors.
+//! The static peers: each is dialled again until the node leaves, and the obstacles are kept for errors.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use meshzero_proto::addresses::sort;
 use meshzero_proto::advert::MAX_ADDRESSES;
-use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::hello::Hello;
 use tokio::time;
 
 use super::Discovery;
@@ -25,7 +25,7 @@ use crate::resolve::resolve;
 use crate::trail::Record;
 use crate::zone;
 
-/// How long a static peer may take to be resolved and to answer.
+/// The time within which a static peer is resolved, and the time within which it answers.
 const RESOLVE: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(3);
 /// The delays before a static peer is dialled again.
@@ -34,7 +34,7 @@ const PAUSES: Backoff =
 /// The delays begin again after a connection that lasted for so long.
 const LASTING: Duration = Duration::from_secs(5);
 
-/// What is in the way of each static peer that is not connected.
+/// The obstacles to each static peer that is not connected.
 #[derive(Default)]
 pub(super) struct StaticPeers {
     troubles: BTreeMap<String, String>,
@@ -42,6 +42,22 @@ pub(super) struct StaticPeers {
 }
 
 impl StaticPeers {
+    /// Takes note of a peer that is about to be dialled. Returns the record in which to enter the attempts.
+    pub(super) fn add(&mut self, peer: &str) -> Record {
+        self.troubles.insert(peer.to_owned(), "no answer yet".to_owned());
+        let record = Record::default();
+        self.records.insert(peer.to_owned(), record.clone());
+        record
+    }
+
+    /// Takes note of the state of a connection to a peer.
+    pub(super) fn update(&mut self, Standing { peer, trouble }: Standing) {
+        match trouble {
+            Some(trouble) => self.troubles.insert(peer, trouble),
+            None => self.troubles.remove(&peer),
+        };
+    }
+
     /// The peers that are not connected, each with the reason.
     pub(super) fn unconnected(&self) -> Vec<Unconnected> {
         let unconnected = self.troubles.iter().map(|(peer, trouble)| Unconnected {
@@ -53,40 +69,16 @@ impl StaticPeers {
     }
 }
 
-/// How it stands with a static peer: what is in the way of a connection, or nothing.
+/// The state of the connection to a static peer: the obstacle, or `None` while it is connected.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Standing {
+pub(super) struct Standing {
     peer: String,
     trouble: Option<String>,
 }
 
-impl Discovery {
-    pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
-        for peer in &self.config.peers {
-            self.static_peers.troubles.insert(peer.clone(), "no answer yet".to_owned());
-            let hello = self.hello(None, Purpose::Peer { hand_on: true });
-            let record = Record::default();
-            self.static_peers.records.insert(peer.clone(), record.clone());
-            let network = self.config.network.clone();
-            actix_rt::spawn(keep_connected(network, peer.clone(), hello, record, ctx.address()));
-        }
-    }
-}
-
-impl Handler<Standing> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, Standing { peer, trouble }: Standing, _: &mut Self::Context) {
-        match trouble {
-            Some(trouble) => self.static_peers.troubles.insert(peer, trouble),
-            None => self.static_peers.troubles.remove(&peer),
-        };
-    }
-}
-
 /// Keeps one static peer connected for as long as the node lives.
-async fn keep_connected(
+pub(super) async fn keep_connected(
     network: Network,
     peer: String,
     hello: Hello,
@@ -94,7 +86,7 @@ async fn keep_connected(
     discovery: Addr<Discovery>,
 ) {
     let stands = async |trouble: Option<String>| {
-        // When the actor is gone nobody wants to know.
+        // This fails when the actor is gone, and then it does not matter.
         discovery.send(Standing { peer: peer.clone(), trouble }).await.ok();
     };
     let mut pauses = PAUSES;

@@ -1,4 +1,4 @@
-//! Watching: each watcher hears what comes, goes and moves, at its own pace.
+//! Watchers of the directory, each with a bounded queue of events that is read at its own pace.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,18 @@ use actix::prelude::*;
 use meshzero_proto::directory::{DirectoryEvent, Filter, Instance, Pending};
 use meshzero_proto::name::ServiceName;
 
-use super::Discovery;
 use crate::waking;
 
-/// Watches the services that `filter` names: the answer begins with all that are known.
+/// Watches the services that `filter` names: the watcher first receives all that are known.
 ///
-/// A watch of anything but a single name makes the node look: it stays connected to every other node, so that it
-/// notices within two seconds when one dies. Who follows a single name has a link to it for that.
+/// A watch of anything but a single name makes the node monitor the others: it stays connected to every other node, so that it
+/// notices within two seconds when one dies. A program that follows a single name has a link to it for that.
 #[derive(Debug, Message)]
 #[rtype(result = "Watcher")]
 pub struct Watch {
-    /// Which services.
+    /// The services to watch.
     pub filter: Filter,
-    /// Which changes of an instance's addresses are reported.
+    /// The changes of an instance's addresses that are reported.
     pub addresses: Addresses,
 }
 
@@ -49,7 +48,7 @@ struct Shared(Mutex<Queue>);
 struct Queue {
     pending: Pending,
     waker: Option<Waker>,
-    /// The node left; nothing follows what is pending.
+    /// The node left; nothing follows the pending events.
     ended: bool,
     /// Nobody reads any longer.
     dropped: bool,
@@ -59,7 +58,7 @@ impl Watcher {
     /// The next event; `None` after the node left.
     ///
     /// # Cancel safety
-    /// Nothing is lost by dropping the future.
+    /// This method is cancel safe.
     pub async fn recv(&mut self) -> Option<DirectoryEvent> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -93,13 +92,13 @@ impl Drop for Watcher {
 }
 
 impl Shared {
-    /// Whoever panicked with the lock held left a queue behind that is still whole.
+    /// Locks the queue. A panic while the lock was held leaves a queue behind that is still whole.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The sending ends.
+/// The sending ends of all watches.
 #[derive(Debug, Default)]
 pub(super) struct Watchers(Vec<Watching>);
 
@@ -111,7 +110,7 @@ struct Watching {
 }
 
 impl Drop for Watching {
-    /// Nothing follows what is pending: the node has left, or its thread has ended.
+    /// Ends the watch: the node has left, or its thread has ended.
     fn drop(&mut self) {
         let waker = {
             let mut queue = self.shared.queue();
@@ -123,6 +122,18 @@ impl Drop for Watching {
 }
 
 impl Watchers {
+    /// Begins a watch, to which the instances in `known` are reported at once.
+    pub(super) fn watch(&mut self, Watch { filter, addresses }: Watch, known: Vec<Instance>) -> Watcher {
+        let shared = Arc::new(Shared::default());
+        for instance in known {
+            shared.queue().pending.push(DirectoryEvent::Up(instance));
+        }
+        self.prune();
+        self.0.push(Watching { filter, addresses, shared: shared.clone() });
+        Watcher { shared }
+    }
+
+    /// Reports an event to all watchers of the service.
     pub(super) fn push(&mut self, event: DirectoryEvent) {
         self.push_to(|_| true, &event);
     }
@@ -145,12 +156,12 @@ impl Watchers {
         }
     }
 
-    /// What is watched.
+    /// The filters of all watchers.
     pub(super) fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.0.iter().map(|watching| &watching.filter)
     }
 
-    /// Whether somebody watches a name.
+    /// Returns whether a watcher that is still read includes a name.
     pub(super) fn want(&self, name: &ServiceName) -> bool {
         self.0.iter().any(|watching| watching.filter.includes(name) && !watching.shared.queue().dropped)
     }
@@ -158,25 +169,5 @@ impl Watchers {
     /// Forgets watchers that are no longer read.
     pub(super) fn prune(&mut self) {
         self.0.retain(|watching| !watching.shared.queue().dropped);
-    }
-}
-
-impl Handler<Watch> for Discovery {
-    type Result = MessageResult<Watch>;
-
-    fn handle(&mut self, Watch { filter, addresses }: Watch, ctx: &mut Self::Context) -> Self::Result {
-        let shared = Arc::new(Shared::default());
-        for instance in self.directory.select(&filter) {
-            shared.queue().pending.push(DirectoryEvent::Up(instance));
-        }
-        let question = self.question(&filter);
-        let single = matches!(filter, Filter::Name(_));
-        self.watchers.prune();
-        self.watchers.0.push(Watching { filter, addresses, shared: shared.clone() });
-        self.ask_now_and_then(question, ctx);
-        if !single {
-            self.look(ctx);
-        }
-        MessageResult(Watcher { shared })
     }
 }

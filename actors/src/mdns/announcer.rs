@@ -1,4 +1,4 @@
-//! The thread that owns the daemon: it makes true what is wished for, and starts a new daemon when the old one died.
+//! The thread that owns the mDNS daemon: it applies the desired state, and starts a new daemon when the old one died.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -7,15 +7,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon};
+use mdns_sd::Error;
 use meshzero_proto::advert::Advert;
 use meshzero_proto::id::InstanceId;
-use meshzero_proto::query::LOOPBACK_DATAGRAM_BYTES;
 use tokio::sync::oneshot;
 
+use super::Shared;
+use super::daemon::Daemon;
 use super::port::{self, Held};
 use super::records::record;
-use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
 use crate::backoff::{Backoff, Jitter};
 
 /// The delays before a daemon that died is replaced.
@@ -23,32 +23,27 @@ const REVIVE: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(Jitter::None);
 /// A daemon that lives for so long works.
 const LASTING: Duration = Duration::from_secs(5);
-/// How often a daemon is asked whether it lives, and how much it remembers.
+/// The interval at which a daemon is asked for a sign of life, and for the number of its records.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
-/// How many records a daemon may remember. One that asks nothing remembers hardly any, unless somebody floods it: it has no bound
-/// of its own.
-const MOST_RECORDS: i64 = 8_192;
-/// When a service is announced again, at random between these: the daemon announces it twice, a second apart, which is too
+/// The time after which a service is announced again, at random between these: the daemon announces it twice, a second apart, which is too
 /// soon to outlast a bad moment of a wireless network. RFC 6762 §8.3 permits up to eight announcements.
 const AGAIN_FIRST: Duration = Duration::from_secs(5);
 const AGAIN_LAST: Duration = Duration::from_secs(9);
-/// What is logged when nothing is announced.
+/// The log message while nothing is announced.
 const NOT_ANNOUNCED: &str = "services are not announced by multicast DNS; retrying";
-/// How often a daemon looks for interfaces that have come or gone, in seconds.
-const LOOK_FOR_INTERFACES: u32 = 2;
 
-/// The thread itself.
+/// The state of the thread.
 pub(super) struct Announcer {
     shared: Arc<Shared>,
-    /// What the present daemon announces.
+    /// The services that the present daemon announces.
     registered: BTreeMap<InstanceId, Advert>,
-    /// What is to be announced again, and when.
+    /// The services that are to be announced again, each with the time.
     again: VecDeque<(Instant, InstanceId)>,
     /// The time of the next look at the daemon.
     look_at: Instant,
     /// Another program has the port for itself in IPv6.
     held: Option<Held>,
-    /// What was last logged about services that are not announced.
+    /// The problem that was last logged about services that are not announced.
     told: Option<Told>,
 }
 
@@ -59,18 +54,18 @@ struct Told {
     ends_at_start: bool,
 }
 
-/// What the announcer found to do.
+/// The next action of the announcer.
 enum Work {
     Announce(Box<Advert>),
     Withdraw(InstanceId),
-    /// One that was announced a while ago.
+    /// Announce a service again that was announced a while ago.
     Repeat(InstanceId),
-    /// To see whether the daemon is well.
+    /// Check the daemon's health.
     LookAfter,
     Close(Option<oneshot::Sender<()>>),
 }
 
-/// Why a daemon has to be replaced.
+/// The reason for which a daemon has to be replaced.
 #[derive(Debug, thiserror::Error)]
 enum Loss {
     #[error("{0}")]
@@ -114,7 +109,7 @@ impl Announcer {
                 Err(loss) => loss,
             };
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
-            // Who fills it must not thereby silence this node.
+            // A program that fills its memory must not thereby silence this node.
             if started.elapsed() > LASTING || matches!(loss, Loss::Overfull | Loss::PortFree) {
                 pauses.reset();
             }
@@ -124,7 +119,7 @@ impl Announcer {
                 loss => self.tell(NOT_ANNOUNCED, loss, false),
             }
             if self.pause(pauses.pause()) {
-                // There is nobody to say goodbye to.
+                // No daemon is there to say goodbye.
                 drop(self.shared.wishes().closed.take());
                 return;
             }
@@ -136,7 +131,7 @@ impl Announcer {
     fn live(&mut self) -> Result<Option<oneshot::Sender<()>>, Loss> {
         // The daemon would go on without the port, and say nothing.
         self.held = port::held_in_ipv6().map_err(Loss::Port)?;
-        let daemon = self.start_daemon()?;
+        let daemon = Daemon::start(&self.shared)?;
         if let Some(held) = self.held.take() {
             self.tell("services are announced by multicast DNS in IPv4 only; retrying", &held, true);
             self.held = Some(held);
@@ -145,49 +140,31 @@ impl Announcer {
         }
         let started = Instant::now();
         self.look_at = started + LOOK_AFTER;
-        #[cfg(test)]
-        self.shared.harm.expose(&daemon);
         let served = self.serve(&daemon, started);
         if served.is_err() {
             // Its goodbyes are called back by what the next one announces: a record lives on for a second after them.
-            match patiently(|| daemon.shutdown()) {
-                Ok(done) => drop(done.recv_timeout(GOODBYE)),
-                Err(error) => tracing::debug!(%error, "the old daemon had ended by itself"),
+            if let Err(error) = daemon.shut_down() {
+                tracing::debug!(%error, "the old daemon had ended by itself");
             }
         }
         served
     }
 
-    fn start_daemon(&self) -> Result<ServiceDaemon, Error> {
-        let daemon = ServiceDaemon::new()?;
-        // Commands are executed in order, so nothing is sent on an interface that was not chosen.
-        let shared = Arc::clone(&self.shared);
-        let chosen = IfPredicate::new(move |interface| shared.uses(&interface.name, interface.ip()));
-        patiently(|| daemon.disable_interface(IfKind::All))?;
-        patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
-        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
-        patiently(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
-        Ok(daemon)
-    }
-
-    /// Makes wishes true until the node leaves.
-    fn serve(
-        &mut self,
-        daemon: &ServiceDaemon,
-        started: Instant,
-    ) -> Result<Option<oneshot::Sender<()>>, Loss> {
+    /// Applies changes of the desired state until the node leaves.
+    fn serve(&mut self, daemon: &Daemon, started: Instant) -> Result<Option<oneshot::Sender<()>>, Loss> {
         loop {
             match self.next_work() {
                 Work::Announce(advert) => self.announce(daemon, *advert)?,
                 Work::Withdraw(instance) => self.withdraw(daemon, instance)?,
                 Work::Repeat(instance) => {
                     if let Some(advert) = self.registered.get(&instance) {
-                        let again = record(advert)?;
-                        patiently(|| daemon.register(again.clone()))?;
+                        daemon.register(&record(advert)?)?;
                     }
                 }
                 Work::LookAfter => {
-                    look_after(daemon)?;
+                    if daemon.is_overfull()? {
+                        return Err(Loss::Overfull);
+                    }
                     match &self.held {
                         Some(held) if held.is_over() => return Err(Loss::PortFree),
                         None if started.elapsed() > LASTING => self.tell_of_recovery(),
@@ -198,8 +175,7 @@ impl Announcer {
                     for instance in self.registered.keys().copied().collect::<Vec<_>>() {
                         self.withdraw(daemon, instance)?;
                     }
-                    let done = patiently(|| daemon.shutdown())?;
-                    if done.recv_timeout(GOODBYE).is_err() {
+                    if !daemon.shut_down()? {
                         tracing::warn!("multicast DNS did not confirm its goodbye");
                     }
                     return Ok(closed);
@@ -208,7 +184,7 @@ impl Announcer {
         }
     }
 
-    /// Logs a problem. Once is enough until something else is wrong, or after all was well.
+    /// Logs a problem, once until the problem is another one or has passed.
     fn tell(&mut self, what: &str, problem: &dyn fmt::Display, ends_at_start: bool) {
         let problem = problem.to_string();
         if self.told.as_ref().is_none_or(|told| told.problem != problem) {
@@ -223,11 +199,11 @@ impl Announcer {
         }
     }
 
-    fn announce(&mut self, daemon: &ServiceDaemon, advert: Advert) -> Result<(), Error> {
+    fn announce(&mut self, daemon: &Daemon, advert: Advert) -> Result<(), Error> {
         match record(&advert) {
             Ok(info) => {
                 self.use_given(daemon, &advert)?;
-                patiently(|| daemon.register(info.clone()))?;
+                daemon.register(&info)?;
                 self.again.retain(|(_, instance)| *instance != advert.instance);
                 self.again.push_back((again_at(), advert.instance));
                 self.registered.insert(advert.instance, advert);
@@ -239,21 +215,19 @@ impl Announcer {
         Ok(())
     }
 
-    /// Makes the daemon use the surplus addresses at which a service listens now, not when it looks next.
-    fn use_given(&self, daemon: &ServiceDaemon, advert: &Advert) -> Result<(), Error> {
-        if advert.addresses.iter().any(|address| self.shared.is_surplus(address.ip())) {
-            // It decides anew about all addresses, by the one choice that it has.
-            patiently(|| daemon.enable_interface(Vec::<IfKind>::new()))?;
+    /// Makes the daemon use the surplus addresses at which a service listens at once, not when it looks next.
+    fn use_given(&self, daemon: &Daemon, advert: &Advert) -> Result<(), Error> {
+        match advert.addresses.iter().any(|address| self.shared.is_surplus(address.ip())) {
+            true => daemon.choose_addresses_again(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Peers believe `bye=1` at once; a record that is merely withdrawn stays with them for another second.
-    fn withdraw(&mut self, daemon: &ServiceDaemon, instance: InstanceId) -> Result<(), Error> {
+    fn withdraw(&mut self, daemon: &Daemon, instance: InstanceId) -> Result<(), Error> {
         if let Some(advert) = self.registered.remove(&instance) {
-            let leaving = record(&Advert { leaving: true, ..advert })?;
-            patiently(|| daemon.register(leaving.clone()))?;
-            patiently(|| daemon.unregister(&format!("{instance}.{SERVICE_TYPE}")))?;
+            daemon.register(&record(&Advert { leaving: true, ..advert })?)?;
+            daemon.unregister(instance)?;
         }
         Ok(())
     }
@@ -293,7 +267,7 @@ impl Announcer {
         }
     }
 
-    /// Waits before the next daemon, and says whether the node left meanwhile.
+    /// Waits before the next daemon. Returns whether the node left meanwhile.
     fn pause(&self, pause: Duration) -> bool {
         let wishes = self.shared.wishes();
         let (wishes, _) = self
@@ -312,26 +286,7 @@ impl Announcer {
     }
 }
 
-/// The time at which what is announced now is announced again.
+/// The time of the next announcement of a service that is announced now.
 fn again_at() -> Instant {
     Instant::now() + AGAIN_FIRST + (AGAIN_LAST - AGAIN_FIRST).mul_f32(fastrand::f32())
-}
-
-/// # Errors
-/// It has ended, or remembers too much.
-fn look_after(daemon: &ServiceDaemon) -> Result<(), Loss> {
-    match daemon.get_metrics() {
-        Ok(metrics) => match metrics.recv_timeout(GOODBYE) {
-            Ok(metrics) if records(&metrics) > MOST_RECORDS => Err(Loss::Overfull),
-            // One that is busy answers next time.
-            Ok(_) | Err(_) => Ok(()),
-        },
-        Err(Error::Again) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Returns how many records of others a daemon remembers.
-fn records(metrics: &Metrics) -> i64 {
-    metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
 }

@@ -1,4 +1,4 @@
-//! Sockets of multicast DNS: one for each interface and family, to ask from and to hear on.
+//! A multicast DNS socket for one interface and family, to send questions and to receive.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,12 +13,12 @@ use tokio::net::UdpSocket;
 use super::nics::Nic;
 use crate::socket::{self, Family};
 
-/// A datagram of mDNS is no longer than this (RFC 6762 §17).
+/// The longest datagram of mDNS, in bytes (RFC 6762 §17).
 const DATAGRAM_BYTES: usize = 9_000;
 /// A socket that fails more often than this in a row is broken, and is given up.
 const ERRORS_AT_ONCE: usize = 8;
 
-/// What a socket is for.
+/// The purpose of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
     /// One-shot questions from a port of its own, and the replies to them.
@@ -39,10 +39,10 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    /// Opens one.
+    /// Opens a socket.
     ///
     /// # Errors
-    /// What the system says, for instance when the interface has just gone or another program has the port for itself.
+    /// The system's error, for instance when the interface has just gone or another program has the port for itself.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -57,7 +57,7 @@ impl Channel {
             Family::V6 => format!("{} (IPv6)", nic.name),
         };
         // Every program of the host reads every question. Known answers cost them more than they save where a crowd asks one-shot
-        // questions; ordinary ones are rare, and each answer to them is read by everybody as well.
+        // questions; ordinary ones are rare, and all programs read each answer to them as well.
         let datagram_bytes = match purpose {
             Use::Multicast if nic.is_loopback => LOOPBACK_DATAGRAM_BYTES,
             Use::Multicast | Use::OneShot => NETWORK_DATAGRAM_BYTES,
@@ -87,16 +87,16 @@ impl Channel {
         self.is_loopback
     }
 
-    /// Sends a message to everybody.
+    /// Sends a message to the multicast group.
     ///
     /// # Errors
-    /// What the system says. A question is repeated, so an error may pass.
+    /// The system's error. A question is repeated, so an error may pass.
     pub(crate) fn ask(&self, message: &[u8]) -> io::Result<()> {
         // Straight to the system: the runtime does not know yet that a fresh socket is writable.
         socket2::SockRef::from(&self.socket).send_to(message, &self.group.into()).map(drop)
     }
 
-    /// Waits for datagrams, and hands each to `take`: at most `most`, so that others have their turn.
+    /// Waits for datagrams, and passes each to `take`: at most `most`, so that other tasks get their turn.
     ///
     /// # Errors
     /// The last of many errors in a row: the socket is of no more use.

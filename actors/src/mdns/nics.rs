@@ -32,12 +32,12 @@ pub(crate) struct Nic {
     /// The first addresses of its further IPv4 networks. Replies to one-shot questions from `v4` do not come from a host that
     /// shares only one of these with it, because that host has no route there.
     pub(crate) further_v4: Vec<Ipv4Addr>,
-    /// Whether it has an IPv6 address.
+    /// It has an IPv6 address.
     pub(crate) has_v6: bool,
     pub(crate) is_loopback: bool,
 }
 
-/// Which interfaces are used.
+/// The choice among the interfaces.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Nics {
     pub(crate) used: Vec<Nic>,
@@ -50,7 +50,7 @@ pub(crate) struct Nics {
 }
 
 impl Nics {
-    /// The interfaces that have these addresses; at most 16, those first that lead to other hosts.
+    /// Chooses among the interfaces that have these addresses: at most 16, those first that lead to other hosts.
     pub(crate) fn of(list: &[Interface]) -> Self {
         let mut by_name: BTreeMap<&str, (Nic, Vec<IpAddr>)> = BTreeMap::new();
         let mut networks: BTreeSet<(&str, Network)> = BTreeSet::new();
@@ -109,7 +109,7 @@ impl Nic {
         self.v4.map(Family::V4).into_iter().chain(v6.then_some(Family::V6))
     }
 
-    /// What one-shot questions are sent from: IPv4 once in each of its networks, because the replies go to the address that asked.
+    /// The families and addresses from which one-shot questions are sent: IPv4 once in each of its networks, because the replies go to the address that asked.
     pub(crate) fn askers(&self) -> impl Iterator<Item = Family> {
         let further = if self.is_loopback { &[][..] } else { &self.further_v4 };
         let (v4, v6): (Vec<_>, Vec<_>) = self.families().partition(|family| *family != Family::V6);

@@ -27,7 +27,7 @@ fn judge(v4: io::Result<()>, v6: io::Result<()>) -> Result<Option<Held>, Held> {
     match (v4, v6) {
         (Err(error), _) if socket::is_port_held(&error) => Err(Held { in_ipv6_only: false, error }),
         (_, Err(error)) if socket::is_port_held(&error) => Ok(Some(Held { in_ipv6_only: true, error })),
-        // Any other problem is of one family, such as that there is none, or will be seen by whoever uses it.
+        // Any other problem is of one family, such as that there is none, or shows when the port is used.
         _ => Ok(None),
     }
 }

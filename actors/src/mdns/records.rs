@@ -16,7 +16,7 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
     let given: Vec<IpAddr> = advert.addresses.iter().map(SocketAddr::ip).collect();
     let everywhere = given.iter().any(IpAddr::is_unspecified);
     let addresses = if everywhere { Vec::new() } else { given.clone() };
-    // Those who look for the name ask for its subtype.
+    // Searches for the name ask for its subtype.
     let kind = format!("{}._sub.{SERVICE_TYPE}", Subtype::new(&advert.mesh, &advert.service));
     let mut info = ServiceInfo::new(&kind, &label, &host, &addresses[..], port, &advert.to_txt()[..])?;
     if everywhere {
@@ -25,7 +25,7 @@ pub(super) fn record(advert: &Advert) -> Result<ServiceInfo, Error> {
             info.set_interfaces(vec![IfKind::IPv4]);
         }
     }
-    // The names are random, so there is nobody to ask whether they are taken: that would take 0.9 s.
+    // The names are random, so probing for conflicts would be in vain, and takes 0.9 s.
     info.set_requires_probe(false);
     Ok(info)
 }

@@ -27,7 +27,7 @@ fn advert(ip: [u8; 4]) -> Advert {
     }
 }
 
-/// What is heard on loopback.
+/// An event that is heard on loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Heard {
     Up(Advert),
@@ -50,7 +50,7 @@ impl Ears {
         Self { replies: Replies::on_interface(channel.zone()), channel, waiting: VecDeque::new() }
     }
 
-    /// Waits for what is said about one instance, past what other tests and programs on this host say.
+    /// Waits for the next event of one instance, past those of other tests and programs on this host.
     async fn next_about(&mut self, instance: InstanceId) -> Heard {
         tokio::time::timeout(PATIENCE, async {
             loop {
@@ -104,7 +104,7 @@ fn start() -> Mdns {
     Mdns::start(Interfaces::loopback(), &loopback()).expect("a thread")
 }
 
-/// What tests do to the daemon behind an [`Mdns`].
+/// The harm that tests do to the daemon behind an [`Mdns`].
 #[derive(Default)]
 pub(super) struct Harm {
     daemon: Mutex<Option<ServiceDaemon>>,
@@ -121,7 +121,7 @@ impl Harm {
         *self.daemon.lock().expect("no panic") = Some(daemon.clone());
     }
 
-    /// Ends the daemon behind the back of those who use it.
+    /// Ends the daemon without the announcer's knowledge.
     fn kill(&self) {
         let daemon = self.daemon.lock().expect("no panic").take().expect("it runs");
         patiently(|| daemon.shutdown()).expect("it lives").recv().expect("it ends");

@@ -1,4 +1,4 @@
-//! The multicast sockets that fail: when each is opened again, and what is logged about it.
+//! The multicast sockets that fail: the time at which each is opened again, and the log messages about it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use crate::mdns::channel::Use;
 /// The pause before a socket that failed is opened again: the first, and the longest.
 const REOPEN_FIRST: Duration = Duration::from_secs(2);
 const REOPEN_LAST: Duration = Duration::from_secs(60);
-/// A socket that lasts for so long works.
+/// A socket that lasts for this time works.
 const WORKING: Duration = Duration::from_secs(5);
-/// The pauses begin anew after a socket that lasted for so long.
+/// The pauses start over after a socket that lasted for this time.
 const LASTING: Duration = Duration::from_secs(60);
 /// The same reason is logged again after this time.
 const TELL_AGAIN: Duration = Duration::from_secs(600);
@@ -37,7 +37,7 @@ struct Fault {
     not_before: Instant,
 }
 
-/// The message to a user.
+/// The message to the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Word {
     /// Nothing, because it was said before.
@@ -52,12 +52,12 @@ impl SocketFaults {
         self.0.get(key).is_none_or(|fault| fault.not_before <= now)
     }
 
-    /// The system gives no such socket. That may be another matter soon.
+    /// Takes note that the system gives no such socket. It may do so soon.
     pub(super) fn refused(&mut self, key: SocketKey, problem: String, now: Instant) -> Word {
         self.enter(key, problem, now).tell(now)
     }
 
-    /// A socket failed that was opened at this time.
+    /// Takes note that a socket failed which was opened at this time.
     pub(super) fn failed(&mut self, key: SocketKey, opened: Instant, problem: String, now: Instant) -> Word {
         let fault = self.enter(key, problem, now);
         if now.saturating_duration_since(opened) >= LASTING {
@@ -68,7 +68,7 @@ impl SocketFaults {
         fault.tell(now)
     }
 
-    /// A socket that was opened at this time is in use. Returns `None` unless it failed before and works by now.
+    /// Takes note that a socket which was opened at this time is in use. Returns `None` unless it failed before and works by now.
     pub(super) fn lasts(&mut self, key: &SocketKey, opened: Instant, now: Instant) -> Option<Word> {
         let is_working = now.saturating_duration_since(opened) >= WORKING;
         let fault = self.0.get_mut(key).filter(|fault| fault.is_down && is_working)?;

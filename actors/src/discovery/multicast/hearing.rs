@@ -1,4 +1,4 @@
-//! The messages of one socket on their way to the actor.
+//! The reader of one multicast socket, which passes its messages to the actor.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,13 +22,13 @@ const FORGET: Duration = Duration::from_secs(5);
 /// The messages that one socket has received.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Heard {
-    pub(super) purpose: Use,
-    pub(super) adverts: Vec<(IpAddr, Advert)>,
-    pub(super) gone: Vec<InstanceId>,
-    pub(super) asked: Vec<(IpAddr, Asked)>,
+pub(in crate::discovery) struct Heard {
+    pub(in crate::discovery) purpose: Use,
+    pub(in crate::discovery) adverts: Vec<(IpAddr, Advert)>,
+    pub(in crate::discovery) gone: Vec<InstanceId>,
+    pub(in crate::discovery) asked: Vec<(IpAddr, Asked)>,
     /// The hosts that it comes from.
-    pub(super) hosts: Vec<IpAddr>,
+    pub(in crate::discovery) hosts: Vec<IpAddr>,
 }
 
 /// Passes on what arrives at one socket, with at most one message to the actor under way.

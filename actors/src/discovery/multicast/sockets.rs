@@ -11,11 +11,10 @@ use meshzero_proto::few::few;
 use meshzero_proto::query::{Families, InFamily};
 use tokio::task::JoinHandle;
 
+use super::Multicast;
 use super::errors::note_error;
 use super::faults::{SocketFaults, SocketKey, Word};
-use super::hearing::read;
-use crate::clock;
-use crate::discovery::Discovery;
+use super::hearing::{Heard, read};
 use crate::mdns::channel::{Channel, Use};
 use crate::mdns::nics::{Nic, Nics};
 use crate::socket::{self, Family};
@@ -28,7 +27,7 @@ pub(super) struct Open {
     is_only: bool,
     pub(super) channel: Rc<Channel>,
     opened: Instant,
-    /// Ends with what is wrong with the socket.
+    /// Ends with the error of the socket, if it has one.
     reading: JoinHandle<Option<io::Error>>,
 }
 
@@ -42,18 +41,19 @@ impl Open {
         family: Family,
         is_only: bool,
         purpose: Use,
-        ctx: &Context<Discovery>,
+        hearer: &Recipient<Heard>,
+        now: Instant,
     ) -> io::Result<Self> {
         let channel = Rc::new(Channel::open(nic, family, purpose)?);
-        let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, ctx.address().recipient()));
-        Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: clock::now(), reading })
+        let reading = actix_rt::spawn(read(Rc::clone(&channel), purpose, hearer.clone()));
+        Ok(Self { nic: nic.name.clone(), family, is_only, channel, opened: now, reading })
     }
 
     pub(super) fn in_family(&self) -> InFamily {
         in_family(self.family, self.is_only)
     }
 
-    /// Returns what is wrong with the socket, if it is read no longer.
+    /// Returns the error of the socket, if it is read no longer.
     fn problem(&mut self) -> Option<String> {
         let ended = Pin::new(&mut self.reading).poll(&mut TaskContext::from_waker(Waker::noop()));
         let Poll::Ready(ended) = ended else { return None };
@@ -68,23 +68,27 @@ impl Drop for Open {
     }
 }
 
-impl Discovery {
-    /// Listens on the current interfaces. Returns whether one of them was not listened on before, or not for a while.
-    pub(in crate::discovery) fn open_multicast(&mut self, nics: Nics, ctx: &mut Context<Self>) -> bool {
-        let now = clock::now();
-        let multicast = &mut self.multicast;
-        if nics != multicast.nics {
+impl Multicast {
+    /// Listens on these interfaces, and passes what arrives to `hearer`. Returns whether one of them was not listened on before, or
+    /// not for a while.
+    pub(in crate::discovery) fn listen(
+        &mut self,
+        nics: Nics,
+        hearer: &Recipient<Heard>,
+        now: Instant,
+    ) -> bool {
+        if nics != self.nics {
             // They may have other addresses.
-            multicast.one_shot.clear();
-            if !nics.left_out.is_empty() && !multicast.has_told_left_out {
-                multicast.has_told_left_out = true;
+            self.one_shot.clear();
+            if !nics.left_out.is_empty() && !self.has_told_left_out {
+                self.has_told_left_out = true;
                 tracing::warn!("{}", left_out(&nics.left_out));
             }
-            multicast.nics = nics;
+            self.nics = nics;
         }
-        let nics = multicast.nics.used.clone();
-        multicast.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
-        let mut before = std::mem::take(&mut multicast.listening);
+        let nics = self.nics.used.clone();
+        self.faults.retain(|name| nics.iter().any(|nic| nic.name == name));
+        let mut before = std::mem::take(&mut self.listening);
         let (mut news, mut in_use) = (false, false);
         for (nic, family, is_only) in sockets_of(&nics, Use::Multicast) {
             let key = key(&nic.name, family, Use::Multicast);
@@ -96,63 +100,58 @@ impl Discovery {
                 match open.problem() {
                     None => {
                         open.is_only = is_only;
-                        news |= has_recovered(&mut multicast.faults, &key, open.opened, now);
-                        multicast.listening.push(open);
+                        news |= has_recovered(&mut self.faults, &key, open.opened, now);
+                        self.listening.push(open);
                         continue;
                     }
                     Some(problem) => {
-                        let word = multicast.faults.failed(key.clone(), open.opened, problem.clone(), now);
+                        let word = self.faults.failed(key.clone(), open.opened, problem.clone(), now);
                         warn(word, &open.channel.to_string(), &problem);
                     }
                 }
             }
-            if !multicast.faults.may_open(&key, now) {
+            if !self.faults.may_open(&key, now) {
                 continue;
             }
-            match Open::begin(nic, family, is_only, Use::Multicast, ctx) {
+            match Open::begin(nic, family, is_only, Use::Multicast, hearer, now) {
                 Ok(open) => {
-                    // One that failed before may fail again: what was missed is asked for when it works.
-                    news |= !multicast.faults.may_fail_again(&key);
-                    multicast.listening.push(open);
+                    // One that failed before may fail again: missed announcements are asked for when it works.
+                    news |= !self.faults.may_fail_again(&key);
+                    self.listening.push(open);
                 }
                 // Services cannot be announced either, and the announcer logs that, and when it has passed.
                 Err(error) if socket::is_port_held(&error) => in_use = true,
                 Err(error) => {
                     let problem = error.to_string();
-                    warn(multicast.faults.refused(key, problem.clone(), now), &nic.name, &problem);
+                    warn(self.faults.refused(key, problem.clone(), now), &nic.name, &problem);
                 }
             }
         }
-        multicast.seen.port_taken = Some(in_use);
+        self.seen.port_taken = Some(in_use);
         news
     }
 
     /// Opens the sockets for one-shot questions, if they are not.
-    pub(in crate::discovery) fn open_one_shot(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let multicast = &mut self.multicast;
-        multicast.one_shot_at = Some(now);
-        let mut before = std::mem::take(&mut multicast.one_shot);
-        for (nic, family, is_only) in sockets_of(&multicast.nics.used, Use::OneShot) {
+    pub(in crate::discovery) fn open_one_shot(&mut self, hearer: &Recipient<Heard>, now: Instant) {
+        self.one_shot_at = Some(now);
+        let mut before = std::mem::take(&mut self.one_shot);
+        for (nic, family, is_only) in sockets_of(&self.nics.used, Use::OneShot) {
             let key = key(&nic.name, family, Use::OneShot);
             let same = |open: &Open| open.nic == nic.name && open.family == family;
             if let Some(at) = before.iter().position(same) {
                 let mut open = before.swap_remove(at);
                 let Some(problem) = open.problem() else {
-                    multicast.one_shot.push(open);
+                    self.one_shot.push(open);
                     continue;
                 };
-                warn(
-                    multicast.faults.refused(key, problem.clone(), now),
-                    &open.channel.to_string(),
-                    &problem,
-                );
+                warn(self.faults.refused(key, problem.clone(), now), &open.channel.to_string(), &problem);
             }
-            match Open::begin(nic, family, is_only, Use::OneShot, ctx) {
-                Ok(open) => multicast.one_shot.push(open),
+            match Open::begin(nic, family, is_only, Use::OneShot, hearer, now) {
+                Ok(open) => self.one_shot.push(open),
                 Err(error) => {
                     tracing::debug!(interface = nic.name, %error, "no question can be asked here");
                     if Families::First.include(in_family(family, is_only)) {
-                        note_error(&mut multicast.seen.send_errors, &nic.name, &error);
+                        note_error(&mut self.seen.send_errors, &nic.name, &error);
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! Discovery actors that hear and are told what a test says, without multicast and links.
 
+use meshzero_proto::directory::Source;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::discovery::presence::Undialled;
+use crate::clock;
+use crate::discovery::peer_dial::Undialled;
 
 type Run = dyn FnOnce(&mut Discovery, &mut Context<Discovery>) + Send;
 
@@ -39,7 +41,7 @@ impl Node {
     async fn hear(&self, adverts: Vec<Advert>) {
         self.within(|this, ctx| {
             for advert in adverts {
-                let changes = this.hear(advert, Source::Mdns, clock::now());
+                let changes = this.directory.hear(advert, Source::Mdns, clock::now());
                 this.apply(changes, None, ctx);
             }
         })

@@ -1,0 +1,160 @@
+//! The distribution of changes of the directory to watchers, peers, lists, searches and dials.
+
+use std::time::Instant;
+
+use actix::prelude::*;
+use meshzero_proto::directory::{Changes, DirectoryEvent, Instance, Source, Why};
+use meshzero_proto::id::InstanceId;
+
+use crate::clock;
+use crate::discovery::Discovery;
+use crate::discovery::asking::{question, question_for};
+use crate::discovery::effect::Effect;
+use crate::discovery::evidence::Evidence;
+use crate::discovery::interest::Interest;
+use crate::discovery::link::LinkId;
+use crate::discovery::presence::Presence;
+use crate::discovery::verification::settle;
+use crate::neighbours;
+
+impl Discovery {
+    /// Distributes changes. `origin` is the link that brought them, if one did.
+    pub(in crate::discovery) fn apply(
+        &mut self,
+        changes: Changes,
+        origin: Option<LinkId>,
+        ctx: &mut Context<Self>,
+    ) {
+        if !changes.events.is_empty() {
+            self.lists.changed(clock::now());
+        }
+        if let Some(node) = changes.hides {
+            tracing::warn!(
+                %node,
+                limit = "instances_per_node",
+                kept = self.config.limits.instances_per_node,
+                "a program offers more services than are kept of one: those beyond are found by their exact names only"
+            );
+        }
+        if !changes.events.is_empty() || !changes.grown.is_empty() {
+            self.tell_peers(&changes, origin, ctx);
+        }
+        for instance in changes.grown {
+            self.dialling.update(instance.id, &self.directory);
+            self.watchers.push_growth(instance);
+        }
+        for event in changes.events {
+            match &event {
+                DirectoryEvent::Up(instance) => {
+                    if self.finding.found(&instance.service) {
+                        self.asking.end(question_for(&self.config.mesh, &instance.service));
+                    }
+                    let tended = Presence::tend(instance.node, &self.directory);
+                    self.carry_out([tended], ctx);
+                }
+                DirectoryEvent::Down { instance, .. } => {
+                    let none_left = self.directory.get(&instance.service).is_empty();
+                    if none_left && self.finding.lost(&instance.service) {
+                        let question = question_for(&self.config.mesh, &instance.service);
+                        self.carry_out([Effect::Ask(question)], ctx);
+                    }
+                }
+                DirectoryEvent::Moved(_) => {}
+            }
+            self.dialling.update(event.instance().id, &self.directory);
+            self.watchers.push(event);
+        }
+        for claimed in changes.claimed {
+            self.dialling.update(claimed, &self.directory);
+        }
+        for doubted in changes.doubts {
+            self.dialling.update(doubted, &self.directory);
+            if self.interest().includes(doubted, &self.directory) {
+                let is_linked = self.evidence(clock::now()).is_linked(doubted);
+                self.carry_out([settle(doubted, is_linked)], ctx);
+            }
+        }
+        self.answer_lists(ctx);
+    }
+
+    /// The interest of this node in the services of others.
+    fn interest(&self) -> Interest<'_> {
+        Interest { presence: &self.presence, watchers: &self.watchers, finding: &self.finding }
+    }
+
+    /// Passes on what changed to the peers that do not know it from elsewhere.
+    fn tell_peers(&mut self, changes: &Changes, origin: Option<LinkId>, ctx: &mut Context<Self>) {
+        for event in &changes.events {
+            if matches!(event, DirectoryEvent::Down { .. }) && !event.instance().local {
+                self.links.forget(event.instance().id);
+                self.handing_on.forget(event.instance().id);
+            }
+        }
+        if self.links.is_empty() {
+            return;
+        }
+        let events = changes.events.iter().filter(|event| !matches!(event, DirectoryEvent::Down { .. }));
+        let shown = events.map(DirectoryEvent::instance);
+        for instance in changes.grown.iter().chain(shown) {
+            self.try_for_peers(instance, None, ctx);
+        }
+        let (links, telling) = self.telling();
+        links.tell_changes(changes, origin, telling);
+    }
+
+    /// Finds out where the other ends of all links, or of one, can reach an instance, if they are to be told of it.
+    fn try_for_peers(&mut self, instance: &Instance, only: Option<LinkId>, ctx: &mut Context<Self>) {
+        let concerned = self.links.concerned(instance, only, &self.directory);
+        let effects = self.handing_on.try_for(instance, concerned, &self.host_addresses, clock::now());
+        self.carry_out(effects, ctx);
+    }
+
+    /// Does [`Self::try_for_peers`] for all instances that are known.
+    pub(in crate::discovery) fn try_all_for_peers(&mut self, only: Option<LinkId>, ctx: &mut Context<Self>) {
+        if self.links.are_on_one_host(only, &self.host_addresses) {
+            return;
+        }
+        for instance in self.directory.all() {
+            self.try_for_peers(&instance, only, ctx);
+        }
+    }
+
+    /// Tries the addresses again that failed a while ago: a service may have come to listen there.
+    pub(in crate::discovery) fn try_again_for_peers(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        for id in self.handing_on.due(now) {
+            if let Some(instance) = self.directory.candidate(id).filter(|_| self.directory.is_shown(id)) {
+                self.try_for_peers(&instance, None, ctx);
+            }
+            self.handing_on.forget_due(id, now);
+        }
+    }
+
+    /// Takes in a goodbye. It may be forged, so the endpoint is probed if the instance matters here.
+    pub(in crate::discovery) fn hear_goodbye(&mut self, instance: InstanceId, now: Instant) -> Changes {
+        self.dialling.left(instance);
+        let changes = self.directory.unheard(instance, Source::Mdns, now);
+        if !changes.doubts.is_empty() && !self.interest().includes(instance, &self.directory) {
+            return self.directory.gone(instance, Why::Withdrawn, now);
+        }
+        changes
+    }
+
+    /// Answers the lists that are complete, and sets a timer for the others.
+    pub(in crate::discovery) fn answer_lists(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let Self { config, directory, links, asking, multicast, .. } = self;
+        let evidence = Evidence { directory, links, now };
+        let is_settled = |filter: &_| {
+            let has_others = || neighbours::has_others(&multicast.zones_out());
+            asking.is_settled(question(&config.mesh, filter), now, has_others)
+        };
+        let select = |filter: &_| {
+            let mut instances = evidence.directory.select(filter);
+            let shown = instances.len();
+            instances.retain(|instance| evidence.is_alive(instance));
+            (shown, instances)
+        };
+        let check = self.lists.answer(now, self.presence.looking_since(), is_settled, select);
+        self.carry_out(check, ctx);
+    }
+}

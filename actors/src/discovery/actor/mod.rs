@@ -1,0 +1,174 @@
+//! The actor itself: dispatches each message to a part of discovery, and carries out the effects that the part asks for.
+
+mod changes;
+mod outcomes;
+mod perform;
+mod requests;
+
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::hello::{Hello, Purpose};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::Question;
+
+use super::Discovery;
+use super::asking::{question, question_for};
+use super::effect::Effect;
+use super::evidence::Evidence;
+use super::offering::Host;
+use super::own_interfaces::Change;
+use super::peers::Links;
+use super::reaching::Verdict;
+use super::static_peers::keep_connected;
+use super::telling::Telling;
+use super::verification::judge;
+use crate::clock;
+use crate::mdns::nics::Nics;
+
+/// The interval of the work that no event triggers.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Actor for Discovery {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, Self::tick);
+        self.ask_due(ctx);
+    }
+}
+
+impl Supervised for Discovery {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // The timers that were to do this are gone.
+        self.lists.forget_check();
+        self.asking.forget_plan();
+        self.question_timer = None;
+    }
+}
+
+impl Discovery {
+    pub(super) fn connect_static_peers(&mut self, ctx: &mut Context<Self>) {
+        for peer in &self.config.peers {
+            let record = self.static_peers.add(peer);
+            let hello = self.hello(None, Purpose::Peer { hand_on: true });
+            let network = self.config.network.clone();
+            actix_rt::spawn(keep_connected(network, peer.clone(), hello, record, ctx.address()));
+        }
+    }
+
+    /// Reads all addresses of this host, also those of interfaces that are not used: the choice of interfaces has no influence
+    /// on which addresses are this host's own, and which are near. Returns whether they have changed.
+    pub(super) fn read_host_addresses(&mut self) -> bool {
+        let own = self.config.network.own_addresses();
+        // There are none where they cannot be read.
+        if own.is_empty() || own == self.host_addresses {
+            return false;
+        }
+        self.directory.set_own_addresses(own.clone());
+        self.handing_on.keep_to(&own);
+        self.host_addresses = own;
+        true
+    }
+
+    fn hello(&self, instance: Option<InstanceId>, purpose: Purpose) -> Hello {
+        Hello { instance, purpose, ..self.config.hello(self.node) }
+    }
+
+    /// The host that services are announced on.
+    fn host(&self) -> Host<'_> {
+        Host { connected: self.own_interfaces.connected(), addresses: &self.host_addresses }
+    }
+
+    fn evidence(&self, now: Instant) -> Evidence<'_> {
+        Evidence { directory: &self.directory, links: &self.links, now }
+    }
+
+    /// The links, and the knowledge that peers receive over them.
+    fn telling(&mut self) -> (&mut Links, Telling<'_>) {
+        let Self { links, config, directory, handing_on, host_addresses: own, .. } = self;
+        (links, Telling { mesh: &config.mesh, directory, handing_on, own })
+    }
+
+    /// Runs the periodic work.
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        self.directory.expire(now);
+        let links = &self.links;
+        let filled = self.directory.fill(|node| links.reach(node), now);
+        self.apply(filled, None, ctx);
+        self.watchers.prune();
+        self.look_after_nodes(now, ctx);
+        self.look_around(now, ctx);
+        self.try_again_for_peers(now, ctx);
+        self.multicast.close_idle(now);
+        if let Some(change) = self.own_interfaces.read(now) {
+            if self.read_host_addresses() {
+                // Links outlive an address that goes and comes back.
+                self.try_all_for_peers(None, ctx);
+            }
+            if change == Change::Some {
+                let offered = self.offering.relocate_all(self.host());
+                self.carry_out(offered, ctx);
+                self.offering.repeat();
+            }
+            self.hear_on_interfaces(ctx);
+        }
+    }
+
+    /// Connects to other nodes, and probes the instances that are doubtful.
+    fn look_after_nodes(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let links = &self.links;
+        let effects = self.presence.look_after_nodes(&mut self.directory, |node| links.reach(node), now);
+        self.carry_out(effects, ctx);
+        self.presence.forget_unknown(&self.directory);
+    }
+
+    /// Answers lists, and goes on with the searches that are still wanted.
+    fn look_around(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        self.answer_lists(ctx);
+        for name in self.finding.give_up_old(now) {
+            self.asking.end(question_for(&self.config.mesh, &name));
+        }
+        if self.finding.is_unfound_for_long(now) {
+            self.look(ctx);
+        }
+        let is_looking = self.presence.is_looking();
+        let watched = self.watchers.filters().map(|filter| question(&self.config.mesh, filter));
+        let watched: Vec<Question> = watched.collect();
+        self.asking.retain_repeated(|question| {
+            (question == Question::All && is_looking) || watched.contains(&question)
+        });
+    }
+
+    /// Announces, listens and asks on the interfaces that there are now.
+    pub(super) fn hear_on_interfaces(&mut self, ctx: &mut Context<Self>) {
+        if !self.config.network.has_multicast() {
+            return;
+        }
+        let nics = Nics::of(self.own_interfaces.connected());
+        self.offering.use_nics(&nics);
+        if self.multicast.listen(nics, &ctx.address().recipient(), clock::now()) {
+            self.ask_what_was_missed(ctx);
+        }
+    }
+
+    /// Asks for everything that is watched or sought, after a time in which announcements could not be heard.
+    fn ask_what_was_missed(&mut self, ctx: &mut Context<Self>) {
+        let mesh = &self.config.mesh;
+        let sought = self.finding.unfound().map(|name| question_for(mesh, name));
+        let watched = self.watchers.filters().map(|filter| question(mesh, filter));
+        let all = self.presence.is_looking().then_some(Question::All);
+        let questions: Vec<Effect> = sought.chain(watched).chain(all).map(Effect::Ask).collect();
+        self.carry_out(questions, ctx);
+    }
+
+    /// Judges an instance that could not be reached.
+    fn judge(&mut self, instance: InstanceId, verdict: Verdict, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let evidence = self.evidence(now);
+        let known = self.directory.candidate(instance);
+        let may_say_goodbye = known.is_some_and(|known| evidence.may_say_goodbye(&known, &self.dialling));
+        self.carry_out([judge(instance, verdict, may_say_goodbye, now)], ctx);
+    }
+}

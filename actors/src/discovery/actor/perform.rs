@@ -1,0 +1,198 @@
+//! The execution of effects: directory changes, questions, dials, probes and timers.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::directory::Source;
+use meshzero_proto::hello::Purpose;
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::query::{Manner, Question};
+
+use crate::clock;
+use crate::discovery::Discovery;
+use crate::discovery::asking::{Round, known_answers};
+use crate::discovery::effect::{Effect, Timer};
+use crate::discovery::handing_on::Attempt;
+use crate::discovery::peer_dial::PeerDial;
+use crate::discovery::presence::endpoints;
+use crate::discovery::reaching::Verdict;
+use crate::discovery::verification::{Probe, conclude};
+use crate::mdns::channel::Use;
+
+impl Discovery {
+    /// Carries effects out, in order.
+    pub(in crate::discovery) fn carry_out(
+        &mut self,
+        effects: impl IntoIterator<Item = Effect>,
+        ctx: &mut Context<Self>,
+    ) {
+        for effect in effects {
+            self.perform(effect, ctx);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        match effect {
+            Effect::Ask(question) => {
+                if self.config.network.has_multicast() {
+                    self.asking.begin(question, now);
+                    self.ask_due(ctx);
+                }
+            }
+            Effect::Repeat(question) => {
+                if self.config.network.has_multicast() {
+                    self.asking.repeat(question, now);
+                    let planned = self.asking.plan();
+                    self.carry_out(planned, ctx);
+                }
+            }
+            Effect::SendQuestionsAt(at) => {
+                if let Some(timer) = self.question_timer.take() {
+                    ctx.cancel_future(timer);
+                }
+                self.question_timer = at.map(|at| {
+                    ctx.run_later(at.saturating_duration_since(clock::now()), |this, ctx| {
+                        this.question_timer = None;
+                        this.asking.forget_plan();
+                        this.ask_due(ctx);
+                    })
+                });
+            }
+            Effect::Offer(advert) => {
+                let changes = self.directory.hear(advert, Source::Local, now);
+                self.apply(changes, None, ctx);
+            }
+            Effect::Connect { node, after } => self.connect(node, after, ctx),
+            Effect::Probe(instance) => self.probe(instance, ctx),
+            Effect::Conclude(instance, verdict) => {
+                let is_vouched_for = self.evidence(now).is_vouched_for(instance);
+                if let Some(why) = conclude(verdict, is_vouched_for) {
+                    let why = self.dialling.said_or(instance, why);
+                    self.perform(Effect::Gone(instance, why), ctx);
+                }
+            }
+            Effect::Gone(instance, why) => {
+                let changes = self.directory.gone(instance, why, now);
+                self.apply(changes, None, ctx);
+            }
+            Effect::GiveUp(node, verdict) => {
+                let why = self.presence.give_up(node, verdict);
+                let dialling = &self.dialling;
+                let why = |instance| dialling.said_or(instance, why);
+                let mut changes = self.directory.node_gone(node, why, now);
+                changes.append(self.directory.peer_lost(node, now));
+                self.apply(changes, None, ctx);
+            }
+            Effect::PeerLost(node) => {
+                let changes = self.directory.peer_lost(node, now);
+                self.apply(changes, None, ctx);
+            }
+            Effect::TryAddress(instance, address) => {
+                let attempt = Attempt {
+                    network: self.config.network.clone(),
+                    instance,
+                    address,
+                    hello: self.hello(Some(instance), Purpose::Probe),
+                    slots: Rc::clone(&self.slots),
+                };
+                actix_rt::spawn(attempt.run(ctx.address().recipient()));
+            }
+            Effect::Later(after, timer) => {
+                ctx.run_later(after, move |this, ctx| this.expired(timer, ctx));
+            }
+        }
+    }
+
+    fn expired(&mut self, timer: Timer, ctx: &mut Context<Self>) {
+        let evidence = self.evidence(clock::now());
+        let effect = match timer {
+            Timer::CheckLists => {
+                self.lists.forget_check();
+                return self.answer_lists(ctx);
+            }
+            Timer::ProbeIfShown(instance) => {
+                self.directory.is_shown(instance).then_some(Effect::Probe(instance))
+            }
+            Timer::ConcludeDead { instance, judged } => {
+                let lives = evidence.is_vouched_for(instance) || evidence.is_proved_since(instance, judged);
+                (!lives).then_some(Effect::Conclude(instance, Verdict::Dead))
+            }
+            Timer::GiveUpDead { node, judged } => {
+                // Another dial may be under way.
+                let may_live = self.presence.is_dialling(node) || evidence.is_node_proved_since(node, judged);
+                (!may_live).then_some(Effect::GiveUp(node, Verdict::Dead))
+            }
+        };
+        self.carry_out(effect, ctx);
+    }
+
+    /// Sends the questions that are due.
+    pub(in crate::discovery) fn ask_due(&mut self, ctx: &mut Context<Self>) {
+        let now = clock::now();
+        let known = self.known_answers(&[Question::All], now).len();
+        for Round { manner, families, questions } in self.asking.due(known, now) {
+            let purpose = match manner {
+                Manner::OneShot => Use::OneShot,
+                Manner::Ordinary => Use::Multicast,
+            };
+            if purpose == Use::OneShot {
+                self.multicast.open_one_shot(&ctx.address().recipient(), now);
+            }
+            let known = self.known_answers(&questions, now);
+            self.multicast.ask(purpose, families, &questions, &known);
+        }
+        let planned = self.asking.plan();
+        self.carry_out(planned, ctx);
+    }
+
+    fn known_answers(&self, questions: &[Question], now: Instant) -> Vec<InstanceId> {
+        let evidence = self.evidence(now);
+        known_answers(questions, &self.config.mesh, &self.directory, |instance| evidence.is_alive(instance))
+    }
+
+    /// Begins to look: see [`Presence::look`].
+    pub(in crate::discovery) fn look(&mut self, ctx: &mut Context<Self>) {
+        let effects = self.presence.look(&self.directory, clock::now());
+        self.carry_out(effects, ctx);
+    }
+
+    /// Connects to a node, unless it is connected.
+    fn connect(&mut self, node: NodeId, after: Duration, ctx: &mut Context<Self>) {
+        if node == self.node || self.links.reach(node) {
+            return;
+        }
+        let Some(permit) = self.presence.begin_dial(node, clock::now()) else { return };
+        let endpoints = endpoints(node, &self.directory).into_iter().map(|endpoint| {
+            let answered = self.directory.answered(endpoint.id);
+            self.dialling.seek_out(endpoint, answered)
+        });
+        let dial = PeerDial {
+            network: self.config.network.clone(),
+            node,
+            endpoints: endpoints.collect(),
+            hello: self.hello(None, Purpose::Peer { hand_on: false }),
+            permit,
+            slots: Rc::clone(&self.slots),
+        };
+        actix_rt::spawn(dial.run(after, ctx.address()));
+    }
+
+    /// Probes the endpoint of an instance.
+    fn probe(&mut self, instance: InstanceId, ctx: &mut Context<Self>) {
+        let Some(candidate) = self.directory.candidate(instance) else { return };
+        if !self.probes.begin(&candidate) {
+            return;
+        }
+        let (record, sought) = self.dialling.seek_out(candidate, self.directory.answered(instance));
+        let probe = Probe {
+            network: self.config.network.clone(),
+            sought,
+            record,
+            hello: self.hello(Some(instance), Purpose::Probe),
+            slots: Rc::clone(&self.slots),
+        };
+        actix_rt::spawn(probe.run(ctx.address().recipient()));
+    }
+}

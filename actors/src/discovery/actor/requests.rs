@@ -1,0 +1,264 @@
+//! The requests of the node to the discovery actor. Each is dispatched to the part that it concerns.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero_proto::directory::Filter;
+
+use crate::clock;
+use crate::discovery::Discovery;
+use crate::discovery::asking::{question, question_for};
+use crate::discovery::effect::Effect;
+use crate::discovery::finding::{AskAgain, Seek};
+use crate::discovery::lists::{Later, List};
+use crate::discovery::offering::{Announce, Host, Leave, Relocated, Withdraw};
+use crate::discovery::own_interfaces::FollowAddresses;
+use crate::discovery::proving::{Prove, Proving};
+use crate::discovery::status::{Ask, AskDiscoveryStats, AskHidden, AskReplied, is_recent};
+use crate::discovery::verification::{Failed, Proved};
+use crate::discovery::watching::Watch;
+use crate::report::{Report, Unanswered};
+use crate::stats::DiscoveryStats;
+
+/// The time for which leaving waits for links to say goodbye.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+impl Handler<Announce> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
+        let host = Host { connected: self.own_interfaces.connected(), addresses: &self.host_addresses };
+        let offered = self.offering.announce(announce, host);
+        self.carry_out([offered], ctx);
+    }
+}
+
+impl Handler<Relocated> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Relocated(instance): Relocated, ctx: &mut Self::Context) {
+        let offered = self.offering.relocate(instance, self.host());
+        self.carry_out(offered, ctx);
+    }
+}
+
+impl Handler<Withdraw> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, withdraw: Withdraw, ctx: &mut Self::Context) {
+        let gone = self.offering.withdraw(withdraw);
+        self.carry_out([gone], ctx);
+    }
+}
+
+impl Handler<Leave> for Discovery {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, Leave: Leave, ctx: &mut Self::Context) -> Self::Result {
+        let gone = self.offering.withdraw_all();
+        self.carry_out(gone, ctx);
+        let links = self.links.close();
+        let mdns = self.offering.take_mdns();
+        let farewell = async move {
+            if let Some(mdns) = mdns {
+                mdns.close().await;
+            }
+            if tokio::time::timeout(FAREWELL, links).await.is_err() {
+                tracing::debug!(
+                    "some peers did not take the goodbye in time; they will see the connection close"
+                );
+            }
+        };
+        Box::pin(farewell.into_actor(self).map(|(), _, ctx| ctx.stop()))
+    }
+}
+
+impl Handler<FollowAddresses> for Discovery {
+    type Result = MessageResult<FollowAddresses>;
+
+    fn handle(&mut self, FollowAddresses: FollowAddresses, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.own_interfaces.follow())
+    }
+}
+
+impl Handler<Watch> for Discovery {
+    type Result = MessageResult<Watch>;
+
+    fn handle(&mut self, watch: Watch, ctx: &mut Self::Context) -> Self::Result {
+        let known = self.directory.select(&watch.filter);
+        let repeat = Effect::Repeat(question(&self.config.mesh, &watch.filter));
+        let single = matches!(watch.filter, Filter::Name(_));
+        let watcher = self.watchers.watch(watch, known);
+        self.carry_out([repeat], ctx);
+        if !single {
+            self.look(ctx);
+        }
+        MessageResult(watcher)
+    }
+}
+
+impl Handler<Seek> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Seek { name }: Seek, ctx: &mut Self::Context) {
+        let now = clock::now();
+        let changes = self.directory.seek(&name, now);
+        self.apply(changes, None, ctx);
+        if !self.directory.get(&name).is_empty() {
+            return;
+        }
+        self.finding.seek(&name, now);
+        // What was found dead a while ago may be back.
+        let candidates = self.directory.candidates(&name).into_iter();
+        let probes: Vec<_> = candidates.map(|candidate| Effect::Probe(candidate.id)).collect();
+        self.carry_out(probes, ctx);
+        self.carry_out([Effect::Ask(question_for(&self.config.mesh, &name))], ctx);
+    }
+}
+
+impl Handler<AskAgain> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, AskAgain(names): AskAgain, ctx: &mut Self::Context) {
+        for name in names {
+            let question = question_for(&self.config.mesh, &name);
+            let is_asked = self.asking.is_asking(question);
+            self.carry_out([Effect::Ask(question)], ctx);
+            if !is_asked {
+                self.asking.end(question);
+            }
+        }
+    }
+}
+
+impl Handler<List> for Discovery {
+    type Result = Later;
+
+    fn handle(&mut self, list: List, ctx: &mut Self::Context) -> Later {
+        let since = clock::now();
+        match &list.filter {
+            Filter::Name(name) => {
+                let changes = self.directory.seek(name, since);
+                self.apply(changes, None, ctx);
+                self.carry_out([Effect::Ask(question(&self.config.mesh, &list.filter))], ctx);
+                let known = self.directory.select(&list.filter).into_iter();
+                let probes: Vec<_> = known.map(|instance| Effect::Probe(instance.id)).collect();
+                self.carry_out(probes, ctx);
+            }
+            Filter::Prefix(_) | Filter::Group { .. } => self.look(ctx),
+        }
+        let later = self.lists.add(list, since);
+        self.answer_lists(ctx);
+        later
+    }
+}
+
+impl Handler<Prove> for Discovery {
+    type Result = Proving;
+
+    fn handle(&mut self, Prove { filter, mut so_far, further }: Prove, ctx: &mut Self::Context) -> Proving {
+        let evidence = self.evidence(clock::now());
+        let (answered, unproved): (Vec<_>, Vec<_>) =
+            self.directory.select(&filter).into_iter().partition(|instance| evidence.has_answered(instance));
+        let first = so_far.choose_first(&unproved);
+        self.carry_out(first, ctx);
+        let others = so_far.choose_others(&unproved, further, |id| self.probes.is_open(id));
+        self.carry_out(others, ctx);
+        so_far.answered = answered.into_iter().map(|instance| instance.id).collect();
+        so_far.hidden = self.directory.hidden_of(&filter);
+        so_far.open = so_far.asked.iter().copied().filter(|id| self.probes.is_open(*id)).collect();
+        so_far
+    }
+}
+
+impl Handler<Ask> for Discovery {
+    type Result = Report;
+
+    fn handle(&mut self, Ask: Ask, _: &mut Self::Context) -> Report {
+        let now = clock::now();
+        let static_peers = self.static_peers.unconnected();
+        let unanswered =
+            self.dialling.unanswered().into_iter().filter_map(|(instance, service, attempts)| {
+                // One whose node was reached is there, and one that has been asked this moment may be.
+                let linked = self
+                    .directory
+                    .candidate(instance)
+                    .is_some_and(|known| self.links.have_dialled(known.node));
+                let answers = linked || attempts.iter().all(is_recent);
+                let replied_ago = self.directory.replied_ago(instance, now);
+                (!answers).then_some(Unanswered { instance, service, replied_ago, attempts })
+            });
+        Report {
+            unanswered: unanswered.collect(),
+            connected: self.links.hosts(),
+            multicast: self.multicast.observations(now),
+            heard: self.directory.service_names().iter().map(ToString::to_string).collect(),
+            heard_here: self
+                .directory
+                .names_here(&self.host_addresses)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            hidden: self.directory.hidden(),
+            instances_per_node: self.config.limits.instances_per_node,
+            other_meshes: self.directory.other_meshes().iter().map(ToString::to_string).collect(),
+            interfaces: self.config.interfaces.describe(),
+            peers: static_peers.iter().map(|peer| format!("{}: {}", peer.peer, peer.trouble)).collect(),
+            static_peers,
+        }
+    }
+}
+
+impl Handler<AskReplied> for Discovery {
+    type Result = MessageResult<AskReplied>;
+
+    fn handle(&mut self, AskReplied(instances): AskReplied, _: &mut Self::Context) -> Self::Result {
+        let now = clock::now();
+        let replied = |instance| Some((instance, self.directory.replied_ago(instance, now)?));
+        MessageResult(instances.into_iter().filter_map(replied).collect())
+    }
+}
+
+impl Handler<AskHidden> for Discovery {
+    type Result = usize;
+
+    fn handle(&mut self, AskHidden(filter): AskHidden, _: &mut Self::Context) -> usize {
+        self.directory.hidden_of(&filter)
+    }
+}
+
+impl Handler<AskDiscoveryStats> for Discovery {
+    type Result = MessageResult<AskDiscoveryStats>;
+
+    fn handle(&mut self, _: AskDiscoveryStats, _: &mut Self::Context) -> Self::Result {
+        let (displaced, refused) = self.directory.crowded_out();
+        let multicast = self.multicast.observations(clock::now());
+        MessageResult(DiscoveryStats {
+            instances: self.directory.shown() as u64,
+            displaced,
+            refused,
+            mdns_restarts: self.offering.mdns_restarts(),
+            one_shot_questions: multicast.oneshot_questions,
+            ordinary_questions: multicast.ordinary_questions,
+            replies: multicast.replies_by_unicast,
+            announcements: multicast.heard_by_multicast,
+        })
+    }
+}
+
+impl Handler<Proved> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Proved { instance, address }: Proved, ctx: &mut Self::Context) {
+        let changes = self.directory.verified(instance, address, clock::now());
+        self.apply(changes, None, ctx);
+    }
+}
+
+impl Handler<Failed> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, Failed { instance, verdict }: Failed, ctx: &mut Self::Context) {
+        self.judge(instance, verdict, ctx);
+    }
+}

@@ -1,0 +1,53 @@
+//! Effects that the parts of discovery ask for. The actor alone carries them out, in order.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use meshzero_proto::advert::Advert;
+use meshzero_proto::directory::Why;
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::query::Question;
+
+use super::reaching::Verdict;
+
+/// One effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Ask the network a question: begin its quick rounds.
+    Ask(Question),
+    /// Ask the network a question at long intervals.
+    Repeat(Question),
+    /// Set the timer for the next question, or withdraw it.
+    SendQuestionsAt(Option<Instant>),
+    /// Enter a service of this node in the directory.
+    Offer(Advert),
+    /// Connect to a node after a pause, unless that is done or being done.
+    Connect { node: NodeId, after: Duration },
+    /// Ask the endpoint of an instance for a sign of life.
+    Probe(InstanceId),
+    /// Draw the conclusion from failing to reach an instance.
+    Conclude(InstanceId, Verdict),
+    /// Enter in the directory that an instance is gone.
+    Gone(InstanceId, Why),
+    /// Give up a node that could not be reached, with its services.
+    GiveUp(NodeId, Verdict),
+    /// Enter in the directory that the last link to a node ended.
+    PeerLost(NodeId),
+    /// Try whether an instance of this host answers at an address.
+    TryAddress(InstanceId, SocketAddr),
+    /// Do something after a pause.
+    Later(Duration, Timer),
+}
+
+/// An action that is due after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Look whether lists are complete.
+    CheckLists,
+    /// Probe an instance, if it is still shown.
+    ProbeIfShown(InstanceId),
+    /// Draw the conclusion that an instance is dead, unless it proved itself since it was judged.
+    ConcludeDead { instance: InstanceId, judged: Instant },
+    /// Give up a node as dead, unless it proved itself since it was judged.
+    GiveUpDead { node: NodeId, judged: Instant },
+}

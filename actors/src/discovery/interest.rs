@@ -1,0 +1,25 @@
+//! The interest of this node in the services of others.
+
+use meshzero_proto::directory::{Directory, Instance};
+use meshzero_proto::id::InstanceId;
+
+use super::finding::Finding;
+use super::presence::Presence;
+use super::watching::Watchers;
+
+/// The parts that would notice if an instance came or went.
+#[derive(Clone, Copy)]
+pub(super) struct Interest<'a> {
+    pub(super) presence: &'a Presence,
+    pub(super) watchers: &'a Watchers,
+    pub(super) finding: &'a Finding,
+}
+
+impl Interest<'_> {
+    /// Returns whether an instance matters here: it is watched or sought, or this node looks.
+    pub(super) fn includes(self, id: InstanceId, directory: &Directory) -> bool {
+        directory.candidate(id).is_some_and(|Instance { service: name, .. }| {
+            self.presence.is_looking() || self.watchers.want(&name) || self.finding.seeks(&name)
+        })
+    }
+}

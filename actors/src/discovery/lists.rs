@@ -1,0 +1,201 @@
+//! Lists of services that wait until nothing new comes in.
+
+use std::time::{Duration, Instant};
+
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::prelude::*;
+use meshzero_proto::directory::{Filter, Instance};
+use tokio::sync::oneshot;
+
+use super::effect::{Effect, Timer};
+
+/// A list is complete when the first rounds of questions are over and nothing new came for this time.
+const QUIET: Duration = Duration::from_millis(100);
+/// The time for which a list waits for nodes that do not answer.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+/// The interval at which lists are checked.
+const LIST_CHECK: Duration = Duration::from_millis(20);
+
+/// Asks for the instances that `filter` names and that live, ordered by name.
+///
+/// The answer comes when something is known and nothing new comes in, which takes about 0.2 s the first time and no time
+/// later; at the latest after `within`, and then it may be empty. Dropping the request withdraws it.
+///
+/// A list of anything but a single name makes the node monitor the others: see [`super::Watch`].
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Instance>")]
+pub struct List {
+    /// The services to list.
+    pub filter: Filter,
+    /// The longest time to wait.
+    pub within: Duration,
+}
+
+/// An answer that comes later, and is not worked on once the request is dropped.
+pub struct Later(oneshot::Receiver<Vec<Instance>>);
+
+impl<A: Actor> MessageResponse<A, List> for Later {
+    fn handle(self, _: &mut A::Context, answer: Option<OneshotSender<Vec<Instance>>>) {
+        let Some(mut answer) = answer else { return };
+        actix_rt::spawn(async move {
+            tokio::select! {
+                biased;
+                // It cannot be sent when the requester has gone; a node that leaves knows of nothing.
+                found = self.0 => drop(answer.send(found.unwrap_or_default())),
+                () = answer.closed() => {}
+            }
+        });
+    }
+}
+
+/// The lists that are not answered yet.
+#[derive(Default)]
+pub(super) struct Lists {
+    waiting: Vec<Waiting>,
+    /// A timer is set for the next check.
+    checking: bool,
+    changed_at: Option<Instant>,
+}
+
+struct Waiting {
+    filter: Filter,
+    since: Instant,
+    deadline: Option<Instant>,
+    answer: oneshot::Sender<Vec<Instance>>,
+}
+
+impl Lists {
+    /// Takes in a request, which [`Lists::answer`] answers.
+    pub(super) fn add(&mut self, List { filter, within }: List, now: Instant) -> Later {
+        let (answer, answered) = oneshot::channel();
+        let deadline = now.checked_add(within);
+        self.waiting.push(Waiting { filter, since: now, deadline, answer });
+        Later(answered)
+    }
+
+    /// Takes note that something new came in.
+    pub(super) fn changed(&mut self, now: Instant) {
+        self.changed_at = Some(now);
+    }
+
+    /// Takes note that the timer has fired or is gone.
+    pub(super) fn forget_check(&mut self) {
+        self.checking = false;
+    }
+
+    /// Answers the lists that are complete or overdue, and sets the timer for the others. `looking_since` is the time since which this
+    /// node stays connected to all others, `is_settled` returns whether the network has answered for a filter, and `select` returns the
+    /// number of services that are known of a filter, and those that live.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        looking_since: Option<Instant>,
+        mut is_settled: impl FnMut(&Filter) -> bool,
+        select: impl Fn(&Filter) -> (usize, Vec<Instance>),
+    ) -> Option<Effect> {
+        for list in std::mem::take(&mut self.waiting) {
+            let expired = list.deadline.is_some_and(|deadline| deadline <= now);
+            let is_quiet = self.is_quiet(looking_since.unwrap_or(list.since), now);
+            let complete = (is_quiet && is_settled(&list.filter))
+                .then(|| select(&list.filter))
+                .and_then(|(shown, living)| list.complete(shown, living, now));
+            match complete {
+                Some(found) => list.answer(found),
+                None if expired => {
+                    let (_, living) = select(&list.filter);
+                    list.answer(living);
+                }
+                None if list.answer.is_closed() => {}
+                None => self.waiting.push(list),
+            }
+        }
+        if self.waiting.is_empty() || std::mem::replace(&mut self.checking, true) {
+            return None;
+        }
+        Some(Effect::Later(LIST_CHECK, Timer::CheckLists))
+    }
+
+    /// Returns whether nothing new came for a while, or those that do not answer have had their time since `asked`.
+    fn is_quiet(&self, asked: Instant, now: Instant) -> bool {
+        let has_changed = self.changed_at.is_some_and(|at| now.duration_since(at) < QUIET);
+        !has_changed || now.duration_since(asked) >= STRAGGLERS
+    }
+}
+
+impl Waiting {
+    /// Returns the services that live if they make up the list: all that are known, or those that are left when the others have had
+    /// their time.
+    fn complete(&self, shown: usize, living: Vec<Instance>, now: Instant) -> Option<Vec<Instance>> {
+        let complete = living.len() == shown || now.duration_since(self.since) >= STRAGGLERS;
+        (complete && !living.is_empty()).then_some(living)
+    }
+
+    fn answer(self, found: Vec<Instance>) {
+        if self.answer.send(found).is_err() {
+            tracing::debug!("nobody waits for the list any longer");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::id::{InstanceId, NodeId};
+    use meshzero_proto::name::ServiceName;
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::*;
+
+    fn instance() -> Instance {
+        Instance {
+            id: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: Vec::new(),
+            local: false,
+        }
+    }
+
+    fn list(within: Duration) -> List {
+        List { filter: Filter::everything(), within }
+    }
+
+    #[test]
+    fn a_list_is_answered_when_nothing_new_came_for_a_while() {
+        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let known = |_: &Filter| (1, vec![instance()]);
+        let Later(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
+        lists.changed(begun);
+        let check = Some(Effect::Later(LIST_CHECK, Timer::CheckLists));
+        assert_eq!(lists.answer(begun, None, |_| true, known), check);
+        assert_eq!(lists.answer(begun, None, |_| true, known), None, "the timer is set");
+        lists.forget_check();
+        let quiet = begun + QUIET;
+        assert_eq!(lists.answer(quiet, None, |_| false, known), check, "the network has not answered");
+        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(lists.answer(quiet, None, |_| true, known), None);
+        assert_eq!(answer.try_recv(), Ok(vec![instance()]));
+    }
+
+    #[test]
+    fn those_that_do_not_answer_are_waited_for_once() {
+        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let one_of_two = |_: &Filter| (2, vec![instance()]);
+        let Later(mut answer) = lists.add(list(Duration::from_secs(20)), begun);
+        lists.answer(begun + STRAGGLERS / 2, None, |_| true, one_of_two);
+        assert_eq!(answer.try_recv(), Err(TryRecvError::Empty));
+        lists.answer(begun + STRAGGLERS, None, |_| true, one_of_two);
+        assert_eq!(answer.try_recv(), Ok(vec![instance()]));
+    }
+
+    #[test]
+    fn a_list_is_answered_in_time_also_if_it_is_empty_and_forgotten_if_nobody_waits() {
+        let (mut lists, begun) = (Lists::default(), Instant::now());
+        let nothing = |_: &Filter| (0, Vec::new());
+        let Later(mut answer) = lists.add(list(Duration::from_secs(3)), begun);
+        drop(lists.add(list(Duration::from_secs(20)), begun));
+        lists.answer(begun + Duration::from_millis(2_999), None, |_| true, nothing);
+        assert_eq!((answer.try_recv(), lists.waiting.len()), (Err(TryRecvError::Empty), 1));
+        lists.answer(begun + Duration::from_secs(3), None, |_| true, nothing);
+        assert_eq!(answer.try_recv(), Ok(Vec::new()));
+    }
+}

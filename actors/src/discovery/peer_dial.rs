@@ -1,0 +1,129 @@
+//! A dial of another node at any of its endpoints, and the link that comes of it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use meshzero_proto::hello::Hello;
+use meshzero_proto::id::{InstanceId, NodeId};
+use tokio::sync::Semaphore;
+use tokio::time;
+
+use super::Discovery;
+use super::link::{Linked, Way, carry, ends};
+use super::reaching::{Sought, Verdict, reach, with_slot};
+use crate::dial::Dialled;
+use crate::network::Network;
+use crate::trail::Record;
+
+/// The most nodes that are being dialled, or wait for that, at a time: a flood of invented ones must not pile up tasks. The others
+/// have their turn when the actor looks after its nodes again.
+const MOST_DIALS: usize = 256;
+
+/// The count of dials under way.
+#[derive(Default)]
+pub(super) struct Dials(Rc<()>);
+
+impl Dials {
+    /// Counts another dial until the result is dropped. Returns `None` if there are too many.
+    pub(super) fn begin(&self) -> Option<Rc<()>> {
+        let counted = Rc::clone(&self.0);
+        (Rc::strong_count(&counted) <= MOST_DIALS + 1).then_some(counted)
+    }
+}
+
+/// A node that is to be dialled.
+pub(super) struct PeerDial {
+    pub(super) network: Network,
+    pub(super) node: NodeId,
+    /// The endpoints that are tried, in order, each with the record of the attempts.
+    pub(super) endpoints: Vec<(Record, Sought)>,
+    pub(super) hello: Hello,
+    pub(super) permit: Permit,
+    pub(super) slots: Rc<Semaphore>,
+}
+
+/// The permission for one dial.
+pub(super) struct Permit {
+    /// Cleared when the node connects by itself meanwhile.
+    pub(super) need: Rc<Cell<Need>>,
+    /// Held while the dial counts among those that are under way.
+    pub(super) counted: Rc<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Wanted,
+    Met,
+}
+
+/// A node could not be connected to, or need not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Undialled {
+    pub(super) node: NodeId,
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl PeerDial {
+    /// Dials after a pause, and carries the link to its end. Reports [`Undialled`] if there is none.
+    pub(super) async fn run(self, after: Duration, discovery: Addr<Discovery>) {
+        if !after.is_zero() {
+            time::sleep(after).await;
+        }
+        let Self { network, node, endpoints, hello, permit: Permit { need, counted }, slots } = self;
+        match with_slot(&slots, connect(&network, &endpoints, &hello, &need)).await {
+            Ok((instance, Dialled { connection, address, .. })) => {
+                drop(counted);
+                let way = Way::Dialled { instance, address };
+                let ends = ends(&connection, address);
+                carry(&discovery, connection, Linked { node, ends, way, hand_on: false }).await;
+            }
+            Err(verdict) => {
+                // This fails when the actor is gone, and then it does not matter.
+                discovery.send(Undialled { node, verdict }).await.ok();
+                drop(counted);
+            }
+        }
+    }
+}
+
+/// Connects to any endpoint of a node. Fails with the verdict on the node, or without one if it has connected by itself.
+async fn connect(
+    network: &Network,
+    endpoints: &[(Record, Sought)],
+    hello: &Hello,
+    need: &Cell<Need>,
+) -> Result<(InstanceId, Dialled), Option<Verdict>> {
+    if need.get() == Need::Met {
+        return Err(None);
+    }
+    let mut worst = Verdict::Dead;
+    for (record, endpoint) in endpoints {
+        let hello = Hello { instance: Some(endpoint.instance.id), ..hello.clone() };
+        match reach(network, endpoint, &hello, record).await {
+            Ok(dialled) => return Ok((endpoint.instance.id, dialled)),
+            // The others share its host, or its listener.
+            Err(Verdict::Alive) => return Err(Some(Verdict::Alive)),
+            Err(Verdict::Unreachable) if worst == Verdict::Unreachable => break,
+            Err(Verdict::Unreachable) => worst = Verdict::Unreachable,
+            Err(Verdict::Dead) => {}
+        }
+    }
+    Err(Some(worst))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_dials_under_way_is_bounded() {
+        let dials = Dials::default();
+        let mut under_way: Vec<_> = std::iter::from_fn(|| dials.begin()).collect();
+        assert_eq!(under_way.len(), MOST_DIALS);
+        under_way.pop();
+        assert!(dials.begin().is_some());
+    }
+}

@@ -1,0 +1,166 @@
+//! The content of an update to a peer: services of this node, and of others where the peer does not know them from elsewhere.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use meshzero_proto::addresses::{Ends, OwnAddress, to_tell};
+use meshzero_proto::advert::Advert;
+use meshzero_proto::directory::{Changes, Directory, DirectoryEvent, Filter, Instance};
+use meshzero_proto::id::{InstanceId, NodeId};
+use meshzero_proto::name::MeshName;
+use meshzero_proto::peer::Told;
+
+use super::handing_on::{HandingOn, towards};
+
+/// The other end of a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) node: NodeId,
+    pub(super) ends: Ends,
+    /// One of the two has the other as a static peer: what others offer is handed on.
+    pub(super) hand_on: bool,
+}
+
+impl Peer {
+    /// Returns whether the peer receives an instance. Those in `handed_on` came over a link that hands on, and are sent over all.
+    pub(super) fn is_told_of(
+        self,
+        instance: &Instance,
+        directory: &Directory,
+        handed_on: &HashSet<InstanceId>,
+    ) -> bool {
+        let foreign = instance.node != self.node
+            && (self.hand_on || handed_on.contains(&instance.id))
+            && !directory.is_told_by(instance.id, self.node);
+        instance.local || foreign
+    }
+}
+
+/// The knowledge that peers receive.
+#[derive(Clone, Copy)]
+pub(super) struct Telling<'a> {
+    pub(super) mesh: &'a MeshName,
+    pub(super) directory: &'a Directory,
+    pub(super) handing_on: &'a HandingOn,
+    /// All addresses of this host.
+    pub(super) own: &'a [OwnAddress],
+}
+
+impl Telling<'_> {
+    /// The first update to a new peer: everything that it is to know.
+    pub(super) fn all(self, peer: Peer, handed_on: &HashSet<InstanceId>) -> Told {
+        let mut all = self.directory.select(&Filter::everything());
+        all.retain(|instance| peer.is_told_of(instance, self.directory, handed_on));
+        let known = all.iter().filter_map(|instance| self.advert(peer, instance)).collect();
+        Told { known, gone: Vec::new() }
+    }
+
+    /// The update about these changes.
+    pub(super) fn changes(self, peer: Peer, changes: &Changes, handed_on: &HashSet<InstanceId>) -> Told {
+        let mut told = Told::default();
+        for instance in &changes.grown {
+            if peer.is_told_of(instance, self.directory, handed_on) {
+                told.known.extend(self.advert(peer, instance));
+            }
+        }
+        for event in &changes.events {
+            if !peer.is_told_of(event.instance(), self.directory, handed_on) {
+                continue;
+            }
+            match event {
+                DirectoryEvent::Up(instance) | DirectoryEvent::Moved(instance) => {
+                    told.known.extend(self.advert(peer, instance));
+                }
+                DirectoryEvent::Down { instance, .. } => told.gone.push(instance.id),
+            }
+        }
+        told
+    }
+
+    /// The update about an instance that has answered at an address; `None` if the peer does not reach this host there.
+    pub(super) fn address(
+        self,
+        peer: Peer,
+        instance: &Instance,
+        address: SocketAddr,
+        handed_on: &HashSet<InstanceId>,
+    ) -> Option<Told> {
+        let is_concerned = towards(instance, peer.ends, self.own).contains(&address)
+            && peer.is_told_of(instance, self.directory, handed_on);
+        is_concerned
+            .then(|| Told { known: self.advert(peer, instance).into_iter().collect(), gone: Vec::new() })
+    }
+
+    /// The advert of an instance as it is sent to a peer; `None` if the peer cannot reach it.
+    fn advert(self, peer: Peer, instance: &Instance) -> Option<Advert> {
+        let addresses = self.handing_on.addresses_for(instance, peer.ends, self.own);
+        let addresses = to_tell(&addresses, peer.ends, self.own);
+        (!addresses.is_empty()).then(|| Advert {
+            instance: instance.id,
+            node: instance.node,
+            mesh: self.mesh.clone(),
+            service: instance.service.clone(),
+            addresses,
+            leaving: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use meshzero_proto::directory::Source;
+    use meshzero_proto::limits::Limits;
+    use meshzero_proto::name::ServiceName;
+
+    use super::*;
+
+    fn node(n: u8) -> NodeId {
+        NodeId::from_random([n; 16])
+    }
+
+    fn instance(n: u8) -> InstanceId {
+        InstanceId::from_random([n; 16])
+    }
+
+    /// The service of a node, with the same number, on a host of its own.
+    fn advert(n: u8) -> Advert {
+        Advert {
+            instance: instance(n),
+            node: node(n),
+            mesh: MeshName::default(),
+            service: ServiceName::new(format!("service/{n}")).expect("a name"),
+            addresses: vec![([10, 0, 0, n], 9_000).into()],
+            leaving: false,
+        }
+    }
+
+    /// Tells node 2, to which the link of node 1 does hand on or not, what it knows of itself, of node 2 and of node 3.
+    fn told(hand_on: bool, handed_on: &[InstanceId], told_by: Option<NodeId>) -> Vec<InstanceId> {
+        let (mesh, now) = (MeshName::default(), Instant::now());
+        let mut directory = Directory::new(mesh.clone(), node(1), &Limits::default());
+        directory.hear(advert(1), Source::Local, now);
+        directory.hear(advert(2), Source::Mdns, now);
+        directory.hear(advert(3), told_by.map_or(Source::Mdns, Source::Peer), now);
+        let own = [OwnAddress { ip: [10, 0, 0, 1].into(), prefix: 24 }];
+        let ends = Ends { own: Some([10, 0, 0, 1].into()), other: [10, 0, 0, 2].into(), zone: 0 };
+        let handing_on = HandingOn::default();
+        let telling = Telling { mesh: &mesh, directory: &directory, handing_on: &handing_on, own: &own };
+        let peer = Peer { node: node(2), ends, hand_on };
+        let told = telling.all(peer, &handed_on.iter().copied().collect());
+        let mut known: Vec<InstanceId> = told.known.iter().map(|advert| advert.instance).collect();
+        known.sort();
+        known
+    }
+
+    #[test]
+    fn a_peer_is_told_of_others_only_where_it_does_not_know_them_from_elsewhere() {
+        let mut both = [instance(1), instance(3)];
+        both.sort();
+        assert_eq!(told(false, &[], None), [instance(1)], "it hears the others itself");
+        assert_eq!(told(true, &[], None), both, "one of the two is a static peer");
+        assert_eq!(told(false, &[instance(3)], None), both, "it came from a static peer");
+        assert_eq!(told(true, &[], Some(node(2))), [instance(1)], "the peer has told of it");
+    }
+}

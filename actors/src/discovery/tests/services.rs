@@ -1,0 +1,166 @@
+//! Services of discovery actors that are watched, listed and sought, and those that die or are forged.
+
+use meshzero_proto::query::Replies;
+
+use super::*;
+use crate::mdns::channel::{Channel, Use};
+
+#[actix::test]
+async fn a_watcher_hears_what_comes_and_goes() {
+    let mesh = own_mesh();
+    let (here, there) = (Node::start(&mesh), Node::start(&mesh));
+    let mut watcher = here.watch(Filter::Prefix("robot/".into())).await;
+    let other = there.offer("other").await;
+    let arm = there.offer("robot/arm").await;
+    let found = up(&mut watcher).await;
+    assert_eq!((found.service, found.id, found.node), (name("robot/arm"), arm.instance, there.id));
+    assert_eq!(found.addresses, [arm.address]);
+    let instance = arm.instance;
+    drop(arm);
+    there.discovery.send(Withdraw(instance)).await.expect("the actor lives");
+    assert_eq!(down(&mut watcher).await.0, name("robot/arm"));
+    drop(other);
+    here.leave().await;
+    there.leave().await;
+    assert_eq!(time::timeout(PATIENCE, watcher.recv()).await, Ok(None), "the watch ends with the node");
+}
+
+#[actix::test]
+async fn own_services_are_listed_too() {
+    let node = Node::start(&own_mesh());
+    let _arm = node.offer("arm").await;
+    let found = node.list().await;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].local);
+    node.leave().await;
+}
+
+#[actix::test]
+async fn what_was_there_before_is_listed_and_sought() {
+    let mesh = own_mesh();
+    let there = Node::start(&mesh);
+    let _a = there.offer("group/a").await;
+    let _b = there.offer("group/b").await;
+    let _c = there.offer("c").await;
+    let here = Node::start(&mesh);
+    let mut watcher = here.watch(Filter::Name(name("c"))).await;
+    here.discovery.send(Seek { name: name("c") }).await.expect("the actor lives");
+    assert_eq!(up(&mut watcher).await.service, name("c"));
+    let services: Vec<_> = here.list().await.into_iter().map(|i| i.service.to_string()).collect();
+    assert_eq!(services, ["c", "group/a", "group/b"]);
+    let group = Filter::group("group", "/", vec![name("group/a")]);
+    let group = here.list_within(group, PATIENCE).await;
+    assert_eq!(group.len(), 1);
+    let nothing = here.list_within(Filter::Name(name("nothing")), Duration::from_millis(300)).await;
+    assert!(nothing.is_empty());
+    here.leave().await;
+    there.leave().await;
+}
+
+#[actix::test]
+async fn a_process_that_dies_without_a_word_is_noticed() {
+    let mesh = own_mesh();
+    let ghost = Ghost::start();
+    let (arm, leg) = (endpoint(&mesh, ghost.node, None).await, endpoint(&mesh, ghost.node, None).await);
+    ghost.announce(&mesh, "arm", arm.instance, arm.address);
+    ghost.announce(&mesh, "leg", leg.instance, leg.address);
+    let here = Node::start(&mesh);
+    let mut watcher = here.watch(Filter::everything()).await;
+    up(&mut watcher).await;
+    up(&mut watcher).await;
+    until("both live", async || here.list().await.len() == 2).await;
+    // One endpoint closes, unannounced; the process lives, and with it the other service.
+    drop(arm);
+    time::sleep(Duration::from_millis(1_200)).await;
+    let mut gone = Vec::new();
+    while let Some(event) = watcher.try_recv() {
+        if let DirectoryEvent::Down { instance, .. } = event {
+            gone.push(instance.service);
+        }
+    }
+    assert!(!gone.contains(&name("leg")), "{gone:?}");
+    let killed = time::Instant::now();
+    drop(leg);
+    while gone.len() < 2 {
+        gone.push(down(&mut watcher).await.0);
+    }
+    assert!(killed.elapsed() < Duration::from_secs(10), "noticed after {:?}", killed.elapsed());
+    assert!(here.list_within(Filter::everything(), Duration::from_millis(300)).await.is_empty());
+    // Its records live on, and do not bring it back.
+    ghost.announce(&mesh, "leg", InstanceId::from_random(random()), ([127, 0, 0, 1], 9).into());
+    up(&mut watcher).await;
+    down(&mut watcher).await;
+    here.leave().await;
+}
+
+#[actix::test]
+async fn what_nobody_answers_for_is_not_listed() {
+    let mesh = own_mesh();
+    let ghost = Ghost::start();
+    let gone = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    ghost.announce(&mesh, "forged", InstanceId::from_random(random()), gone);
+    let here = Node::start(&mesh);
+    let mut watcher = here.watch(Filter::everything()).await;
+    assert_eq!(up(&mut watcher).await.service, name("forged"));
+    assert_eq!(down(&mut watcher).await.0, name("forged"));
+    assert!(here.list_within(Filter::everything(), Duration::from_millis(500)).await.is_empty());
+    here.leave().await;
+}
+
+#[actix::test]
+async fn a_forged_goodbye_is_not_believed() {
+    let mesh = own_mesh();
+    let there = Node::start(&mesh);
+    let arm = there.offer("arm").await;
+    let here = Node::start(&mesh);
+    let mut watcher = here.watch(Filter::everything()).await;
+    up(&mut watcher).await;
+    let mut forger = Ghost::start();
+    forger.node = there.id;
+    let list = Interfaces::loopback().list().expect("a list");
+    let nics = Nics::of(&list);
+    let family = nics.used[0].families().next().expect("it has an address");
+    let ears = Channel::open(&nics.used[0], family, Use::Multicast).expect("a socket");
+    let mut replies = Replies::default();
+    // At another address, so that it can be told from what the true node says.
+    let elsewhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    forger.announce(&mesh, "arm", arm.instance, elsewhere);
+    until("the forger's record is out", async || {
+        let mut is_out = false;
+        let take = |from, bytes: &[u8]| {
+            let adverts = replies.add(from, bytes).map(|replied| replied.adverts).unwrap_or_default();
+            is_out |= adverts.iter().any(|advert| advert.addresses == [elsewhere]);
+        };
+        ears.receive(64, take).await.expect("the socket lives");
+        is_out
+    })
+    .await;
+    forger.mdns.close().await;
+    // The endpoint is asked, and answers.
+    time::sleep(Duration::from_millis(500)).await;
+    while let Some(event) = watcher.try_recv() {
+        assert!(!matches!(event, DirectoryEvent::Down { .. }), "{event:?}");
+    }
+    assert_eq!(here.list().await.len(), 1);
+    here.leave().await;
+    there.leave().await;
+}
+
+#[actix::test]
+async fn another_mesh_is_reported_and_not_mixed() {
+    let (mesh, other) = (own_mesh(), own_mesh());
+    let there = Node::start(&other);
+    let _arm = there.offer("arm").await;
+    let here = Node::start(&mesh);
+    here.discovery.send(Seek { name: name("arm") }).await.expect("the actor lives");
+    until("the other mesh is noted", async || {
+        let report = here.discovery.send(Ask).await.expect("the actor lives");
+        report.other_meshes.contains(&other.to_string())
+    })
+    .await;
+    let report = here.discovery.send(Ask).await.expect("the actor lives");
+    assert!(report.heard.is_empty());
+    assert!(report.interfaces.iter().any(|interface| interface.contains("127.0.0.1")), "{report:?}");
+    here.leave().await;
+    there.leave().await;
+}

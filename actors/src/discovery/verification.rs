@@ -1,0 +1,170 @@
+//! The verification of instances: the endpoint of one that is doubted is probed, and its answer, or its silence, is judged.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use meshzero_proto::directory::{Instance, Why};
+use meshzero_proto::hello::Hello;
+use meshzero_proto::id::InstanceId;
+use tokio::sync::Semaphore;
+
+use super::effect::{Effect, Timer};
+use super::reaching::{Sought, Verdict, reach, with_slot};
+use crate::network::Network;
+use crate::trail::Record;
+
+/// The time for which a goodbye is left alone when a link to its node stands: an update over the link may come first.
+const LINK_TELLS: Duration = Duration::from_millis(30);
+/// An instance that is found dead within this time after it was first heard of may have left again: its goodbye, which is sent about
+/// when its listener is closed, is given a moment to arrive.
+pub(super) const NEW: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE_ARRIVES: Duration = Duration::from_millis(50);
+
+/// A link to an instance shook hands: the instance is what it says it is, and lives.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Proved {
+    /// Its identity.
+    pub instance: InstanceId,
+    /// The address that answered.
+    pub address: SocketAddr,
+}
+
+/// A link to an instance could not be made.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Failed {
+    /// Its identity.
+    pub instance: InstanceId,
+    /// The conclusion from the failure, see [`Verdict::of`].
+    pub verdict: Verdict,
+}
+
+/// A probe has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Asked {
+    pub(super) instance: InstanceId,
+    pub(super) outcome: Result<SocketAddr, Verdict>,
+}
+
+/// The instances whose endpoints are being probed.
+#[derive(Default)]
+pub(super) struct Probes {
+    open: HashSet<InstanceId>,
+}
+
+impl Probes {
+    /// Returns whether an instance is to be probed, which it is from then on: not if it is being probed, or of this node.
+    pub(super) fn begin(&mut self, instance: &Instance) -> bool {
+        !instance.local && self.open.insert(instance.id)
+    }
+
+    /// Takes note that a probe has ended.
+    pub(super) fn end(&mut self, instance: InstanceId) {
+        self.open.remove(&instance);
+    }
+
+    /// Returns whether an instance is being probed.
+    pub(super) fn is_open(&self, instance: InstanceId) -> bool {
+        self.open.contains(&instance)
+    }
+}
+
+/// An instance that is to be probed.
+pub(super) struct Probe {
+    pub(super) network: Network,
+    pub(super) sought: Sought,
+    pub(super) record: Record,
+    pub(super) hello: Hello,
+    pub(super) slots: Rc<Semaphore>,
+}
+
+impl Probe {
+    /// Shakes hands with the endpoint, and reports the outcome.
+    pub(super) async fn run(self, discovery: Recipient<Asked>) {
+        let Self { network, sought, record, hello, slots } = self;
+        let asked = with_slot(&slots, reach(&network, &sought, &hello, &record)).await;
+        let outcome = asked.map(|dialled| dialled.address);
+        // This fails when the actor is gone, and then it does not matter.
+        discovery.send(Asked { instance: sought.instance.id, outcome }).await.ok();
+    }
+}
+
+/// Settles a doubt about an instance: soon, if a link to its node stands, else at once.
+pub(super) fn settle(doubted: InstanceId, is_linked: bool) -> Effect {
+    match is_linked {
+        true => Effect::Later(LINK_TELLS, Timer::ProbeIfShown(doubted)),
+        false => Effect::Probe(doubted),
+    }
+}
+
+/// Judges an instance that could not be reached: at once, unless it may be about to say goodbye.
+pub(super) fn judge(instance: InstanceId, verdict: Verdict, may_say_goodbye: bool, now: Instant) -> Effect {
+    match verdict {
+        Verdict::Dead if may_say_goodbye => {
+            Effect::Later(GOODBYE_ARRIVES, Timer::ConcludeDead { instance, judged: now })
+        }
+        verdict => Effect::Conclude(instance, verdict),
+    }
+}
+
+/// Returns the reason for which an instance is gone that could not be reached, or `None` if it is not. `is_vouched_for` says that its
+/// node is connected and tells of it.
+pub(super) fn conclude(verdict: Verdict, is_vouched_for: bool) -> Option<Why> {
+    match verdict {
+        Verdict::Alive => None,
+        Verdict::Dead => Some(Why::Refused),
+        // It is busy.
+        Verdict::Unreachable if is_vouched_for => None,
+        Verdict::Unreachable => Some(Why::Unreachable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshzero_proto::id::NodeId;
+    use meshzero_proto::name::ServiceName;
+
+    use super::*;
+
+    fn instance(local: bool) -> Instance {
+        Instance {
+            id: InstanceId::from_random([1; 16]),
+            node: NodeId::from_random([2; 16]),
+            service: ServiceName::new("arm").expect("a name"),
+            addresses: Vec::new(),
+            local,
+        }
+    }
+
+    #[test]
+    fn an_instance_is_probed_once_at_a_time_and_never_if_it_is_of_this_node() {
+        let mut probes = Probes::default();
+        assert!(!probes.begin(&instance(true)));
+        assert!(probes.begin(&instance(false)) && !probes.begin(&instance(false)));
+        assert!(probes.is_open(instance(false).id));
+        probes.end(instance(false).id);
+        assert!(probes.begin(&instance(false)));
+    }
+
+    #[test]
+    fn a_refusal_waits_for_the_goodbye_of_one_that_may_say_it() {
+        let (id, now) = (instance(false).id, Instant::now());
+        let later = Effect::Later(GOODBYE_ARRIVES, Timer::ConcludeDead { instance: id, judged: now });
+        assert_eq!(judge(id, Verdict::Dead, true, now), later);
+        assert_eq!(judge(id, Verdict::Dead, false, now), Effect::Conclude(id, Verdict::Dead));
+        assert_eq!(judge(id, Verdict::Unreachable, true, now), Effect::Conclude(id, Verdict::Unreachable));
+    }
+
+    #[test]
+    fn silence_says_nothing_about_an_instance_that_its_node_vouches_for() {
+        assert_eq!(conclude(Verdict::Unreachable, true), None);
+        assert_eq!(conclude(Verdict::Unreachable, false), Some(Why::Unreachable));
+        assert_eq!(conclude(Verdict::Dead, true), Some(Why::Refused));
+        assert_eq!(conclude(Verdict::Alive, false), None);
+    }
+}

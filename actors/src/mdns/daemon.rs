@@ -1,0 +1,79 @@
+//! A daemon of mdns-sd, whose commands are repeated while its queue is full.
+
+use std::sync::Arc;
+
+use mdns_sd::{Error, IfKind, IfPredicate, Metrics, ServiceDaemon, ServiceInfo};
+use meshzero_proto::id::InstanceId;
+use meshzero_proto::query::LOOPBACK_DATAGRAM_BYTES;
+
+use super::{GOODBYE, SERVICE_TYPE, Shared, patiently};
+
+/// The most records that a daemon may remember. One that asks nothing remembers hardly any, unless it is flooded: it has no bound
+/// of its own.
+const MOST_RECORDS: i64 = 8_192;
+/// The interval at which a daemon looks for interfaces that have come or gone, in seconds.
+const LOOK_FOR_INTERFACES: u32 = 2;
+
+/// One daemon.
+pub(super) struct Daemon(ServiceDaemon);
+
+impl Daemon {
+    /// Starts a daemon, which uses the chosen interfaces.
+    pub(super) fn start(shared: &Arc<Shared>) -> Result<Self, Error> {
+        let daemon = ServiceDaemon::new()?;
+        // Commands are executed in order, so nothing is sent on an interface that was not chosen.
+        let choice = Arc::clone(shared);
+        let chosen = IfPredicate::new(move |interface| choice.uses(&interface.name, interface.ip()));
+        patiently(|| daemon.disable_interface(IfKind::All))?;
+        patiently(|| daemon.enable_interface(IfKind::Predicate(chosen.clone())))?;
+        patiently(|| daemon.set_max_packet_size(IfKind::LoopbackV4, LOOPBACK_DATAGRAM_BYTES))?;
+        patiently(|| daemon.set_ip_check_interval(LOOK_FOR_INTERFACES))?;
+        #[cfg(test)]
+        shared.harm.expose(&daemon);
+        Ok(Self(daemon))
+    }
+
+    /// Announces a service, or announces it again.
+    pub(super) fn register(&self, info: &ServiceInfo) -> Result<(), Error> {
+        patiently(|| self.0.register(info.clone()))
+    }
+
+    /// Withdraws a service.
+    pub(super) fn unregister(&self, instance: InstanceId) -> Result<(), Error> {
+        patiently(|| self.0.unregister(&format!("{instance}.{SERVICE_TYPE}"))).map(drop)
+    }
+
+    /// Decides about all addresses again, by the one choice that it has.
+    pub(super) fn choose_addresses_again(&self) -> Result<(), Error> {
+        patiently(|| self.0.enable_interface(Vec::<IfKind>::new()))
+    }
+
+    /// Returns whether the daemon remembers more records than it should.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub(super) fn is_overfull(&self) -> Result<bool, Error> {
+        match self.0.get_metrics() {
+            // One that is busy answers next time.
+            Ok(metrics) => {
+                Ok(metrics.recv_timeout(GOODBYE).is_ok_and(|metrics| records(&metrics) > MOST_RECORDS))
+            }
+            Err(Error::Again) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says goodbye for all services, and ends the daemon. Returns whether it has ended in time.
+    ///
+    /// # Errors
+    /// It had ended by itself.
+    pub(super) fn shut_down(&self) -> Result<bool, Error> {
+        let done = patiently(|| self.0.shutdown())?;
+        Ok(done.recv_timeout(GOODBYE).is_ok())
+    }
+}
+
+/// The number of records of others that a daemon remembers.
+fn records(metrics: &Metrics) -> i64 {
+    metrics.iter().filter(|(counter, _)| counter.starts_with("cached-")).map(|(_, count)| count).sum()
+}
