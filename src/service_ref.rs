@@ -22,8 +22,7 @@ use meshzero_proto::directory::Instance;
 use crate::error::{CallError, TrySendError};
 use crate::recipient;
 use crate::request::{Request, Tell};
-use crate::subscribe::{Subscribe, SubscribeTo};
-use crate::subscription::News;
+use crate::subscribe::{News, Subscribe, SubscribeTo};
 
 /// A service of the mesh, to be called and listened to. Cheap to clone, usable from any thread and any executor.
 ///

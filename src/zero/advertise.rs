@@ -4,7 +4,7 @@ use super::address::Address;
 use super::closing::Closing;
 use super::endpoint::{IfExists, Place};
 use super::error::ZeroError;
-use super::program;
+use super::global;
 
 /// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
 /// free port from 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program
@@ -90,7 +90,7 @@ pub fn begin_advertise(
 ) -> Result<(Address, Option<Closing>), ZeroError> {
     let Advert { at, if_exists, messages } = &advert;
     let place = Place { at: at.as_deref(), if_exists: *if_exists, messages };
-    program::node()?.advertise(name.as_ref(), place)
+    global::node()?.advertise(name.as_ref(), place)
 }
 
 /// Takes back what [`advertise`] did: others do not find the name any more, its address is closed, or each of its addresses, and
@@ -127,7 +127,7 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
 /// # }
 /// ```
 pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroError> {
-    Ok(program::node()?.unadvertise(name.as_ref()))
+    Ok(global::node()?.unadvertise(name.as_ref()))
 }
 
 /// As [`unadvertise`], for one of several addresses of a name: the others stay. Says whether this program listened there.
@@ -145,7 +145,7 @@ pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroE
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn unadvertise_at(address: Address) -> Result<bool, ZeroError> {
-    let closing = program::node()?.unadvertise_at(address);
+    let closing = global::node()?.unadvertise_at(address);
     Ok(closing.map(Closing::wait).is_some())
 }
 
@@ -154,7 +154,7 @@ pub fn unadvertise_at(address: Address) -> Result<bool, ZeroError> {
 /// # Errors
 /// [`ZeroError::Join`].
 pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
-    Ok(program::node()?.advertised(name.as_ref()))
+    Ok(global::node()?.advertised(name.as_ref()))
 }
 
 /// A new address of this computer, at a port that is free now: for messages and news whose receivers are told the address in
@@ -174,7 +174,7 @@ pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn address() -> Result<Address, ZeroError> {
-    program::node()?.name_address(None)
+    global::node()?.name_address(None)
 }
 
 /// The full address for a part of one: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern
@@ -198,6 +198,6 @@ pub fn address_at(at: impl ToString) -> Result<Address, ZeroError> {
     let at = at.to_string();
     match at.parse::<Address>() {
         Ok(address) if address.port() > 0 && !address.socket_addr().ip().is_unspecified() => Ok(address),
-        _ => program::node()?.name_address(Some(&at)),
+        _ => global::node()?.name_address(Some(&at)),
     }
 }

@@ -7,7 +7,7 @@ use meshzero_actors::diagnosis::Diagnosis;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::program;
+use super::global;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::{DiscoverError, NotFound};
@@ -48,7 +48,7 @@ pub(super) async fn found(
     wait: Wait,
     hint: impl FnOnce(&ZeroError),
 ) -> Result<Address, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let within = wait.longest().max(ONE_QUESTION);
     let mut found = node.mesh.discover(name).within(within.min(HINT)).await.map_err(ZeroError::from);
     if within > HINT
@@ -178,7 +178,7 @@ async fn listed(
     wait: Wait,
     list: impl AsyncFnOnce(&Mesh, Duration) -> Vec<Instance>,
 ) -> Result<Vec<(String, Address)>, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let least = if node.has_listed.swap(true, Ordering::Relaxed) { Duration::ZERO } else { FIRST_LIST };
     let found = list(&node.mesh, wait.longest().max(least)).await;
     let named = |instance: &Instance| {

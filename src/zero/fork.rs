@@ -8,8 +8,8 @@
 
 use std::cell::RefCell;
 
-use super::desk;
-use super::program::{self, Slot};
+use super::global::{self, Slot};
+use super::thread_state;
 
 thread_local! {
     static HELD: RefCell<Option<Slot>> = const { RefCell::new(None) };
@@ -17,7 +17,7 @@ thread_local! {
 
 /// Makes sure that no other thread is about to join or to leave while this one forks.
 pub fn before() {
-    let slot = program::slot();
+    let slot = global::slot();
     // A thread that is past its end does not fork.
     let _ = HELD.try_with(|held| held.replace(Some(slot)));
 }
@@ -30,7 +30,7 @@ pub fn in_parent() {
 /// Forgets the parent's node.
 pub fn in_child() {
     if let Ok(Some(mut slot)) = HELD.try_with(RefCell::take) {
-        desk::forget();
+        thread_state::forget();
         // Dropping it would say goodbye in the parent's name, and wait for threads that do not exist.
         std::mem::forget(slot.take());
     }

@@ -20,7 +20,7 @@ use super::error::ZeroError;
 use super::node::Node;
 use super::subject::Subject;
 use crate::error::{NewsError, SubscribeError};
-use crate::subscription::{News, Subscription};
+use crate::subscribe::{News, Subscription};
 
 /// Before a publisher is asked again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);

@@ -9,12 +9,12 @@ use meshzero_proto::codec;
 use meshzero_proto::refusal::Refusal;
 
 use super::address::Address;
-use super::desk;
 use super::error::ZeroError;
+use super::global;
 use super::into_address::IntoAddress;
 use super::mailbox::{self, Taken};
 use super::node::Node;
-use super::program;
+use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::value::Value;
@@ -47,7 +47,7 @@ pub fn send_message_to<R: DeserializeOwned>(
 ) -> Result<R, ZeroError> {
     let (address, wait) = (address.into_address()?, wait.into());
     let message = Value::of(&message)?;
-    let node = program::node()?;
+    let node = global::node()?;
     let reply = block_on(call(&node, address, message, None, wait))?;
     reply
         .to()
@@ -113,7 +113,7 @@ pub fn wait_for_message_from<M: DeserializeOwned>(
     let Some((address, message, inbound)) = next_message(address.into_address()?, wait.into())? else {
         return Ok(None);
     };
-    desk::keep(address, inbound)?;
+    thread_state::keep(address, inbound)?;
     Ok(Some(message))
 }
 
@@ -161,8 +161,8 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 /// ```
 pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
     let address = address.into_address()?;
-    let taken_at = program::node()?.taken_at(address);
-    let inbound = taken_at.map_or(Ok(None), desk::take)?;
+    let taken_at = global::node()?.taken_at(address);
+    let inbound = taken_at.map_or(Ok(None), thread_state::take)?;
     let Some(inbound) = inbound else { return Err(ZeroError::NothingToReplyTo { address }) };
     let reply = match Value::of(&reply) {
         Ok(reply) => reply,
@@ -182,11 +182,11 @@ fn next_message<M: DeserializeOwned>(
     address: Address,
     wait: Wait,
 ) -> Result<Option<(Address, M, Inbound)>, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let endpoint = node.endpoint_at(address)?;
     let address = endpoint.address;
-    if let Some(before) = desk::take(address)? {
-        desk::leave_unanswered(address, before);
+    if let Some(before) = thread_state::take(address)? {
+        thread_state::leave_unanswered(address, before);
     }
     let deadline = wait.deadline();
     loop {

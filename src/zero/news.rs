@@ -5,12 +5,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::address::Address;
-use super::desk;
 use super::error::ZeroError;
+use super::global;
 use super::into_address::{IntoAddress, IntoAddresses};
 use super::listener::Listener;
-use super::program;
 use super::subject::Subject;
+use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::PublishError;
@@ -41,7 +41,7 @@ pub fn send_news_to(
 }
 
 pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
-    let endpoint = program::node()?.endpoint_at(address)?;
+    let endpoint = global::node()?.endpoint_at(address)?;
     match endpoint.service.publish(topic, item) {
         Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, item))?,
         published => published?,
@@ -51,7 +51,7 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
 
 /// Publishes, if the address is listened at already and no subscriber has to be waited for; whether it did.
 pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<bool, ZeroError> {
-    let Some(endpoint) = program::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
+    let Some(endpoint) = global::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
         return Ok(false);
     };
     match endpoint.service.publish(topic, item) {
@@ -62,7 +62,7 @@ pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> R
 
 /// Publishes as soon as every subscriber has room that insists on it.
 pub(super) async fn publish_all<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
-    let endpoint = program::node()?.endpoint_at(address)?;
+    let endpoint = global::node()?.endpoint_at(address)?;
     Ok(endpoint.service.publish_all(topic, item).await?)
 }
 
@@ -103,14 +103,14 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
 ) -> Result<Option<(String, T)>, ZeroError> {
     let subject = Subject::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
     let deadline = wait.into().deadline();
-    let mut listener = match desk::take_listener(&subject)? {
+    let mut listener = match thread_state::take_listener(&subject)? {
         Some(listener) => listener,
-        None => Listener::open(program::node()?, subject),
+        None => Listener::open(global::node()?, subject),
     };
     let next = block_on(listener.next(deadline));
     // One that has ended is replaced by the next wait.
     if !matches!(next, Err(ZeroError::Closed | ZeroError::Subscribe(_))) {
-        desk::put_back(listener)?;
+        thread_state::put_back(listener)?;
     }
     let Some(news) = next? else { return Ok(None) };
     match news.item.to() {

@@ -5,13 +5,13 @@
 //! thread of its own (`later`). What a thread or a task has before it is kept in Python.
 
 mod addresses;
+mod awaitable;
 mod errors;
-mod kept;
-mod later;
 mod listener;
 mod log;
 mod pack;
 mod process;
+mod reload;
 mod request;
 mod search;
 mod unpack;
@@ -22,9 +22,7 @@ mod wait;
 #[pyo3::pymodule(gil_used = true)]
 mod _meshzero {
     #[pymodule_export]
-    use super::kept::keep;
-    #[pymodule_export]
-    use super::later::Later;
+    use super::awaitable::Later;
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
@@ -33,6 +31,8 @@ mod _meshzero {
     use super::pack::pack;
     #[pymodule_export]
     use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end, is_first};
+    #[pymodule_export]
+    use super::reload::keep;
     #[pymodule_export]
     use super::request::Request;
     #[pymodule_export]

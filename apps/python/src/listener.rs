@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::addresses;
+use crate::awaitable::Later;
 use crate::errors::{self, Kind};
-use crate::later::Later;
 use crate::process::Own;
 use crate::unpack;
 use crate::wait::{until, wait};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use meshzero::zero::{self, fork};
 use pyo3::prelude::*;
 
-use crate::later::{self, Slot};
+use crate::awaitable::{self, Slot};
 use crate::wait;
 
 /// Set once the interpreter knows of all below. It is told once, also if the package is loaded again.
@@ -65,7 +65,7 @@ thread_local! {
 pub(crate) fn before_fork(py: Python<'_>) {
     py.detach(fork::before);
     // Nobody holds it for longer than it takes to start a thread.
-    HELD.set(Some(later::slot()));
+    HELD.set(Some(awaitable::slot()));
 }
 
 /// Goes on as before.

@@ -10,8 +10,8 @@ use meshzero::zero::{Address, ZeroError, future};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
+use crate::awaitable::Later;
 use crate::errors;
-use crate::later::Later;
 use crate::wait::{until, wait};
 
 /// Waits until somebody advertises the name, or answers at the address; None when the time is over. `warn` is called with what to

@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use tokio::task::spawn_blocking;
 
 use crate::addresses::parse;
+use crate::awaitable::Later;
 use crate::errors::{self, Kind};
-use crate::later::Later;
 use crate::pack;
 use crate::request::Request;
 use crate::unpack;

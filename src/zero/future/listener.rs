@@ -10,12 +10,12 @@ use meshzero_proto::codec::Packed;
 
 use super::super::address::Address;
 use super::super::error::ZeroError;
+use super::super::global;
 use super::super::listener;
-use super::super::program;
 use super::super::queue::{Numbered, Queue};
 use super::super::subject::Subject;
 use super::super::wait::Wait;
-use crate::subscription::News;
+use crate::subscribe::News;
 
 /// News of some addresses under some prefixes, as [`zero::wait_for_news_from`](super::super::wait_for_news_from) takes them. It
 /// subscribes when it is made, and until it is closed or dropped.
@@ -49,7 +49,7 @@ impl Listener {
     /// [`ZeroError::Nothing`] if there is no address or no prefix, [`ZeroError::Join`].
     pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
         let subject = Subject::new(addresses, prefixes)?;
-        let listener = listener::Listener::open(program::node()?, subject);
+        let listener = listener::Listener::open(global::node()?, subject);
         let state = State { listener: Some(listener), returned: Queue::default() };
         let waiting = Arc::<Waiting>::default();
         let waker = Waker::from(Arc::clone(&waiting));

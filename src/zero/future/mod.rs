@@ -31,7 +31,7 @@ use super::address::Address;
 use super::discover::{self, Group};
 use super::error::ZeroError;
 use super::wait::Wait;
-use super::{message, news, program};
+use super::{global, message, news};
 
 pub use listener::{Item, Listener};
 pub use request::{Arrival, Request, next_message_at, wait_for_message_from};
@@ -80,7 +80,7 @@ pub async fn send_message_to(
     name: Option<&str>,
     wait: impl Into<Wait>,
 ) -> Result<Packed, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     message::call(&node, address, packed::Value(message), name, wait.into()).await
 }
 

@@ -14,9 +14,9 @@ use meshzero_proto::refusal::Refusal;
 use super::super::address::Address;
 use super::super::endpoint::Endpoint;
 use super::super::error::ZeroError;
+use super::super::global;
 use super::super::mailbox::{self, Mailbox, Taken};
 use super::super::node::Node;
-use super::super::program;
 use super::super::queue::Numbered;
 use super::super::wait::Wait;
 
@@ -31,7 +31,7 @@ pub fn wait_for_message_from(
 ) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
     let deadline = wait.into().deadline();
     async move {
-        let node = program::node()?;
+        let node = global::node()?;
         let endpoint = node.endpoint_at(address)?;
         next(&node, &endpoint, deadline).await
     }
@@ -48,7 +48,7 @@ pub fn next_message_at(
 ) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
     let deadline = wait.into().deadline();
     async move {
-        let node = program::node()?;
+        let node = global::node()?;
         let endpoint = node.open_endpoint(address).ok_or(ZeroError::Closed)?;
         next(&node, &endpoint, deadline).await
     }

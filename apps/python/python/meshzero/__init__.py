@@ -139,10 +139,10 @@ def __dir__() -> list[str]:
 
 def _in_child() -> None:
     # The package may have been loaded again.
-    from . import _desk
+    from . import _thread_state
 
     _meshzero.after_fork_in_child()
-    _desk.clear()
+    _thread_state.clear()
 
 
 _is_first = _meshzero.is_first()

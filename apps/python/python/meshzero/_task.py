@@ -6,7 +6,7 @@ import asyncio
 import weakref
 
 from . import _hints, _meshzero
-from ._desk import Desk
+from ._thread_state import Desk
 from ._errors import Closed
 from ._verbs import full
 

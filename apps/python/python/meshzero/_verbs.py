@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from . import _desk, _hints, _meshzero
+from . import _thread_state, _hints, _meshzero
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._errors import Closed, InvalidAddressError, MissedNews, NetworkZeroError, SocketInterruptedError
 
@@ -121,7 +121,7 @@ def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVE
     The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
     """
     address, wait = full(address), seconds(wait_for_s)
-    desk = _desk.of_thread()
+    desk = _thread_state.of_thread()
     # Senders that were left without a reply are told that none will come.
     desk.in_hand.pop(address, None)
     request = _interruptible(_meshzero.next_request, address, wait, False)
@@ -137,7 +137,7 @@ def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVE
 def send_reply_to(address: object, reply: object = None) -> None:
     """Replies to the message that this thread took last at this address."""
     address = full(address)
-    request = _desk.of_thread().next_in_hand(address)
+    request = _thread_state.of_thread().next_in_hand(address)
     if request is None:
         raise NetworkZeroError(
             "there is no message to reply to at %s: each needs one reply, from the thread that waited for it" % address
@@ -167,7 +167,7 @@ def wait_for_news_from(
     """
     wait = seconds(wait_for_s)
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
-    desk = _desk.of_thread()
+    desk = _thread_state.of_thread()
     listener = desk.listener(addresses, prefix)
     end = None if wait is None else monotonic() + wait
     while True:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from . import _meshzero, _task, _verbs
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
-from ._desk import Desk
+from ._thread_state import Desk
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
 from ._ready import Begun, BegunFlag, ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::desk;
 use super::error::ZeroError;
 use super::node::Node;
+use super::thread_state;
 use crate::block_on::block_on;
 use crate::join::Join;
 use crate::mesh::Mesh;
@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn join(settings: Join) -> Result<(), ZeroError> {
-    desk::at_exit(say_goodbye);
+    thread_state::at_exit(say_goodbye);
     let mut slot = slot();
     match &*slot {
         Some(node) => Err(ZeroError::AlreadyJoined { mesh: node.mesh.name().to_string() }),
@@ -64,7 +64,7 @@ fn say_goodbye() {
 
 /// The node, started now if no verb has been used before.
 pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
-    desk::at_exit(say_goodbye);
+    thread_state::at_exit(say_goodbye);
     let mut slot = slot();
     match &*slot {
         Some(node) => Ok(Arc::clone(node)),

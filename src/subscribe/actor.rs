@@ -10,8 +10,8 @@ use futures_core::Stream;
 use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 
+use super::subscription::{News, Subscription};
 use crate::error::NewsError;
-use crate::subscription::{News, Subscription};
 
 /// The most items that wait in the mailbox of an actor which they are sent to.
 const FORWARDED: usize = 64;

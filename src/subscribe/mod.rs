@@ -21,9 +21,13 @@ use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Keep, Policy};
 use tokio::sync::oneshot;
 
+pub use self::actor::SubscriptionGuard;
+use self::actor::forward;
+pub use self::subscription::{News, Subscription};
 use crate::error::SubscribeError;
-use crate::listening::{SubscriptionGuard, forward};
-use crate::subscription::{News, Subscription};
+
+mod actor;
+mod subscription;
 
 /// How long is waited for a publisher that is not connected yet, or is about to go or to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
