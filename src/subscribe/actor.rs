@@ -54,19 +54,19 @@ impl<T: Wire> Subscription<T> {
     where
         A: Actor<Context = actix::Context<A>> + StreamHandler<Result<News<T>, NewsError>>,
     {
-        context.spawn(Added { subscription: self, is_started: false })
+        context.spawn(ActorSubscription { subscription: self, is_started: false })
     }
 }
 
 /// A subscription in an actor's context.
-struct Added<T> {
+struct ActorSubscription<T> {
     subscription: Subscription<T>,
     is_started: bool,
 }
 
-impl<T> Unpin for Added<T> {}
+impl<T> Unpin for ActorSubscription<T> {}
 
-impl<T, A> ActorFuture<A> for Added<T>
+impl<T, A> ActorFuture<A> for ActorSubscription<T>
 where
     T: Wire,
     A: Actor + StreamHandler<Result<News<T>, NewsError>>,

@@ -69,7 +69,7 @@ impl Value {
     fn to_json_key(&self, levels: u8) -> String {
         match (self, levels.checked_sub(1)) {
             (Value::Text(text), _) => text.clone(),
-            (other, Some(within)) => Shown { value: other, levels: within }.to_string(),
+            (other, Some(within)) => JsonText { value: other, levels: within }.to_string(),
             (_, None) => "…".to_owned(),
         }
     }
@@ -124,17 +124,17 @@ impl From<serde_json::Value> for Value {
 /// Compact JSON, as [`Value::to_json`] says, with the entries of maps in their own order.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Shown { value: self, levels: KEYS_IN_KEYS }.fmt(f)
+        JsonText { value: self, levels: KEYS_IN_KEYS }.fmt(f)
     }
 }
 
 /// A value as JSON, whose keys may have so many levels of keys within them.
-struct Shown<'a> {
+struct JsonText<'a> {
     value: &'a Value,
     levels: u8,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for JsonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { value, levels } = *self;
         match value {
@@ -145,11 +145,13 @@ impl fmt::Display for Shown<'_> {
             Value::Float(value) => serde_json::Value::from(*value).fmt(f),
             Value::Text(text) => write_text(f, text),
             Value::Bytes(bytes) => write_parts(f, '[', bytes, ']', |f, byte| byte.fmt(f)),
-            Value::List(items) => write_parts(f, '[', items, ']', |f, value| Shown { value, levels }.fmt(f)),
+            Value::List(items) => {
+                write_parts(f, '[', items, ']', |f, value| JsonText { value, levels }.fmt(f))
+            }
             Value::Map(entries) => write_parts(f, '{', entries, '}', |f, (key, value)| {
                 write_text(f, &key.to_json_key(levels))?;
                 f.write_char(':')?;
-                Shown { value, levels }.fmt(f)
+                JsonText { value, levels }.fmt(f)
             }),
         }
     }

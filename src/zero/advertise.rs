@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::closing::Closing;
-use super::endpoint::{IfExists, Place};
+use super::endpoint::{EndpointOptions, IfExists};
 use super::error::ZeroError;
 use super::global;
 
@@ -89,7 +89,7 @@ pub fn begin_advertise(
     advert: Advert,
 ) -> Result<(Address, Option<Closing>), ZeroError> {
     let Advert { at, if_exists, messages } = &advert;
-    let place = Place { at: at.as_deref(), if_exists: *if_exists, messages };
+    let place = EndpointOptions { at: at.as_deref(), if_exists: *if_exists, messages };
     global::node()?.advertise(name.as_ref(), place)
 }
 

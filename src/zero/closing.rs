@@ -15,9 +15,9 @@ use crate::mesh::Mesh;
 
 /// The endpoints of a node that are being closed.
 #[derive(Default)]
-pub(super) struct Leaving(Mutex<Vec<Arc<Endpoint>>>);
+pub(super) struct ClosingEndpoints(Mutex<Vec<Arc<Endpoint>>>);
 
-impl Leaving {
+impl ClosingEndpoints {
     /// The address of the one to which messages to `address` came.
     pub(super) fn address_of(&self, address: Address) -> Option<Address> {
         self.lock().iter().find(|endpoint| endpoint.listens_at(address)).map(|endpoint| endpoint.address)
@@ -28,17 +28,21 @@ impl Leaving {
     }
 }
 
-/// An endpoint that is being closed, listed in [`Leaving`] until this is dropped: also if the closing panics or cannot begin, so
+/// An endpoint that is being closed, listed in [`ClosingEndpoints`] until this is dropped: also if the closing panics or cannot begin, so
 /// that the address does not stay closed.
-pub(super) struct Departure {
+pub(super) struct ClosingEndpoint {
     endpoint: Arc<Endpoint>,
-    leaving: Arc<Leaving>,
+    leaving: Arc<ClosingEndpoints>,
     remotes: Arc<Remotes>,
 }
 
-impl Departure {
+impl ClosingEndpoint {
     /// Lists `endpoint` in `leaving`.
-    pub(super) fn new(endpoint: Arc<Endpoint>, leaving: &Arc<Leaving>, remotes: &Arc<Remotes>) -> Self {
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        leaving: &Arc<ClosingEndpoints>,
+        remotes: &Arc<Remotes>,
+    ) -> Self {
         leaving.lock().push(Arc::clone(&endpoint));
         Self { endpoint, leaving: Arc::clone(leaving), remotes: Arc::clone(remotes) }
     }
@@ -49,7 +53,7 @@ impl Departure {
     }
 }
 
-impl Drop for Departure {
+impl Drop for ClosingEndpoint {
     fn drop(&mut self) {
         // A connection within the process does not notice by itself.
         self.remotes.forget(self.endpoint.address);
@@ -68,7 +72,7 @@ pub struct Closing(Vec<oneshot::Receiver<()>>);
 
 impl Closing {
     /// Begins to close an endpoint of `mesh`.
-    pub(super) fn begin(mesh: &Mesh, departure: Departure) -> Self {
+    pub(super) fn begin(mesh: &Mesh, departure: ClosingEndpoint) -> Self {
         departure.endpoint.mailbox.close();
         let (tell, told) = oneshot::channel();
         // When the thread has ended, so has every endpoint.
@@ -110,17 +114,17 @@ impl Future for Closing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::endpoint::Place;
+    use super::super::endpoint::EndpointOptions;
     use super::super::node::Node;
     use super::*;
 
     #[test]
     fn a_closing_that_is_broken_off_leaves_the_address_free() {
         let node = Node::start(Mesh::join().interfaces("lo").mesh("broken off")).expect("joined");
-        let (address, _) = node.advertise("broken off", Place::default()).expect("advertised");
+        let (address, _) = node.advertise("broken off", EndpointOptions::default()).expect("advertised");
         let endpoint = node.open_endpoint(address).expect("it is open");
-        let (leaving, remotes) = (Arc::<Leaving>::default(), Arc::default());
-        let departure = Departure::new(endpoint, &leaving, &remotes);
+        let (leaving, remotes) = (Arc::<ClosingEndpoints>::default(), Arc::default());
+        let departure = ClosingEndpoint::new(endpoint, &leaving, &remotes);
         assert_eq!(leaving.address_of(address), Some(address));
         drop(departure);
         assert_eq!(leaving.address_of(address), None);

@@ -8,7 +8,7 @@ use meshzero_proto::name::{ServiceName, TypeName};
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::mailbox::{Intake, Mailbox};
+use super::mailbox::{Mailbox, MailboxActor};
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::mesh::Mesh;
@@ -31,7 +31,7 @@ pub enum IfExists {
 
 /// The place where an endpoint is to be, and the messages that it takes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place<'a> {
+pub(super) struct EndpointOptions<'a> {
     /// The address, or a part of it; anywhere if it is `None`.
     pub(super) at: Option<&'a str>,
     /// The treatment of a name that is advertised already.
@@ -40,7 +40,7 @@ pub(super) struct Place<'a> {
     pub(super) messages: &'a [String],
 }
 
-impl Place<'_> {
+impl EndpointOptions<'_> {
     /// Returns whether there may be others of its name.
     pub(super) fn only(&self) -> Only {
         match self.if_exists {
@@ -54,9 +54,9 @@ impl Place<'_> {
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) service: Service<Intake>,
+    pub(super) service: Service<MailboxActor>,
     name: Mutex<Option<ServiceName>>,
-    /// The names of the messages that it takes, as [`Place`] has them.
+    /// The names of the messages that it takes, as [`EndpointOptions`] has them.
     pub(super) messages: Vec<String>,
     /// Set for one that later adverts of its name leave as it is.
     pub(super) is_apart: bool,
@@ -64,12 +64,17 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Listens at `place`, or wherever there is room, and announces `name` if there is one.
-    pub(super) fn open(mesh: &Mesh, name: Option<&str>, place: Place<'_>) -> Result<Self, ZeroError> {
+    pub(super) fn open(
+        mesh: &Mesh,
+        name: Option<&str>,
+        place: EndpointOptions<'_>,
+    ) -> Result<Self, ZeroError> {
         let mailbox = Arc::new(Mailbox::default());
         let fed = Arc::clone(&mailbox);
         let listed = name.map(ServiceName::new).transpose().map_err(AdvertiseError::Name)?;
-        let mut advertise =
-            mesh.advertise(name.unwrap_or("unlisted"), move || Intake(Arc::clone(&fed))).change(|offer| {
+        let mut advertise = mesh
+            .advertise(name.unwrap_or("unlisted"), move || MailboxActor(Arc::clone(&fed)))
+            .change(|offer| {
                 if place.messages.is_empty() {
                     offer.handlers.push(Registration::encoded::<Value>(own_name::<Value>()?));
                 }

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::error::ZeroError;
+use super::news_filter::NewsFilter;
 use super::node::Node;
-use super::subject::Subject;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscribe::{News, Subscription};
 
@@ -36,16 +36,16 @@ const TURN: usize = 64;
 
 /// The subscription.
 pub(super) struct Listener<T> {
-    subject: Subject,
+    filter: NewsFilter,
     node: Arc<Node>,
     /// The one whose turn it is comes first.
-    sources: VecDeque<Source<T>>,
+    sources: VecDeque<Feed<T>>,
     /// When somebody first waited for it.
     waited_since: Option<Instant>,
 }
 
 /// The news of one address: one subscription for all prefixes, because two would lose the order between them.
-struct Source<T> {
+struct Feed<T> {
     address: Address,
     state: State<T>,
 }
@@ -56,14 +56,14 @@ enum State<T> {
         /// Whether the publisher is there, and has to confirm only.
         is_reached: Arc<AtomicBool>,
     },
-    Standing(Subscription<T>),
+    Active(Subscription<T>),
     /// It cannot be opened, which has not been told yet.
     Failed(ZeroError),
-    Over,
+    Ended,
 }
 
 /// How long the publishers may take to confirm.
-pub(super) struct Patience {
+pub(super) struct ConfirmTimeouts {
     /// Those that are not there.
     absent: Alarm,
     /// Those that are.
@@ -72,27 +72,27 @@ pub(super) struct Patience {
 
 impl<T: Wire> Listener<T> {
     /// Begins to subscribe, in the background.
-    pub(super) fn open(node: Arc<Node>, subject: Subject) -> Self {
-        let prefix = subject.common_prefix();
-        let source = |&address| Source { address, state: opening(&node, address, prefix) };
-        let sources = subject.addresses.iter().map(source).collect();
-        Self { node: Arc::clone(&node), subject, sources, waited_since: None }
+    pub(super) fn open(node: Arc<Node>, filter: NewsFilter) -> Self {
+        let prefix = filter.common_prefix();
+        let source = |&address| Feed { address, state: opening(&node, address, prefix) };
+        let sources = filter.addresses.iter().map(source).collect();
+        Self { node: Arc::clone(&node), filter, sources, waited_since: None }
     }
 
-    pub(super) fn subject(&self) -> &Subject {
-        &self.subject
+    pub(super) fn filter(&self) -> &NewsFilter {
+        &self.filter
     }
 
     /// Waits for the next item until `deadline`; the first wait also for the publishers' word.
     pub(super) async fn next(&mut self, deadline: Option<Instant>) -> Result<Option<News<T>>, ZeroError> {
         let mut end = self.alarm(deadline);
-        let mut patience = self.patience();
+        let mut timeouts = self.timeouts();
         poll_fn(|task| {
             if let Poll::Ready(news) = self.poll_next(task) {
                 return Poll::Ready(news.map(Some));
             }
             let is_over = Pin::new(&mut end).poll(task).is_ready();
-            if is_over && self.poll_settled(&mut patience, task).is_ready() {
+            if is_over && self.poll_settled(&mut timeouts, task).is_ready() {
                 return Poll::Ready(Ok(None));
             }
             Poll::Pending
@@ -105,14 +105,21 @@ impl<T: Wire> Listener<T> {
         self.node.mesh.node.alarms().at(instant)
     }
 
-    /// The patience with the publishers of who waits, which begins with the first wait.
-    pub(super) fn patience(&mut self) -> Patience {
+    /// The timeouts with the publishers of who waits, which begins with the first wait.
+    pub(super) fn timeouts(&mut self) -> ConfirmTimeouts {
         let since = *self.waited_since.get_or_insert_with(Instant::now);
-        Patience { absent: self.alarm(Some(since + ABSENT)), present: self.alarm(Some(since + PRESENT)) }
+        ConfirmTimeouts {
+            absent: self.alarm(Some(since + ABSENT)),
+            present: self.alarm(Some(since + PRESENT)),
+        }
     }
 
     /// Waits until every publisher that is there has confirmed: what it sends from then on arrives.
-    pub(super) fn poll_settled(&mut self, patience: &mut Patience, task: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_settled(
+        &mut self,
+        timeouts: &mut ConfirmTimeouts,
+        task: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut is_reached = false;
         let mut is_open = true;
         for source in &mut self.sources {
@@ -125,14 +132,14 @@ impl<T: Wire> Listener<T> {
         if is_open {
             return Poll::Ready(());
         }
-        let is_patient = Pin::new(&mut patience.absent).poll(task).is_pending()
-            || (is_reached && Pin::new(&mut patience.present).poll(task).is_pending());
-        if is_patient { Poll::Pending } else { Poll::Ready(()) }
+        let is_waiting = Pin::new(&mut timeouts.absent).poll(task).is_pending()
+            || (is_reached && Pin::new(&mut timeouts.present).poll(task).is_pending());
+        if is_waiting { Poll::Pending } else { Poll::Ready(()) }
     }
 
     /// The reason why a subscription cannot be made, which is told once.
     pub(super) fn take_failure(&mut self) -> Option<ZeroError> {
-        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Over) {
+        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Ended) {
             State::Failed(error) => Some(error),
             other => {
                 source.state = other;
@@ -145,7 +152,7 @@ impl<T: Wire> Listener<T> {
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
-                && let Poll::Ready(news) = source.poll_next(&self.node, &self.subject, task)
+                && let Poll::Ready(news) = source.poll_next(&self.node, &self.filter, task)
             {
                 // The others come first next time, so that a busy publisher does not hide them.
                 self.sources.rotate_left(1);
@@ -157,14 +164,14 @@ impl<T: Wire> Listener<T> {
     }
 }
 
-impl<T: Wire> Source<T> {
+impl<T: Wire> Feed<T> {
     /// Takes over the subscription once the publisher has confirmed it.
     fn poll_open(&mut self, task: &mut Context<'_>) {
         let State::Opening { opened, .. } = &mut self.state else { return };
         self.state = match Pin::new(opened).poll(task) {
-            Poll::Ready(Ok(Ok(subscription))) => State::Standing(subscription),
+            Poll::Ready(Ok(Ok(subscription))) => State::Active(subscription),
             Poll::Ready(Ok(Err(error))) => State::Failed(error),
-            Poll::Ready(Err(_)) => State::Over,
+            Poll::Ready(Err(_)) => State::Ended,
             Poll::Pending => return,
         };
     }
@@ -172,26 +179,26 @@ impl<T: Wire> Source<T> {
     fn poll_next(
         &mut self,
         node: &Arc<Node>,
-        subject: &Subject,
+        filter: &NewsFilter,
         task: &mut Context<'_>,
     ) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..TURN {
             self.poll_open(task);
             match &mut self.state {
                 State::Opening { .. } => return Poll::Pending,
-                State::Over => return Poll::Ready(Err(ZeroError::Closed)),
+                State::Ended => return Poll::Ready(Err(ZeroError::Closed)),
                 State::Failed(_) => {
-                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Over) {
+                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
                         return Poll::Ready(Err(error));
                     }
                 }
-                State::Standing(subscription) => match Pin::new(subscription).poll_next(task) {
-                    Poll::Ready(Some(Ok(news))) if !subject.includes(&news.topic) => {}
+                State::Active(subscription) => match Pin::new(subscription).poll_next(task) {
+                    Poll::Ready(Some(Ok(news))) if !filter.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
                     // Whoever comes back at the address may be another program.
                     Poll::Ready(Some(Err(NewsError::Lost { .. }))) => {
                         node.forget(self.address);
-                        self.state = opening(node, self.address, subject.common_prefix());
+                        self.state = opening(node, self.address, filter.common_prefix());
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(ZeroError::News(error))),
                     Poll::Ready(None) => return Poll::Ready(Err(ZeroError::Closed)),

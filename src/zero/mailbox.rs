@@ -11,7 +11,7 @@ use meshzero_actors::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 
-use super::queue::{Numbered, Queue};
+use super::queue::{Queue, Sequenced};
 
 /// The queue between the mesh and the threads that wait. Its length is bounded by the service's permits, one of which
 /// comes with every message: while it is full, callers wait.
@@ -28,8 +28,8 @@ struct State {
 }
 
 /// The result of a wait.
-pub(super) enum Taken {
-    Message(Numbered<Encoded>),
+pub(super) enum TakeOutcome {
+    Message(Sequenced<Encoded>),
     TimedOut,
     Closed,
 }
@@ -47,7 +47,7 @@ impl Mailbox {
     }
 
     /// Takes a message that came before `other` and has come back, if there is one whose sender still waits for the reply.
-    pub(super) fn take_before(&self, other: &Numbered<Encoded>) -> Option<Numbered<Encoded>> {
+    pub(super) fn take_before(&self, other: &Sequenced<Encoded>) -> Option<Sequenced<Encoded>> {
         loop {
             let mut first = self.lock().waiting.take_before(other)?;
             // Not under the lock: a refusal is recorded, and with a message places become free, for which others are woken.
@@ -58,7 +58,7 @@ impl Mailbox {
     }
 
     /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
-    pub(super) fn give_back(&self, message: Numbered<Encoded>) {
+    pub(super) fn give_back(&self, message: Sequenced<Encoded>) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -72,7 +72,7 @@ impl Mailbox {
     /// Waits for the next message whose sender still waits for the reply, until `end`.
     ///
     /// Dropping the future loses nothing.
-    pub(super) async fn take(&self, end: Alarm) -> Taken {
+    pub(super) async fn take(&self, end: Alarm) -> TakeOutcome {
         let mut end = pin!(end);
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -84,21 +84,21 @@ impl Mailbox {
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = &mut end => return self.take_now().unwrap_or(Taken::TimedOut),
+                () = &mut end => return self.take_now().unwrap_or(TakeOutcome::TimedOut),
             }
         }
     }
 
-    fn take_now(&self) -> Option<Taken> {
+    fn take_now(&self) -> Option<TakeOutcome> {
         loop {
             let (next, closed) = {
                 let mut state = self.lock();
                 (state.waiting.take(), state.closed)
             };
-            let Some(mut next) = next else { return closed.then_some(Taken::Closed) };
+            let Some(mut next) = next else { return closed.then_some(TakeOutcome::Closed) };
             // Not under the lock, as in `take_before`.
             if next.item.inbound.is_due(Instant::now()) {
-                return Some(Taken::Message(next));
+                return Some(TakeOutcome::Message(next));
             }
         }
     }
@@ -129,13 +129,13 @@ pub(super) fn refuse(inbound: Inbound, why: Refusal) {
 }
 
 /// The actor behind an address: it puts what comes into the mailbox.
-pub(super) struct Intake(pub(super) Arc<Mailbox>);
+pub(super) struct MailboxActor(pub(super) Arc<Mailbox>);
 
-impl Actor for Intake {
+impl Actor for MailboxActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Encoded> for Intake {
+impl Handler<Encoded> for MailboxActor {
     type Result = ();
 
     fn handle(&mut self, message: Encoded, _: &mut Context<Self>) {

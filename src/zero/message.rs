@@ -12,7 +12,7 @@ use super::address::Address;
 use super::error::ZeroError;
 use super::global;
 use super::into_address::IntoAddress;
-use super::mailbox::{self, Taken};
+use super::mailbox::{self, TakeOutcome};
 use super::node::Node;
 use super::thread_state;
 use super::wait::Wait;
@@ -113,7 +113,7 @@ pub fn wait_for_message_from<M: DeserializeOwned>(
     let Some((address, message, inbound)) = next_message(address.into_address()?, wait.into())? else {
         return Ok(None);
     };
-    thread_state::keep(address, inbound)?;
+    thread_state::put_unanswered(address, inbound)?;
     Ok(Some(message))
 }
 
@@ -162,7 +162,7 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
     let address = address.into_address()?;
     let taken_at = global::node()?.taken_at(address);
-    let inbound = taken_at.map_or(Ok(None), thread_state::take)?;
+    let inbound = taken_at.map_or(Ok(None), thread_state::take_unanswered)?;
     let Some(inbound) = inbound else { return Err(ZeroError::NothingToReplyTo { address }) };
     let reply = match Value::of(&reply) {
         Ok(reply) => reply,
@@ -185,16 +185,16 @@ fn next_message<M: DeserializeOwned>(
     let node = global::node()?;
     let endpoint = node.endpoint_at(address)?;
     let address = endpoint.address;
-    if let Some(before) = thread_state::take(address)? {
+    if let Some(before) = thread_state::take_unanswered(address)? {
         thread_state::leave_unanswered(address, before);
     }
     let deadline = wait.deadline();
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let inbound = match block_on(endpoint.mailbox.take(end)) {
-            Taken::Message(taken) => taken.item.inbound,
-            Taken::TimedOut => return Ok(None),
-            Taken::Closed => return Err(ZeroError::Closed),
+            TakeOutcome::Message(taken) => taken.item.inbound,
+            TakeOutcome::TimedOut => return Ok(None),
+            TakeOutcome::Closed => return Err(ZeroError::Closed),
         };
         match codec::read(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
             Ok(message) => return Ok(Some((address, message, inbound))),

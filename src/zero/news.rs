@@ -9,7 +9,7 @@ use super::error::ZeroError;
 use super::global;
 use super::into_address::{IntoAddress, IntoAddresses};
 use super::listener::Listener;
-use super::subject::Subject;
+use super::news_filter::NewsFilter;
 use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
@@ -101,11 +101,11 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
     prefixes: impl IntoPrefixes,
     wait: impl Into<Wait>,
 ) -> Result<Option<(String, T)>, ZeroError> {
-    let subject = Subject::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
+    let filter = NewsFilter::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
     let deadline = wait.into().deadline();
-    let mut listener = match thread_state::take_listener(&subject)? {
+    let mut listener = match thread_state::take_listener(&filter)? {
         Some(listener) => listener,
-        None => Listener::open(global::node()?, subject),
+        None => Listener::open(global::node()?, filter),
     };
     let next = block_on(listener.next(deadline));
     // One that has ended is replaced by the next wait.

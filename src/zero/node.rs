@@ -14,11 +14,11 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::address::Address;
-use super::closing::{Closing, Departure, Leaving};
-use super::endpoint::{Endpoint, IfExists, Place};
+use super::closing::{Closing, ClosingEndpoint, ClosingEndpoints};
+use super::endpoint::{Endpoint, EndpointOptions, IfExists};
 use super::error::ZeroError;
 use super::remotes::Remotes;
-use super::reserved::Named;
+use super::reserved::ReservedAddresses;
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::join::Join;
@@ -39,10 +39,10 @@ pub(super) struct Node {
     pub(super) mesh: Mesh,
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
     /// Those that are being closed, whose addresses are not free yet.
-    closing: Arc<Leaving>,
+    closing: Arc<ClosingEndpoints>,
     /// Held while an endpoint is made or unmade, so that an address is opened once.
     opening: Mutex<()>,
-    named: Mutex<Named>,
+    named: Mutex<ReservedAddresses>,
     remotes: Arc<Remotes>,
     /// The names by which addresses were found.
     names: Mutex<HashMap<Address, String>>,
@@ -77,7 +77,10 @@ impl Node {
         }
         match self.find(|endpoint| endpoint.listens_at(address)) {
             Some(endpoint) => Ok(endpoint),
-            None => self.open(None, Place { at: Some(&self.place_of(address)), ..Place::default() }),
+            None => self.open(
+                None,
+                EndpointOptions { at: Some(&self.place_of(address)), ..EndpointOptions::default() },
+            ),
         }
     }
 
@@ -129,7 +132,7 @@ impl Node {
     pub(super) fn advertise(
         &self,
         name: &str,
-        place: Place<'_>,
+        place: EndpointOptions<'_>,
     ) -> Result<(Address, Option<Closing>), ZeroError> {
         let (to, before) = self.open_named(name, place)?;
         let closing = before.map(|before| {
@@ -142,7 +145,11 @@ impl Node {
 
     /// The endpoint of `name`, as [`Node::advertise`] gives it, and the one that had the name before, which is to be closed once nothing is
     /// locked.
-    fn open_named(&self, name: &str, place: Place<'_>) -> Result<(Address, Option<Departure>), ZeroError> {
+    fn open_named(
+        &self,
+        name: &str,
+        place: EndpointOptions<'_>,
+    ) -> Result<(Address, Option<ClosingEndpoint>), ZeroError> {
         let _opening = lock(&self.opening);
         let before = match place.if_exists {
             IfExists::Share => self.find(|endpoint| endpoint.is_called(name) && !endpoint.is_apart),
@@ -154,7 +161,7 @@ impl Node {
         };
         let meant = place.at.and_then(|at| at.parse().ok()).map(|address| self.place_of(address));
         let there = place.at.and_then(|at| self.endpoint_there(at));
-        let place = Place { at: meant.as_deref().or(place.at), ..place };
+        let place = EndpointOptions { at: meant.as_deref().or(place.at), ..place };
         let endpoint = match (&before, there) {
             (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
                 return Ok((before.address, None));
@@ -204,7 +211,7 @@ impl Node {
         endpoints.iter().filter(|endpoint| endpoint.is_called(name)).cloned().collect()
     }
 
-    fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
+    fn open(&self, name: Option<&str>, place: EndpointOptions<'_>) -> Result<Arc<Endpoint>, ZeroError> {
         let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place)?);
         lock(&self.named).remove(endpoint.address);
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&endpoint));
@@ -213,9 +220,9 @@ impl Node {
 
     /// Lets nobody find an endpoint any more. It is closed once nothing is locked: whoever hears what is recorded of the messages that wait
     /// may open another.
-    fn remove(&self, endpoint: Arc<Endpoint>) -> Departure {
+    fn remove(&self, endpoint: Arc<Endpoint>) -> ClosingEndpoint {
         // First, so that whoever replies to what was taken there always finds it.
-        let departure = Departure::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
+        let departure = ClosingEndpoint::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|other| !Arc::ptr_eq(other, &endpoint));
         departure

@@ -9,13 +9,13 @@ use super::address::Address;
 const MOST: usize = 1_024;
 
 #[derive(Default)]
-pub(super) struct Named {
+pub(super) struct ReservedAddresses {
     places: HashMap<Address, String>,
     /// The oldest comes first.
     order: VecDeque<Address>,
 }
 
-impl Named {
+impl ReservedAddresses {
     /// Notes the place that was meant by an address.
     pub(super) fn insert(&mut self, address: Address, meant: String) {
         self.remove(address);
@@ -56,14 +56,14 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_no_other_is_forgotten() {
-        let mut named = Named::default();
+        let mut named = ReservedAddresses::default();
         for port in 1..=MOST + 2 {
             named.insert(address(port), port.to_string());
         }
         assert_eq!(named.addresses().len(), MOST);
         assert_eq!((named.place(address(1)), named.place(address(2))), (None, None));
         assert_eq!(named.place(address(3)), Some(&"3".to_owned()));
-        // Named again it is the newest.
+        // Reserved again it is the newest.
         named.insert(address(3), "again".to_owned());
         named.insert(address(MOST + 3), "one more".to_owned());
         assert_eq!(named.place(address(3)), Some(&"again".to_owned()));
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn one_that_is_listened_at_takes_no_room() {
-        let mut named = Named::default();
+        let mut named = ReservedAddresses::default();
         for port in 1..=MOST {
             named.insert(address(port), port.to_string());
         }

@@ -15,27 +15,27 @@ use super::address::Address;
 use super::error::ZeroError;
 use super::listener::Listener;
 use super::mailbox;
-use super::subject::Subject;
+use super::news_filter::NewsFilter;
 use crate::value::Value;
 
 /// Subscriptions of one thread; the one that was waited for least recently makes room.
-const LISTENERS: usize = 64;
+const MAX_LISTENERS: usize = 64;
 
 #[derive(Default)]
-struct Desk {
-    in_hand: HashMap<Address, Inbound>,
+struct ThreadState {
+    unanswered: HashMap<Address, Inbound>,
     /// The one used last comes last.
     listeners: Vec<Listener<Value>>,
     /// Has the program say goodbye, if it ends with this thread.
     goodbye: Option<fn()>,
 }
 
-impl Drop for Desk {
+impl Drop for ThreadState {
     /// Clears it away, and leaves the mesh if the program ends.
     ///
     /// On another thread, because this one is past its end, and waking the mesh needs what it does not have any more.
     fn drop(&mut self) {
-        let left = (std::mem::take(&mut self.in_hand), std::mem::take(&mut self.listeners));
+        let left = (std::mem::take(&mut self.unanswered), std::mem::take(&mut self.listeners));
         let goodbye = self.goodbye;
         if goodbye.is_none() && left.0.is_empty() && left.1.is_empty() {
             return;
@@ -59,17 +59,17 @@ impl Drop for Desk {
 }
 
 thread_local! {
-    static DESK: RefCell<Desk> = RefCell::default();
+    static STATE: RefCell<ThreadState> = RefCell::default();
 }
 
-fn with<T>(work: impl FnOnce(&mut Desk) -> T) -> Result<T, ZeroError> {
-    // A thread that is past its end has no desk any more.
-    DESK.try_with(|desk| work(&mut desk.borrow_mut())).map_err(|_| ZeroError::Closed)
+fn with<T>(work: impl FnOnce(&mut ThreadState) -> T) -> Result<T, ZeroError> {
+    // A thread that is past its end has no state any more.
+    STATE.try_with(|state| work(&mut state.borrow_mut())).map_err(|_| ZeroError::Closed)
 }
 
 /// Keeps a message until it is replied to. One that was there before is refused.
-pub(super) fn keep(address: Address, inbound: Inbound) -> Result<(), ZeroError> {
-    let before = with(|desk| desk.in_hand.insert(address, inbound))?;
+pub(super) fn put_unanswered(address: Address, inbound: Inbound) -> Result<(), ZeroError> {
+    let before = with(|state| state.unanswered.insert(address, inbound))?;
     if let Some(before) = before {
         leave_unanswered(address, before);
     }
@@ -77,8 +77,8 @@ pub(super) fn keep(address: Address, inbound: Inbound) -> Result<(), ZeroError> 
 }
 
 /// The message that this thread has taken at `address` and not replied to.
-pub(super) fn take(address: Address) -> Result<Option<Inbound>, ZeroError> {
-    with(|desk| desk.in_hand.remove(&address))
+pub(super) fn take_unanswered(address: Address) -> Result<Option<Inbound>, ZeroError> {
+    with(|state| state.unanswered.remove(&address))
 }
 
 /// Tells a caller that there will be no reply.
@@ -87,19 +87,19 @@ pub(super) fn leave_unanswered(address: Address, inbound: Inbound) {
     mailbox::refuse(inbound, Refusal::Unanswered);
 }
 
-/// The subscription to `subject`, if this thread has it. Whoever takes it puts it back.
-pub(super) fn take_listener(subject: &Subject) -> Result<Option<Listener<Value>>, ZeroError> {
-    with(|desk| {
-        let place = desk.listeners.iter().position(|listener| listener.subject() == subject)?;
-        Some(desk.listeners.remove(place))
+/// The subscription to `filter`, if this thread has it. Whoever takes it puts it back.
+pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<Listener<Value>>, ZeroError> {
+    with(|state| {
+        let place = state.listeners.iter().position(|listener| listener.filter() == filter)?;
+        Some(state.listeners.remove(place))
     })
 }
 
 /// Keeps a subscription for the next wait.
 pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
-    let oldest = with(|desk| {
-        desk.listeners.push(listener);
-        (desk.listeners.len() > LISTENERS).then(|| desk.listeners.remove(0))
+    let oldest = with(|state| {
+        state.listeners.push(listener);
+        (state.listeners.len() > MAX_LISTENERS).then(|| state.listeners.remove(0))
     })?;
     drop(oldest);
     Ok(())
@@ -108,20 +108,20 @@ pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
 /// Leaves what this thread has as it is, for ever: it belongs to the process that this one was forked from.
 pub(super) fn forget() {
     // A thread that is past its end has nothing.
-    let _ = with(|desk| std::mem::forget(std::mem::take(desk)));
+    let _ = with(|state| std::mem::forget(std::mem::take(state)));
 }
 
-/// Has `goodbye` called at the end of the program, once this thread's desk is cleared, if this is its main thread. Not on Windows:
-/// there the main thread's desk is cleared while the loader is locked, if it is at all, and a thread that was waited for then
+/// Has `goodbye` called at the end of the program, once this thread's state is cleared, if this is its main thread. Not on Windows:
+/// there the main thread's state is cleared while the loader is locked, if it is at all, and a thread that was waited for then
 /// could never begin.
 pub(super) fn at_exit(goodbye: fn()) {
     if cfg!(windows) {
         return;
     }
     // A thread that is past its end has said it.
-    let _ = with(|desk| {
+    let _ = with(|state| {
         if thread::current().name() == Some("main") {
-            desk.goodbye = Some(goodbye);
+            state.goodbye = Some(goodbye);
         }
     });
 }

@@ -11,7 +11,7 @@ use tokio::runtime::{self, Handle};
 use tokio::task::AbortHandle;
 
 use crate::errors;
-use crate::process::Own;
+use crate::process::ForkGuarded;
 
 /// The thread that runs them, from the first that is started.
 static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
@@ -21,37 +21,39 @@ static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
 /// The result stays here until it is taken, in the very step in which the task that waited goes on. Between the end of a wait and
 /// that step the task may be cancelled, or its loop closed: then the result is dropped here, and goes back to where it was.
 #[pyclass(module = "meshzero._meshzero", frozen)]
-pub(crate) struct Later {
-    state: Own<Arc<Mutex<State>>>,
+pub(crate) struct Awaitable {
+    state: ForkGuarded<Arc<Mutex<State>>>,
 }
 
 /// Makes an object of the result, once there is an interpreter. Dropping it gives the result back.
-type Show = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+type Finish = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum State {
-    New(Pin<Box<dyn Future<Output = Show> + Send>>),
+    New(Pin<Box<dyn Future<Output = Finish> + Send>>),
     /// With what is called at the end; here, so that it is dropped where there is an interpreter.
-    Begun(AbortHandle, Py<PyAny>),
-    Done(Show),
-    Over,
+    Running(AbortHandle, Py<PyAny>),
+    Done(Finish),
+    Ended,
 }
 
-impl Later {
-    /// Waits for `future` once it has begun; `show` makes an object of what comes of it, or an exception.
-    pub(crate) fn new<F, S>(future: F, show: S) -> Self
+impl Awaitable {
+    /// A wait for `future`; `finish` makes an object of what comes of it, or an exception.
+    pub(crate) fn new<F, S>(future: F, finish: S) -> Self
     where
         F: Future<Output: Send + 'static> + Send + 'static,
         S: FnOnce(Python<'_>, F::Output) -> PyResult<Py<PyAny>> + Send + 'static,
     {
-        let shown = async move {
+        let finished = async move {
             let output = future.await;
-            Box::new(move |py: Python<'_>| show(py, output)) as Show
+            Box::new(move |py: Python<'_>| finish(py, output)) as Finish
         };
-        Self { state: Own::new(Arc::new(Mutex::new(State::New(Box::pin(shown))))) }
+        Self { state: ForkGuarded::new(Arc::new(Mutex::new(State::New(Box::pin(finished))))) }
     }
 
     fn get(&self) -> PyResult<&Arc<Mutex<State>>> {
-        self.state.get().ok_or_else(|| errors::broken("this wait belongs to the process that was forked"))
+        self.state
+            .get()
+            .ok_or_else(|| errors::runtime_error("this wait belongs to the process that was forked"))
     }
 }
 
@@ -60,24 +62,24 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 #[pymethods]
-impl Later {
+impl Awaitable {
     /// Begins. `done` is called once, without arguments and on another thread, when there is something to take; not if it is
     /// cancelled before.
     fn start(&self, done: Py<PyAny>) -> PyResult<()> {
         let shared = Arc::clone(self.get()?);
         let mut state = lock(&shared);
-        let State::New(future) = std::mem::replace(&mut *state, State::Over) else {
-            return Err(errors::broken("this wait has begun already"));
+        let State::New(future) = std::mem::replace(&mut *state, State::Ended) else {
+            return Err(errors::runtime_error("this wait has begun already"));
         };
-        let kept = Arc::clone(&shared);
+        let result = Arc::clone(&shared);
         let task = runner()?.spawn(async move {
-            let show = future.await;
-            if let Some(done) = keep(&kept, show) {
+            let finish = future.await;
+            if let Some(done) = store(&result, finish) {
                 // An interpreter that ends has nobody who waits.
                 Python::try_attach(|py| tell(done.into_bound(py)));
             }
         });
-        *state = State::Begun(task.abort_handle(), done);
+        *state = State::Running(task.abort_handle(), done);
         Ok(())
     }
 
@@ -86,14 +88,14 @@ impl Later {
         // Before it is taken: what a signal handler raises when this returns would lose it.
         py.check_signals()?;
         let mut state = lock(self.get()?);
-        match std::mem::replace(&mut *state, State::Over) {
-            State::Done(show) => {
+        match std::mem::replace(&mut *state, State::Ended) {
+            State::Done(finish) => {
                 drop(state);
-                show(py)
+                finish(py)
             }
             other => {
                 *state = other;
-                Err(errors::broken("this wait has not ended, or was taken"))
+                Err(errors::runtime_error("this wait has not ended, or was taken"))
             }
         }
     }
@@ -102,19 +104,19 @@ impl Later {
     /// it was.
     fn cancel(&self) {
         let Some(state) = self.state.get() else { return };
-        let state = std::mem::replace(&mut *lock(state), State::Over);
-        if let State::Begun(task, _) = &state {
+        let state = std::mem::replace(&mut *lock(state), State::Ended);
+        if let State::Running(task, _) = &state {
             task.abort();
         }
     }
 }
 
 /// Keeps what has come for who waits, who is to be told. If it was cancelled meanwhile, what has come goes back.
-fn keep(state: &Mutex<State>, show: Show) -> Option<Py<PyAny>> {
+fn store(state: &Mutex<State>, finish: Finish) -> Option<Py<PyAny>> {
     let mut state = lock(state);
-    match std::mem::replace(&mut *state, State::Over) {
-        State::Begun(_, done) => {
-            *state = State::Done(show);
+    match std::mem::replace(&mut *state, State::Ended) {
+        State::Running(_, done) => {
+            *state = State::Done(finish);
             Some(done)
         }
         // What has come is dropped after this, when nothing is locked any more.

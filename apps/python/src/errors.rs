@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 /// Which exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ExceptionKind {
     General,
     Address,
     NoAddress,
@@ -24,10 +24,10 @@ pub(crate) enum Kind {
     TimedOut,
     Refused,
     Missed,
-    NotShown,
+    NotConvertible,
 }
 
-impl Kind {
+impl ExceptionKind {
     fn class(self) -> &'static str {
         match self {
             Self::General => "NetworkZeroError",
@@ -43,18 +43,18 @@ impl Kind {
             Self::TimedOut => "TimedOut",
             Self::Refused => "Refused",
             Self::Missed => "MissedNews",
-            Self::NotShown => "NotShown",
+            Self::NotConvertible => "NotConvertible",
         }
     }
 }
 
 /// The exception of a kind, with a text.
 #[cold]
-pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
+pub(crate) fn raise(py: Python<'_>, kind: ExceptionKind, text: String) -> PyErr {
     made(py, kind, (text,))
 }
 
-fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
+fn made<'py>(py: Python<'py>, kind: ExceptionKind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
     // Looked for each time: who raises seldom need not keep them.
     let exception = py
         .import("meshzero._errors")
@@ -69,12 +69,12 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
     let text = error.to_string();
     match error {
         ZeroError::Address { text: address, problem } => {
-            made(py, Kind::InvalidAddress, (address, None::<i32>, problem))
+            made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, problem))
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
-        ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::NoReply { waited, .. } => made(py, ExceptionKind::TimedOut, (waited.as_secs_f64(), text)),
         ZeroError::Discover(DiscoverError::Address(invalid)) => {
-            made(py, Kind::InvalidAddress, (invalid.text(), None::<i32>, text))
+            made(py, ExceptionKind::InvalidAddress, (invalid.text(), None::<i32>, text))
         }
         ZeroError::Advertise(
             AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::AddressAsName(_)),
@@ -82,17 +82,19 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         | ZeroError::Discover(DiscoverError::Name(_))
         | ZeroError::Join(JoinError::Name(_))
         | ZeroError::Subscribe(SubscribeError::Name(_))
-        | ZeroError::Publish(PublishError::Topic(_)) => raise(py, Kind::InvalidName, text),
-        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
+        | ZeroError::Publish(PublishError::Topic(_)) => raise(py, ExceptionKind::InvalidName, text),
+        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, ExceptionKind::Closed, text),
         // Nobody answers at the address: nothing has left.
-        ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
+        ZeroError::Discover(_) => raise(py, ExceptionKind::NotSent, text),
         ZeroError::Call(call) => of_call(py, &call, text),
         ZeroError::Unsendable(_) | ZeroError::Publish(PublishError::Item(_)) => {
-            raise(py, Kind::CannotTravel, text)
+            raise(py, ExceptionKind::CannotTravel, text)
         }
-        ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => raise(py, Kind::Closed, text),
-        ZeroError::News(NewsError::Missed { count, .. }) => made(py, Kind::Missed, (count, text)),
-        _ => raise(py, Kind::General, text),
+        ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => {
+            raise(py, ExceptionKind::Closed, text)
+        }
+        ZeroError::News(NewsError::Missed { count, .. }) => made(py, ExceptionKind::Missed, (count, text)),
+        _ => raise(py, ExceptionKind::General, text),
     }
 }
 
@@ -100,26 +102,26 @@ fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
     let text = place.to_string();
     match place {
         PlaceError::Unreadable { text: address } => {
-            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+            made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, text))
         }
-        PlaceError::Zone(zone) => made(py, Kind::InvalidAddress, (zone.text(), None::<i32>, text)),
+        PlaceError::Zone(zone) => made(py, ExceptionKind::InvalidAddress, (zone.text(), None::<i32>, text)),
         PlaceError::Unresolvable { host, error } => {
-            made(py, Kind::InvalidAddress, (host, error.raw_os_error(), text))
+            made(py, ExceptionKind::InvalidAddress, (host, error.raw_os_error(), text))
         }
-        PlaceError::Interfaces(_) => raise(py, Kind::NoAddress, text),
-        _ => raise(py, Kind::Address, text),
+        PlaceError::Interfaces(_) => raise(py, ExceptionKind::NoAddress, text),
+        _ => raise(py, ExceptionKind::Address, text),
     }
 }
 
 fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
     match error {
-        CallError::NotSent { .. } => raise(py, Kind::NotSent, text),
+        CallError::NotSent { .. } => raise(py, ExceptionKind::NotSent, text),
         CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
-            made(py, Kind::TimedOut, (after.as_secs_f64(), text))
+            made(py, ExceptionKind::TimedOut, (after.as_secs_f64(), text))
         }
-        CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, Kind::Unknown, text),
+        CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, ExceptionKind::Unknown, text),
         CallError::Refused { why, .. } => {
-            made(py, Kind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
+            made(py, ExceptionKind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
         }
     }
 }
@@ -153,14 +155,16 @@ fn handles(why: &Refusal) -> Vec<String> {
 pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_over: bool) -> PyErr {
     let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
     match wait {
-        Some(wait) if is_over && was_not_sent => made(py, Kind::NotSentInTime, (wait, error.to_string())),
-        _ if was_not_sent => raise(py, Kind::NotSent, error.to_string()),
+        Some(wait) if is_over && was_not_sent => {
+            made(py, ExceptionKind::NotSentInTime, (wait, error.to_string()))
+        }
+        _ if was_not_sent => raise(py, ExceptionKind::NotSent, error.to_string()),
         _ => of(py, error),
     }
 }
 
 /// Something that cannot be, in a sentence.
 #[cold]
-pub(crate) fn broken(text: &'static str) -> PyErr {
+pub(crate) fn runtime_error(text: &'static str) -> PyErr {
     PyRuntimeError::new_err(text)
 }

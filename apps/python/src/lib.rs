@@ -22,7 +22,7 @@ mod wait;
 #[pyo3::pymodule(gil_used = true)]
 mod _meshzero {
     #[pymodule_export]
-    use super::awaitable::Later;
+    use super::awaitable::Awaitable;
     #[pymodule_export]
     use super::listener::Listener;
     #[pymodule_export]
@@ -32,18 +32,18 @@ mod _meshzero {
     #[pymodule_export]
     use super::process::{after_fork_in_child, after_fork_in_parent, before_fork, close, end, is_first};
     #[pymodule_export]
-    use super::reload::keep;
+    use super::reload::keep_across_reloads;
     #[pymodule_export]
     use super::request::Request;
     #[pymodule_export]
-    use super::search::{discover, discover_later, find, find_later};
+    use super::search::{discover, discover_async, find, find_async};
     #[pymodule_export]
     use super::unpack::unpack;
     #[pymodule_export]
     use super::verbs::{
         address, advertise, advertise_instance, advertised, begin_advertise, begin_unadvertise, call,
-        call_later, check_name, discover_all, discover_all_later, discover_group, discover_group_later,
-        is_exact, join, look_up_later, next_request, next_request_later, publish, publish_later, unadvertise,
+        call_async, check_name, discover_all, discover_all_async, discover_group, discover_group_async,
+        is_exact, join, look_up_async, next_request, next_request_async, publish, publish_async, unadvertise,
         unadvertise_at,
     };
 }

@@ -11,15 +11,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::addresses;
-use crate::awaitable::Later;
-use crate::errors::{self, Kind};
-use crate::process::Own;
+use crate::awaitable::Awaitable;
+use crate::errors::{self, ExceptionKind};
+use crate::process::ForkGuarded;
 use crate::unpack;
 use crate::wait::{until, wait};
 
 /// News of some addresses under some prefixes, until it is dropped or closed. Any number of threads and tasks may wait for it.
 #[pyclass(module = "meshzero._meshzero", frozen)]
-pub(crate) struct Listener(Own<future::Listener>);
+pub(crate) struct Listener(ForkGuarded<future::Listener>);
 
 #[pymethods]
 impl Listener {
@@ -29,7 +29,7 @@ impl Listener {
         let listener = py
             .detach(|| future::Listener::new(addresses, prefixes))
             .map_err(|error| errors::of(py, error))?;
-        Ok(Self(Own::new(listener)))
+        Ok(Self(ForkGuarded::new(listener)))
     }
 
     /// Waits until every publisher that is there has confirmed the subscription.
@@ -39,9 +39,9 @@ impl Listener {
     }
 
     /// As `confirmed`, to be waited for later.
-    fn confirmed_later(&self, py: Python<'_>) -> PyResult<Later> {
+    fn confirmed_async(&self, py: Python<'_>) -> PyResult<Awaitable> {
         let confirmed = self.get(py)?.confirmed();
-        Ok(Later::new(confirmed, |py, confirmed| {
+        Ok(Awaitable::new(confirmed, |py, confirmed| {
             confirmed.map_err(|error| errors::of(py, error))?;
             Ok(py.None())
         }))
@@ -60,9 +60,9 @@ impl Listener {
     }
 
     /// As `next`, to be waited for later.
-    fn next_later(&self, py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Later> {
+    fn next_async(&self, py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Awaitable> {
         let next = next(self.get(py)?, until(wait_for_s));
-        Ok(Later::new(next, |py, next| show_next(py, next)?.into_py_any(py)))
+        Ok(Awaitable::new(next, |py, next| show_next(py, next)?.into_py_any(py)))
     }
 
     /// Ends the subscription, and every wait for it.
@@ -76,7 +76,7 @@ impl Listener {
 impl Listener {
     fn get(&self, py: Python<'_>) -> PyResult<&future::Listener> {
         // One of another process is closed as well.
-        self.0.get().ok_or_else(|| errors::raise(py, Kind::Closed, ZeroError::Closed.to_string()))
+        self.0.get().ok_or_else(|| errors::raise(py, ExceptionKind::Closed, ZeroError::Closed.to_string()))
     }
 }
 

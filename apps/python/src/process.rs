@@ -21,37 +21,37 @@ pub(crate) fn is_first() -> bool {
 /// The number of forks between this process and the one that loaded the extension.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// A thing that belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
+/// A value that belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
 /// for threads that it has not.
-pub(crate) struct Own<T> {
-    thing: Option<T>,
-    made: u64,
+pub(crate) struct ForkGuarded<T> {
+    value: Option<T>,
+    forks: u64,
 }
 
-impl<T> Own<T> {
-    pub(crate) fn new(thing: T) -> Self {
-        Self { thing: Some(thing), made: FORKS.load(Ordering::Relaxed) }
+impl<T> ForkGuarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: Some(value), forks: FORKS.load(Ordering::Relaxed) }
     }
 
-    /// The thing, to be used; `None` if it is another process'.
+    /// The value, to be used; `None` if it is another process'.
     pub(crate) fn get(&self) -> Option<&T> {
-        if self.is_here() { self.thing.as_ref() } else { None }
+        if self.is_here() { self.value.as_ref() } else { None }
     }
 
-    /// The thing itself; `None` if it is another process'.
+    /// The value itself; `None` if it is another process'.
     pub(crate) fn take(mut self) -> Option<T> {
-        if self.is_here() { self.thing.take() } else { None }
+        if self.is_here() { self.value.take() } else { None }
     }
 
     fn is_here(&self) -> bool {
-        self.made == FORKS.load(Ordering::Relaxed)
+        self.forks == FORKS.load(Ordering::Relaxed)
     }
 }
 
-impl<T> Drop for Own<T> {
+impl<T> Drop for ForkGuarded<T> {
     fn drop(&mut self) {
         if !self.is_here() {
-            std::mem::forget(self.thing.take());
+            std::mem::forget(self.value.take());
         }
     }
 }

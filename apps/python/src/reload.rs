@@ -9,7 +9,7 @@ static KEPT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 /// Keeps `object` under `name`, and returns what was kept under it first.
 #[pyfunction]
-pub(crate) fn keep<'py>(
+pub(crate) fn keep_across_reloads<'py>(
     name: &Bound<'py, PyString>,
     object: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {

@@ -7,9 +7,9 @@ use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
 use pyo3::prelude::*;
 
-use crate::errors::{self, Kind};
+use crate::errors::{self, ExceptionKind};
 use crate::pack;
-use crate::process::Own;
+use crate::process::ForkGuarded;
 use crate::unpack;
 
 /// A message and the way back. When it is dropped without a reply, its sender is told that none will come.
@@ -21,7 +21,7 @@ pub(crate) struct Request {
     /// What it says.
     #[pyo3(get)]
     message: Py<PyAny>,
-    way: Mutex<Option<Own<future::Request>>>,
+    way: Mutex<Option<ForkGuarded<future::Request>>>,
 }
 
 impl Request {
@@ -32,7 +32,7 @@ impl Request {
             Ok(message) => Ok(Some(Self {
                 name: request.name().to_owned(),
                 message: message.unbind(),
-                way: Mutex::new(Some(Own::new(request))),
+                way: Mutex::new(Some(ForkGuarded::new(request))),
             })),
             Err(error) => {
                 let (message, problem) = (request.name().to_owned(), error.value(py).to_string());
@@ -44,9 +44,9 @@ impl Request {
 
     fn take(&self, py: Python<'_>) -> PyResult<future::Request> {
         let taken = self.way.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken
-            .and_then(Own::take)
-            .ok_or_else(|| errors::raise(py, Kind::General, "this message has been replied to".to_owned()))
+        taken.and_then(ForkGuarded::take).ok_or_else(|| {
+            errors::raise(py, ExceptionKind::General, "this message has been replied to".to_owned())
+        })
     }
 }
 
@@ -95,6 +95,6 @@ impl Request {
     #[getter]
     fn is_wanted(&self) -> bool {
         let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
-        way.as_ref().and_then(Own::get).is_some_and(|request| request.is_wanted())
+        way.as_ref().and_then(ForkGuarded::get).is_some_and(|request| request.is_wanted())
     }
 }

@@ -10,7 +10,7 @@ use meshzero::zero::{Address, ZeroError, future};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use crate::awaitable::Later;
+use crate::awaitable::Awaitable;
 use crate::errors;
 use crate::wait::{until, wait};
 
@@ -34,7 +34,7 @@ pub(crate) fn discover(
 
 /// As `discover`, to be waited for later. `warn` is called on another thread.
 #[pyfunction]
-pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+pub(crate) fn discover_async(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Awaitable {
     let found = async move {
         let mut search = Search::new(name, wait_for_s);
         let found = search.wait_async(&warn).await;
@@ -44,7 +44,7 @@ pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>, warn: Py<PyA
         }
         found
     };
-    Later::new(found, |py, found: Result<Option<Address>, ZeroError>| {
+    Awaitable::new(found, |py, found: Result<Option<Address>, ZeroError>| {
         let found = found.map_err(|error| errors::of(py, error))?;
         found.map(|address| address.to_string()).into_py_any(py)
     })
@@ -64,9 +64,9 @@ pub(crate) fn find(
 
 /// As `find`, to be waited for later. `warn` is called on another thread.
 #[pyfunction]
-pub(crate) fn find_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+pub(crate) fn find_async(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Awaitable {
     let found = async move { Search::new(name, wait_for_s).wait_async(&warn).await };
-    Later::new(found, |py, found: Result<Address, ZeroError>| {
+    Awaitable::new(found, |py, found: Result<Address, ZeroError>| {
         found.map_err(|error| errors::of(py, error))?.to_string().into_py_any(py)
     })
 }

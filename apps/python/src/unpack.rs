@@ -11,9 +11,9 @@ use crate::pack::{LONG_LIST, NESTING};
 
 /// The object that is all of `bytes`.
 pub(crate) fn to_object<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut source = Source { rest: bytes };
-    let object = source.object(py, NESTING, Role::Value)?;
-    if source.rest.is_empty() { Ok(object) } else { Err(bad("bytes are left over")) }
+    let mut reader = Reader { rest: bytes };
+    let object = reader.object(py, NESTING, Role::Value)?;
+    if reader.rest.is_empty() { Ok(object) } else { Err(bad("bytes are left over")) }
 }
 
 /// The object that MessagePack stands for. For those who look at what travels, and for tests.
@@ -22,7 +22,7 @@ pub(crate) fn unpack<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, 
     to_object(py, bytes)
 }
 
-struct Source<'a> {
+struct Reader<'a> {
     rest: &'a [u8],
 }
 
@@ -48,7 +48,7 @@ enum Sequence {
     Tuple,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Reader<'a> {
     fn object<'py>(&mut self, py: Python<'py>, levels: usize, role: Role) -> PyResult<Bound<'py, PyAny>> {
         let [marker] = self.array()?;
         Ok(match marker {

@@ -11,8 +11,8 @@ use pyo3::prelude::*;
 use tokio::task::spawn_blocking;
 
 use crate::addresses::parse;
-use crate::awaitable::Later;
-use crate::errors::{self, Kind};
+use crate::awaitable::Awaitable;
+use crate::errors::{self, ExceptionKind};
 use crate::pack;
 use crate::request::Request;
 use crate::unpack;
@@ -105,12 +105,12 @@ pub(crate) fn begin_advertise(py: Python<'_>, name: String, at: Option<String>) 
 
 /// As `unadvertise`, and what is still to be waited for if closing the address is not a matter of a moment.
 #[pyfunction]
-pub(crate) fn begin_unadvertise(py: Python<'_>, name: String) -> PyResult<(bool, Option<Later>)> {
+pub(crate) fn begin_unadvertise(py: Python<'_>, name: String) -> PyResult<(bool, Option<Awaitable>)> {
     let closing = py.detach(|| zero::begin_unadvertise(name)).map_err(|error| errors::of(py, error))?;
     let Some(mut closing) = closing else { return Ok((false, None)) };
     Ok(match wait_a_moment(py, &mut closing) {
         Some(()) => (true, None),
-        None => (true, Some(Later::new(closing, |py, ()| Ok(py.None())))),
+        None => (true, Some(Awaitable::new(closing, |py, ()| Ok(py.None())))),
     })
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn is_exact(address: &str) -> bool {
 
 /// The full address for a part of one, or for a host, to be waited for later: a host is looked up on a thread of its own.
 #[pyfunction]
-pub(crate) fn look_up_later(text: String) -> Later {
+pub(crate) fn look_up_async(text: String) -> Awaitable {
     let found = async move {
         let look_up = move || match text.contains(':') {
             true => text.into_address(),
@@ -140,7 +140,7 @@ pub(crate) fn look_up_later(text: String) -> Later {
         };
         spawn_blocking(look_up).await.unwrap_or(Err(ZeroError::Closed))
     };
-    Later::new(found, |py, found: Result<Address, ZeroError>| {
+    Awaitable::new(found, |py, found: Result<Address, ZeroError>| {
         found.map_err(|error| errors::of(py, error))?.to_string().into_py_any(py)
     })
 }
@@ -153,13 +153,13 @@ pub(crate) fn discover_all(py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<
 
 /// As `discover_all`, to be waited for later.
 #[pyfunction]
-pub(crate) fn discover_all_later(wait_for_s: Option<f64>) -> Later {
+pub(crate) fn discover_all_async(wait_for_s: Option<f64>) -> Awaitable {
     let all = future::discover_all(until(wait_for_s));
-    Later::new(all, |py, all| show_all(py, all)?.into_py_any(py))
+    Awaitable::new(all, |py, all| show_all(py, all)?.into_py_any(py))
 }
 
 /// Names with what leads there.
-type Services<Way> = Vec<(String, Way)>;
+type Services<A> = Vec<(String, A)>;
 
 fn show_all(py: Python<'_>, all: Result<Services<Address>, ZeroError>) -> PyResult<Services<String>> {
     let all = all.map_err(|error| errors::of(py, error))?;
@@ -181,15 +181,15 @@ pub(crate) fn discover_group(
 
 /// As `discover_group`, to be waited for later.
 #[pyfunction]
-pub(crate) fn discover_group_later(
+pub(crate) fn discover_group_async(
     group: String,
     separator: String,
     exclude: Vec<String>,
     wait_for_s: Option<f64>,
-) -> Later {
+) -> Awaitable {
     let members =
         async move { future::discover_group(&group, until(wait_for_s), Group { separator, exclude }).await };
-    Later::new(members, |py, members| show_all(py, members)?.into_py_any(py))
+    Awaitable::new(members, |py, members| show_all(py, members)?.into_py_any(py))
 }
 
 /// Sends a message, under a name if there is one, and waits for the reply.
@@ -209,20 +209,20 @@ pub(crate) fn call<'py>(
 
 /// As `call`, to be waited for later.
 #[pyfunction]
-pub(crate) fn call_later(
+pub(crate) fn call_async(
     py: Python<'_>,
     address: &str,
     message: &Bound<'_, PyAny>,
     name: Option<String>,
     wait_for_s: Option<f64>,
-) -> PyResult<Later> {
+) -> PyResult<Awaitable> {
     let (address, message) = (parse(py, address)?, Packed::from(pack::to_bytes("message", message)?));
     let begun = Instant::now();
     let reply = async move {
         let reply = future::send_message_to(address, message, name.as_deref(), until(wait_for_s)).await;
         (reply, is_over(begun, wait_for_s))
     };
-    Ok(Later::new(reply, move |py, (reply, is_over)| {
+    Ok(Awaitable::new(reply, move |py, (reply, is_over)| {
         show_reply(py, reply, wait_for_s, is_over).map(Bound::unbind)
     }))
 }
@@ -269,18 +269,18 @@ pub(crate) fn next_request(
     }
 }
 
-/// As `next_request`, to be waited for later; one that cannot be shown was refused, and raises NotShown.
+/// As `next_request`, to be waited for later; one that cannot be shown was refused, and raises NotConvertible.
 #[pyfunction]
-pub(crate) fn next_request_later(
+pub(crate) fn next_request_async(
     py: Python<'_>,
     address: &str,
     wait_for_s: Option<f64>,
     if_open: bool,
-) -> PyResult<Later> {
+) -> PyResult<Awaitable> {
     let (address, wait) = (parse(py, address)?, until(wait_for_s));
     Ok(match if_open {
-        true => Later::new(future::next_message_at(address, wait), show_request),
-        false => Later::new(future::wait_for_message_from(address, wait), show_request),
+        true => Awaitable::new(future::next_message_at(address, wait), show_request),
+        false => Awaitable::new(future::wait_for_message_from(address, wait), show_request),
     })
 }
 
@@ -288,7 +288,7 @@ fn show_request(py: Python<'_>, next: Result<Option<Arrival>, ZeroError>) -> PyR
     let Some(arrival) = next.map_err(|error| errors::of(py, error))? else { return Ok(py.None()) };
     match Request::new(py, arrival)? {
         Some(request) => request.into_py_any(py),
-        None => Err(errors::raise(py, Kind::NotShown, "a message was refused".to_owned())),
+        None => Err(errors::raise(py, ExceptionKind::NotConvertible, "a message was refused".to_owned())),
     }
 }
 
@@ -302,19 +302,19 @@ pub(crate) fn publish(py: Python<'_>, address: &str, topic: &str, data: &Bound<'
 /// Publishes at once and returns None; if that has to wait, for a subscriber or because nobody listens at the address yet, it is
 /// to be waited for later.
 #[pyfunction]
-pub(crate) fn publish_later(
+pub(crate) fn publish_async(
     py: Python<'_>,
     address: &str,
     topic: String,
     data: &Bound<'_, PyAny>,
-) -> PyResult<Option<Later>> {
+) -> PyResult<Option<Awaitable>> {
     let (address, item) = (parse(py, address)?, Packed::from(pack::to_bytes("news", data)?));
     let is_sent = py.detach(|| future::try_send_news_to(address, &topic, &item));
     if is_sent.map_err(|error| errors::of(py, error))? {
         return Ok(None);
     }
     let sent = async move { future::send_news_when_taken(address, &topic, &item).await };
-    Ok(Some(Later::new(sent, |py, sent: Result<(), ZeroError>| {
+    Ok(Some(Awaitable::new(sent, |py, sent: Result<(), ZeroError>| {
         sent.map_err(|error| errors::of(py, error))?;
         Ok(py.None())
     })))

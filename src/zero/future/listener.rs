@@ -12,8 +12,8 @@ use super::super::address::Address;
 use super::super::error::ZeroError;
 use super::super::global;
 use super::super::listener;
-use super::super::queue::{Numbered, Queue};
-use super::super::subject::Subject;
+use super::super::news_filter::NewsFilter;
+use super::super::queue::{Queue, Sequenced};
 use super::super::wait::Wait;
 use crate::subscribe::News;
 
@@ -29,7 +29,7 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes all who wait, because the subscription knows one waker only.
     waker: Waker,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Waiters>,
 }
 
 struct State {
@@ -48,10 +48,10 @@ impl Listener {
     /// # Errors
     /// [`ZeroError::Nothing`] if there is no address or no prefix, [`ZeroError::Join`].
     pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
-        let subject = Subject::new(addresses, prefixes)?;
-        let listener = listener::Listener::open(global::node()?, subject);
+        let filter = NewsFilter::new(addresses, prefixes)?;
+        let listener = listener::Listener::open(global::node()?, filter);
         let state = State { listener: Some(listener), returned: Queue::default() };
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<Waiters>::default();
         let waker = Waker::from(Arc::clone(&waiting));
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
     }
@@ -66,14 +66,14 @@ impl Listener {
     /// This method is cancel safe.
     pub fn confirmed(&self) -> impl Future<Output = Result<(), ZeroError>> + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        let mut patience = shared.lock().listener.as_mut().map(listener::Listener::patience);
+        let mut timeouts = shared.lock().listener.as_mut().map(listener::Listener::timeouts);
         async move {
             shared
                 .wait(|state, _, all| {
-                    let (Some(listener), Some(patience)) = (&mut state.listener, &mut patience) else {
+                    let (Some(listener), Some(timeouts)) = (&mut state.listener, &mut timeouts) else {
                         return Poll::Ready(Err(ZeroError::Closed));
                     };
-                    let settled = listener.poll_settled(patience, all);
+                    let settled = listener.poll_settled(timeouts, all);
                     settled.map(|()| listener.take_failure().map_or(Ok(()), Err))
                 })
                 .await
@@ -96,11 +96,11 @@ impl Listener {
         let shared = Arc::clone(&self.shared);
         let mut alarms = shared.lock().listener.as_mut().map(|listener| {
             let end = deadline.map(|deadline| listener.alarm(Some(deadline)));
-            (end, listener.patience())
+            (end, listener.timeouts())
         });
         async move {
             let next = shared.wait(|state, task, all| {
-                let (Some(listener), Some((end, patience))) = (&mut state.listener, &mut alarms) else {
+                let (Some(listener), Some((end, timeouts))) = (&mut state.listener, &mut alarms) else {
                     return Poll::Ready(Err(ZeroError::Closed));
                 };
                 if let Some(returned) = state.returned.take() {
@@ -110,7 +110,7 @@ impl Listener {
                     return Poll::Ready(Ok(Some(state.returned.take_at_once(news))));
                 }
                 let is_over = end.as_mut().is_some_and(|end| Pin::new(end).poll(task).is_ready());
-                if is_over && listener.poll_settled(patience, all).is_ready() {
+                if is_over && listener.poll_settled(timeouts, all).is_ready() {
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Pending
@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// The item to be taken instead of `next`: one that came before it and has come back, or `next` itself.
-    fn first_of(&self, next: Numbered<Next>) -> Numbered<Next> {
+    fn first_of(&self, next: Sequenced<Next>) -> Sequenced<Next> {
         let returned = &mut self.lock().returned;
         match returned.take_before(&next) {
             Some(first) => {
@@ -187,7 +187,7 @@ impl Shared {
         }
     }
 
-    fn give_back(&self, back: Numbered<Next>) {
+    fn give_back(&self, back: Sequenced<Next>) {
         let mut state = self.lock();
         if state.listener.is_some() {
             state.returned.give_back(back);
@@ -200,7 +200,7 @@ impl Shared {
 /// An item that has come for who waited, or word of some that did not. Dropped before it is [taken](Item::take), it comes
 /// again, before those that came after it.
 pub struct Item {
-    next: Option<Numbered<Next>>,
+    next: Option<Sequenced<Next>>,
     shared: Arc<Shared>,
 }
 
@@ -226,48 +226,48 @@ impl Drop for Item {
 
 /// Those who wait for one listener.
 #[derive(Default)]
-struct Waiting {
-    places: Mutex<Places>,
+struct Waiters {
+    places: Mutex<WaiterList>,
 }
 
 #[derive(Default)]
-struct Places {
+struct WaiterList {
     count: u64,
     /// In the order in which they began to wait: who is woken first gets what came first.
     wakers: Vec<(u64, Waker)>,
-    /// How many [`Held`] there are.
+    /// How many [`WakeHold`] there are.
     holds: usize,
     /// All are to be woken when there are none.
     is_due: bool,
 }
 
 /// As long as it lives, nobody is woken by the [`Waker`] of all: its owner locks the state, and what is polled under the lock may wake.
-struct Held<'a>(&'a Waiting);
+struct WakeHold<'a>(&'a Waiters);
 
 /// The place of one who waits.
-struct Place<'a> {
+struct WaiterSlot<'a> {
     number: u64,
-    waiting: &'a Waiting,
+    waiting: &'a Waiters,
 }
 
-impl Places {
+impl WaiterList {
     fn take(&mut self, number: u64) -> Option<(u64, Waker)> {
         let at = self.wakers.binary_search_by_key(&number, |(other, _)| *other).ok()?;
         Some(self.wakers.remove(at))
     }
 }
 
-impl Waiting {
-    fn place(&self) -> Place<'_> {
+impl Waiters {
+    fn place(&self) -> WaiterSlot<'_> {
         let mut places = self.lock();
         places.count += 1;
-        Place { number: places.count, waiting: self }
+        WaiterSlot { number: places.count, waiting: self }
     }
 
     /// To be called before the state is locked.
-    fn hold(&self) -> Held<'_> {
+    fn hold(&self) -> WakeHold<'_> {
         self.lock().holds += 1;
-        Held(self)
+        WakeHold(self)
     }
 
     fn wake_all(&self) {
@@ -283,12 +283,12 @@ impl Waiting {
         waking::wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, WaiterList> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for WakeHold<'_> {
     fn drop(&mut self) {
         let mut places = self.0.lock();
         places.holds -= 1;
@@ -300,7 +300,7 @@ impl Drop for Held<'_> {
     }
 }
 
-impl Wake for Waiting {
+impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_all();
     }
@@ -310,7 +310,7 @@ impl Wake for Waiting {
     }
 }
 
-impl Place<'_> {
+impl WaiterSlot<'_> {
     fn set(&mut self, waker: &Waker) {
         let mut places = self.waiting.lock();
         let before = places.take(self.number);
@@ -322,7 +322,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaiterSlot<'_> {
     fn drop(&mut self) {
         let waker = self.waiting.lock().take(self.number);
         drop(waker);
@@ -337,13 +337,13 @@ mod tests {
 
     /// Looks whether the places can be locked, as one who comes back at once.
     #[derive(Default)]
-    struct Comes {
-        waiting: Arc<Waiting>,
+    struct Reentrant {
+        waiting: Arc<Waiters>,
         state: Mutex<()>,
         count: AtomicUsize,
     }
 
-    impl Wake for Comes {
+    impl Wake for Reentrant {
         fn wake(self: Arc<Self>) {
             drop(self.waiting.places.try_lock().expect("the places are not locked"));
             drop(self.state.try_lock().expect("the state is not locked"));
@@ -352,9 +352,9 @@ mod tests {
     }
 
     /// Notes that it was woken.
-    struct Noted(u8, Arc<Mutex<Vec<u8>>>);
+    struct Recorder(u8, Arc<Mutex<Vec<u8>>>);
 
-    impl Wake for Noted {
+    impl Wake for Recorder {
         fn wake(self: Arc<Self>) {
             self.1.lock().expect("nobody panics with it").push(self.0);
         }
@@ -362,9 +362,9 @@ mod tests {
 
     #[test]
     fn who_began_to_wait_first_is_woken_first_however_often_each_has_looked() {
-        let (waiting, noted) = (Waiting::default(), Arc::default());
+        let (waiting, noted) = (Waiters::default(), Arc::default());
         let mut places = [1, 2, 3]
-            .map(|number| (waiting.place(), Waker::from(Arc::new(Noted(number, Arc::clone(&noted))))));
+            .map(|number| (waiting.place(), Waker::from(Arc::new(Recorder(number, Arc::clone(&noted))))));
         for looks in [2, 0, 1, 0] {
             let (place, waker) = &mut places[looks];
             place.set(waker);
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_is_woken_when_the_state_is_unlocked_that_it_looks_at() {
-        let comes = Arc::<Comes>::default();
+        let comes = Arc::<Reentrant>::default();
         let waiting = Arc::clone(&comes.waiting);
         let mut place = waiting.place();
         place.set(&Waker::from(Arc::clone(&comes)));

@@ -15,9 +15,9 @@ use super::super::address::Address;
 use super::super::endpoint::Endpoint;
 use super::super::error::ZeroError;
 use super::super::global;
-use super::super::mailbox::{self, Mailbox, Taken};
+use super::super::mailbox::{self, Mailbox, TakeOutcome};
 use super::super::node::Node;
-use super::super::queue::Numbered;
+use super::super::queue::Sequenced;
 use super::super::wait::Wait;
 
 /// Waits for the next message to this address of ours, as [`zero::wait_for_message_from`](super::super::wait_for_message_from)
@@ -62,9 +62,9 @@ async fn next(
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let taken = match endpoint.mailbox.take(end).await {
-            Taken::Message(taken) => taken,
-            Taken::TimedOut => return Ok(None),
-            Taken::Closed => return Err(ZeroError::Closed),
+            TakeOutcome::Message(taken) => taken,
+            TakeOutcome::TimedOut => return Ok(None),
+            TakeOutcome::Closed => return Err(ZeroError::Closed),
         };
         let limits = *node.mesh.node.decode_limits();
         if let Some((message, taken)) = decode(taken, &limits) {
@@ -75,7 +75,7 @@ async fn next(
 }
 
 /// Decodes a message; `None` if it cannot be, of which its sender is told.
-fn decode(taken: Numbered<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Numbered<Encoded>)> {
+fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Sequenced<Encoded>)> {
     let inbound = &taken.item.inbound;
     match codec::decode(&inbound.payload, inbound.encoding, limits) {
         Ok(message) => Some((message, taken)),
@@ -91,7 +91,7 @@ fn decode(taken: Numbered<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Nu
 /// after it: its sender is told nothing, because nobody has got it.
 pub struct Arrival {
     message: Packed,
-    taken: Option<Numbered<Encoded>>,
+    taken: Option<Sequenced<Encoded>>,
     mailbox: Arc<Mailbox>,
     limits: DecodeLimits,
 }
@@ -110,8 +110,8 @@ impl Arrival {
             }
         }
         let taken = taken.item;
-        let way = Some(Way { reply: taken.inbound.reply, _place: taken.inbound.place });
-        Request { name: taken.name, message, way }
+        let path = Some(ReplyPath { reply: taken.inbound.reply, _permit: taken.inbound.place });
+        Request { name: taken.name, message, path }
     }
 }
 
@@ -127,13 +127,13 @@ impl Drop for Arrival {
 pub struct Request {
     name: TypeName,
     message: Packed,
-    way: Option<Way>,
+    path: Option<ReplyPath>,
 }
 
-struct Way {
+struct ReplyPath {
     reply: Option<ReplyTo>,
     /// Given back when the message is finished.
-    _place: quota::Taken,
+    _permit: quota::Taken,
 }
 
 impl Request {
@@ -149,13 +149,13 @@ impl Request {
 
     /// Whether its sender still waits for a reply.
     pub fn is_wanted(&self) -> bool {
-        self.way.as_ref().and_then(|way| way.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
+        self.path.as_ref().and_then(|path| path.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
     }
 
     /// Replies. A sender that has given up is no error.
     pub fn reply(mut self, reply: &Packed) {
-        if let Some(way) = self.way.take().and_then(|way| way.reply) {
-            way.send_at_once(reply);
+        if let Some(path) = self.path.take().and_then(|path| path.reply) {
+            path.send_at_once(reply);
         }
     }
 
@@ -165,8 +165,8 @@ impl Request {
     }
 
     fn end(&mut self, why: Refusal) {
-        if let Some(way) = self.way.take().and_then(|way| way.reply) {
-            way.refuse(why);
+        if let Some(path) = self.path.take().and_then(|path| path.reply) {
+            path.refuse(why);
         }
     }
 }

@@ -20,7 +20,7 @@ class _Forever:
 
 FOREVER = _Forever()
 # Also one that a program holds from before the package was loaded again.
-globals().update(_meshzero.keep("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
+globals().update(_meshzero.keep_across_reloads("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
 SHORT_WAIT = 1
 EVERYTHING = ""
 COMMAND_ACK = "ack"

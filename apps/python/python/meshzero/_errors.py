@@ -112,7 +112,7 @@ class MissedNews(NetworkZeroError):
         return self._message or "%s items were missed" % self.count
 
 
-class NotShown(NetworkZeroError):
+class NotConvertible(NetworkZeroError):
     """A message came that cannot be an object of Python, and was refused: who waits goes on. Nobody else sees this."""
 
 
@@ -157,4 +157,4 @@ class Refused(CallError):
 
 
 # A package that is loaded again goes on with the classes of the first time: programs may still hold and catch those.
-globals().update(_meshzero.keep("errors", {name: one for name, one in globals().items() if isinstance(one, type)}))
+globals().update(_meshzero.keep_across_reloads("errors", {name: one for name, one in globals().items() if isinstance(one, type)}))

@@ -76,7 +76,7 @@ class ReadyNone(_Ready):
         def __await__(self) -> Generator[Any, None, None]: ...
 
 
-class Steps(Coroutine["Any", "Any", "Any"]):
+class RestartableCoroutine(Coroutine["Any", "Any", "Any"]):
     """Something with an `__await__`, as a coroutine."""
 
     #: Those of an await that is under way.
@@ -102,7 +102,7 @@ class Steps(Coroutine["Any", "Any", "Any"]):
         """Nothing is held."""
 
 
-class Begun(Steps):
+class Background(RestartableCoroutine):
     """A task that goes on whether it is awaited or not. Cancelling what awaits it cancels it."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
@@ -112,7 +112,7 @@ class Begun(Steps):
         return self._task.__await__()
 
 
-class BegunFlag(Steps, int):
+class BackgroundFlag(RestartableCoroutine, int):
     """A truth value, as `ReadyFlag`, of something that goes on whether it is awaited or not."""
 
     _end: Callable[[], asyncio.Task[None]] | None = None
@@ -120,7 +120,7 @@ class BegunFlag(Steps, int):
     _task: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, flag: bool, end: Callable[[], asyncio.Task[None]]) -> BegunFlag:
+    def of(cls, flag: bool, end: Callable[[], asyncio.Task[None]]) -> BackgroundFlag:
         """The value, and what begins to wait for the end; once."""
         begun = cls(flag)
         begun._end = end

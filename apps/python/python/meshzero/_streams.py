@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import _meshzero, _task
 from ._config import EVERYTHING, FOREVER, seconds
-from ._errors import Closed, MissedNews, NotShown
-from ._ready import Steps
+from ._errors import Closed, MissedNews, NotConvertible
+from ._ready import RestartableCoroutine
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 async def next_request(address: str, wait: float | None, if_open: bool) -> _meshzero.Request | None:
     """The next message that can be shown, within `wait` seconds."""
-    time = _task.Time(wait)
+    time = _task.Deadline(wait)
     while True:
         try:
-            request: _meshzero.Request | None = await _task.run(_meshzero.next_request_later(address, wait, if_open))
+            request: _meshzero.Request | None = await _task.run(_meshzero.next_request_async(address, wait, if_open))
             return request
-        except NotShown:
+        except NotConvertible:
             wait = time.left()
 
 
-class Requests(Steps):
+class Requests(RestartableCoroutine):
     """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
 
     def __init__(self, address: object) -> None:
@@ -56,7 +56,7 @@ class Requests(Steps):
         yield
 
 
-class News(Steps):
+class News(RestartableCoroutine):
     """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
 
     When it is closed, or the program leaves the mesh, every iteration ends.
@@ -95,7 +95,7 @@ class News(Steps):
         """The subscription, once every publisher that is there has confirmed."""
         # Hosts are looked up without holding up the loop.
         listener = self._listener or self._begin([(await _task.whole(one))[0] for one in self._addresses])
-        await _task.run(listener.confirmed_later())
+        await _task.run(listener.confirmed_async())
         self._is_confirmed = True
         return listener
 
@@ -108,7 +108,7 @@ class News(Steps):
                 listener = self._listener
                 if listener is None or not self._is_confirmed:
                     listener = await self._confirmed()
-                news: tuple[str, Any] | None = await _task.run(listener.next_later(self._wait))
+                news: tuple[str, Any] | None = await _task.run(listener.next_async(self._wait))
             except MissedNews as missed:
                 self.missed += missed.count
                 continue

@@ -1,4 +1,4 @@
-"""The waits of a task of asyncio: for native futures, on the desk of the caller, within a time."""
+"""The waits of a task of asyncio: for native futures, on the state of the caller, within a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import weakref
 
 from . import _hints, _meshzero
-from ._thread_state import Desk
+from ._thread_state import ThreadState
 from ._errors import Closed
 from ._verbs import full
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_desks: weakref.WeakKeyDictionary[object, Desk] = _meshzero.keep("desks of tasks", weakref.WeakKeyDictionary())
+_states: weakref.WeakKeyDictionary[object, ThreadState] = _meshzero.keep_across_reloads("task states", weakref.WeakKeyDictionary())
 
 
 def is_running() -> bool:
@@ -28,8 +28,8 @@ def is_running() -> bool:
     return True
 
 
-def desk() -> Desk | None:
-    """The desk of the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
+def current() -> ThreadState | None:
+    """The state of the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
 
     Verbs ask for it when they are called, and not when they are awaited: before Python 3.12 `asyncio.wait_for` awaits in a
     task of its own, which has ended when its caller comes to reply.
@@ -38,18 +38,18 @@ def desk() -> Desk | None:
         task = asyncio.current_task()
     except RuntimeError:
         return None
-    return None if task is None else _desks.setdefault(task, Desk())
+    return None if task is None else _states.setdefault(task, ThreadState())
 
 
-def own(called: Desk | None) -> Desk:
-    """The desk of the caller, or of the task that awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
-    found = called or desk()
+def require(called: ThreadState | None) -> ThreadState:
+    """The state of the caller, or of the task that awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
+    found = called or current()
     if found is None:
         raise RuntimeError("this is to be awaited in a task of asyncio")
     return found
 
 
-async def run(later: _meshzero.Later) -> Any:
+async def run(awaitable: _meshzero.Awaitable) -> Any:
     """Waits for something native. When this is cancelled, so is that."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
@@ -66,16 +66,16 @@ async def run(later: _meshzero.Later) -> Any:
             # The loop has been closed, so that nobody waits.
             pass
 
-    later.start(done)
+    awaitable.start(done)
     try:
         await ended
         # Not before this task goes on: it may be cancelled until then.
-        return later.take()
+        return awaitable.take()
     finally:
-        later.cancel()
+        awaitable.cancel()
 
 
-async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Later], name: str, wait: float | None) -> Any:
+async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Awaitable], name: str, wait: float | None) -> Any:
     """Looks for a name, and gives a hint meanwhile, on the loop's own thread, why nobody is found."""
     loop = asyncio.get_running_loop()
 
@@ -97,25 +97,25 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
     if isinstance(address, (list, tuple)):
         # Which is an error.
         return full(address), wait
-    time = Time(wait)
-    found: str = await run(_meshzero.look_up_later(str(address)))
+    time = Deadline(wait)
+    found: str = await run(_meshzero.look_up_async(str(address)))
     return found, time.left()
 
 
 async def in_turn(
-    desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
+    state: ThreadState, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
     """Takes what comes at an address, after the waits that the same task began before: it replies in that order. None when the
     time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
     """
-    before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
-    desk.last[address] = end
-    time, is_closed = Time(wait), False
+    before, end = state.last.get(address), asyncio.get_running_loop().create_future()
+    state.last[address] = end
+    time, is_closed = Deadline(wait), False
 
     def hand_on(is_closed: bool) -> None:
         end.set_result(is_closed)
-        if desk.last.get(address) is end:
-            del desk.last[address]
+        if state.last.get(address) is end:
+            del state.last[address]
 
     try:
         if before is not None:
@@ -150,7 +150,7 @@ def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 _background: set[asyncio.Task[Any]] = set()
 
 
-class Time:
+class Deadline:
     """The rest of a wait that may take several attempts, from now on."""
 
     def __init__(self, wait: float | None) -> None:

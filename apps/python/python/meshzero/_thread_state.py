@@ -1,4 +1,4 @@
-"""The desk of one thread, or of one task of asyncio: the messages it owes a reply, and the news it listens to."""
+"""The state of one thread, or of one task of asyncio: the messages it owes a reply, and the news it listens to."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     Key = tuple[Union[str, tuple[str, ...]], Union[str, tuple[str, ...]]]
 
 #: Subscriptions that one thread keeps; the one that was waited for least recently makes room.
-LISTENERS = 64
+MAX_LISTENERS = 64
 
 
-class Desk:
+class ThreadState:
     """The place of one thread or task.
 
     A signal handler may use it in the middle of anything that its own thread does here.
     """
 
-    __slots__ = ("in_hand", "waits", "last", "listeners", "turns", "turn", "__weakref__")
+    __slots__ = ("unanswered", "waits", "last", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
         #: The messages that were taken and not replied to, by their addresses, in order.
-        self.in_hand: dict[str, list[Request]] = {}
+        self.unanswered: dict[str, list[Request]] = {}
         #: Waits for messages that are under way, by their addresses.
         self.waits: dict[str, int] = {}
         #: The end of the last of them that a task began, by their addresses; true if the address was closed.
@@ -42,7 +42,7 @@ class Desk:
         """Notes a wait for messages. Unless another is under way, senders that were left without a reply are told so."""
         waits = self.waits.get(address, 0)
         if not waits:
-            self.in_hand.pop(address, None)
+            self.unanswered.pop(address, None)
         self.waits[address] = waits + 1
 
     def end_wait(self, address: str) -> None:
@@ -51,14 +51,14 @@ class Desk:
         if waits > 0:
             self.waits[address] = waits
 
-    def next_in_hand(self, address: str) -> Request | None:
+    def next_unanswered(self, address: str) -> Request | None:
         """The message at this address that is to be replied to next."""
-        requests = self.in_hand.get(address)
+        requests = self.unanswered.get(address)
         if not requests:
             return None
         request = requests.pop(0)
         if not requests:
-            self.in_hand.pop(address, None)
+            self.unanswered.pop(address, None)
         return request
 
     def listener(self, address: str | Sequence[str], prefix: str | Sequence[str]) -> Listener:
@@ -66,7 +66,7 @@ class Desk:
         key = (_words(address), _words(prefix))
         listener = self.listeners.get(key)
         if listener is None:
-            if len(self.listeners) >= LISTENERS:
+            if len(self.listeners) >= MAX_LISTENERS:
                 self._drop(min(self.turns, key=self.turns.__getitem__, default=key))
             listener = self.listeners.setdefault(key, Listener(_listed(key[0]), _listed(key[1])))
         self.turn += 1
@@ -96,22 +96,22 @@ def _listed(one_or_several: str | tuple[str, ...]) -> list[str]:
     return [one_or_several] if isinstance(one_or_several, str) else list(one_or_several)
 
 
-class _OfThread(_local):
-    """One desk for each thread that asks for it."""
+class _PerThread(_local):
+    """One state for each thread that asks for it."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.state = ThreadState()
 
 
 # What a thread owes a reply to is owed also when the package is loaded again.
-_of_thread: _OfThread = _meshzero.keep("desks of threads", _OfThread())
+_of_thread: _PerThread = _meshzero.keep_across_reloads("thread states", _PerThread())
 
 
-def of_thread() -> Desk:
-    """The desk of this thread."""
-    return _of_thread.desk
+def of_thread() -> ThreadState:
+    """The state of this thread."""
+    return _of_thread.state
 
 
 def clear() -> None:
-    """A desk that is empty, in a process that has just been forked."""
-    _of_thread.desk = Desk()
+    """A state that is empty, in a process that has just been forked."""
+    _of_thread.state = ThreadState()

@@ -121,23 +121,23 @@ def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVE
     The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
     """
     address, wait = full(address), seconds(wait_for_s)
-    desk = _thread_state.of_thread()
+    state = _thread_state.of_thread()
     # Senders that were left without a reply are told that none will come.
-    desk.in_hand.pop(address, None)
+    state.unanswered.pop(address, None)
     request = _interruptible(_meshzero.next_request, address, wait, False)
     if request is None:
         return None
     if autoreply:
         request.reply(None)
     else:
-        desk.in_hand[address] = [request]
+        state.unanswered[address] = [request]
     return request.message
 
 
 def send_reply_to(address: object, reply: object = None) -> None:
     """Replies to the message that this thread took last at this address."""
     address = full(address)
-    request = _thread_state.of_thread().next_in_hand(address)
+    request = _thread_state.of_thread().next_unanswered(address)
     if request is None:
         raise NetworkZeroError(
             "there is no message to reply to at %s: each needs one reply, from the thread that waited for it" % address
@@ -167,8 +167,8 @@ def wait_for_news_from(
     """
     wait = seconds(wait_for_s)
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
-    desk = _thread_state.of_thread()
-    listener = desk.listener(addresses, prefix)
+    state = _thread_state.of_thread()
+    listener = state.listener(addresses, prefix)
     end = None if wait is None else monotonic() + wait
     while True:
         try:
@@ -178,7 +178,7 @@ def wait_for_news_from(
             if end is not None:
                 wait = max(0.0, end - monotonic())
         except Closed:
-            desk.forget(listener)
+            state.forget(listener)
             raise
 
 

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from . import _meshzero, _task, _verbs
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
-from ._thread_state import Desk
+from ._thread_state import ThreadState
 from ._errors import Closed, MissedNews, NetworkZeroError, Refused
-from ._ready import Begun, BegunFlag, ReadyFlag, ReadyNone, ReadyText
+from ._ready import Background, BackgroundFlag, ReadyFlag, ReadyNone, ReadyText
 from ._remote import PATIENCE, written
 from ._streams import News, Requests, next_request
 from ._verbs import LOOK_FOR_OTHERS, as_lists, full
@@ -96,12 +96,12 @@ def _advertise(name: str, address: str | int | None) -> str:
 
 async def _advertise_new(name: str, address: str | int | None) -> str | None:
     _meshzero.check_name(name)
-    if await _task.look(_meshzero.discover_later, name, LOOK_FOR_OTHERS) is not None:
+    if await _task.look(_meshzero.discover_async, name, LOOK_FOR_OTHERS) is not None:
         return None
     return _advertise(name, address)
 
 
-def unadvertise(name: str) -> ReadyFlag | BegunFlag:
+def unadvertise(name: str) -> ReadyFlag | BackgroundFlag:
     """As `meshzero.unadvertise`. It can be awaited, and need not be.
 
     Messages that were taken can still be replied to: the address is free once this has been awaited. Not awaited the result is
@@ -110,26 +110,26 @@ def unadvertise(name: str) -> ReadyFlag | BegunFlag:
     was_there, closing = _meshzero.begin_unadvertise(name)
     if closing is None:
         return ReadyFlag(was_there)
-    return BegunFlag.of(was_there, lambda: _task.background(_task.run(closing)))
+    return BackgroundFlag.of(was_there, lambda: _task.background(_task.run(closing)))
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
     """As `meshzero.discover`."""
-    found: str | None = await _task.look(_meshzero.discover_later, name, seconds(wait_for_s))
+    found: str | None = await _task.look(_meshzero.discover_async, name, seconds(wait_for_s))
     return found
 
 
 async def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
     """As `meshzero.discover_all`."""
-    return as_lists(await _task.run(_meshzero.discover_all_later(seconds(wait_for_s))))
+    return as_lists(await _task.run(_meshzero.discover_all_async(seconds(wait_for_s))))
 
 
 async def discover_group(
     group: str, separator: str = "/", exclude: Iterable[str] | None = None
 ) -> list[tuple[str, str]]:
     """As `meshzero.discover_group`."""
-    later = _meshzero.discover_group_later(group, separator, list(exclude or ()), 0.0)
-    members: list[tuple[str, str]] = await _task.run(later)
+    awaitable = _meshzero.discover_group_async(group, separator, list(exclude or ()), 0.0)
+    members: list[tuple[str, str]] = await _task.run(awaitable)
     return members
 
 
@@ -142,7 +142,7 @@ async def send_message_to(
 
 async def _call(address: object, message: object, name: str | None, wait: float | None) -> Any:
     whole, left = await _task.whole(address, wait)
-    return await _task.run(_meshzero.call_later(whole, message, name, left))
+    return await _task.run(_meshzero.call_async(whole, message, name, left))
 
 
 def wait_for_message_from(
@@ -154,37 +154,37 @@ def wait_for_message_from(
     in which they began. One begins when it is first awaited, with a full address, and otherwise once that has been looked up. For
     replies in another order there is `requests`.
     """
-    return _take_message(_task.desk(), address, wait_for_s, autoreply)
+    return _take_message(_task.current(), address, wait_for_s, autoreply)
 
 
 async def _take_message(
-    desk: Desk | None, address: object, wait_for_s: float | _Forever, autoreply: bool
+    state: ThreadState | None, address: object, wait_for_s: float | _Forever, autoreply: bool
 ) -> Any:
-    desk = _task.own(desk)
+    state = _task.require(state)
     whole, wait = await _task.whole(address, seconds(wait_for_s))
-    desk.begin_wait(whole)
+    state.begin_wait(whole)
     try:
-        request = await _task.in_turn(desk, whole, wait, lambda left: next_request(whole, left, False))
+        request = await _task.in_turn(state, whole, wait, lambda left: next_request(whole, left, False))
         if request is None:
             return None
         if autoreply:
             request.reply(None)
         else:
-            desk.in_hand.setdefault(whole, []).append(request)
+            state.unanswered.setdefault(whole, []).append(request)
         return request.message
     finally:
-        desk.end_wait(whole)
+        state.end_wait(whole)
 
 
 def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, None]:
     """As `meshzero.send_reply_to`."""
-    return _reply(_task.desk(), address, reply)
+    return _reply(_task.current(), address, reply)
 
 
-async def _reply(desk: Desk | None, address: object, reply: object) -> None:
-    desk = _task.own(desk)
+async def _reply(state: ThreadState | None, address: object, reply: object) -> None:
+    state = _task.require(state)
     whole, _ = await _task.whole(address)
-    request = desk.next_in_hand(whole)
+    request = state.next_unanswered(whole)
     if request is None:
         raise NetworkZeroError("this task has taken no message at %s to reply to" % whole)
     request.reply(reply)
@@ -210,16 +210,16 @@ def send_news_to(address: object, topic: str, data: object = None) -> Awaitable[
         return ReadyNone()
     at = address if isinstance(address, str) else full(address)
     if not _meshzero.is_exact(at):
-        return Begun(_task.background(_publish_there(at, topic, data)))
-    later = _meshzero.publish_later(at, topic, data)
-    return ReadyNone() if later is None else Begun(_task.background(_task.run(later)))
+        return Background(_task.background(_publish_there(at, topic, data)))
+    awaitable = _meshzero.publish_async(at, topic, data)
+    return ReadyNone() if awaitable is None else Background(_task.background(_task.run(awaitable)))
 
 
 async def _publish_there(host: str, topic: str, data: object) -> None:
     at, _ = await _task.whole(host)
-    later = _meshzero.publish_later(at, topic, data)
-    if later is not None:
-        await _task.run(later)
+    awaitable = _meshzero.publish_async(at, topic, data)
+    if awaitable is not None:
+        await _task.run(awaitable)
 
 
 def wait_for_news_from(
@@ -233,26 +233,26 @@ def wait_for_news_from(
     Waits that one task has under way for the same news, as in `asyncio.gather`, share a subscription: each item goes to one of
     them.
     """
-    return _next_news(_task.desk(), address, prefix, wait_for_s)
+    return _next_news(_task.current(), address, prefix, wait_for_s)
 
 
 async def _next_news(
-    desk: Desk | None, address: object, prefix: str | Sequence[str], wait_for_s: float | _Forever
+    state: ThreadState | None, address: object, prefix: str | Sequence[str], wait_for_s: float | _Forever
 ) -> tuple[str | None, Any]:
-    desk = _task.own(desk)
+    state = _task.require(state)
     wait = seconds(wait_for_s)
-    time = _task.Time(wait)
+    time = _task.Deadline(wait)
     if isinstance(address, (list, tuple)):
-        listener = desk.listener(tuple([(await _task.whole(one))[0] for one in address]), prefix)
+        listener = state.listener(tuple([(await _task.whole(one))[0] for one in address]), prefix)
     else:
-        listener = desk.listener((await _task.whole(address))[0], prefix)
+        listener = state.listener((await _task.whole(address))[0], prefix)
     while True:
         try:
-            return await _task.run(listener.next_later(wait)) or (None, None)
+            return await _task.run(listener.next_async(wait)) or (None, None)
         except MissedNews:
             wait = time.left()
         except Closed:
-            desk.forget(listener)
+            state.forget(listener)
             raise
 
 
@@ -313,5 +313,5 @@ async def find(
 ) -> Remote:
     """As `meshzero.find`."""
     wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
-    address: str = await _task.look(_meshzero.find_later, name, seconds(wait_for_s))
+    address: str = await _task.look(_meshzero.find_async, name, seconds(wait_for_s))
     return Remote(address, wait_for_reply)
