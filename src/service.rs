@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::bound::Bound;
-use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::{self, OfferError, Offered, Only};
+use meshzero_actors::offer::{Offered, Only};
 use meshzero_actors::place::address_of;
 use meshzero_actors::publisher;
-use meshzero_actors::router::Delist;
 use meshzero_actors::service::ServiceEnd;
 use meshzero_actors::stats::{NewsTotals, ServiceStats};
 use meshzero_actors::unfinished::Abandoned;
-use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
@@ -80,30 +77,12 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
 
     /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
     pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
-        offer::check_name(name)?;
-        if only == Only::One {
-            offer::nobody_else(&self.node, name).await?;
-        }
-        let advert = Advert {
-            instance: self.offered.instance.id,
-            node: self.node.id(),
-            mesh: self.node.config().mesh.clone(),
-            service: name.clone(),
-            addresses: Vec::new(),
-            leaving: false,
-        };
-        let announced = self.node.ask_discovery(Announce(advert, self.offered.bound.clone())).await;
-        announced.map_err(OfferError::Gone)?;
-        Ok(())
+        Ok(self.offered.announce(&self.node, name, only).await?)
     }
 
     /// As [`Service::close`], also for a name that was announced later.
     pub(crate) async fn withdraw(&self) {
-        let instance = self.offered.instance.id;
-        self.offered.service.drain();
-        // A mesh that was left has closed all its services.
-        let _ = self.node.ask_discovery(Withdraw(instance)).await;
-        let _ = self.node.ask_router(Delist { instance, end: ServiceEnd::Closed }).await;
+        self.offered.withdraw(&self.node).await;
     }
 
     /// The actor's address. After a panic the mesh has made a new actor with a new address.
@@ -207,9 +186,7 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// # Cancel safety
     /// Dropping the future does not stop the closing.
     pub async fn close(self) -> Option<Abandoned> {
-        // A mesh that was left has closed all its services.
-        let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
-        self.node.ask_router(delist).await.unwrap_or(None)
+        self.offered.close(&self.node).await
     }
 
     /// How often the actor was made anew after a panic; 0 for an actor that the program runs.
@@ -288,7 +265,7 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`]; nobody has received the item.
     pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        Ok(self.publisher.publish(topic.as_ref(), item)?)
+        self.publisher.publish(topic.as_ref(), item)
     }
 
     /// Publishes `item` as soon as every subscriber has room for it, as [`Service::publish_all`].
@@ -299,10 +276,7 @@ impl Publisher {
     /// # Cancel safety
     /// Dropping the future before it has ended publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        match self.publisher.publish_all(topic.as_ref(), item).await {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(fault.into()),
-        }
+        self.publisher.publish_all(topic.as_ref(), item).await
     }
 
     /// How many subscriptions there are at the moment, whatever their prefix.

@@ -41,6 +41,7 @@ mod encoded;
 pub mod ending;
 pub mod endpoint;
 mod enduring;
+pub mod establish;
 pub mod events;
 mod expiry;
 pub mod fault;

@@ -4,19 +4,14 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::Recipient;
-use meshzero_actors::backoff::Backoff;
-use meshzero_actors::caller::deadline_in;
-use meshzero_actors::discovery::List;
-use meshzero_actors::home::Gone;
+use meshzero_actors::establish::{SubscriptionTarget, establish};
 use meshzero_actors::node::Node;
 use meshzero_actors::route::Route;
-use meshzero_actors::subscriber::{self, Publishers};
-use meshzero_actors::target::Target;
 use meshzero_proto::codec::{Wire, type_info};
-use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::directory::Filter;
 use meshzero_proto::name::Topic;
 use meshzero_proto::news::{self, Keep, Policy};
 use tokio::sync::oneshot;
@@ -28,12 +23,6 @@ use crate::error::SubscribeError;
 
 mod actor;
 mod subscription;
-
-/// How long is waited for a publisher that is not connected yet, or is about to go or to come back.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Before publishers are asked again of whom none has confirmed.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -79,7 +68,7 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 #[must_use = "a subscription is made when this is awaited"]
 pub struct Subscribe<T> {
     node: Arc<Node>,
-    whom: Whom,
+    target: SubscriptionTarget,
     prefix: String,
     keep: Keep,
     /// Items and bytes that are kept, where it says so.
@@ -90,74 +79,20 @@ pub struct Subscribe<T> {
     item: PhantomData<fn() -> T>,
 }
 
-enum Whom {
-    Service(Arc<Route>),
-    Group { name: String, filter: Filter },
-}
-
-impl Whom {
-    /// As people call it.
-    fn name(&self) -> String {
-        match self {
-            Self::Service(route) => route.target().to_string(),
-            Self::Group { name, .. } => name.clone(),
-        }
-    }
-
-    fn route(&self) -> Option<&Route> {
-        match self {
-            Self::Service(route) => Some(route),
-            Self::Group { .. } => None,
-        }
-    }
-
-    fn publishers(&self) -> Publishers {
-        match self {
-            Self::Service(route) => match route.target() {
-                Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
-                Target::Address(_) => Publishers::Fixed(Arc::clone(route)),
-            },
-            Self::Group { filter, .. } => Publishers::Follow(filter.clone()),
-        }
-    }
-
-    /// Those who are there now. One of a single service is waited for; `None` if none comes until then.
-    async fn known(&self, node: &Node, until: Option<Instant>) -> Option<Vec<Instance>> {
-        match self {
-            Self::Service(route) => {
-                let ready = tokio::select! {
-                    biased;
-                    ready = route.ready() => ready,
-                    () = node.alarms().at(until) => return None,
-                    () = node.ending().come() => return None,
-                };
-                let members = route.members();
-                // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
-                let asked = if members.is_empty() { vec![ready] } else { members };
-                Some(asked.iter().map(|member| member.instance().clone()).collect())
-            }
-            Self::Group { filter, .. } => {
-                let list = List { filter: filter.clone(), within: Duration::ZERO };
-                Some(node.ask_discovery(list).await.unwrap_or_default())
-            }
-        }
-    }
-}
-
 impl<T: Wire> Subscribe<T> {
     pub(crate) fn to_service(node: Arc<Node>, route: Arc<Route>, prefix: &str) -> Self {
-        Self::new(node, Whom::Service(route), prefix)
+        Self::new(node, SubscriptionTarget::Service(route), prefix)
     }
 
     pub(crate) fn to_group(node: Arc<Node>, name: String, filter: Filter, prefix: &str) -> Self {
-        Self::new(node, Whom::Group { name, filter }, prefix)
+        Self::new(node, SubscriptionTarget::Group { name, filter }, prefix)
     }
 
-    fn new(node: Arc<Node>, whom: Whom, prefix: &str) -> Self {
+    fn new(node: Arc<Node>, target: SubscriptionTarget, prefix: &str) -> Self {
         let prefix = prefix.to_owned();
         Self {
             node,
-            whom,
+            target,
             prefix,
             keep: Keep::DropOldest,
             items: None,
@@ -314,30 +249,8 @@ impl<T: Wire> Subscribe<T> {
             fingerprint: type_info::<T>().fingerprint(),
             policy,
         };
-        let (node, name) = (self.node, self.whom.name());
-        let until = deadline_in(PATIENCE);
-        let mut pauses = PAUSES;
-        let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
-        while let Some(known) = self.whom.known(&node, until).await {
-            let publishers = self.whom.publishers();
-            let made = subscriber::subscribe(&node, &name, publishers, known, subscribe.clone()).await;
-            let fault = match made {
-                Ok((events, subscribed)) => return Ok(Subscription::new(node, events, subscribed)),
-                Err(fault) => fault,
-            };
-            let may_pass = fault.may_pass();
-            last = SubscribeError::new(name.clone(), fault);
-            let again = deadline_in(pauses.pause());
-            if !may_pass || again >= until {
-                break;
-            }
-            tracing::debug!(error = %last, "not subscribed yet; trying again");
-            node.alarms().at(again).await;
-        }
-        if node.ending().has_come() {
-            return Err(Gone.into());
-        }
-        Err(last.explained(&node, self.whom.route()).await)
+        let (events, subscribed) = establish(&self.node, &self.target, subscribe).await?;
+        Ok(Subscription::new(self.node, events, subscribed))
     }
 }
 
