@@ -1,4 +1,4 @@
-//! A subscription about to be made.
+//! Subscriptions: the builder here, the stream of items, and the ways in which an actor receives them.
 
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -26,34 +26,34 @@ mod subscription;
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A subscription about to be made. When awaited it ends as soon as every publisher that is connected has confirmed it:
-/// everything published after that arrives or is counted. Publishers that come later join in by themselves.
+/// A builder of a subscription. Awaiting it completes as soon as every connected publisher has confirmed the subscription: every
+/// item published after that arrives or is counted as missed. Publishers that come later are added automatically.
 ///
-/// The prefix is plain text, and the empty one takes all topics: `pose` takes `pose/left`, and `poses` as well. The item
-/// type may be [`Value`](crate::Value), which takes items of any type.
+/// The prefix is plain text, and the empty one matches all topics: `pose` matches `pose/left`, and `poses` as well. The item type
+/// may be [`Value`](crate::Value), which accepts items of any type.
 ///
-/// What happens when this subscriber is slower than a publisher is its own choice, and made there, so that nobody else is
-/// held up:
+/// Each subscriber chooses what happens when it is slower than a publisher. The publisher applies that policy for each subscriber
+/// separately, so that none delays another:
 ///
 /// | | keeps | beyond that |
 /// |---|---|---|
-/// | by default, [`keep`](Self::keep) | the newest 1,024 items, or so many | the oldest are dropped |
+/// | by default, [`keep`](Self::keep) | the newest 1,024 items, or the number given | the oldest are dropped |
 /// | [`latest`](Self::latest), [`last`](Self::last) | the newest one, or few, of each topic | newer ones replace older ones |
-/// | [`wait`](Self::wait) | 1,024 items, or so many | the publisher waits, or cannot publish |
+/// | [`wait`](Self::wait) | 1,024 items, or the number given | the publisher waits, or cannot publish |
 ///
-/// With each of them goes [`at_most`](Self::at_most), so many items of each topic a second, and [`keep_bytes`](Self::keep_bytes).
-/// What does not arrive is counted exactly and told in its place, with the reason: what this subscriber asked to be left
-/// out by [`News::skipped`] and [`News::thinned`], everything else by [`NewsError::Missed`](crate::NewsError::Missed).
+/// Each can be combined with [`at_most`](Self::at_most), a rate for each topic, and [`keep_bytes`](Self::keep_bytes). Items that do
+/// not arrive are counted exactly and reported in their place, with the reason: those that this subscriber asked to leave out by
+/// [`News::skipped`] and [`News::thinned`], all others by [`NewsError::Missed`](crate::NewsError::Missed).
 ///
-/// While no publisher of a single service is connected, it waits for one, 5 s at most; for members of a group it does not
-/// wait. As long it asks again where nobody confirms because the connection is cut, or the only publisher is closing: another
+/// While no publisher of a single service is connected, this waits for one, 5 s at most; it does not wait for members of a group.
+/// For the same time it retries if no publisher confirms because the connection was lost, or the only publisher is closing: another
 /// may be about to take its place.
 ///
 /// # Errors
-/// [`SubscribeError`]: an impossible prefix, nobody to subscribe to, nobody who confirms, or a mesh that has been left.
+/// [`SubscribeError`]: a prefix that is not valid, no publisher, no confirmation, or a mesh that has been left.
 ///
 /// # Cancel safety
-/// Dropping the future ends the subscription.
+/// This future is cancel safe: dropping it ends the subscription.
 ///
 /// ```no_run
 /// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
@@ -65,16 +65,16 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a subscription is made when this is awaited"]
+#[must_use = "a subscription begins when this is awaited"]
 pub struct Subscribe<T> {
     node: Arc<Node>,
     target: SubscriptionTarget,
     prefix: String,
     keep: Keep,
-    /// Items and bytes that are kept, where it says so.
+    /// The limits of the items and bytes that are kept, if given.
     items: Option<u32>,
     bytes: Option<u64>,
-    /// Items of each topic a second.
+    /// The most items of each topic per second, if given.
     rate: Option<f64>,
     item: PhantomData<fn() -> T>,
 }
@@ -102,18 +102,18 @@ impl<T: Wire> Subscribe<T> {
         }
     }
 
-    /// Only the newest item of each topic matters: while this subscriber is busy or cut off, a newer one replaces it. How many were
-    /// replaced says [`News::skipped`].
+    /// Keeps only the newest item of each topic: while this subscriber is busy or disconnected, a newer item replaces it.
+    /// [`News::skipped`] counts the replaced ones.
     pub fn latest(self) -> Self {
         self.last(1)
     }
 
-    /// Only the newest `items` of each topic matter, 1 at least: while this subscriber is busy, newer ones replace older
-    /// ones. How many were replaced says [`News::skipped`].
+    /// Keeps only the newest `items` of each topic, 1 at least: while this subscriber is busy, newer items replace older ones.
+    /// [`News::skipped`] counts the replaced ones.
     ///
     /// ```no_run
     /// # async fn run(chat: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
-    /// // Whoever comes back to the window sees ten lines of each room, and not what was said an hour ago.
+    /// // A user who returns to the window sees the last ten lines of each room.
     /// let mut lines = chat.subscribe::<String>("room/").last(10).await?;
     /// while let Some(line) = lines.next().await.transpose()? {
     ///     println!("{}: {}", line.topic, line.item);
@@ -126,14 +126,13 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// Every item matters: while as many are kept for this subscriber as may, the publisher waits in
-    /// [`publish_all`](crate::Service::publish_all), and [`publish`](crate::Service::publish) says
-    /// [`Full`](crate::PublishError::Full) there.
+    /// Keeps every item: while this subscriber's backlog is full, the publisher waits in
+    /// [`publish_all`](crate::Service::publish_all), and [`publish`](crate::Service::publish) returns
+    /// [`Full`](crate::PublishError::Full).
     ///
-    /// So this subscriber holds up the publisher and everybody else. It may take its time, but not stop: once it has taken
-    /// nothing for 5 s (as [`Limits::news_patience`](crate::Limits::news_patience) of the publisher says), the oldest items
-    /// are dropped, and told as missed for want of [`Patience`](crate::GapReason::Patience), until it has taken all the
-    /// others.
+    /// So this subscriber delays the publisher and all other subscribers. It may be slow, but must not stop: once it has taken nothing
+    /// for 5 s (the publisher's [`Limits::news_patience`](crate::Limits::news_patience)), the oldest items are dropped, and reported as
+    /// missed for the reason [`Patience`](crate::GapReason::Patience), until it has taken all the others.
     ///
     /// ```no_run
     /// # async fn run(shop: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
@@ -149,16 +148,15 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// No more than so many items of each topic arrive in a second, such as `10.0`, or `0.5` for one in two seconds: of those
-    /// that are published within one period the newest arrives when that is over. How many were left out says
-    /// [`News::thinned`].
+    /// Limits the rate of each topic, in items per second, such as `10.0`, or `0.5` for one in two seconds: of the items published
+    /// within one period, the newest arrives at its end. [`News::thinned`] counts those left out.
     ///
     /// ```no_run
     /// # async fn run(robot: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
-    /// // For a display, of a robot that says a thousand times a second where it is.
+    /// // For a display, of a robot that publishes its pose a thousand times a second.
     /// let mut poses = robot.subscribe::<(f32, f32)>("pose").at_most(25.0).latest().await?;
     /// while let Some(pose) = poses.next().await.transpose()? {
-    ///     println!("{:?}, and {} poses that nobody has seen", pose.item, pose.thinned + pose.skipped);
+    ///     println!("{:?}, and {} poses left out", pose.item, pose.thinned + pose.skipped);
     /// }
     /// # Ok(())
     /// # }
@@ -168,10 +166,10 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// While this subscriber is busy, the publisher keeps so many items for it, 1 at least, of all topics together. What is
-    /// too much is dropped, the oldest first, and told as [`NewsError::Missed`](crate::NewsError::Missed), or waited for
-    /// with [`wait`](Self::wait). Default: 1,024 items, and as many as the publisher allows with [`latest`](Self::latest) and
-    /// [`last`](Self::last), where it is a bound of topics. The publisher's limit is
+    /// Sets the number of items, of all topics together and 1 at least, that the publisher keeps while this subscriber is busy. Items
+    /// beyond that are dropped, the oldest first, and reported as [`NewsError::Missed`](crate::NewsError::Missed); with
+    /// [`wait`](Self::wait) the publisher waits instead. Default: 1,024; with [`latest`](Self::latest) and [`last`](Self::last), where
+    /// it limits the number of topics, the most that the publisher allows. The publisher's limit is
     /// [`Limits::backlog_items`](crate::Limits::backlog_items).
     ///
     /// ```no_run
@@ -194,8 +192,7 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// As [`keep`](Self::keep), in bytes, beside which the newest item is always kept. Default: 4 MiB. The publisher's limits
-    /// are [`Limits::backlog_bytes`](crate::Limits::backlog_bytes) and [`Limits::news_bytes`](crate::Limits::news_bytes).
+    /// Sets the limit of [`keep`](Self::keep) in bytes; the newest item is always kept. Default: 4 MiB. The publisher's limits are [`Limits::backlog_bytes`](crate::Limits::backlog_bytes) and [`Limits::news_bytes`](crate::Limits::news_bytes).
     ///
     /// ```no_run
     /// # async fn run(camera: meshzero::ServiceRef) -> Result<(), meshzero::SubscribeError> {
@@ -208,7 +205,7 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// Sends the items to an actor, as [`subscribe_to`](crate::ServiceRef::subscribe_to) does, also those of a group.
+    /// Sends the items to an actor, as [`subscribe_to`](crate::ServiceRef::subscribe_to) does; works for groups as well.
     ///
     /// ```no_run
     /// # use actix::Recipient;
@@ -229,7 +226,7 @@ impl<T: Wire> Subscribe<T> {
             keep => Policy { keep, ..Policy::default() },
         };
         let every = |rate: f64| {
-            // Neither a number below zero nor none at all is a rate; one that is next to nothing is the longest period.
+            // Neither a negative number nor NaN is a rate; a tiny one has the longest period.
             let is_rate = rate > 0.0 && rate.is_finite();
             let every = || Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX);
             is_rate.then(every).ok_or(SubscribeError::Rate(rate))
@@ -263,9 +260,9 @@ impl<T: Wire> IntoFuture for Subscribe<T> {
     }
 }
 
-/// A subscription of an actor, about to be made: by [`subscribe_to`](crate::ServiceRef::subscribe_to), where there is an
-/// example, or by [`Subscribe::forward`]. Awaiting it is as awaiting a [`Subscribe`].
-#[must_use = "a subscription is made when this is awaited"]
+/// A builder of an actor's subscription, returned by [`subscribe_to`](crate::ServiceRef::subscribe_to), which has an example, and
+/// by [`Subscribe::forward`]. Awaiting it works like awaiting a [`Subscribe`].
+#[must_use = "a subscription begins when this is awaited"]
 pub struct SubscribeTo<T: Send + 'static> {
     subscribe: Subscribe<T>,
     recipient: Recipient<News<T>>,
@@ -280,7 +277,7 @@ impl<T: Wire> SubscribeTo<T> {
         node.home().spawn(move || async move {
             tokio::select! {
                 biased;
-                // Only ever dropped, never told.
+                // Only ever dropped, never sent.
                 _ = &mut dropped => {}
                 () = forward(&mut subscription, &recipient) => {}
             }
