@@ -1,11 +1,11 @@
-//! Why an item was not published, why a subscription does not stand, and what a subscriber is told instead of an item.
+//! Errors of publishing and subscribing, and the errors that a subscription yields in place of items.
 
 pub use meshzero_actors::establish::SubscribeError;
 pub use meshzero_actors::publisher::PublishError;
 use meshzero_proto::name::{ServiceName, Topic};
 use meshzero_proto::news::GapReason;
 
-/// What a subscriber is told instead of an item. The subscription goes on.
+/// An error that a subscription yields in place of an item. The subscription continues.
 ///
 /// ```no_run
 /// use meshzero::NewsError;
@@ -14,7 +14,7 @@ use meshzero_proto::news::GapReason;
 /// while let Some(news) = poses.next().await {
 ///     match news {
 ///         Ok(news) => println!("{:?}", news.item),
-///         Err(NewsError::Missed { count, .. }) => println!("{count} poses are lost for good"),
+///         Err(NewsError::Missed { count, .. }) => println!("missed {count} poses"),
 ///         Err(error) => println!("{error}"),
 ///     }
 /// }
@@ -23,30 +23,30 @@ use meshzero_proto::news::GapReason;
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewsError {
-    /// Items did not come that this subscriber has not asked to be left out.
+    /// Items did not arrive, other than those that this subscriber asked to leave out.
     #[error("missed {count} items of {from}: {reason}")]
     Missed {
-        /// Who published them.
+        /// The publisher.
         from: ServiceName,
-        /// How many, exactly.
+        /// The exact number of items.
         count: u64,
-        /// Why.
+        /// The reason.
         reason: GapReason,
     },
     /// An item does not decode as the subscriber's type.
     #[error("an item of {from} on {topic:?} does not decode: {problem}")]
     Undecodable {
-        /// Who published it.
+        /// The publisher.
         from: ServiceName,
-        /// What it is about.
+        /// The topic.
         topic: Topic,
         /// The field and what is wrong with it.
         problem: String,
     },
-    /// The publisher is gone, or out of reach. When it is back, the subscription goes on.
+    /// The publisher is gone, or cannot be reached. The subscription continues when it is back.
     #[error("{from} is gone; its news go on when it is back")]
     Lost {
-        /// Who published.
+        /// The publisher.
         from: ServiceName,
     },
 }

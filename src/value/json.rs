@@ -1,15 +1,15 @@
-//! A value as JSON text and as `serde_json` has it, there and back.
+//! Conversions between a value and JSON, as text and as `serde_json::Value`.
 
 use std::fmt::{self, Write};
 
 use super::{ConvertError, Value};
 
 impl Value {
-    /// Reads JSON. A byte order mark before it is passed over.
+    /// Parses JSON, after a byte order mark if there is one.
     ///
     /// # Errors
-    /// [`ConvertError`] says where `text` is no JSON, or has a whole number of more than 64 bits, which would lose digits as
-    /// a [`Value::Float`].
+    /// [`ConvertError`] says where `text` is not JSON, or has a whole number of more than 64 bits, which would lose digits as a
+    /// [`Value::Float`].
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -29,7 +29,7 @@ impl Value {
         }
     }
 
-    /// The JSON that `text` is, or else `text` itself: what somebody typed at a prompt.
+    /// Parses JSON, or returns `text` itself if it is not JSON: for text that was typed at a prompt.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -40,8 +40,8 @@ impl Value {
         Self::from_json(text).unwrap_or_else(|_| text.into())
     }
 
-    /// This value as JSON. Bytes become a list of numbers, keys that are no text become their JSON, and what JSON has
-    /// no number for (not-a-number, infinity) becomes null.
+    /// Converts this value to JSON. Bytes become a list of numbers, keys that are not text become their JSON, and floats that JSON
+    /// cannot express (not-a-number, infinity) become null.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -64,8 +64,8 @@ impl Value {
         }
     }
 
-    /// Each level of keys within keys escapes the quotes of the one below it once more, which would double the text each time:
-    /// so deep ones are left out.
+    /// The text of a key. Each level of keys within keys escapes the quotes of the one below it once more, which would double the text
+    /// each time, so deep ones are left out.
     fn to_json_key(&self, levels: u8) -> String {
         match (self, levels.checked_sub(1)) {
             (Value::Text(text), _) => text.clone(),
@@ -101,7 +101,7 @@ fn too_long_integer(json: &str) -> Option<(&str, usize, usize)> {
     None
 }
 
-/// Keys within keys that are shown, in levels.
+/// The levels of keys within keys that are shown.
 const KEYS_IN_KEYS: u8 = 2;
 
 impl From<serde_json::Value> for Value {
@@ -128,7 +128,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A value as JSON, whose keys may have so many levels of keys within them.
+/// A value as JSON, with up to `levels` of keys within keys.
 struct JsonText<'a> {
     value: &'a Value,
     levels: u8,
