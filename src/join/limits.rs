@@ -89,7 +89,7 @@ fn unknown(name: &str, value: &str) -> String {
 }
 
 fn no_number(name: &str, value: &str) -> String {
-    format!("the value is no whole number; write {}", example(name, value))
+    format!("the value is not a whole number; write {}", example(name, value))
 }
 
 /// An example of how to write a limit, with the value that was probably meant.
@@ -189,11 +189,11 @@ mod tests {
             ("reconnect=250", "write reconnect_ms=250"),
             ("reconnect=1h", "write reconnect_ms=3600000"),
             ("reconnect=never", "write reconnect_ms=1000"),
-            ("reconnect_ms=5s", "the value is no whole number; write reconnect_ms=5000"),
+            ("reconnect_ms=5s", "the value is not a whole number; write reconnect_ms=5000"),
             ("reconnect_ms=18446744073709551615h", "write reconnect_ms=1000"),
-            ("message_bytes=64MiB", "the value is no whole number; write message_bytes=67108864"),
-            ("message_bytes=1e9", "the value is no whole number"),
-            ("mailbox=-1", "the value is no whole number"),
+            ("message_bytes=64MiB", "the value is not a whole number; write message_bytes=67108864"),
+            ("message_bytes=1e9", "the value is not a whole number"),
+            ("mailbox=-1", "the value is not a whole number"),
             ("nesting=4294967296", "too large"),
         ] {
             let error = read(text).expect_err(text).to_string();

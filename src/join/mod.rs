@@ -245,7 +245,7 @@ fn check_peer(peer: &str) -> Result<(), JoinError> {
         .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
     let problem = match zone::parse(peer) {
         Ok(_) if valid => return Ok(()),
-        Ok(_) => format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000"),
+        Ok(_) => format!("{peer:?} is not a peer; write host:port, such as 10.0.0.5:9000"),
         Err(error) => error.to_string(),
     };
     Err(JoinError::Setting { setting: "MESHZERO_PEERS", problem })
@@ -263,7 +263,9 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
     };
     read().ok_or_else(|| JoinError::Setting {
         setting: "MESHZERO_PORTS",
-        problem: format!("{text:?} is no range of ports; write two numbers up to 65535, such as 9000-9100"),
+        problem: format!(
+            "{text:?} is not a range of ports; write two numbers up to 65535, such as 9000-9100"
+        ),
     })
 }
 

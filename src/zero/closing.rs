@@ -1,4 +1,4 @@
-//! An address that is being closed.
+//! Endpoints that are being closed, and the wait for their end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::mesh::Mesh;
 pub(super) struct ClosingEndpoints(Mutex<Vec<Arc<Endpoint>>>);
 
 impl ClosingEndpoints {
-    /// The address of the one to which messages to `address` came.
+    /// The address of the endpoint that received messages to `address`.
     pub(super) fn address_of(&self, address: Address) -> Option<Address> {
         self.lock().iter().find(|endpoint| endpoint.listens_at(address)).map(|endpoint| endpoint.address)
     }
@@ -28,8 +28,8 @@ impl ClosingEndpoints {
     }
 }
 
-/// An endpoint that is being closed, listed in [`ClosingEndpoints`] until this is dropped: also if the closing panics or cannot begin, so
-/// that the address does not stay closed.
+/// An endpoint that is being closed, listed in [`ClosingEndpoints`] until this is dropped, even if the closing panics or cannot begin:
+/// so its address never stays closed.
 pub(super) struct ClosingEndpoint {
     endpoint: Arc<Endpoint>,
     leaving: Arc<ClosingEndpoints>,
@@ -55,18 +55,18 @@ impl ClosingEndpoint {
 
 impl Drop for ClosingEndpoint {
     fn drop(&mut self) {
-        // A connection within the process does not notice by itself.
+        // A connection within the process is not notified.
         self.remotes.forget(self.endpoint.address);
         self.leaving.lock().retain(|other| !Arc::ptr_eq(other, &self.endpoint));
     }
 }
 
-/// The end of an address that is being closed: nobody finds it any more, and what waited there has been refused. Messages that
-/// were taken may still be replied to, for as long as [`Limits::drain`](crate::Limits::drain); then, or once they are, the
-/// address is free.
+/// A future that completes when an address has been closed. Other programs do not find the address any more, and the messages that
+/// waited there have been refused. Messages that were taken can still be replied to, for [`Limits::drain`](crate::Limits::drain) at
+/// most; then the address is free.
 ///
 /// # Cancel safety
-/// The closing goes on when this is dropped.
+/// This future is cancel safe: the closing continues when it is dropped.
 #[must_use = "the address is free when this has been awaited"]
 pub struct Closing(Vec<oneshot::Receiver<()>>);
 
@@ -75,17 +75,17 @@ impl Closing {
     pub(super) fn begin(mesh: &Mesh, departure: ClosingEndpoint) -> Self {
         departure.endpoint.mailbox.close();
         let (tell, told) = oneshot::channel();
-        // When the thread has ended, so has every endpoint.
+        // If the thread has ended, so has every endpoint.
         let _ = mesh.node.home().spawn(move || async move {
             departure.endpoint.service.withdraw().await;
             drop(departure);
-            // Perhaps nobody waits for it.
+            // The future may have been dropped.
             let _ = tell.send(());
         });
         Self(vec![told])
     }
 
-    /// The end of several; `None` of none.
+    /// A future for several closings; `None` if there are none.
     pub(super) fn all(closings: impl Iterator<Item = Self>) -> Option<Self> {
         closings.reduce(|mut all, one| {
             all.0.extend(one.0);
@@ -93,7 +93,7 @@ impl Closing {
         })
     }
 
-    /// Waits for it on this thread.
+    /// Blocks this thread until the address has been closed.
     pub(super) fn wait(self) {
         block_on(self);
     }
@@ -104,7 +104,7 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         while let Some(told) = self.0.last_mut() {
-            // It is told, or the thread has ended.
+            // Closed, or the thread has ended.
             let _ = ready!(Pin::new(told).poll(task));
             self.0.pop();
         }

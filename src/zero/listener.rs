@@ -1,4 +1,4 @@
-//! One thread's subscription to some addresses and prefixes, kept between its waits so that nothing is lost there.
+//! The subscription of one thread to some addresses and prefixes, kept between its waits so that nothing is lost there.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -22,25 +22,25 @@ use super::node::Node;
 use crate::error::{NewsError, SubscribeError};
 use crate::subscribe::{News, Subscription};
 
-/// Before a publisher is asked again.
+/// The pauses before a publisher is asked again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long the first wait for news allows publishers to confirm the subscription, even if it is to wait less: those of whom
-/// nothing is known yet, and those that are there.
+/// The time in which publishers may confirm the subscription during the first wait, even if that is shorter: for publishers that are
+/// not reached yet, and for those that are.
 const ABSENT: Duration = Duration::from_millis(500);
 const PRESENT: Duration = Duration::from_secs(5);
 
-/// Items passed over in one go.
+/// The most items passed over before other tasks have their turn.
 const TURN: usize = 64;
 
-/// The subscription.
+/// A subscription to the addresses and prefixes of a filter.
 pub(super) struct Listener<T> {
     filter: NewsFilter,
     node: Arc<Node>,
-    /// The one whose turn it is comes first.
+    /// In the order in which they are polled next.
     sources: VecDeque<Feed<T>>,
-    /// When somebody first waited for it.
+    /// The time of the first wait.
     waited_since: Option<Instant>,
 }
 
@@ -53,20 +53,20 @@ struct Feed<T> {
 enum State<T> {
     Opening {
         opened: oneshot::Receiver<Result<Subscription<T>, ZeroError>>,
-        /// Whether the publisher is there, and has to confirm only.
+        /// Set while the publisher is connected, and only has to confirm.
         is_reached: Arc<AtomicBool>,
     },
     Active(Subscription<T>),
-    /// It cannot be opened, which has not been told yet.
+    /// It cannot be opened, which has not been reported yet.
     Failed(ZeroError),
     Ended,
 }
 
-/// How long the publishers may take to confirm.
+/// The timeouts for the publishers to confirm.
 pub(super) struct ConfirmTimeouts {
-    /// Those that are not there.
+    /// For those that are not reached.
     absent: Alarm,
-    /// Those that are.
+    /// For those that are.
     present: Alarm,
 }
 
@@ -83,7 +83,7 @@ impl<T: Wire> Listener<T> {
         &self.filter
     }
 
-    /// Waits for the next item until `deadline`; the first wait also for the publishers' word.
+    /// Waits for the next item until `deadline`; the first wait also for the publishers' confirmation.
     pub(super) async fn next(&mut self, deadline: Option<Instant>) -> Result<Option<News<T>>, ZeroError> {
         let mut end = self.alarm(deadline);
         let mut timeouts = self.timeouts();
@@ -105,7 +105,7 @@ impl<T: Wire> Listener<T> {
         self.node.mesh.node.alarms().at(instant)
     }
 
-    /// The timeouts with the publishers of who waits, which begins with the first wait.
+    /// The timeouts for the publishers to confirm, which begin with the first wait.
     pub(super) fn timeouts(&mut self) -> ConfirmTimeouts {
         let since = *self.waited_since.get_or_insert_with(Instant::now);
         ConfirmTimeouts {
@@ -114,7 +114,7 @@ impl<T: Wire> Listener<T> {
         }
     }
 
-    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives.
+    /// Waits until every connected publisher has confirmed: items that it sends from then on arrive.
     pub(super) fn poll_settled(
         &mut self,
         timeouts: &mut ConfirmTimeouts,
@@ -137,7 +137,7 @@ impl<T: Wire> Listener<T> {
         if is_waiting { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// The reason why a subscription cannot be made, which is told once.
+    /// Takes the reason why a subscription cannot be made, which is reported once.
     pub(super) fn take_failure(&mut self) -> Option<ZeroError> {
         self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Ended) {
             State::Failed(error) => Some(error),
@@ -148,7 +148,7 @@ impl<T: Wire> Listener<T> {
         })
     }
 
-    /// The next item, for one who is woken for all who wait.
+    /// Polls for the next item, with a waker for all that wait.
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
@@ -195,7 +195,7 @@ impl<T: Wire> Feed<T> {
                 State::Active(subscription) => match Pin::new(subscription).poll_next(task) {
                     Poll::Ready(Some(Ok(news))) if !filter.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
-                    // Whoever comes back at the address may be another program.
+                    // The next publisher at the address may be another program.
                     Poll::Ready(Some(Err(NewsError::Lost { .. }))) => {
                         node.forget(self.address);
                         self.state = opening(node, self.address, filter.common_prefix());
@@ -206,13 +206,13 @@ impl<T: Wire> Feed<T> {
                 },
             }
         }
-        // A flood of what nobody asked for must not keep the others, or the deadline, from their turn.
+        // A flood of unwanted items must not delay the others, or the deadline.
         task.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
-/// Subscribes on the node's thread, so that it goes on between two waits, until nobody cares for it any more.
+/// Subscribes on the node's thread, so that this continues between two waits, until the receiver is dropped.
 fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
     let prefix = prefix.to_owned();
     let (mut tell, opened) = oneshot::channel();
@@ -220,14 +220,14 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
     let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
     let home = node.mesh.node.home().clone();
-    // Where the mesh has been left nothing is opened, and whoever waits for it hears that it is closed.
+    // If the mesh has been left nothing is opened, and the receiver gets an error.
     let _ = home.spawn(move || async move {
         let opened = tokio::select! {
             biased;
             opened = open(&node, address, &prefix, &reached) => opened,
             () = tell.closed() => return,
         };
-        // Whoever does not care any more does not miss it.
+        // The receiver may have been dropped.
         let _ = tell.send(opened);
     });
     State::Opening { opened, is_reached }

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 
 use super::queue::{Queue, Sequenced};
 
-/// The queue between the mesh and the threads that wait. Its length is bounded by the service's permits, one of which
-/// comes with every message: while it is full, callers wait.
+/// The queue between the mesh and the waiting threads. Its length is bounded by the service's permits, one of which comes with every
+/// message: while it is full, callers wait.
 #[derive(Default)]
 pub(super) struct Mailbox {
     state: Mutex<State>,
@@ -46,18 +46,18 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    /// Takes a message that came before `other` and has come back, if there is one whose sender still waits for the reply.
+    /// Takes a message that arrived before `other` and was given back, if there is one whose sender still waits for the reply.
     pub(super) fn take_before(&self, other: &Sequenced<Encoded>) -> Option<Sequenced<Encoded>> {
         loop {
             let mut first = self.lock().waiting.take_before(other)?;
-            // Not under the lock: a refusal is recorded, and with a message places become free, for which others are woken.
+            // Not under the lock: a refusal is logged, and dropping a message releases permits, which wakes others.
             if first.item.inbound.is_due(Instant::now()) {
                 return Some(first);
             }
         }
     }
 
-    /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
+    /// Takes back a message whose taker is gone, to its place before all that arrived after it.
     pub(super) fn give_back(&self, message: Sequenced<Encoded>) {
         let mut state = self.lock();
         if state.closed {
@@ -71,12 +71,13 @@ impl Mailbox {
 
     /// Waits for the next message whose sender still waits for the reply, until `end`.
     ///
-    /// Dropping the future loses nothing.
+    /// # Cancel safety
+    /// This method is cancel safe.
     pub(super) async fn take(&self, end: Alarm) -> TakeOutcome {
         let mut end = pin!(end);
         loop {
             let mut changed = pin!(self.changed.notified());
-            // Before the look, so that what comes between that and the wait is noticed.
+            // Before the check, so that a message that arrives between that and the wait is noticed.
             changed.as_mut().enable();
             if let Some(taken) = self.take_now() {
                 return taken;
@@ -103,7 +104,7 @@ impl Mailbox {
         }
     }
 
-    /// Refuses what waits and whatever comes, and wakes all who wait.
+    /// Refuses the queued messages and those that arrive, and wakes all waiting threads.
     pub(super) fn close(&self) {
         let waiting = {
             let mut state = self.lock();
@@ -128,7 +129,7 @@ pub(super) fn refuse(inbound: Inbound, why: Refusal) {
     }
 }
 
-/// The actor behind an address: it puts what comes into the mailbox.
+/// The actor behind an address: it puts messages into the mailbox.
 pub(super) struct MailboxActor(pub(super) Arc<Mailbox>);
 
 impl Actor for MailboxActor {

@@ -1,4 +1,4 @@
-//! Messages and their replies.
+//! The verbs for messages and their replies.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,18 +19,18 @@ use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::value::Value;
 
-/// Sends one message and waits for the reply, which becomes whatever type the program expects: [`Value`] takes any.
+/// Sends one message and waits for the reply, which is converted to the type that the program expects; [`Value`] accepts any.
 ///
-/// Messages that several programs send to one address are handed out in the order in which they arrive. A call that
-/// timed out leaves everything usable: send again, or something else. With [`FOREVER`](super::FOREVER) it waits as long
-/// as the other end lives, and a minute for somebody to be there at all.
+/// Messages that several programs send to one address are handed out in the order of arrival. After a call that timed out everything
+/// remains usable: send the message again, or another one. With [`FOREVER`](super::FOREVER) this waits until the other end disappears,
+/// and a minute for a service to be there at all.
 ///
 /// An actor of the [typed half](crate) that handles [`Value`] can be called as well.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Discover`] if nobody answers at the address; [`ZeroError::NoReply`] if the reply
-/// did not come in time; [`ZeroError::Call`] if it never will; [`ZeroError::Unexpected`] if it is of another type;
-/// [`ZeroError::Unsendable`] if the message cannot be written down.
+/// [`ZeroError::Address`]; [`ZeroError::Discover`] if nothing answers at the address; [`ZeroError::NoReply`] if the reply did not
+/// arrive in time; [`ZeroError::Call`] if there will be none; [`ZeroError::Unexpected`] if it is of another type;
+/// [`ZeroError::Unsendable`] if the message cannot be serialised.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};
@@ -54,7 +54,7 @@ pub fn send_message_to<R: DeserializeOwned>(
         .map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
 }
 
-/// The call behind [`send_message_to`]; under a `name` if there is one.
+/// Calls as [`send_message_to`] does; under a `name` if there is one.
 pub(super) async fn call<M: NetMessage>(
     node: &Node,
     address: Address,
@@ -79,23 +79,23 @@ pub(super) async fn call<M: NetMessage>(
         if !matches!(error, crate::CallError::Refused { .. }) {
             node.forget(address);
         }
-        // The time that the connecting took was allowed as well.
+        // The timeout includes the time for connecting.
         ZeroError::from_call(address, node.name_at(address), wait.longest(), error)
     })
 }
 
-/// Waits for the next message that somebody sends to this address of ours, and hands it out as the type that the program
-/// expects; `None` when none came in time. The sender waits until [`send_reply_to`] is called in the same thread.
+/// Waits for the next message to an address of this program, and returns it as the type that the program expects; `None` if none
+/// arrived in time. The sender waits until [`send_reply_to`] is called in the same thread.
 ///
-/// The address is one that [`advertise`](super::advertise) or [`address`](super::address) gave, or any other of this
-/// computer: then it is listened at from now on. Several threads may wait at one address, each for its own messages.
+/// The address is one that [`advertise`](super::advertise) or [`address`](super::address) has returned, or any other of this computer,
+/// at which the program then begins to listen. Several threads may wait at one address, each for its own messages.
 ///
-/// What is not handed out: a message whose sender has given up, and one that is not of the expected type, whose sender
-/// is told the field at fault. A thread that waits again without a reply has its earlier message refused: its sender is
-/// told that no reply will come. At most 256 messages wait at an address; while they do, further senders wait in turn.
+/// Messages whose sender has given up are not returned, nor are those that are not of the expected type, whose sender gets an error
+/// that names the field at fault. If a thread waits again without having replied, its earlier message is refused, and that sender gets
+/// an error. At most 256 messages are queued at an address; while it is full, further senders wait in turn.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Closed`].
+/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the program cannot listen at the address; [`ZeroError::Closed`].
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -117,17 +117,17 @@ pub fn wait_for_message_from<M: DeserializeOwned>(
     Ok(Some(message))
 }
 
-/// As [`wait_for_message_from`], and replies with nothing ([`Value::Null`]) at once, for messages that need no answer.
+/// Waits like [`wait_for_message_from`], and replies with [`Value::Null`] at once, for messages that need no answer.
 ///
 /// # Errors
-/// As [`wait_for_message_from`].
+/// Those of [`wait_for_message_from`].
 ///
 /// ```no_run
 /// use meshzero::zero;
 ///
 /// let address = zero::advertise("lamp")?;
 /// while let Some(colour) = zero::wait_for_message_from_autoreply::<String>(address, zero::FOREVER)? {
-///     println!("shining in {colour}");
+///     println!("the lamp is {colour}");
 /// }
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
@@ -144,11 +144,10 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
     Ok(Some(message))
 }
 
-/// Replies to the message that this thread took last with [`wait_for_message_from`] at this address.
+/// Replies to the message that this thread last took with [`wait_for_message_from`] at this address.
 ///
 /// # Errors
-/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. A sender that has given up meanwhile is
-/// no error.
+/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. It is not an error if the sender has given up.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};
@@ -171,13 +170,13 @@ pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result
             return Err(error.into());
         }
     };
-    if let Some(way) = inbound.reply {
-        way.send_at_once(&reply);
+    if let Some(reply_to) = inbound.reply {
+        reply_to.send_at_once(&reply);
     }
     Ok(())
 }
 
-/// The next message that is an `M`, with the address as its endpoint knows it.
+/// Takes the next message that is an `M`, with the address as its endpoint knows it.
 fn next_message<M: DeserializeOwned>(
     address: Address,
     wait: Wait,
@@ -200,7 +199,7 @@ fn next_message<M: DeserializeOwned>(
             Ok(message) => return Ok(Some((address, message, inbound))),
             Err(error) => {
                 let problem = error.to_string();
-                tracing::warn!(%address, %problem, "a message is not what this program expects; its sender is told");
+                tracing::warn!(%address, %problem, "a message is not of the type that this program expects; its sender gets an error");
                 let why = Refusal::Undecodable { message: "message".to_owned(), problem };
                 mailbox::refuse(inbound, why);
             }

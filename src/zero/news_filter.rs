@@ -1,9 +1,9 @@
-//! The news that a thread waits for: of some addresses, under some prefixes.
+//! The filter of the news that a thread waits for: some addresses, and some prefixes.
 
 use super::address::Address;
 use super::error::ZeroError;
 
-/// Publishers' addresses and prefixes of topics.
+/// A set of publishers' addresses and of topic prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NewsFilter {
     pub(super) addresses: Vec<Address>,
@@ -11,7 +11,7 @@ pub(super) struct NewsFilter {
 }
 
 impl NewsFilter {
-    /// The same for all ways to write it down: in order, nothing twice, and no prefix that another one covers.
+    /// A filter in normal form: in order, without duplicates, and without a prefix that another one covers.
     pub(super) fn new(mut addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
         if addresses.is_empty() {
             return Err(ZeroError::Nothing { what: "addresses" });
@@ -24,7 +24,7 @@ impl NewsFilter {
         Ok(Self { addresses, prefixes: without_covered(prefixes) })
     }
 
-    /// True for a topic that begins with one of the prefixes.
+    /// Returns true for a topic that begins with one of the prefixes.
     pub(super) fn includes(&self, topic: &str) -> bool {
         self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
     }
@@ -40,7 +40,7 @@ impl NewsFilter {
     }
 }
 
-/// Those that say something: a prefix of another one stands for it.
+/// Removes each prefix that begins with another one.
 fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
     prefixes.sort();
     let mut kept: Vec<String> = Vec::new();

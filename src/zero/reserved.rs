@@ -1,13 +1,14 @@
-//! The addresses that were named and are not listened at yet, each with the place that was meant.
+//! The addresses that were handed out and that nothing listens at yet, each with the text to listen at.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::address::Address;
 
-/// The most of them; the oldest makes room.
+/// The most reserved addresses; the oldest is dropped for another.
 const MOST: usize = 1_024;
 
+/// The reserved addresses of a node.
 #[derive(Default)]
 pub(super) struct ReservedAddresses {
     places: HashMap<Address, String>,
@@ -16,7 +17,7 @@ pub(super) struct ReservedAddresses {
 }
 
 impl ReservedAddresses {
-    /// Notes the place that was meant by an address.
+    /// Adds an address, with the text to listen at.
     pub(super) fn insert(&mut self, address: Address, meant: String) {
         self.remove(address);
         while self.order.len() >= MOST
@@ -28,19 +29,19 @@ impl ReservedAddresses {
         self.places.insert(address, meant);
     }
 
-    /// Forgets an address, because it is listened at.
+    /// Removes an address, because something listens at it.
     pub(super) fn remove(&mut self, address: Address) {
         if self.places.remove(&address).is_some() {
             self.order.retain(|other| *other != address);
         }
     }
 
-    /// The place that was meant.
+    /// The text to listen at for an address.
     pub(super) fn place(&self, address: Address) -> Option<&String> {
         self.places.get(&address)
     }
 
-    /// All of them, so that none is given a second time.
+    /// All addresses, so that none is handed out twice.
     pub(super) fn addresses(&self) -> HashSet<SocketAddr> {
         self.order.iter().copied().map(Address::socket_addr).collect()
     }

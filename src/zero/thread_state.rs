@@ -1,7 +1,7 @@
-//! What one thread has before it: the messages that it owes a reply, and the news that it listens to.
+//! The state of one thread: the messages that it has to reply to, and its subscriptions.
 //!
-//! Both belong to the thread that waited, as in NetworkZero, so that several threads may serve one address and none
-//! takes another's. When a thread ends, its callers are told and its subscriptions end.
+//! Both belong to the thread that waited, as in NetworkZero, so that several threads can serve one address independently. When a thread
+//! ends, its callers get an error and its subscriptions end.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,22 +18,21 @@ use super::mailbox;
 use super::news_filter::NewsFilter;
 use crate::value::Value;
 
-/// Subscriptions of one thread; the one that was waited for least recently makes room.
+/// The most subscriptions of one thread; the least recently used one is dropped for another.
 const MAX_LISTENERS: usize = 64;
 
 #[derive(Default)]
 struct ThreadState {
     unanswered: HashMap<Address, Inbound>,
-    /// The one used last comes last.
+    /// In the order of their last use.
     listeners: Vec<Listener<Value>>,
-    /// Has the program say goodbye, if it ends with this thread.
+    /// Leaves the mesh, if the program ends with this thread.
     goodbye: Option<fn()>,
 }
 
 impl Drop for ThreadState {
-    /// Clears it away, and leaves the mesh if the program ends.
-    ///
-    /// On another thread, because this one is past its end, and waking the mesh needs what it does not have any more.
+    /// Drops the state, and leaves the mesh if the program ends: on another thread, because waking the mesh needs thread-locals that
+    /// this thread does not have any more.
     fn drop(&mut self) {
         let left = (std::mem::take(&mut self.unanswered), std::mem::take(&mut self.listeners));
         let goodbye = self.goodbye;
@@ -49,10 +48,10 @@ impl Drop for ThreadState {
             }
         };
         match thread::Builder::new().name("meshzero goodbye".into()).spawn(clear) {
-            // It does not panic, and nothing could be done about it here.
+            // It does not panic, and this could not handle it.
             Ok(clearing) if goodbye.is_some() => drop(clearing.join()),
             Ok(_) => {}
-            // Left to the end of the process: nothing of it may be dropped here.
+            // Left to the end of the process: it must not be dropped here.
             Err(_) => std::mem::forget(left),
         }
     }
@@ -63,11 +62,11 @@ thread_local! {
 }
 
 fn with<T>(work: impl FnOnce(&mut ThreadState) -> T) -> Result<T, ZeroError> {
-    // A thread that is past its end has no state any more.
+    // A thread that is past its end has no state.
     STATE.try_with(|state| work(&mut state.borrow_mut())).map_err(|_| ZeroError::Closed)
 }
 
-/// Keeps a message until it is replied to. One that was there before is refused.
+/// Stores a message until it is replied to, and refuses the one stored before.
 pub(super) fn put_unanswered(address: Address, inbound: Inbound) -> Result<(), ZeroError> {
     let before = with(|state| state.unanswered.insert(address, inbound))?;
     if let Some(before) = before {
@@ -76,18 +75,18 @@ pub(super) fn put_unanswered(address: Address, inbound: Inbound) -> Result<(), Z
     Ok(())
 }
 
-/// The message that this thread has taken at `address` and not replied to.
+/// Takes out the message that this thread has taken at `address` and not replied to.
 pub(super) fn take_unanswered(address: Address) -> Result<Option<Inbound>, ZeroError> {
     with(|state| state.unanswered.remove(&address))
 }
 
-/// Tells a caller that there will be no reply.
+/// Refuses a message that was not replied to.
 pub(super) fn leave_unanswered(address: Address, inbound: Inbound) {
     tracing::warn!(%address, "a message was not replied to before the next was waited for");
     mailbox::refuse(inbound, Refusal::Unanswered);
 }
 
-/// The subscription to `filter`, if this thread has it. Whoever takes it puts it back.
+/// Takes out this thread's subscription to `filter`, if there is one. The caller puts it back.
 pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<Listener<Value>>, ZeroError> {
     with(|state| {
         let place = state.listeners.iter().position(|listener| listener.filter() == filter)?;
@@ -95,7 +94,7 @@ pub(super) fn take_listener(filter: &NewsFilter) -> Result<Option<Listener<Value
     })
 }
 
-/// Keeps a subscription for the next wait.
+/// Stores a subscription for the next wait.
 pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
     let oldest = with(|state| {
         state.listeners.push(listener);
@@ -105,20 +104,20 @@ pub(super) fn put_back(listener: Listener<Value>) -> Result<(), ZeroError> {
     Ok(())
 }
 
-/// Leaves what this thread has as it is, for ever: it belongs to the process that this one was forked from.
+/// Forgets the state of this thread without dropping it: it belongs to the process that this one was forked from.
 pub(super) fn forget() {
     // A thread that is past its end has nothing.
     let _ = with(|state| std::mem::forget(std::mem::take(state)));
 }
 
-/// Has `goodbye` called at the end of the program, once this thread's state is cleared, if this is its main thread. Not on Windows:
-/// there the main thread's state is cleared while the loader is locked, if it is at all, and a thread that was waited for then
-/// could never begin.
+/// Calls `goodbye` at the end of the program, once this thread's state is dropped, if this is its main thread. Does nothing on Windows:
+/// there the main thread's state is dropped while the loader is locked, if at all, and a thread that was waited for then could never
+/// start.
 pub(super) fn at_exit(goodbye: fn()) {
     if cfg!(windows) {
         return;
     }
-    // A thread that is past its end has said it.
+    // A thread that is past its end has called it.
     let _ = with(|state| {
         if thread::current().name() == Some("main") {
             state.goodbye = Some(goodbye);

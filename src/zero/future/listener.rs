@@ -1,4 +1,4 @@
-//! A subscription that several may wait for: threads, tasks, and a signal handler in the middle of its own thread's wait.
+//! A subscription that several can wait for at once: threads, tasks, and a signal handler in the middle of its own thread's wait.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use super::super::queue::{Queue, Sequenced};
 use super::super::wait::Wait;
 use crate::subscribe::News;
 
-/// News of some addresses under some prefixes, as [`zero::wait_for_news_from`](super::super::wait_for_news_from) takes them. It
-/// subscribes when it is made, and until it is closed or dropped.
+/// A subscription to the news of some addresses under some prefixes, like that of
+/// [`zero::wait_for_news_from`](super::super::wait_for_news_from), from its creation until it is closed or dropped.
 ///
-/// Any number of futures may wait at a time: each item goes to one of them, and nobody who waits holds up another.
+/// Any number of futures may wait at a time: each item goes to one of them, and none delays another.
 pub struct Listener {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// Wakes all who wait, because the subscription knows one waker only.
+    /// Wakes all waiters, because the subscription has one waker only.
     waker: Waker,
     waiting: Arc<Waiters>,
 }
@@ -35,11 +35,11 @@ struct Shared {
 struct State {
     /// `None` once it is closed.
     listener: Option<listener::Listener<Packed>>,
-    /// Items that were handed out and have come back.
+    /// The items that were handed out and given back.
     returned: Queue<Next>,
 }
 
-/// An item that has come, or the error that others have not.
+/// An item, or an error in its place.
 type Next = Result<News<Packed>, ZeroError>;
 
 impl Listener {
@@ -56,11 +56,11 @@ impl Listener {
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
     }
 
-    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives. Where nobody answers at
-    /// an address it waits half a second, and listens as soon as somebody does; for one that answers and does not confirm 5 s.
+    /// Waits until every connected publisher has confirmed: items that it sends from then on arrive. Waits half a second for an address
+    /// at which nothing answers, which is subscribed to as soon as a publisher does, and 5 s for one that answers and does not confirm.
     ///
     /// # Errors
-    /// [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Closed`].
+    /// [`ZeroError::Subscribe`] if a prefix is not valid; [`ZeroError::Closed`].
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -80,14 +80,14 @@ impl Listener {
         }
     }
 
-    /// Waits for the next item; `None` when none came in time. The time begins with this call, and not when the future is
-    /// first polled. The first wait waits for the publishers too, as [`confirmed`](Self::confirmed) does.
+    /// Waits for the next item; `None` if none arrived in time. The time begins with this call, and not when the future is first polled.
+    /// The first wait also waits for the publishers, as [`confirmed`](Self::confirmed) does.
     ///
     /// # Errors
-    /// [`ZeroError::Closed`] when it is closed meanwhile.
+    /// [`ZeroError::Closed`] if the listener is closed meanwhile.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: an [`Item`] that nobody takes comes again.
+    /// This method is cancel safe: an [`Item`] that is not taken is returned again.
     pub fn next(
         &self,
         wait: impl Into<Wait>,
@@ -120,10 +120,10 @@ impl Listener {
         }
     }
 
-    /// The next item, if it is there already.
+    /// Returns the next item, if it is there already.
     ///
     /// # Errors
-    /// As [`Listener::next`] and [`Item::take`].
+    /// Those of [`Listener::next`] and [`Item::take`].
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
         let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
@@ -131,7 +131,7 @@ impl Listener {
             return returned.item.map(Some);
         }
         let Some(listener) = &mut state.listener else { return Err(ZeroError::Closed) };
-        // Those who wait are woken for what comes next.
+        // The waiters are woken for the item after this one.
         match listener.poll_next(&mut Context::from_waker(&self.shared.waker)) {
             Poll::Ready(news) => state.returned.take_at_once(news).item.map(Some),
             Poll::Pending => Ok(None),
@@ -159,14 +159,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `poll` is ready, which is polled with the state, and with the wakers of who waits and of all.
+    /// Waits until `poll` is ready, which is polled with the state, with the waker of this wait, and with that of all waiters.
     async fn wait<T>(
         &self,
         mut poll: impl FnMut(&mut State, &mut Context<'_>, &mut Context<'_>) -> Poll<T>,
     ) -> T {
         let mut place = self.waiting.place();
         poll_fn(|task| {
-            // Before the look, so that what comes between that and the wait is noticed.
+            // Before the check, so that an item that arrives between that and the wait is noticed.
             place.set(task.waker());
             let _held = self.waiting.hold();
             poll(&mut self.lock(), task, &mut Context::from_waker(&self.waker))
@@ -174,12 +174,12 @@ impl Shared {
         .await
     }
 
-    /// The item to be taken instead of `next`: one that came before it and has come back, or `next` itself.
+    /// The item to be taken instead of `next`: one that arrived before it and was given back, or `next` itself.
     fn first_of(&self, next: Sequenced<Next>) -> Sequenced<Next> {
         let returned = &mut self.lock().returned;
         match returned.take_before(&next) {
             Some(first) => {
-                // Whoever was woken for the other finds this.
+                // The waiter that was woken for the other finds this.
                 returned.give_back(next);
                 first
             }
@@ -197,19 +197,19 @@ impl Shared {
     }
 }
 
-/// An item that has come for who waited, or word of some that did not. Dropped before it is [taken](Item::take), it comes
-/// again, before those that came after it.
+/// An item that a wait has returned, or a report of missed items. If it is dropped before it is [taken](Item::take), it is returned
+/// again, before those that arrived after it.
 pub struct Item {
     next: Option<Sequenced<Next>>,
     shared: Arc<Shared>,
 }
 
 impl Item {
-    /// The item; or one that came before it, if that has come back meanwhile because nobody took it.
+    /// Takes the item; or one that arrived before it, if that was given back meanwhile.
     ///
     /// # Errors
-    /// As [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
-    /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait goes on.
+    /// Those of [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
+    /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait continues.
     pub fn take(mut self) -> Result<News<Packed>, ZeroError> {
         let next = self.next.take().expect("it is taken once, by value");
         self.shared.first_of(next).item
@@ -224,7 +224,7 @@ impl Drop for Item {
     }
 }
 
-/// Those who wait for one listener.
+/// The waiters of one listener.
 #[derive(Default)]
 struct Waiters {
     places: Mutex<WaiterList>,
@@ -233,18 +233,18 @@ struct Waiters {
 #[derive(Default)]
 struct WaiterList {
     count: u64,
-    /// In the order in which they began to wait: who is woken first gets what came first.
+    /// In the order in which they began to wait: the one that is woken first gets the first item.
     wakers: Vec<(u64, Waker)>,
-    /// How many [`WakeHold`] there are.
+    /// The number of [`WakeHold`]s.
     holds: usize,
-    /// All are to be woken when there are none.
+    /// Set if all are to be woken once there are none.
     is_due: bool,
 }
 
-/// As long as it lives, nobody is woken by the [`Waker`] of all: its owner locks the state, and what is polled under the lock may wake.
+/// A guard that defers wake-ups by the [`Waker`] of all waiters: its owner locks the state, and a poll under the lock may wake.
 struct WakeHold<'a>(&'a Waiters);
 
-/// The place of one who waits.
+/// The slot of one waiter.
 struct WaiterSlot<'a> {
     number: u64,
     waiting: &'a Waiters,
@@ -264,7 +264,7 @@ impl Waiters {
         WaiterSlot { number: places.count, waiting: self }
     }
 
-    /// To be called before the state is locked.
+    /// Defers wake-ups; to be called before the state is locked.
     fn hold(&self) -> WakeHold<'_> {
         self.lock().holds += 1;
         WakeHold(self)
@@ -279,7 +279,7 @@ impl Waiters {
                 false => std::mem::take(&mut places.wakers),
             }
         };
-        // Not while anything is locked: who is woken may come back at once.
+        // Not while anything is locked: a woken waiter may come back at once.
         waking::wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 
@@ -317,7 +317,7 @@ impl WaiterSlot<'_> {
         let at = places.wakers.partition_point(|(other, _)| *other < self.number);
         places.wakers.insert(at, (self.number, waker.clone()));
         drop(places);
-        // Not under the lock: with a waker a task may go, and with that another place.
+        // Not under the lock: dropping a waker may drop a task, and with it another slot.
         drop(before);
     }
 }
@@ -335,7 +335,7 @@ mod tests {
 
     use super::*;
 
-    /// Looks whether the places can be locked, as one who comes back at once.
+    /// Checks that the places can be locked, like a waiter that comes back at once.
     #[derive(Default)]
     struct Reentrant {
         waiting: Arc<Waiters>,
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    /// Notes that it was woken.
+    /// Records that it was woken.
     struct Recorder(u8, Arc<Mutex<Vec<u8>>>);
 
     impl Wake for Recorder {

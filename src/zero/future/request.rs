@@ -1,4 +1,4 @@
-//! Messages that somebody has waited for, from their mailbox to their reply.
+//! Messages as objects, from their mailbox to their reply.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,11 +20,12 @@ use super::super::node::Node;
 use super::super::queue::Sequenced;
 use super::super::wait::Wait;
 
-/// Waits for the next message to this address of ours, as [`zero::wait_for_message_from`](super::super::wait_for_message_from)
-/// does; `None` when none came in time. The time begins with this call, and not when the future is first polled.
+/// Waits for the next message to an address of this program, like
+/// [`zero::wait_for_message_from`](super::super::wait_for_message_from); `None` if none arrived in time. The time begins with this call,
+/// and not when the future is first polled.
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::wait_for_message_from`](super::super::wait_for_message_from).
 pub fn wait_for_message_from(
     address: Address,
     wait: impl Into<Wait>,
@@ -37,11 +38,10 @@ pub fn wait_for_message_from(
     }
 }
 
-/// As [`wait_for_message_from`], at an address that this program listens at already, so that one that has been closed stays
-/// closed.
+/// Waits like [`wait_for_message_from`], at an address that this program listens at already, so that a closed one stays closed.
 ///
 /// # Errors
-/// As there, and [`ZeroError::Closed`] if it is not listened at.
+/// Those of [`wait_for_message_from`], and [`ZeroError::Closed`] if this program does not listen at the address.
 pub fn next_message_at(
     address: Address,
     wait: impl Into<Wait>,
@@ -74,7 +74,7 @@ async fn next(
     }
 }
 
-/// Decodes a message; `None` if it cannot be, of which its sender is told.
+/// Decodes a message; refuses it and returns `None` if that fails.
 fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Sequenced<Encoded>)> {
     let inbound = &taken.item.inbound;
     match codec::decode(&inbound.payload, inbound.encoding, limits) {
@@ -87,8 +87,8 @@ fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, S
     }
 }
 
-/// A message that has come for who waited. Dropped before it is [taken](Arrival::take), it waits again, before those that came
-/// after it: its sender is told nothing, because nobody has got it.
+/// A message that a wait has returned. If it is dropped before it is [taken](Arrival::take), it is queued again, before those that
+/// arrived after it, and its sender is not notified.
 pub struct Arrival {
     message: Packed,
     taken: Option<Sequenced<Encoded>>,
@@ -97,8 +97,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// The message, which is owed a reply from now on; or one that came before it, if that has come back meanwhile because nobody
-    /// took it.
+    /// Takes the message, which needs a reply from now on; or one that arrived before it, if that was queued again meanwhile.
     pub fn take(mut self) -> Request {
         let mut message = self.message.clone();
         let mut taken = self.taken.take().expect("it is taken once, by value");
@@ -123,7 +122,7 @@ impl Drop for Arrival {
     }
 }
 
-/// A message that was taken and is owed a reply. When it is dropped without one, its sender is told that none will come.
+/// A message that was taken and needs a reply. If it is dropped without one, its sender gets an error.
 pub struct Request {
     name: TypeName,
     message: Packed,
@@ -132,34 +131,34 @@ pub struct Request {
 
 struct ReplyPath {
     reply: Option<ReplyTo>,
-    /// Given back when the message is finished.
+    /// Released when the message is finished.
     _permit: quota::Taken,
 }
 
 impl Request {
-    /// The name that it was sent under: `Value`, or one that the address takes besides.
+    /// The name under which it was sent: `Value`, or another one that the address accepts.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says.
+    /// The content of the message.
     pub fn message(&self) -> &Packed {
         &self.message
     }
 
-    /// Whether its sender still waits for a reply.
+    /// Returns true while its sender waits for a reply.
     pub fn is_wanted(&self) -> bool {
         self.path.as_ref().and_then(|path| path.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
     }
 
-    /// Replies. A sender that has given up is no error.
+    /// Replies. Does nothing if the sender has given up.
     pub fn reply(mut self, reply: &Packed) {
         if let Some(path) = self.path.take().and_then(|path| path.reply) {
             path.send_at_once(reply);
         }
     }
 
-    /// Tells the sender that there is no reply, and why.
+    /// Refuses the message: the sender gets `why` in place of a reply.
     pub fn refuse(mut self, why: Refusal) {
         self.end(why);
     }
