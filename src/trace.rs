@@ -88,7 +88,7 @@
 //! # Other systems
 //!
 //! A [`TraceContext`] is read from and written as the `traceparent` of [W3C Trace Context](https://www.w3.org/TR/trace-context-1/),
-//! and its ids are bytes as those of OpenTelemetry are. So a trace can come from a web server, and go on to a database:
+//! and its ids are bytes as those of OpenTelemetry are. So a trace can come from a web server, and continue in a database:
 //!
 //! ```
 //! use meshzero::trace;

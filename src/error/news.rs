@@ -44,7 +44,7 @@ pub enum NewsError {
         problem: String,
     },
     /// The publisher is gone, or cannot be reached. The subscription continues when it is back.
-    #[error("{from} is gone; its news go on when it is back")]
+    #[error("{from} is gone; the subscription continues when it is back")]
     Lost {
         /// The publisher.
         from: ServiceName,

@@ -64,7 +64,7 @@ impl<T: 'static> Message for News<T> {
 /// while let Some(news) = temperatures.next().await {
 ///     match news {
 ///         Ok(news) => println!("{}: {} degrees", news.topic, news.item),
-///         // The subscription goes on.
+///         // The subscription continues.
 ///         Err(error) => println!("{error}"),
 ///     }
 /// }

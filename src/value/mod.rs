@@ -123,7 +123,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits. A [`Float`](Value::Float) is none, whatever its value.
+    /// The whole number, if it is one that fits. A [`Float`](Value::Float) is not one, whatever its value.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
@@ -132,7 +132,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits and is not negative. A [`Float`](Value::Float) is none, whatever its value.
+    /// The whole number, if it is one that fits and is not negative. A [`Float`](Value::Float) is not one, whatever its value.
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Value::Int(value) => u64::try_from(*value).ok(),
@@ -159,7 +159,7 @@ impl Value {
         }
     }
 
-    /// The bytes, or those of the text. A list of numbers, which bytes become in JSON, is none:
+    /// The bytes, or those of the text. Returns `None` for a list of numbers, which bytes become in JSON:
     /// [`to`](Value::to) reads that as well.
     ///
     /// ```

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_proto::directory::Instance;
 
 use super::address::Address;
 use super::error::ZeroError;
@@ -11,7 +12,7 @@ use super::global;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::{DiscoverError, NotFound};
-use crate::{Instance, Mesh};
+use crate::mesh::Mesh;
 
 /// The least time of a search for a name: one query to the network.
 const ONE_QUESTION: Duration = Duration::from_millis(50);
@@ -74,7 +75,7 @@ pub(super) async fn found(
         }
         // It disappeared just as it was found.
         None => {
-            let trouble = Some("it was there and has gone".to_owned());
+            let trouble = Some("it disappeared just as it was found".to_owned());
             let missed =
                 NotFound::new(name.to_owned(), within, Diagnosis { trouble, ..Diagnosis::default() });
             Err(ZeroError::Discover(DiscoverError::NotFound(Box::new(missed))))

@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn join(settings: Join) -> Result<(), ZeroError> {
-    thread_state::at_exit(say_goodbye);
+    thread_state::at_exit(leave_at_exit);
     let mut slot = slot();
     match &*slot {
         Some(node) => Err(ZeroError::AlreadyJoined { mesh: node.mesh.name().to_string() }),
@@ -54,7 +54,7 @@ pub fn close() {
 }
 
 /// Closes like [`close`], for a program that is about to end: does not wait longer than that may take.
-fn say_goodbye() {
+fn leave_at_exit() {
     let node = slot().take();
     if let Some(node) = node {
         node.refuse_everybody();
@@ -64,7 +64,7 @@ fn say_goodbye() {
 
 /// Returns the node, started now if no verb has been used before.
 pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
-    thread_state::at_exit(say_goodbye);
+    thread_state::at_exit(leave_at_exit);
     let mut slot = slot();
     match &*slot {
         Some(node) => Ok(Arc::clone(node)),

@@ -17,6 +17,7 @@ use super::node::Node;
 use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
+use crate::error::CallError;
 use crate::value::Value;
 
 /// Sends one message and waits for the reply, which is converted to the type that the program expects; [`Value`] accepts any.
@@ -76,7 +77,7 @@ pub(super) async fn call<M: NetMessage>(
         request = request.named(name);
     }
     request.await.map_err(|error| {
-        if !matches!(error, crate::CallError::Refused { .. }) {
+        if !matches!(error, CallError::Refused { .. }) {
             node.forget(address);
         }
         // The timeout includes the time for connecting.

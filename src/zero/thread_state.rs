@@ -27,7 +27,7 @@ struct ThreadState {
     /// In the order of their last use.
     listeners: Vec<Listener<Value>>,
     /// Leaves the mesh, if the program ends with this thread.
-    goodbye: Option<fn()>,
+    leave: Option<fn()>,
 }
 
 impl Drop for ThreadState {
@@ -35,21 +35,21 @@ impl Drop for ThreadState {
     /// this thread does not have any more.
     fn drop(&mut self) {
         let left = (std::mem::take(&mut self.unanswered), std::mem::take(&mut self.listeners));
-        let goodbye = self.goodbye;
-        if goodbye.is_none() && left.0.is_empty() && left.1.is_empty() {
+        let leave = self.leave;
+        if leave.is_none() && left.0.is_empty() && left.1.is_empty() {
             return;
         }
         let left = Arc::new(Mutex::new(Some(left)));
         let taken = Arc::clone(&left);
         let clear = move || {
             drop(taken.lock().unwrap_or_else(PoisonError::into_inner).take());
-            if let Some(goodbye) = goodbye {
-                goodbye();
+            if let Some(leave) = leave {
+                leave();
             }
         };
-        match thread::Builder::new().name("meshzero goodbye".into()).spawn(clear) {
+        match thread::Builder::new().name("meshzero exit".into()).spawn(clear) {
             // It does not panic, and this could not handle it.
-            Ok(clearing) if goodbye.is_some() => drop(clearing.join()),
+            Ok(clearing) if leave.is_some() => drop(clearing.join()),
             Ok(_) => {}
             // Left to the end of the process: it must not be dropped here.
             Err(_) => std::mem::forget(left),
@@ -110,17 +110,17 @@ pub(super) fn forget() {
     let _ = with(|state| std::mem::forget(std::mem::take(state)));
 }
 
-/// Calls `goodbye` at the end of the program, once this thread's state is dropped, if this is its main thread. Does nothing on Windows:
+/// Calls `leave` at the end of the program, once this thread's state is dropped, if this is its main thread. Does nothing on Windows:
 /// there the main thread's state is dropped while the loader is locked, if at all, and a thread that was waited for then could never
 /// start.
-pub(super) fn at_exit(goodbye: fn()) {
+pub(super) fn at_exit(leave: fn()) {
     if cfg!(windows) {
         return;
     }
     // A thread that is past its end has called it.
     let _ = with(|state| {
         if thread::current().name() == Some("main") {
-            state.goodbye = Some(goodbye);
+            state.leave = Some(leave);
         }
     });
 }
