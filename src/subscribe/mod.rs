@@ -192,7 +192,8 @@ impl<T: Wire> Subscribe<T> {
         self
     }
 
-    /// Sets the limit of [`keep`](Self::keep) in bytes; the newest item is always kept. Default: 4 MiB. The publisher's limits are [`Limits::backlog_bytes`](crate::Limits::backlog_bytes) and [`Limits::news_bytes`](crate::Limits::news_bytes).
+    /// Sets the limit of [`keep`](Self::keep) in bytes; the newest item is always kept. Default: 4 MiB. The publisher's limits
+    /// are [`Limits::backlog_bytes`](crate::Limits::backlog_bytes) and [`Limits::news_bytes`](crate::Limits::news_bytes).
     ///
     /// ```no_run
     /// # async fn run(camera: meshzero::ServiceRef) -> Result<(), meshzero::SubscribeError> {

@@ -1,5 +1,5 @@
-//! Waits for asyncio: futures that run on one thread of their own, so that no event loop is held up and the mesh waits
-//! for no interpreter.
+//! Waits for asyncio: futures that run on one thread of their own, so that they block no event loop and the mesh never waits for the
+//! interpreter.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -13,31 +13,31 @@ use tokio::task::AbortHandle;
 use crate::errors;
 use crate::process::ForkGuarded;
 
-/// The thread that runs them, from the first that is started.
+/// The thread that runs the futures, started with the first of them.
 static RUNNER: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// Something to wait for that has not begun.
+/// A wait that Python starts, and whose result it takes.
 ///
-/// The result stays here until it is taken, in the very step in which the task that waited goes on. Between the end of a wait and
-/// that step the task may be cancelled, or its loop closed: then the result is dropped here, and goes back to where it was.
+/// The result stays here until it is taken, in the very step in which the waiting task continues. Between the end of a wait and that
+/// step the task may be cancelled, or its loop closed: then the result is dropped here, and goes back to its queue.
 #[pyclass(module = "meshzero._meshzero", frozen)]
 pub(crate) struct Awaitable {
     state: ForkGuarded<Arc<Mutex<State>>>,
 }
 
-/// Makes an object of the result, once there is an interpreter. Dropping it gives the result back.
+/// Converts the result to an object, with the interpreter. Dropping it puts the result back.
 type Finish = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum State {
     New(Pin<Box<dyn Future<Output = Finish> + Send>>),
-    /// With what is called at the end; here, so that it is dropped where there is an interpreter.
+    /// With the callback, which is here so that it is dropped with the interpreter.
     Running(AbortHandle, Py<PyAny>),
     Done(Finish),
     Ended,
 }
 
 impl Awaitable {
-    /// A wait for `future`; `finish` makes an object of what comes of it, or an exception.
+    /// A wait for `future`; `finish` converts its output to an object or an exception.
     pub(crate) fn new<F, S>(future: F, finish: S) -> Self
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -63,7 +63,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[pymethods]
 impl Awaitable {
-    /// Begins. `done` is called once, without arguments and on another thread, when there is something to take; not if it is
+    /// Starts the wait. Calls `done` once, without arguments and on another thread, when there is a result to take; not if the wait is
     /// cancelled before.
     fn start(&self, done: Py<PyAny>) -> PyResult<()> {
         let shared = Arc::clone(self.get()?);
@@ -75,7 +75,7 @@ impl Awaitable {
         let task = runner()?.spawn(async move {
             let finish = future.await;
             if let Some(done) = store(&result, finish) {
-                // An interpreter that ends has nobody who waits.
+                // While the interpreter ends nothing waits.
                 Python::try_attach(|py| tell(done.into_bound(py)));
             }
         });
@@ -83,9 +83,9 @@ impl Awaitable {
         Ok(())
     }
 
-    /// The result, or the exception; once, after `done` was called.
+    /// Returns the result, or raises the exception; once, after `done` was called.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        // Before it is taken: what a signal handler raises when this returns would lose it.
+        // Before the result is taken: an exception of a signal handler when this returns would lose it.
         py.check_signals()?;
         let mut state = lock(self.get()?);
         match std::mem::replace(&mut *state, State::Ended) {
@@ -100,8 +100,7 @@ impl Awaitable {
         }
     }
 
-    /// Gives it up: a call is cancelled at the other end as well, and what has arrived and was not taken goes back to where
-    /// it was.
+    /// Cancels the wait: a call is cancelled at the other end as well, and a result that was not taken goes back to its queue.
     fn cancel(&self) {
         let Some(state) = self.state.get() else { return };
         let state = std::mem::replace(&mut *lock(state), State::Ended);
@@ -111,7 +110,7 @@ impl Awaitable {
     }
 }
 
-/// Keeps what has come for who waits, who is to be told. If it was cancelled meanwhile, what has come goes back.
+/// Stores a result, and returns the callback to notify. If the wait was cancelled meanwhile, the result goes back to its queue.
 fn store(state: &Mutex<State>, finish: Finish) -> Option<Py<PyAny>> {
     let mut state = lock(state);
     match std::mem::replace(&mut *state, State::Ended) {
@@ -119,7 +118,7 @@ fn store(state: &Mutex<State>, finish: Finish) -> Option<Py<PyAny>> {
             *state = State::Done(finish);
             Some(done)
         }
-        // What has come is dropped after this, when nothing is locked any more.
+        // The result is dropped after this, when nothing is locked.
         _ => None,
     }
 }
@@ -137,13 +136,13 @@ fn runner() -> PyResult<Handle> {
     }
     let made = runtime::Builder::new_current_thread().build()?;
     let handle = made.handle().clone();
-    // It ends with the process.
+    // The thread ends with the process.
     thread::Builder::new().name("meshzero asyncio".into()).spawn(move || made.block_on(pending::<()>()))?;
     *runner = Some(handle.clone());
     Ok(handle)
 }
 
-/// The place of the thread, for one thread at a time.
+/// The lock on the thread that runs the futures.
 pub(crate) type Slot = MutexGuard<'static, Option<Handle>>;
 
 pub(crate) fn slot() -> Slot {

@@ -8,7 +8,7 @@ use meshzero::{
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-/// Which exception.
+/// The kind of an exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExceptionKind {
     General,
@@ -48,14 +48,14 @@ impl ExceptionKind {
     }
 }
 
-/// The exception of a kind, with a text.
+/// The exception of a kind, with a message.
 #[cold]
 pub(crate) fn raise(py: Python<'_>, kind: ExceptionKind, text: String) -> PyErr {
     made(py, kind, (text,))
 }
 
 fn made<'py>(py: Python<'py>, kind: ExceptionKind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    // Looked for each time: who raises seldom need not keep them.
+    // Looked up each time, because exceptions are rare.
     let exception = py
         .import("meshzero._errors")
         .and_then(|module| module.getattr(kind.class()))
@@ -84,7 +84,7 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         | ZeroError::Subscribe(SubscribeError::Name(_))
         | ZeroError::Publish(PublishError::Topic(_)) => raise(py, ExceptionKind::InvalidName, text),
         ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, ExceptionKind::Closed, text),
-        // Nobody answers at the address: nothing has left.
+        // Nothing answers at the address, so nothing was sent.
         ZeroError::Discover(_) => raise(py, ExceptionKind::NotSent, text),
         ZeroError::Call(call) => of_call(py, &call, text),
         ZeroError::Unsendable(_) | ZeroError::Publish(PublishError::Item(_)) => {
@@ -126,7 +126,7 @@ fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
     }
 }
 
-/// The word for a refusal, for programs that tell them apart.
+/// The reason of a refusal as a keyword, for programs that tell them apart.
 fn reason(why: &Refusal) -> &'static str {
     match why {
         Refusal::NoHandler { .. } => "no handler",
@@ -149,8 +149,7 @@ fn handles(why: &Refusal) -> Vec<String> {
     }
 }
 
-/// The exception of a call that was to end within `wait` seconds: one that was not sent because that was over is a time-out
-/// as well.
+/// The exception of a call with a timeout of `wait` seconds: one that was not sent before the timeout is a timeout as well.
 #[cold]
 pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_over: bool) -> PyErr {
     let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
@@ -163,7 +162,7 @@ pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_ov
     }
 }
 
-/// Something that cannot be, in a sentence.
+/// A `RuntimeError`, for what should not happen.
 #[cold]
 pub(crate) fn runtime_error(text: &'static str) -> PyErr {
     PyRuntimeError::new_err(text)

@@ -1,8 +1,8 @@
-//! `meshzero._meshzero`: what the Python package `meshzero` is made of natively.
+//! `meshzero._meshzero`: the native half of the Python package `meshzero`.
 //!
-//! Objects become MessagePack and back (`pack`, `unpack`) without anything in between. What waits is a future of
-//! [`meshzero::zero::future`], which a thread waits for with the interpreter released (`wait`), or asyncio by way of one
-//! thread of its own (`later`). What a thread or a task has before it is kept in Python.
+//! Objects are converted to MessagePack and back directly (`pack`, `unpack`). Every wait is a future of [`meshzero::zero::future`]: a
+//! thread waits for it with the interpreter released (`wait`), and asyncio by way of one thread that runs them (`awaitable`). The state
+//! of a thread or a task is kept in Python (`_thread_state.py`).
 
 mod addresses;
 mod awaitable;

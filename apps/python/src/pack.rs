@@ -1,7 +1,7 @@
-//! Python's objects as MessagePack.
+//! Conversion of Python's objects to MessagePack.
 //!
-//! Everything that JSON has becomes what it is there; bytes are bytes, and keys may be any value. A tuple is a list with the
-//! longest header, which it would not need: to other programs a list, and to [`unpack`](super::unpack) a tuple again.
+//! JSON's types map to those of MessagePack; bytes are bytes, and keys may be any value. A tuple is a list with the longest header,
+//! which it does not need: a list for other programs, and a tuple again for [`unpack`](super::unpack).
 
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -10,13 +10,13 @@ use pyo3::types::{
 
 use crate::errors::{self, ExceptionKind};
 
-/// Lists, tuples and dictionaries inside each other. The other end refuses more.
+/// The deepest nesting of lists, tuples and dictionaries. The other end refuses more.
 pub(crate) const NESTING: usize = 64;
 
-/// Lists of this length need the longest header, so that a tuple cannot be told from one.
+/// The length from which a list needs the longest header, so that a tuple cannot be distinguished from it.
 pub(crate) const LONG_LIST: usize = 1 << 16;
 
-/// `what` as MessagePack; an error names `root` and the place in it.
+/// Converts `what` to MessagePack; an error names `root` and the place in it.
 pub(crate) fn to_bytes(root: &str, what: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let mut out = Vec::with_capacity(64);
     match add(what, 0, &mut out) {
@@ -25,18 +25,19 @@ pub(crate) fn to_bytes(root: &str, what: &Bound<'_, PyAny>) -> PyResult<Vec<u8>>
     }
 }
 
-/// The MessagePack that an object travels as. For those who look at what travels, and for tests.
+/// Converts an object to the MessagePack that is sent. For debugging and tests.
 #[pyfunction]
 pub(crate) fn pack<'py>(what: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(what.py(), &to_bytes("object", what)?))
 }
 
-/// The reason why an object cannot travel, and where in the message. Put together on the way out, so that the way in costs nothing.
+/// The reason why an object cannot be converted, and the place in the message. The place is assembled while the error is returned, so
+/// that success costs nothing.
 struct PackError {
     why: Cause,
-    /// From the inside to the outside.
+    /// The steps from the inside to the outside.
     path: Vec<String>,
-    /// The objects on the path, to see whether one comes twice.
+    /// The objects on the path, to detect one that contains itself.
     within: Vec<usize>,
 }
 
@@ -63,7 +64,7 @@ impl PackError {
             Cause::TooDeep => {
                 self.within.sort_unstable();
                 let is_circle = self.within.windows(2).any(|pair| pair[0] == pair[1]);
-                // The path to the bottom would be long, and say nothing.
+                // The path to the bottom would be long and useless.
                 self.path.clear();
                 match is_circle {
                     true => "it contains itself, and so would never end".to_owned(),
@@ -97,7 +98,7 @@ fn add(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     add_other(what, depth, out)
 }
 
-/// What is rarer, and what is of a class that somebody has derived from one of the kinds that travel.
+/// Adds an object of a rarer type, or of a class derived from one of the supported types.
 fn add_other(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     if what.is_none() {
         out.push(0xc0);
@@ -248,7 +249,7 @@ fn deeper(depth: usize) -> Result<usize, Box<PackError>> {
     if depth < NESTING { Ok(depth + 1) } else { Err(PackError::new(Cause::TooDeep)) }
 }
 
-/// How a key is written in a path: `["items"]`.
+/// A key as a step of a path: `["items"]`.
 fn step(key: &Bound<'_, PyAny>) -> String {
     match key.cast::<PyString>() {
         Ok(text) => format!("[{:?}]", text.to_string_lossy()),

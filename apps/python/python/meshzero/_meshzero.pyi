@@ -1,11 +1,11 @@
-"""The native half: addresses are text, waits are seconds, and None is for ever."""
+"""The native half: addresses are text, timeouts are seconds, and None means no timeout."""
 
 from collections.abc import Callable
 from typing import Any, final
 
 @final
 class Awaitable:
-    """Something to wait for that has not begun."""
+    """A wait that `start` begins, and whose result `take` returns."""
 
     def start(self, done: Callable[[], object]) -> None: ...
     def take(self) -> Any: ...
@@ -13,7 +13,7 @@ class Awaitable:
 
 @final
 class Listener:
-    """News of some addresses under some prefixes, until it is dropped or closed.
+    """A subscription to the news of some addresses under some prefixes.
 
     Any number of threads and tasks may wait for it.
     """
@@ -27,7 +27,7 @@ class Listener:
 
 @final
 class Request:
-    """A message that was taken, and is owed a reply."""
+    """A message that was taken, and needs a reply."""
 
     @property
     def name(self) -> str: ...
@@ -37,7 +37,7 @@ class Request:
     def is_wanted(self) -> bool: ...
     def reply(self, reply: object) -> None: ...
     def fail(self, problem: str) -> None: ...
-    def misunderstand(self, problem: str) -> None: ...
+    def undecodable(self, problem: str) -> None: ...
     def not_handled(self, handles: list[str]) -> None: ...
 
 def pack(what: object) -> bytes: ...

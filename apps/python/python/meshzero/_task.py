@@ -1,4 +1,4 @@
-"""The waits of a task of asyncio: for native futures, on the state of the caller, within a time."""
+"""The waits of an asyncio task: for native futures, in order, and with a timeout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _states: weakref.WeakKeyDictionary[object, ThreadState] = _meshzero.keep_across_
 
 
 def is_running() -> bool:
-    """Says whether a loop runs on this thread."""
+    """Returns whether a loop runs on this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -29,10 +29,10 @@ def is_running() -> bool:
 
 
 def current() -> ThreadState | None:
-    """The state of the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
+    """Returns the state of the task that calls a verb: tasks share a thread, but not its messages. None if no task runs.
 
     Verbs ask for it when they are called, and not when they are awaited: before Python 3.12 `asyncio.wait_for` awaits in a
-    task of its own, which has ended when its caller comes to reply.
+    task of its own, which has ended by the time its caller replies.
     """
     try:
         task = asyncio.current_task()
@@ -42,7 +42,7 @@ def current() -> ThreadState | None:
 
 
 def require(called: ThreadState | None) -> ThreadState:
-    """The state of the caller, or of the task that awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
+    """Returns the state of the caller, or of the awaiting task if no task called the verb, as in `asyncio.run(verb())`."""
     found = called or current()
     if found is None:
         raise RuntimeError("this is to be awaited in a task of asyncio")
@@ -50,7 +50,7 @@ def require(called: ThreadState | None) -> ThreadState:
 
 
 async def run(awaitable: _meshzero.Awaitable) -> Any:
-    """Waits for something native. When this is cancelled, so is that."""
+    """Waits for a native future. Cancelling this cancels it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -63,7 +63,7 @@ async def run(awaitable: _meshzero.Awaitable) -> Any:
         try:
             loop.call_soon_threadsafe(wake)
         except RuntimeError:
-            # The loop has been closed, so that nobody waits.
+            # The loop has been closed, so that nothing waits.
             pass
 
     awaitable.start(done)
@@ -76,7 +76,7 @@ async def run(awaitable: _meshzero.Awaitable) -> Any:
 
 
 async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Awaitable], name: str, wait: float | None) -> Any:
-    """Looks for a name, and gives a hint meanwhile, on the loop's own thread, why nobody is found."""
+    """Searches for a name, and reports meanwhile, on the loop's own thread, why nothing was found so far."""
     loop = asyncio.get_running_loop()
 
     def warn(text: str) -> None:
@@ -84,14 +84,14 @@ async def look(search: Callable[[str, float | None, Callable[[str], object]], _m
         try:
             loop.call_soon_threadsafe(_hints.warn, name, text)
         except RuntimeError:
-            # The loop has been closed, so that nobody waits.
+            # The loop has been closed, so that nothing waits.
             pass
 
     return await run(search(name, wait, warn))
 
 
 async def whole(address: object, wait: float | None = None) -> tuple[str, float | None]:
-    """An address with a port, and what is left of the wait. Where that has to be asked for, the loop is not held up."""
+    """Completes an address, and returns it with the rest of the timeout. A lookup does not block the loop."""
     if isinstance(address, str) and _meshzero.is_exact(address):
         return address, wait
     if isinstance(address, (list, tuple)):
@@ -105,8 +105,8 @@ async def whole(address: object, wait: float | None = None) -> tuple[str, float 
 async def in_turn(
     state: ThreadState, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
-    """Takes what comes at an address, after the waits that the same task began before: it replies in that order. None when the
-    time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
+    """Takes a message at an address, after the waits that the same task began before: it replies in that order. None at the
+    timeout. When the address is closed, every wait in progress ends with `Closed`: one that continued would open it again.
     """
     before, end = state.last.get(address), asyncio.get_running_loop().create_future()
     state.last[address] = end
@@ -134,28 +134,28 @@ async def in_turn(
         elif before.done():
             hand_on(is_closed or before.result())
         else:
-            # Whoever comes after this does not overtake who came before it.
+            # A later wait does not overtake an earlier one.
             before.add_done_callback(lambda ended: hand_on(ended.result()))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Does something also if nobody awaits it."""
+    """Runs a coroutine as a task that need not be awaited."""
     task = asyncio.get_running_loop().create_task(work)
     _background.add(task)
     task.add_done_callback(_background.discard)
     return task
 
 
-#: A loop keeps no task alive.
+#: Keeps the tasks alive, which a loop does not.
 _background: set[asyncio.Task[Any]] = set()
 
 
 class Deadline:
-    """The rest of a wait that may take several attempts, from now on."""
+    """The deadline of a wait that may take several attempts, from now on."""
 
     def __init__(self, wait: float | None) -> None:
         self._end = None if wait is None else asyncio.get_running_loop().time() + wait
 
     def left(self) -> float | None:
-        """Seconds, or None for ever."""
+        """Returns the seconds that are left, or None for no timeout."""
         return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())

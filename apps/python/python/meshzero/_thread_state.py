@@ -1,4 +1,4 @@
-"""The state of one thread, or of one task of asyncio: the messages it owes a reply, and the news it listens to."""
+"""The state of one thread, or of one asyncio task: the messages that it has to reply to, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ if TYPE_CHECKING:
 
     Key = tuple[Union[str, tuple[str, ...]], Union[str, tuple[str, ...]]]
 
-#: Subscriptions that one thread keeps; the one that was waited for least recently makes room.
+#: The most subscriptions of one thread; the least recently used one is dropped for another.
 MAX_LISTENERS = 64
 
 
 class ThreadState:
-    """The place of one thread or task.
+    """The state of one thread or task.
 
-    A signal handler may use it in the middle of anything that its own thread does here.
+    A signal handler may use it in the middle of any of its methods on the same thread.
     """
 
     __slots__ = ("unanswered", "waits", "last", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
-        #: The messages that were taken and not replied to, by their addresses, in order.
+        #: The messages that were taken and not replied to, by address, in order.
         self.unanswered: dict[str, list[Request]] = {}
-        #: Waits for messages that are under way, by their addresses.
+        #: The number of waits for messages in progress, by address.
         self.waits: dict[str, int] = {}
-        #: The end of the last of them that a task began, by their addresses; true if the address was closed.
+        #: The end of the last wait that a task began, by address; true if the address was closed.
         self.last: dict[str, Future[bool]] = {}
         self.listeners: dict[Key, Listener] = {}
-        #: When each was last waited for, as a number that grows.
+        #: The last use of each, as a number that grows.
         self.turns: dict[Key, int] = {}
         self.turn = 0
 
     def begin_wait(self, address: str) -> None:
-        """Notes a wait for messages. Unless another is under way, senders that were left without a reply are told so."""
+        """Begins a wait for messages. Unless another is in progress, messages that were not replied to are refused."""
         waits = self.waits.get(address, 0)
         if not waits:
             self.unanswered.pop(address, None)
         self.waits[address] = waits + 1
 
     def end_wait(self, address: str) -> None:
-        """The end of what `begin_wait` began."""
+        """Ends a wait that `begin_wait` began."""
         waits = self.waits.pop(address, 0) - 1
         if waits > 0:
             self.waits[address] = waits
 
     def next_unanswered(self, address: str) -> Request | None:
-        """The message at this address that is to be replied to next."""
+        """Takes the message at this address that is to be replied to next."""
         requests = self.unanswered.get(address)
         if not requests:
             return None
@@ -62,7 +62,7 @@ class ThreadState:
         return request
 
     def listener(self, address: str | Sequence[str], prefix: str | Sequence[str]) -> Listener:
-        """The subscription to these addresses and prefixes, begun now if there is none."""
+        """Returns the subscription to these addresses and prefixes, begun now if there is none."""
         key = (_words(address), _words(prefix))
         listener = self.listeners.get(key)
         if listener is None:
@@ -80,7 +80,7 @@ class ThreadState:
             listener.close()
 
     def forget(self, listener: Listener) -> None:
-        """Drops what has ended, so that the next wait subscribes again."""
+        """Drops a subscription that has ended, so that the next wait subscribes again."""
         for key, kept in list(self.listeners.items()):
             if kept is listener:
                 self._drop(key)
@@ -97,21 +97,21 @@ def _listed(one_or_several: str | tuple[str, ...]) -> list[str]:
 
 
 class _PerThread(_local):
-    """One state for each thread that asks for it."""
+    """A state for each thread that uses it."""
 
     def __init__(self) -> None:
         self.state = ThreadState()
 
 
-# What a thread owes a reply to is owed also when the package is loaded again.
+# A thread still has to reply to its messages when the package is loaded again.
 _of_thread: _PerThread = _meshzero.keep_across_reloads("thread states", _PerThread())
 
 
 def of_thread() -> ThreadState:
-    """The state of this thread."""
+    """Returns the state of this thread."""
     return _of_thread.state
 
 
 def clear() -> None:
-    """A state that is empty, in a process that has just been forked."""
+    """Empties the state of this thread, in a process that has just been forked."""
     _of_thread.state = ThreadState()

@@ -1,4 +1,4 @@
-"""The waits for asyncio: the same verbs, to be awaited. No event loop is held up, and cancelling a task ends its wait.
+"""The verbs for asyncio. They do not block the event loop, and cancelling a task ends its wait.
 
 ::
 
@@ -11,13 +11,13 @@
 
     asyncio.run(main())
 
-A wait that is cancelled, by `asyncio.wait_for` for example, loses nothing: what had arrived and was not handed over comes
-first the next time.
+A wait that is cancelled, by `asyncio.wait_for` for example, loses nothing: a message or item that had arrived and was not returned
+comes first the next time.
 
-Every verb can be awaited, and be given to `asyncio.create_task`, `gather` and `wait_for`. What has its result at once need not be
-awaited: `address`, `advertise` without `fail_if_exists`, `unadvertise`, and `send_news_to`. Those are plain calls that take a few
-milliseconds at most when a new address is opened, and the first verb of a program joins the mesh. A host's name is looked up
-without holding up the loop where a verb has to be awaited.
+Every verb can be awaited, and be passed to `asyncio.create_task`, `gather` and `wait_for`. Verbs that have their result at once need
+not be awaited: `address`, `advertise` without `fail_if_exists`, `unadvertise`, and `send_news_to`. Those are plain calls that take a
+few milliseconds at most when a new address is opened, and when the first verb of a program joins the mesh. Verbs that have to be
+awaited look up a host's name without blocking the loop.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ __all__ = [
 
 
 def address(address: str | int | None = None) -> ReadyText:
-    """As `meshzero.address`. It can be awaited, and need not be."""
+    """Like `meshzero.address`. Need not be awaited."""
     return ReadyText(_verbs.address(address))
 
 
@@ -86,7 +86,7 @@ def advertise(
 def advertise(
     name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
 ) -> Awaitable[str | None]:
-    """As `meshzero.advertise`. It can be awaited, and with `fail_if_exists` has to be."""
+    """Like `meshzero.advertise`. Need not be awaited, except with `fail_if_exists`."""
     return _advertise_new(name, address) if fail_if_exists else ReadyText(_advertise(name, address))
 
 
@@ -102,10 +102,10 @@ async def _advertise_new(name: str, address: str | int | None) -> str | None:
 
 
 def unadvertise(name: str) -> ReadyFlag | BackgroundFlag:
-    """As `meshzero.unadvertise`. It can be awaited, and need not be.
+    """Like `meshzero.unadvertise`. Need not be awaited.
 
-    Messages that were taken can still be replied to: the address is free once this has been awaited. Not awaited the result is
-    a number that equals True or False, and is neither: ask `if aio.unadvertise(name)`, and await it for one that is.
+    Messages that were taken can still be replied to: the address is free once this has been awaited. If it is not awaited, the
+    result is an int that equals True or False but is neither: write `if aio.unadvertise(name)`, or await it for a bool.
     """
     was_there, closing = _meshzero.begin_unadvertise(name)
     if closing is None:
@@ -114,20 +114,20 @@ def unadvertise(name: str) -> ReadyFlag | BackgroundFlag:
 
 
 async def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
-    """As `meshzero.discover`."""
+    """Like `meshzero.discover`."""
     found: str | None = await _task.look(_meshzero.discover_async, name, seconds(wait_for_s))
     return found
 
 
 async def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
-    """As `meshzero.discover_all`."""
+    """Like `meshzero.discover_all`."""
     return as_lists(await _task.run(_meshzero.discover_all_async(seconds(wait_for_s))))
 
 
 async def discover_group(
     group: str, separator: str = "/", exclude: Iterable[str] | None = None
 ) -> list[tuple[str, str]]:
-    """As `meshzero.discover_group`."""
+    """Like `meshzero.discover_group`."""
     awaitable = _meshzero.discover_group_async(group, separator, list(exclude or ()), 0.0)
     members: list[tuple[str, str]] = await _task.run(awaitable)
     return members
@@ -136,7 +136,7 @@ async def discover_group(
 async def send_message_to(
     address: object, message: object = None, wait_for_reply_s: float | _Forever = FOREVER
 ) -> Any:
-    """As `meshzero.send_message_to`. A call that is cancelled is given up at the other end as well."""
+    """Like `meshzero.send_message_to`. Cancelling a call cancels it at the other end as well."""
     return await _call(address, message, None, seconds(wait_for_reply_s, "wait_for_reply_s"))
 
 
@@ -148,11 +148,11 @@ async def _call(address: object, message: object, name: str | None, wait: float 
 def wait_for_message_from(
     address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False
 ) -> Coroutine[Any, Any, Any]:
-    """As `meshzero.wait_for_message_from`; the task that called this replies.
+    """Like `meshzero.wait_for_message_from`; the task that called this replies.
 
-    Several such waits of one task may be under way, as in `asyncio.gather`: `send_reply_to` replies to what they took in the order
-    in which they began. One begins when it is first awaited, with a full address, and otherwise once that has been looked up. For
-    replies in another order there is `requests`.
+    One task may have several such waits in progress, as in `asyncio.gather`: `send_reply_to` replies to their messages in the order
+    in which they began. A wait begins when it is first awaited, or, without a full address, once that has been looked up. Use
+    `requests` to reply in another order.
     """
     return _take_message(_task.current(), address, wait_for_s, autoreply)
 
@@ -177,7 +177,7 @@ async def _take_message(
 
 
 def send_reply_to(address: object, reply: object = None) -> Coroutine[Any, Any, None]:
-    """As `meshzero.send_reply_to`."""
+    """Like `meshzero.send_reply_to`."""
     return _reply(_task.current(), address, reply)
 
 
@@ -191,7 +191,8 @@ async def _reply(state: ThreadState | None, address: object, reply: object) -> N
 
 
 def requests(address: object) -> Requests:
-    """The messages to an address of this program, each with its way back, so that several may be under way::
+    """Returns an iterator of the messages to an address of this program, each with its own `reply`, so that several can be
+    handled at once::
 
     async for request in aio.requests(address):
         request.reply("you said: " + request.message)
@@ -200,10 +201,10 @@ def requests(address: object) -> Requests:
 
 
 def send_news_to(address: object, topic: str, data: object = None) -> Awaitable[None]:
-    """As `meshzero.send_news_to`. It can be awaited, and need not be.
+    """Like `meshzero.send_news_to`. Need not be awaited.
 
-    A subscriber that insists on being waited for is waited for in the background, and a host is looked up there. A program that does
-    not await it then is not held up by slow subscribers, and what it sends meanwhile may overtake what waits.
+    Waits in the background for a subscriber that has to be waited for, and for the lookup of a host. A program that does not await
+    this is not delayed by slow subscribers, and items that it sends meanwhile may overtake those that wait.
     """
     if not _task.is_running():
         _verbs.send_news_to(address, topic, data)
@@ -228,10 +229,9 @@ def wait_for_news_from(
     wait_for_s: float | _Forever = FOREVER,
     is_raw: bool = False,
 ) -> Coroutine[Any, Any, tuple[str | None, Any]]:
-    """As `meshzero.wait_for_news_from`; each task that calls this listens for itself.
+    """Like `meshzero.wait_for_news_from`; each task that calls this has a subscription of its own.
 
-    Waits that one task has under way for the same news, as in `asyncio.gather`, share a subscription: each item goes to one of
-    them.
+    Waits of one task for the same news, as in `asyncio.gather`, share a subscription: each item goes to one of them.
     """
     return _next_news(_task.current(), address, prefix, wait_for_s)
 
@@ -259,7 +259,7 @@ async def _next_news(
 def listen(
     address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
 ) -> News:
-    """As `meshzero.listen`, for `async for`. It has subscribed once it has been awaited, or entered; otherwise the first step of
+    """Like `meshzero.listen`, for `async for`. It has subscribed once it has been awaited or entered; otherwise the first step of
     the iteration waits for that::
 
         async with aio.listen(weather, "wind") as news:
@@ -270,19 +270,19 @@ def listen(
 
 
 class Remote:
-    """As what `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Made by `find`."""
+    """Like the service that `meshzero.find` returns, to be awaited: `await arm.Move(x=1.0)`. Returned by `find`."""
 
     def __init__(self, address: object, wait_for_reply_s: float | _Forever | None = PATIENCE) -> None:
-        #: Where it is: "ip:port".
+        #: The address of the service: "ip:port".
         self.address = full(address)
         self._wait = seconds(wait_for_reply_s, "wait_for_reply_s")
 
     def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
-        """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
+        """Returns the same service with another timeout for each reply: seconds, or `meshzero.FOREVER`."""
         return Remote(self.address, wait_for_reply_s)
 
     async def send(self, name: str | None, message: object = None) -> Any:
-        """Sends a message under a name; None as the name for one without."""
+        """Sends a message under a name; None for a message without a name."""
         return await _call(self.address, message, name, self._wait)
 
     async def __call__(self, message: object = None) -> Any:
@@ -311,7 +311,7 @@ class Remote:
 async def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
-    """As `meshzero.find`."""
+    """Like `meshzero.find`."""
     wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
     address: str = await _task.look(_meshzero.find_async, name, seconds(wait_for_s))
     return Remote(address, wait_for_reply)
