@@ -462,7 +462,7 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
             await aio.send_reply_to(address, message)
         self.assertEqual(await asyncio.gather(*calls), [1, 2])
         # A task that lives for long keeps nothing of the addresses that it waited at.
-        self.assertEqual(_task.own(None).last, {})
+        self.assertEqual(_task.require(None).last, {})
 
     async def test_a_wait_leaves_the_message_before_without_a_reply(self):
         address = await aio.advertise(unique("left"))
