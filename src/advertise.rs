@@ -1,4 +1,4 @@
-//! Advertising: what an actor handles and publishes, and where, before it is announced.
+//! The builder of an advertised service: its actor, messages, topics and address.
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -21,17 +21,17 @@ use crate::error::AdvertiseError;
 use crate::service::Service;
 use crate::value::Value;
 
-/// A service about to be advertised. It is announced when this is awaited, and what it handles is fixed then.
+/// A builder of an advertised service. The service is announced when this is awaited; the messages that it handles are fixed then.
 ///
-/// Awaiting it waits until the actor is made, its endpoint listens and the announcement is on its way, but not until
-/// others know of it.
+/// Awaiting it waits until the actor is created, its endpoint listens and the announcement has begun, but not until other programs
+/// have received it.
 ///
 /// # Errors
-/// [`AdvertiseError`]: an impossible name, address or topic, an address that is taken, two messages of one name, a factory
-/// that panics, or a mesh that has been left. Nothing is left behind.
+/// [`AdvertiseError`]: a name, address or topic that is not valid, an address in use, two messages of one name, a factory that panics,
+/// or a mesh that has been left. Nothing is left behind.
 ///
 /// # Cancel safety
-/// Dropping the future may leave the service advertised until the mesh is left.
+/// This future is not cancel safe: dropping it may leave the service advertised until the mesh is left.
 ///
 /// ```no_run
 /// # use actix::prelude::*;
@@ -81,7 +81,7 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         Self { node, offer }
     }
 
-    /// Messages of type `M` reach the actor, under the type's own name without its module: `arm::Move` is `Move`.
+    /// Registers the handler of messages of type `M`, under the type's own name without its module: `arm::Move` is `Move`.
     pub fn handles<M: NetMessage>(self) -> Self
     where
         A: Handler<M>,
@@ -89,8 +89,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         self.handles_as::<M>(type_info::<M>().name())
     }
 
-    /// Messages of type `M` reach the actor under `name`, for two types of one name, or a name that is to stay when the
-    /// type's changes. Callers say [`Request::named`](crate::Request::named).
+    /// Registers the handler of messages of type `M` under `name`, for two types of one name, or for a name that stays the same when
+    /// the type's name changes. Callers use [`Request::named`](crate::Request::named).
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -134,8 +134,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// As [`Advertise::handles`], and describes the message and its reply with the JSON schemas that schemars derives:
-    /// with their documentation and constraints, which the shape of a type does not have.
+    /// Registers a handler like [`Advertise::handles`], and describes the message and its reply with the JSON schemas that schemars
+    /// derives: with documentation and constraints, which the shape of a type does not have.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -171,8 +171,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Messages without a Rust type reach the actor as [`Value`]s: all that callers send as `Value` and not under another
-    /// name.
+    /// Registers the handler of messages without a Rust type, which arrive as [`Value`]s: all that callers send as `Value` and not
+    /// under another name.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -197,14 +197,14 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         self.handles::<Value>()
     }
 
-    /// Messages of type `M` reach the actor as [`Call`]s, each with the way back for its reply: for one that replies later and from
-    /// anywhere, that has to say why it cannot, or that wants to know whether anybody still waits.
+    /// Registers the handler of messages of type `M` as [`Call`]s. A [`Call`] is a message with its reply handle, for an actor that
+    /// replies later or from elsewhere, reports why it cannot reply, or checks whether the caller still waits.
     ///
-    /// A service that hands out results as they come, or passes them through other actors, needs no other handler; for most a
-    /// [`ResponseFuture`](actix::ResponseFuture) is simpler. A reply of the type `Result` is a reply like any other: a caller is told
-    /// of a failure by [`Call::fail`] only. Callers in this process are served as all others, so the message is encoded on its way.
-    /// Work that goes on after the handler does not belong to the [trace](crate::trace) of the message by itself: see
-    /// [`Call::trace`].
+    /// Use it for a service that hands out results as they become available, or passes them through other actors; for most others a
+    /// [`ResponseFuture`](actix::ResponseFuture) is simpler. A reply of the type `Result` is a reply like any other: only
+    /// [`Call::fail`] reports a failure to the caller. Callers in this process are served like all others, so the message is encoded.
+    /// Work that continues after the handler has returned does not automatically belong to the [trace](crate::trace) of the message:
+    /// see [`Call::trace`].
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -237,8 +237,9 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Listens there instead of on every interface at a free port: a port (`"9000"`), an address (`"192.168.1.7"`), a
-    /// pattern (`"192.168.*"`) or a host name (`"localhost"`), the last three also with a port (`"192.168.1.7:9000"`).
+    /// Sets the address to listen at. Default: every interface, at a free port. It is a port (`"9000"`), an address
+    /// (`"192.168.1.7"`), a pattern (`"192.168.*"`) or a host name (`"localhost"`), the last three also with a port
+    /// (`"192.168.1.7:9000"`).
     pub fn at(self, address: impl AsRef<str>) -> Self {
         self.change(|offer| {
             offer.place = address.as_ref().parse().map_err(offer::OfferError::Place)?;
@@ -246,8 +247,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if somebody advertises the name already, after a look
-    /// around of 0.6 s. Two that start at the same moment may both succeed.
+    /// Fails with [`OfferError::Exists`](offer::OfferError::Exists) if the name is advertised already, after a search of 0.6 s. Two
+    /// programs that start at the same moment may both succeed.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -273,19 +274,19 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Keeps the last item of a topic for those who subscribe later: it is the first that they get. The topic is the whole
-    /// one, not a prefix; of more than [`Limits::topics`](crate::Limits::topics) the rest is not kept.
+    /// Retains the last item of a topic for later subscribers, who receive it first. The topic is the whole one, not a prefix. At most
+    /// [`Limits::topics`](crate::Limits::topics) topics are retained.
     pub fn retains(self, topic: impl AsRef<str>) -> Self {
         self.declare(topic.as_ref(), None, true)
     }
 
-    /// Declares a topic and the type of its items, so that the service describes it before anything is published. Items
-    /// can be published on any topic, declared or not.
+    /// Declares a topic and the type of its items, so that the service's description has it before anything is published. Items can be
+    /// published on any topic, declared or not.
     pub fn publishes<T: Wire>(self, topic: impl AsRef<str>) -> Self {
         self.declare(topic.as_ref(), Some(type_info::<T>()), false)
     }
 
-    /// Does not announce the service: it is reached by its address only.
+    /// Leaves the service unannounced: it is reached by its address only.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -305,9 +306,9 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Runs the actor and its connections on an arbiter of yours instead of the mesh's thread, for a service that should
-    /// have a core to itself. Calls from this process then cross threads, which takes longer. An actor that runs already
-    /// stays where it is, and its connections should be there as well.
+    /// Runs the actor and its connections on the given arbiter instead of the mesh's thread, for a service that should have a core to
+    /// itself. Calls from this process then cross threads, which takes longer. An actor that runs already stays on its own arbiter,
+    /// where its connections should be as well.
     ///
     /// When the arbiter stops, so does the service.
     ///
@@ -328,8 +329,8 @@ impl<A: Actor<Context = Context<A>>> Advertise<A> {
         })
     }
 
-    /// Says what becomes of the service when its actor panics: by default it is made anew ten times within a minute, and
-    /// one panic more ends the service, see [`Service::ended`]. An actor that runs already is not made anew.
+    /// Sets the restart policy for an actor that panics. By default it is restarted up to ten times within a minute, and one more panic
+    /// ends the service, see [`Service::ended`]. An actor that the program runs itself is not restarted.
     ///
     /// ```no_run
     /// # use actix::prelude::*;

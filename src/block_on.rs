@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread without an executor.
+//! Blocking on a future, on a thread without an executor.
 
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
@@ -8,13 +8,13 @@ use std::thread::{self, Thread};
 
 use meshzero_actors::blocking::Scope;
 
-/// Waits for `future` on this thread, for programs with a plain `fn main`.
+/// Blocks this thread until `future` completes, for programs with a plain `fn main`.
 ///
-/// Every future of this crate works on every executor, and so on none: the mesh lives on a thread of its own then.
-/// Do not call this from inside an actor or an async function: it would hold up whatever else runs there.
+/// Every future of this crate works on every executor, and without one: the mesh then lives on a thread of its own. Do not call this
+/// from inside an actor or an async function: it would block everything else that runs there.
 ///
 /// # Panics
-/// When `future` waits for a mesh that lives on this very thread, which is blocked: that would never end.
+/// If `future` waits for a mesh that lives on this very thread, because that would never end.
 ///
 /// ```
 /// assert_eq!(meshzero::block_on(async { 1 + 1 }), 2);

@@ -1,7 +1,7 @@
-//! Why something was not found or not reached: the causes that fit what was observed, the likeliest first.
+//! Diagnoses of failed discovery and failed connections: the causes that fit the observations, the likeliest first.
 //!
-//! Errors carry them, see [`NotFound::findings`](crate::NotFound::findings), and their text begins with the first. What could not
-//! be looked at, on a system that does not tell, is unknown, and nothing is concluded from it.
+//! Errors contain them, see [`NotFound::findings`](crate::NotFound::findings), and their text begins with the first. An observation
+//! that the operating system does not allow counts as unknown, and supports no cause.
 
 pub use meshzero_actors::diagnosis::{Answering, Diagnosis, Hidden, Unanswering};
 pub use meshzero_actors::report::{Report, Unanswered, Unconnected};

@@ -21,21 +21,21 @@ use crate::error::{DiscoverError, NotFound};
 use crate::service_ref::ServiceRef;
 use crate::subscribe::Subscribe;
 
-/// The time that the search for a service may take unless another is given.
+/// The default timeout of a search for a service.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Finds a service and connects to it, when awaited.
 ///
-/// The handle that comes of it has shaken hands with the service: what answers there is alive and belongs to this mesh.
+/// The returned handle has completed a handshake with the service: what answers there is alive and belongs to this mesh.
 ///
 /// # Errors
-/// [`DiscoverError`]: an impossible name, or nobody there in time. Then it tells what was heard instead, and on which
-/// interfaces, or why nobody answered at the address.
+/// [`DiscoverError`]: a name that is not valid, or no service found in time. The latter says which names were heard instead, on
+/// which interfaces, or why nothing answered at the address.
 ///
 /// # Cancel safety
-/// Dropping the future looks no further.
+/// This future is cancel safe: dropping it ends the search.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -58,7 +58,7 @@ impl Discover {
         Self { node, name: name.to_owned(), within: PATIENCE }
     }
 
-    /// Waits at most so long. Default: 5 s. Zero finds only what is connected already.
+    /// Sets the timeout. Default: 5 s. Zero finds only a service that is connected already.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
@@ -72,7 +72,7 @@ impl Discover {
         let route = self.node.ask_router(Follow(target)).await?;
         let alarm = self.node.alarms().at(deadline_in(self.within));
         tokio::select! {
-            // Whoever does not wait at all still gets what is connected.
+            // A timeout of zero still finds what is connected.
             biased;
             _ = route.ready() => Ok(ServiceRef::new(self.node, route)),
             () = alarm => Err(self.not_found(&route).await),
@@ -99,7 +99,7 @@ impl Discover {
     }
 }
 
-/// Reads whom to look for. `localhost` is this host, whoever has that as a name.
+/// Parses the target of a search. `localhost` is this host, even if a service has that as its name.
 fn read(text: &str) -> Result<Target, DiscoverError> {
     let address = match naming::read(text)? {
         Meaning::Address(address) => Some(address),
@@ -121,15 +121,15 @@ impl IntoFuture for Discover {
     }
 }
 
-/// Lists all services of the mesh, when awaited: as soon as some are known and no more answers come, or at the latest
-/// after the time allowed. The first listing of a program takes about 0.2 s, later ones none.
+/// Lists all services of the mesh, when awaited: as soon as some are known and no more answers arrive, or at the latest after the
+/// timeout. The first listing of a program takes about 0.2 s, later ones none.
 ///
-/// The list is ordered by name, with one entry for each instance, and those of this program among them. Of another program it has
-/// [`Limits::instances_per_node`](crate::Limits::instances_per_node) at most; [`Mesh::answering`](crate::Mesh::answering) tells how many
-/// more there are. On a mesh that was left it is empty.
+/// The list is ordered by name, has one entry for each instance, and includes the services of this program. It has at most
+/// [`Limits::instances_per_node`](crate::Limits::instances_per_node) instances of each other program;
+/// [`Mesh::answering`](crate::Mesh::answering) reports the number of the rest. On a mesh that has been left the list is empty.
 ///
 /// # Cancel safety
-/// Dropping the future looks no further.
+/// This future is cancel safe: dropping it ends the search.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -151,7 +151,7 @@ impl DiscoverAll {
         Self { node, filter: Filter::everything(), within: PATIENCE }
     }
 
-    /// Lists the instances of one name only. The network is asked for it in any case, also where this program offers the name itself.
+    /// Lists only the instances of one name. Always asks the network, even if this program offers the name itself.
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh, arm: meshzero::ServiceName) {
@@ -164,7 +164,7 @@ impl DiscoverAll {
         self
     }
 
-    /// Waits at most so long for the first service. Default: 5 s.
+    /// Sets the timeout for the first service. Default: 5 s.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
@@ -180,11 +180,11 @@ impl IntoFuture for DiscoverAll {
     }
 }
 
-/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or listens to them. Where no name can begin so, because it has
-/// control characters or is too long, the list is empty at once.
+/// Lists the members of a group, when awaited, as [`DiscoverAll`] does; or subscribes to them. If no valid name can begin like the
+/// group, because that has control characters or is too long, the list is empty at once.
 ///
 /// # Cancel safety
-/// Dropping the future looks no further.
+/// This future is cancel safe: dropping it ends the search.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -213,7 +213,7 @@ impl DiscoverGroup {
         }
     }
 
-    /// What stands between the group and the member in a name. Default: `/`.
+    /// Sets the separator between the group and the member in a name. Default: `/`.
     pub fn separator(mut self, separator: impl AsRef<str>) -> Self {
         self.separator = separator.as_ref().to_owned();
         self
@@ -225,14 +225,14 @@ impl DiscoverGroup {
         self
     }
 
-    /// Waits at most so long for the first member. Default: 5 s.
+    /// Sets the timeout for the first member. Default: 5 s.
     pub fn within(mut self, within: Duration) -> Self {
         self.within = within;
         self
     }
 
-    /// Listens to the news of all members whose topic begins with `prefix`: of those that are there, and of those that
-    /// come later. It does not wait for members, whatever was allowed.
+    /// Subscribes to the news of all members, present and future, whose topic begins with `prefix`. Does not wait for members,
+    /// whatever the timeout.
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), Box<dyn std::error::Error>> {
@@ -250,7 +250,7 @@ impl DiscoverGroup {
     }
 
     fn filter(&self) -> Filter {
-        // A name that cannot be one is nobody's, so there is nothing to leave out.
+        // No service has a name that is not valid, so there is nothing to leave out.
         let except = self.except.iter().map(ServiceName::new).filter_map(Result::<_, InvalidName>::ok);
         Filter::group(&self.group, &self.separator, except.collect())
     }
@@ -270,6 +270,6 @@ async fn list(node: Arc<Node>, filter: Filter, within: Duration) -> Vec<Instance
     if !filter.is_possible() {
         return Vec::new();
     }
-    // On a mesh that has been left there is nobody.
+    // A mesh that has been left has no services.
     node.ask_discovery(List { filter, within }).await.unwrap_or_default()
 }

@@ -71,7 +71,6 @@ pub mod diagnosis;
 mod discover;
 mod error;
 mod join;
-mod listening;
 mod mesh;
 pub mod networkzero;
 #[cfg(feature = "prometheus")]
@@ -81,7 +80,6 @@ mod request;
 mod service;
 mod service_ref;
 mod subscribe;
-mod subscription;
 pub mod trace;
 pub mod value;
 mod watch;
@@ -95,7 +93,6 @@ pub use error::{
     TrySendError, Uncertain,
 };
 pub use join::Join;
-pub use listening::SubscriptionGuard;
 pub use mesh::Mesh;
 pub use meshzero_actors::NetMessage;
 pub use meshzero_actors::called::Call;
@@ -132,7 +129,6 @@ pub use meshzero_proto::refusal::Refusal;
 pub use request::{Request, Tell};
 pub use service::{Publisher, Service};
 pub use service_ref::ServiceRef;
-pub use subscribe::{Subscribe, SubscribeTo};
-pub use subscription::{News, Subscription};
+pub use subscribe::{News, Subscribe, SubscribeTo, Subscription, SubscriptionGuard};
 pub use value::Value;
 pub use watch::Watch;

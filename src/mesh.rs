@@ -1,4 +1,4 @@
-//! The mesh as a program sees it that has joined.
+//! A program's membership of a mesh, and the way to everything that it can do there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use crate::watch::Watch;
 
 /// A program's membership of a mesh. Cheap to clone, usable from any thread and any executor.
 ///
-/// The program leaves, and says goodbye, when the last clone and the last handle made from it are dropped, or when
-/// [`Mesh::close`] has run. A mesh that lives on the arbiter of an actix System ends with that at the latest: what other threads wait
-/// for then ends as after `close`, and what they begin later fails at once.
+/// The program leaves the mesh, and notifies the others, when the last clone and the last handle made from it are dropped, or when
+/// [`Mesh::close`] has run. A mesh that lives on the arbiter of an actix System ends with that System at the latest: pending
+/// operations of other threads then end as after `close`, and new ones fail at once.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,12 +50,12 @@ impl Mesh {
         &self.node.config().mesh
     }
 
-    /// This program's identity on the mesh, another one at every start.
+    /// This program's identity on the mesh, a new one at every start.
     pub fn node(&self) -> NodeId {
         self.node.id()
     }
 
-    /// The bounds that this program keeps, as they were chosen when it joined.
+    /// The limits of this program, as they were chosen when it joined.
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {
@@ -66,8 +66,8 @@ impl Mesh {
         self.node.limits()
     }
 
-    /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined: they did not
-    /// exist, had no address, or were not connected. It listens, announces and asks there a few seconds after that has changed.
+    /// The [interfaces](crate::Join::interfaces) that were chosen and could not be used yet when this program joined, because they did
+    /// not exist, had no address, or were not connected. The program starts to use them a few seconds after that has changed.
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {
@@ -80,7 +80,7 @@ impl Mesh {
         self.node.awaited()
     }
 
-    /// How many bytes this program's messages have taken so far, both ways, and how many system calls.
+    /// The number of bytes that this program's messages have taken so far, in both directions, and of system calls.
     ///
     /// ```no_run
     /// # fn run(mesh: meshzero::Mesh) {
@@ -92,14 +92,14 @@ impl Mesh {
         self.node.context().carrying.meter.traffic()
     }
 
-    /// What this program has counted since it joined: of each link, each service, and for all of it. Waits for the node's
+    /// Returns the statistics of this program since it joined: of each link, of each service, and in total. Waits for the node's
     /// actors, which takes no longer than a message to any actor.
     ///
     /// # Errors
-    /// [`Gone`]: it has left the mesh.
+    /// [`Gone`] if the program has left the mesh.
     ///
     /// # Cancel safety
-    /// Dropping the future does no harm.
+    /// This method is cancel safe.
     ///
     /// ```no_run
     /// # async fn run(mesh: meshzero::Mesh) -> Result<(), meshzero::Gone> {
@@ -113,8 +113,8 @@ impl Mesh {
         self.node.stats().await
     }
 
-    /// Looks for the reason why services whose names begin with `prefix` are not listed: the likeliest cause first, with what to
-    /// do about it. Takes a few milliseconds, and 250 at most.
+    /// Diagnoses why services whose names begin with `prefix` are not listed: the likeliest cause first, with a remedy. Takes a few
+    /// milliseconds, and 250 at most.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -130,9 +130,9 @@ impl Mesh {
         diagnose::of_list(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// Finds out whether the services answer whose names begin with `prefix`, the likeliest cause for each that was announced and
-    /// does not, whether or not it is listed, and how many a limit keeps from being listed. Endpoints that have not answered lately are
-    /// asked, which takes milliseconds, and a second and a half at most where some do not answer.
+    /// Checks whether the services whose names begin with `prefix` answer. The result has the likeliest cause for each announced
+    /// service that does not answer, listed or not, and the number of services that a limit keeps from being listed. Probes the
+    /// endpoints that have not answered lately, which takes milliseconds, and 1.5 s at most where some do not answer.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -152,8 +152,8 @@ impl Mesh {
         diagnose::of_answering(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// Returns how many services whose names begin with `prefix` are known of, and neither listed nor told to watchers because of a
-    /// limit; `None` if there are none, or the mesh has been left. Nobody else is asked.
+    /// Returns the number of services whose names begin with `prefix` that are known but neither listed nor reported to watchers
+    /// because of a limit; `None` if there are none, or if the mesh has been left. Asks nothing of other programs.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -169,8 +169,8 @@ impl Mesh {
         diagnose::of_hidden(self.node.context(), &Filter::Prefix(prefix.as_ref().to_owned())).await
     }
 
-    /// Advertises an actor that the mesh makes with `factory` and runs; after a panic it makes a new one, unless there are too
-    /// many, see [`Advertise::restart`].
+    /// Advertises an actor that the mesh creates with `factory` and runs. After a panic the mesh creates a new one, within the
+    /// limits of [`Advertise::restart`].
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -199,7 +199,7 @@ impl Mesh {
         self.advertise_with(name, move |_| factory())
     }
 
-    /// Advertises an actor that publishes news itself: `factory` is given what to publish with.
+    /// Advertises an actor that publishes news itself: `factory` is given the service's [`Publisher`].
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -285,30 +285,29 @@ impl Mesh {
         DiscoverAll::new(Arc::clone(&self.node))
     }
 
-    /// Lists, or listens to, the members of a group: the services whose name begins with `group` and `/`, or another
+    /// Lists the members of a group, or subscribes to them: the services whose names begin with `group` and `/`, or another
     /// separator. See [`DiscoverGroup`].
     pub fn discover_group(&self, group: impl AsRef<str>) -> DiscoverGroup {
         DiscoverGroup::new(Arc::clone(&self.node), group.as_ref())
     }
 
-    /// Watches services come, move and go whose name begins with `prefix`; the empty prefix watches all. The first
-    /// events tell of those that are there already. See [`Watch`].
+    /// Watches the services whose names begin with `prefix` come, move and go; the empty prefix watches all. The first events
+    /// report the services that are there already. See [`Watch`].
     pub fn watch(&self, prefix: impl AsRef<str>) -> Watch {
         Watch::new(Arc::clone(&self.node), Filter::Prefix(prefix.as_ref().to_owned()))
     }
 
     /// Withdraws all services of this program, finishes what they have accepted, and leaves.
     ///
-    /// At first goodbye is said, and new messages are refused as *draining*, so that callers go elsewhere. Then this waits
-    /// until all messages that were accepted are handled, their replies have left, and subscribers have what was published:
-    /// [`Limits::drain`](crate::Limits::drain) at most, 5 s by default. Handlers may call others meanwhile. Last all
-    /// connections end, which takes another half second at most. Afterwards nothing can be advertised and nobody is found.
+    /// First the services are withdrawn, and new messages are refused as *draining*, so that callers use other instances. Then this
+    /// waits until all accepted messages are handled, their replies are sent, and subscribers have received the published items:
+    /// [`Limits::drain`](crate::Limits::drain) at most, 5 s by default. Handlers can still call other services. Last, all
+    /// connections are closed, which takes another half second at most. Afterwards nothing can be advertised or discovered.
     ///
-    /// Returns what was not finished in time, for each service that left something. A second call returns at once, and
-    /// nothing.
+    /// Returns a report of unfinished work for each service that has any. A second call returns at once, with nothing.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the leaving; what was not finished is then told to `tracing` only.
+    /// This method is not cancel safe: dropping the future does not stop the closing; unfinished work is then only logged.
     ///
     /// ```no_run
     /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -324,16 +323,16 @@ impl Mesh {
         self.node.leave(self.node.limits().drain).await
     }
 
-    /// As [`Mesh::close`], with another time for what is to be finished than the limits say.
+    /// Closes like [`Mesh::close`], with `drain` in place of [`Limits::drain`](crate::Limits::drain).
     ///
     /// # Cancel safety
-    /// As [`Mesh::close`].
+    /// This method is not cancel safe, as [`Mesh::close`] is not.
     pub async fn close_within(&self, drain: Duration) -> Vec<Abandoned> {
         self.node.leave(drain).await
     }
 }
 
-/// For programs that make the node by themselves, on a network or a clock of their own. Users join.
+/// For programs that start the node themselves, on a network or with a clock of their own. Users join.
 #[doc(hidden)]
 impl From<Arc<Node>> for Mesh {
     fn from(node: Arc<Node>) -> Self {

@@ -1,9 +1,9 @@
-//! A gateway to the programs of Python's NetworkZero on the same network.
+//! A gateway to programs that use Python's NetworkZero on the same network.
 //!
-//! Such programs need no gateway to be called by their address, nor to call: every endpoint of a mesh speaks ZeroMQ as well. The
-//! gateway is how each side finds the other's services by name. What the mesh offers is advertised as NetworkZero does it, and
-//! what its programs advertise becomes a service of this one that stands in for theirs: calls without a type and news go to and
-//! fro as JSON. `mz gateway networkzero` is such a program.
+//! Such programs can be called by their address, and can call, without a gateway: every endpoint of a mesh speaks ZeroMQ as well. The
+//! gateway lets each side find the other's services by name. It advertises the services of the mesh in NetworkZero's way, and for each
+//! service of a NetworkZero program it advertises a proxy in the mesh, which forwards untyped calls and news as JSON.
+//! `mz gateway networkzero` runs one.
 //!
 //! ```no_run
 //! use meshzero::Mesh;
@@ -18,22 +18,22 @@
 //! # }
 //! ```
 //!
-//! A name that both sides have stays where it is. One gateway for a network is enough; several do not disturb each other.
+//! A name that both sides have is not forwarded. One gateway per network is enough; several do not interfere with each other.
 
 pub use meshzero_actors::networkzero::{Crossing, Gateway, GatewayError};
 
 use crate::mesh::Mesh;
 
 impl Mesh {
-    /// Opens a gateway to NetworkZero, which works until it is dropped or the mesh is left. See [`networkzero`](self).
+    /// Opens a gateway to NetworkZero, which runs until it is dropped or the mesh is left. See [`networkzero`](self).
     ///
-    /// Waits for the system only. Where another process is the beacon of this machine, that is asked instead.
+    /// Waits for the operating system only. If another process is the beacon of this machine, the gateway uses that one.
     ///
     /// # Errors
-    /// [`GatewayError`]: UDP port 9999 cannot be had, and not because another process has it.
+    /// [`GatewayError`] if UDP port 9999 cannot be bound, other than because another process has it.
     ///
     /// # Cancel safety
-    /// Dropping the future opens none, or one that is closed at once.
+    /// This method is cancel safe: dropping the future opens no gateway, or one that is closed at once.
     pub async fn networkzero(&self) -> Result<Gateway, GatewayError> {
         Gateway::open(&self.node).await
     }

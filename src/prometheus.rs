@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-/// What nodes have counted, as text for Prometheus in the format of
+/// Returns the statistics of nodes as text for Prometheus in the format of
 /// [OpenMetrics 1.0](https://prometheus.io/docs/specs/om/open_metrics_spec/), to be served as
 /// `application/openmetrics-text; version=1.0.0; charset=utf-8`. All names begin with `meshzero_`; every sample has the labels
 /// `mesh` and `node`.
@@ -34,7 +34,7 @@ struct Nodes(Vec<Stats>);
 /// One sample's labels and value.
 type Sample = (Vec<(&'static str, String)>, u64);
 
-/// What goes up only, and what also goes down.
+/// The metrics that only increase, and those that also decrease.
 use MetricType::{Counter, Gauge};
 
 impl Collector for Nodes {
@@ -55,66 +55,71 @@ struct Families<'n, 'e> {
 
 impl Families<'_, '_> {
     fn of_nodes(&mut self) -> fmt::Result {
-        self.node("read_bytes", "Bytes that message connections have brought", Counter, |n| {
+        self.node("read_bytes", "Bytes that message connections have read", Counter, |n| {
             n.traffic.bytes_read
         })?;
-        self.node("written_bytes", "Bytes that message connections have taken", Counter, |n| {
+        self.node("written_bytes", "Bytes that message connections have written", Counter, |n| {
             n.traffic.bytes_written
         })?;
-        self.node("reads", "System calls that brought bytes", Counter, |n| n.traffic.reads)?;
-        self.node("writes", "System calls that took bytes", Counter, |n| n.traffic.writes)?;
-        self.node("races", "Dials beside connections that had stalled", Counter, |n| n.traffic.races)?;
-        self.node("races_won", "Links that went on over such a connection", Counter, |n| {
+        self.node("reads", "System calls that read bytes", Counter, |n| n.traffic.reads)?;
+        self.node("writes", "System calls that wrote bytes", Counter, |n| n.traffic.writes)?;
+        self.node("races", "Connection attempts beside stalled connections", Counter, |n| n.traffic.races)?;
+        self.node("races_won", "Links that continued over such a connection", Counter, |n| {
             n.traffic.races_won
         })?;
         self.node("instances", "Instances of services that are known", Gauge, |n| n.discovery.instances)?;
-        self.node("instances_displaced", "Instances that made way for others", Counter, |n| {
-            n.discovery.displaced
-        })?;
-        self.node("instances_refused", "Instances for which nothing made way", Counter, |n| {
+        self.node(
+            "instances_displaced",
+            "Instances that were evicted to make room for others",
+            Counter,
+            |n| n.discovery.displaced,
+        )?;
+        self.node("instances_refused", "Instances that were refused for want of room", Counter, |n| {
             n.discovery.refused
         })?;
-        self.node("mdns_restarts", "How often multicast DNS was started again", Counter, |n| {
-            n.discovery.mdns_restarts
-        })
+        self.node("mdns_restarts", "Restarts of multicast DNS", Counter, |n| n.discovery.mdns_restarts)
     }
 
     fn of_services(&mut self) -> fmt::Result {
         self.service("messages", "Messages that arrived over links", Counter, |s| s.messages)?;
-        self.service("unfinished", "Messages that are unfinished", Gauge, |s| s.unfinished)?;
-        self.service("restarts", "How often the actor was made anew", Counter, |s| s.restarts)?;
+        self.service("unfinished", "Unfinished messages", Gauge, |s| s.unfinished)?;
+        self.service("restarts", "Restarts of the actor", Counter, |s| s.restarts)?;
         self.reasons("unanswered", "Messages that were not handled or have no reply", |s| {
             s.requests.by_reason().into()
         })?;
         self.service("published", "Items that were published", Counter, |s| s.news.published)?;
-        self.service("published_refused", "Items for which there was no room", Counter, |s| s.news.refused)?;
-        self.service("delivered", "Items that were handed to subscribers", Counter, |s| s.news.delivered)?;
+        self.service("published_refused", "Items that were refused for want of room", Counter, |s| {
+            s.news.refused
+        })?;
+        self.service("delivered", "Items that were delivered to subscribers", Counter, |s| s.news.delivered)?;
         self.reasons("missed", "Items that subscribers missed", |s| {
             s.news.missed.by_reason().map(|(reason, count)| (reason.as_str(), count)).into()
         })?;
-        self.service("waited_in_vain", "How often a subscriber was waited for in vain", Counter, |s| {
+        self.service("waited_in_vain", "Timeouts of the wait for a subscriber", Counter, |s| {
             s.news.given_up
         })?;
         self.service("subscribers", "Subscribers", Gauge, |s| s.news.subscribers as u64)?;
         self.service("links", "Links that are open", Gauge, |s| s.connections.open)?;
-        self.service("links_begun", "Links that were begun", Counter, |s| s.connections.begun)?;
-        self.service("links_resumed", "How often links went on", Counter, |s| s.connections.resumed)?;
+        self.service("links_begun", "Links that were opened", Counter, |s| s.connections.begun)?;
+        self.service("links_resumed", "Resumptions of links over another connection", Counter, |s| {
+            s.connections.resumed
+        })?;
         self.service("links_given_up", "Links that were given up", Counter, |s| s.connections.given_up)?;
-        self.service("connections_rejected", "Connections that were turned away", Counter, |s| {
+        self.service("connections_rejected", "Connections that were rejected", Counter, |s| {
             s.connections.rejected
         })?;
-        self.service("connections_speechless", "Connections that never said hello", Counter, |s| {
+        self.service("connections_speechless", "Connections without a successful handshake", Counter, |s| {
             s.connections.speechless
         })
     }
 
     fn of_routes(&mut self) -> fmt::Result {
-        self.route("retries", "Calls that were tried again", |r| r.calls.retries)?;
-        self.route("retries_over_budget", "Calls that the budget did not let try again", |r| {
+        self.route("retries", "Calls that were retried", |r| r.calls.retries)?;
+        self.route("retries_over_budget", "Calls that the retry budget did not allow to retry", |r| {
             r.calls.over_budget
         })?;
-        self.route("set_aside", "Instances that were set aside", |r| r.calls.set_aside)?;
-        self.route("probes", "Calls that tried an instance that was set aside", |r| r.calls.probes)?;
+        self.route("set_aside", "Instances that were ejected", |r| r.calls.set_aside)?;
+        self.route("probes", "Calls that probed an ejected instance", |r| r.calls.probes)?;
         self.route("dropped", "Messages that could not be sent at once", |r| r.calls.dropped)
     }
 
@@ -127,16 +132,16 @@ impl Families<'_, '_> {
         self.family("subscription_missed", "Items that were missed", Counter, missed)?;
         let lost =
             subscriptions(self.nodes).map(|(labels, subscription)| (labels, subscription.lost)).collect();
-        self.family("subscription_lost", "How often a publisher was lost", Counter, lost)
+        self.family("subscription_lost", "Losses of a publisher", Counter, lost)
     }
 
     fn of_links(&mut self) -> fmt::Result {
         self.link("attached", "Whether there is a connection", Gauge, |l| l.attached.into())?;
-        self.link("resumed", "How often it went on over another connection", Counter, |l| l.resumed)?;
+        self.link("resumed", "Resumptions over another connection", Counter, |l| l.resumed)?;
         self.link("written_bytes", "Bytes that were written", Counter, |l| l.written)?;
         self.link("acknowledged_bytes", "Bytes that were acknowledged", Counter, |l| l.acknowledged)?;
-        self.link("waiting_bytes", "Bytes that wait to be written", Gauge, |l| l.waiting)?;
-        self.link("unread_bytes", "Bytes of results that callers have not looked at", Gauge, |l| l.unread)
+        self.link("waiting_bytes", "Bytes that are queued to be written", Gauge, |l| l.waiting)?;
+        self.link("unread_bytes", "Bytes of results that callers have not read", Gauge, |l| l.unread)
     }
 
     fn node(&mut self, name: &str, help: &str, kind: MetricType, value: fn(&Stats) -> u64) -> fmt::Result {

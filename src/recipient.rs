@@ -1,12 +1,12 @@
 //! A service of the mesh as an actix `Recipient`: a mailbox whose messages are forwarded to the service.
 //!
-//! actix's `do_send` never refuses, so messages without a reply have two bounds here: of those in the mailboxes, and of those under
-//! way to one service. Beyond them messages are dropped and counted. What waits for a reply is its callers', as many as they wait
-//! for.
+//! actix's `do_send` never refuses, so messages without a reply have two limits here: the number in the mailboxes, and the number in
+//! flight to one service. Messages beyond them are dropped and counted. Messages with a reply are limited by their callers, who wait
+//! for them.
 //!
-//! actix makes the envelope of a message knowing nothing but the types of both, and queues one for every message. So the first bound
-//! is of all mailboxes of the process, and an envelope is queued also for a message that is dropped: an empty one, which takes an
-//! entry of actix's queue, 32 bytes, until the node's thread runs.
+//! actix creates the envelope of a message knowing only the types of both, and queues one for every message. So the first limit is for
+//! all mailboxes of the process together, and a dropped message leaves an empty envelope, which takes an entry of actix's queue,
+//! 32 bytes, until the node's thread runs.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -26,27 +26,27 @@ use meshzero_actors::events;
 use crate::error::CallError;
 use crate::request::Request;
 
-/// Limit of the messages without a reply in the mailboxes of all recipients of this process. They stay there for as long as a node's
-/// thread does something else.
+/// Limit of the messages without a reply in the mailboxes of all recipients of this process. They stay there while the node's thread
+/// is busy.
 const QUEUE_LIMIT: usize = 1_024;
 
 /// The number of messages without a reply in the mailboxes of all recipients of this process. It belongs to no node or recipient,
 /// because actix tells [`ToEnvelope::pack`] for none.
 static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
-/// Messages in a mailbox from which on senders are held up where they wait for room, as actix has it.
+/// The capacity of a mailbox beyond which senders that wait for room have to wait, as in actix.
 const MAILBOX: usize = 16;
 
-/// Returns a recipient whose messages `caller` forwards. It lives as long as somebody holds it.
+/// Returns a recipient whose messages `caller` forwards, until the last clone of it is dropped.
 pub(crate) fn forwarding<M: NetMessage>(caller: &Arc<Caller>) -> Recipient<M> {
     let (sender, receiver) = channel::<Proxy>(MAILBOX);
     let (home, caller) = (caller.context.home.clone(), Arc::clone(caller));
-    // Where the thread has ended, whoever sends finds out.
+    // If the thread has ended, senders get an error.
     let _ = home.spawn(move || forward(receiver, Proxy { caller, in_flight: Rc::default() }));
     Addr::new(sender).recipient()
 }
 
-/// Forwards messages from the mailbox, until nobody can send any more.
+/// Forwards messages from the mailbox until all senders are gone.
 async fn forward(mut mailbox: AddressReceiver<Proxy>, mut proxy: Proxy) {
     let next = |mailbox: &mut AddressReceiver<Proxy>, task: &mut std::task::Context<'_>| match Pin::new(
         &mut *mailbox,
@@ -61,10 +61,10 @@ async fn forward(mut mailbox: AddressReceiver<Proxy>, mut proxy: Proxy) {
     }
 }
 
-/// The actor, as actix has it, that forwards messages to one service.
+/// The actor, in actix's terms, that forwards messages to one service.
 struct Proxy {
     caller: Arc<Caller>,
-    /// Held by each message without a reply that is under way.
+    /// Held by each message without a reply that is in flight.
     in_flight: Rc<()>,
 }
 
@@ -88,7 +88,7 @@ impl Proxy {
         actix::spawn(async move {
             tokio::select! {
                 biased;
-                // A caller that has given up cancels it.
+                // A caller that has given up cancels the request.
                 () = reply.closed() => {}
                 result = request => match result {
                     Ok(result) => drop(reply.send(result)),
@@ -98,7 +98,7 @@ impl Proxy {
         });
     }
 
-    /// A message of which there are too many is dropped.
+    /// Counts and logs a message that is dropped because too many are in flight.
     fn count_dropped(&self) {
         self.caller.route.count_dropped();
         let service = self.caller.route.target();
@@ -114,7 +114,7 @@ impl Actor for Proxy {
     type Context = ProxyContext;
 }
 
-/// In actix's words, the handler of whatever is sent. It is called for what has been taken out of the mailbox.
+/// The handler that actix requires for each type of message.
 impl<M: NetMessage> Handler<M> for Proxy {
     type Result = NoReply;
 
@@ -131,7 +131,7 @@ impl<M: NetMessage> MessageResponse<Proxy, M> for NoReply {
     fn handle(self, _: &mut ProxyContext, _: Option<OneshotSender<M::Result>>) {}
 }
 
-/// The context of a [`Proxy`], which has none of an actor's.
+/// The context of a [`Proxy`], which has no actor context.
 struct ProxyContext;
 
 impl ActorContext for ProxyContext {
@@ -157,7 +157,7 @@ impl<M: NetMessage> ToEnvelope<Proxy, M> for ProxyContext {
                 let queued = Some((message, None));
                 Envelope::with_proxy(Box::new(QueuedMessage { queued, _permit: Some(permit) }))
             }
-            // A box of nothing is no memory.
+            // A box of an empty type does not allocate.
             None => Envelope::with_proxy(Box::new(DroppedMessage)),
         }
     }

@@ -1,4 +1,4 @@
-//! A message under way.
+//! Messages as futures: a request with its reply, and a message without one.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,34 +18,35 @@ use meshzero_proto::trace::TraceContext;
 
 use crate::error::CallError;
 
-/// A message and, when awaited, its reply.
+/// A request: a future that sends a message and resolves to the reply.
 ///
-/// Nothing is sent before the first poll. Messages that one caller sends in turn to one instance are handled in turn. While no
-/// instance is connected, or those that are have no room, the message waits, at most until the time-out. It goes on and sets out in
-/// its turn whether the request is polled meanwhile or not, so that requests behind it do not depend on that; until then it is in
-/// its caller's memory, and there are as many as the caller makes.
+/// Nothing is sent before the first poll. Messages that one caller sends to one instance are handled in that order. While no instance
+/// is connected, or the connected ones have no room, the message waits, until the timeout at most. It is then sent in its turn even if
+/// the request is not polled meanwhile, so that requests behind it do not depend on that. Waiting messages are in the caller's
+/// memory, and their number is not limited.
 ///
 /// # Retries
-/// A message that was not handled, for certain, is tried again within the time-out: the connection was lost before it left, or
-/// the service was closing or had no room. That happens at once where another instance is connected, and otherwise after 50 ms,
-/// then 100 ms, and so on up to 1 s, less a random part. What may have been handled is tried again only if the request is
-/// [`idempotent`](Request::idempotent). For every five calls there may be one retry, and ten a second whatever the calls;
-/// beyond that a call ends in the error that it has. [`CallError::tries`] tells how often it was tried.
+/// A message that was certainly not handled is retried within the timeout: the connection was lost before the message left, or the
+/// service was closing or had no room. The retry is immediate if another instance is connected, and otherwise follows after 50 ms,
+/// then 100 ms, and so on up to 1 s, less a random part. A message that may have been handled is retried only if the request is
+/// [`idempotent`](Request::idempotent). The retry budget is one retry for every five calls, and ten a second in any case; beyond that
+/// a call ends in its error. [`CallError::tries`] returns the number of attempts.
 ///
-/// An instance that fails five times in a row is set aside for a second, then for two, and so on up to 30 s: a call is lost, or
-/// has no reply in time, the service does not take it, or its handler panics. What a handler returns is never a failure, an
-/// `Err` neither. After that one call finds out whether it works again. At least half of the instances are always used.
+/// An instance that fails five times in a row is ejected for a second, then for two, and so on up to 30 s. A call fails if it is lost
+/// or has no reply in time, if the service does not accept it, or if the handler panics. A value that a handler returns is never a
+/// failure, not even an `Err`. After the ejection one call probes whether the instance works again. At least half of the instances
+/// are always used.
 ///
 /// # Errors
-/// [`CallError`]: each says whether the message may have been handled. One that still waits at the service when its time is
-/// over is not handled, and the error is [`CallError::NotSent`]. The service gives it up a tenth of the time-out sooner than the
-/// caller does, 50 ms at most, so that this is known in time.
+/// [`CallError`]: each variant says whether the message may have been handled. A message that is still queued at the service when its
+/// time is over is not handled, and the error is [`CallError::NotSent`]. The service discards it a tenth of the timeout before the
+/// caller gives up, 50 ms at most, so that the caller learns this in time.
 ///
 /// # Cancel safety
-/// Dropping a request cancels it, also at the other end. As with actix, a message that still waits there is not handled, and
-/// a handler that has begun is not interrupted: a future that it returned runs to its end, and its reply is dropped. A service
-/// that was advertised by its `Addr` handles what is in the actor's own mailbox already. While a connection has so many
-/// messages waiting that nothing more is read from it, neither is word of what was cancelled.
+/// This future is cancel safe: dropping it cancels the request, also at the other end. As with actix, a message that is still queued
+/// there is not handled, and a handler that has begun is not interrupted: a future that it returned runs to completion, and its reply
+/// is dropped. A service that was advertised by its `Addr` still handles the messages in the actor's own mailbox. While a connection
+/// has so many queued messages that the service does not read from it, cancellations are not read either.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -57,8 +58,8 @@ use crate::error::CallError;
 /// # async fn run(arm: meshzero::ServiceRef) {
 /// match arm.send(Move(0.5)).timeout(Duration::from_millis(200)).await {
 ///     Ok(position) => println!("the arm is at {position}"),
-///     Err(error) if error.is_safe_to_repeat() => println!("nothing has moved: {error}"),
-///     Err(error) => println!("it may have moved: {error}"),
+///     Err(error) if error.is_safe_to_repeat() => println!("the arm has not moved: {error}"),
+///     Err(error) => println!("the arm may have moved: {error}"),
 /// }
 /// # }
 /// ```
@@ -69,23 +70,23 @@ pub struct Request<M: NetMessage> {
 }
 
 impl<M: NetMessage> Request<M> {
-    // Always: a call is made where it will be, and not moved there.
+    // Always: a call is created in its final place instead of being moved there.
     #[inline(always)]
     pub(crate) fn new(caller: Arc<Caller>, message: M) -> Self {
         Self { call: Call::new(caller, message), invalid: None }
     }
 
-    /// Allows at most so long for the reply, from the first poll. Default: 5 s, or what the mesh's limits say.
+    /// Sets the timeout of the reply, from the first poll. Default: [`Limits::request_timeout`](crate::Limits::request_timeout), 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.call.set_timeout(timeout);
         self
     }
 
-    /// Says that handling the message twice does no harm: it only asks, or it sets something to a value. So the call is tried
-    /// again, up to three times in all, when the connection was lost or the handler panicked, and it is not known whether the
-    /// message was handled. A call that has had no reply when its time-out is over is not.
+    /// Declares that handling the message twice does no harm, because it only asks, or sets something to a value. Then the call is
+    /// retried, with up to three attempts in all, also if the connection was lost or the handler panicked, so that the message may
+    /// have been handled. A call that has no reply at the timeout is not retried.
     ///
-    /// A message to a service of this program is not tried again once the actor has it: it was not copied.
+    /// A message to a service of this program is not retried once the actor has it, because it was not copied.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -104,8 +105,8 @@ impl<M: NetMessage> Request<M> {
         self
     }
 
-    /// Calls for this context instead of the [current](crate::trace::current) one. The call is a span below it, and what the
-    /// handler sends in turn is below that; see [`trace`](crate::trace).
+    /// Sets the trace context, in place of the [current](crate::trace::current) one. The call is a span below it, and the messages
+    /// that the handler sends are spans below that; see [`trace`](crate::trace).
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -144,8 +145,8 @@ impl<M: NetMessage> Request<M> {
         self
     }
 
-    /// The instance that replied, with the address at which it was reached first. `None` before there is a reply, and when the
-    /// instance is gone again.
+    /// The instance that replied; the address at which it was reached comes first. `None` before there is a reply, and after the
+    /// instance has disconnected.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -173,7 +174,7 @@ impl<M: NetMessage> Request<M> {
     }
 }
 
-/// The name that messages of type `M` travel under if nothing else is said.
+/// The default name of messages of type `M`.
 pub(crate) fn own_name<M: NetMessage>() -> Result<TypeName, InvalidName> {
     TypeName::new(type_info::<M>().name())
 }
@@ -182,8 +183,8 @@ impl<M: NetMessage> Future for Request<M> {
     type Output = Result<M::Result, CallError>;
 
     /// # Panics
-    /// When it is polled after it has ended, or by something that blocks the very thread which the reply would have to come from:
-    /// a `block_on` inside a handler, on the thread that the mesh or the service lives on.
+    /// If it is polled after it has completed, or by code that blocks the very thread that the reply has to come from, such as a
+    /// `block_on` inside a handler on the thread of the mesh or the service.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(invalid) = self.invalid.take() {
@@ -196,7 +197,7 @@ impl<M: NetMessage> Future for Request<M> {
     }
 }
 
-/// A message without a reply; see [`ServiceRef::tell`](crate::ServiceRef::tell).
+/// A future that sends a message without a reply; see [`ServiceRef::tell`](crate::ServiceRef::tell).
 #[must_use = "a message is sent when this is awaited; to send without waiting, use `do_send` or `try_send`"]
 pub struct Tell<'a, M: NetMessage> {
     tell: tell::Tell<'a, M>,
@@ -208,14 +209,14 @@ impl<'a, M: NetMessage> Tell<'a, M> {
         Self { tell: tell::Tell::new(caller, message) }
     }
 
-    /// Waits at most so long for an instance and for room, from the first poll. Default: 5 s, or what the mesh's limits
-    /// say.
+    /// Sets the timeout of the wait for an instance and for room, from the first poll. Default:
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout), 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.tell.set_timeout(timeout);
         self
     }
 
-    /// Tells for this context instead of the [current](crate::trace::current) one, as [`Request::trace`] does.
+    /// Sets the trace context, in place of the [current](crate::trace::current) one, as [`Request::trace`] does.
     pub fn trace(mut self, context: TraceContext) -> Self {
         self.tell.set_trace(context);
         self
@@ -231,7 +232,7 @@ impl<M: NetMessage> Future for Tell<'_, M> {
     type Output = Result<(), CallError>;
 
     /// # Panics
-    /// When it is polled after it has ended.
+    /// If it is polled after it has completed.
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(Pin::new(&mut self.tell).poll(task)) {

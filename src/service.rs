@@ -1,4 +1,4 @@
-//! A service that this program advertises.
+//! The handle of a service that this program advertises, and the publisher of its news.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context};
 use meshzero_actors::bound::Bound;
-use meshzero_actors::discovery::{Announce, Withdraw};
 use meshzero_actors::node::Node;
-use meshzero_actors::offer::{self, OfferError, Offered, Only};
+use meshzero_actors::offer::{Offered, Only};
 use meshzero_actors::place::address_of;
 use meshzero_actors::publisher;
-use meshzero_actors::router::Delist;
 use meshzero_actors::service::ServiceEnd;
 use meshzero_actors::stats::{NewsTotals, ServiceStats};
 use meshzero_actors::unfinished::Abandoned;
-use meshzero_proto::advert::Advert;
 use meshzero_proto::codec::Wire;
 use meshzero_proto::directory::Instance;
 use meshzero_proto::name::ServiceName;
@@ -32,7 +29,7 @@ use crate::error::{AdvertiseError, PublishError};
 /// let weather = mesh.advertise("weather", || Weather).await?;
 /// println!("{} is at {}", weather.name(), weather.address());
 /// weather.publish("london/temperature", &18.5)?;
-/// println!("{} messages are unfinished, {} subscribe", weather.unfinished(), weather.publisher().subscribers());
+/// println!("{} unfinished messages, {} subscribers", weather.unfinished(), weather.publisher().subscribers());
 /// weather.close().await;
 /// # Ok(())
 /// # }
@@ -55,20 +52,20 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.instance.service
     }
 
-    /// The address at which others reach it. Written as text it can be passed around, and used in place of the name. Of several
-    /// addresses it is the best one at the time of advertising; its IP address is unspecified if no chosen interface had one then.
+    /// The address at which other programs reach the service. As text it can be passed around and used in place of the name. If there
+    /// are several, it is the best one at the time of advertising; its IP address is unspecified if no chosen interface had one then.
     pub fn address(&self) -> SocketAddr {
         self.offered.address
     }
 
-    /// The address at which others reach it now: this host may have got others since the service was advertised. `None` while this
-    /// host has none that leads to others.
+    /// The address at which other programs reach the service now: the addresses of this host may have changed since it was
+    /// advertised. `None` while this host has no address that other hosts can reach.
     pub fn address_now(&self) -> Option<SocketAddr> {
         let now = address_of(self.bound(), &self.node.config().interfaces).ok();
         now.filter(|now| !now.ip().is_unspecified() && !now.ip().is_loopback())
     }
 
-    /// The instance as others see it: its identity, its node, its name and its addresses.
+    /// The instance as other programs see it: its identity, node, name and addresses.
     pub fn instance(&self) -> &Instance {
         &self.offered.instance
     }
@@ -78,46 +75,28 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         &self.offered.bound
     }
 
-    /// Announces a name for a service that was offered unlisted, or fails if it must be the only one and is not.
+    /// Announces a name for a service that was offered unlisted; fails if it must be the only one and is not.
     pub(crate) async fn announce(&self, name: &ServiceName, only: Only) -> Result<(), AdvertiseError> {
-        offer::check_name(name)?;
-        if only == Only::One {
-            offer::nobody_else(&self.node, name).await?;
-        }
-        let advert = Advert {
-            instance: self.offered.instance.id,
-            node: self.node.id(),
-            mesh: self.node.config().mesh.clone(),
-            service: name.clone(),
-            addresses: Vec::new(),
-            leaving: false,
-        };
-        let announced = self.node.ask_discovery(Announce(advert, self.offered.bound.clone())).await;
-        announced.map_err(OfferError::Gone)?;
-        Ok(())
+        Ok(self.offered.announce(&self.node, name, only).await?)
     }
 
-    /// As [`Service::close`], also for a name that was announced later.
+    /// Closes like [`Service::close`], also for a name that was announced later, and without taking the handle.
     pub(crate) async fn withdraw(&self) {
-        let instance = self.offered.instance.id;
-        self.offered.service.drain();
-        // A mesh that was left has closed all its services.
-        let _ = self.node.ask_discovery(Withdraw(instance)).await;
-        let _ = self.node.ask_router(Delist { instance, end: ServiceEnd::Closed }).await;
+        self.offered.withdraw(&self.node).await;
     }
 
-    /// The actor's address. After a panic the mesh has made a new actor with a new address.
+    /// The actor's address. After a panic the mesh creates a new actor, with a new address.
     pub fn addr(&self) -> Addr<A> {
         self.offered.host.addr()
     }
 
-    /// Publishes `item` to everybody who subscribed to a prefix of `topic`. Never waits: what a slow subscriber misses
-    /// is its own policy's affair.
+    /// Publishes `item` to everybody who subscribed to a prefix of `topic`. Never blocks; each subscription's policy decides what a
+    /// slow subscriber misses.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item. It is [`PublishError::Full`] while a subscriber has no room that asked
-    /// to be [waited for](crate::Subscribe::wait), or calls of [`publish_all`](Service::publish_all) wait for that room. An item
-    /// that nobody subscribed to, and that is not retained, is not encoded, and so does not fail.
+    /// [`PublishError`]; no subscriber has received the item. It is [`PublishError::Full`] while a subscriber that asked to be
+    /// [waited for](crate::Subscribe::wait) has no room, or calls of [`publish_all`](Service::publish_all) wait for that room. An
+    /// item that nobody subscribed to, and that is not retained, is not encoded, and so does not fail.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -136,21 +115,21 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.publish(topic, item)
     }
 
-    /// Publishes `item` as soon as nobody misses an older one for it: it waits for the slowest of those who subscribed to a
-    /// prefix of `topic`. Those who want the newest items only are not waited for, nor is, until it has caught up, one who has
-    /// taken nothing for as long as [`Limits::news_patience`](crate::Limits::news_patience).
+    /// Publishes `item` as soon as no subscriber would miss an older one for it: waits for the slowest subscriber to a prefix of
+    /// `topic`. It does not wait for subscribers that want only the newest items, nor for one that has taken nothing for
+    /// [`Limits::news_patience`](crate::Limits::news_patience), until that has caught up.
     ///
-    /// Of several calls that wait for the same subscribers, whichever began first is first; one whose future is not polled when there is
-    /// room holds up the others for 50 ms at most.
+    /// Calls that wait for the same subscribers complete in the order in which they began; one whose future is not polled when there
+    /// is room delays the others by 50 ms at most.
     ///
-    /// This is the way to publish as fast as it is taken. What must not be held up by a slow subscriber is published with
-    /// [`Service::publish`].
+    /// Use this to publish as fast as the subscribers take the items, and [`Service::publish`] where a slow subscriber must not
+    /// delay the publisher.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item.
+    /// [`PublishError`]; no subscriber has received the item.
     ///
     /// # Cancel safety
-    /// Dropping the future before it has ended publishes nothing.
+    /// This method is cancel safe: a future that is dropped before it has completed publishes nothing.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -167,19 +146,19 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.publisher.publish_all(topic, item).await
     }
 
-    /// What to publish with, for an actor or a thread of its own.
+    /// The publisher of the service's news, for an actor or a thread of its own.
     pub fn publisher(&self) -> Publisher {
         self.publisher.clone()
     }
 
-    /// How many messages the service has taken and not finished: those that wait, and those being handled. At most
+    /// The number of messages that the service has accepted and not finished: queued, or being handled. At most
     /// [`Limits::mailbox`](crate::Limits::mailbox).
     pub fn unfinished(&self) -> usize {
         self.offered.service.unfinished()
     }
 
-    /// What the service has counted: messages that came over links and those of them that were not handled, connections,
-    /// news, and how each link is now.
+    /// The statistics of the service: messages that arrived over links and those of them that were not handled, connections, news,
+    /// and the state of each link.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -187,9 +166,9 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// # impl Actor for Weather { type Context = Context<Self>; }
     /// # fn run(weather: meshzero::Service<Weather>) {
     /// let stats = weather.stats();
-    /// println!("{} of {} messages came to nothing in time", stats.requests.expired, stats.messages);
+    /// println!("{} of {} messages expired", stats.requests.expired, stats.messages);
     /// for link in stats.links {
-    ///     println!("{} of {} bytes wait for {}", link.waiting, link.written + link.waiting, link.address);
+    ///     println!("{} of {} bytes are queued for {}", link.waiting, link.written + link.waiting, link.address);
     /// }
     /// # }
     /// ```
@@ -197,31 +176,28 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
         self.offered.service.stats()
     }
 
-    /// Withdraws the service, and finishes what it has accepted.
+    /// Withdraws the service, and finishes the messages that it has accepted.
     ///
-    /// At first goodbye is said, and new messages are refused as *draining*. Then this waits until all messages that were
-    /// accepted are handled, their replies have left, and subscribers have what was published:
-    /// [`Limits::drain`](crate::Limits::drain) at most. Its address is free then. Returns what was not finished in time, if
-    /// anything was left.
+    /// First the service is withdrawn, and new messages are refused as *draining*. Then this waits until all accepted messages are
+    /// handled, their replies are sent, and subscribers have received the published items: [`Limits::drain`](crate::Limits::drain)
+    /// at most. Then its address is free. Returns a report of the work that was not finished in time, if there is any.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop the closing.
+    /// This method is not cancel safe: dropping the future does not stop the closing.
     pub async fn close(self) -> Option<Abandoned> {
-        // A mesh that was left has closed all its services.
-        let delist = Delist { instance: self.offered.instance.id, end: ServiceEnd::Closed };
-        self.node.ask_router(delist).await.unwrap_or(None)
+        self.offered.close(&self.node).await
     }
 
-    /// How often the actor was made anew after a panic; 0 for an actor that the program runs.
+    /// The number of times that the actor was restarted after a panic; 0 for an actor that the program runs itself.
     pub fn restarts(&self) -> u64 {
         self.offered.service.restarts()
     }
 
-    /// Waits until the service has ended, whoever ended it, and says why. That it panicked too often is known here only:
-    /// others see it withdrawn.
+    /// Waits until the service has ended, for whatever reason, and returns that reason. Only this tells that the actor panicked too
+    /// often: other programs see the service withdrawn.
     ///
     /// # Cancel safety
-    /// Loses nothing; it can be asked again.
+    /// This method is cancel safe, and can be called again.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -231,8 +207,8 @@ impl<A: Actor<Context = Context<A>>> Service<A> {
     /// use meshzero::ServiceEnd;
     ///
     /// match camera.ended().await {
-    ///     ServiceEnd::GaveUp { panic, .. } => eprintln!("the camera needs a person: {panic}"),
-    ///     end => println!("the camera is no longer offered: {end}"),
+    ///     ServiceEnd::GaveUp { panic, .. } => eprintln!("the camera keeps panicking: {panic}"),
+    ///     end => println!("the camera has ended: {end}"),
     /// }
     /// # }
     /// ```
@@ -254,7 +230,7 @@ impl<A: Actor<Context = Context<A>>> fmt::Debug for Service<A> {
     }
 }
 
-/// Publishes the news of one service. Cheap to clone, usable from any thread. It does not keep the service advertised.
+/// A handle that publishes the news of one service. Cheap to clone, usable from any thread. It does not keep the service advertised.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -283,34 +259,31 @@ impl Publisher {
         Self { publisher }
     }
 
-    /// Publishes `item` to everybody who subscribed to a prefix of `topic`, as [`Service::publish`].
+    /// Publishes `item` to everybody who subscribed to a prefix of `topic`, as [`Service::publish`] does.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item.
+    /// [`PublishError`]; no subscriber has received the item.
     pub fn publish<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        Ok(self.publisher.publish(topic.as_ref(), item)?)
+        self.publisher.publish(topic.as_ref(), item)
     }
 
-    /// Publishes `item` as soon as every subscriber has room for it, as [`Service::publish_all`].
+    /// Publishes `item` as soon as every subscriber has room for it, as [`Service::publish_all`] does.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has received the item.
+    /// [`PublishError`]; no subscriber has received the item.
     ///
     /// # Cancel safety
-    /// Dropping the future before it has ended publishes nothing.
+    /// This method is cancel safe: a future that is dropped before it has completed publishes nothing.
     pub async fn publish_all<T: Wire>(&self, topic: impl AsRef<str>, item: &T) -> Result<(), PublishError> {
-        match self.publisher.publish_all(topic.as_ref(), item).await {
-            Ok(()) => Ok(()),
-            Err(fault) => Err(fault.into()),
-        }
+        self.publisher.publish_all(topic.as_ref(), item).await
     }
 
-    /// How many subscriptions there are at the moment, whatever their prefix.
+    /// The number of subscriptions at the moment, whatever their prefix.
     pub fn subscribers(&self) -> usize {
         self.publisher.subscribers()
     }
 
-    /// What became of what the service has published so far: how much was delivered, and how much was missed and why.
+    /// The totals of the items that the service has published so far: how many were delivered, and how many were missed and why.
     ///
     /// ```no_run
     /// # fn run(publisher: meshzero::Publisher) {

@@ -1,4 +1,4 @@
-//! A service of the mesh as its callers hold it.
+//! A caller's handle to a service.
 
 use std::fmt;
 use std::future::Future;
@@ -22,13 +22,12 @@ use meshzero_proto::directory::Instance;
 use crate::error::{CallError, TrySendError};
 use crate::recipient;
 use crate::request::{Request, Tell};
-use crate::subscribe::{Subscribe, SubscribeTo};
-use crate::subscription::News;
+use crate::subscribe::{News, Subscribe, SubscribeTo};
 
-/// A service of the mesh, to be called and listened to. Cheap to clone, usable from any thread and any executor.
+/// A handle to a service of the mesh, to call it and to subscribe to it. Cheap to clone, usable from any thread and any executor.
 ///
-/// It mirrors actix's `Addr`, and stays good while instances of the service come and go: a call goes to the less busy of
-/// two picked at random among those that are connected.
+/// It mirrors actix's `Addr`, and stays valid while instances of the service come and go: each call goes to the less busy of two
+/// instances picked at random among the connected ones.
 ///
 /// ```no_run
 /// # use actix::prelude::*;
@@ -62,8 +61,8 @@ impl ServiceRef {
         &self.name
     }
 
-    /// The instances that are connected at the moment, each with the address at which it was reached first; whether the others
-    /// lead to it from here has not been tried.
+    /// The instances that are connected at the moment. The address at which each was reached comes first; the others have not been
+    /// tried.
     pub fn instances(&self) -> Vec<Instance> {
         self.caller.route.members().iter().map(Member::listing).collect()
     }
@@ -73,24 +72,24 @@ impl ServiceRef {
         self.caller.route.members().first()?.address()
     }
 
-    /// Sends a message and waits for its reply, when awaited. See [`Request`] for time-outs, cancelling and errors.
+    /// Sends a message and waits for its reply, when awaited. See [`Request`] for timeouts, cancellation and errors.
     #[inline(always)]
     pub fn send<M: NetMessage>(&self, message: M) -> Request<M> {
         Request::new(Arc::clone(&self.caller), message)
     }
 
-    /// Sends a message without a reply, when awaited: it waits until an instance is connected and has room, and ends as soon
-    /// as the message is among those that leave next. That it was sent does not mean that it arrives: the connection may be
-    /// lost, or the service refuse it, and nobody is told.
+    /// Sends a message without a reply, when awaited: waits until an instance is connected and has room, and completes as soon as
+    /// the message is in the send queue. A message that was sent may still not arrive: if the connection is lost, or the service
+    /// refuses the message, the sender is not notified.
     ///
-    /// This is the way to send many messages as fast as they are taken: the sender is held up, nothing piles up, and nothing
-    /// is lost between two processes that live.
+    /// Use this to send many messages as fast as the service takes them: the sender waits instead of filling a queue, and no
+    /// message is lost between two running processes.
     ///
     /// # Errors
-    /// [`CallError`]; nobody will handle the message.
+    /// [`CallError`]; the message will not be handled.
     ///
     /// # Cancel safety
-    /// Dropping the future before it has ended sends nothing.
+    /// This method is cancel safe: a future that is dropped before it has completed sends nothing.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -105,17 +104,17 @@ impl ServiceRef {
     /// # Ok(())
     /// # }
     /// ```
-    // Always, as below: a message is made where it will be, and not moved there.
+    // Always, as below: a message is created in its final place instead of being moved there.
     #[inline(always)]
     pub fn tell<M: NetMessage>(&self, message: M) -> Tell<'_, M> {
         Tell::new(&self.caller, message)
     }
 
-    /// Sends a message without a reply, if there is room for it at once. That it was sent does not mean that it arrives:
-    /// the connection may be lost, or the service refuse it, and nobody is told.
+    /// Sends a message without a reply, if there is room for it at once. A message that was sent may still not arrive: if the
+    /// connection is lost, or the service refuses the message, the sender is not notified.
     ///
     /// # Errors
-    /// [`TrySendError`]; nobody will handle the message, and most errors give it back.
+    /// [`TrySendError`]; the message will not be handled, and most errors return it.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -141,16 +140,17 @@ impl ServiceRef {
         })
     }
 
-    /// Sends a message without a reply and without an answer to the question whether it could be sent. If not, because as
-    /// many are under way as may be or nobody is connected, the message is dropped, counted by [`ServiceRef::stats`], and
-    /// logged as a warning. Nothing is queued beyond the bounds, unlike with actix.
+    /// Fire-and-forget: sends a message without a reply, and does not report whether it could be sent. If the service's queue is full
+    /// or no instance is connected, the message is dropped, counted by [`ServiceRef::stats`], and logged as a warning. Unlike with
+    /// actix, nothing is queued beyond the limits.
     ///
     /// # Logs through the mesh
-    /// A subscriber of `tracing` may send or publish what it hears. What the mesh records while a subscriber does so on the same
-    /// thread, such as the warning above, is not told to it again, and what it sends then belongs to no trace. Messages and items
-    /// are serialised before anything is locked: a `Serialize` may log, send and publish, also by the same handle, and what it
-    /// sends leaves before its own message. What the mesh records on its own thread, about connections, is told; a subscriber that
-    /// sends it should leave out what sending causes, by the target `meshzero` or the level.
+    /// A `tracing` subscriber may send or publish the events that it receives. Events that the mesh records while the subscriber does
+    /// so on the same thread, such as the warning above, are not delivered to it again, and the messages that it sends then belong to
+    /// no trace. Messages and items are serialised before anything is locked: a `Serialize` may log, send and publish, also through
+    /// the same handle, and the messages that it sends leave before its own. Events that the mesh records on its own thread, about
+    /// connections, are delivered; a subscriber that sends them should filter out those that sending causes, by the target `meshzero`
+    /// or by level.
     pub fn do_send<M: NetMessage>(&self, message: M) {
         if let Err(error) = self.try_send(message) {
             self.caller.route.count_dropped();
@@ -158,9 +158,9 @@ impl ServiceRef {
         }
     }
 
-    /// What all of this program has counted of this service: how many calls were tried again, how often instances were set
-    /// aside, how many messages [`ServiceRef::do_send`] has dropped, and how each link is now. What the service's own program
-    /// has counted tells [`ServiceRef::ask_stats`].
+    /// The statistics of this whole program about the service: calls that were retried, instances that were ejected, messages that
+    /// [`ServiceRef::do_send`] has dropped, and the state of each link. The statistics of the service's own program are returned by
+    /// [`ServiceRef::ask_stats`].
     ///
     /// ```no_run
     /// # fn run(arm: meshzero::ServiceRef) {
@@ -172,15 +172,14 @@ impl ServiceRef {
         self.caller.route.stats()
     }
 
-    /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply
-    /// ends in `MailboxError::Closed` there, and the log says why. Calls have the time-out that the mesh's limits say; dropping
-    /// one cancels it.
+    /// An actix `Recipient` for messages of type `M`, for code that knows nothing of the mesh. A call without a reply ends in
+    /// `MailboxError::Closed` there, and the reason is logged. Calls have the timeout of the mesh's limits; dropping one cancels it.
     ///
     /// Messages wait in a mailbox until the mesh's thread forwards them. While 16 wait there, actix's `try_send` takes one more of
-    /// each sender and then returns `Full`; its `do_send` never refuses. Of what both send, as many messages are under way at a
-    /// time as [`Limits::mailbox`](crate::Limits::mailbox) says, and 1,024 are in the mailboxes of all recipients of the program
-    /// together, because actix does not say for which of them it takes a message; what is sent beyond that is dropped, counted by
-    /// [`ServiceRef::stats`] as soon as the mesh's thread runs, and logged as a warning.
+    /// each sender and then returns `Full`; its `do_send` never refuses. Two limits apply to the messages of both:
+    /// [`Limits::mailbox`](crate::Limits::mailbox) for those in flight, and 1,024 for those in the mailboxes of all recipients of the
+    /// program together, because actix does not say for which of them it takes a message. Messages beyond that are dropped, counted
+    /// by [`ServiceRef::stats`] as soon as the mesh's thread runs, and logged as a warning.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -205,13 +204,12 @@ impl ServiceRef {
         recipient::forwarding(&self.caller)
     }
 
-    /// Listens to the news whose topic begins with `prefix`, of all instances. See [`Subscribe`].
+    /// Subscribes to the news of all instances whose topic begins with `prefix`. See [`Subscribe`].
     pub fn subscribe<T: Wire>(&self, prefix: impl AsRef<str>) -> Subscribe<T> {
         Subscribe::to_service(Arc::clone(&self.node), Arc::clone(&self.caller.route), prefix.as_ref())
     }
 
-    /// As [`ServiceRef::subscribe`], with an actor that gets the items as messages. What does not arrive is logged as a
-    /// warning.
+    /// Subscribes like [`ServiceRef::subscribe`], and sends the items to an actor as messages. Missed items are logged as a warning.
     ///
     /// ```no_run
     /// # use actix::prelude::*;
@@ -244,15 +242,15 @@ impl ServiceRef {
         self.subscribe(prefix).forward(recipient)
     }
 
-    /// Asks one instance what it handles and publishes, with JSON schemas.
+    /// Returns a description of the messages that one instance handles and the topics that it publishes, with JSON schemas.
     ///
-    /// Waits for an instance and its answer, together as long as the mesh's limits allow a request.
+    /// Waits for an instance and its answer, for [`Limits::request_timeout`](crate::Limits::request_timeout) at most.
     ///
     /// # Errors
     /// [`CallError`].
     ///
     /// # Cancel safety
-    /// Dropping the future asks no more.
+    /// This method is cancel safe.
     ///
     /// ```no_run
     /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {
@@ -272,15 +270,15 @@ impl ServiceRef {
         }
     }
 
-    /// Asks the program of one instance what it has counted, as [`Mesh::stats`](crate::Mesh::stats) there.
+    /// Returns the statistics of the program of one instance, which [`Mesh::stats`](crate::Mesh::stats) returns there.
     ///
-    /// Waits for an instance and its answer, together as long as the mesh's limits allow a request.
+    /// Waits for an instance and its answer, for [`Limits::request_timeout`](crate::Limits::request_timeout) at most.
     ///
     /// # Errors
     /// [`CallError`].
     ///
     /// # Cancel safety
-    /// Dropping the future asks no more.
+    /// This method is cancel safe.
     ///
     /// ```no_run
     /// # async fn run(arm: meshzero::ServiceRef) -> Result<(), meshzero::CallError> {

@@ -1,8 +1,8 @@
-//! Traces: which call caused which, through all services that take part in answering it.
+//! Distributed tracing: which call caused which, through all services that take part in answering it.
 //!
-//! A program begins a trace, or goes on with one that came by HTTP, and sends messages for it. Each message takes the trace
-//! along, the services' handlers work for it, and what they send in turn takes it further, without a line of code there. So
-//! one call through three services is one trace: what `tracing` records of it in three programs has one trace id.
+//! A program begins a trace, or continues one that arrived by HTTP, and sends messages in it. Each message carries the trace context,
+//! the services' handlers run in it, and the messages that they send carry it further, without any code there. So one call through
+//! three services is one trace: the `tracing` events of three programs have the same trace id.
 //!
 //! ```
 //! use actix::prelude::*;
@@ -13,7 +13,7 @@
 //! #[rtype(result = "String")]
 //! struct Where;
 //!
-//! /// Answers with the trace that it works for.
+//! /// Replies with the trace in which it runs.
 //! struct Motor;
 //!
 //! impl Actor for Motor {
@@ -62,33 +62,33 @@
 //! }
 //! ```
 //!
-//! # Where the context comes from
+//! # The source of the context
 //!
-//! A message belongs to what [`current`] says when [`send`](crate::ServiceRef::send), [`tell`](crate::ServiceRef::tell),
-//! [`try_send`](crate::ServiceRef::try_send) or [`do_send`](crate::ServiceRef::do_send) is called, or to what
-//! [`Request::trace`](crate::Request::trace) says. That is a context
+//! A message belongs to the [`current`] context at the time when [`send`](crate::ServiceRef::send), [`tell`](crate::ServiceRef::tell),
+//! [`try_send`](crate::ServiceRef::try_send) or [`do_send`](crate::ServiceRef::do_send) is called, or to that of
+//! [`Request::trace`](crate::Request::trace). There is a current context
 //!
-//! - in a handler of an actor that the mesh has made, while it handles a message that belongs to a trace; and in the
-//!   `ResponseFuture` or `ResponseActFuture` that it gives back, until that ends,
+//! - in a handler of an actor that the mesh has created, while it handles a message that belongs to a trace, and in the
+//!   `ResponseFuture` or `ResponseActFuture` that it returns, until that completes,
 //! - in a closure that is run [`in_scope`], and in a future that is wrapped by [`carry`].
 //!
-//! It is not one in a task that a handler spawns, or in what goes on later with a [`Call`](crate::Call), unless that is wrapped by
-//! [`carry`] or run [`in_scope`] for what [`Call::trace`](crate::Call::trace) says; in an `AtomicResponse`, once the handler
-//! has returned; and in what passes an actor's own mailbox: the handlers of an actor that was advertised by its `Addr`, and what
-//! is sent through a [`recipient`](crate::ServiceRef::recipient). Nor does it travel with news.
+//! There is none in a task that a handler spawns, or in work that continues later with a [`Call`](crate::Call), unless that is wrapped
+//! by [`carry`] or run [`in_scope`] with [`Call::trace`](crate::Call::trace); in an `AtomicResponse`, once the handler has returned;
+//! and behind an actor's own mailbox: in the handlers of an actor that was advertised by its `Addr`, and for messages sent through a
+//! [`recipient`](crate::ServiceRef::recipient). News does not carry a context.
 //!
-//! # What is recorded
+//! # Recorded spans and events
 //!
 //! Handlers run in a `tracing` span `handle` with the fields `service`, `message_type`, `trace_id` and `span_id`, at the level INFO,
-//! so that what they log has these as well. A message that was sent is recorded when it has ended by an event `call` at the level
+//! so that the events inside have these as well. A message that was sent is recorded at its end, by an event `call` at the level
 //! DEBUG, with `service`, `message_type`, `trace_id`, `span_id`, `parent_id`, `outcome` and `elapsed`. Both have the target
-//! `meshzero::trace`. A call has one span id at both ends, also where it is tried again. In a program without traces a
-//! message costs one look at a thread-local more.
+//! `meshzero::trace`. A call has the same span id at both ends, also when it is retried. In a program without traces a
+//! message costs one more read of a thread-local.
 //!
 //! # Other systems
 //!
 //! A [`TraceContext`] is read from and written as the `traceparent` of [W3C Trace Context](https://www.w3.org/TR/trace-context-1/),
-//! and its ids are bytes as those of OpenTelemetry are. So a trace can come from a web server, and go on to a database:
+//! and its ids are bytes as those of OpenTelemetry are. So a trace can come from a web server, and continue in a database:
 //!
 //! ```
 //! use meshzero::trace;

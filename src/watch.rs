@@ -1,4 +1,4 @@
-//! Watching services come, move and go.
+//! A stream of services that come, move and go.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,11 +12,11 @@ use meshzero_proto::directory::{DirectoryEvent, Filter};
 
 type Starting = Pin<Box<dyn Future<Output = Option<Watcher>> + Send>>;
 
-/// Services as they come, move and go, as a stream. It ends when the mesh is left; dropping it ends it earlier.
+/// A stream of services that come, move and go. It ends when the mesh is left.
 ///
-/// Whoever reads slowly misses nothing but changes that cancelled each other out: for each instance one event waits. Of another program
-/// as many services are watched as [`Limits::instances_per_node`](crate::Limits::instances_per_node) says;
-/// [`Mesh::hidden`](crate::Mesh::hidden) tells how many more there are.
+/// A slow reader misses only changes that cancelled each other out, because one event is kept for each instance. At most
+/// [`Limits::instances_per_node`](crate::Limits::instances_per_node) services of each other program are watched;
+/// [`Mesh::hidden`](crate::Mesh::hidden) returns the number of the rest.
 ///
 /// ```no_run
 /// # async fn run(mesh: meshzero::Mesh) {
@@ -55,7 +55,7 @@ impl Watch {
     /// Waits for the next event; `None` when the mesh has been left.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn next(&mut self) -> Option<DirectoryEvent> {
         std::future::poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
     }

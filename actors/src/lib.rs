@@ -46,6 +46,7 @@ pub mod endpoint;
 mod enduring;
 pub mod entry;
 mod environment;
+pub mod establish;
 pub mod events;
 mod expiry;
 pub mod fault;

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::actor_handle::Entrance;
 use crate::bound::Bound;
 use crate::clock;
-use crate::discovery::{Announce, FollowAddresses, List, Relocated};
+use crate::discovery::{Announce, FollowAddresses, List, Relocated, Withdraw};
 use crate::endpoint;
 use crate::entry::ServiceEnd;
 use crate::environment::Environment;
@@ -36,6 +36,7 @@ use crate::restart::Restart;
 use crate::router::{Delist, Enlist, Router};
 use crate::service::Service;
 use crate::traffic;
+use crate::unfinished::Abandoned;
 use crate::zone::Named;
 
 /// How long is looked for another instance of a name that must be new.
@@ -207,6 +208,52 @@ impl<A: Actor<Context = Context<A>>> Host<A> {
             Self::Hosted(hosted) => hosted.addr(),
             Self::Foreign(foreign) => foreign.addr(),
         }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Offered<A> {
+    /// Announces `name` for a service that was offered without one.
+    ///
+    /// # Errors
+    /// [`OfferError`]: others could not find a service by this name, it must be the only one and is not, or the node has left.
+    pub async fn announce(&self, node: &Node, name: &ServiceName, only: Only) -> Result<(), OfferError> {
+        check_name(name)?;
+        if only == Only::One {
+            nobody_else(node, name).await?;
+        }
+        let advert = Advert {
+            instance: self.instance.id,
+            node: self.instance.node,
+            mesh: node.config().mesh.clone(),
+            service: name.clone(),
+            addresses: Vec::new(),
+            leaving: false,
+        };
+        Ok(node.ask_discovery(Announce(advert, self.bound.clone())).await?)
+    }
+
+    /// As [`Offered::close`], also for a name that was announced later, and without taking the service.
+    ///
+    /// # Cancel safety
+    /// This method is not cancel safe: the closing may be left half begun.
+    pub async fn withdraw(&self, node: &Node) {
+        self.service.drain();
+        // A node that has left has closed all its services.
+        let _ = node.ask_discovery(Withdraw(self.instance.id)).await;
+        let _ = self.delist(node).await;
+    }
+
+    /// Withdraws the service, finishes what it has accepted, and returns what was not finished in time.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the closing.
+    pub async fn close(self, node: &Node) -> Option<Abandoned> {
+        // A node that has left has closed all its services.
+        self.delist(node).await.unwrap_or(None)
+    }
+
+    async fn delist(&self, node: &Node) -> Result<Option<Abandoned>, Gone> {
+        node.ask_router(Delist { instance: self.instance.id, end: ServiceEnd::Closed }).await
     }
 }
 

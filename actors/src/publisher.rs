@@ -1,5 +1,6 @@
 //! The news of one service: the logs that its subscribers read, and the items it retains.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -84,16 +85,19 @@ pub struct TopicInfo {
     pub retained: bool,
 }
 
-/// The reason why an item was not published. Nobody has received it. Small, because it is a part of each result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PublishFault {
-    /// There can be no such topic.
+/// The reason why an item was not published. No subscriber has received it.
+// Small, because it is a part of each result.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic is not valid.
     #[error(transparent)]
     Topic(Box<InvalidName>),
-    /// It cannot be encoded, or is too long.
+    /// The item cannot be encoded, or is longer than the mesh allows.
     #[error(transparent)]
-    Encode(Box<EncodeError>),
-    /// A subscriber that insists on being waited for has no room.
+    Item(Box<EncodeError>),
+    /// A subscriber that has to be waited for (`Subscribe::wait`) has no room, or other publishers wait for that room already.
+    /// `publish_all` waits in turn.
     #[error("a subscriber that wants every item has no room for another one")]
     Full,
     /// The service has been closed.
@@ -101,17 +105,24 @@ pub enum PublishFault {
     Closed,
 }
 
-impl From<InvalidName> for PublishFault {
+/// The sentence itself, because that is what Rust prints when `main` returns an error.
+impl fmt::Debug for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<InvalidName> for PublishError {
     #[cold]
     fn from(invalid: InvalidName) -> Self {
         Self::Topic(Box::new(invalid))
     }
 }
 
-impl From<EncodeError> for PublishFault {
+impl From<EncodeError> for PublishError {
     #[cold]
     fn from(error: EncodeError) -> Self {
-        Self::Encode(Box::new(error))
+        Self::Item(Box::new(error))
     }
 }
 
@@ -145,8 +156,8 @@ impl Publisher {
     /// Hands `item` to every subscriber whose prefix `topic` begins with. Never waits.
     ///
     /// # Errors
-    /// [`PublishFault`]; nobody has received the item.
-    pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
+    /// [`PublishError`]; nobody has received the item.
+    pub fn publish<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         let mut draft = Draft::new(&self.shared.guesses, topic, None);
         let mut woken = Vec::new();
         let published = loop {
@@ -172,11 +183,11 @@ impl Publisher {
     /// wait for the same subscribers, whoever began first is first.
     ///
     /// # Errors
-    /// [`PublishFault`]; nobody has received the item.
+    /// [`PublishError`]; nobody has received the item.
     ///
     /// # Cancel safety
     /// Dropping the future before it has ended publishes nothing.
-    pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishFault> {
+    pub async fn publish_all<T: Wire>(&self, topic: &str, item: &T) -> Result<(), PublishError> {
         // Kept while it waits, so that the item is encoded once.
         let mut kept = None;
         let mut place = Place { shared: &self.shared, ticket: None };
@@ -200,7 +211,7 @@ impl Publisher {
         item: &T,
         draft: &mut Draft<'_>,
         place: &mut Place<'_>,
-    ) -> Poll<Result<(), PublishFault>> {
+    ) -> Poll<Result<(), PublishError>> {
         let mut woken = Vec::new();
         let published = loop {
             draft.make(item, self.shared.limits.message_bytes);
@@ -327,9 +338,9 @@ impl Shared {
     }
 
     #[cold]
-    fn refuse(&self) -> PublishFault {
+    fn refuse(&self) -> PublishError {
         self.lock().refused += 1;
-        PublishFault::Full
+        PublishError::Full
     }
 }
 
@@ -406,10 +417,10 @@ impl State {
         slow: Slow,
         ticket: Option<Ticket>,
         woken: &mut Vec<Waker>,
-    ) -> Result<Published, PublishFault> {
+    ) -> Result<Published, PublishError> {
         let Self { readers, topics, published, turn, closed, .. } = self;
         if *closed {
-            return Err(PublishFault::Closed);
+            return Err(PublishError::Closed);
         }
         let mut unknown;
         let known = match topics.know(topic, shared.limits.topics) {

@@ -1,4 +1,4 @@
-//! How a call ended without a reply, and why a message did not set out.
+//! Errors of calls, and of messages that were not sent.
 
 use std::time::Duration;
 
@@ -7,9 +7,10 @@ use meshzero_actors::fault::Fault;
 use meshzero_proto::refusal::Refusal;
 use meshzero_proto::rounded::Rounded;
 
-/// How a call ended without a reply.
+/// The error of a call that has no reply.
 ///
-/// Every call ends, by its deadline, in its reply or in one of these, and each says whether the call may be repeated.
+/// Every call ends by its deadline, with its reply or with one of these errors, each of which says whether it is safe to repeat the
+/// call.
 ///
 /// ```no_run
 /// # use actix::prelude::*;
@@ -27,55 +28,55 @@ use meshzero_proto::rounded::Rounded;
 /// ```
 #[derive(thiserror::Error)]
 pub enum CallError {
-    /// The message was not handled, for certain: it is safe to repeat.
+    /// The message was certainly not handled: it is safe to repeat.
     #[error("{service}: not sent: {why}{}", times(*tries))]
     NotSent {
-        /// Whom it was for.
+        /// The service that was called.
         service: String,
-        /// Why not.
+        /// The reason.
         why: String,
-        /// How often it was tried; 0 if there was nobody to try, or nothing that can be sent.
+        /// The number of attempts; 0 if no instance was connected, or the message cannot be encoded.
         tries: u32,
-        /// The causes that fit, where there was nobody to send it to.
+        /// The causes that fit, if no instance was connected.
         diagnosis: Option<Box<Diagnosis>>,
     },
-    /// The message may have been handled, or may still be: repeat it only if handling it twice does no harm.
+    /// The message may have been handled, or may still be: repeat it only if it is harmless to handle it twice.
     #[error("{service}: {why}{}", times(*tries))]
     Unknown {
-        /// Whom it was for.
+        /// The service that was called.
         service: String,
-        /// What happened.
+        /// The reason.
         why: Uncertain,
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
     },
-    /// The service is there and answered that it has no reply.
+    /// The service answered that it has no reply.
     #[error("{service}: {why}{}", times(*tries))]
     Refused {
-        /// Whom it was for.
+        /// The service that was called.
         service: String,
-        /// Why not.
+        /// The reason that the service gave.
         why: Refusal,
-        /// How often it was tried.
+        /// The number of attempts.
         tries: u32,
     },
     /// The service handled the message, but its reply does not decode as the type that the caller expects.
     #[error("{service}: the reply does not decode: {problem}")]
     BadReply {
-        /// Who replied.
+        /// The service that replied.
         service: String,
         /// The field and what is wrong with it.
         problem: String,
     },
 }
 
-/// Why it is not known whether a message was handled.
+/// The reason why it is unknown whether a message was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Uncertain {
     /// No reply came before the deadline.
     #[error("no reply within {}; it may have been handled", Rounded(*after))]
     TimedOut {
-        /// The time that was allowed.
+        /// The timeout.
         after: Duration,
     },
     /// The connection was lost, or the process died, before the reply came.
@@ -84,7 +85,7 @@ pub enum Uncertain {
 }
 
 impl CallError {
-    /// Whether the message was not handled, so that sending it again does no harm.
+    /// Returns true if the message was certainly not handled, so that it is safe to send it again.
     ///
     /// ```
     /// use meshzero::{CallError, Uncertain};
@@ -100,7 +101,7 @@ impl CallError {
         }
     }
 
-    /// How often the call was tried; 0 if there was nobody to try, or it is not known.
+    /// The number of attempts; 0 if no instance was connected, or the number is unknown.
     pub fn tries(&self) -> u32 {
         match self {
             Self::NotSent { tries, .. } | Self::Unknown { tries, .. } | Self::Refused { tries, .. } => *tries,
@@ -108,7 +109,7 @@ impl CallError {
         }
     }
 
-    /// What a call ended in that was tried so often, and that might have taken so long.
+    /// The error of a call to `service` that ended in `fault` after `tries` attempts, with the timeout `allowed`.
     pub(crate) fn new(service: &str, fault: Fault, tries: u32, allowed: Duration) -> Self {
         let service = service.to_owned();
         match fault {
@@ -118,14 +119,14 @@ impl CallError {
             }
             Fault::TimedOut => Self::Unknown { service, why: Uncertain::TimedOut { after: allowed }, tries },
             Fault::Lost => Self::Unknown { service, why: Uncertain::Lost, tries },
-            // The caller's own deadline has passed, or is about to: it need not know who has noticed first.
+            // The caller's own deadline has passed, or is about to: it does not matter which end has noticed first.
             Fault::Refused(why @ Refusal::Expired) => {
                 Self::NotSent { service, why: why.to_string(), tries, diagnosis: None }
             }
-            // Whoever answers for another program knows no more of it than this.
+            // A proxy knows no more of the program behind it than this.
             Fault::Refused(Refusal::Lost) => Self::Unknown { service, why: Uncertain::Lost, tries },
             Fault::Refused(why) => Self::Refused { service, why, tries },
-            // Nobody was tried with it.
+            // It was sent to no instance.
             Fault::Encode(error) => {
                 Self::NotSent { service, why: error.to_string(), tries: 0, diagnosis: None }
             }
@@ -134,7 +135,7 @@ impl CallError {
     }
 }
 
-/// How often something was tried, where that was more than once.
+/// The number of attempts as the end of a sentence, if there was more than one.
 fn times(tries: u32) -> String {
     match tries {
         0 | 1 => String::new(),
@@ -142,7 +143,7 @@ fn times(tries: u32) -> String {
     }
 }
 
-/// Why a message did not set out. What can be sent again comes back.
+/// The error of a message that was not sent. The message is returned if it can be sent again.
 ///
 /// ```no_run
 /// # use actix::prelude::*;
@@ -162,8 +163,8 @@ fn times(tries: u32) -> String {
 /// ```
 #[derive(thiserror::Error)]
 pub enum TrySendError<M> {
-    /// As many messages as may be are under way. Wait, or send less often.
-    #[error("as many messages as may be are under way")]
+    /// The service's queue is full. Wait, or send less often.
+    #[error("the service's queue is full")]
     Full(M),
     /// No instance of the service is connected at the moment.
     #[error("no instance of the service is connected")]

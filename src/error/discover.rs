@@ -1,4 +1,4 @@
-//! Why nothing was discovered, and what was observed instead.
+//! Errors of discovery, with the observations that explain them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use meshzero_proto::diagnosis::{
 use meshzero_proto::name::InvalidName;
 use meshzero_proto::rounded::Rounded;
 
-/// Why nothing was discovered.
+/// The error of a search that found no service.
 ///
 /// ```no_run
 /// use meshzero::DiscoverError;
@@ -32,25 +32,25 @@ use meshzero_proto::rounded::Rounded;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoverError {
-    /// The name can be none.
+    /// The name is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// The text is an address that leads nowhere, or a URL where an address is meant. No service can have it as its name.
     #[error(transparent)]
     Address(#[from] InvalidAddress),
-    /// Nobody with this name was found in time.
+    /// No service of this name was found in time.
     #[error(transparent)]
     NotFound(Box<NotFound>),
-    /// Nothing that speaks meshzero, for this mesh, answers at the address.
+    /// No service of this mesh answers at the address.
     #[error("{}", unreachable(*address, *waited, problem, diagnosis))]
     Unreachable {
         /// The address.
         address: SocketAddr,
-        /// How long was waited.
+        /// The time that was waited.
         waited: Duration,
-        /// What the last attempt ended in.
+        /// The error of the last attempt.
         problem: String,
-        /// The causes that fit, and what they rest on.
+        /// The causes that fit, and the evidence for them.
         diagnosis: Box<Diagnosis>,
     },
     /// The mesh has been left.
@@ -58,7 +58,7 @@ pub enum DiscoverError {
     Gone(#[from] Gone),
 }
 
-/// Nobody with the name was found in time, and what was heard instead.
+/// The report of a search by name that found no service in time, and of what was heard instead.
 ///
 /// ```
 /// use meshzero::NotFound;
@@ -71,7 +71,7 @@ pub enum DiscoverError {
 pub struct NotFound {
     /// The name.
     pub name: String,
-    /// How long was waited.
+    /// The time that was waited.
     pub waited: Duration,
     /// The names that were heard instead, in alphabetical order.
     pub heard: Vec<String>,
@@ -81,13 +81,13 @@ pub struct NotFound {
     pub interfaces: Vec<String>,
     /// The static peers that are not connected, each with the reason.
     pub peers: Vec<String>,
-    /// Why an instance that was heard of could not be reached.
+    /// The reason why a known instance could not be reached.
     pub trouble: Option<String>,
-    /// The causes that fit what was observed, the likeliest first.
+    /// The causes that fit the observations, the likeliest first.
     pub findings: Vec<Finding>,
     /// The addresses that were tried, and how each attempt ended.
     pub attempts: Vec<Tried>,
-    /// What became of this program's questions to the network.
+    /// The outcome of this program's multicast queries.
     pub multicast: MulticastObservations,
 }
 

@@ -1,4 +1,4 @@
-//! Why a program did not join a mesh, and why a service is not advertised.
+//! Errors of joining a mesh and of advertising a service.
 
 use meshzero_actors::interfaces::InterfacesError;
 use meshzero_actors::networkzero::GatewayError;
@@ -6,11 +6,11 @@ use meshzero_actors::node::StartError;
 use meshzero_actors::offer::OfferError;
 use meshzero_proto::name::InvalidName;
 
-/// Why a program did not join a mesh. Nothing is left running.
+/// The error of a program that did not join a mesh. Nothing is left running.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The mesh has an impossible name.
+    /// The name of the mesh is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// The interfaces cannot be used.
@@ -19,12 +19,12 @@ pub enum JoinError {
     /// A setting, from the builder or the environment, cannot be read.
     #[error("{setting}: {problem}")]
     Setting {
-        /// Which one, such as `MESHZERO_PORTS`.
+        /// The name of the setting, such as `MESHZERO_PORTS`.
         setting: &'static str,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// The system gave no thread, no socket or no randomness.
+    /// The system provided no thread, no socket or no randomness.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The gateway to NetworkZero could not be opened.
@@ -32,15 +32,15 @@ pub enum JoinError {
     Gateway(#[from] GatewayError),
 }
 
-/// Why a service is not advertised. Nothing is left behind.
+/// The error of a service that was not advertised. Nothing is left behind.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AdvertiseError {
-    /// The service, a topic or a message type has an impossible name.
+    /// The name of the service, of a topic or of a message type is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// The service cannot be offered: its address is taken or impossible, its name exists and must not, its factory
-    /// panicked, or the mesh has been left.
+    /// The service cannot be offered: its address is in use or not valid, its name exists and must not, its factory panicked, or
+    /// the mesh has been left.
     #[error(transparent)]
     Offer(#[from] OfferError),
 }

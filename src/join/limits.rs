@@ -1,4 +1,4 @@
-//! The limits of a program as text, and the ranges that they have to be in.
+//! The limits of a program as text, and their valid ranges.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::JoinError;
 /// The variable of the environment.
 const SETTING: &str = "MESHZERO_LIMITS";
 
-/// Sets a limit. Returns whether the value is one that it can have.
+/// Sets a limit. Returns false if its type cannot hold the value.
 type Set = fn(&mut Limits, u64) -> bool;
 
 /// Every limit by its name in the environment. The name of a time ends in its unit.
@@ -56,7 +56,7 @@ fn set_time(limit: &mut Duration, millis: u64) -> bool {
 /// Reads limits such as `mailbox=512, drain_ms=200`; the others have their defaults.
 ///
 /// # Errors
-/// [`JoinError::Setting`], with what to write.
+/// [`JoinError::Setting`], which says what to write.
 pub(super) fn read(text: &str) -> Result<Limits, JoinError> {
     let mut limits = Limits::default();
     for part in listed(text) {
@@ -77,7 +77,7 @@ pub(super) fn read(text: &str) -> Result<Limits, JoinError> {
     Ok(limits)
 }
 
-/// The reason why there is no limit of this name, and which was meant.
+/// The problem with an unknown name, with the limit that was probably meant.
 fn unknown(name: &str, value: &str) -> String {
     let in_millis = format!("{name}_ms");
     if NAMED.iter().any(|(known, _)| *known == in_millis) {
@@ -89,10 +89,10 @@ fn unknown(name: &str, value: &str) -> String {
 }
 
 fn no_number(name: &str, value: &str) -> String {
-    format!("the value is no whole number; write {}", example(name, value))
+    format!("the value is not a whole number; write {}", example(name, value))
 }
 
-/// A limit as it may be written, with the value that was meant, as far as that can be told.
+/// An example of how to write a limit, with the value that was probably meant.
 fn example(name: &str, value: &str) -> String {
     let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     let (number, unit) = value.split_at(digits);
@@ -120,13 +120,13 @@ fn example(name: &str, value: &str) -> String {
     format!("{name}={}", meant.unwrap_or(1_000))
 }
 
-/// The largest number of anything that is under way at once.
+/// The largest value of a limit on concurrent things.
 const MOST_AT_ONCE: usize = 1 << 20;
 
-/// The deepest nesting that the stack of a thread has room for.
+/// The deepest nesting that fits the stack of a thread.
 const DEEPEST: u32 = 1_024;
 
-/// Refuses limits that would stop everything, or that cannot be kept.
+/// Rejects limits that would stop everything, or that cannot be enforced.
 ///
 /// # Errors
 /// [`JoinError::Setting`].
@@ -189,11 +189,11 @@ mod tests {
             ("reconnect=250", "write reconnect_ms=250"),
             ("reconnect=1h", "write reconnect_ms=3600000"),
             ("reconnect=never", "write reconnect_ms=1000"),
-            ("reconnect_ms=5s", "the value is no whole number; write reconnect_ms=5000"),
+            ("reconnect_ms=5s", "the value is not a whole number; write reconnect_ms=5000"),
             ("reconnect_ms=18446744073709551615h", "write reconnect_ms=1000"),
-            ("message_bytes=64MiB", "the value is no whole number; write message_bytes=67108864"),
-            ("message_bytes=1e9", "the value is no whole number"),
-            ("mailbox=-1", "the value is no whole number"),
+            ("message_bytes=64MiB", "the value is not a whole number; write message_bytes=67108864"),
+            ("message_bytes=1e9", "the value is not a whole number"),
+            ("mailbox=-1", "the value is not a whole number"),
             ("nesting=4294967296", "too large"),
         ] {
             let error = read(text).expect_err(text).to_string();

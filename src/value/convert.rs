@@ -1,4 +1,4 @@
-//! A value from any type that serde knows, and back, by way of the wire's own MessagePack.
+//! Conversions between a value and any type that serde supports, by way of the wire's own MessagePack.
 
 use meshzero_proto::codec::{self, DecodeLimits, Encoding};
 use meshzero_proto::limits::Limits;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::Value;
 use crate::error::debug_is_display;
 
-/// Why a value could not be converted: it names the field at fault, and what was expected there.
+/// The error of a failed conversion: it names the field at fault, and what was expected there.
 ///
 /// ```
 /// use meshzero::value::Value;
@@ -23,7 +23,7 @@ pub struct ConvertError(pub(super) String);
 debug_is_display!(ConvertError);
 
 impl Value {
-    /// The value that `item` is on the wire: structs become maps with the names of their fields.
+    /// Converts `item` to the value that it is on the wire: structs become maps with the names of their fields.
     ///
     /// # Errors
     /// [`ConvertError`] if the type's own `Serialize` fails, or nests deeper than a message may by default.
@@ -41,7 +41,7 @@ impl Value {
         convert(item)
     }
 
-    /// What this value is as a `T`, by the rules of a message that arrives for a handler of `T`.
+    /// Converts this value to a `T`, by the rules for a message that arrives for a handler of `T`.
     ///
     /// # Errors
     /// [`ConvertError`] names the field that does not fit.
@@ -63,7 +63,7 @@ impl Value {
     }
 }
 
-/// Goes by way of the wire's own MessagePack, so that a conversion here and one at the other end agree.
+/// Converts by way of the wire's own MessagePack, so that a conversion here and one at the other end agree.
 fn convert<T: Serialize + ?Sized, U: DeserializeOwned>(item: &T) -> Result<U, ConvertError> {
     let limits = DecodeLimits {
         bytes: usize::MAX,

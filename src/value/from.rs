@@ -1,4 +1,4 @@
-//! What becomes a value by `into()`: numbers, text, bytes, options, lists and maps.
+//! Conversions into a value by `into()`: numbers, text, bytes, options, lists and maps.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,15 +1,15 @@
-//! A value as JSON text and as `serde_json` has it, there and back.
+//! Conversions between a value and JSON, as text and as `serde_json::Value`.
 
 use std::fmt::{self, Write};
 
 use super::{ConvertError, Value};
 
 impl Value {
-    /// Reads JSON. A byte order mark before it is passed over.
+    /// Parses JSON, after a byte order mark if there is one.
     ///
     /// # Errors
-    /// [`ConvertError`] says where `text` is no JSON, or has a whole number of more than 64 bits, which would lose digits as
-    /// a [`Value::Float`].
+    /// [`ConvertError`] says where `text` is not JSON, or has a whole number of more than 64 bits, which would lose digits as a
+    /// [`Value::Float`].
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -29,7 +29,7 @@ impl Value {
         }
     }
 
-    /// The JSON that `text` is, or else `text` itself: what somebody typed at a prompt.
+    /// Parses JSON, or returns `text` itself if it is not JSON: for text that was typed at a prompt.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -40,8 +40,8 @@ impl Value {
         Self::from_json(text).unwrap_or_else(|_| text.into())
     }
 
-    /// This value as JSON. Bytes become a list of numbers, keys that are no text become their JSON, and what JSON has
-    /// no number for (not-a-number, infinity) becomes null.
+    /// Converts this value to JSON. Bytes become a list of numbers, keys that are not text become their JSON, and floats that JSON
+    /// cannot express (not-a-number, infinity) become null.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -64,12 +64,12 @@ impl Value {
         }
     }
 
-    /// Each level of keys within keys escapes the quotes of the one below it once more, which would double the text each time:
-    /// so deep ones are left out.
+    /// The text of a key. Each level of keys within keys escapes the quotes of the one below it once more, which would double the text
+    /// each time, so deep ones are left out.
     fn to_json_key(&self, levels: u8) -> String {
         match (self, levels.checked_sub(1)) {
             (Value::Text(text), _) => text.clone(),
-            (other, Some(within)) => Shown { value: other, levels: within }.to_string(),
+            (other, Some(within)) => JsonText { value: other, levels: within }.to_string(),
             (_, None) => "…".to_owned(),
         }
     }
@@ -101,7 +101,7 @@ fn too_long_integer(json: &str) -> Option<(&str, usize, usize)> {
     None
 }
 
-/// Keys within keys that are shown, in levels.
+/// The levels of keys within keys that are shown.
 const KEYS_IN_KEYS: u8 = 2;
 
 impl From<serde_json::Value> for Value {
@@ -124,17 +124,17 @@ impl From<serde_json::Value> for Value {
 /// Compact JSON, as [`Value::to_json`] says, with the entries of maps in their own order.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Shown { value: self, levels: KEYS_IN_KEYS }.fmt(f)
+        JsonText { value: self, levels: KEYS_IN_KEYS }.fmt(f)
     }
 }
 
-/// A value as JSON, whose keys may have so many levels of keys within them.
-struct Shown<'a> {
+/// A value as JSON, with up to `levels` of keys within keys.
+struct JsonText<'a> {
     value: &'a Value,
     levels: u8,
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for JsonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { value, levels } = *self;
         match value {
@@ -145,11 +145,13 @@ impl fmt::Display for Shown<'_> {
             Value::Float(value) => serde_json::Value::from(*value).fmt(f),
             Value::Text(text) => write_text(f, text),
             Value::Bytes(bytes) => write_parts(f, '[', bytes, ']', |f, byte| byte.fmt(f)),
-            Value::List(items) => write_parts(f, '[', items, ']', |f, value| Shown { value, levels }.fmt(f)),
+            Value::List(items) => {
+                write_parts(f, '[', items, ']', |f, value| JsonText { value, levels }.fmt(f))
+            }
             Value::Map(entries) => write_parts(f, '{', entries, '}', |f, (key, value)| {
                 write_text(f, &key.to_json_key(levels))?;
                 f.write_char(':')?;
-                Shown { value, levels }.fmt(f)
+                JsonText { value, levels }.fmt(f)
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! Messages without a Rust type: what the command line, Python and beginners send.
+//! Values without a Rust type, as the command line, Python and NetworkZero's verbs send them.
 
 mod convert;
 mod from;
@@ -12,11 +12,11 @@ use actix::{Message, MessageResponse};
 pub use self::convert::ConvertError;
 pub use meshzero_proto::codec::Packed;
 
-/// Anything that can be sent: null, a bool, a number, text, bytes, a list or a map.
+/// A value of any type that can be sent: null, a bool, a number, text, bytes, a list or a map.
 ///
-/// A value is a message as well, and its reply is a value: an actor with a `Handler<Value>` can answer programs that do
-/// not share its types. On the wire a value is plain MessagePack, so a value that has the fields of a typed message is
-/// that message. With [`of`](Value::of) and [`to`](Value::to) it becomes any type that serde knows, and back.
+/// A value is a message as well, and its reply is a value: an actor with a `Handler<Value>` can answer programs that do not share its
+/// types. On the wire a value is plain MessagePack, so a value that has the fields of a typed message is that message.
+/// [`of`](Value::of) and [`to`](Value::to) convert from and to any type that serde supports.
 ///
 /// ```
 /// use meshzero::value::Value;
@@ -26,8 +26,7 @@ pub use meshzero_proto::codec::Packed;
 /// assert_eq!(value.to_string(), r#"{"x":1,"name":"arm"}"#);
 /// ```
 ///
-/// What is inside is looked at with `as_…`, which say `None` of another kind, and with `[…]`, which gives null for what is
-/// not there:
+/// Read the content with `as_…`, which return `None` for another kind, and with `[…]`, which returns null for a missing key or index:
 ///
 /// ```
 /// # use meshzero::value::Value;
@@ -72,24 +71,24 @@ pub enum Value {
     Bool(bool),
     /// A whole number.
     Int(i64),
-    /// A whole number that is too large for [`Int`](Value::Int); smaller ones never come as this.
+    /// A whole number that is too large for [`Int`](Value::Int); smaller ones never arrive as this.
     UInt(u64),
     /// Any other number.
     Float(f64),
     /// Text.
     Text(String),
-    /// Bytes. In JSON, which has none, they are a list of numbers: a field of bytes takes that as well.
+    /// Bytes. In JSON, which has none, they are a list of numbers, which a field of bytes accepts as well.
     Bytes(Vec<u8>),
     /// Values in order.
     List(Vec<Value>),
-    /// Keys with their values, in the order they came in. Keys are mostly text, but may be any value.
+    /// Keys with their values, in the order of arrival. Keys are mostly text, but may be any value.
     Map(Vec<(Value, Value)>),
 }
 
 static NULL: Value = Value::Null;
 
 impl Value {
-    /// A list of whatever `items` become.
+    /// A list of `items`, each converted to a value.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -99,8 +98,8 @@ impl Value {
         Self::List(items.into_iter().map(Into::into).collect())
     }
 
-    /// A map of whatever `entries` become, in their order. The values have one type: where they are of several kinds, make
-    /// each a `Value`.
+    /// A map of `entries`, each converted, in their order. The values have one type; where they are of several kinds, convert each to a
+    /// `Value`.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -111,7 +110,7 @@ impl Value {
         Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 
-    /// Whether this is [`Value::Null`].
+    /// Returns true for [`Value::Null`].
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
@@ -124,7 +123,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits. A [`Float`](Value::Float) is none, whatever its value.
+    /// The whole number, if it is one that fits. A [`Float`](Value::Float) is not one, whatever its value.
     pub fn as_i64(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
@@ -133,7 +132,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if it is one that fits and is not negative. A [`Float`](Value::Float) is none, whatever its value.
+    /// The whole number, if it is one that fits and is not negative. A [`Float`](Value::Float) is not one, whatever its value.
     pub fn as_u64(&self) -> Option<u64> {
         match self {
             Value::Int(value) => u64::try_from(*value).ok(),
@@ -160,7 +159,7 @@ impl Value {
         }
     }
 
-    /// The bytes, or those of the text. A list of numbers, which bytes become in JSON, is none:
+    /// The bytes, or those of the text. Returns `None` for a list of numbers, which bytes become in JSON:
     /// [`to`](Value::to) reads that as well.
     ///
     /// ```
@@ -203,7 +202,7 @@ impl Value {
         }
     }
 
-    /// What the map has under the text `key`. `value["key"]` is the same with null for what is not there.
+    /// The entry of the map with the text `key`. `value["key"]` is the same with null for a missing entry.
     ///
     /// ```
     /// # use meshzero::value::Value;
@@ -220,7 +219,7 @@ impl Value {
 impl Index<&str> for Value {
     type Output = Value;
 
-    /// What the map has under `key`; null if it is not there, or if this is no map.
+    /// The entry of the map with `key`; null if there is none, or if this is not a map.
     fn index(&self, key: &str) -> &Value {
         self.get(key).unwrap_or(&NULL)
     }
@@ -229,7 +228,7 @@ impl Index<&str> for Value {
 impl Index<usize> for Value {
     type Output = Value;
 
-    /// The item at `place` of the list; null if there is none, or if this is no list.
+    /// The item at `place` of the list; null if there is none, or if this is not a list.
     fn index(&self, place: usize) -> &Value {
         self.as_list().and_then(|items| items.get(place)).unwrap_or(&NULL)
     }

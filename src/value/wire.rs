@@ -1,4 +1,4 @@
-//! A value on the wire: what it is to serde, in both directions.
+//! A value on the wire: `Serialize` and `Deserialize`.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// Longest list whose claimed length is believed before its items have come.
+/// The most items that are allocated for a claimed length before they have arrived.
 const MOST_BELIEVED: usize = 1_024;
 
 struct AnyValue;

@@ -1,4 +1,4 @@
-//! Addresses as beginners hold them.
+//! The address of a service, as the verbs take and return it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use meshzero_actors::zone::Named;
 use serde::{Deserialize, Serialize};
 
-/// Where a service is: an IP address and a port. Written as text (`"192.168.1.7:9000"`) it can be printed, typed in,
-/// stored, or sent in a message. One that is good on one link only names the interface of this computer that is on it
-/// (`"[fe80::1%eth0]:9000"`), so it is good on this computer only.
+/// The address of a service: an IP address and a port. As text (`"192.168.1.7:9000"`) it can be printed, typed in, stored, or sent in
+/// a message. A link-local address contains the name of this computer's interface to that link (`"[fe80::1%eth0]:9000"`), so it is
+/// valid on this computer only.
 ///
 /// ```
 /// use meshzero::zero::Address;
@@ -29,7 +29,7 @@ impl Address {
         self.0.port()
     }
 
-    /// As the standard library's type.
+    /// This address as the standard library's type.
     pub fn socket_addr(self) -> SocketAddr {
         self.0
     }

@@ -1,20 +1,20 @@
-//! Addresses of this program, with or without a name.
+//! The verbs for addresses of this program, with or without a name.
 
 use super::address::Address;
 use super::closing::Closing;
-use super::endpoint::{IfExists, Place};
+use super::endpoint::{EndpointOptions, IfExists};
 use super::error::ZeroError;
-use super::program;
+use super::global;
 
-/// Advertises `name` on the mesh, and gives the address at which its messages and news are: every network interface, at a
-/// free port from 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program
-/// ends, others can [`discover`](super::discover) it.
+/// Advertises `name` on the mesh, and returns the address of its messages and news: on every network interface, at a free port from
+/// 49152 on, unless [`Join::ports`](crate::Join::ports) or `MESHZERO_PORTS` says otherwise. Until the program ends, others can
+/// [`discover`](super::discover) it.
 ///
 /// A name that this program advertises already keeps its address. Other programs may advertise the same name:
 /// [`discover`](super::discover) finds one of them, [`discover_all`](super::discover_all) lists them all.
 ///
 /// # Errors
-/// [`ZeroError::Advertise`], if the name can be none: at most 128 bytes, at least one, no control characters.
+/// [`ZeroError::Advertise`] if the name is not valid: a name has 1 to 128 bytes and no control characters.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -27,13 +27,13 @@ pub fn advertise(name: impl AsRef<str>) -> Result<Address, ZeroError> {
     advertise_with(name, Advert::default())
 }
 
-/// As [`advertise`], at an address of choice: a port (`9000`), an address of this computer (`"192.168.1.7"`), both
-/// (`"192.168.1.7:9000"`), a pattern (`"192.168.*"`), or what [`address`](super::address) gave.
+/// Advertises like [`advertise`], at a given address: a port (`9000`), an address of this computer (`"192.168.1.7"`), both
+/// (`"192.168.1.7:9000"`), a pattern (`"192.168.*"`), or an address that [`address`](super::address) has returned.
 ///
-/// If this program advertises the name elsewhere, that address is closed and this one takes its place.
+/// If this program advertises the name at another address, that one is closed and replaced by this one.
 ///
 /// # Errors
-/// [`ZeroError::Advertise`] if the address is none, in use, or not of this computer, or the name can be none;
+/// [`ZeroError::Advertise`] if the address or the name is not valid, or if the address is in use or not of this computer;
 /// [`ZeroError::SecondName`] if the address has another name.
 ///
 /// ```no_run
@@ -47,23 +47,23 @@ pub fn advertise_at(name: impl AsRef<str>, at: impl ToString) -> Result<Address,
     advertise_with(name, Advert { at: Some(at.to_string()), ..Advert::default() })
 }
 
-/// What is particular about an advert, for [`advertise_with`].
+/// The options of an advert, for [`advertise_with`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Advert {
-    /// Where to listen, as [`advertise_at`] takes it. Default: everywhere, at a free port.
+    /// The address to listen at, as [`advertise_at`] takes it. Default: every interface, at a free port.
     pub at: Option<String>,
-    /// What to do if the name is advertised already. Default: advertise it as well.
+    /// The treatment of a name that is advertised already. Default: advertise it as well.
     pub if_exists: IfExists,
-    /// The names of the messages that are taken at the address; [`Value`](crate::Value)'s is that of those without a type. Which
-    /// one has come tells [`Request`](super::future::Request) only. Default, if there are none: those without a type. If this program
-    /// advertises the name with others, that address is closed and a new one takes its place.
+    /// The names of the messages that the address accepts; the name of [`Value`](crate::Value) is that of messages without a type.
+    /// Only a [`Request`](super::future::Request) tells the name of a message. Default, if empty: messages without a type. If this
+    /// program advertises the name with other messages, that address is closed and replaced by a new one.
     pub messages: Vec<String>,
 }
 
-/// As [`advertise`], with all that can be chosen.
+/// Advertises like [`advertise`], with all options.
 ///
 /// # Errors
-/// As [`advertise_at`], and if the name exists and must not.
+/// Those of [`advertise_at`], and [`ZeroError::Advertise`] if the name exists and must not.
 ///
 /// ```no_run
 /// use meshzero::zero::{self, Advert, IfExists};
@@ -80,21 +80,21 @@ pub fn advertise_with(name: impl AsRef<str>, advert: Advert) -> Result<Address, 
     Ok(address)
 }
 
-/// As [`advertise_with`], for async programs: does not wait until the address is closed at which the name was before, if it moves.
+/// Advertises like [`advertise_with`], for async programs: if the name moves, does not wait until its previous address is closed.
 ///
 /// # Errors
-/// As there.
+/// Those of [`advertise_with`].
 pub fn begin_advertise(
     name: impl AsRef<str>,
     advert: Advert,
 ) -> Result<(Address, Option<Closing>), ZeroError> {
     let Advert { at, if_exists, messages } = &advert;
-    let place = Place { at: at.as_deref(), if_exists: *if_exists, messages };
-    program::node()?.advertise(name.as_ref(), place)
+    let place = EndpointOptions { at: at.as_deref(), if_exists: *if_exists, messages };
+    global::node()?.advertise(name.as_ref(), place)
 }
 
-/// Takes back what [`advertise`] did: others do not find the name any more, its address is closed, or each of its addresses, and
-/// messages that wait there are refused. Says whether there was such a name.
+/// Reverts [`advertise`]: other programs no longer find the name, all its addresses are closed, and the messages that wait there are
+/// refused. Returns whether there was such a name.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -111,7 +111,8 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
     Ok(closing.map(Closing::wait).is_some())
 }
 
-/// As [`unadvertise`], for async programs: does not wait until the address is closed. `None` if there was no such name.
+/// Reverts [`advertise`] like [`unadvertise`], for async programs: does not wait until the address is closed. Returns `None` if there
+/// was no such name.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -127,10 +128,10 @@ pub fn unadvertise(name: impl AsRef<str>) -> Result<bool, ZeroError> {
 /// # }
 /// ```
 pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroError> {
-    Ok(program::node()?.unadvertise(name.as_ref()))
+    Ok(global::node()?.unadvertise(name.as_ref()))
 }
 
-/// As [`unadvertise`], for one of several addresses of a name: the others stay. Says whether this program listened there.
+/// Closes one of several addresses of a name, like [`unadvertise`], and keeps the others. Returns whether this program listened there.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -145,7 +146,7 @@ pub fn begin_unadvertise(name: impl AsRef<str>) -> Result<Option<Closing>, ZeroE
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn unadvertise_at(address: Address) -> Result<bool, ZeroError> {
-    let closing = program::node()?.unadvertise_at(address);
+    let closing = global::node()?.unadvertise_at(address);
     Ok(closing.map(Closing::wait).is_some())
 }
 
@@ -154,15 +155,15 @@ pub fn unadvertise_at(address: Address) -> Result<bool, ZeroError> {
 /// # Errors
 /// [`ZeroError::Join`].
 pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
-    Ok(program::node()?.advertised(name.as_ref()))
+    Ok(global::node()?.advertised(name.as_ref()))
 }
 
-/// A new address of this computer, at a port that is free now: for messages and news whose receivers are told the address in
-/// another way, or to be advertised later. This program listens there from the first verb on that does; until then another
-/// program can that is told the address.
+/// Returns a new address of this computer, at a port that is free now: for messages and news whose receivers learn the address in
+/// another way, or to be advertised later. This program listens there from the first verb that uses it; until then another program
+/// can listen there that knows the address.
 ///
 /// # Errors
-/// [`ZeroError::Advertise`] if the system gives none.
+/// [`ZeroError::Advertise`] if the system provides none.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -174,17 +175,16 @@ pub fn advertised(name: impl AsRef<str>) -> Result<Vec<Address>, ZeroError> {
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn address() -> Result<Address, ZeroError> {
-    program::node()?.name_address(None)
+    global::node()?.name_address(None)
 }
 
-/// The full address for a part of one: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern
-/// (`"192.168.*"`). What is missing is filled in with an address of this computer and a free port. As with [`address`], nobody
-/// listens there yet.
+/// Completes a part of an address: a port (`9000`), an address or a host (`"192.168.1.7"`), or a pattern (`"192.168.*"`). The rest is
+/// an address of this computer and a free port. As with [`address`], nothing listens there yet.
 ///
-/// A full one (`"192.168.1.7:9000"`) comes back as it is, and may be of another computer.
+/// A full address (`"192.168.1.7:9000"`) is returned as it is, and may be of another computer.
 ///
 /// # Errors
-/// [`ZeroError::Advertise`] if it is none, or not of this computer.
+/// [`ZeroError::Advertise`] if it is not an address, or not of this computer.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -198,6 +198,6 @@ pub fn address_at(at: impl ToString) -> Result<Address, ZeroError> {
     let at = at.to_string();
     match at.parse::<Address>() {
         Ok(address) if address.port() > 0 && !address.socket_addr().ip().is_unspecified() => Ok(address),
-        _ => program::node()?.name_address(Some(&at)),
+        _ => global::node()?.name_address(Some(&at)),
     }
 }

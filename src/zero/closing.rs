@@ -1,4 +1,4 @@
-//! An address that is being closed.
+//! Endpoints that are being closed, and the wait for their end.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,10 +15,10 @@ use crate::mesh::Mesh;
 
 /// The endpoints of a node that are being closed.
 #[derive(Default)]
-pub(super) struct Leaving(Mutex<Vec<Arc<Endpoint>>>);
+pub(super) struct ClosingEndpoints(Mutex<Vec<Arc<Endpoint>>>);
 
-impl Leaving {
-    /// The address of the one to which messages to `address` came.
+impl ClosingEndpoints {
+    /// The address of the endpoint that received messages to `address`.
     pub(super) fn address_of(&self, address: Address) -> Option<Address> {
         self.lock().iter().find(|endpoint| endpoint.listens_at(address)).map(|endpoint| endpoint.address)
     }
@@ -28,17 +28,21 @@ impl Leaving {
     }
 }
 
-/// An endpoint that is being closed, listed in [`Leaving`] until this is dropped: also if the closing panics or cannot begin, so
-/// that the address does not stay closed.
-pub(super) struct Departure {
+/// An endpoint that is being closed, listed in [`ClosingEndpoints`] until this is dropped, even if the closing panics or cannot begin:
+/// so its address never stays closed.
+pub(super) struct ClosingEndpoint {
     endpoint: Arc<Endpoint>,
-    leaving: Arc<Leaving>,
+    leaving: Arc<ClosingEndpoints>,
     remotes: Arc<Remotes>,
 }
 
-impl Departure {
+impl ClosingEndpoint {
     /// Lists `endpoint` in `leaving`.
-    pub(super) fn new(endpoint: Arc<Endpoint>, leaving: &Arc<Leaving>, remotes: &Arc<Remotes>) -> Self {
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        leaving: &Arc<ClosingEndpoints>,
+        remotes: &Arc<Remotes>,
+    ) -> Self {
         leaving.lock().push(Arc::clone(&endpoint));
         Self { endpoint, leaving: Arc::clone(leaving), remotes: Arc::clone(remotes) }
     }
@@ -49,39 +53,39 @@ impl Departure {
     }
 }
 
-impl Drop for Departure {
+impl Drop for ClosingEndpoint {
     fn drop(&mut self) {
-        // A connection within the process does not notice by itself.
+        // A connection within the process is not notified.
         self.remotes.forget(self.endpoint.address);
         self.leaving.lock().retain(|other| !Arc::ptr_eq(other, &self.endpoint));
     }
 }
 
-/// The end of an address that is being closed: nobody finds it any more, and what waited there has been refused. Messages that
-/// were taken may still be replied to, for as long as [`Limits::drain`](crate::Limits::drain); then, or once they are, the
-/// address is free.
+/// A future that completes when an address has been closed. Other programs do not find the address any more, and the messages that
+/// waited there have been refused. Messages that were taken can still be replied to, for [`Limits::drain`](crate::Limits::drain) at
+/// most; then the address is free.
 ///
 /// # Cancel safety
-/// The closing goes on when this is dropped.
+/// This future is cancel safe: the closing continues when it is dropped.
 #[must_use = "the address is free when this has been awaited"]
 pub struct Closing(Vec<oneshot::Receiver<()>>);
 
 impl Closing {
     /// Begins to close an endpoint of `mesh`.
-    pub(super) fn begin(mesh: &Mesh, departure: Departure) -> Self {
+    pub(super) fn begin(mesh: &Mesh, departure: ClosingEndpoint) -> Self {
         departure.endpoint.mailbox.close();
         let (tell, told) = oneshot::channel();
-        // When the thread has ended, so has every endpoint.
+        // If the thread has ended, so has every endpoint.
         let _ = mesh.node.home().spawn(move || async move {
             departure.endpoint.service.withdraw().await;
             drop(departure);
-            // Perhaps nobody waits for it.
+            // The future may have been dropped.
             let _ = tell.send(());
         });
         Self(vec![told])
     }
 
-    /// The end of several; `None` of none.
+    /// A future for several closings; `None` if there are none.
     pub(super) fn all(closings: impl Iterator<Item = Self>) -> Option<Self> {
         closings.reduce(|mut all, one| {
             all.0.extend(one.0);
@@ -89,7 +93,7 @@ impl Closing {
         })
     }
 
-    /// Waits for it on this thread.
+    /// Blocks this thread until the address has been closed.
     pub(super) fn wait(self) {
         block_on(self);
     }
@@ -100,7 +104,7 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         while let Some(told) = self.0.last_mut() {
-            // It is told, or the thread has ended.
+            // Closed, or the thread has ended.
             let _ = ready!(Pin::new(told).poll(task));
             self.0.pop();
         }
@@ -110,17 +114,17 @@ impl Future for Closing {
 
 #[cfg(test)]
 mod tests {
-    use super::super::endpoint::Place;
+    use super::super::endpoint::EndpointOptions;
     use super::super::node::Node;
     use super::*;
 
     #[test]
     fn a_closing_that_is_broken_off_leaves_the_address_free() {
         let node = Node::start(Mesh::join().interfaces("lo").mesh("broken off")).expect("joined");
-        let (address, _) = node.advertise("broken off", Place::default()).expect("advertised");
+        let (address, _) = node.advertise("broken off", EndpointOptions::default()).expect("advertised");
         let endpoint = node.open_endpoint(address).expect("it is open");
-        let (leaving, remotes) = (Arc::<Leaving>::default(), Arc::default());
-        let departure = Departure::new(endpoint, &leaving, &remotes);
+        let (leaving, remotes) = (Arc::<ClosingEndpoints>::default(), Arc::default());
+        let departure = ClosingEndpoint::new(endpoint, &leaving, &remotes);
         assert_eq!(leaving.address_of(address), Some(address));
         drop(departure);
         assert_eq!(leaving.address_of(address), None);

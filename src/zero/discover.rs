@@ -1,34 +1,35 @@
-//! Finding addresses by name.
+//! The verbs that find addresses by name.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use meshzero_actors::diagnosis::Diagnosis;
+use meshzero_proto::directory::Instance;
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::program;
+use super::global;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::{DiscoverError, NotFound};
-use crate::{Instance, Mesh};
+use crate::mesh::Mesh;
 
-/// The least that looking for a name takes: one question to the network.
+/// The least time of a search for a name: one query to the network.
 const ONE_QUESTION: Duration = Duration::from_millis(50);
 
-/// When somebody who looks for a name is told why nobody was found so far, once.
+/// The time after which a search for a name reports, once, why nothing was found so far.
 const HINT: Duration = Duration::from_secs(2);
 
-/// The least that the first listing takes: the answers come in over this time.
+/// The least time of the first listing, over which the answers arrive.
 const FIRST_LIST: Duration = Duration::from_millis(300);
 
-/// Waits until somebody advertises `name`, and gives the address. Whoever is there already is found in milliseconds, and
-/// has answered: the address is alive.
+/// Waits until a program advertises `name`, and returns the address. A service that is there already is found in milliseconds, and has
+/// completed a handshake: the address is alive.
 ///
-/// A wait of zero asks the network once, which takes 50 ms at most.
+/// A wait of zero queries the network once, which takes 50 ms at most.
 ///
 /// # Errors
-/// [`ZeroError::Discover`] when the time is over: it says which names were heard instead, on which interfaces.
+/// [`ZeroError::Discover`] at the timeout, which says which names were heard instead, on which interfaces.
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -42,13 +43,13 @@ pub fn discover(name: impl AsRef<str>, wait: impl Into<Wait>) -> Result<Address,
     block_on(found(name.as_ref(), wait.into(), hint))
 }
 
-/// Waits until somebody advertises `name`. Who has waited for two seconds is given a hint why nobody was found so far.
+/// Waits until a program advertises `name`. After two seconds `hint` gets the reason why nothing was found so far.
 pub(super) async fn found(
     name: &str,
     wait: Wait,
     hint: impl FnOnce(&ZeroError),
 ) -> Result<Address, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let within = wait.longest().max(ONE_QUESTION);
     let mut found = node.mesh.discover(name).within(within.min(HINT)).await.map_err(ZeroError::from);
     if within > HINT
@@ -72,9 +73,9 @@ pub(super) async fn found(
             node.note_name(address, name);
             Ok(address)
         }
-        // It went away in the moment in which it was found.
+        // It disappeared just as it was found.
         None => {
-            let trouble = Some("it was there and has gone".to_owned());
+            let trouble = Some("it disappeared just as it was found".to_owned());
             let missed =
                 NotFound::new(name.to_owned(), within, Diagnosis { trouble, ..Diagnosis::default() });
             Err(ZeroError::Discover(DiscoverError::NotFound(Box::new(missed))))
@@ -82,10 +83,10 @@ pub(super) async fn found(
     }
 }
 
-/// The names and addresses of all services, in the order of their names. Waits until something is known, at most as long
-/// as it is told; then the list may be empty. A service with several instances comes once for each.
+/// Returns the names and addresses of all services, ordered by name, one for each instance. Waits until a service is known, for `wait`
+/// at most; then the list may be empty.
 ///
-/// The first listing of a program collects answers for about a quarter of a second, even if it is to wait less.
+/// The first listing of a program collects answers for about a quarter of a second, even if `wait` is less.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -106,8 +107,8 @@ pub(super) async fn found_all(wait: Wait) -> Result<Vec<(String, Address)>, Zero
     listed(wait, async |mesh, within| mesh.discover_all().within(within).await).await
 }
 
-/// The names and addresses of a group: the services whose name begins with `group` and a slash. As [`discover_all`]
-/// otherwise; [`discover_group_with`] knows other separators.
+/// Returns the names and addresses of a group: the services whose names begin with `group` and a slash. Otherwise like
+/// [`discover_all`]; [`discover_group_with`] takes other separators.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -128,10 +129,10 @@ pub fn discover_group(
     discover_group_with(group, wait, Group::default())
 }
 
-/// What makes a group, for [`discover_group_with`].
+/// The options of a group, for [`discover_group_with`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// What stands between the group and its member in a name. Default: `/`.
+    /// The separator between the group and the member in a name. Default: `/`.
     pub separator: String,
     /// Names to leave out, such as one's own. Default: none.
     pub exclude: Vec<String>,
@@ -143,7 +144,7 @@ impl Default for Group {
     }
 }
 
-/// As [`discover_group`], with another separator, or without some names.
+/// Returns a group like [`discover_group`], with another separator, or without some names.
 ///
 /// # Errors
 /// [`ZeroError::Join`].
@@ -178,7 +179,7 @@ async fn listed(
     wait: Wait,
     list: impl AsyncFnOnce(&Mesh, Duration) -> Vec<Instance>,
 ) -> Result<Vec<(String, Address)>, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let least = if node.has_listed.swap(true, Ordering::Relaxed) { Duration::ZERO } else { FIRST_LIST };
     let found = list(&node.mesh, wait.longest().max(least)).await;
     let named = |instance: &Instance| {

@@ -1,4 +1,4 @@
-//! One address of this program: its mailbox, its news, and its name if it has one.
+//! An address of this program: its mailbox, its news, and its name if it has one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use meshzero_proto::name::{ServiceName, TypeName};
 
 use super::address::Address;
 use super::error::ZeroError;
-use super::mailbox::{Intake, Mailbox};
+use super::mailbox::{Mailbox, MailboxActor};
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::mesh::Mesh;
@@ -19,29 +19,29 @@ use crate::value::Value;
 /// The treatment of a name that is advertised already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IfExists {
-    /// Advertise it as well. An advert of this program stays as it is, or moves.
+    /// Advertise it as well. An advert of this program keeps its address, or moves.
     #[default]
     Share,
     /// Advertise it as well, and leave every advert of this program as it is: one more instance, at an address of its own, until
-    /// [`unadvertise_at`](super::unadvertise_at) takes it back. Callers who know the name reach one of them.
+    /// [`unadvertise_at`](super::unadvertise_at) closes it. Callers by name reach one of the instances.
     AnotherInstance,
-    /// Fail. The look around takes about half a second; of two that start in the same moment, both may succeed.
+    /// Fail. The search for others takes about half a second; two programs that start at the same moment may both succeed.
     Fail,
 }
 
-/// The place where an endpoint is to be, and the messages that it takes.
+/// The options of a new endpoint: its address, and the messages that it accepts.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place<'a> {
-    /// The address, or a part of it; anywhere if it is `None`.
+pub(super) struct EndpointOptions<'a> {
+    /// The address, or a part of it; every interface and any port if it is `None`.
     pub(super) at: Option<&'a str>,
     /// The treatment of a name that is advertised already.
     pub(super) if_exists: IfExists,
-    /// The names of the messages that are taken; none for those without a type.
+    /// The names of the accepted messages; empty for messages without a type.
     pub(super) messages: &'a [String],
 }
 
-impl Place<'_> {
-    /// Returns whether there may be others of its name.
+impl EndpointOptions<'_> {
+    /// Returns whether there may be other instances of the name.
     pub(super) fn only(&self) -> Only {
         match self.if_exists {
             IfExists::Share | IfExists::AnotherInstance => Only::OneOfMany,
@@ -54,22 +54,27 @@ impl Place<'_> {
 pub(super) struct Endpoint {
     pub(super) address: Address,
     pub(super) mailbox: Arc<Mailbox>,
-    pub(super) service: Service<Intake>,
+    pub(super) service: Service<MailboxActor>,
     name: Mutex<Option<ServiceName>>,
-    /// The names of the messages that it takes, as [`Place`] has them.
+    /// The names of the messages that it accepts, as in [`EndpointOptions`].
     pub(super) messages: Vec<String>,
-    /// Set for one that later adverts of its name leave as it is.
+    /// Set for one more instance, which later adverts of its name leave as it is.
     pub(super) is_apart: bool,
 }
 
 impl Endpoint {
-    /// Listens at `place`, or wherever there is room, and announces `name` if there is one.
-    pub(super) fn open(mesh: &Mesh, name: Option<&str>, place: Place<'_>) -> Result<Self, ZeroError> {
+    /// Listens at the address that `place` says, and announces `name` if there is one.
+    pub(super) fn open(
+        mesh: &Mesh,
+        name: Option<&str>,
+        place: EndpointOptions<'_>,
+    ) -> Result<Self, ZeroError> {
         let mailbox = Arc::new(Mailbox::default());
         let fed = Arc::clone(&mailbox);
         let listed = name.map(ServiceName::new).transpose().map_err(AdvertiseError::Name)?;
-        let mut advertise =
-            mesh.advertise(name.unwrap_or("unlisted"), move || Intake(Arc::clone(&fed))).change(|offer| {
+        let mut advertise = mesh
+            .advertise(name.unwrap_or("unlisted"), move || MailboxActor(Arc::clone(&fed)))
+            .change(|offer| {
                 if place.messages.is_empty() {
                     offer.handlers.push(Registration::encoded::<Value>(own_name::<Value>()?));
                 }
@@ -94,17 +99,17 @@ impl Endpoint {
         Ok(Self { address, mailbox, service, name, messages, is_apart })
     }
 
-    /// Returns whether `name` leads here.
+    /// Returns whether this is the endpoint of `name`.
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name().is_some_and(|known| &*known == name)
     }
 
-    /// The name that leads here.
+    /// The name of the endpoint.
     pub(super) fn name(&self) -> Option<ServiceName> {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Announces a name for an address that had none.
+    /// Announces a name for an endpoint that had none.
     pub(super) fn announce(&self, name: &str, only: Only) -> Result<(), ZeroError> {
         let name = ServiceName::new(name).map_err(AdvertiseError::Name)?;
         block_on(self.service.announce(&name, only))?;
@@ -112,7 +117,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Returns whether messages to `address` come here, also when it is another one of this computer's.
+    /// Returns whether messages to `address` arrive here, even if it is another address of this computer.
     pub(super) fn listens_at(&self, address: Address) -> bool {
         if self.address == address {
             return true;

@@ -1,4 +1,4 @@
-//! What can go wrong with the verbs, in words that help.
+//! The errors of the verbs.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::error::{
 };
 use crate::value::ConvertError;
 
-/// Why a verb did not do what it says. Whatever it was, every verb can be used again afterwards.
+/// The error of a verb. Whatever it is, every verb can be used again afterwards.
 ///
 /// ```no_run
 /// use meshzero::zero::{self, ZeroError};
@@ -25,7 +25,7 @@ use crate::value::ConvertError;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ZeroError {
-    /// The program could not join its mesh: a setting cannot be read, or the system gave no socket or no thread.
+    /// The program could not join its mesh: a setting cannot be read, or the system provided no socket or no thread.
     #[error(transparent)]
     Join(#[from] JoinError),
     /// [`join`](super::join) came too late: an earlier verb has joined already.
@@ -34,25 +34,25 @@ pub enum ZeroError {
         /// The mesh that it has joined.
         mesh: String,
     },
-    /// The text is no address.
-    #[error("{text:?} is no address: {problem}")]
+    /// The text is not an address.
+    #[error("{text:?} is not an address: {problem}")]
     Address {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// A list is empty.
     #[error("there is nothing to wait for: the list of {what} is empty")]
     Nothing {
-        /// Of what.
+        /// The content of the list.
         what: &'static str,
     },
-    /// The service is not advertised, or the address is not to be had: it is in use, not of this computer, or the name
-    /// is taken or impossible.
+    /// The service is not advertised, or the address is not available: it is in use or not of this computer, or the name exists or
+    /// is not valid.
     #[error(transparent)]
     Advertise(#[from] AdvertiseError),
-    /// An address has one name, and this one has another already.
+    /// The address has another name already, and an address has only one.
     #[error("{address} is advertised as {name:?} already; advertise the other name at another address")]
     SecondName {
         /// The address.
@@ -60,31 +60,31 @@ pub enum ZeroError {
         /// Its name.
         name: String,
     },
-    /// Nobody was found: the error says what was heard instead, and where.
+    /// No service was found: the error says which names were heard instead, and where.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
-    /// Nobody replied in time. The message may have arrived, and may still be acted on.
+    /// No reply arrived in time. The message may have arrived, and may still be handled.
     #[error("{} did not reply within {}; it may have got the message", whom(service.as_deref(), *address), Rounded(*waited))]
     NoReply {
-        /// Who did not reply.
+        /// The address that did not reply.
         address: Address,
-        /// Its name, where it is known.
+        /// Its name, if it is known.
         service: Option<String>,
-        /// How long was waited.
+        /// The time that was waited.
         waited: Duration,
     },
-    /// There is no reply, and why.
+    /// There is no reply, for the reason given.
     #[error(transparent)]
     Call(CallError),
-    /// What came is not of the type that the program asked for.
-    #[error("what came from {from} is not what this program expects: {problem}")]
+    /// The reply or item is not of the type that the program asked for.
+    #[error("the data from {from} is not of the type that this program expects: {problem}")]
     Unexpected {
-        /// Who sent it.
+        /// The sender.
         from: String,
         /// The field and what is wrong with it.
         problem: String,
     },
-    /// The message, the reply or the news cannot be written down as a value.
+    /// The message, the reply or the item cannot be converted to a value.
     #[error("this cannot be sent: {0}")]
     Unsendable(#[from] ConvertError),
     /// There is no message to reply to.
@@ -92,30 +92,30 @@ pub enum ZeroError {
         "there is no message to reply to at {address}: each needs one reply, from the thread that waited for it"
     )]
     NothingToReplyTo {
-        /// Where the reply was to be sent from.
+        /// The address that the reply was to be sent from.
         address: Address,
     },
-    /// The news were not sent.
+    /// The item was not published.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The topic can be none, or the publisher takes no more listeners.
+    /// The topic is not valid, or the publisher has reached its subscription limit.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
-    /// Some news did not arrive: the program waited for them too seldom. Those after them will.
+    /// Some items did not arrive, because the program waited for them too seldom. Later ones will.
     #[error(transparent)]
     News(NewsError),
     /// The line cannot be split into words.
-    #[error("{line:?} is no command: {problem}")]
+    #[error("{line:?} is not a command: {problem}")]
     CommandLine {
         /// The line.
         line: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
     /// The text was not made by [`bytes_to_string`](super::bytes_to_string).
     #[error("the text is not base64 at byte {position}")]
     Base64 {
-        /// Where, in bytes.
+        /// The position, in bytes.
         position: usize,
     },
     /// The address was closed while the program waited: by [`close`](super::close) or
@@ -127,7 +127,7 @@ pub enum ZeroError {
 debug_is_display!(ZeroError);
 
 impl ZeroError {
-    /// The error of a call to the service of that name, if it is known, that was to take so long.
+    /// The error of a call to the service called `name`, if that is known, with the timeout `waited`.
     pub(super) fn from_call(
         address: Address,
         name: Option<String>,
@@ -149,7 +149,7 @@ impl ZeroError {
         }
     }
 
-    /// The error of a service that was known by a name, and does not answer at its address.
+    /// The error of a service that was known as `name`, and does not answer at its address.
     pub(super) fn from_connecting(name: Option<String>, mut error: ZeroError) -> Self {
         if let (Some(name), Self::Discover(DiscoverError::Unreachable { diagnosis, problem, .. })) =
             (name, &mut error)
@@ -163,7 +163,7 @@ impl ZeroError {
     }
 }
 
-/// A service by its name and its address.
+/// A service as text, by its name and its address.
 fn whom(name: Option<&str>, address: Address) -> String {
     name.map_or_else(|| address.to_string(), |name| format!("{name:?} at {address}"))
 }

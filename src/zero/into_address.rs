@@ -1,4 +1,4 @@
-//! Everything that is taken for an address.
+//! Conversions of everything that a verb accepts as an address.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
@@ -11,27 +11,26 @@ use super::error::ZeroError;
 impl FromStr for Address {
     type Err = ZeroError;
 
-    /// Reads `ip:port`, without asking anybody. An IPv6 address that is good on one link only needs that link's interface:
-    /// `[fe80::1%eth0]:9000`.
+    /// Parses `ip:port`, without a lookup. A link-local IPv6 address needs the link's interface: `[fe80::1%eth0]:9000`.
     fn from_str(text: &str) -> Result<Self, ZeroError> {
         let problem = "write ip:port, such as 192.168.1.7:9000, with a port up to 65535";
         exact(text)?.ok_or_else(|| not_one(text, problem))
     }
 }
 
-/// What a verb takes for one address: an [`Address`], or text: `ip:port`, or `host:port`, whose address is looked up.
+/// A conversion into one address: of an [`Address`], or of text: `ip:port`, or `host:port`, whose address is looked up.
 ///
-/// A list of addresses is none: a message goes to one service, and only news come from several.
+/// A list of addresses is not accepted: a message goes to one service, and only news comes from several.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not one address",
-    note = "pass what `advertise`, `discover` or `address` gave, or text such as \"192.168.1.7:9000\"",
+    note = "pass what `advertise`, `discover` or `address` returned, or text such as \"192.168.1.7:9000\"",
     note = "a message goes to one address: to reach several, send it to each in a loop"
 )]
 pub trait IntoAddress {
-    /// The address.
+    /// Converts into the address.
     ///
     /// # Errors
-    /// [`ZeroError::Address`] if it is none.
+    /// [`ZeroError::Address`] if this is not one.
     fn into_address(self) -> Result<Address, ZeroError>;
 }
 
@@ -61,7 +60,7 @@ impl IntoAddress for &str {
         }
         let exact = text.parse();
         let Some((host, port)) = text.rsplit_once(':') else { return exact };
-        // Digits and dots alone are a mistyped address and no host, and no host has a slash.
+        // Digits and dots alone are a mistyped address, and a host's name has no slash.
         let is_host = host.bytes().any(|byte| byte.is_ascii_alphabetic()) && !host.contains('/');
         if port.parse::<u16>().is_err() || !is_host {
             return exact;
@@ -91,17 +90,17 @@ impl IntoAddress for &String {
     }
 }
 
-/// What [`wait_for_news_from`](super::wait_for_news_from) takes: one address, or several in an array, a slice or a
+/// A conversion into the addresses of [`wait_for_news_from`](super::wait_for_news_from): one, or several in an array, a slice or a
 /// `Vec`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an address nor a list of addresses",
-    note = "pass what `advertise`, `discover` or `address` gave, text such as \"192.168.1.7:9000\", or several of them"
+    note = "pass what `advertise`, `discover` or `address` returned, text such as \"192.168.1.7:9000\", or several of them"
 )]
 pub trait IntoAddresses {
-    /// The addresses.
+    /// Converts into the addresses.
     ///
     /// # Errors
-    /// [`ZeroError::Address`] names the first that is none.
+    /// [`ZeroError::Address`] names the first that is not one.
     fn into_addresses(self) -> Result<Vec<Address>, ZeroError>;
 }
 
@@ -141,7 +140,7 @@ impl<A: IntoAddress + Clone, const N: usize> IntoAddresses for &[A; N] {
     }
 }
 
-/// The address that is written there, if it is one and no host's name.
+/// Parses the address, unless the text is the name of a host.
 fn exact(text: &str) -> Result<Option<Address>, ZeroError> {
     if let Some(example) = naming::within_url(text) {
         return Err(not_one(text, format!("it is a URL; write host:port alone, such as {example}")));

@@ -1,4 +1,4 @@
-//! One thread's subscription to some addresses and prefixes, kept between its waits so that nothing is lost there.
+//! The subscription of one thread to some addresses and prefixes, kept between its waits so that nothing is lost there.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -17,35 +17,35 @@ use tokio::sync::oneshot;
 
 use super::address::Address;
 use super::error::ZeroError;
+use super::news_filter::NewsFilter;
 use super::node::Node;
-use super::subject::Subject;
 use crate::error::{NewsError, SubscribeError};
-use crate::subscription::{News, Subscription};
+use crate::subscribe::{News, Subscription};
 
-/// Before a publisher is asked again.
+/// The pauses before a publisher is asked again.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(50), LONGEST_PAUSE);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long the first wait for news allows publishers to confirm the subscription, even if it is to wait less: those of whom
-/// nothing is known yet, and those that are there.
+/// The time in which publishers may confirm the subscription during the first wait, even if that is shorter: for publishers that are
+/// not reached yet, and for those that are.
 const ABSENT: Duration = Duration::from_millis(500);
 const PRESENT: Duration = Duration::from_secs(5);
 
-/// Items passed over in one go.
+/// The most items passed over before other tasks have their turn.
 const TURN: usize = 64;
 
-/// The subscription.
+/// A subscription to the addresses and prefixes of a filter.
 pub(super) struct Listener<T> {
-    subject: Subject,
+    filter: NewsFilter,
     node: Arc<Node>,
-    /// The one whose turn it is comes first.
-    sources: VecDeque<Source<T>>,
-    /// When somebody first waited for it.
+    /// In the order in which they are polled next.
+    sources: VecDeque<Feed<T>>,
+    /// The time of the first wait.
     waited_since: Option<Instant>,
 }
 
 /// The news of one address: one subscription for all prefixes, because two would lose the order between them.
-struct Source<T> {
+struct Feed<T> {
     address: Address,
     state: State<T>,
 }
@@ -53,46 +53,46 @@ struct Source<T> {
 enum State<T> {
     Opening {
         opened: oneshot::Receiver<Result<Subscription<T>, ZeroError>>,
-        /// Whether the publisher is there, and has to confirm only.
+        /// Set while the publisher is connected, and only has to confirm.
         is_reached: Arc<AtomicBool>,
     },
-    Standing(Subscription<T>),
-    /// It cannot be opened, which has not been told yet.
+    Active(Subscription<T>),
+    /// It cannot be opened, which has not been reported yet.
     Failed(ZeroError),
-    Over,
+    Ended,
 }
 
-/// How long the publishers may take to confirm.
-pub(super) struct Patience {
-    /// Those that are not there.
+/// The timeouts for the publishers to confirm.
+pub(super) struct ConfirmTimeouts {
+    /// For those that are not reached.
     absent: Alarm,
-    /// Those that are.
+    /// For those that are.
     present: Alarm,
 }
 
 impl<T: Wire> Listener<T> {
     /// Begins to subscribe, in the background.
-    pub(super) fn open(node: Arc<Node>, subject: Subject) -> Self {
-        let prefix = subject.common_prefix();
-        let source = |&address| Source { address, state: opening(&node, address, prefix) };
-        let sources = subject.addresses.iter().map(source).collect();
-        Self { node: Arc::clone(&node), subject, sources, waited_since: None }
+    pub(super) fn open(node: Arc<Node>, filter: NewsFilter) -> Self {
+        let prefix = filter.common_prefix();
+        let source = |&address| Feed { address, state: opening(&node, address, prefix) };
+        let sources = filter.addresses.iter().map(source).collect();
+        Self { node: Arc::clone(&node), filter, sources, waited_since: None }
     }
 
-    pub(super) fn subject(&self) -> &Subject {
-        &self.subject
+    pub(super) fn filter(&self) -> &NewsFilter {
+        &self.filter
     }
 
-    /// Waits for the next item until `deadline`; the first wait also for the publishers' word.
+    /// Waits for the next item until `deadline`; the first wait also for the publishers' confirmation.
     pub(super) async fn next(&mut self, deadline: Option<Instant>) -> Result<Option<News<T>>, ZeroError> {
         let mut end = self.alarm(deadline);
-        let mut patience = self.patience();
+        let mut timeouts = self.timeouts();
         poll_fn(|task| {
             if let Poll::Ready(news) = self.poll_next(task) {
                 return Poll::Ready(news.map(Some));
             }
             let is_over = Pin::new(&mut end).poll(task).is_ready();
-            if is_over && self.poll_settled(&mut patience, task).is_ready() {
+            if is_over && self.poll_settled(&mut timeouts, task).is_ready() {
                 return Poll::Ready(Ok(None));
             }
             Poll::Pending
@@ -105,14 +105,21 @@ impl<T: Wire> Listener<T> {
         self.node.mesh.node.alarms().at(instant)
     }
 
-    /// The patience with the publishers of who waits, which begins with the first wait.
-    pub(super) fn patience(&mut self) -> Patience {
+    /// The timeouts for the publishers to confirm, which begin with the first wait.
+    pub(super) fn timeouts(&mut self) -> ConfirmTimeouts {
         let since = *self.waited_since.get_or_insert_with(Instant::now);
-        Patience { absent: self.alarm(Some(since + ABSENT)), present: self.alarm(Some(since + PRESENT)) }
+        ConfirmTimeouts {
+            absent: self.alarm(Some(since + ABSENT)),
+            present: self.alarm(Some(since + PRESENT)),
+        }
     }
 
-    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives.
-    pub(super) fn poll_settled(&mut self, patience: &mut Patience, task: &mut Context<'_>) -> Poll<()> {
+    /// Waits until every connected publisher has confirmed: items that it sends from then on arrive.
+    pub(super) fn poll_settled(
+        &mut self,
+        timeouts: &mut ConfirmTimeouts,
+        task: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut is_reached = false;
         let mut is_open = true;
         for source in &mut self.sources {
@@ -125,14 +132,14 @@ impl<T: Wire> Listener<T> {
         if is_open {
             return Poll::Ready(());
         }
-        let is_patient = Pin::new(&mut patience.absent).poll(task).is_pending()
-            || (is_reached && Pin::new(&mut patience.present).poll(task).is_pending());
-        if is_patient { Poll::Pending } else { Poll::Ready(()) }
+        let is_waiting = Pin::new(&mut timeouts.absent).poll(task).is_pending()
+            || (is_reached && Pin::new(&mut timeouts.present).poll(task).is_pending());
+        if is_waiting { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// The reason why a subscription cannot be made, which is told once.
+    /// Takes the reason why a subscription cannot be made, which is reported once.
     pub(super) fn take_failure(&mut self) -> Option<ZeroError> {
-        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Over) {
+        self.sources.iter_mut().find_map(|source| match std::mem::replace(&mut source.state, State::Ended) {
             State::Failed(error) => Some(error),
             other => {
                 source.state = other;
@@ -141,11 +148,11 @@ impl<T: Wire> Listener<T> {
         })
     }
 
-    /// The next item, for one who is woken for all who wait.
+    /// Polls for the next item, with a waker for all that wait.
     pub(super) fn poll_next(&mut self, task: &mut Context<'_>) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..self.sources.len() {
             if let Some(source) = self.sources.front_mut()
-                && let Poll::Ready(news) = source.poll_next(&self.node, &self.subject, task)
+                && let Poll::Ready(news) = source.poll_next(&self.node, &self.filter, task)
             {
                 // The others come first next time, so that a busy publisher does not hide them.
                 self.sources.rotate_left(1);
@@ -157,14 +164,14 @@ impl<T: Wire> Listener<T> {
     }
 }
 
-impl<T: Wire> Source<T> {
+impl<T: Wire> Feed<T> {
     /// Takes over the subscription once the publisher has confirmed it.
     fn poll_open(&mut self, task: &mut Context<'_>) {
         let State::Opening { opened, .. } = &mut self.state else { return };
         self.state = match Pin::new(opened).poll(task) {
-            Poll::Ready(Ok(Ok(subscription))) => State::Standing(subscription),
+            Poll::Ready(Ok(Ok(subscription))) => State::Active(subscription),
             Poll::Ready(Ok(Err(error))) => State::Failed(error),
-            Poll::Ready(Err(_)) => State::Over,
+            Poll::Ready(Err(_)) => State::Ended,
             Poll::Pending => return,
         };
     }
@@ -172,26 +179,26 @@ impl<T: Wire> Source<T> {
     fn poll_next(
         &mut self,
         node: &Arc<Node>,
-        subject: &Subject,
+        filter: &NewsFilter,
         task: &mut Context<'_>,
     ) -> Poll<Result<News<T>, ZeroError>> {
         for _ in 0..TURN {
             self.poll_open(task);
             match &mut self.state {
                 State::Opening { .. } => return Poll::Pending,
-                State::Over => return Poll::Ready(Err(ZeroError::Closed)),
+                State::Ended => return Poll::Ready(Err(ZeroError::Closed)),
                 State::Failed(_) => {
-                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Over) {
+                    if let State::Failed(error) = std::mem::replace(&mut self.state, State::Ended) {
                         return Poll::Ready(Err(error));
                     }
                 }
-                State::Standing(subscription) => match Pin::new(subscription).poll_next(task) {
-                    Poll::Ready(Some(Ok(news))) if !subject.includes(&news.topic) => {}
+                State::Active(subscription) => match Pin::new(subscription).poll_next(task) {
+                    Poll::Ready(Some(Ok(news))) if !filter.includes(&news.topic) => {}
                     Poll::Ready(Some(Ok(news))) => return Poll::Ready(Ok(news)),
-                    // Whoever comes back at the address may be another program.
+                    // The next publisher at the address may be another program.
                     Poll::Ready(Some(Err(NewsError::Lost { .. }))) => {
                         node.forget(self.address);
-                        self.state = opening(node, self.address, subject.common_prefix());
+                        self.state = opening(node, self.address, filter.common_prefix());
                     }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(ZeroError::News(error))),
                     Poll::Ready(None) => return Poll::Ready(Err(ZeroError::Closed)),
@@ -199,13 +206,13 @@ impl<T: Wire> Source<T> {
                 },
             }
         }
-        // A flood of what nobody asked for must not keep the others, or the deadline, from their turn.
+        // A flood of unwanted items must not delay the others, or the deadline.
         task.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
-/// Subscribes on the node's thread, so that it goes on between two waits, until nobody cares for it any more.
+/// Subscribes on the node's thread, so that this continues between two waits, until the receiver is dropped.
 fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T> {
     let prefix = prefix.to_owned();
     let (mut tell, opened) = oneshot::channel();
@@ -213,14 +220,14 @@ fn opening<T: Wire>(node: &Arc<Node>, address: Address, prefix: &str) -> State<T
     let reached = Arc::clone(&is_reached);
     let node = Arc::clone(node);
     let home = node.mesh.node.home().clone();
-    // Where the mesh has been left nothing is opened, and whoever waits for it hears that it is closed.
+    // If the mesh has been left nothing is opened, and the receiver gets an error.
     let _ = home.spawn(move || async move {
         let opened = tokio::select! {
             biased;
             opened = open(&node, address, &prefix, &reached) => opened,
             () = tell.closed() => return,
         };
-        // Whoever does not care any more does not miss it.
+        // The receiver may have been dropped.
         let _ = tell.send(opened);
     });
     State::Opening { opened, is_reached }

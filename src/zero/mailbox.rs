@@ -11,10 +11,10 @@ use meshzero_actors::inbound::Inbound;
 use meshzero_proto::refusal::Refusal;
 use tokio::sync::Notify;
 
-use super::queue::{Numbered, Queue};
+use super::queue::{Queue, Sequenced};
 
-/// The queue between the mesh and the threads that wait. Its length is bounded by the service's permits, one of which
-/// comes with every message: while it is full, callers wait.
+/// The queue between the mesh and the waiting threads. Its length is bounded by the service's permits, one of which comes with every
+/// message: while it is full, callers wait.
 #[derive(Default)]
 pub(super) struct Mailbox {
     state: Mutex<State>,
@@ -28,8 +28,8 @@ struct State {
 }
 
 /// The result of a wait.
-pub(super) enum Taken {
-    Message(Numbered<Encoded>),
+pub(super) enum TakeOutcome {
+    Message(Sequenced<Encoded>),
     TimedOut,
     Closed,
 }
@@ -46,19 +46,19 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    /// Takes a message that came before `other` and has come back, if there is one whose sender still waits for the reply.
-    pub(super) fn take_before(&self, other: &Numbered<Encoded>) -> Option<Numbered<Encoded>> {
+    /// Takes a message that arrived before `other` and was given back, if there is one whose sender still waits for the reply.
+    pub(super) fn take_before(&self, other: &Sequenced<Encoded>) -> Option<Sequenced<Encoded>> {
         loop {
             let mut first = self.lock().waiting.take_before(other)?;
-            // Not under the lock: a refusal is recorded, and with a message places become free, for which others are woken.
+            // Not under the lock: a refusal is logged, and dropping a message releases permits, which wakes others.
             if first.item.inbound.is_due(Instant::now()) {
                 return Some(first);
             }
         }
     }
 
-    /// Takes back a message that was taken for somebody who is gone. It comes before all that came after it.
-    pub(super) fn give_back(&self, message: Numbered<Encoded>) {
+    /// Takes back a message whose taker is gone, to its place before all that arrived after it.
+    pub(super) fn give_back(&self, message: Sequenced<Encoded>) {
         let mut state = self.lock();
         if state.closed {
             drop(state);
@@ -71,12 +71,13 @@ impl Mailbox {
 
     /// Waits for the next message whose sender still waits for the reply, until `end`.
     ///
-    /// Dropping the future loses nothing.
-    pub(super) async fn take(&self, end: Alarm) -> Taken {
+    /// # Cancel safety
+    /// This method is cancel safe.
+    pub(super) async fn take(&self, end: Alarm) -> TakeOutcome {
         let mut end = pin!(end);
         loop {
             let mut changed = pin!(self.changed.notified());
-            // Before the look, so that what comes between that and the wait is noticed.
+            // Before the check, so that a message that arrives between that and the wait is noticed.
             changed.as_mut().enable();
             if let Some(taken) = self.take_now() {
                 return taken;
@@ -84,26 +85,26 @@ impl Mailbox {
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = &mut end => return self.take_now().unwrap_or(Taken::TimedOut),
+                () = &mut end => return self.take_now().unwrap_or(TakeOutcome::TimedOut),
             }
         }
     }
 
-    fn take_now(&self) -> Option<Taken> {
+    fn take_now(&self) -> Option<TakeOutcome> {
         loop {
             let (next, closed) = {
                 let mut state = self.lock();
                 (state.waiting.take(), state.closed)
             };
-            let Some(mut next) = next else { return closed.then_some(Taken::Closed) };
+            let Some(mut next) = next else { return closed.then_some(TakeOutcome::Closed) };
             // Not under the lock, as in `take_before`.
             if next.item.inbound.is_due(Instant::now()) {
-                return Some(Taken::Message(next));
+                return Some(TakeOutcome::Message(next));
             }
         }
     }
 
-    /// Refuses what waits and whatever comes, and wakes all who wait.
+    /// Refuses the queued messages and those that arrive, and wakes all waiting threads.
     pub(super) fn close(&self) {
         let waiting = {
             let mut state = self.lock();
@@ -128,14 +129,14 @@ pub(super) fn refuse(inbound: Inbound, why: Refusal) {
     }
 }
 
-/// The actor behind an address: it puts what comes into the mailbox.
-pub(super) struct Intake(pub(super) Arc<Mailbox>);
+/// The actor behind an address: it puts messages into the mailbox.
+pub(super) struct MailboxActor(pub(super) Arc<Mailbox>);
 
-impl Actor for Intake {
+impl Actor for MailboxActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Encoded> for Intake {
+impl Handler<Encoded> for MailboxActor {
     type Result = ();
 
     fn handle(&mut self, message: Encoded, _: &mut Context<Self>) {

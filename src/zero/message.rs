@@ -1,4 +1,4 @@
-//! Messages and their replies.
+//! The verbs for messages and their replies.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,28 +9,29 @@ use meshzero_proto::codec;
 use meshzero_proto::refusal::Refusal;
 
 use super::address::Address;
-use super::desk;
 use super::error::ZeroError;
+use super::global;
 use super::into_address::IntoAddress;
-use super::mailbox::{self, Taken};
+use super::mailbox::{self, TakeOutcome};
 use super::node::Node;
-use super::program;
+use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
+use crate::error::CallError;
 use crate::value::Value;
 
-/// Sends one message and waits for the reply, which becomes whatever type the program expects: [`Value`] takes any.
+/// Sends one message and waits for the reply, which is converted to the type that the program expects; [`Value`] accepts any.
 ///
-/// Messages that several programs send to one address are handed out in the order in which they arrive. A call that
-/// timed out leaves everything usable: send again, or something else. With [`FOREVER`](super::FOREVER) it waits as long
-/// as the other end lives, and a minute for somebody to be there at all.
+/// Messages that several programs send to one address are handed out in the order of arrival. After a call that timed out everything
+/// remains usable: send the message again, or another one. With [`FOREVER`](super::FOREVER) this waits until the other end disappears,
+/// and a minute for a service to be there at all.
 ///
 /// An actor of the [typed half](crate) that handles [`Value`] can be called as well.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Discover`] if nobody answers at the address; [`ZeroError::NoReply`] if the reply
-/// did not come in time; [`ZeroError::Call`] if it never will; [`ZeroError::Unexpected`] if it is of another type;
-/// [`ZeroError::Unsendable`] if the message cannot be written down.
+/// [`ZeroError::Address`]; [`ZeroError::Discover`] if nothing answers at the address; [`ZeroError::NoReply`] if the reply did not
+/// arrive in time; [`ZeroError::Call`] if there will be none; [`ZeroError::Unexpected`] if it is of another type;
+/// [`ZeroError::Unsendable`] if the message cannot be serialised.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};
@@ -47,14 +48,14 @@ pub fn send_message_to<R: DeserializeOwned>(
 ) -> Result<R, ZeroError> {
     let (address, wait) = (address.into_address()?, wait.into());
     let message = Value::of(&message)?;
-    let node = program::node()?;
+    let node = global::node()?;
     let reply = block_on(call(&node, address, message, None, wait))?;
     reply
         .to()
         .map_err(|error| ZeroError::Unexpected { from: address.to_string(), problem: error.to_string() })
 }
 
-/// The call behind [`send_message_to`]; under a `name` if there is one.
+/// Calls as [`send_message_to`] does; under a `name` if there is one.
 pub(super) async fn call<M: NetMessage>(
     node: &Node,
     address: Address,
@@ -76,26 +77,26 @@ pub(super) async fn call<M: NetMessage>(
         request = request.named(name);
     }
     request.await.map_err(|error| {
-        if !matches!(error, crate::CallError::Refused { .. }) {
+        if !matches!(error, CallError::Refused { .. }) {
             node.forget(address);
         }
-        // The time that the connecting took was allowed as well.
+        // The timeout includes the time for connecting.
         ZeroError::from_call(address, node.name_at(address), wait.longest(), error)
     })
 }
 
-/// Waits for the next message that somebody sends to this address of ours, and hands it out as the type that the program
-/// expects; `None` when none came in time. The sender waits until [`send_reply_to`] is called in the same thread.
+/// Waits for the next message to an address of this program, and returns it as the type that the program expects; `None` if none
+/// arrived in time. The sender waits until [`send_reply_to`] is called in the same thread.
 ///
-/// The address is one that [`advertise`](super::advertise) or [`address`](super::address) gave, or any other of this
-/// computer: then it is listened at from now on. Several threads may wait at one address, each for its own messages.
+/// The address is one that [`advertise`](super::advertise) or [`address`](super::address) has returned, or any other of this computer,
+/// at which the program then begins to listen. Several threads may wait at one address, each for its own messages.
 ///
-/// What is not handed out: a message whose sender has given up, and one that is not of the expected type, whose sender
-/// is told the field at fault. A thread that waits again without a reply has its earlier message refused: its sender is
-/// told that no reply will come. At most 256 messages wait at an address; while they do, further senders wait in turn.
+/// Messages whose sender has given up are not returned, nor are those that are not of the expected type, whose sender gets an error
+/// that names the field at fault. If a thread waits again without having replied, its earlier message is refused, and that sender gets
+/// an error. At most 256 messages are queued at an address; while it is full, further senders wait in turn.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Closed`].
+/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the program cannot listen at the address; [`ZeroError::Closed`].
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -113,21 +114,21 @@ pub fn wait_for_message_from<M: DeserializeOwned>(
     let Some((address, message, inbound)) = next_message(address.into_address()?, wait.into())? else {
         return Ok(None);
     };
-    desk::keep(address, inbound)?;
+    thread_state::put_unanswered(address, inbound)?;
     Ok(Some(message))
 }
 
-/// As [`wait_for_message_from`], and replies with nothing ([`Value::Null`]) at once, for messages that need no answer.
+/// Waits like [`wait_for_message_from`], and replies with [`Value::Null`] at once, for messages that need no answer.
 ///
 /// # Errors
-/// As [`wait_for_message_from`].
+/// Those of [`wait_for_message_from`].
 ///
 /// ```no_run
 /// use meshzero::zero;
 ///
 /// let address = zero::advertise("lamp")?;
 /// while let Some(colour) = zero::wait_for_message_from_autoreply::<String>(address, zero::FOREVER)? {
-///     println!("shining in {colour}");
+///     println!("the lamp is {colour}");
 /// }
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
@@ -144,11 +145,10 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
     Ok(Some(message))
 }
 
-/// Replies to the message that this thread took last with [`wait_for_message_from`] at this address.
+/// Replies to the message that this thread last took with [`wait_for_message_from`] at this address.
 ///
 /// # Errors
-/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. A sender that has given up meanwhile is
-/// no error.
+/// [`ZeroError::NothingToReplyTo`] if there is none, or it has been replied to. It is not an error if the sender has given up.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};
@@ -161,8 +161,8 @@ pub fn wait_for_message_from_autoreply<M: DeserializeOwned>(
 /// ```
 pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result<(), ZeroError> {
     let address = address.into_address()?;
-    let taken_at = program::node()?.taken_at(address);
-    let inbound = taken_at.map_or(Ok(None), desk::take)?;
+    let taken_at = global::node()?.taken_at(address);
+    let inbound = taken_at.map_or(Ok(None), thread_state::take_unanswered)?;
     let Some(inbound) = inbound else { return Err(ZeroError::NothingToReplyTo { address }) };
     let reply = match Value::of(&reply) {
         Ok(reply) => reply,
@@ -171,36 +171,36 @@ pub fn send_reply_to(address: impl IntoAddress, reply: impl Serialize) -> Result
             return Err(error.into());
         }
     };
-    if let Some(way) = inbound.reply {
-        way.send_at_once(&reply);
+    if let Some(reply_to) = inbound.reply {
+        reply_to.send_at_once(&reply);
     }
     Ok(())
 }
 
-/// The next message that is an `M`, with the address as its endpoint knows it.
+/// Takes the next message that is an `M`, with the address as its endpoint knows it.
 fn next_message<M: DeserializeOwned>(
     address: Address,
     wait: Wait,
 ) -> Result<Option<(Address, M, Inbound)>, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     let endpoint = node.endpoint_at(address)?;
     let address = endpoint.address;
-    if let Some(before) = desk::take(address)? {
-        desk::leave_unanswered(address, before);
+    if let Some(before) = thread_state::take_unanswered(address)? {
+        thread_state::leave_unanswered(address, before);
     }
     let deadline = wait.deadline();
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let inbound = match block_on(endpoint.mailbox.take(end)) {
-            Taken::Message(taken) => taken.item.inbound,
-            Taken::TimedOut => return Ok(None),
-            Taken::Closed => return Err(ZeroError::Closed),
+            TakeOutcome::Message(taken) => taken.item.inbound,
+            TakeOutcome::TimedOut => return Ok(None),
+            TakeOutcome::Closed => return Err(ZeroError::Closed),
         };
         match codec::read(&inbound.payload, inbound.encoding, node.mesh.node.decode_limits()) {
             Ok(message) => return Ok(Some((address, message, inbound))),
             Err(error) => {
                 let problem = error.to_string();
-                tracing::warn!(%address, %problem, "a message is not what this program expects; its sender is told");
+                tracing::warn!(%address, %problem, "a message is not of the type that this program expects; its sender gets an error");
                 let why = Refusal::Undecodable { message: "message".to_owned(), problem };
                 mailbox::refuse(inbound, why);
             }

@@ -1,10 +1,10 @@
-//! NetworkZero's verbs: plain functions that wait, for beginners and for any thread.
+//! NetworkZero's verbs: blocking functions for beginners, usable from any thread.
 //!
-//! There is nothing to set up and nothing to hold: the first verb joins the mesh with a node that the program does not
-//! see, on a thread of its own, so the verbs work in a plain `fn main`, inside an actix System and inside tokio alike.
-//! (There they hold up the thread that calls them; async code has [`Mesh`](crate::Mesh).)
+//! There is nothing to set up and no handle to keep: the first verb joins the mesh with a node that the program does not see, on a
+//! thread of its own. So the verbs work in a plain `fn main`, inside an actix System and inside tokio alike. (There they block the
+//! thread that calls them; async code has [`Mesh`](crate::Mesh).)
 //!
-//! One program offers something under a name:
+//! One program advertises a name:
 //!
 //! ```no_run
 //! use meshzero::zero;
@@ -53,51 +53,51 @@
 //! | `action_and_params(line)` | [`action_and_params`]`(line)` |
 //! | `bytes_to_string`, `string_to_bytes` | [`bytes_to_string`], [`string_to_bytes`] |
 //!
-//! A wait is [`FOREVER`], seconds (`5`, `0.5`), or a [`Duration`](std::time::Duration); `0` takes what is there. Messages,
-//! replies and news are of any type that serde knows; the one who takes them says which, and [`Value`](crate::Value) is
-//! any. An [`Address`] is what the verbs give, or text (`"192.168.1.7:9000"`).
+//! A wait is [`FOREVER`], seconds (`5`, `0.5`), or a [`Duration`](std::time::Duration); `0` takes only what is there already.
+//! Messages, replies and news are of any type that serde supports; the receiver chooses the type, and [`Value`](crate::Value) accepts
+//! any. An [`Address`] is returned by the verbs, or given as text (`"192.168.1.7:9000"`).
 //!
-//! # What differs
-//! - One address takes messages and news. NetworkZero needs one for each.
-//! - A call that timed out is an error, and everything can be used again. There the program must start again. A wait
-//!   that timed out is `None`, and a name that is not found an error that says what was heard instead.
-//! - Any number of callers, served in the order of arrival. Who has given up is not served. Several threads may wait at
-//!   one address; each replies to what it took. There a second thread is an error.
-//! - Who waits again without having replied goes on: the earlier caller is told that there will be no reply. There it is
-//!   an error, and the caller waits for ever.
-//! - Bytes are values: send `Value::from(bytes)`, and take a `Vec<u8>` or a [`Value`](crate::Value). A `Vec<u8>` that is
-//!   sent as it is goes as a list of numbers, which arrives as well and is longer.
-//! - The first news after a subscription are never lost, nothing is lost between two waits, and if more than 1,024 items
-//!   wait, the next wait says how many were dropped. Nothing sleeps half a second.
-//! - `advertise` listens at once, and a name stays as long as its program lives: there is no `ttl_s`. Another program may
-//!   advertise the same name as well; the same program keeps its address, moves the name with [`advertise_at`], or offers one more
-//!   instance with [`IfExists::AnotherInstance`].
+//! # Differences
+//! - One address serves both messages and news. NetworkZero needs one for each.
+//! - A call that timed out is an error, after which everything remains usable; in NetworkZero the program must be restarted. A wait
+//!   that timed out returns `None`, and a name that is not found is an error that says which names were heard instead.
+//! - Any number of callers are served in the order of arrival, except those that have given up. Several threads may wait at one
+//!   address, and each replies to the messages that it took. In NetworkZero a second thread is an error.
+//! - A thread that waits again without having replied continues: the earlier caller gets an error. In NetworkZero the thread gets the
+//!   error, and the caller blocks forever.
+//! - Bytes are values: send `Value::from(bytes)`, and receive a `Vec<u8>` or a [`Value`](crate::Value). A `Vec<u8>` that is sent as it
+//!   is travels as a list of numbers, which is received correctly but is longer.
+//! - The first items after a subscription are never lost, nothing is lost between two waits, and if more than 1,024 items are queued,
+//!   the next wait reports how many were dropped. No verb sleeps for half a second.
+//! - `advertise` listens at once, and a name exists until its program ends: there is no `ttl_s`. Another program may advertise the same
+//!   name as well; the same program keeps its address, moves the name with [`advertise_at`], or offers one more instance with
+//!   [`IfExists::AnotherInstance`].
 //! - `discover_group` takes a wait, and names may have 128 bytes.
 //!
-//! # At the end
-//! A program that returns from `main` says goodbye by itself where the system lets it; see [`close`].
+//! # Exit
+//! A program that returns from `main` leaves the mesh automatically where the operating system allows it; see [`close`].
 
 mod address;
 mod advertise;
 mod closing;
-mod desk;
 mod discover;
 mod endpoint;
 mod error;
 pub mod fork;
 pub mod future;
+mod global;
 mod into_address;
 mod listener;
 mod mailbox;
 mod message;
-mod named;
 mod news;
+mod news_filter;
 mod node;
-mod program;
 mod queue;
 mod remotes;
-mod subject;
+mod reserved;
 mod text;
+mod thread_state;
 mod wait;
 
 pub use address::Address;
@@ -109,9 +109,9 @@ pub use closing::Closing;
 pub use discover::{Group, discover, discover_all, discover_group, discover_group_with};
 pub use endpoint::IfExists;
 pub use error::ZeroError;
+pub use global::{close, join};
 pub use into_address::{IntoAddress, IntoAddresses};
 pub use message::{send_message_to, send_reply_to, wait_for_message_from, wait_for_message_from_autoreply};
 pub use news::{IntoPrefixes, send_news_to, wait_for_news_from};
-pub use program::{close, join};
 pub use text::{action_and_params, bytes_to_string, string_to_bytes};
 pub use wait::{FOREVER, Wait};

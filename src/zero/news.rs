@@ -1,28 +1,27 @@
-//! News: what a program tells everybody who listens.
+//! The verbs for news, which a program sends to everybody who listens.
 
 use meshzero_proto::codec::Wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::address::Address;
-use super::desk;
 use super::error::ZeroError;
+use super::global;
 use super::into_address::{IntoAddress, IntoAddresses};
 use super::listener::Listener;
-use super::program;
-use super::subject::Subject;
+use super::news_filter::NewsFilter;
+use super::thread_state;
 use super::wait::Wait;
 use crate::block_on::block_on;
 use crate::error::PublishError;
 use crate::value::Value;
 
-/// Sends news to everybody who listens to this address of ours, and does not wait for them, but for a listener that insists on
-/// it with [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may take messages.
+/// Sends news to everybody who listens to an address of this program. Waits only for a subscriber that requires it with
+/// [`Subscribe::wait`](crate::Subscribe::wait), as these verbs never do. The same address may receive messages.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the address cannot be listened at; [`ZeroError::Publish`] if the
-/// topic can be none (at most 128 bytes without control characters) or the news are too long;
-/// [`ZeroError::Unsendable`].
+/// [`ZeroError::Address`]; [`ZeroError::Advertise`] if the program cannot listen at the address; [`ZeroError::Publish`] if the topic
+/// is not valid (at most 128 bytes without control characters) or the item is too long; [`ZeroError::Unsendable`].
 ///
 /// ```no_run
 /// use meshzero::zero;
@@ -41,7 +40,7 @@ pub fn send_news_to(
 }
 
 pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
-    let endpoint = program::node()?.endpoint_at(address)?;
+    let endpoint = global::node()?.endpoint_at(address)?;
     match endpoint.service.publish(topic, item) {
         Err(PublishError::Full) => block_on(endpoint.service.publish_all(topic, item))?,
         published => published?,
@@ -49,9 +48,9 @@ pub(super) fn publish<T: Wire>(address: Address, topic: &str, item: &T) -> Resul
     Ok(())
 }
 
-/// Publishes, if the address is listened at already and no subscriber has to be waited for; whether it did.
+/// Publishes if the program listens at the address already and does not have to wait for a subscriber. Returns whether it did.
 pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> Result<bool, ZeroError> {
-    let Some(endpoint) = program::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
+    let Some(endpoint) = global::node_if_joined().and_then(|node| node.open_endpoint(address)) else {
         return Ok(false);
     };
     match endpoint.service.publish(topic, item) {
@@ -60,27 +59,26 @@ pub(super) fn try_publish<T: Wire>(address: Address, topic: &str, item: &T) -> R
     }
 }
 
-/// Publishes as soon as every subscriber has room that insists on it.
+/// Publishes as soon as every subscriber that has to be waited for has room.
 pub(super) async fn publish_all<T: Wire>(address: Address, topic: &str, item: &T) -> Result<(), ZeroError> {
-    let endpoint = program::node()?.endpoint_at(address)?;
+    let endpoint = global::node()?.endpoint_at(address)?;
     Ok(endpoint.service.publish_all(topic, item).await?)
 }
 
-/// Waits for news of one address, or of several, whose topic begins with a prefix, or with one of several; the empty
-/// prefix takes all. Gives the topic and the data, or `None` when none came in time.
+/// Waits for news from one address or several, whose topic begins with a prefix, or with one of several; the empty prefix matches all.
+/// Returns the topic and the data, or `None` if none arrived in time.
 ///
-/// The first wait subscribes, and everything that is sent after it has returned is there for the next waits of the same thread for
-/// the same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items wait. A publisher that is there
-/// confirms a subscription within milliseconds, for which the first wait waits even if it is to wait for nothing: half a second
-/// where nobody answers at an address, and 5 s where somebody does and does not confirm. A publisher that is not there yet, or that
-/// starts again, is listened to as soon as it is. Every thread listens for itself and gets everything. The news of one address come
-/// in their order; with several prefixes, everything that begins with what they have in common travels, and counts among the items
-/// that wait.
+/// The first wait subscribes, and every item that is sent after it has returned is queued for the next waits of the same thread for the
+/// same addresses and prefixes: nothing is lost in between, as long as no more than 1,024 items are queued. A connected publisher
+/// confirms a subscription within milliseconds. The first wait waits for that, even with a wait of zero: half a second if nothing
+/// answers at an address, and 5 s if a publisher answers and does not confirm. A publisher that appears later, or restarts, is
+/// subscribed to as soon as it is there. Each thread has a subscription of its own and gets every item. Items of one address arrive in
+/// order. With several prefixes, all items that begin with their common prefix are transferred, and count among the queued ones.
 ///
 /// # Errors
-/// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Unexpected`] if the data
-/// are not of the type that the program expects; [`ZeroError::News`] if items were dropped because this program did not
-/// wait for so long. After the last two, the next wait goes on.
+/// [`ZeroError::Address`]; [`ZeroError::Subscribe`] if a prefix is not valid; [`ZeroError::Unexpected`] if the data is not of the type
+/// that the program expects; [`ZeroError::News`] if items were dropped because this program did not wait for too long. After the last
+/// two, the next wait continues.
 ///
 /// ```no_run
 /// use meshzero::{Value, zero};
@@ -101,16 +99,16 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
     prefixes: impl IntoPrefixes,
     wait: impl Into<Wait>,
 ) -> Result<Option<(String, T)>, ZeroError> {
-    let subject = Subject::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
+    let filter = NewsFilter::new(addresses.into_addresses()?, prefixes.into_prefixes())?;
     let deadline = wait.into().deadline();
-    let mut listener = match desk::take_listener(&subject)? {
+    let mut listener = match thread_state::take_listener(&filter)? {
         Some(listener) => listener,
-        None => Listener::open(program::node()?, subject),
+        None => Listener::open(global::node()?, filter),
     };
     let next = block_on(listener.next(deadline));
-    // One that has ended is replaced by the next wait.
+    // The next wait replaces one that has ended.
     if !matches!(next, Err(ZeroError::Closed | ZeroError::Subscribe(_))) {
-        desk::put_back(listener)?;
+        thread_state::put_back(listener)?;
     }
     let Some(news) = next? else { return Ok(None) };
     match news.item.to() {
@@ -122,13 +120,13 @@ pub fn wait_for_news_from<T: DeserializeOwned>(
     }
 }
 
-/// What [`wait_for_news_from`] takes: one prefix, or several in an array, a slice or a `Vec`.
+/// A conversion into the prefixes of [`wait_for_news_from`]: one, or several in an array, a slice or a `Vec`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither a prefix of topics nor a list of them",
     note = "pass text, such as \"\" for everything, or several texts: [\"wind\", \"rain\"]"
 )]
 pub trait IntoPrefixes {
-    /// The prefixes.
+    /// Converts into the prefixes.
     fn into_prefixes(self) -> Vec<String>;
 }
 

@@ -1,4 +1,4 @@
-//! The hidden node behind the verbs, with the addresses it listens at and those it sends to.
+//! The hidden node behind the verbs, with the addresses that it listens at and those that it sends to.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -14,44 +14,44 @@ use meshzero_proto::name::ServiceName;
 use tokio::sync::oneshot;
 
 use super::address::Address;
-use super::closing::{Closing, Departure, Leaving};
-use super::endpoint::{Endpoint, IfExists, Place};
+use super::closing::{Closing, ClosingEndpoint, ClosingEndpoints};
+use super::endpoint::{Endpoint, EndpointOptions, IfExists};
 use super::error::ZeroError;
-use super::named::Named;
 use super::remotes::Remotes;
+use super::reserved::ReservedAddresses;
 use crate::block_on::block_on;
 use crate::error::AdvertiseError;
 use crate::join::Join;
 use crate::mesh::Mesh;
 use crate::service_ref::ServiceRef;
 
-/// How long an address is tried where nobody answers, also by those who wait for ever for the reply.
+/// The time for which an address at which nothing answers is tried, even with a wait of forever.
 const NOBODY_THERE: Duration = Duration::from_secs(60);
 
 /// The ports from which addresses without one get theirs, as in NetworkZero.
 const DYNAMIC_PORTS: RangeInclusive<u16> = 0xc000..=0xffff;
 
-/// Addresses whose names are known, for errors.
+/// The most addresses whose names are remembered, for errors.
 const NAMES: usize = 1_024;
 
 /// A node with its endpoints and the services it is connected to.
 pub(super) struct Node {
     pub(super) mesh: Mesh,
     endpoints: RwLock<Vec<Arc<Endpoint>>>,
-    /// Those that are being closed, whose addresses are not free yet.
-    closing: Arc<Leaving>,
-    /// Held while an endpoint is made or unmade, so that an address is opened once.
+    /// The endpoints that are being closed, whose addresses are not free yet.
+    closing: Arc<ClosingEndpoints>,
+    /// Held while an endpoint is opened or removed, so that an address is opened once.
     opening: Mutex<()>,
-    named: Mutex<Named>,
+    named: Mutex<ReservedAddresses>,
     remotes: Arc<Remotes>,
     /// The names by which addresses were found.
     names: Mutex<HashMap<Address, String>>,
-    /// Whether this node has been asked for a list before.
+    /// Set once this node has listed services.
     pub(super) has_listed: AtomicBool,
 }
 
 impl Node {
-    /// Joins on a thread of its own: the caller's may be an arbiter, and the caller blocks it.
+    /// Joins on a thread of its own, because the caller's may be an arbiter, which the caller blocks.
     pub(super) fn start(settings: Join) -> Result<Self, ZeroError> {
         let mesh = block_on(settings.ports_otherwise(DYNAMIC_PORTS).apart())?;
         Ok(Self {
@@ -66,7 +66,7 @@ impl Node {
         })
     }
 
-    /// The endpoint that listens at `address`; opened without a name if there is none.
+    /// Returns the endpoint that listens at `address`; opens one without a name if there is none.
     pub(super) fn endpoint_at(&self, address: Address) -> Result<Arc<Endpoint>, ZeroError> {
         if let Some(endpoint) = self.find(|endpoint| endpoint.listens_at(address)) {
             return Ok(endpoint);
@@ -77,23 +77,26 @@ impl Node {
         }
         match self.find(|endpoint| endpoint.listens_at(address)) {
             Some(endpoint) => Ok(endpoint),
-            None => self.open(None, Place { at: Some(&self.place_of(address)), ..Place::default() }),
+            None => self.open(
+                None,
+                EndpointOptions { at: Some(&self.place_of(address)), ..EndpointOptions::default() },
+            ),
         }
     }
 
-    /// The endpoint that listens at `address` already.
+    /// Returns the endpoint that listens at `address`, if there is one.
     pub(super) fn open_endpoint(&self, address: Address) -> Option<Arc<Endpoint>> {
         self.find(|endpoint| endpoint.listens_at(address))
     }
 
-    /// The address, as its endpoint knows it, at which messages to `address` were taken, also if it is being closed.
+    /// Returns the address, as its endpoint knows it, at which messages to `address` were taken, even if it is being closed.
     pub(super) fn taken_at(&self, address: Address) -> Option<Address> {
         let open = self.open_endpoint(address).map(|endpoint| endpoint.address);
         open.or_else(|| self.closing.address_of(address))
     }
 
-    /// An address of this computer at which nobody listens now, or the one of this program that is at that place already.
-    /// Nobody holds it, but this program gives it to nobody else.
+    /// Returns an address of this computer at which nothing listens now, or the address of this program's endpoint there. It is not
+    /// bound, but this program does not hand it out again.
     pub(super) fn name_address(&self, at: Option<&str>) -> Result<Address, ZeroError> {
         let _opening = lock(&self.opening);
         if let Some(endpoint) = at.and_then(|at| self.endpoint_there(at)) {
@@ -106,7 +109,7 @@ impl Node {
         let taken = lock(&self.named).addresses();
         let (tell, told) = oneshot::channel();
         let naming = self.mesh.node.home().spawn(move || async move {
-            // Whoever asked waits for it.
+            // The caller waits for it.
             let _ = tell.send(place.name(&interfaces, &ports, |address| taken.contains(&address)).await);
         });
         naming.map_err(|_| ZeroError::Closed)?;
@@ -118,18 +121,18 @@ impl Node {
         Ok(address)
     }
 
-    /// Where to listen for an address to be that of this program.
+    /// The text to listen at for an address of this program.
     fn place_of(&self, address: Address) -> String {
         lock(&self.named).place(address).cloned().unwrap_or_else(|| address.to_string())
     }
 
-    /// The endpoint of `name`: the one that has it already, the one at `place` which has none yet, or a new one.
+    /// Returns the address of the endpoint of `name`: the one that has it already, the one at `place` without a name, or a new one.
     ///
     /// Also returns the closing of the endpoint that had the name before.
     pub(super) fn advertise(
         &self,
         name: &str,
-        place: Place<'_>,
+        place: EndpointOptions<'_>,
     ) -> Result<(Address, Option<Closing>), ZeroError> {
         let (to, before) = self.open_named(name, place)?;
         let closing = before.map(|before| {
@@ -140,9 +143,13 @@ impl Node {
         Ok((to, closing))
     }
 
-    /// The endpoint of `name`, as [`Node::advertise`] gives it, and the one that had the name before, which is to be closed once nothing is
+    /// Returns the address that [`Node::advertise`] returns, and the endpoint that had the name before, to be closed once nothing is
     /// locked.
-    fn open_named(&self, name: &str, place: Place<'_>) -> Result<(Address, Option<Departure>), ZeroError> {
+    fn open_named(
+        &self,
+        name: &str,
+        place: EndpointOptions<'_>,
+    ) -> Result<(Address, Option<ClosingEndpoint>), ZeroError> {
         let _opening = lock(&self.opening);
         let before = match place.if_exists {
             IfExists::Share => self.find(|endpoint| endpoint.is_called(name) && !endpoint.is_apart),
@@ -154,7 +161,7 @@ impl Node {
         };
         let meant = place.at.and_then(|at| at.parse().ok()).map(|address| self.place_of(address));
         let there = place.at.and_then(|at| self.endpoint_there(at));
-        let place = Place { at: meant.as_deref().or(place.at), ..place };
+        let place = EndpointOptions { at: meant.as_deref().or(place.at), ..place };
         let endpoint = match (&before, there) {
             (Some(before), None) if place.at.is_none() && before.messages == place.messages => {
                 return Ok((before.address, None));
@@ -165,7 +172,7 @@ impl Node {
                     let name = name.to_string();
                     return Err(ZeroError::SecondName { address: there.address, name });
                 }
-                // One that was opened for messages without a type can take no others, and is in use.
+                // An endpoint that was opened for messages without a type accepts no others, and is in use.
                 None if place.if_exists == IfExists::AnotherInstance => self.open(Some(name), place)?,
                 None => {
                     there.announce(name, place.only())?;
@@ -177,7 +184,7 @@ impl Node {
         Ok((endpoint.address, before.map(|before| self.remove(before))))
     }
 
-    /// Closes every endpoint of `name`; `None` if there is none.
+    /// Closes every endpoint of `name`; returns `None` if there is none.
     pub(super) fn unadvertise(&self, name: &str) -> Option<Closing> {
         let opening = lock(&self.opening);
         let called = self.all_called(name).into_iter();
@@ -204,24 +211,24 @@ impl Node {
         endpoints.iter().filter(|endpoint| endpoint.is_called(name)).cloned().collect()
     }
 
-    fn open(&self, name: Option<&str>, place: Place<'_>) -> Result<Arc<Endpoint>, ZeroError> {
+    fn open(&self, name: Option<&str>, place: EndpointOptions<'_>) -> Result<Arc<Endpoint>, ZeroError> {
         let endpoint = Arc::new(Endpoint::open(&self.mesh, name, place)?);
         lock(&self.named).remove(endpoint.address);
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&endpoint));
         Ok(endpoint)
     }
 
-    /// Lets nobody find an endpoint any more. It is closed once nothing is locked: whoever hears what is recorded of the messages that wait
-    /// may open another.
-    fn remove(&self, endpoint: Arc<Endpoint>) -> Departure {
-        // First, so that whoever replies to what was taken there always finds it.
-        let departure = Departure::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
+    /// Removes an endpoint, to be closed once nothing is locked: a `tracing` subscriber that receives the events about its messages may
+    /// open another.
+    fn remove(&self, endpoint: Arc<Endpoint>) -> ClosingEndpoint {
+        // First, so that a thread that replies to a message taken there always finds it.
+        let departure = ClosingEndpoint::new(Arc::clone(&endpoint), &self.closing, &self.remotes);
         let mut endpoints = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
         endpoints.retain(|other| !Arc::ptr_eq(other, &endpoint));
         departure
     }
 
-    /// The endpoint that is where `at` says, an address or a port.
+    /// Returns the endpoint at `at`, an address or a port.
     fn endpoint_there(&self, at: &str) -> Option<Arc<Endpoint>> {
         match (at.parse::<Address>(), at.parse::<u16>()) {
             (Ok(address), _) => self.find(|endpoint| endpoint.listens_at(address)),
@@ -235,26 +242,26 @@ impl Node {
         endpoints.iter().find(|endpoint| wanted(endpoint)).cloned()
     }
 
-    /// The address that this program knows one of its own instances by.
+    /// Returns the address by which this program knows one of its own instances.
     pub(super) fn shown_address(&self, instance: &Instance) -> Option<Address> {
         let own = self.find(|endpoint| endpoint.service.instance().id == instance.id);
         own.map(|endpoint| endpoint.address)
     }
 
-    /// Refuses the messages that wait and those that come.
+    /// Refuses the queued messages and those that arrive.
     pub(super) fn refuse_everybody(&self) {
         for endpoint in self.endpoints.read().unwrap_or_else(PoisonError::into_inner).iter() {
             endpoint.mailbox.close();
         }
     }
 
-    /// The service at `address`, connected within `wait`.
+    /// Returns the service at `address`, connected within `wait`.
     pub(super) async fn remote(&self, address: Address, wait: Duration) -> Result<ServiceRef, ZeroError> {
         if let Some(service) = self.remotes.get(address) {
             return Ok(service);
         }
         let service = self.mesh.discover(address.to_string()).within(wait.min(NOBODY_THERE)).await?;
-        // One that is listed under no name goes by its address.
+        // An unlisted service has its address as its name.
         if let Some(instance) = service.instances().first()
             && instance.service.parse::<Address>().is_err()
         {
@@ -264,7 +271,7 @@ impl Node {
         Ok(service)
     }
 
-    /// Notes by which name an address was found, for errors.
+    /// Remembers the name by which an address was found, for errors.
     pub(super) fn note_name(&self, address: Address, name: &str) {
         let mut names = lock(&self.names);
         if names.len() >= NAMES && !names.contains_key(&address) {
@@ -273,13 +280,13 @@ impl Node {
         names.insert(address, name.to_owned());
     }
 
-    /// The name of the service at an address, as far as it is known.
+    /// Returns the name of the service at an address, if it is known.
     pub(super) fn name_at(&self, address: Address) -> Option<String> {
         let own = self.open_endpoint(address).and_then(|endpoint| endpoint.name());
         own.map(|name| name.to_string()).or_else(|| lock(&self.names).get(&address).cloned())
     }
 
-    /// Connects again when `address` is next used.
+    /// Drops the connection to `address`; the next use connects again.
     pub(super) fn forget(&self, address: Address) {
         self.remotes.forget(address);
     }

@@ -1,47 +1,47 @@
-//! A queue that takes things back, each to its place in the order in which they came.
+//! A queue that takes items back, each to its place in the order of arrival.
 
 use std::collections::VecDeque;
 
-/// Things that wait to be taken. Its user bounds it.
+/// A queue of items in the order of arrival. Its user bounds it.
 pub(super) struct Queue<T> {
-    waiting: VecDeque<Numbered<T>>,
-    /// The number of things that have come so far.
+    waiting: VecDeque<Sequenced<T>>,
+    /// The number of items that have arrived so far.
     count: u64,
 }
 
-/// Something that was taken, with its place in the order.
-pub(super) struct Numbered<T> {
+/// An item that was taken, with its place in the order.
+pub(super) struct Sequenced<T> {
     number: u64,
     pub(super) item: T,
 }
 
 impl<T> Queue<T> {
-    /// Adds what has come.
+    /// Adds an item.
     pub(super) fn push(&mut self, item: T) {
         let item = self.take_at_once(item);
         self.waiting.push_back(item);
     }
 
-    /// Takes what has come without having it wait. Nothing may wait that came before it.
-    pub(super) fn take_at_once(&mut self, item: T) -> Numbered<T> {
+    /// Takes an item at once, without queueing it. No earlier item may be queued.
+    pub(super) fn take_at_once(&mut self, item: T) -> Sequenced<T> {
         let number = self.count;
         self.count += 1;
-        Numbered { number, item }
+        Sequenced { number, item }
     }
 
-    /// Takes what came first.
-    pub(super) fn take(&mut self) -> Option<Numbered<T>> {
+    /// Takes the first item.
+    pub(super) fn take(&mut self) -> Option<Sequenced<T>> {
         self.waiting.pop_front()
     }
 
-    /// Takes what came before `other`, if something did that was taken as well and has come back.
-    pub(super) fn take_before(&mut self, other: &Numbered<T>) -> Option<Numbered<T>> {
+    /// Takes an item that arrived before `other`, if one was given back.
+    pub(super) fn take_before(&mut self, other: &Sequenced<T>) -> Option<Sequenced<T>> {
         let is_earlier = self.waiting.front()?.number < other.number;
         if is_earlier { self.waiting.pop_front() } else { None }
     }
 
-    /// Takes back what was taken. It comes before all that came after it.
-    pub(super) fn give_back(&mut self, back: Numbered<T>) {
+    /// Takes back an item that was taken. It comes before all that came after it.
+    pub(super) fn give_back(&mut self, back: Sequenced<T>) {
         let place = self.waiting.partition_point(|other| other.number < back.number);
         self.waiting.insert(place, back);
     }
@@ -55,7 +55,8 @@ impl<T> Default for Queue<T> {
 
 impl<T> IntoIterator for Queue<T> {
     type Item = T;
-    type IntoIter = std::iter::Map<std::collections::vec_deque::IntoIter<Numbered<T>>, fn(Numbered<T>) -> T>;
+    type IntoIter =
+        std::iter::Map<std::collections::vec_deque::IntoIter<Sequenced<T>>, fn(Sequenced<T>) -> T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.waiting.into_iter().map(|numbered| numbered.item)

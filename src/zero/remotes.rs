@@ -7,15 +7,15 @@ use std::time::Instant;
 use super::address::Address;
 use crate::service_ref::ServiceRef;
 
-/// Addresses that stay connected after a message; the one that was used least recently makes room.
+/// The most addresses that stay connected after a message; the least recently used one is dropped for another.
 const CONNECTED: usize = 256;
 
-/// Services that are connected, each with the time of its last use.
+/// The connected services, each with the time of its last use.
 #[derive(Default)]
 pub(super) struct Remotes(Mutex<HashMap<Address, (ServiceRef, Instant)>>);
 
 impl Remotes {
-    /// Returns the service at `address` if it is connected, and forgets it otherwise.
+    /// Returns the service at `address` if it is connected, and removes it otherwise.
     pub(super) fn get(&self, address: Address) -> Option<ServiceRef> {
         let mut remotes = self.lock();
         if let Some((service, used)) = remotes.get_mut(&address)
@@ -28,7 +28,7 @@ impl Remotes {
         None
     }
 
-    /// Keeps a service that was just connected.
+    /// Adds a service that was just connected.
     pub(super) fn keep(&self, address: Address, service: ServiceRef) {
         let mut remotes = self.lock();
         if remotes.len() >= CONNECTED
@@ -39,7 +39,7 @@ impl Remotes {
         remotes.insert(address, (service, Instant::now()));
     }
 
-    /// Connects again when `address` is next used.
+    /// Removes the service at `address`; the next use connects again.
     pub(super) fn forget(&self, address: Address) {
         self.lock().remove(&address);
     }

@@ -1,4 +1,4 @@
-//! Small things about texts that NetworkZero's programs use.
+//! NetworkZero's text functions.
 
 use super::error::ZeroError;
 
@@ -43,7 +43,7 @@ fn split(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(words)
 }
 
-/// Takes what stands before the closing quote. Within double quotes a backslash guards a quote or a backslash.
+/// Takes the text before the closing quote. Within double quotes a backslash guards a quote or a backslash.
 fn quoted(quote: char, rest: &mut impl Iterator<Item = char>, word: &mut String) -> Result<(), &'static str> {
     const OPEN: &str = "a quote is not closed";
     loop {
@@ -60,8 +60,8 @@ fn quoted(quote: char, rest: &mut impl Iterator<Item = char>, word: &mut String)
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Bytes as text (base64, RFC 4648), for what can hold nothing but text. Messages and news can hold bytes as they are:
-/// see [`Value::Bytes`](crate::Value::Bytes).
+/// Encodes bytes as text (base64, RFC 4648), for formats that hold only text. Messages and news can contain bytes as they are: see
+/// [`Value::Bytes`](crate::Value::Bytes).
 ///
 /// ```
 /// use meshzero::zero::{bytes_to_string, string_to_bytes};
@@ -82,10 +82,10 @@ pub fn bytes_to_string(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that [`bytes_to_string`] made a text of.
+/// Decodes the text that [`bytes_to_string`] returns. Ignores spaces and line breaks.
 ///
 /// # Errors
-/// [`ZeroError::Base64`] says where the text is none of that kind. Spaces and line breaks are passed over.
+/// [`ZeroError::Base64`] says where the text is not base64.
 pub fn string_to_bytes(text: &str) -> Result<Vec<u8>, ZeroError> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut bits = 0u32;

@@ -1,10 +1,10 @@
-//! How long a verb waits.
+//! The timeout of a verb.
 
 use std::time::{Duration, Instant};
 
-/// How long a verb waits: [`FOREVER`], a [`Duration`], or seconds as a whole or a broken number.
+/// The timeout of a verb: [`FOREVER`], a [`Duration`], or seconds as an integer or a float.
 ///
-/// Zero, or anything below, takes what is there already and does not wait.
+/// With zero, or a negative number, a verb takes only what is there already and does not wait.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait(Option<Duration>);
 
-/// Waits as long as it takes.
+/// The timeout of a verb that waits without a limit.
 pub const FOREVER: Wait = Wait(None);
 
 impl Wait {
-    /// The longest time, which is [`Duration::MAX`] for [`FOREVER`].
+    /// The longest time to wait, which is [`Duration::MAX`] for [`FOREVER`].
     pub(super) fn longest(self) -> Duration {
         self.0.unwrap_or(Duration::MAX)
     }
 
-    /// When it ends; `None` if it never does.
+    /// The instant at which the wait ends; `None` if it never does.
     pub(super) fn deadline(self) -> Option<Instant> {
         Instant::now().checked_add(self.0?)
     }
@@ -41,7 +41,7 @@ impl From<Duration> for Wait {
 
 impl From<f64> for Wait {
     fn from(seconds: f64) -> Self {
-        // What is no number waits as little as what is below zero.
+        // NaN does not wait, like a negative number.
         let seconds = seconds.max(0.0);
         Self(Duration::try_from_secs_f64(seconds).ok())
     }

@@ -319,7 +319,7 @@ fn who_insists_on_every_item_keeps_publish_from_dropping_any() {
     let quick = subscribe::<u32>(&publisher, "");
     publish(&publisher, "a", &0u32);
     publish(&publisher, "a", &1u32);
-    assert_eq!(publisher.publish("a", &2u32), Err(PublishFault::Full));
+    assert_eq!(publisher.publish("a", &2u32), Err(PublishError::Full));
     assert_eq!(told(&quick), ["a 0", "a 1"], "nobody has received the other one");
     publish(&publisher, "b", &3u32);
     assert_eq!(told(&quick), ["b 3"], "what it did not ask for is published");
@@ -380,7 +380,7 @@ async fn who_has_stopped_is_waited_for_with_patience_and_told_what_it_missed() {
     // Now they have caught up, and are waited for again.
     publish(&publisher, "a", &6u32);
     publish(&publisher, "b", &7u32);
-    assert_eq!(publisher.publish("c", &8u32), Err(PublishFault::Full));
+    assert_eq!(publisher.publish("c", &8u32), Err(PublishError::Full));
     assert_eq!(now(publisher.publish_all("c", &8u32)), None);
     let missed = publisher.totals().missed;
     assert_eq!((missed.patience, missed.overflow), (8, 4));
@@ -401,11 +401,11 @@ fn a_connection_that_moves_is_a_sign_of_life() {
     publish(&publisher, "a", &0u32);
     let begun = Instant::now();
     while begun.elapsed() < 5 * limits.news_patience {
-        assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Full));
+        assert_eq!(publisher.publish("a", &1u32), Err(PublishError::Full));
         std::thread::yield_now();
     }
     is_moving.store(false, Ordering::Relaxed);
-    while publisher.publish("a", &1u32) == Err(PublishFault::Full) {
+    while publisher.publish("a", &1u32) == Err(PublishError::Full) {
         assert!(begun.elapsed() < Duration::from_secs(30), "it is given up");
         std::thread::yield_now();
     }
@@ -472,7 +472,7 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     publish(&publisher, "a", &1u32);
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
-    let waiting = |item: u32| -> Pin<Box<dyn Future<Output = Result<(), PublishFault>>>> {
+    let waiting = |item: u32| -> Pin<Box<dyn Future<Output = Result<(), PublishError>>>> {
         let publisher = publisher.clone();
         Box::pin(async move { publisher.publish_all("a", &item).await })
     };
@@ -488,7 +488,7 @@ async fn publishers_that_wait_have_room_in_the_order_in_which_they_began() {
     // There is room for two of them, whoever comes first.
     let mut late = waiting(9);
     assert_eq!(poll(&mut late), Poll::Pending, "nobody overtakes");
-    assert_eq!(publisher.publish("a", &9u32), Err(PublishFault::Full));
+    assert_eq!(publisher.publish("a", &9u32), Err(PublishError::Full));
     publisher.publish("b", &7u32).expect("nobody waits for those who want this");
     assert_eq!(now(publisher.publish_all("b", &7u32)), Some(Ok(())));
     let mut third = futures.remove(1);
@@ -530,7 +530,7 @@ async fn a_publisher_that_waits_and_is_not_looked_at_holds_up_others_for_a_momen
 }
 
 /// A log of 8 items that is full, of which a reader takes a few at a time, and a publisher that waits for room there.
-async fn filled(item: &Vec<u8>) -> (Publisher, Feed, tokio::task::JoinHandle<Result<(), PublishFault>>) {
+async fn filled(item: &Vec<u8>) -> (Publisher, Feed, tokio::task::JoinHandle<Result<(), PublishError>>) {
     let publisher = on_this_clock(&Limits::default());
     let feed =
         subscribe_as::<Vec<u8>>(&publisher, "", Policy { items: 8, bytes: 16 << 20, ..Policy::wait() });
@@ -547,7 +547,7 @@ async fn who_finds_room_has_those_look_who_began_to_wait_before() {
     let (publisher, feed, waiting) = filled(&item).await;
     assert!(now(feed.next()).flatten().is_some_and(|frames| frames.concat().len() < 4 * item.len()));
     assert!(!waiting.is_finished(), "there is room, though not much");
-    assert_eq!(publisher.publish("a", &item), Err(PublishFault::Full), "nobody overtakes");
+    assert_eq!(publisher.publish("a", &item), Err(PublishError::Full), "nobody overtakes");
     let begun = clock::now();
     waiting.await.expect("it does not panic").expect("it is its turn");
     assert_eq!(clock::now(), begun);
@@ -597,11 +597,11 @@ fn subscribers_and_topics_are_bounded_and_closing_ends_them() {
     publish(&publisher, "a", &1u32);
     publish(&publisher, "b", &1u32);
     assert_eq!(publisher.topics().len(), 1, "the other is published, though not described");
-    assert!(matches!(publisher.publish("\0", &1u32), Err(PublishFault::Topic(_))));
+    assert!(matches!(publisher.publish("\0", &1u32), Err(PublishError::Topic(_))));
     publisher.close();
     assert_eq!(items(&feed).len(), 2, "what was published before is still had");
     assert_eq!(now(feed.next()), Some(None));
-    assert_eq!(publisher.publish("a", &1u32), Err(PublishFault::Closed));
+    assert_eq!(publisher.publish("a", &1u32), Err(PublishError::Closed));
     drop(feed);
     assert_eq!(publisher.subscribers(), 0);
 }

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::handler::Encoded;
 use crate::inbound::{Inbound, ReplyTo};
 use crate::network::Network;
-use crate::publisher::{PublishFault, Publisher};
+use crate::publisher::{PublishError, Publisher};
 
 /// The interval at which questions are dropped whose callers have given up.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -244,7 +244,7 @@ impl Courier {
         let json = Json::new(data.clone(), &self.limits);
         let published = match self.publisher.publish(topic, &json) {
             // What is no JSON was sent as bytes.
-            Err(PublishFault::Encode(error)) if matches!(*error, EncodeError::Refused { .. }) => {
+            Err(PublishError::Item(error)) if matches!(*error, EncodeError::Refused { .. }) => {
                 self.publisher.publish(topic, &Blob::from(data.clone()))
             }
             published => published,

@@ -8,9 +8,9 @@ use meshzero::{
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-/// Which exception.
+/// The kind of an exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ExceptionKind {
     General,
     Address,
     NoAddress,
@@ -24,10 +24,10 @@ pub(crate) enum Kind {
     TimedOut,
     Refused,
     Missed,
-    NotShown,
+    NotConvertible,
 }
 
-impl Kind {
+impl ExceptionKind {
     fn class(self) -> &'static str {
         match self {
             Self::General => "NetworkZeroError",
@@ -43,19 +43,19 @@ impl Kind {
             Self::TimedOut => "TimedOut",
             Self::Refused => "Refused",
             Self::Missed => "MissedNews",
-            Self::NotShown => "NotShown",
+            Self::NotConvertible => "NotConvertible",
         }
     }
 }
 
-/// The exception of a kind, with a text.
+/// The exception of a kind, with a message.
 #[cold]
-pub(crate) fn raise(py: Python<'_>, kind: Kind, text: String) -> PyErr {
+pub(crate) fn raise(py: Python<'_>, kind: ExceptionKind, text: String) -> PyErr {
     made(py, kind, (text,))
 }
 
-fn made<'py>(py: Python<'py>, kind: Kind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    // Looked for each time: who raises seldom need not keep them.
+fn made<'py>(py: Python<'py>, kind: ExceptionKind, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
+    // Looked up each time, because exceptions are rare.
     let exception = py
         .import("meshzero._errors")
         .and_then(|module| module.getattr(kind.class()))
@@ -69,12 +69,12 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
     let text = error.to_string();
     match error {
         ZeroError::Address { text: address, problem } => {
-            made(py, Kind::InvalidAddress, (address, None::<i32>, problem))
+            made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, problem))
         }
         ZeroError::Advertise(AdvertiseError::Offer(OfferError::Place(place))) => of_place(py, place),
-        ZeroError::NoReply { waited, .. } => made(py, Kind::TimedOut, (waited.as_secs_f64(), text)),
+        ZeroError::NoReply { waited, .. } => made(py, ExceptionKind::TimedOut, (waited.as_secs_f64(), text)),
         ZeroError::Discover(DiscoverError::Address(invalid)) => {
-            made(py, Kind::InvalidAddress, (invalid.text(), None::<i32>, text))
+            made(py, ExceptionKind::InvalidAddress, (invalid.text(), None::<i32>, text))
         }
         ZeroError::Advertise(
             AdvertiseError::Name(_) | AdvertiseError::Offer(OfferError::AddressAsName(_)),
@@ -82,17 +82,19 @@ pub(crate) fn of(py: Python<'_>, error: ZeroError) -> PyErr {
         | ZeroError::Discover(DiscoverError::Name(_))
         | ZeroError::Join(JoinError::Name(_))
         | ZeroError::Subscribe(SubscribeError::Name(_))
-        | ZeroError::Publish(PublishError::Topic(_)) => raise(py, Kind::InvalidName, text),
-        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, Kind::Closed, text),
-        // Nobody answers at the address: nothing has left.
-        ZeroError::Discover(_) => raise(py, Kind::NotSent, text),
+        | ZeroError::Publish(PublishError::Topic(_)) => raise(py, ExceptionKind::InvalidName, text),
+        ZeroError::Discover(DiscoverError::Gone(_)) => raise(py, ExceptionKind::Closed, text),
+        // Nothing answers at the address, so nothing was sent.
+        ZeroError::Discover(_) => raise(py, ExceptionKind::NotSent, text),
         ZeroError::Call(call) => of_call(py, &call, text),
         ZeroError::Unsendable(_) | ZeroError::Publish(PublishError::Item(_)) => {
-            raise(py, Kind::CannotTravel, text)
+            raise(py, ExceptionKind::CannotTravel, text)
         }
-        ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => raise(py, Kind::Closed, text),
-        ZeroError::News(NewsError::Missed { count, .. }) => made(py, Kind::Missed, (count, text)),
-        _ => raise(py, Kind::General, text),
+        ZeroError::Closed | ZeroError::Publish(PublishError::Closed) => {
+            raise(py, ExceptionKind::Closed, text)
+        }
+        ZeroError::News(NewsError::Missed { count, .. }) => made(py, ExceptionKind::Missed, (count, text)),
+        _ => raise(py, ExceptionKind::General, text),
     }
 }
 
@@ -100,31 +102,31 @@ fn of_place(py: Python<'_>, place: PlaceError) -> PyErr {
     let text = place.to_string();
     match place {
         PlaceError::Unreadable { text: address } => {
-            made(py, Kind::InvalidAddress, (address, None::<i32>, text))
+            made(py, ExceptionKind::InvalidAddress, (address, None::<i32>, text))
         }
-        PlaceError::Zone(zone) => made(py, Kind::InvalidAddress, (zone.text(), None::<i32>, text)),
+        PlaceError::Zone(zone) => made(py, ExceptionKind::InvalidAddress, (zone.text(), None::<i32>, text)),
         PlaceError::Unresolvable { host, error } => {
-            made(py, Kind::InvalidAddress, (host, error.raw_os_error(), text))
+            made(py, ExceptionKind::InvalidAddress, (host, error.raw_os_error(), text))
         }
-        PlaceError::Interfaces(_) => raise(py, Kind::NoAddress, text),
-        _ => raise(py, Kind::Address, text),
+        PlaceError::Interfaces(_) => raise(py, ExceptionKind::NoAddress, text),
+        _ => raise(py, ExceptionKind::Address, text),
     }
 }
 
 fn of_call(py: Python<'_>, error: &CallError, text: String) -> PyErr {
     match error {
-        CallError::NotSent { .. } => raise(py, Kind::NotSent, text),
+        CallError::NotSent { .. } => raise(py, ExceptionKind::NotSent, text),
         CallError::Unknown { why: Uncertain::TimedOut { after }, .. } => {
-            made(py, Kind::TimedOut, (after.as_secs_f64(), text))
+            made(py, ExceptionKind::TimedOut, (after.as_secs_f64(), text))
         }
-        CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, Kind::Unknown, text),
+        CallError::Unknown { .. } | CallError::BadReply { .. } => raise(py, ExceptionKind::Unknown, text),
         CallError::Refused { why, .. } => {
-            made(py, Kind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
+            made(py, ExceptionKind::Refused, (text, reason(why), error.is_safe_to_repeat(), handles(why)))
         }
     }
 }
 
-/// The word for a refusal, for programs that tell them apart.
+/// The reason of a refusal as a keyword, for programs that tell them apart.
 fn reason(why: &Refusal) -> &'static str {
     match why {
         Refusal::NoHandler { .. } => "no handler",
@@ -147,20 +149,21 @@ fn handles(why: &Refusal) -> Vec<String> {
     }
 }
 
-/// The exception of a call that was to end within `wait` seconds: one that was not sent because that was over is a time-out
-/// as well.
+/// The exception of a call with a timeout of `wait` seconds: one that was not sent before the timeout is a timeout as well.
 #[cold]
 pub(crate) fn of_late(py: Python<'_>, error: ZeroError, wait: Option<f64>, is_over: bool) -> PyErr {
     let was_not_sent = matches!(error, ZeroError::Discover(_) | ZeroError::Call(CallError::NotSent { .. }));
     match wait {
-        Some(wait) if is_over && was_not_sent => made(py, Kind::NotSentInTime, (wait, error.to_string())),
-        _ if was_not_sent => raise(py, Kind::NotSent, error.to_string()),
+        Some(wait) if is_over && was_not_sent => {
+            made(py, ExceptionKind::NotSentInTime, (wait, error.to_string()))
+        }
+        _ if was_not_sent => raise(py, ExceptionKind::NotSent, error.to_string()),
         _ => of(py, error),
     }
 }
 
-/// Something that cannot be, in a sentence.
+/// A `RuntimeError`, for what should not happen.
 #[cold]
-pub(crate) fn broken(text: &'static str) -> PyErr {
+pub(crate) fn runtime_error(text: &'static str) -> PyErr {
     PyRuntimeError::new_err(text)
 }

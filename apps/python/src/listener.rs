@@ -11,15 +11,15 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::addresses;
-use crate::errors::{self, Kind};
-use crate::later::Later;
-use crate::process::Own;
+use crate::awaitable::Awaitable;
+use crate::errors::{self, ExceptionKind};
+use crate::process::ForkGuarded;
 use crate::unpack;
 use crate::wait::{until, wait};
 
-/// News of some addresses under some prefixes, until it is dropped or closed. Any number of threads and tasks may wait for it.
+/// A subscription to the news of some addresses under some prefixes. Any number of threads and tasks may wait for it.
 #[pyclass(module = "meshzero._meshzero", frozen)]
-pub(crate) struct Listener(Own<future::Listener>);
+pub(crate) struct Listener(ForkGuarded<future::Listener>);
 
 #[pymethods]
 impl Listener {
@@ -29,40 +29,40 @@ impl Listener {
         let listener = py
             .detach(|| future::Listener::new(addresses, prefixes))
             .map_err(|error| errors::of(py, error))?;
-        Ok(Self(Own::new(listener)))
+        Ok(Self(ForkGuarded::new(listener)))
     }
 
-    /// Waits until every publisher that is there has confirmed the subscription.
+    /// Waits until every connected publisher has confirmed the subscription.
     fn confirmed(&self, py: Python<'_>) -> PyResult<()> {
         let confirmed = self.get(py)?.confirmed();
         wait(py, confirmed)?.map_err(|error| errors::of(py, error))
     }
 
-    /// As `confirmed`, to be waited for later.
-    fn confirmed_later(&self, py: Python<'_>) -> PyResult<Later> {
+    /// Waits like `confirmed`, for asyncio.
+    fn confirmed_async(&self, py: Python<'_>) -> PyResult<Awaitable> {
         let confirmed = self.get(py)?.confirmed();
-        Ok(Later::new(confirmed, |py, confirmed| {
+        Ok(Awaitable::new(confirmed, |py, confirmed| {
             confirmed.map_err(|error| errors::of(py, error))?;
             Ok(py.None())
         }))
     }
 
-    /// Waits for the next item: `(topic, data)`, or None when none came in time.
+    /// Waits for the next item: `(topic, data)`, or None if none arrived in time.
     fn next<'py>(&self, py: Python<'py>, wait_for_s: Option<f64>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let listener = self.get(py)?;
-        // Before anything is taken, which its handler would have Python lose.
+        // Before anything is taken, which would be lost if a signal handler raised.
         py.check_signals()?;
-        // What is there already needs no waiting.
+        // An item that is there already needs no wait.
         if let Some(news) = py.detach(|| listener.next_now()).map_err(|error| errors::of(py, error))? {
             return Ok(Some(show(py, &news)?));
         }
         show_next(py, wait(py, next(listener, until(wait_for_s)))?)
     }
 
-    /// As `next`, to be waited for later.
-    fn next_later(&self, py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Later> {
+    /// Waits like `next`, for asyncio.
+    fn next_async(&self, py: Python<'_>, wait_for_s: Option<f64>) -> PyResult<Awaitable> {
         let next = next(self.get(py)?, until(wait_for_s));
-        Ok(Later::new(next, |py, next| show_next(py, next)?.into_py_any(py)))
+        Ok(Awaitable::new(next, |py, next| show_next(py, next)?.into_py_any(py)))
     }
 
     /// Ends the subscription, and every wait for it.
@@ -75,8 +75,8 @@ impl Listener {
 
 impl Listener {
     fn get(&self, py: Python<'_>) -> PyResult<&future::Listener> {
-        // One of another process is closed as well.
-        self.0.get().ok_or_else(|| errors::raise(py, Kind::Closed, ZeroError::Closed.to_string()))
+        // A subscription of another process counts as closed.
+        self.0.get().ok_or_else(|| errors::raise(py, ExceptionKind::Closed, ZeroError::Closed.to_string()))
     }
 }
 
@@ -91,7 +91,7 @@ fn show_next(py: Python<'_>, next: Next) -> PyResult<Option<Bound<'_, PyTuple>>>
     taken.map_err(|error| errors::of(py, error))?.map(|news| show(py, &news)).transpose()
 }
 
-/// What the program gets of an item.
+/// An item as Python's `(topic, data)`.
 fn show<'py>(py: Python<'py>, news: &News<Packed>) -> PyResult<Bound<'py, PyTuple>> {
     (news.topic.as_str(), unpack::to_object(py, news.item.bytes())?).into_pyobject(py)
 }

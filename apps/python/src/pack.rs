@@ -1,52 +1,53 @@
-//! Python's objects as MessagePack.
+//! Conversion of Python's objects to MessagePack.
 //!
-//! Everything that JSON has becomes what it is there; bytes are bytes, and keys may be any value. A tuple is a list with the
-//! longest header, which it would not need: to other programs a list, and to [`unpack`](super::unpack) a tuple again.
+//! JSON's types map to those of MessagePack; bytes are bytes, and keys may be any value. A tuple is a list with the longest header,
+//! which it does not need: a list for other programs, and a tuple again for [`unpack`](super::unpack).
 
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple,
 };
 
-use crate::errors::{self, Kind};
+use crate::errors::{self, ExceptionKind};
 
-/// Lists, tuples and dictionaries inside each other. The other end refuses more.
+/// The deepest nesting of lists, tuples and dictionaries. The other end refuses more.
 pub(crate) const NESTING: usize = 64;
 
-/// Lists of this length need the longest header, so that a tuple cannot be told from one.
+/// The length from which a list needs the longest header, so that a tuple cannot be distinguished from it.
 pub(crate) const LONG_LIST: usize = 1 << 16;
 
-/// `what` as MessagePack; an error names `root` and the place in it.
+/// Converts `what` to MessagePack; an error names `root` and the place in it.
 pub(crate) fn to_bytes(root: &str, what: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     let mut out = Vec::with_capacity(64);
     match add(what, 0, &mut out) {
         Ok(()) => Ok(out),
-        Err(obstacle) => Err(obstacle.raise(what.py(), root)),
+        Err(error) => Err(error.raise(what.py(), root)),
     }
 }
 
-/// The MessagePack that an object travels as. For those who look at what travels, and for tests.
+/// Converts an object to the MessagePack that is sent. For debugging and tests.
 #[pyfunction]
 pub(crate) fn pack<'py>(what: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
     Ok(PyBytes::new(what.py(), &to_bytes("object", what)?))
 }
 
-/// Why an object cannot travel, and where in the message. Put together on the way out, so that the way in costs nothing.
-struct Obstacle {
-    why: Why,
-    /// From the inside to the outside.
+/// The reason why an object cannot be converted, and the place in the message. The place is assembled while the error is returned, so
+/// that success costs nothing.
+struct PackError {
+    why: Cause,
+    /// The steps from the inside to the outside.
     path: Vec<String>,
-    /// The objects on the path, to see whether one comes twice.
+    /// The objects on the path, to detect one that contains itself.
     within: Vec<usize>,
 }
 
-enum Why {
+enum Cause {
     Cannot(String),
     TooDeep,
 }
 
-impl Obstacle {
-    fn new(why: Why) -> Box<Self> {
+impl PackError {
+    fn new(why: Cause) -> Box<Self> {
         Box::new(Self { why, path: Vec::new(), within: Vec::new() })
     }
 
@@ -59,11 +60,11 @@ impl Obstacle {
     #[cold]
     fn raise(mut self, py: Python<'_>, root: &str) -> PyErr {
         let why = match self.why {
-            Why::Cannot(why) => why,
-            Why::TooDeep => {
+            Cause::Cannot(why) => why,
+            Cause::TooDeep => {
                 self.within.sort_unstable();
                 let is_circle = self.within.windows(2).any(|pair| pair[0] == pair[1]);
-                // The path to the bottom would be long, and say nothing.
+                // The path to the bottom would be long and useless.
                 self.path.clear();
                 match is_circle {
                     true => "it contains itself, and so would never end".to_owned(),
@@ -72,13 +73,13 @@ impl Obstacle {
             }
         };
         self.path.reverse();
-        errors::raise(py, Kind::CannotTravel, format!("{root}{}: {why}", self.path.concat()))
+        errors::raise(py, ExceptionKind::CannotTravel, format!("{root}{}: {why}", self.path.concat()))
     }
 }
 
-type Added = Result<(), Box<Obstacle>>;
+type PackResult = Result<(), Box<PackError>>;
 
-fn add(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> Added {
+fn add(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     if let Ok(text) = what.cast_exact::<PyString>() {
         return add_text(text, out);
     }
@@ -97,8 +98,8 @@ fn add(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> Added {
     add_other(what, depth, out)
 }
 
-/// What is rarer, and what is of a class that somebody has derived from one of the kinds that travel.
-fn add_other(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> Added {
+/// Adds an object of a rarer type, or of a class derived from one of the supported types.
+fn add_other(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     if what.is_none() {
         out.push(0xc0);
         return Ok(());
@@ -143,9 +144,11 @@ fn add_other(what: &Bound<'_, PyAny>, depth: usize, out: &mut Vec<u8>) -> Added 
     }
 }
 
-fn add_text(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Added {
+fn add_text(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> PackResult {
     let text = text.to_cow().map_err(|_| {
-        Obstacle::new(Why::Cannot("a text with half a character (a lone surrogate) cannot travel".to_owned()))
+        PackError::new(Cause::Cannot(
+            "a text with half a character (a lone surrogate) cannot travel".to_owned(),
+        ))
     })?;
     let bytes = text.as_bytes();
     match bytes.len() {
@@ -163,7 +166,7 @@ fn add_text(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Added {
     Ok(())
 }
 
-fn add_bytes(what: &Bound<'_, PyAny>, bytes: &[u8], out: &mut Vec<u8>) -> Added {
+fn add_bytes(what: &Bound<'_, PyAny>, bytes: &[u8], out: &mut Vec<u8>) -> PackResult {
     let length = length(what, bytes.len())?;
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length), _) => out.extend([0xc4, length]),
@@ -174,11 +177,11 @@ fn add_bytes(what: &Bound<'_, PyAny>, bytes: &[u8], out: &mut Vec<u8>) -> Added 
     Ok(())
 }
 
-fn add_int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Added {
+fn add_int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PackResult {
     let Ok(number) = number.extract::<i64>() else {
         let Ok(large) = number.extract::<u64>() else {
             let why = "a whole number beyond 64 bits cannot travel; send it as text".to_owned();
-            return Err(Obstacle::new(Why::Cannot(why)));
+            return Err(PackError::new(Cause::Cannot(why)));
         };
         out.extend(head(0xcf, large.to_be_bytes()));
         return Ok(());
@@ -198,12 +201,12 @@ fn add_int(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Added {
     Ok(())
 }
 
-fn add_float(number: &Bound<'_, PyFloat>, out: &mut Vec<u8>) -> Added {
+fn add_float(number: &Bound<'_, PyFloat>, out: &mut Vec<u8>) -> PackResult {
     out.extend(head(0xcb, number.value().to_be_bytes()));
     Ok(())
 }
 
-fn add_list(list: &Bound<'_, PyList>, depth: usize, out: &mut Vec<u8>) -> Added {
+fn add_list(list: &Bound<'_, PyList>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     let length = length(list, list.len())?;
     match (length, u16::try_from(length)) {
         (0..=15, _) => out.push(0x90 | length as u8),
@@ -218,15 +221,15 @@ fn add_items<'py>(
     items: impl Iterator<Item = Bound<'py, PyAny>>,
     depth: usize,
     out: &mut Vec<u8>,
-) -> Added {
+) -> PackResult {
     let below = deeper(depth)?;
     for (place, item) in items.enumerate() {
-        add(&item, below, out).map_err(|obstacle| obstacle.inside(whole, format!("[{place}]")))?;
+        add(&item, below, out).map_err(|error| error.inside(whole, format!("[{place}]")))?;
     }
     Ok(())
 }
 
-fn add_dict(dict: &Bound<'_, PyDict>, depth: usize, out: &mut Vec<u8>) -> Added {
+fn add_dict(dict: &Bound<'_, PyDict>, depth: usize, out: &mut Vec<u8>) -> PackResult {
     let length = length(dict, dict.len())?;
     match (length, u16::try_from(length)) {
         (0..=15, _) => out.push(0x80 | length as u8),
@@ -235,18 +238,18 @@ fn add_dict(dict: &Bound<'_, PyDict>, depth: usize, out: &mut Vec<u8>) -> Added 
     }
     let below = deeper(depth)?;
     for (key, value) in dict.iter() {
-        let at = |obstacle: Box<Obstacle>| obstacle.inside(dict, step(&key));
-        add(&key, below, out).map_err(|obstacle| at(obstacle.inside(dict, " (the key)".to_owned())))?;
+        let at = |error: Box<PackError>| error.inside(dict, step(&key));
+        add(&key, below, out).map_err(|error| at(error.inside(dict, " (the key)".to_owned())))?;
         add(&value, below, out).map_err(at)?;
     }
     Ok(())
 }
 
-fn deeper(depth: usize) -> Result<usize, Box<Obstacle>> {
-    if depth < NESTING { Ok(depth + 1) } else { Err(Obstacle::new(Why::TooDeep)) }
+fn deeper(depth: usize) -> Result<usize, Box<PackError>> {
+    if depth < NESTING { Ok(depth + 1) } else { Err(PackError::new(Cause::TooDeep)) }
 }
 
-/// How a key is written in a path: `["items"]`.
+/// A key as a step of a path: `["items"]`.
 fn step(key: &Bound<'_, PyAny>) -> String {
     match key.cast::<PyString>() {
         Ok(text) => format!("[{:?}]", text.to_string_lossy()),
@@ -258,25 +261,26 @@ fn head<const N: usize>(marker: u8, number: [u8; N]) -> impl Iterator<Item = u8>
     std::iter::once(marker).chain(number)
 }
 
-fn length(what: &Bound<'_, PyAny>, length: usize) -> Result<u32, Box<Obstacle>> {
+fn length(what: &Bound<'_, PyAny>, length: usize) -> Result<u32, Box<PackError>> {
     fits(length, &kind(what))
 }
 
-fn fits(length: usize, kind: &str) -> Result<u32, Box<Obstacle>> {
-    u32::try_from(length).map_err(|_| Obstacle::new(Why::Cannot(format!("{kind} of {length} is too long"))))
+fn fits(length: usize, kind: &str) -> Result<u32, Box<PackError>> {
+    u32::try_from(length)
+        .map_err(|_| PackError::new(Cause::Cannot(format!("{kind} of {length} is too long"))))
 }
 
 #[cold]
-fn cannot(what: &Bound<'_, PyAny>) -> Box<Obstacle> {
+fn cannot(what: &Bound<'_, PyAny>) -> Box<PackError> {
     let kind = kind(what);
-    Obstacle::new(Why::Cannot(format!(
+    PackError::new(Cause::Cannot(format!(
         "{kind} cannot travel; what can is None, bool, int, float, str, bytes, list, tuple and dict"
     )))
 }
 
 #[cold]
-fn unreadable(what: &Bound<'_, PyAny>, error: &PyErr) -> Box<Obstacle> {
-    Obstacle::new(Why::Cannot(format!("{} cannot be read: {error}", kind(what))))
+fn unreadable(what: &Bound<'_, PyAny>, error: &PyErr) -> Box<PackError> {
+    PackError::new(Cause::Cannot(format!("{} cannot be read: {error}", kind(what))))
 }
 
 /// The name of its class, with an article.

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use meshzero::zero::{self, fork};
 use pyo3::prelude::*;
 
-use crate::later::{self, Slot};
+use crate::awaitable::{self, Slot};
 use crate::wait;
 
-/// Set once the interpreter knows of all below. It is told once, also if the package is loaded again.
+/// Set once the package has registered the functions below with the interpreter, which it does once, even if it is loaded again.
 static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
 
-/// True for the first call: the interpreter is still to be told.
+/// Returns true for the first call, after which the package registers the functions below.
 #[pyfunction]
 pub(crate) fn is_first() -> bool {
     !IS_REGISTERED.swap(true, Ordering::Relaxed)
@@ -21,37 +21,37 @@ pub(crate) fn is_first() -> bool {
 /// The number of forks between this process and the one that loaded the extension.
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// A thing that belongs to the process that made it. A forked child that has inherited it neither uses nor drops it: both could wait
-/// for threads that it has not.
-pub(crate) struct Own<T> {
-    thing: Option<T>,
-    made: u64,
+/// A value that belongs to the process that created it. A forked child neither uses nor drops an inherited one, because both could
+/// wait for threads that do not exist in the child.
+pub(crate) struct ForkGuarded<T> {
+    value: Option<T>,
+    forks: u64,
 }
 
-impl<T> Own<T> {
-    pub(crate) fn new(thing: T) -> Self {
-        Self { thing: Some(thing), made: FORKS.load(Ordering::Relaxed) }
+impl<T> ForkGuarded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: Some(value), forks: FORKS.load(Ordering::Relaxed) }
     }
 
-    /// The thing, to be used; `None` if it is another process'.
+    /// Returns the value; `None` if it belongs to another process.
     pub(crate) fn get(&self) -> Option<&T> {
-        if self.is_here() { self.thing.as_ref() } else { None }
+        if self.is_here() { self.value.as_ref() } else { None }
     }
 
-    /// The thing itself; `None` if it is another process'.
+    /// Takes the value; `None` if it belongs to another process.
     pub(crate) fn take(mut self) -> Option<T> {
-        if self.is_here() { self.thing.take() } else { None }
+        if self.is_here() { self.value.take() } else { None }
     }
 
     fn is_here(&self) -> bool {
-        self.made == FORKS.load(Ordering::Relaxed)
+        self.forks == FORKS.load(Ordering::Relaxed)
     }
 }
 
-impl<T> Drop for Own<T> {
+impl<T> Drop for ForkGuarded<T> {
     fn drop(&mut self) {
         if !self.is_here() {
-            std::mem::forget(self.thing.take());
+            std::mem::forget(self.value.take());
         }
     }
 }
@@ -60,22 +60,22 @@ thread_local! {
     static HELD: RefCell<Option<Slot>> = const { RefCell::new(None) };
 }
 
-/// No other thread is about to join, to leave, or to start a thread for asyncio while this one forks.
+/// Prevents other threads from joining, leaving, or starting the thread for asyncio while this one forks.
 #[pyfunction]
 pub(crate) fn before_fork(py: Python<'_>) {
     py.detach(fork::before);
-    // Nobody holds it for longer than it takes to start a thread.
-    HELD.set(Some(later::slot()));
+    // No thread holds it for longer than it takes to start a thread.
+    HELD.set(Some(awaitable::slot()));
 }
 
-/// Goes on as before.
+/// Continues in the parent.
 #[pyfunction]
 pub(crate) fn after_fork_in_parent() {
     fork::in_parent();
     HELD.take();
 }
 
-/// Forgets the parent's node: the child's first verb joins with a node of its own.
+/// Forgets the parent's node in the child, whose first verb joins with a node of its own.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     fork::in_child();
@@ -87,14 +87,14 @@ pub(crate) fn after_fork_in_child() {
     }
 }
 
-/// As `close`, when the interpreter is about to end: threads that wait stay where they are.
+/// Closes like `close`, when the interpreter is about to end: waiting threads stay where they are.
 #[pyfunction]
 pub(crate) fn end(py: Python<'_>) {
     wait::end();
     py.detach(zero::close);
 }
 
-/// Says goodbye, so that others see at once that what this program advertises is gone.
+/// Leaves the mesh, so that others see at once that this program's services are gone.
 #[pyfunction]
 pub(crate) fn close(py: Python<'_>) {
     py.detach(zero::close);

@@ -1,4 +1,4 @@
-//! A message that a program of Python has taken, and owes a reply.
+//! A message that a Python program has taken, and has to reply to.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,32 +7,32 @@ use meshzero::value::Packed;
 use meshzero::zero::future::{self, Arrival};
 use pyo3::prelude::*;
 
-use crate::errors::{self, Kind};
+use crate::errors::{self, ExceptionKind};
 use crate::pack;
-use crate::process::Own;
+use crate::process::ForkGuarded;
 use crate::unpack;
 
-/// A message and the way back. When it is dropped without a reply, its sender is told that none will come.
+/// A message with its reply handle. If it is dropped without a reply, its sender gets an error.
 #[pyclass(module = "meshzero._meshzero", frozen)]
 pub(crate) struct Request {
-    /// The name that it was sent under.
+    /// The name under which it was sent.
     #[pyo3(get)]
     name: String,
-    /// What it says.
+    /// The content of the message.
     #[pyo3(get)]
     message: Py<PyAny>,
-    way: Mutex<Option<Own<future::Request>>>,
+    request: Mutex<Option<ForkGuarded<future::Request>>>,
 }
 
 impl Request {
-    /// One that has arrived; `None` if it cannot be shown, and its sender has been told.
+    /// A message that has arrived; `None` if it cannot be converted to an object, and was refused.
     pub(crate) fn new(py: Python<'_>, arrival: Arrival) -> PyResult<Option<Self>> {
         let request = arrival.take();
         match unpack::to_object(py, request.message().bytes()) {
             Ok(message) => Ok(Some(Self {
                 name: request.name().to_owned(),
                 message: message.unbind(),
-                way: Mutex::new(Some(Own::new(request))),
+                request: Mutex::new(Some(ForkGuarded::new(request))),
             })),
             Err(error) => {
                 let (message, problem) = (request.name().to_owned(), error.value(py).to_string());
@@ -43,16 +43,16 @@ impl Request {
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<future::Request> {
-        let taken = self.way.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken
-            .and_then(Own::take)
-            .ok_or_else(|| errors::raise(py, Kind::General, "this message has been replied to".to_owned()))
+        let taken = self.request.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.and_then(ForkGuarded::take).ok_or_else(|| {
+            errors::raise(py, ExceptionKind::General, "this message has been replied to".to_owned())
+        })
     }
 }
 
 #[pymethods]
 impl Request {
-    /// Replies. A sender that has given up is no error; a reply that cannot travel is, and the sender is told.
+    /// Replies. Does nothing if the sender has given up. A reply that cannot be sent is an error, also for the sender.
     fn reply(&self, py: Python<'_>, reply: &Bound<'_, PyAny>) -> PyResult<()> {
         let request = self.take(py)?;
         match pack::to_bytes("reply", reply) {
@@ -68,22 +68,22 @@ impl Request {
         }
     }
 
-    /// Tells the sender that the message could not be handled, and why.
+    /// Refuses the message because handling it failed.
     fn fail(&self, py: Python<'_>, problem: String) -> PyResult<()> {
         let request = self.take(py)?;
         py.detach(|| request.refuse(Refusal::Failed { problem }));
         Ok(())
     }
 
-    /// Tells the sender that the message is none that the service understands.
-    fn misunderstand(&self, py: Python<'_>, problem: String) -> PyResult<()> {
+    /// Refuses the message because it does not fit its handler.
+    fn undecodable(&self, py: Python<'_>, problem: String) -> PyResult<()> {
         let request = self.take(py)?;
         let message = self.name.clone();
         py.detach(|| request.refuse(Refusal::Undecodable { message, problem }));
         Ok(())
     }
 
-    /// Tells the sender that the service handles no such message, but others.
+    /// Refuses the message because the service handles only others.
     fn not_handled(&self, py: Python<'_>, handles: Vec<String>) -> PyResult<()> {
         let request = self.take(py)?;
         let message = self.name.clone();
@@ -91,10 +91,10 @@ impl Request {
         Ok(())
     }
 
-    /// Whether the sender still waits for a reply.
+    /// Returns true while the sender waits for a reply.
     #[getter]
     fn is_wanted(&self) -> bool {
-        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
-        way.as_ref().and_then(Own::get).is_some_and(|request| request.is_wanted())
+        let request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        request.as_ref().and_then(ForkGuarded::get).is_some_and(|request| request.is_wanted())
     }
 }

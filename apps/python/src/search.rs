@@ -1,4 +1,4 @@
-//! Looking for a name, with a word in between on why nobody was found so far.
+//! The search for a name, with a hint in between on why nothing was found so far.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use meshzero::zero::{Address, ZeroError, future};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
+use crate::awaitable::Awaitable;
 use crate::errors;
-use crate::later::Later;
 use crate::wait::{until, wait};
 
-/// Waits until somebody advertises the name, or answers at the address; None when the time is over. `warn` is called with what to
-/// tell the user meanwhile; what it raises ends the wait.
+/// Waits until a program advertises the name, or answers at the address; None at the timeout. Calls `warn` with hints for the user
+/// meanwhile; an exception that it raises ends the wait.
 #[pyfunction]
 pub(crate) fn discover(
     py: Python<'_>,
@@ -32,9 +32,9 @@ pub(crate) fn discover(
     found.map(|found| found.map(|address| address.to_string())).map_err(|error| errors::of(py, error))
 }
 
-/// As `discover`, to be waited for later. `warn` is called on another thread.
+/// Searches like `discover`, for asyncio. Calls `warn` on another thread.
 #[pyfunction]
-pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+pub(crate) fn discover_async(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Awaitable {
     let found = async move {
         let mut search = Search::new(name, wait_for_s);
         let found = search.wait_async(&warn).await;
@@ -44,13 +44,13 @@ pub(crate) fn discover_later(name: String, wait_for_s: Option<f64>, warn: Py<PyA
         }
         found
     };
-    Later::new(found, |py, found: Result<Option<Address>, ZeroError>| {
+    Awaitable::new(found, |py, found: Result<Option<Address>, ZeroError>| {
         let found = found.map_err(|error| errors::of(py, error))?;
         found.map(|address| address.to_string()).into_py_any(py)
     })
 }
 
-/// As `discover`, and raises NotSent when the time is over, with what stood in the way.
+/// Searches like `discover`, and raises NotSent at the timeout, with the reason.
 #[pyfunction]
 pub(crate) fn find(
     py: Python<'_>,
@@ -62,21 +62,21 @@ pub(crate) fn find(
     found.map(|address| address.to_string()).map_err(|error| errors::of(py, error))
 }
 
-/// As `find`, to be waited for later. `warn` is called on another thread.
+/// Searches like `find`, for asyncio. Calls `warn` on another thread.
 #[pyfunction]
-pub(crate) fn find_later(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Later {
+pub(crate) fn find_async(name: String, wait_for_s: Option<f64>, warn: Py<PyAny>) -> Awaitable {
     let found = async move { Search::new(name, wait_for_s).wait_async(&warn).await };
-    Later::new(found, |py, found: Result<Address, ZeroError>| {
+    Awaitable::new(found, |py, found: Result<Address, ZeroError>| {
         found.map_err(|error| errors::of(py, error))?.to_string().into_py_any(py)
     })
 }
 
-/// A shorter wait is a poll, and needs no explanation.
+/// The seconds below which a wait is a poll, and needs no explanation.
 const POLL: f64 = 1.0;
 
 type Found = Result<Address, ZeroError>;
 
-/// A search under way. Its hint is handed out between two polls, because telling it runs code of the program.
+/// A search in progress. Its hint is handed out between two polls, because reporting it runs code of the program.
 struct Search {
     found: Pin<Box<dyn Future<Output = Found> + Send>>,
     hint: Arc<Mutex<Option<String>>>,
@@ -132,7 +132,7 @@ impl Search {
         }
     }
 
-    /// `None` where nobody was found in time, by a name or at an address, and what is still to be told of that.
+    /// Turns a search that found nothing in time into `None`, with the explanation that was not reported yet.
     fn or_none(
         &self,
         found: Found,
@@ -152,7 +152,7 @@ impl Search {
     }
 }
 
-/// Calls `warn`, which passes the word on to the event loop. An interpreter that ends has nobody who reads it.
+/// Calls `warn`, which passes the text to the event loop. Does nothing while the interpreter ends.
 fn tell(warn: &Py<PyAny>, text: String) {
     Python::try_attach(|py| {
         if let Err(error) = warn.call1(py, (text,)) {

@@ -1,7 +1,6 @@
-//! MessagePack as Python's objects; the other direction of [`pack`](super::pack).
+//! Conversion of MessagePack to Python's objects; the other direction of [`pack`](super::pack).
 //!
-//! What has arrived was looked through by the library before it comes here. All the same nothing here trusts a length or a
-//! level of nesting.
+//! The library has validated messages before they are converted here. All the same, nothing here trusts a length or a level of nesting.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -9,24 +8,24 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyNone, PyString, PyTuple};
 
 use crate::pack::{LONG_LIST, NESTING};
 
-/// The object that is all of `bytes`.
+/// Converts all of `bytes` to one object.
 pub(crate) fn to_object<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut source = Source { rest: bytes };
-    let object = source.object(py, NESTING, Role::Value)?;
-    if source.rest.is_empty() { Ok(object) } else { Err(bad("bytes are left over")) }
+    let mut reader = Reader { rest: bytes };
+    let object = reader.object(py, NESTING, Role::Value)?;
+    if reader.rest.is_empty() { Ok(object) } else { Err(bad("bytes are left over")) }
 }
 
-/// The object that MessagePack stands for. For those who look at what travels, and for tests.
+/// Converts MessagePack to an object. For debugging and tests.
 #[pyfunction]
 pub(crate) fn unpack<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
     to_object(py, bytes)
 }
 
-struct Source<'a> {
+struct Reader<'a> {
     rest: &'a [u8],
 }
 
-/// What an object is used as. As a key a list has to be a tuple, because it could not be one otherwise.
+/// The use of an object. A list that is used as a key has to be a tuple, because Python's lists cannot be keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Value,
@@ -48,7 +47,7 @@ enum Sequence {
     Tuple,
 }
 
-impl<'a> Source<'a> {
+impl<'a> Reader<'a> {
     fn object<'py>(&mut self, py: Python<'py>, levels: usize, role: Role) -> PyResult<Bound<'py, PyAny>> {
         let [marker] = self.array()?;
         Ok(match marker {
@@ -115,7 +114,8 @@ impl<'a> Source<'a> {
         Ok(PyString::new(py, text).into_any())
     }
 
-    /// As many items as there are bytes at most, whatever was claimed. What a key is made of has to be a key as well.
+    /// Reads a sequence. Allocates at most as many items as there are bytes, whatever the header claims. The items of a key have to be
+    /// keys as well.
     fn sequence<'py>(
         &mut self,
         py: Python<'py>,

@@ -1,4 +1,4 @@
-//! Waiting on a thread of a Python program: with the interpreter released, and so that Ctrl-C ends it.
+//! The wait of a Python thread for a future, with the interpreter released, and interruptible by Ctrl-C.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 use meshzero::zero::{FOREVER, Wait};
 use pyo3::prelude::*;
 
-/// How long the main thread waits before it looks whether a signal has come. Python handles signals there and nowhere
-/// else, and only when it is asked; other threads do not look.
+/// The interval in which a waiting main thread checks for signals. Python handles signals on that thread only, and only when asked;
+/// other threads do not check.
 const LOOK: Duration = Duration::from_millis(40);
 
-/// Whether the interpreter is about to end.
+/// Set once the interpreter is about to end.
 static IS_ENDING: AtomicBool = AtomicBool::new(false);
 
-/// How long a thread lets others run in its place before it sleeps. A reply from the same computer comes in less, and a
-/// thread that sleeps takes longer to wake than that: with this a call takes 40 µs instead of 100, and less time of the
-/// processors, which need not halt and start again.
+/// The time for which a thread yields to others before it sleeps. A reply from the same computer arrives sooner, and a sleeping thread
+/// takes longer to wake: with this a call takes 40 µs instead of 100, and less CPU time, because the CPUs need not halt and restart.
 const HOPE: Duration = Duration::from_micros(50);
 
-/// The longest time that a verb of asyncio takes which has its result at once.
+/// The longest time that a non-waiting verb may block an event loop.
 const MOMENT: Duration = Duration::from_millis(20);
 
 struct Unpark(Thread);
@@ -40,19 +39,19 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    /// Made once, because a wait may take less time than making it.
+    /// Created once, because a wait may take less time than creating it.
     static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
-    /// Whether this is the interpreter's main thread, if that has been asked.
+    /// True on the interpreter's main thread; `None` until that is known.
     static IS_MAIN: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// How long a verb waits; None is for ever.
+/// The timeout of a verb; None means no timeout.
 pub(crate) fn until(seconds: Option<f64>) -> Wait {
     seconds.map_or(FOREVER, Wait::from)
 }
 
-/// Waits for `future`. A signal whose handler raises ends the wait, and drops the future, or what it has ended in: Python handles
-/// a signal that came meanwhile when the call returns, and would lose what that returned.
+/// Waits for `future`. A signal whose handler raises ends the wait, and drops the future or its output: Python handles a pending signal
+/// when the call returns, and would lose the returned value.
 pub(crate) fn wait<F>(py: Python<'_>, future: F) -> PyResult<F::Output>
 where
     F: Future + Send,
@@ -70,7 +69,7 @@ where
     }
 }
 
-/// Waits for `future` no longer than an event loop can be held up.
+/// Waits for `future`, no longer than an event loop may be blocked.
 pub(crate) fn wait_a_moment<F>(py: Python<'_>, future: &mut F) -> Option<F::Output>
 where
     F: Future<Output: Send> + Send + Unpin,
@@ -79,7 +78,7 @@ where
     py.detach(|| poll_until(Pin::new(future), &waker, Some(MOMENT)))
 }
 
-/// Polls until the future has ended, or it is time to look for signals.
+/// Polls until the future completes, or until it is time to check for signals.
 fn poll_until<F: Future>(
     mut future: Pin<&mut F>,
     waker: &Waker,
@@ -112,15 +111,15 @@ fn poll_until<F: Future>(
     }
 }
 
-/// Keeps a thread that still waits when the interpreter ends where it is, as the interpreter does with those that want it
-/// again. Otherwise it would go on for a moment, and complain of what has been closed under it.
+/// Parks forever a thread that still waits when the interpreter ends, as the interpreter does with threads that need it again. Otherwise
+/// the thread would continue for a moment, and raise errors about what has been closed.
 fn stay() -> ! {
     loop {
         thread::park();
     }
 }
 
-/// From now on no thread but the main one comes back from a wait.
+/// Makes every wait but that of the main thread never return, from now on.
 pub(crate) fn end() {
     IS_ENDING.store(true, Ordering::Relaxed);
 }
@@ -129,8 +128,8 @@ fn is_main(py: Python<'_>) -> PyResult<bool> {
     if let Some(known) = IS_MAIN.get() {
         return Ok(known);
     }
-    // Not imported for this: Python itself loses a Ctrl-C that comes while it imports something. Where nobody has imported it
-    // there are hardly other threads, and one that is taken for the main one only looks in vain.
+    // Not imported for this: Python itself loses a Ctrl-C that arrives during an import. If `threading` is not imported there are
+    // hardly other threads, and one that is taken for the main one only checks for signals in vain.
     let threading = py.import("sys")?.getattr("modules")?.call_method1("get", ("threading",))?;
     let is_main = match threading.getattr("main_thread") {
         Ok(main) => main.call0()?.getattr("ident")?.eq(threading.call_method0("get_ident")?)?,
@@ -140,7 +139,7 @@ fn is_main(py: Python<'_>) -> PyResult<bool> {
     Ok(is_main)
 }
 
-/// In a forked child whichever thread forked is the main one.
+/// Resets the state in a forked child, where the thread that forked is the main one.
 pub(crate) fn forget_thread() {
     IS_ENDING.store(false, Ordering::Relaxed);
     IS_MAIN.set(None);

@@ -440,7 +440,7 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
 
     async def test_they_take_what_comes_in_the_order_in_which_they_were_called(self):
         address = await aio.advertise(unique("in turn"))
-        with mock.patch.object(_meshzero, "next_request_later", wraps=_meshzero.next_request_later) as begun:
+        with mock.patch.object(_meshzero, "next_request_async", wraps=_meshzero.next_request_async) as begun:
             first, given_up, brief, last = (
                 asyncio.ensure_future(wait)
                 for wait in (
@@ -462,7 +462,7 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
             await aio.send_reply_to(address, message)
         self.assertEqual(await asyncio.gather(*calls), [1, 2])
         # A task that lives for long keeps nothing of the addresses that it waited at.
-        self.assertEqual(_task.own(None).last, {})
+        self.assertEqual(_task.require(None).last, {})
 
     async def test_a_wait_leaves_the_message_before_without_a_reply(self):
         address = await aio.advertise(unique("left"))
@@ -506,7 +506,7 @@ class UsualLines(unittest.IsolatedAsyncioTestCase):
             lambda: aio.listen(host, wait_for_s=0.01).__anext__(),
         ]
         for number, verb in enumerate(verbs):
-            with mock.patch.object(_meshzero, "look_up_later", wraps=_meshzero.look_up_later) as look_up:
+            with mock.patch.object(_meshzero, "look_up_async", wraps=_meshzero.look_up_async) as look_up:
                 with self.subTest(verb=number), contextlib.suppress(meshzero.NetworkZeroError, StopAsyncIteration):
                     await verb()
                 look_up.assert_called_once_with(host)

@@ -218,7 +218,7 @@ class Forks(unittest.TestCase):
             import os
             from meshzero import _meshzero
             address = nw0.advertise(sys.argv[1])
-            new, begun = (_meshzero.next_request_later(address, None, False) for _ in range(2))
+            new, begun = (_meshzero.next_request_async(address, None, False) for _ in range(2))
             begun.start(lambda: None)
             child = os.fork()
             if child == 0:

@@ -401,7 +401,7 @@ class AsyncCallers(unittest.IsolatedAsyncioTestCase):
         async def serve():
             async for request in aio.requests(address):
                 if request.message is None and request.name == "Stop":
-                    request.misunderstand("it has fields, all of which may be missing")
+                    request.undecodable("it has fields, all of which may be missing")
                 else:
                     request.reply([request.name, request.message])
 

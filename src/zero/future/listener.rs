@@ -1,4 +1,4 @@
-//! A subscription that several may wait for: threads, tasks, and a signal handler in the middle of its own thread's wait.
+//! A subscription that several can wait for at once: threads, tasks, and a signal handler in the middle of its own thread's wait.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,36 +10,36 @@ use meshzero_proto::codec::Packed;
 
 use super::super::address::Address;
 use super::super::error::ZeroError;
+use super::super::global;
 use super::super::listener;
-use super::super::program;
-use super::super::queue::{Numbered, Queue};
-use super::super::subject::Subject;
+use super::super::news_filter::NewsFilter;
+use super::super::queue::{Queue, Sequenced};
 use super::super::wait::Wait;
-use crate::subscription::News;
+use crate::subscribe::News;
 
-/// News of some addresses under some prefixes, as [`zero::wait_for_news_from`](super::super::wait_for_news_from) takes them. It
-/// subscribes when it is made, and until it is closed or dropped.
+/// A subscription to the news of some addresses under some prefixes, like that of
+/// [`zero::wait_for_news_from`](super::super::wait_for_news_from), from its creation until it is closed or dropped.
 ///
-/// Any number of futures may wait at a time: each item goes to one of them, and nobody who waits holds up another.
+/// Any number of futures may wait at a time: each item goes to one of them, and none delays another.
 pub struct Listener {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     state: Mutex<State>,
-    /// Wakes all who wait, because the subscription knows one waker only.
+    /// Wakes all waiters, because the subscription has one waker only.
     waker: Waker,
-    waiting: Arc<Waiting>,
+    waiting: Arc<Waiters>,
 }
 
 struct State {
     /// `None` once it is closed.
     listener: Option<listener::Listener<Packed>>,
-    /// Items that were handed out and have come back.
+    /// The items that were handed out and given back.
     returned: Queue<Next>,
 }
 
-/// An item that has come, or the error that others have not.
+/// An item, or an error in its place.
 type Next = Result<News<Packed>, ZeroError>;
 
 impl Listener {
@@ -48,46 +48,46 @@ impl Listener {
     /// # Errors
     /// [`ZeroError::Nothing`] if there is no address or no prefix, [`ZeroError::Join`].
     pub fn new(addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
-        let subject = Subject::new(addresses, prefixes)?;
-        let listener = listener::Listener::open(program::node()?, subject);
+        let filter = NewsFilter::new(addresses, prefixes)?;
+        let listener = listener::Listener::open(global::node()?, filter);
         let state = State { listener: Some(listener), returned: Queue::default() };
-        let waiting = Arc::<Waiting>::default();
+        let waiting = Arc::<Waiters>::default();
         let waker = Waker::from(Arc::clone(&waiting));
         Ok(Self { shared: Arc::new(Shared { state: Mutex::new(state), waker, waiting }) })
     }
 
-    /// Waits until every publisher that is there has confirmed: what it sends from then on arrives. Where nobody answers at
-    /// an address it waits half a second, and listens as soon as somebody does; for one that answers and does not confirm 5 s.
+    /// Waits until every connected publisher has confirmed: items that it sends from then on arrive. Waits half a second for an address
+    /// at which nothing answers, which is subscribed to as soon as a publisher does, and 5 s for one that answers and does not confirm.
     ///
     /// # Errors
-    /// [`ZeroError::Subscribe`] if a prefix can be no topic; [`ZeroError::Closed`].
+    /// [`ZeroError::Subscribe`] if a prefix is not valid; [`ZeroError::Closed`].
     ///
     /// # Cancel safety
     /// This method is cancel safe.
     pub fn confirmed(&self) -> impl Future<Output = Result<(), ZeroError>> + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        let mut patience = shared.lock().listener.as_mut().map(listener::Listener::patience);
+        let mut timeouts = shared.lock().listener.as_mut().map(listener::Listener::timeouts);
         async move {
             shared
                 .wait(|state, _, all| {
-                    let (Some(listener), Some(patience)) = (&mut state.listener, &mut patience) else {
+                    let (Some(listener), Some(timeouts)) = (&mut state.listener, &mut timeouts) else {
                         return Poll::Ready(Err(ZeroError::Closed));
                     };
-                    let settled = listener.poll_settled(patience, all);
+                    let settled = listener.poll_settled(timeouts, all);
                     settled.map(|()| listener.take_failure().map_or(Ok(()), Err))
                 })
                 .await
         }
     }
 
-    /// Waits for the next item; `None` when none came in time. The time begins with this call, and not when the future is
-    /// first polled. The first wait waits for the publishers too, as [`confirmed`](Self::confirmed) does.
+    /// Waits for the next item; `None` if none arrived in time. The time begins with this call, and not when the future is first polled.
+    /// The first wait also waits for the publishers, as [`confirmed`](Self::confirmed) does.
     ///
     /// # Errors
-    /// [`ZeroError::Closed`] when it is closed meanwhile.
+    /// [`ZeroError::Closed`] if the listener is closed meanwhile.
     ///
     /// # Cancel safety
-    /// This method is cancel safe: an [`Item`] that nobody takes comes again.
+    /// This method is cancel safe: an [`Item`] that is not taken is returned again.
     pub fn next(
         &self,
         wait: impl Into<Wait>,
@@ -96,11 +96,11 @@ impl Listener {
         let shared = Arc::clone(&self.shared);
         let mut alarms = shared.lock().listener.as_mut().map(|listener| {
             let end = deadline.map(|deadline| listener.alarm(Some(deadline)));
-            (end, listener.patience())
+            (end, listener.timeouts())
         });
         async move {
             let next = shared.wait(|state, task, all| {
-                let (Some(listener), Some((end, patience))) = (&mut state.listener, &mut alarms) else {
+                let (Some(listener), Some((end, timeouts))) = (&mut state.listener, &mut alarms) else {
                     return Poll::Ready(Err(ZeroError::Closed));
                 };
                 if let Some(returned) = state.returned.take() {
@@ -110,7 +110,7 @@ impl Listener {
                     return Poll::Ready(Ok(Some(state.returned.take_at_once(news))));
                 }
                 let is_over = end.as_mut().is_some_and(|end| Pin::new(end).poll(task).is_ready());
-                if is_over && listener.poll_settled(patience, all).is_ready() {
+                if is_over && listener.poll_settled(timeouts, all).is_ready() {
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Pending
@@ -120,10 +120,10 @@ impl Listener {
         }
     }
 
-    /// The next item, if it is there already.
+    /// Returns the next item, if it is there already.
     ///
     /// # Errors
-    /// As [`Listener::next`] and [`Item::take`].
+    /// Those of [`Listener::next`] and [`Item::take`].
     pub fn next_now(&self) -> Result<Option<News<Packed>>, ZeroError> {
         let _held = self.shared.waiting.hold();
         let mut state = self.shared.lock();
@@ -131,7 +131,7 @@ impl Listener {
             return returned.item.map(Some);
         }
         let Some(listener) = &mut state.listener else { return Err(ZeroError::Closed) };
-        // Those who wait are woken for what comes next.
+        // The waiters are woken for the item after this one.
         match listener.poll_next(&mut Context::from_waker(&self.shared.waker)) {
             Poll::Ready(news) => state.returned.take_at_once(news).item.map(Some),
             Poll::Pending => Ok(None),
@@ -159,14 +159,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `poll` is ready, which is polled with the state, and with the wakers of who waits and of all.
+    /// Waits until `poll` is ready, which is polled with the state, with the waker of this wait, and with that of all waiters.
     async fn wait<T>(
         &self,
         mut poll: impl FnMut(&mut State, &mut Context<'_>, &mut Context<'_>) -> Poll<T>,
     ) -> T {
         let mut place = self.waiting.place();
         poll_fn(|task| {
-            // Before the look, so that what comes between that and the wait is noticed.
+            // Before the check, so that an item that arrives between that and the wait is noticed.
             place.set(task.waker());
             let _held = self.waiting.hold();
             poll(&mut self.lock(), task, &mut Context::from_waker(&self.waker))
@@ -174,12 +174,12 @@ impl Shared {
         .await
     }
 
-    /// The item to be taken instead of `next`: one that came before it and has come back, or `next` itself.
-    fn first_of(&self, next: Numbered<Next>) -> Numbered<Next> {
+    /// The item to be taken instead of `next`: one that arrived before it and was given back, or `next` itself.
+    fn first_of(&self, next: Sequenced<Next>) -> Sequenced<Next> {
         let returned = &mut self.lock().returned;
         match returned.take_before(&next) {
             Some(first) => {
-                // Whoever was woken for the other finds this.
+                // The waiter that was woken for the other finds this.
                 returned.give_back(next);
                 first
             }
@@ -187,7 +187,7 @@ impl Shared {
         }
     }
 
-    fn give_back(&self, back: Numbered<Next>) {
+    fn give_back(&self, back: Sequenced<Next>) {
         let mut state = self.lock();
         if state.listener.is_some() {
             state.returned.give_back(back);
@@ -197,19 +197,19 @@ impl Shared {
     }
 }
 
-/// An item that has come for who waited, or word of some that did not. Dropped before it is [taken](Item::take), it comes
-/// again, before those that came after it.
+/// An item that a wait has returned, or a report of missed items. If it is dropped before it is [taken](Item::take), it is returned
+/// again, before those that arrived after it.
 pub struct Item {
-    next: Option<Numbered<Next>>,
+    next: Option<Sequenced<Next>>,
     shared: Arc<Shared>,
 }
 
 impl Item {
-    /// The item; or one that came before it, if that has come back meanwhile because nobody took it.
+    /// Takes the item; or one that arrived before it, if that was given back meanwhile.
     ///
     /// # Errors
-    /// As [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
-    /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait goes on.
+    /// Those of [`zero::wait_for_news_from`](super::super::wait_for_news_from). After [`ZeroError::Closed`] and
+    /// [`ZeroError::Subscribe`] a new listener is needed; after all others the next wait continues.
     pub fn take(mut self) -> Result<News<Packed>, ZeroError> {
         let next = self.next.take().expect("it is taken once, by value");
         self.shared.first_of(next).item
@@ -224,50 +224,50 @@ impl Drop for Item {
     }
 }
 
-/// Those who wait for one listener.
+/// The waiters of one listener.
 #[derive(Default)]
-struct Waiting {
-    places: Mutex<Places>,
+struct Waiters {
+    places: Mutex<WaiterList>,
 }
 
 #[derive(Default)]
-struct Places {
+struct WaiterList {
     count: u64,
-    /// In the order in which they began to wait: who is woken first gets what came first.
+    /// In the order in which they began to wait: the one that is woken first gets the first item.
     wakers: Vec<(u64, Waker)>,
-    /// How many [`Held`] there are.
+    /// The number of [`WakeHold`]s.
     holds: usize,
-    /// All are to be woken when there are none.
+    /// Set if all are to be woken once there are none.
     is_due: bool,
 }
 
-/// As long as it lives, nobody is woken by the [`Waker`] of all: its owner locks the state, and what is polled under the lock may wake.
-struct Held<'a>(&'a Waiting);
+/// A guard that defers wake-ups by the [`Waker`] of all waiters: its owner locks the state, and a poll under the lock may wake.
+struct WakeHold<'a>(&'a Waiters);
 
-/// The place of one who waits.
-struct Place<'a> {
+/// The slot of one waiter.
+struct WaiterSlot<'a> {
     number: u64,
-    waiting: &'a Waiting,
+    waiting: &'a Waiters,
 }
 
-impl Places {
+impl WaiterList {
     fn take(&mut self, number: u64) -> Option<(u64, Waker)> {
         let at = self.wakers.binary_search_by_key(&number, |(other, _)| *other).ok()?;
         Some(self.wakers.remove(at))
     }
 }
 
-impl Waiting {
-    fn place(&self) -> Place<'_> {
+impl Waiters {
+    fn place(&self) -> WaiterSlot<'_> {
         let mut places = self.lock();
         places.count += 1;
-        Place { number: places.count, waiting: self }
+        WaiterSlot { number: places.count, waiting: self }
     }
 
-    /// To be called before the state is locked.
-    fn hold(&self) -> Held<'_> {
+    /// Defers wake-ups; to be called before the state is locked.
+    fn hold(&self) -> WakeHold<'_> {
         self.lock().holds += 1;
-        Held(self)
+        WakeHold(self)
     }
 
     fn wake_all(&self) {
@@ -279,16 +279,16 @@ impl Waiting {
                 false => std::mem::take(&mut places.wakers),
             }
         };
-        // Not while anything is locked: who is woken may come back at once.
+        // Not while anything is locked: a woken waiter may come back at once.
         waking::wake_all(woken.into_iter().map(|(_, waker)| waker));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, WaiterList> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for WakeHold<'_> {
     fn drop(&mut self) {
         let mut places = self.0.lock();
         places.holds -= 1;
@@ -300,7 +300,7 @@ impl Drop for Held<'_> {
     }
 }
 
-impl Wake for Waiting {
+impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
         self.wake_all();
     }
@@ -310,19 +310,19 @@ impl Wake for Waiting {
     }
 }
 
-impl Place<'_> {
+impl WaiterSlot<'_> {
     fn set(&mut self, waker: &Waker) {
         let mut places = self.waiting.lock();
         let before = places.take(self.number);
         let at = places.wakers.partition_point(|(other, _)| *other < self.number);
         places.wakers.insert(at, (self.number, waker.clone()));
         drop(places);
-        // Not under the lock: with a waker a task may go, and with that another place.
+        // Not under the lock: dropping a waker may drop a task, and with it another slot.
         drop(before);
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaiterSlot<'_> {
     fn drop(&mut self) {
         let waker = self.waiting.lock().take(self.number);
         drop(waker);
@@ -335,15 +335,15 @@ mod tests {
 
     use super::*;
 
-    /// Looks whether the places can be locked, as one who comes back at once.
+    /// Checks that the places can be locked, like a waiter that comes back at once.
     #[derive(Default)]
-    struct Comes {
-        waiting: Arc<Waiting>,
+    struct Reentrant {
+        waiting: Arc<Waiters>,
         state: Mutex<()>,
         count: AtomicUsize,
     }
 
-    impl Wake for Comes {
+    impl Wake for Reentrant {
         fn wake(self: Arc<Self>) {
             drop(self.waiting.places.try_lock().expect("the places are not locked"));
             drop(self.state.try_lock().expect("the state is not locked"));
@@ -351,10 +351,10 @@ mod tests {
         }
     }
 
-    /// Notes that it was woken.
-    struct Noted(u8, Arc<Mutex<Vec<u8>>>);
+    /// Records that it was woken.
+    struct Recorder(u8, Arc<Mutex<Vec<u8>>>);
 
-    impl Wake for Noted {
+    impl Wake for Recorder {
         fn wake(self: Arc<Self>) {
             self.1.lock().expect("nobody panics with it").push(self.0);
         }
@@ -362,9 +362,9 @@ mod tests {
 
     #[test]
     fn who_began_to_wait_first_is_woken_first_however_often_each_has_looked() {
-        let (waiting, noted) = (Waiting::default(), Arc::default());
+        let (waiting, noted) = (Waiters::default(), Arc::default());
         let mut places = [1, 2, 3]
-            .map(|number| (waiting.place(), Waker::from(Arc::new(Noted(number, Arc::clone(&noted))))));
+            .map(|number| (waiting.place(), Waker::from(Arc::new(Recorder(number, Arc::clone(&noted))))));
         for looks in [2, 0, 1, 0] {
             let (place, waker) = &mut places[looks];
             place.set(waker);
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_is_woken_when_the_state_is_unlocked_that_it_looks_at() {
-        let comes = Arc::<Comes>::default();
+        let comes = Arc::<Reentrant>::default();
         let waiting = Arc::clone(&comes.waiting);
         let mut place = waiting.place();
         place.set(&Waker::from(Arc::clone(&comes)));

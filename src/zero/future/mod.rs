@@ -1,11 +1,9 @@
-//! The waits of the verbs as futures, with messages that are MessagePack already: for async programs, and for other
-//! languages, whose programs wait in a way of their own.
+//! The verbs as futures, with messages that are MessagePack already: for async programs, and for bindings to other languages.
 //!
-//! They use the node that the other verbs use, and work on every executor. Each can be dropped at any time, which loses
-//! nothing: a call is cancelled, a message that nobody has taken waits for the next who asks, and so does news. A message or
-//! an item that a future has ended in is an [`Arrival`] or an [`Item`], which goes back to the front of its queue if it is
-//! dropped before somebody takes it. What the verbs keep for a thread is an object here, so that it can be handed from one to
-//! another: the [`Request`] that is owed a reply, and the [`Listener`].
+//! The futures use the same node as the other verbs, and work on every executor. All are cancel safe: dropping one cancels a call, and a
+//! message or item that was not taken stays queued for the next wait. A wait returns a message as an [`Arrival`] and an item as an
+//! [`Item`], which goes back to the front of its queue if it is dropped before it is taken. State that the blocking verbs keep for each
+//! thread is an object here, so that it can be passed between threads: a [`Request`], which needs a reply, and a [`Listener`].
 //!
 //! ```no_run
 //! use meshzero::zero::{self, FOREVER, future};
@@ -31,16 +29,16 @@ use super::address::Address;
 use super::discover::{self, Group};
 use super::error::ZeroError;
 use super::wait::Wait;
-use super::{message, news, program};
+use super::{global, message, news};
 
 pub use listener::{Item, Listener};
 pub use request::{Arrival, Request, next_message_at, wait_for_message_from};
 
-/// As [`zero::discover`](super::discover()). After two seconds in vain `hint` is called, with what the error would be if that
-/// were all, so that nobody waits a minute for a name that was misspelt.
+/// Finds an address like [`zero::discover`](super::discover()). After two seconds without success calls `hint`, with the error as it would
+/// be now, so that nobody waits a minute for a name that was misspelt.
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::discover`](super::discover()).
 pub async fn discover(
     name: &str,
     wait: impl Into<Wait>,
@@ -49,18 +47,18 @@ pub async fn discover(
     discover::found(name, wait.into(), hint).await
 }
 
-/// As [`zero::discover_all`](super::discover_all).
+/// Lists services like [`zero::discover_all`](super::discover_all).
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::discover_all`](super::discover_all).
 pub async fn discover_all(wait: impl Into<Wait>) -> Result<Vec<(String, Address)>, ZeroError> {
     discover::found_all(wait.into()).await
 }
 
-/// As [`zero::discover_group_with`](super::discover_group_with).
+/// Lists a group like [`zero::discover_group_with`](super::discover_group_with).
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::discover_group_with`](super::discover_group_with).
 pub async fn discover_group(
     group: &str,
     wait: impl Into<Wait>,
@@ -69,45 +67,45 @@ pub async fn discover_group(
     discover::found_group(group, wait.into(), options).await
 }
 
-/// As [`zero::send_message_to`](super::send_message_to), and with a `name` to the handler of a typed actor that is registered
-/// under it.
+/// Calls like [`zero::send_message_to`](super::send_message_to); with a `name`, calls the handler that a typed actor has registered under
+/// it.
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::send_message_to`](super::send_message_to).
 pub async fn send_message_to(
     address: Address,
     message: Packed,
     name: Option<&str>,
     wait: impl Into<Wait>,
 ) -> Result<Packed, ZeroError> {
-    let node = program::node()?;
+    let node = global::node()?;
     message::call(&node, address, packed::Value(message), name, wait.into()).await
 }
 
-/// Publishes at this address of ours, as [`zero::send_news_to`](super::send_news_to) does.
+/// Publishes at an address of this program, like [`zero::send_news_to`](super::send_news_to).
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::send_news_to`](super::send_news_to).
 pub fn send_news_to(address: Address, topic: &str, item: &Packed) -> Result<(), ZeroError> {
     news::publish(address, topic, item)
 }
 
-/// As [`send_news_to`], for a thread that must not wait: publishes if this program listens at the address already and no
-/// subscriber has to be waited for, and says whether it did. If not, nobody has received it.
+/// Publishes like [`send_news_to`], for a thread that must not wait: publishes if this program listens at the address already and does
+/// not have to wait for a subscriber. Returns whether it did; if not, no subscriber has received the item.
 ///
 /// # Errors
-/// As there.
+/// Those of [`send_news_to`].
 pub fn try_send_news_to(address: Address, topic: &str, item: &Packed) -> Result<bool, ZeroError> {
     news::try_publish(address, topic, item)
 }
 
-/// As [`send_news_to`], and waits for the subscribers that insist on it without holding up a thread.
+/// Publishes like [`send_news_to`], and waits without blocking a thread for the subscribers that require it.
 ///
 /// # Errors
-/// As there.
+/// Those of [`send_news_to`].
 ///
 /// # Cancel safety
-/// Dropping the future before it has ended publishes nothing.
+/// This function is cancel safe: a future that is dropped before it has completed publishes nothing.
 pub async fn send_news_when_taken(address: Address, topic: &str, item: &Packed) -> Result<(), ZeroError> {
     news::publish_all(address, topic, item).await
 }

@@ -1,4 +1,4 @@
-//! Messages that somebody has waited for, from their mailbox to their reply.
+//! Messages as objects, from their mailbox to their reply.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,41 +14,41 @@ use meshzero_proto::refusal::Refusal;
 use super::super::address::Address;
 use super::super::endpoint::Endpoint;
 use super::super::error::ZeroError;
-use super::super::mailbox::{self, Mailbox, Taken};
+use super::super::global;
+use super::super::mailbox::{self, Mailbox, TakeOutcome};
 use super::super::node::Node;
-use super::super::program;
-use super::super::queue::Numbered;
+use super::super::queue::Sequenced;
 use super::super::wait::Wait;
 
-/// Waits for the next message to this address of ours, as [`zero::wait_for_message_from`](super::super::wait_for_message_from)
-/// does; `None` when none came in time. The time begins with this call, and not when the future is first polled.
+/// Waits for the next message to an address of this program, like
+/// [`zero::wait_for_message_from`](super::super::wait_for_message_from); `None` if none arrived in time. The time begins with this call,
+/// and not when the future is first polled.
 ///
 /// # Errors
-/// As there.
+/// Those of [`zero::wait_for_message_from`](super::super::wait_for_message_from).
 pub fn wait_for_message_from(
     address: Address,
     wait: impl Into<Wait>,
 ) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
     let deadline = wait.into().deadline();
     async move {
-        let node = program::node()?;
+        let node = global::node()?;
         let endpoint = node.endpoint_at(address)?;
         next(&node, &endpoint, deadline).await
     }
 }
 
-/// As [`wait_for_message_from`], at an address that this program listens at already, so that one that has been closed stays
-/// closed.
+/// Waits like [`wait_for_message_from`], at an address that this program listens at already, so that a closed one stays closed.
 ///
 /// # Errors
-/// As there, and [`ZeroError::Closed`] if it is not listened at.
+/// Those of [`wait_for_message_from`], and [`ZeroError::Closed`] if this program does not listen at the address.
 pub fn next_message_at(
     address: Address,
     wait: impl Into<Wait>,
 ) -> impl Future<Output = Result<Option<Arrival>, ZeroError>> + Send {
     let deadline = wait.into().deadline();
     async move {
-        let node = program::node()?;
+        let node = global::node()?;
         let endpoint = node.open_endpoint(address).ok_or(ZeroError::Closed)?;
         next(&node, &endpoint, deadline).await
     }
@@ -62,9 +62,9 @@ async fn next(
     loop {
         let end = node.mesh.node.alarms().at(deadline);
         let taken = match endpoint.mailbox.take(end).await {
-            Taken::Message(taken) => taken,
-            Taken::TimedOut => return Ok(None),
-            Taken::Closed => return Err(ZeroError::Closed),
+            TakeOutcome::Message(taken) => taken,
+            TakeOutcome::TimedOut => return Ok(None),
+            TakeOutcome::Closed => return Err(ZeroError::Closed),
         };
         let limits = *node.mesh.node.decode_limits();
         if let Some((message, taken)) = decode(taken, &limits) {
@@ -74,8 +74,8 @@ async fn next(
     }
 }
 
-/// Decodes a message; `None` if it cannot be, of which its sender is told.
-fn decode(taken: Numbered<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Numbered<Encoded>)> {
+/// Decodes a message; refuses it and returns `None` if that fails.
+fn decode(taken: Sequenced<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Sequenced<Encoded>)> {
     let inbound = &taken.item.inbound;
     match codec::decode(&inbound.payload, inbound.encoding, limits) {
         Ok(message) => Some((message, taken)),
@@ -87,18 +87,17 @@ fn decode(taken: Numbered<Encoded>, limits: &DecodeLimits) -> Option<(Packed, Nu
     }
 }
 
-/// A message that has come for who waited. Dropped before it is [taken](Arrival::take), it waits again, before those that came
-/// after it: its sender is told nothing, because nobody has got it.
+/// A message that a wait has returned. If it is dropped before it is [taken](Arrival::take), it is queued again, before those that
+/// arrived after it, and its sender is not notified.
 pub struct Arrival {
     message: Packed,
-    taken: Option<Numbered<Encoded>>,
+    taken: Option<Sequenced<Encoded>>,
     mailbox: Arc<Mailbox>,
     limits: DecodeLimits,
 }
 
 impl Arrival {
-    /// The message, which is owed a reply from now on; or one that came before it, if that has come back meanwhile because nobody
-    /// took it.
+    /// Takes the message, which needs a reply from now on; or one that arrived before it, if that was queued again meanwhile.
     pub fn take(mut self) -> Request {
         let mut message = self.message.clone();
         let mut taken = self.taken.take().expect("it is taken once, by value");
@@ -110,8 +109,8 @@ impl Arrival {
             }
         }
         let taken = taken.item;
-        let way = Some(Way { reply: taken.inbound.reply, _place: taken.inbound.place });
-        Request { name: taken.name, message, way }
+        let path = Some(ReplyPath { reply: taken.inbound.reply, _permit: taken.inbound.place });
+        Request { name: taken.name, message, path }
     }
 }
 
@@ -123,50 +122,50 @@ impl Drop for Arrival {
     }
 }
 
-/// A message that was taken and is owed a reply. When it is dropped without one, its sender is told that none will come.
+/// A message that was taken and needs a reply. If it is dropped without one, its sender gets an error.
 pub struct Request {
     name: TypeName,
     message: Packed,
-    way: Option<Way>,
+    path: Option<ReplyPath>,
 }
 
-struct Way {
+struct ReplyPath {
     reply: Option<ReplyTo>,
-    /// Given back when the message is finished.
-    _place: quota::Taken,
+    /// Released when the message is finished.
+    _permit: quota::Taken,
 }
 
 impl Request {
-    /// The name that it was sent under: `Value`, or one that the address takes besides.
+    /// The name under which it was sent: `Value`, or another one that the address accepts.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it says.
+    /// The content of the message.
     pub fn message(&self) -> &Packed {
         &self.message
     }
 
-    /// Whether its sender still waits for a reply.
+    /// Returns true while its sender waits for a reply.
     pub fn is_wanted(&self) -> bool {
-        self.way.as_ref().and_then(|way| way.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
+        self.path.as_ref().and_then(|path| path.reply.as_ref()).is_some_and(ReplyTo::is_wanted)
     }
 
-    /// Replies. A sender that has given up is no error.
+    /// Replies. Does nothing if the sender has given up.
     pub fn reply(mut self, reply: &Packed) {
-        if let Some(way) = self.way.take().and_then(|way| way.reply) {
-            way.send_at_once(reply);
+        if let Some(path) = self.path.take().and_then(|path| path.reply) {
+            path.send_at_once(reply);
         }
     }
 
-    /// Tells the sender that there is no reply, and why.
+    /// Refuses the message: the sender gets `why` in place of a reply.
     pub fn refuse(mut self, why: Refusal) {
         self.end(why);
     }
 
     fn end(&mut self, why: Refusal) {
-        if let Some(way) = self.way.take().and_then(|way| way.reply) {
-            way.refuse(why);
+        if let Some(path) = self.path.take().and_then(|path| path.reply) {
+            path.refuse(why);
         }
     }
 }

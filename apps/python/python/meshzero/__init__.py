@@ -1,6 +1,6 @@
 """Programs that find and call each other over a network with nothing to configure.
 
-One program offers something under a name::
+One program advertises a name::
 
     import meshzero as nw0
 
@@ -116,7 +116,7 @@ if TYPE_CHECKING:
     from ._remote import find
     from ._service import serve, service
 
-# What is needed by few programs is imported by those: the first reply comes sooner.
+# Imported on first use, because few programs need them: the first reply arrives sooner.
 _LATER = {"find": "_remote", "listen": "_news", "serve": "_service", "service": "_service"}
 _MODULES = ("aio", "networkzero")
 
@@ -139,10 +139,10 @@ def __dir__() -> list[str]:
 
 def _in_child() -> None:
     # The package may have been loaded again.
-    from . import _desk
+    from . import _thread_state
 
     _meshzero.after_fork_in_child()
-    _desk.clear()
+    _thread_state.clear()
 
 
 _is_first = _meshzero.is_first()

@@ -1,4 +1,4 @@
-"""The words that NetworkZero's programs configure themselves with."""
+"""NetworkZero's configuration constants, and the parsing of timeouts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ ENCODING = "UTF-8"
 
 
 class _Forever:
-    """As long as it takes."""
+    """The type of the timeout that never ends."""
 
     def __repr__(self) -> str:
         return "<Forever>"
 
 
 FOREVER = _Forever()
-# Also one that a program holds from before the package was loaded again.
-globals().update(_meshzero.keep("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
+# Includes the one that a program holds from before the package was loaded again.
+globals().update(_meshzero.keep_across_reloads("forever", {"_Forever": _Forever, "FOREVER": FOREVER}))
 SHORT_WAIT = 1
 EVERYTHING = ""
 COMMAND_ACK = "ack"
@@ -31,24 +31,24 @@ DYNAMIC_PORTS = range(0xC000, 0x10000)
 
 
 def seconds(wait: Any, argument: str = "wait_for_s") -> float | None:
-    """A wait as the native half takes it: seconds, or None for ever. One below zero is none.
+    """Converts a timeout for the native half: seconds, or None for no timeout. A negative number is zero.
 
-    :param argument: the name by which the program passes it
-    :raises TypeError: if it is no number
+    :param argument: the name of the argument, for errors
+    :raises TypeError: if it is not a number
     :raises ValueError: if it is NaN
     """
     if wait is None or isinstance(wait, _Forever):
         return None
     number: float | None = None
-    # Neither texts nor truth values, which Python would read as numbers: they were meant for another argument.
+    # Neither strings nor booleans, which Python would read as numbers: they were meant for another argument.
     if not isinstance(wait, bool) and hasattr(wait, "__float__"):
         try:
             number = float(wait)
         except OverflowError:
-            # Whole numbers and fractions have no bounds.
+            # Integers and fractions are not bounded.
             number = _INFINITY if wait > 0 else 0.0
         except ValueError:
-            # A decimal that is no number.
+            # A decimal NaN.
             number = _INFINITY - _INFINITY
         except TypeError:
             # A complex number, before Python 3.10.

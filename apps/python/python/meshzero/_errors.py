@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions: NetworkZero's, and below them how a call can end without a reply."""
+"""The exceptions: NetworkZero's, and those of calls without a reply, derived from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class NetworkZeroError(Exception):
-    """Anything that goes wrong here is one of these. Whatever it was, every verb can be used again afterwards."""
+    """The base of all exceptions of this package. Whatever it is, every verb can be used again afterwards."""
 
 
 class SocketAlreadyExistsError(NetworkZeroError):
@@ -35,7 +35,7 @@ class SocketAlreadyExistsError(NetworkZeroError):
 
 
 class SocketTimedOutError(NetworkZeroError):
-    """No reply came in time."""
+    """No reply arrived in time."""
 
     def __init__(self, n_seconds: float, message: str | None = None) -> None:
         super().__init__(n_seconds)
@@ -47,7 +47,7 @@ class SocketTimedOutError(NetworkZeroError):
 
 
 class SocketInterruptedError(NetworkZeroError, KeyboardInterrupt):
-    """Ctrl-C ended a wait. Everything can be used again, and nothing that has arrived is lost."""
+    """Ctrl-C ended a wait. Everything can be used again, and no message or item is lost."""
 
     def __init__(self, after_n_seconds: float) -> None:
         super().__init__(after_n_seconds)
@@ -58,15 +58,15 @@ class SocketInterruptedError(NetworkZeroError, KeyboardInterrupt):
 
 
 class AddressError(NetworkZeroError):
-    """The address is not to be had: it is in use, or not of this computer."""
+    """The address is not available: it is in use, or not of this computer."""
 
 
 class NoAddressFoundError(AddressError):
-    """No address of this computer is as was wished for."""
+    """No address of this computer matches the request."""
 
 
 class InvalidAddressError(AddressError):
-    """The text is no address, or the host is not known. (NetworkZero raises an `AddressError` for some of these.)"""
+    """The text is not an address, or the host is unknown. (NetworkZero raises an `AddressError` for some of these.)"""
 
     def __init__(self, address: object, errno: int | None = None, problem: str | None = None) -> None:
         super().__init__(address, errno)
@@ -84,8 +84,8 @@ class InvalidAddressError(AddressError):
 
 
 class InvalidName(NetworkZeroError, ValueError):
-    """The text can be no name of a service, a mesh or a message, or no topic: it is empty, too long, has control characters, or is
-    an address, which would lead those who look for it elsewhere."""
+    """The text is not a valid name of a service, a mesh or a message, or not a valid topic: it is empty, too long, has control
+    characters, or is an address, which a search would take for that address."""
 
 
 class DifferentThreadError(NetworkZeroError):
@@ -93,15 +93,15 @@ class DifferentThreadError(NetworkZeroError):
 
 
 class CannotTravel(NetworkZeroError, TypeError):
-    """An object cannot be sent. The text says which, and where in the message it is."""
+    """An object cannot be sent. The message says which one, and its place."""
 
 
 class Closed(NetworkZeroError):
-    """The address was closed, or the program left the mesh, while somebody waited."""
+    """The address was closed, or the program left the mesh, during a wait."""
 
 
 class MissedNews(NetworkZeroError):
-    """Items were dropped because this program did not take them for so long. Those after them will come."""
+    """Items were dropped because this program did not take them for too long. Later ones will arrive."""
 
     def __init__(self, count: int, message: str | None = None) -> None:
         super().__init__(count)
@@ -112,25 +112,25 @@ class MissedNews(NetworkZeroError):
         return self._message or "%s items were missed" % self.count
 
 
-class NotShown(NetworkZeroError):
-    """A message came that cannot be an object of Python, and was refused: who waits goes on. Nobody else sees this."""
+class NotConvertible(NetworkZeroError):
+    """A message arrived that cannot be converted to a Python object, and was refused. The wait continues; programs never see this."""
 
 
 class CallError(NetworkZeroError):
     """A call ended without a reply, in one of three ways."""
 
-    #: Whether the message was not handled, for certain, so that sending it again does no harm.
+    #: True if the message was certainly not handled, so that it is safe to send it again.
     is_safe_to_repeat = False
 
 
 class NotSent(CallError):
-    """The message was not handled, for certain."""
+    """The message was certainly not handled."""
 
     is_safe_to_repeat = True
 
 
 class NotSentInTime(SocketTimedOutError, NotSent):
-    """The time was over before anybody had taken the message."""
+    """The timeout passed before the message was sent."""
 
 
 class Unknown(CallError):
@@ -138,17 +138,17 @@ class Unknown(CallError):
 
 
 class TimedOut(SocketTimedOutError, Unknown):
-    """No reply came in time. The message may have been handled."""
+    """No reply arrived in time. The message may have been handled."""
 
 
 class Refused(CallError):
-    """The service is there and answered that it has no reply."""
+    """The service answered that it has no reply."""
 
     def __init__(
         self, message: str, reason: str = "other", is_safe_to_repeat: bool = False, handles: list[str] | None = None
     ) -> None:
         super().__init__(message)
-        #: Why, in a word or two: "no handler", "undecodable", "bad reply", "busy", "closing", "expired", "failed",
+        #: The reason, in a word or two: "no handler", "undecodable", "bad reply", "busy", "closing", "expired", "failed",
         #: "unanswered", "not allowed" or "other".
         self.reason = reason
         self.is_safe_to_repeat = is_safe_to_repeat
@@ -156,5 +156,5 @@ class Refused(CallError):
         self.handles = tuple(handles or ())
 
 
-# A package that is loaded again goes on with the classes of the first time: programs may still hold and catch those.
-globals().update(_meshzero.keep("errors", {name: one for name, one in globals().items() if isinstance(one, type)}))
+# A package that is loaded again keeps the classes of the first time: programs may still hold and catch those.
+globals().update(_meshzero.keep_across_reloads("errors", {name: one for name, one in globals().items() if isinstance(one, type)}))

@@ -1,24 +1,24 @@
-"""Hints to the user about names that nobody has: each name once in a while."""
+"""Hints to the user about names that were not found, rate-limited for each name."""
 
 from __future__ import annotations
 
 import sys
 from time import monotonic
 
-#: Seconds for which a name is not warned of again, as in a program that looks for it in a loop.
+#: The seconds in which a name is not reported again, as for a program that searches for it in a loop.
 PAUSE = 10.0
 
-#: Names that are remembered; the oldest makes room.
+#: The most names that are remembered; the oldest is dropped for another.
 NAMES = 64
 
 _told: dict[str, float] = {}
 
 
 def warn(name: str, text: str) -> None:
-    """Says it in Python's log, which shows it on standard error unless the program has chosen otherwise.
+    """Logs a warning, which Python shows on standard error unless the program has configured logging.
 
-    Nothing is imported for it: Python loses a Ctrl-C that comes during an import. A program that has not imported `logging`
-    has chosen nothing.
+    Imports nothing, because Python loses a Ctrl-C that arrives during an import. A program that has not imported `logging`
+    has not configured it.
     """
     now = monotonic()
     told = _told.pop(name, None)
@@ -35,5 +35,5 @@ def warn(name: str, text: str) -> None:
     try:
         print(text, file=sys.stderr, flush=True)
     except Exception:
-        # Without standard error there is nobody to tell.
+        # There may be no standard error.
         pass

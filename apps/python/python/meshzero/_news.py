@@ -1,4 +1,4 @@
-"""News as something to iterate over."""
+"""News as an iterator."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class News:
-    """News as they come: an iterator of (topic, data), and a context manager that ends the subscription.
+    """A subscription: an iterator of (topic, data), and a context manager that ends it.
 
-    Made by `meshzero.listen`. Several threads may iterate over it, and each item goes to one of them. When it is closed, by
-    whichever thread, or the program leaves the mesh, every iteration ends.
+    Returned by `meshzero.listen`. Several threads may iterate over it, and each item goes to one of them. When any thread
+    closes it, or the program leaves the mesh, every iteration ends.
     """
 
     def __init__(
@@ -28,9 +28,9 @@ class News:
         prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
         self._wait = seconds(wait_for_s)
         self._listener = _meshzero.Listener([full(one) for one in addresses], prefixes)
-        # What is published from now on is heard.
+        # Items that are published from now on arrive.
         _interruptible(self._listener.confirmed)
-        #: The number of items that were dropped because this program did not take them for so long.
+        #: The number of items that were dropped because this program did not take them for too long.
         self.missed = 0
 
     def __iter__(self) -> News:
@@ -63,12 +63,12 @@ class News:
 def listen(
     address: object, prefix: str | Sequence[str] = EVERYTHING, wait_for_s: float | _Forever = FOREVER
 ) -> News:
-    """The news of one address or several, as an iterator of (topic, data).
+    """Subscribes to the news of one address or several, and returns an iterator of (topic, data).
 
-    When this returns, every publisher that is there has confirmed: nothing that it publishes from then on is lost. An address
-    at which nobody answers within half a second is listened to as soon as somebody does.
+    When this returns, every connected publisher has confirmed: items that it publishes from then on are not lost. An address
+    at which nothing answers within half a second is subscribed to as soon as a publisher does.
 
-    The iteration ends when nothing comes for `wait_for_s`, or when it is closed. Items that were dropped because the program
+    The iteration ends when no item arrives for `wait_for_s`, or when it is closed. Items that were dropped because the program
     was too slow are counted in `missed`::
 
         with meshzero.listen(weather, "wind") as news:

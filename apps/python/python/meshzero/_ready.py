@@ -1,7 +1,7 @@
-"""Results that are there already and can be awaited as well, so that every verb of `aio` can be.
+"""Results that are available at once and can be awaited as well, so that every verb of `aio` can be awaited.
 
-Each is a coroutine to asyncio, one that ends at its first step: `asyncio.create_task`, `gather` and `wait_for` accept it. One that
-nobody awaits is no mistake.
+For asyncio each is a coroutine that ends at its first step, which `asyncio.create_task`, `gather` and `wait_for` accept. Not awaiting
+one is not a mistake.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class _Ready(Coroutine["Any", "Any", "Any"]):
         raise AssertionError("it has raised that")
 
     def close(self) -> None:
-        """Nothing is under way."""
+        """Does nothing: there is nothing to cancel."""
 
 
 class ReadyText(_Ready, str):
-    """A text."""
+    """A string."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ class ReadyText(_Ready, str):
 
 
 class ReadyFlag(_Ready, int):
-    """A truth value. It equals True or False, and awaiting it gives that very one."""
+    """A boolean. It equals True or False, and awaiting it returns that very one."""
 
     __slots__ = ()
 
@@ -67,7 +67,7 @@ class ReadyFlag(_Ready, int):
 
 
 class ReadyNone(_Ready):
-    """Nothing."""
+    """None."""
 
     __slots__ = ()
 
@@ -76,10 +76,10 @@ class ReadyNone(_Ready):
         def __await__(self) -> Generator[Any, None, None]: ...
 
 
-class Steps(Coroutine["Any", "Any", "Any"]):
-    """Something with an `__await__`, as a coroutine."""
+class RestartableCoroutine(Coroutine["Any", "Any", "Any"]):
+    """A coroutine made of an `__await__`, which can be awaited again after its end."""
 
-    #: Those of an await that is under way.
+    #: The generator of an await in progress.
     _steps: Generator[Any, Any, Any] | None = None
 
     def send(self, value: object) -> Any:
@@ -99,11 +99,11 @@ class Steps(Coroutine["Any", "Any", "Any"]):
             raise
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to release."""
 
 
-class Begun(Steps):
-    """A task that goes on whether it is awaited or not. Cancelling what awaits it cancels it."""
+class Background(RestartableCoroutine):
+    """A task that runs whether it is awaited or not. Cancelling the awaiting task cancels it."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task
@@ -112,16 +112,16 @@ class Begun(Steps):
         return self._task.__await__()
 
 
-class BegunFlag(Steps, int):
-    """A truth value, as `ReadyFlag`, of something that goes on whether it is awaited or not."""
+class BackgroundFlag(RestartableCoroutine, int):
+    """A boolean like `ReadyFlag`, of an operation that runs whether it is awaited or not."""
 
     _end: Callable[[], asyncio.Task[None]] | None = None
-    #: The wait for the end, from the first await on, which any number of them share.
+    #: The wait for the end, from the first await on, which all awaits share.
     _task: asyncio.Task[None] | None = None
 
     @classmethod
-    def of(cls, flag: bool, end: Callable[[], asyncio.Task[None]]) -> BegunFlag:
-        """The value, and what begins to wait for the end; once."""
+    def of(cls, flag: bool, end: Callable[[], asyncio.Task[None]]) -> BackgroundFlag:
+        """A flag, with a function that starts the wait for the end, and is called once."""
         begun = cls(flag)
         begun._end = end
         return begun
@@ -130,7 +130,7 @@ class BegunFlag(Steps, int):
         if self._end is not None:
             self._task, self._end = self._end(), None
         if self._task is not None:
-            # Cancelling one that awaits, as `asyncio.wait_for` does, cancels none of the others.
+            # Cancelling one await, as `asyncio.wait_for` does, cancels none of the others.
             yield from asyncio.shield(self._task).__await__()
         return bool(self)
 

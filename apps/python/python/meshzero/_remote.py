@@ -1,4 +1,4 @@
-"""Calling a service by the names of its messages."""
+"""Calls of a service by the names of its messages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from ._config import _Forever
 
-#: A call that says nothing else waits so long.
+#: The default timeout of a call, in seconds.
 PATIENCE = 5
 
 
 def written(name: str, message: tuple[object, ...], fields: dict[str, object]) -> list[object]:
-    """What a call was written with, as messages to be tried one after the other while they are undecodable: one message as
-    it is, or the fields of one. One without fields is nothing to some types, and an empty one to others.
+    """Converts the arguments of a call to the messages to try, one after the other while they are undecodable: one message as
+    it is, or its fields. A message without fields is None for some types, and an empty dictionary for others.
     """
     if message and (fields or len(message) > 1):
         raise TypeError("%s takes one message, or the fields of one by their names" % name)
@@ -31,21 +31,21 @@ def written(name: str, message: tuple[object, ...], fields: dict[str, object]) -
 class Remote:
     """A service: `service.Move(x=1.0)` sends it the message `Move` with the field `x`, and returns the reply.
 
-    Made by `meshzero.find`. Names that begin with an underscore, and `address`, `send` and `waiting`, are sent with
+    Returned by `meshzero.find`. Names that begin with an underscore, and `address`, `send` and `waiting`, are sent with
     `send`.
     """
 
     def __init__(self, address: object, wait_for_reply_s: float | _Forever | None = PATIENCE) -> None:
-        #: Where it is: "ip:port".
+        #: The address of the service: "ip:port".
         self.address = full(address)
         self._wait = seconds(wait_for_reply_s, "wait_for_reply_s")
 
     def waiting(self, wait_for_reply_s: float | _Forever) -> Remote:
-        """The same service, with another time for each reply: seconds, or `meshzero.FOREVER`."""
+        """Returns the same service with another timeout for each reply: seconds, or `meshzero.FOREVER`."""
         return Remote(self.address, wait_for_reply_s)
 
     def send(self, name: str | None, message: object = None) -> Any:
-        """Sends a message under a name; None as the name for one without."""
+        """Sends a message under a name; None for a message without a name."""
         return _interruptible(_meshzero.call, self.address, message, name, self._wait)
 
     def __call__(self, message: object = None) -> Any:
@@ -74,12 +74,12 @@ class Remote:
 def find(
     name: str, wait_for_s: float | _Forever = 60, wait_for_reply_s: float | _Forever = PATIENCE
 ) -> Remote:
-    """Waits until somebody advertises `name`, and returns the service, to be called by the names of its messages::
+    """Waits until a program advertises `name`, and returns the service, to be called by the names of its messages::
 
         arm = meshzero.find("robot/arm")
         print(arm.Move(joint="Elbow", degrees=30))
 
-    :raises NotSent: if nobody advertises the name in time, or nobody answers there; it says the likeliest cause
+    :raises NotSent: if no service of the name is found in time, or it does not answer; it says the likeliest cause
     """
     wait_for_reply = seconds(wait_for_reply_s, "wait_for_reply_s")
     return Remote(look(_meshzero.find, name, seconds(wait_for_s)), wait_for_reply)

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound=type)
     Method = Callable[..., Any]
 
-#: Messages without a name.
+#: The name of messages without a name.
 _PLAIN = "Value"
 
-#: The most characters of an exception that its caller is told.
+#: The most characters of an exception that are returned to the caller.
 _LONGEST = 10_000
 
-#: Where a class keeps the name of its services.
+#: The attribute in which a class keeps the name of its services.
 _NAME = "__meshzero_name__"
 
 
 def service(name: str) -> Callable[[C], C]:
-    """Says under which name the objects of a class are served, by `meshzero.serve`::
+    """Sets the name under which `meshzero.serve` serves the objects of a class::
 
         @meshzero.service("robot/arm")
         class Arm:
@@ -41,8 +41,8 @@ def service(name: str) -> Callable[[C], C]:
         with meshzero.serve(Arm()) as arm:
             arm.wait()
 
-    Every public method is a message of its name. Its keyword arguments are the fields of the message, and what it returns
-    is the reply. A class with a `__call__` takes messages without a name as well, which are called `Value`.
+    Every public method handles the message of its name. Its keyword arguments are the fields of the message, and its return value
+    is the reply. A class with a `__call__` accepts messages without a name as well, which are called `Value`.
     """
 
     def named(cls: C) -> C:
@@ -53,15 +53,15 @@ def service(name: str) -> Callable[[C], C]:
 
 
 def serve(actor: object, name: str | None = None, address: str | int | None = None) -> Service:
-    """Advertises an object, and handles the messages for it on a thread of its own, one at a time.
+    """Advertises an object, and handles its messages on a thread of its own, one at a time.
 
-    An exception in a method is told to the caller, and the service goes on, also if it is `SystemExit`: no caller can end it.
+    An exception in a method is returned to the caller, and the service continues, even after `SystemExit`: no caller can end it.
 
-    A name that this program or another serves already stays with that as well: each object has an address of its own until it is
-    closed, and whoever calls by the name reaches one of them. That this program has one already is said in Python's log, because
-    a cell of a notebook that runs again serves a second object beside the first.
+    If this program or another serves the name already, both do: each object has an address of its own until it is closed, and
+    callers by the name reach one of them. If it is this program, a warning is logged, because a cell of a notebook that runs again
+    serves a second object beside the first.
 
-    :param name: the name of the service; without one, that of the class' decorator
+    :param name: the name of the service; by default that of the class's decorator
     :param address: (optional) as `meshzero.advertise` takes it
     """
     name = name or getattr(actor, _NAME, None)
@@ -71,7 +71,7 @@ def serve(actor: object, name: str | None = None, address: str | int | None = No
 
 
 class Service:
-    """An object that is served, until it is closed. A context manager. Made by `meshzero.serve`."""
+    """An object that is served until this is closed; a context manager. Returned by `meshzero.serve`."""
 
     def __init__(self, actor: object, name: str, address: str | int | None = None) -> None:
         self._actor = actor
@@ -82,13 +82,13 @@ class Service:
         self._is_closed = False
         at = None if address is None else str(address)
         _tell_of_others(name)
-        #: Where it is: "ip:port".
+        #: The address of the service: "ip:port".
         self.address = _meshzero.advertise_instance(name, at, sorted(self._methods))
         self._thread = threading.Thread(target=self._run, name="meshzero " + name, daemon=True)
         self._thread.start()
 
     def publish(self, topic: str, data: object = None) -> None:
-        """Sends news to everybody who listens to the service."""
+        """Publishes news to all subscribers of the service."""
         _meshzero.publish(self.address, topic, data)
 
     def wait(self, timeout: float | None = None) -> None:
@@ -97,9 +97,9 @@ class Service:
         self._thread.join(None if wait is None else min(wait, threading.TIMEOUT_MAX))
 
     def close(self) -> None:
-        """Takes this instance of the name back; messages that wait are refused.
+        """Closes this instance of the service, and refuses its queued messages.
 
-        Called by a method of the object, it does so once that message has been answered.
+        If a method of the object calls this, the service closes after that message has been answered.
         """
         if self._thread is threading.current_thread():
             self._is_closing = True
@@ -117,7 +117,7 @@ class Service:
         return "<service %s at %s>" % (self.name, self.address)
 
     def _close(self) -> None:
-        """Takes the address back, if that has not happened before: by now another service may have it."""
+        """Closes the address, once: after that another service may have it."""
         with self._closing:
             if self._is_closed:
                 return
@@ -133,15 +133,15 @@ class Service:
                     self._handle(request)
             self._close()
         except Closed:
-            # By whomever: the name may have been taken back.
+            # The name may have been unadvertised elsewhere.
             with self._closing:
                 self._is_closed = True
         except BaseException:
-            # Whatever it is, nobody would answer here any more.
+            # Whatever it is, this thread would not answer any more.
             self._close()
             _complain("the service %r at %s has ended, and is not advertised any more" % (self.name, self.address))
             if request is not None:
-                # Also where the traceback is kept, and the request with it. One that was answered stays answered.
+                # Even if the traceback, and the request with it, is kept. One that was answered stays answered.
                 with contextlib.suppress(NetworkZeroError):
                     request.fail("the service has ended")
 
@@ -154,22 +154,22 @@ class Service:
             try:
                 arguments, fields = _arguments(method, request)
             except TypeError as problem:
-                request.misunderstand(_text_of(problem))
+                request.undecodable(_text_of(problem))
                 return
             reply = method(*arguments, **fields)
         except BaseException as error:
-            # Also what would end a thread or a program: this one serves others, and no caller may end it.
+            # Includes what would end a thread or a program: no caller may end this service.
             request.fail(_told(error))
             return
         try:
             request.reply(reply)
         except BaseException:
-            # The caller has been told, and this thread goes on.
-            _complain("%s.%s returned what cannot travel" % (self.name, request.name))
+            # The caller got an error, and this thread continues.
+            _complain("%s.%s returned an object that cannot be sent" % (self.name, request.name))
 
 
 def _tell_of_others(name: str) -> None:
-    """Says in the log that this program offers the name already. What a handler of the log raises leaves nothing behind."""
+    """Logs a warning if this program offers the name already. Called first: an exception of a log handler leaves nothing behind."""
     others = _meshzero.advertised(name)
     if others:
         _hints.warn(
@@ -191,7 +191,7 @@ def _methods(actor: object) -> dict[str, Method]:
 
 
 def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object, ...], dict[str, object]]:
-    """A message as the arguments of its method. Whether it fits is found out before anything runs."""
+    """Converts a message to the arguments of its method, and checks that they fit before anything runs."""
     import inspect
 
     message = request.message
@@ -204,18 +204,18 @@ def _arguments(method: Method, request: _meshzero.Request) -> tuple[tuple[object
     try:
         signature = inspect.signature(method)
     except Exception:
-        # Some that are written in C have none, and one of the program's own may be wrong; the method says what does not fit.
+        # Some functions in C have no signature, and one of the program's own may be wrong; the method raises if the arguments do not fit.
         return arguments, fields
     signature.bind(*arguments, **fields)
     return arguments, fields
 
 
 def _told(error: BaseException) -> str:
-    """An exception in words, whatever its class does."""
+    """The text of an exception for the caller, whatever its class does."""
     try:
         return "%s: %s" % (_name_of(error), _text_of(error))
     except BaseException:
-        return "an exception that cannot be put into words"
+        return "an exception without a readable text"
 
 
 def _name_of(error: BaseException) -> str:
@@ -224,7 +224,7 @@ def _name_of(error: BaseException) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    """The text of an exception, made fit to travel, whatever its own `__str__` does."""
+    """The text of an exception, made fit to be sent, whatever its own `__str__` does."""
     try:
         # The methods of plain text, because it may be of a class of the program's own.
         text = str.__getitem__(str(error), slice(_LONGEST))
@@ -234,7 +234,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def _complain(what: str) -> None:
-    """Says on standard error what went wrong, with the traceback."""
+    """Prints a problem to standard error, with the traceback."""
     import sys
     import traceback
 

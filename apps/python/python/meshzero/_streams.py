@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import _meshzero, _task
 from ._config import EVERYTHING, FOREVER, seconds
-from ._errors import Closed, MissedNews, NotShown
-from ._ready import Steps
+from ._errors import Closed, MissedNews, NotConvertible
+from ._ready import RestartableCoroutine
 from ._verbs import full
 
 TYPE_CHECKING = False
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 async def next_request(address: str, wait: float | None, if_open: bool) -> _meshzero.Request | None:
-    """The next message that can be shown, within `wait` seconds."""
-    time = _task.Time(wait)
+    """Returns the next message that can be converted, within `wait` seconds."""
+    time = _task.Deadline(wait)
     while True:
         try:
-            request: _meshzero.Request | None = await _task.run(_meshzero.next_request_later(address, wait, if_open))
+            request: _meshzero.Request | None = await _task.run(_meshzero.next_request_async(address, wait, if_open))
             return request
-        except NotShown:
+        except NotConvertible:
             wait = time.left()
 
 
-class Requests(Steps):
-    """Messages as they come: an asynchronous iterator that ends when the address is closed. Made by `requests`."""
+class Requests(RestartableCoroutine):
+    """An asynchronous iterator of messages, which ends when the address is closed. Returned by `requests`."""
 
     def __init__(self, address: object) -> None:
-        #: A host's name is looked up at the first step, without holding up the loop.
+        #: A host's name is looked up at the first step, without blocking the loop.
         self._address = address if isinstance(address, str) else full(address)
         self._is_open = False
 
@@ -40,7 +40,7 @@ class Requests(Steps):
     async def __anext__(self) -> _meshzero.Request:
         while True:
             try:
-                # Listened at from the first wait on, if it was not before; once closed, it stays so.
+                # Opened by the first wait, if it was not before; once closed, it stays closed.
                 wait = None if self._is_open else 0.0
                 self._address, _ = await _task.whole(self._address)
                 request = await next_request(self._address, wait, self._is_open)
@@ -51,13 +51,13 @@ class Requests(Steps):
                 return request
 
     def __await__(self) -> Generator[Any, None, Requests]:
-        """Itself, so that it can be awaited as the verbs can."""
+        """Returns itself, so that it can be awaited like the verbs."""
         return self
         yield
 
 
-class News(Steps):
-    """News as they come: an asynchronous iterator of (topic, data) and context manager. Made by `listen`.
+class News(RestartableCoroutine):
+    """A subscription: an asynchronous iterator of (topic, data), and a context manager. Returned by `listen`.
 
     When it is closed, or the program leaves the mesh, every iteration ends.
     """
@@ -75,16 +75,16 @@ class News(Steps):
         self._is_closed = False
         if all(map(_meshzero.is_exact, self._addresses)):
             self._begin(self._addresses)
-        #: The number of items that were dropped because this program did not take them for so long.
+        #: The number of items that were dropped because this program did not take them for too long.
         self.missed = 0
 
     def __await__(self) -> Generator[Any, None, News]:
-        """Itself, once every publisher that is there has confirmed."""
+        """Returns itself, once every connected publisher has confirmed."""
         yield from self._confirmed().__await__()
         return self
 
     def _begin(self, addresses: list[str]) -> _meshzero.Listener:
-        """The subscription, begun now if it has not been."""
+        """Returns the subscription, begun now if it was not."""
         if self._listener is None:
             self._listener = _meshzero.Listener(addresses, self._prefixes)
             if self._is_closed:
@@ -92,10 +92,10 @@ class News(Steps):
         return self._listener
 
     async def _confirmed(self) -> _meshzero.Listener:
-        """The subscription, once every publisher that is there has confirmed."""
-        # Hosts are looked up without holding up the loop.
+        """Returns the subscription, once every connected publisher has confirmed."""
+        # Hosts are looked up without blocking the loop.
         listener = self._listener or self._begin([(await _task.whole(one))[0] for one in self._addresses])
-        await _task.run(listener.confirmed_later())
+        await _task.run(listener.confirmed_async())
         self._is_confirmed = True
         return listener
 
@@ -108,7 +108,7 @@ class News(Steps):
                 listener = self._listener
                 if listener is None or not self._is_confirmed:
                     listener = await self._confirmed()
-                news: tuple[str, Any] | None = await _task.run(listener.next_later(self._wait))
+                news: tuple[str, Any] | None = await _task.run(listener.next_async(self._wait))
             except MissedNews as missed:
                 self.missed += missed.count
                 continue

@@ -1,4 +1,4 @@
-"""The waits of a task of asyncio: for native futures, on the desk of the caller, within a time."""
+"""The waits of an asyncio task: for native futures, in order, and with a timeout."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import weakref
 
 from . import _hints, _meshzero
-from ._desk import Desk
+from ._thread_state import ThreadState
 from ._errors import Closed
 from ._verbs import full
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_desks: weakref.WeakKeyDictionary[object, Desk] = _meshzero.keep("desks of tasks", weakref.WeakKeyDictionary())
+_states: weakref.WeakKeyDictionary[object, ThreadState] = _meshzero.keep_across_reloads("task states", weakref.WeakKeyDictionary())
 
 
 def is_running() -> bool:
-    """Says whether a loop runs on this thread."""
+    """Returns whether a loop runs on this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -28,29 +28,29 @@ def is_running() -> bool:
     return True
 
 
-def desk() -> Desk | None:
-    """The desk of the task that calls a verb: tasks share a thread, and not its messages. None where no task runs.
+def current() -> ThreadState | None:
+    """Returns the state of the task that calls a verb: tasks share a thread, but not its messages. None if no task runs.
 
     Verbs ask for it when they are called, and not when they are awaited: before Python 3.12 `asyncio.wait_for` awaits in a
-    task of its own, which has ended when its caller comes to reply.
+    task of its own, which has ended by the time its caller replies.
     """
     try:
         task = asyncio.current_task()
     except RuntimeError:
         return None
-    return None if task is None else _desks.setdefault(task, Desk())
+    return None if task is None else _states.setdefault(task, ThreadState())
 
 
-def own(called: Desk | None) -> Desk:
-    """The desk of the caller, or of the task that awaits if it was called where no task runs, as in `asyncio.run(verb())`."""
-    found = called or desk()
+def require(called: ThreadState | None) -> ThreadState:
+    """Returns the state of the caller, or of the awaiting task if no task called the verb, as in `asyncio.run(verb())`."""
+    found = called or current()
     if found is None:
         raise RuntimeError("this is to be awaited in a task of asyncio")
     return found
 
 
-async def run(later: _meshzero.Later) -> Any:
-    """Waits for something native. When this is cancelled, so is that."""
+async def run(awaitable: _meshzero.Awaitable) -> Any:
+    """Waits for a native future. Cancelling this cancels it."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
 
@@ -63,20 +63,20 @@ async def run(later: _meshzero.Later) -> Any:
         try:
             loop.call_soon_threadsafe(wake)
         except RuntimeError:
-            # The loop has been closed, so that nobody waits.
+            # The loop has been closed, so that nothing waits.
             pass
 
-    later.start(done)
+    awaitable.start(done)
     try:
         await ended
         # Not before this task goes on: it may be cancelled until then.
-        return later.take()
+        return awaitable.take()
     finally:
-        later.cancel()
+        awaitable.cancel()
 
 
-async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Later], name: str, wait: float | None) -> Any:
-    """Looks for a name, and gives a hint meanwhile, on the loop's own thread, why nobody is found."""
+async def look(search: Callable[[str, float | None, Callable[[str], object]], _meshzero.Awaitable], name: str, wait: float | None) -> Any:
+    """Searches for a name, and reports meanwhile, on the loop's own thread, why nothing was found so far."""
     loop = asyncio.get_running_loop()
 
     def warn(text: str) -> None:
@@ -84,38 +84,38 @@ async def look(search: Callable[[str, float | None, Callable[[str], object]], _m
         try:
             loop.call_soon_threadsafe(_hints.warn, name, text)
         except RuntimeError:
-            # The loop has been closed, so that nobody waits.
+            # The loop has been closed, so that nothing waits.
             pass
 
     return await run(search(name, wait, warn))
 
 
 async def whole(address: object, wait: float | None = None) -> tuple[str, float | None]:
-    """An address with a port, and what is left of the wait. Where that has to be asked for, the loop is not held up."""
+    """Completes an address, and returns it with the rest of the timeout. A lookup does not block the loop."""
     if isinstance(address, str) and _meshzero.is_exact(address):
         return address, wait
     if isinstance(address, (list, tuple)):
         # Which is an error.
         return full(address), wait
-    time = Time(wait)
-    found: str = await run(_meshzero.look_up_later(str(address)))
+    time = Deadline(wait)
+    found: str = await run(_meshzero.look_up_async(str(address)))
     return found, time.left()
 
 
 async def in_turn(
-    desk: Desk, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
+    state: ThreadState, address: str, wait: float | None, take: Callable[[float | None], Coroutine[Any, Any, T]]
 ) -> T | None:
-    """Takes what comes at an address, after the waits that the same task began before: it replies in that order. None when the
-    time is over. When the address is closed, every wait that is under way ends with `Closed`: one that went on would open it again.
+    """Takes a message at an address, after the waits that the same task began before: it replies in that order. None at the
+    timeout. When the address is closed, every wait in progress ends with `Closed`: one that continued would open it again.
     """
-    before, end = desk.last.get(address), asyncio.get_running_loop().create_future()
-    desk.last[address] = end
-    time, is_closed = Time(wait), False
+    before, end = state.last.get(address), asyncio.get_running_loop().create_future()
+    state.last[address] = end
+    time, is_closed = Deadline(wait), False
 
     def hand_on(is_closed: bool) -> None:
         end.set_result(is_closed)
-        if desk.last.get(address) is end:
-            del desk.last[address]
+        if state.last.get(address) is end:
+            del state.last[address]
 
     try:
         if before is not None:
@@ -134,28 +134,28 @@ async def in_turn(
         elif before.done():
             hand_on(is_closed or before.result())
         else:
-            # Whoever comes after this does not overtake who came before it.
+            # A later wait does not overtake an earlier one.
             before.add_done_callback(lambda ended: hand_on(ended.result()))
 
 
 def background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Does something also if nobody awaits it."""
+    """Runs a coroutine as a task that need not be awaited."""
     task = asyncio.get_running_loop().create_task(work)
     _background.add(task)
     task.add_done_callback(_background.discard)
     return task
 
 
-#: A loop keeps no task alive.
+#: Keeps the tasks alive, which a loop does not.
 _background: set[asyncio.Task[Any]] = set()
 
 
-class Time:
-    """The rest of a wait that may take several attempts, from now on."""
+class Deadline:
+    """The deadline of a wait that may take several attempts, from now on."""
 
     def __init__(self, wait: float | None) -> None:
         self._end = None if wait is None else asyncio.get_running_loop().time() + wait
 
     def left(self) -> float | None:
-        """Seconds, or None for ever."""
+        """Returns the seconds that are left, or None for no timeout."""
         return None if self._end is None else max(0.0, self._end - asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""Small things about texts that NetworkZero's programs use."""
+"""NetworkZero's text functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def action_and_params(commandline: str) -> tuple[str, list[str]]:
 
 
 def bytes_to_string(data: bytes) -> str:
-    """Bytes as text (base64), for what can hold nothing but text. Messages and news hold bytes as they are.
+    """Encodes bytes as text (base64), for formats that hold only text. Messages and news can contain bytes as they are.
 
     >>> bytes_to_string(b"hello")
     'aGVsbG8='
@@ -27,7 +27,7 @@ def bytes_to_string(data: bytes) -> str:
 
 
 def string_to_bytes(data: str) -> bytes:
-    """The bytes that `bytes_to_string` made a text of.
+    """Decodes the text that `bytes_to_string` returns.
 
     >>> string_to_bytes("aGVsbG8=")
     b'hello'

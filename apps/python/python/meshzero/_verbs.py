@@ -1,10 +1,10 @@
-"""NetworkZero's verbs: plain functions that wait."""
+"""NetworkZero's verbs: blocking functions."""
 
 from __future__ import annotations
 
 from time import monotonic
 
-from . import _desk, _hints, _meshzero
+from . import _thread_state, _hints, _meshzero
 from ._config import ADVERT_TTL_S, EVERYTHING, FOREVER, seconds
 from ._errors import Closed, InvalidAddressError, MissedNews, NetworkZeroError, SocketInterruptedError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def full(address: object) -> str:
-    """An address as the native half takes it: with a port. A part of one is completed, as NetworkZero does."""
+    """Completes an address for the native half, which needs a port, as NetworkZero does."""
     if isinstance(address, str):
         if ":" in address:
             return address
@@ -31,7 +31,7 @@ def full(address: object) -> str:
 
 
 def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
-    """Waits; Ctrl-C is NetworkZero's own exception."""
+    """Waits; Ctrl-C raises NetworkZero's own exception."""
     begun = monotonic()
     try:
         return wait(*arguments)
@@ -41,25 +41,25 @@ def _interruptible(wait: Callable[..., T], *arguments: object) -> T:
         raise SocketInterruptedError(monotonic() - begun) from None
 
 
-#: The time to look for others that advertise a name that must be new, in seconds: as long as the Rust verb looks.
+#: The time to search for others that advertise a name that must be new, in seconds: that of the Rust verb.
 LOOK_FOR_OTHERS = 0.6
 
 
 def advertise(
     name: str, address: str | int | None = None, fail_if_exists: bool = False, ttl_s: float = ADVERT_TTL_S
 ) -> str | None:
-    """Offers `name` on the network, and returns its address: "ip:port".
+    """Advertises `name` on the network, and returns its address: "ip:port".
 
     Until the program ends others can `discover` the name. A later advert of the name by the same program keeps the
     address, or moves the name to the new `address`.
 
-    :param name: any text up to 128 bytes that is no address ("10.0.0.1:9000", "localhost:9000") and no URL
+    :param name: any text up to 128 bytes that is not an address ("10.0.0.1:9000", "localhost:9000") or a URL
     :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), or ip:port
-    :param fail_if_exists: do nothing and return None if somebody advertises the name already
-    :param ttl_s: not needed: a name lives as long as its program
+    :param fail_if_exists: do nothing and return None if the name is advertised already
+    :param ttl_s: ignored: a name exists until its program ends
     :raises InvalidName: if others could not find a service by this name
     """
-    # Looked for here, and not by the native half, so that Ctrl-C ends that.
+    # Searched for here, and not by the native half, so that Ctrl-C ends the search.
     if fail_if_exists:
         _meshzero.check_name(name)
         if look(_meshzero.discover, name, LOOK_FOR_OTHERS) is not None:
@@ -68,12 +68,12 @@ def advertise(
 
 
 def unadvertise(name: str) -> bool:
-    """Takes back what `advertise` did, and ends every object that is served under the name; says whether there was such a name."""
+    """Reverts `advertise`, and closes every object that is served under the name; returns whether there was such a name."""
     return _meshzero.unadvertise(name)
 
 
 def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
-    """Waits until somebody advertises `name`, and returns the address; None when the time is over.
+    """Waits until a program advertises `name`, and returns the address; None at the timeout.
 
     :param name: the name, or an address ("10.0.0.1:9000"): then it waits until a service answers there
     """
@@ -81,24 +81,24 @@ def discover(name: str, wait_for_s: float | _Forever = 60) -> str | None:
 
 
 def look(search: Callable[[str, float | None, Callable[[str], object]], T], name: str, wait: float | None) -> T:
-    """Looks for a name, and gives a hint meanwhile why nobody is found."""
+    """Searches for a name, and reports meanwhile why nothing was found so far."""
     return search(name, wait, lambda text: _hints.warn(name, text))
 
 
 def discover_all(wait_for_s: float | _Forever = 60) -> list[list[str]] | None:
-    """All services as [[name, address], ...], once something is known; None when the time is over."""
+    """Returns all services as [[name, address], ...], once one is known; None at the timeout."""
     return as_lists(_meshzero.discover_all(seconds(wait_for_s)))
 
 
 def as_lists(services: list[tuple[str, str]]) -> list[list[str]] | None:
-    """Services as NetworkZero gives them, whose programs ask whether [name, address] is among them."""
+    """Converts services to lists, as in NetworkZero, whose programs ask whether [name, address] is among them."""
     return [list(service) for service in services] or None
 
 
 def discover_group(
     group: str, separator: str = "/", exclude: Iterable[str] | None = None
 ) -> list[tuple[str, str]]:
-    """The services whose names begin with `group` and `separator`, as [(name, address), ...].
+    """Returns the services whose names begin with `group` and `separator`, as [(name, address), ...].
 
     :param exclude: names to leave out, such as one's own
     """
@@ -109,35 +109,35 @@ def send_message_to(address: object, message: object = None, wait_for_reply_s: f
     """Sends one message and returns the reply.
 
     :param message: None, bool, int, float, str, bytes, list, tuple or dict of these
-    :raises SocketTimedOutError: if no reply came in time
-    :raises CallError: if none will come; `is_safe_to_repeat` says whether the message was not handled, for certain
+    :raises SocketTimedOutError: if no reply arrived in time
+    :raises CallError: if there is no reply; `is_safe_to_repeat` is true if the message was certainly not handled
     """
     return _interruptible(_meshzero.call, full(address), message, None, seconds(wait_for_reply_s, "wait_for_reply_s"))
 
 
 def wait_for_message_from(address: object, wait_for_s: float | _Forever = FOREVER, autoreply: bool = False) -> Any:
-    """Waits for the next message to an address of this program; None when none came in time.
+    """Waits for the next message to an address of this program; None if none arrived in time.
 
-    The sender waits until this thread calls `send_reply_to`, or with `autoreply` is sent None at once.
+    The sender waits until this thread calls `send_reply_to`; with `autoreply` it gets None at once.
     """
     address, wait = full(address), seconds(wait_for_s)
-    desk = _desk.of_thread()
-    # Senders that were left without a reply are told that none will come.
-    desk.in_hand.pop(address, None)
+    state = _thread_state.of_thread()
+    # Messages that were not replied to are refused.
+    state.unanswered.pop(address, None)
     request = _interruptible(_meshzero.next_request, address, wait, False)
     if request is None:
         return None
     if autoreply:
         request.reply(None)
     else:
-        desk.in_hand[address] = [request]
+        state.unanswered[address] = [request]
     return request.message
 
 
 def send_reply_to(address: object, reply: object = None) -> None:
-    """Replies to the message that this thread took last at this address."""
+    """Replies to the message that this thread last took at this address."""
     address = full(address)
-    request = _desk.of_thread().next_in_hand(address)
+    request = _thread_state.of_thread().next_unanswered(address)
     if request is None:
         raise NetworkZeroError(
             "there is no message to reply to at %s: each needs one reply, from the thread that waited for it" % address
@@ -146,7 +146,7 @@ def send_reply_to(address: object, reply: object = None) -> None:
 
 
 def send_news_to(address: object, topic: str, data: object = None) -> None:
-    """Sends news to everybody who listens to this address of ours, and waits for nobody."""
+    """Sends news to everybody who listens to an address of this program, without waiting for them."""
     _meshzero.publish(full(address), topic, data)
 
 
@@ -156,10 +156,10 @@ def wait_for_news_from(
     wait_for_s: float | _Forever = FOREVER,
     is_raw: bool = False,
 ) -> tuple[str | None, Any]:
-    """Waits for news whose topic begins with `prefix`: (topic, data), or (None, None) when none came in time.
+    """Waits for news whose topic begins with `prefix`: (topic, data), or (None, None) if none arrived in time.
 
-    The first wait subscribes, and what is published from then on is kept for the next waits of the same thread for the
-    same addresses and prefixes: the newest 1,024 items.
+    The first wait subscribes, and items that are published from then on are queued for the next waits of the same thread for
+    the same addresses and prefixes: the newest 1,024 items.
 
     :param address: one address, or a list of several
     :param prefix: one prefix, or a list of several
@@ -167,23 +167,23 @@ def wait_for_news_from(
     """
     wait = seconds(wait_for_s)
     addresses = tuple(map(full, address)) if isinstance(address, (list, tuple)) else full(address)
-    desk = _desk.of_thread()
-    listener = desk.listener(addresses, prefix)
+    state = _thread_state.of_thread()
+    listener = state.listener(addresses, prefix)
     end = None if wait is None else monotonic() + wait
     while True:
         try:
             return _interruptible(listener.next, wait) or (None, None)
         except MissedNews:
-            # As in NetworkZero, whoever waits too seldom misses some. `meshzero.listen` counts them.
+            # As in NetworkZero, a thread that waits too seldom misses items. `meshzero.listen` counts them.
             if end is not None:
                 wait = max(0.0, end - monotonic())
         except Closed:
-            desk.forget(listener)
+            state.forget(listener)
             raise
 
 
 def address(address: str | int | None = None) -> str:
-    """The full address for a part of one: "ip:port".
+    """Completes a part of an address, and returns it: "ip:port".
 
     :param address: (optional) a port, an ip, an ip with wildcards ("192.168.*"), a host name, or ip:port
     """

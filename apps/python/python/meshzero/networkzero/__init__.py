@@ -1,7 +1,7 @@
 """NetworkZero under its own name, for programs that reach into its modules.
 
-`import meshzero.networkzero as networkzero` is the whole of it. Where other modules import it as well, let it stand in
-before they do: `meshzero.networkzero.stand_in()`.
+`import meshzero.networkzero as networkzero` is all that it takes. If other modules import it as well, call
+`meshzero.networkzero.stand_in()` before they do.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def __dir__() -> list[str]:
 
 
 def stand_in() -> None:
-    """Has every `import networkzero` of this program mean this module."""
+    """Makes every `import networkzero` of this program import this module."""
     import sys
 
     sys.modules["networkzero"] = sys.modules[__name__]

@@ -1,4 +1,4 @@
-"""As `networkzero.config`."""
+"""Like `networkzero.config`."""
 
 from __future__ import annotations
 

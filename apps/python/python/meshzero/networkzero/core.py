@@ -1,4 +1,4 @@
-"""As `networkzero.core`."""
+"""Like `networkzero.core`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-#: Ports for addresses without one. They are taken from the mesh, which knows those that are in use.
+#: The ports for addresses without one. The mesh chooses among them, because it knows those that are in use.
 PORT_POOL = list(config.DYNAMIC_PORTS)
 
 _debug_logging_enabled = False
@@ -54,14 +54,14 @@ def __dir__() -> list[str]:
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of that name, which leaves nothing out."""
+    """Returns the logger of that name, at the level DEBUG."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.DEBUG)
     return logger
 
 
 def _enable_debug_logging() -> None:
-    """Has all that the mesh and the loggers below "networkzero" say be written to network.log in the current folder."""
+    """Writes the logs of the mesh and of the loggers below "networkzero" to network.log in the current folder."""
     global _debug_logging_enabled
     if _debug_logging_enabled:
         return
@@ -76,7 +76,7 @@ def _enable_debug_logging() -> None:
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """An address as (ip, port), each of which may be empty."""
+    """Splits an address into (ip, port), each of which may be empty."""
     if ":" in address:
         ip, _, port = address.partition(":")
         return ip, port
@@ -84,7 +84,7 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def is_valid_ip_pattern(ip: str) -> bool:
-    """Whether the text is an IPv4 address, or one with wildcards."""
+    """Returns whether the text is an IPv4 address, or one with wildcards."""
     try:
         socket.inet_aton(ip.replace("*", "1"))
     except OSError:
@@ -93,7 +93,7 @@ def is_valid_ip_pattern(ip: str) -> bool:
 
 
 def is_valid_port(port: str | int, port_range: range = config.VALID_PORTS) -> bool:
-    """Whether the text or number is a port."""
+    """Returns whether the text or number is a port."""
     try:
         return int(port) in port_range
     except ValueError:
@@ -101,6 +101,6 @@ def is_valid_port(port: str | int, port_range: range = config.VALID_PORTS) -> bo
 
 
 def is_valid_address(address: str, port_range: range = config.VALID_PORTS) -> bool:
-    """Whether the text is ip:port."""
+    """Returns whether the text is ip:port."""
     ip, port = split_address(address)
     return is_valid_ip_pattern(ip) and is_valid_port(port, port_range)

@@ -1,4 +1,4 @@
-"""As `networkzero.discovery`."""
+"""Like `networkzero.discovery`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def __dir__() -> list[str]:
 
 
 def timed_out(started_at: float, wait_for_s: float | _Forever) -> bool:
-    """Whether a wait that began then, by `time.time`, is over."""
+    """Returns whether a wait that began at `started_at`, by `time.time`, is over."""
     return not isinstance(wait_for_s, _Forever) and time.time() > started_at + wait_for_s
 
 
 def reset_beacon() -> None:
-    """There is no beacon, so there is nothing to do."""
+    """Does nothing, because there is no beacon."""

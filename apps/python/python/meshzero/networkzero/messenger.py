@@ -1,4 +1,4 @@
-"""As `networkzero.messenger`."""
+"""Like `networkzero.messenger`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As `networkzero.sockets`, as far as programs use it: there are no sockets to be had, and the verbs do what they did."""
+"""Like `networkzero.sockets`, as far as programs use it: there are no sockets, and the verbs work as before."""
 
 from __future__ import annotations
 

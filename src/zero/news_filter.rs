@@ -1,17 +1,17 @@
-//! The news that a thread waits for: of some addresses, under some prefixes.
+//! The filter of the news that a thread waits for: some addresses, and some prefixes.
 
 use super::address::Address;
 use super::error::ZeroError;
 
-/// Publishers' addresses and prefixes of topics.
+/// A set of publishers' addresses and of topic prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Subject {
+pub(super) struct NewsFilter {
     pub(super) addresses: Vec<Address>,
     prefixes: Vec<String>,
 }
 
-impl Subject {
-    /// The same for all ways to write it down: in order, nothing twice, and no prefix that another one covers.
+impl NewsFilter {
+    /// A filter in normal form: in order, without duplicates, and without a prefix that another one covers.
     pub(super) fn new(mut addresses: Vec<Address>, prefixes: Vec<String>) -> Result<Self, ZeroError> {
         if addresses.is_empty() {
             return Err(ZeroError::Nothing { what: "addresses" });
@@ -24,7 +24,7 @@ impl Subject {
         Ok(Self { addresses, prefixes: without_covered(prefixes) })
     }
 
-    /// True for a topic that begins with one of the prefixes.
+    /// Returns true for a topic that begins with one of the prefixes.
     pub(super) fn includes(&self, topic: &str) -> bool {
         self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
     }
@@ -40,7 +40,7 @@ impl Subject {
     }
 }
 
-/// Those that say something: a prefix of another one stands for it.
+/// Removes each prefix that begins with another one.
 fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
     prefixes.sort();
     let mut kept: Vec<String> = Vec::new();
@@ -79,7 +79,7 @@ mod tests {
             (vec!["only"], "only"),
         ] {
             let prefixes = prefixes.into_iter().map(str::to_owned).collect();
-            assert_eq!(Subject::new(vec![address], prefixes).expect("a subject").common_prefix(), common);
+            assert_eq!(NewsFilter::new(vec![address], prefixes).expect("a filter").common_prefix(), common);
         }
     }
 
@@ -87,12 +87,12 @@ mod tests {
     fn a_subject_is_the_same_however_it_is_written() {
         let [one, two]: [Address; 2] =
             ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse().expect("an address"));
-        let first = Subject::new(vec![two, one, two], vec!["b".into(), "a".into()]).expect("a subject");
+        let first = NewsFilter::new(vec![two, one, two], vec!["b".into(), "a".into()]).expect("a filter");
         let second =
-            Subject::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a subject");
+            NewsFilter::new(vec![one, two], vec!["a".into(), "b".into(), "bc".into()]).expect("a filter");
         assert_eq!(first, second);
         assert!(first.includes("bcd") && !first.includes("c") && !first.includes(""));
-        assert!(Subject::new(vec![], vec!["".into()]).is_err());
-        assert!(Subject::new(vec![one], vec![]).is_err());
+        assert!(NewsFilter::new(vec![], vec!["".into()]).is_err());
+        assert!(NewsFilter::new(vec![one], vec![]).is_err());
     }
 }

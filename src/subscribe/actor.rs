@@ -1,4 +1,4 @@
-//! An actor that handles news, in its own context or through its mailbox.
+//! News for an actor, in its own context or through its mailbox.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use futures_core::Stream;
 use meshzero_proto::codec::Wire;
 use tokio::sync::oneshot;
 
+use super::subscription::{News, Subscription};
 use crate::error::NewsError;
-use crate::subscription::{News, Subscription};
 
-/// The most items that wait in the mailbox of an actor which they are sent to.
+/// The most items that wait in the mailbox of an actor that they are forwarded to.
 const FORWARDED: usize = 64;
 
-/// News handled in one go before the actor's mailbox and timers have their turn.
+/// The most items handled before the actor's mailbox and timers have their turn.
 const TURN: usize = 128;
 
 impl<T: Wire> Subscription<T> {
-    /// Lets an actor handle the news in its own context, as `context.add_stream(subscription)` does, but more of them at a
-    /// time before its mailbox and timers have their turn, which takes less time for each. The subscription ends with the
-    /// actor, or with [`AsyncContext::cancel_future`].
+    /// Lets an actor handle the items in its own context, as `context.add_stream(subscription)` does, but more of them before its
+    /// mailbox and timers have their turn, which takes less time per item. The subscription ends with the actor, or with
+    /// [`AsyncContext::cancel_future`].
     ///
     /// ```no_run
     /// use actix::prelude::*;
@@ -54,19 +54,19 @@ impl<T: Wire> Subscription<T> {
     where
         A: Actor<Context = actix::Context<A>> + StreamHandler<Result<News<T>, NewsError>>,
     {
-        context.spawn(Added { subscription: self, is_started: false })
+        context.spawn(ActorSubscription { subscription: self, is_started: false })
     }
 }
 
 /// A subscription in an actor's context.
-struct Added<T> {
+struct ActorSubscription<T> {
     subscription: Subscription<T>,
     is_started: bool,
 }
 
-impl<T> Unpin for Added<T> {}
+impl<T> Unpin for ActorSubscription<T> {}
 
-impl<T, A> ActorFuture<A> for Added<T>
+impl<T, A> ActorFuture<A> for ActorSubscription<T>
 where
     T: Wire,
     A: Actor + StreamHandler<Result<News<T>, NewsError>>,
@@ -87,8 +87,8 @@ where
             if context.waiting() {
                 return Poll::Pending;
             }
-            let told = self.subscription.poll_tell(task, |news| actor.handle(news, context));
-            if !ready!(told) {
+            let is_open = self.subscription.poll_event(task, |news| actor.handle(news, context));
+            if !ready!(is_open) {
                 StreamHandler::finished(actor, context);
                 return Poll::Ready(());
             }
@@ -98,7 +98,7 @@ where
     }
 }
 
-/// Sends news to an actor, until it has stopped or there will be no more.
+/// Forwards items to an actor until it has stopped or the subscription has ended.
 pub(crate) async fn forward<T: Wire>(subscription: &mut Subscription<T>, recipient: &Recipient<News<T>>) {
     while let Some(first) = subscription.next().await {
         let mut batch = vec![first];
@@ -123,7 +123,7 @@ pub(crate) async fn forward<T: Wire>(subscription: &mut Subscription<T>, recipie
             }
         }
         // A mailbox is first in, first out: when the last has been handled, so have those before it. Waiting for the actor
-        // holds up this subscription alone, and then its policy applies.
+        // delays this subscription alone, to which its policy then applies.
         if let Some(last) = last
             && recipient.send(last).await.is_err()
         {
@@ -132,7 +132,7 @@ pub(crate) async fn forward<T: Wire>(subscription: &mut Subscription<T>, recipie
     }
 }
 
-/// A subscription of an actor. It ends when this is dropped, or when the actor has stopped.
+/// The guard of an actor's subscription, which ends when this is dropped, or when the actor has stopped.
 ///
 /// ```no_run
 /// # use actix::Recipient;
@@ -151,7 +151,7 @@ pub struct SubscriptionGuard {
 }
 
 impl SubscriptionGuard {
-    /// The subscription ends with `guard`.
+    /// A guard that ends the subscription by dropping `guard`.
     pub(crate) fn new(guard: oneshot::Sender<()>) -> Self {
         Self { _guard: guard }
     }

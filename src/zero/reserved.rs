@@ -1,22 +1,23 @@
-//! The addresses that were named and are not listened at yet, each with the place that was meant.
+//! The addresses that were handed out and that nothing listens at yet, each with the text to listen at.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::address::Address;
 
-/// The most of them; the oldest makes room.
+/// The most reserved addresses; the oldest is dropped for another.
 const MOST: usize = 1_024;
 
+/// The reserved addresses of a node.
 #[derive(Default)]
-pub(super) struct Named {
+pub(super) struct ReservedAddresses {
     places: HashMap<Address, String>,
     /// The oldest comes first.
     order: VecDeque<Address>,
 }
 
-impl Named {
-    /// Notes the place that was meant by an address.
+impl ReservedAddresses {
+    /// Adds an address, with the text to listen at.
     pub(super) fn insert(&mut self, address: Address, meant: String) {
         self.remove(address);
         while self.order.len() >= MOST
@@ -28,19 +29,19 @@ impl Named {
         self.places.insert(address, meant);
     }
 
-    /// Forgets an address, because it is listened at.
+    /// Removes an address, because something listens at it.
     pub(super) fn remove(&mut self, address: Address) {
         if self.places.remove(&address).is_some() {
             self.order.retain(|other| *other != address);
         }
     }
 
-    /// The place that was meant.
+    /// The text to listen at for an address.
     pub(super) fn place(&self, address: Address) -> Option<&String> {
         self.places.get(&address)
     }
 
-    /// All of them, so that none is given a second time.
+    /// All addresses, so that none is handed out twice.
     pub(super) fn addresses(&self) -> HashSet<SocketAddr> {
         self.order.iter().copied().map(Address::socket_addr).collect()
     }
@@ -56,14 +57,14 @@ mod tests {
 
     #[test]
     fn the_oldest_makes_room_and_no_other_is_forgotten() {
-        let mut named = Named::default();
+        let mut named = ReservedAddresses::default();
         for port in 1..=MOST + 2 {
             named.insert(address(port), port.to_string());
         }
         assert_eq!(named.addresses().len(), MOST);
         assert_eq!((named.place(address(1)), named.place(address(2))), (None, None));
         assert_eq!(named.place(address(3)), Some(&"3".to_owned()));
-        // Named again it is the newest.
+        // Reserved again it is the newest.
         named.insert(address(3), "again".to_owned());
         named.insert(address(MOST + 3), "one more".to_owned());
         assert_eq!(named.place(address(3)), Some(&"again".to_owned()));
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn one_that_is_listened_at_takes_no_room() {
-        let mut named = Named::default();
+        let mut named = ReservedAddresses::default();
         for port in 1..=MOST {
             named.insert(address(port), port.to_string());
         }

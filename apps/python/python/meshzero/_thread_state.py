@@ -1,4 +1,4 @@
-"""The desk of one thread, or of one task of asyncio: the messages it owes a reply, and the news it listens to."""
+"""The state of one thread, or of one asyncio task: the messages that it has to reply to, and its subscriptions."""
 
 from __future__ import annotations
 
@@ -14,59 +14,59 @@ if TYPE_CHECKING:
 
     Key = tuple[Union[str, tuple[str, ...]], Union[str, tuple[str, ...]]]
 
-#: Subscriptions that one thread keeps; the one that was waited for least recently makes room.
-LISTENERS = 64
+#: The most subscriptions of one thread; the least recently used one is dropped for another.
+MAX_LISTENERS = 64
 
 
-class Desk:
-    """The place of one thread or task.
+class ThreadState:
+    """The state of one thread or task.
 
-    A signal handler may use it in the middle of anything that its own thread does here.
+    A signal handler may use it in the middle of any of its methods on the same thread.
     """
 
-    __slots__ = ("in_hand", "waits", "last", "listeners", "turns", "turn", "__weakref__")
+    __slots__ = ("unanswered", "waits", "last", "listeners", "turns", "turn", "__weakref__")
 
     def __init__(self) -> None:
-        #: The messages that were taken and not replied to, by their addresses, in order.
-        self.in_hand: dict[str, list[Request]] = {}
-        #: Waits for messages that are under way, by their addresses.
+        #: The messages that were taken and not replied to, by address, in order.
+        self.unanswered: dict[str, list[Request]] = {}
+        #: The number of waits for messages in progress, by address.
         self.waits: dict[str, int] = {}
-        #: The end of the last of them that a task began, by their addresses; true if the address was closed.
+        #: The end of the last wait that a task began, by address; true if the address was closed.
         self.last: dict[str, Future[bool]] = {}
         self.listeners: dict[Key, Listener] = {}
-        #: When each was last waited for, as a number that grows.
+        #: The last use of each, as a number that grows.
         self.turns: dict[Key, int] = {}
         self.turn = 0
 
     def begin_wait(self, address: str) -> None:
-        """Notes a wait for messages. Unless another is under way, senders that were left without a reply are told so."""
+        """Begins a wait for messages. Unless another is in progress, messages that were not replied to are refused."""
         waits = self.waits.get(address, 0)
         if not waits:
-            self.in_hand.pop(address, None)
+            self.unanswered.pop(address, None)
         self.waits[address] = waits + 1
 
     def end_wait(self, address: str) -> None:
-        """The end of what `begin_wait` began."""
+        """Ends a wait that `begin_wait` began."""
         waits = self.waits.pop(address, 0) - 1
         if waits > 0:
             self.waits[address] = waits
 
-    def next_in_hand(self, address: str) -> Request | None:
-        """The message at this address that is to be replied to next."""
-        requests = self.in_hand.get(address)
+    def next_unanswered(self, address: str) -> Request | None:
+        """Takes the message at this address that is to be replied to next."""
+        requests = self.unanswered.get(address)
         if not requests:
             return None
         request = requests.pop(0)
         if not requests:
-            self.in_hand.pop(address, None)
+            self.unanswered.pop(address, None)
         return request
 
     def listener(self, address: str | Sequence[str], prefix: str | Sequence[str]) -> Listener:
-        """The subscription to these addresses and prefixes, begun now if there is none."""
+        """Returns the subscription to these addresses and prefixes, begun now if there is none."""
         key = (_words(address), _words(prefix))
         listener = self.listeners.get(key)
         if listener is None:
-            if len(self.listeners) >= LISTENERS:
+            if len(self.listeners) >= MAX_LISTENERS:
                 self._drop(min(self.turns, key=self.turns.__getitem__, default=key))
             listener = self.listeners.setdefault(key, Listener(_listed(key[0]), _listed(key[1])))
         self.turn += 1
@@ -80,7 +80,7 @@ class Desk:
             listener.close()
 
     def forget(self, listener: Listener) -> None:
-        """Drops what has ended, so that the next wait subscribes again."""
+        """Drops a subscription that has ended, so that the next wait subscribes again."""
         for key, kept in list(self.listeners.items()):
             if kept is listener:
                 self._drop(key)
@@ -96,22 +96,22 @@ def _listed(one_or_several: str | tuple[str, ...]) -> list[str]:
     return [one_or_several] if isinstance(one_or_several, str) else list(one_or_several)
 
 
-class _OfThread(_local):
-    """One desk for each thread that asks for it."""
+class _PerThread(_local):
+    """A state for each thread that uses it."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.state = ThreadState()
 
 
-# What a thread owes a reply to is owed also when the package is loaded again.
-_of_thread: _OfThread = _meshzero.keep("desks of threads", _OfThread())
+# A thread still has to reply to its messages when the package is loaded again.
+_of_thread: _PerThread = _meshzero.keep_across_reloads("thread states", _PerThread())
 
 
-def of_thread() -> Desk:
-    """The desk of this thread."""
-    return _of_thread.desk
+def of_thread() -> ThreadState:
+    """Returns the state of this thread."""
+    return _of_thread.state
 
 
 def clear() -> None:
-    """A desk that is empty, in a process that has just been forked."""
-    _of_thread.desk = Desk()
+    """Empties the state of this thread, in a process that has just been forked."""
+    _of_thread.state = ThreadState()

@@ -1,23 +1,23 @@
-//! The one node that all verbs of a program share: joined by the first of them, left at the program's end.
+//! The one node that all verbs of a program share: the first verb joins, and the program's end leaves.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::desk;
 use super::error::ZeroError;
 use super::node::Node;
+use super::thread_state;
 use crate::block_on::block_on;
 use crate::join::Join;
 use crate::mesh::Mesh;
 
-/// The only global: the verbs have no object to hang it on.
+/// The only global state: the verbs have no handle to keep it in.
 static NODE: Mutex<Option<Arc<Node>>> = Mutex::new(None);
 
-/// How long replies and news that were sent may take to leave when the program does.
+/// The most time that replies and news may take to leave when the program ends.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Says how this program takes part in the mesh, before any other verb does it without being told: under another mesh
-/// name, on some interfaces only, or with static peers. Without it the environment decides, see [`Join`].
+/// Joins the mesh with the given settings, before any other verb joins without them: under another mesh name, on some interfaces only,
+/// or with static peers. Without this verb the environment decides, see [`Join`].
 ///
 /// # Errors
 /// [`ZeroError::AlreadyJoined`] after any other verb; [`ZeroError::Join`] if a setting cannot be used.
@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// # Ok::<(), zero::ZeroError>(())
 /// ```
 pub fn join(settings: Join) -> Result<(), ZeroError> {
-    desk::at_exit(say_goodbye);
+    thread_state::at_exit(leave_at_exit);
     let mut slot = slot();
     match &*slot {
         Some(node) => Err(ZeroError::AlreadyJoined { mesh: node.mesh.name().to_string() }),
@@ -38,23 +38,23 @@ pub fn join(settings: Join) -> Result<(), ZeroError> {
     }
 }
 
-/// Withdraws everything that this program advertises, says goodbye and leaves the mesh, in less than two seconds. Threads
-/// that wait are told [`ZeroError::Closed`]. A verb that is used afterwards joins again.
+/// Withdraws everything that this program advertises, and leaves the mesh, in less than two seconds. Threads that wait get
+/// [`ZeroError::Closed`]. A verb that is used afterwards joins again.
 ///
-/// On Linux and macOS a program that returns from `main`, after its main thread has used a verb, does this by itself,
-/// within a second; on Windows it calls this. Where nobody says goodbye, such as after a crash, the others find out by TCP:
-/// at once if the process died, within ten seconds if its computer did.
+/// On Linux and macOS a program that returns from `main`, after its main thread has used a verb, does this automatically, within a
+/// second; on Windows it has to call this. If a program does not leave, for instance after a crash, the others detect that by TCP: at
+/// once if the process died, within ten seconds if its computer did.
 pub fn close() {
     let node = slot().take();
     if let Some(node) = node {
         node.refuse_everybody();
-        // What waited has been refused, and whoever took a message does not come to reply any more.
+        // The queued messages have been refused, and those that were taken will not be replied to any more.
         block_on(node.mesh.close_within(DRAIN));
     }
 }
 
-/// As [`close`], for a program that is about to end: does not wait longer than that may take.
-fn say_goodbye() {
+/// Closes like [`close`], for a program that is about to end: does not wait longer than that may take.
+fn leave_at_exit() {
     let node = slot().take();
     if let Some(node) = node {
         node.refuse_everybody();
@@ -62,9 +62,9 @@ fn say_goodbye() {
     }
 }
 
-/// The node, started now if no verb has been used before.
+/// Returns the node, started now if no verb has been used before.
 pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
-    desk::at_exit(say_goodbye);
+    thread_state::at_exit(leave_at_exit);
     let mut slot = slot();
     match &*slot {
         Some(node) => Ok(Arc::clone(node)),
@@ -72,7 +72,7 @@ pub(super) fn node() -> Result<Arc<Node>, ZeroError> {
     }
 }
 
-/// The node, if a verb has been used before. It waits for nobody who is about to join or to leave.
+/// Returns the node, if a verb has been used before. Does not wait for a thread that is joining or leaving.
 pub(super) fn node_if_joined() -> Option<Arc<Node>> {
     NODE.try_lock().ok()?.clone()
 }
@@ -82,7 +82,7 @@ fn start(slot: &mut Option<Arc<Node>>, settings: Join) -> Result<Arc<Node>, Zero
     Ok(Arc::clone(slot.insert(node)))
 }
 
-/// The place of the node, for one thread at a time.
+/// The lock on the node.
 pub(super) type Slot = MutexGuard<'static, Option<Arc<Node>>>;
 
 pub(super) fn slot() -> Slot {

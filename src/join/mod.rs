@@ -1,4 +1,4 @@
-//! Joining: the settings of a mesh, from the program or from the environment.
+//! The settings with which a program joins a mesh, from the program or from the environment.
 
 mod limits;
 
@@ -20,8 +20,8 @@ use crate::error::JoinError;
 use crate::mesh::Mesh;
 use crate::value::Value;
 
-/// The settings of a mesh, to be awaited. What is not set here is taken from the environment, where an empty variable
-/// counts as not set:
+/// A builder of a mesh's settings, which joins when it is awaited. A setting that is not given here is taken from the environment,
+/// where an empty variable counts as not set:
 ///
 /// | setting | environment | default |
 /// |---|---|---|
@@ -31,15 +31,15 @@ use crate::value::Value;
 /// | [`Join::ports`] | `MESHZERO_PORTS=9000-9100` | any free one |
 /// | [`Join::limits`] | `MESHZERO_LIMITS=message_bytes=4194304,mailbox=512` | [`Limits::default`] |
 ///
-/// In `MESHZERO_LIMITS` a limit goes by the name of its field, a time by that and `_ms`: `handshake_ms`, `reconnect_ms`,
+/// In `MESHZERO_LIMITS` a limit has the name of its field, and a time the suffix `_ms`: `handshake_ms`, `reconnect_ms`,
 /// `news_patience_ms`, `drain_ms`, `request_timeout_ms`, `keep_alive_ms`.
 ///
 /// # Errors
-/// [`JoinError`]: a setting, from here or from the environment, that cannot be used, or a system that gives no thread, no
-/// socket or no randomness.
+/// [`JoinError`]: a setting, from here or from the environment, that cannot be used, or a system that provides no thread, no socket
+/// or no randomness.
 ///
 /// # Cancel safety
-/// Not cancel-safe: a thread that was started for the mesh may go on, unused, until the program ends.
+/// This future is not cancel safe: a thread that was started for the mesh may remain, unused, until the program ends.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), meshzero::JoinError> {
@@ -71,11 +71,11 @@ pub struct Join {
 }
 
 impl Mesh {
-    /// Joins a mesh. The result is a builder that can be awaited as it is: then the mesh is `meshzero`, on every
-    /// interface, unless the environment says otherwise, see [`Join`].
+    /// Joins a mesh. Returns a builder that can be awaited as it is: then the mesh is `meshzero`, on every interface, unless the
+    /// environment says otherwise, see [`Join`].
     ///
-    /// Inside an actix System that runs, the mesh lives on the current arbiter, and no longer than that; elsewhere it brings a
-    /// thread of its own.
+    /// Inside a running actix System, the mesh lives on the current arbiter, and ends with it; elsewhere it starts a thread of its
+    /// own.
     ///
     /// ```no_run
     /// use meshzero::{JoinError, Mesh, block_on};
@@ -92,55 +92,53 @@ impl Mesh {
 }
 
 impl Join {
-    /// The mesh to join: programs in meshes of different names never meet.
+    /// Sets the mesh to join. Programs in meshes of different names never find each other.
     pub fn mesh(mut self, name: impl AsRef<str>) -> Self {
         self.mesh = Some(name.as_ref().to_owned());
         self
     }
 
-    /// The network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`, `eth*`,
-    /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine. A text that names none is an error.
+    /// Sets the network interfaces to use: names, addresses, networks or patterns, separated by commas, such as `eth0`, `eth*`,
+    /// `192.168.1.5`, `192.168.1.0/24` or `192.168.*`; `lo` keeps everything on this machine. Text that names none is an error.
     ///
-    /// Nothing is announced or asked on others, and services listen at the addresses of these only, as they come and go. What
-    /// this machine does not have yet, such as an adapter that is plugged in later or the address of a VPN, is waited for; a
-    /// warning and [`Mesh::awaited_interfaces`] say so, because it may be a typo.
+    /// Nothing is announced or queried on other interfaces, and services listen only at the addresses of these, as those come and go.
+    /// An interface or address that this machine does not have yet, such as an adapter that is plugged in later or the address of a
+    /// VPN, is used once it appears; a warning and [`Mesh::awaited_interfaces`] report it, because it may be a typo.
     pub fn interfaces(mut self, interfaces: impl AsRef<str>) -> Self {
         self.interfaces = Some(interfaces.as_ref().to_owned());
         self
     }
 
-    /// Endpoints of the mesh, each `host:port`, for networks where multicast does not pass. Any one will do: it hands
+    /// Sets endpoints of the mesh to connect to, each `host:port`, for networks that do not forward multicast. One is enough: it passes
     /// on what it knows.
     pub fn peers<S: Into<String>>(mut self, peers: impl IntoIterator<Item = S>) -> Self {
         self.peers = Some(peers.into_iter().map(Into::into).collect());
         self
     }
 
-    /// The ports that services listen at, one for each service, for the sake of firewalls. A service that asks for a port
-    /// with [`Advertise::at`](crate::Advertise::at) gets that one.
+    /// Sets the ports that services listen at, one for each service, for the sake of firewalls. A service that requests a port with
+    /// [`Advertise::at`](crate::Advertise::at) gets that one.
     pub fn ports(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports = Some(ports);
         self
     }
 
-    /// The ports if neither the program nor the environment chooses any.
+    /// Sets the ports to use if neither the program nor the environment chooses any.
     pub(crate) fn ports_otherwise(mut self, ports: RangeInclusive<u16>) -> Self {
         self.ports_otherwise = Some(ports);
         self
     }
 
-    /// The bounds that this program keeps. [`Limits::message_bytes`] is 64 MiB at most, [`Limits::nesting`] 1,024,
-    /// [`Limits::keep_alive`] a second at least, and [`Limits::handshake`] a millisecond. A time may be [`Duration::MAX`], which is
-    /// never.
+    /// Sets the limits of this program. [`Limits::message_bytes`] is 64 MiB at most, [`Limits::nesting`] 1,024,
+    /// [`Limits::keep_alive`] a second at least, and [`Limits::handshake`] a millisecond. A time may be [`Duration::MAX`], for never.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// Lets each connection look for bytes again and again for so long after the last ones, before its thread sleeps. It
-    /// is then not woken by the system, which makes a round trip several times as short where a core is free for each
-    /// side, keeps that core busy, and makes everything slower where none is. Default: no time at all; 50 µs is a good
-    /// value.
+    /// Sets the time for which each connection polls for bytes after the last ones, before its thread sleeps. As long as it polls, the
+    /// system does not have to wake it. That shortens a round trip several times where each side has a free core, which it keeps busy,
+    /// and slows everything down otherwise. Default: zero; 50 µs is a good value.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -154,14 +152,14 @@ impl Join {
         self
     }
 
-    /// Opens a gateway to the programs of Python's NetworkZero as well, for as long as this program is in the mesh. See
+    /// Opens a gateway to programs that use Python's NetworkZero as well, until this program leaves the mesh. See
     /// [`networkzero`](crate::networkzero).
     pub fn networkzero(mut self) -> Self {
         self.networkzero = true;
         self
     }
 
-    /// Joins on a thread of its own, also inside an actix System.
+    /// Joins on a thread of its own, even inside an actix System.
     pub(crate) async fn apart(self) -> Result<Mesh, JoinError> {
         let opens_gateway = self.networkzero;
         let node = Node::start_apart(self.config()?).await?;
@@ -212,7 +210,7 @@ impl IntoFuture for Join {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let opens_gateway = self.networkzero;
-            // Whatever comes is taken for what it is.
+            // Any value that arrives decodes as itself.
             type_info::<Value>().declare_exact();
             let node = Node::start(self.config()?).await?;
             joined(Mesh { node }, opens_gateway).await
@@ -227,7 +225,7 @@ async fn joined(mesh: Mesh, opens_gateway: bool) -> Result<Mesh, JoinError> {
     Ok(mesh)
 }
 
-/// A variable of the environment; an empty one counts as not set.
+/// Reads a variable of the environment; an empty one counts as not set.
 fn variable(name: &'static str) -> Result<Option<String>, JoinError> {
     match env::var(name) {
         Ok(text) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
@@ -248,13 +246,13 @@ fn check_peer(peer: &str) -> Result<(), JoinError> {
         .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|port| port > 0));
     let problem = match zone::parse(peer) {
         Ok(_) if valid => return Ok(()),
-        Ok(_) => format!("{peer:?} is no peer; write host:port, such as 10.0.0.5:9000"),
+        Ok(_) => format!("{peer:?} is not a peer; write host:port, such as 10.0.0.5:9000"),
         Err(error) => error.to_string(),
     };
     Err(JoinError::Setting { setting: "MESHZERO_PEERS", problem })
 }
 
-/// Returns whether this can be a host: a URL of any scheme is none.
+/// Returns true for text that can be a host; a URL of any scheme is not one.
 fn is_host(text: &str) -> bool {
     !text.is_empty() && !text.contains('/')
 }
@@ -266,7 +264,9 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, JoinError> {
     };
     read().ok_or_else(|| JoinError::Setting {
         setting: "MESHZERO_PORTS",
-        problem: format!("{text:?} is no range of ports; write two numbers up to 65535, such as 9000-9100"),
+        problem: format!(
+            "{text:?} is not a range of ports; write two numbers up to 65535, such as 9000-9100"
+        ),
     })
 }
 

@@ -1,6 +1,7 @@
-//! What can go wrong, by operation: each variant says whose fault it is and what to do about it.
+//! Errors by operation: each variant says which side caused it and what to do about it.
 //!
-//! Each is its sentence in `Debug` as well, since that is what Rust prints when `main` returns an error.
+//! `Debug` prints the same sentence as `Display`, because Rust prints that when `main` returns an error. An error that the crate below
+//! raises is defined there and re-exported; those here add what only this crate knows, such as the service that was called.
 
 pub use self::call::{CallError, TrySendError, Uncertain};
 pub use self::discover::{DiscoverError, NotFound};

@@ -1,4 +1,4 @@
-//! News as they come.
+//! The items of a subscription, as a stream.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,9 +21,9 @@ use meshzero_proto::news::GapReason;
 
 use crate::error::NewsError;
 
-/// One item of news.
+/// An item of news, with its topic and publisher.
 ///
-/// It is an actix message as well, without a result: what a subscribed actor handles, see
+/// It is an actix message as well, without a result: the message that a subscribed actor handles, see
 /// [`subscribe_to`](crate::ServiceRef::subscribe_to).
 ///
 /// ```no_run
@@ -31,24 +31,24 @@ use crate::error::NewsError;
 /// let mut poses = robot.subscribe::<(f32, f32)>("pose").await?;
 /// if let Some(news) = poses.next().await.transpose()? {
 ///     let (x, y) = news.item;
-///     println!("{} says on {}: {x}, {y}", news.from, news.topic);
+///     println!("{} on {}: {x}, {y}", news.from, news.topic);
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News<T> {
-    /// What it is about.
+    /// The topic.
     pub topic: Topic,
     /// The item.
     pub item: T,
-    /// Who published it.
+    /// The publisher.
     pub from: ServiceName,
-    /// Items of the same publisher that newer ones replaced before this one, as asked for with
+    /// The number of items of the same publisher that newer ones replaced before this one, as requested with
     /// [`Subscribe::latest`](crate::Subscribe::latest) or [`Subscribe::last`](crate::Subscribe::last).
     pub skipped: u64,
-    /// Items of the same publisher that were left out before this one because there were too many of their topics in the
-    /// time, as asked for with [`Subscribe::at_most`](crate::Subscribe::at_most).
+    /// The number of items of the same publisher that were left out before this one to limit the rate, as requested with
+    /// [`Subscribe::at_most`](crate::Subscribe::at_most).
     pub thinned: u64,
 }
 
@@ -56,8 +56,8 @@ impl<T: 'static> Message for News<T> {
     type Result = ();
 }
 
-/// News as they come, as a stream. Dropping it ends the subscription; it does not end by itself before the mesh is left,
-/// but goes on with whoever publishes under the name.
+/// A stream of news. Dropping it ends the subscription. Otherwise the stream continues, with every publisher under the name, until
+/// the mesh is left.
 ///
 /// ```no_run
 /// # async fn run(weather: meshzero::ServiceRef) -> Result<(), Box<dyn std::error::Error>> {
@@ -65,7 +65,7 @@ impl<T: 'static> Message for News<T> {
 /// while let Some(news) = temperatures.next().await {
 ///     match news {
 ///         Ok(news) => println!("{}: {} degrees", news.topic, news.item),
-///         // The subscription goes on.
+///         // The subscription continues.
 ///         Err(error) => println!("{error}"),
 ///     }
 /// }
@@ -76,12 +76,12 @@ pub struct Subscription<T> {
     node: Arc<Node>,
     events: Arrivals,
     subscribed: Arc<Subscribed>,
-    /// Items left out since the last one that came, by publisher.
+    /// The items left out since the last one that arrived, by publisher.
     skipped: HashMap<ServiceName, Skipped>,
     item: PhantomData<fn() -> T>,
 }
 
-/// Items that were left out as the subscriber asked for.
+/// The numbers of items that were left out at the subscriber's request.
 #[derive(Debug, Clone, Copy, Default)]
 struct Skipped {
     superseded: u64,
@@ -93,7 +93,7 @@ impl<T: Wire> Subscription<T> {
         Self { node, events, subscribed, skipped: HashMap::new(), item: PhantomData }
     }
 
-    /// What it has missed so far, as far as it has been told, and how its links are now.
+    /// The statistics of this subscription: the items missed so far, as far as they were reported, and the state of its links.
     ///
     /// ```no_run
     /// # fn run(poses: meshzero::Subscription<(f32, f32)>) {
@@ -105,46 +105,45 @@ impl<T: Wire> Subscription<T> {
         self.subscribed.stats()
     }
 
-    /// Tells of the next event, unless it is one that nobody is told of. Says whether there may be more.
+    /// Passes the next event to `report`, unless it is one that is only counted. Returns whether there may be more.
     #[inline(always)]
-    pub(crate) fn poll_tell(
+    pub(crate) fn poll_event(
         &mut self,
         task: &mut Context<'_>,
-        told: impl FnOnce(Result<News<T>, NewsError>),
+        report: impl FnOnce(Result<News<T>, NewsError>),
     ) -> Poll<bool> {
         let Self { node, events, subscribed, skipped, .. } = self;
         let limits = node.decode_limits();
         let taken =
-            events.poll_take(task, |from, event| tell(subscribed, skipped, limits, from, event, told));
+            events.poll_take(task, |from, event| deliver(subscribed, skipped, limits, from, event, report));
         taken.map(|taken| taken.is_some())
     }
 
-    /// Waits for the next item, or for word of items that did not come; `None` when the mesh has been left and its
-    /// publishers are gone.
+    /// Waits for the next item, or for a report of missed items; `None` when the mesh has been left and its publishers are gone.
     ///
     /// # Errors
-    /// [`NewsError`]; the subscription goes on.
+    /// [`NewsError`]; the subscription continues.
     ///
     /// # Cancel safety
-    /// Loses nothing.
+    /// This method is cancel safe.
     pub async fn next(&mut self) -> Option<Result<News<T>, NewsError>> {
         poll_fn(|task| Pin::new(&mut *self).poll_next(task)).await
     }
 }
 
-/// Tells a subscriber of an event; nothing of items that it asked to be left out.
+/// Passes an event to `report`, except for items left out at the subscriber's request.
 #[inline(always)]
-fn tell<T: Wire>(
+fn deliver<T: Wire>(
     subscribed: &Subscribed,
     skipped: &mut HashMap<ServiceName, Skipped>,
     limits: &DecodeLimits,
     from: &ServiceName,
     event: Event<'_>,
-    told: impl FnOnce(Result<News<T>, NewsError>),
+    report: impl FnOnce(Result<News<T>, NewsError>),
 ) {
     let Event::Item { topic, encoding, bytes, source } = event else {
-        if let Some(error) = amiss(subscribed, skipped, from, &event) {
-            told(Err(error));
+        if let Some(error) = error_of(subscribed, skipped, from, &event) {
+            report(Err(error));
         }
         return;
     };
@@ -153,17 +152,17 @@ fn tell<T: Wire>(
         Ok(item) => {
             let Skipped { superseded, thinned } = before.unwrap_or_default();
             let (topic, from) = (topic.clone(), from.clone());
-            told(Ok(News { topic, item, from, skipped: superseded, thinned }));
+            report(Ok(News { topic, item, from, skipped: superseded, thinned }));
         }
         Err(error) => {
             let (from, topic, problem) = (from.clone(), topic.clone(), error.to_string());
-            told(Err(NewsError::Undecodable { from, topic, problem }));
+            report(Err(NewsError::Undecodable { from, topic, problem }));
         }
     }
 }
 
 #[cold]
-fn amiss(
+fn error_of(
     subscribed: &Subscribed,
     skipped: &mut HashMap<ServiceName, Skipped>,
     from: &ServiceName,
@@ -178,7 +177,7 @@ fn amiss(
     match *event {
         Event::Gap(count, GapReason::Superseded) => {
             let skipped = skipped.entry(from).or_default();
-            // A publisher may say anything.
+            // A publisher may send any number.
             skipped.superseded = skipped.superseded.saturating_add(count);
             None
         }
@@ -199,10 +198,10 @@ impl<T: Wire> Stream for Subscription<T> {
     #[inline(always)]
     fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            let mut told = None;
-            let is_open = ready!(self.poll_tell(task, |news| told = Some(news)));
-            if !is_open || told.is_some() {
-                return Poll::Ready(told);
+            let mut next = None;
+            let is_open = ready!(self.poll_event(task, |news| next = Some(news)));
+            if !is_open || next.is_some() {
+                return Poll::Ready(next);
             }
         }
     }

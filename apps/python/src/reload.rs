@@ -1,15 +1,15 @@
-//! Objects that stay the same when the package is loaded again, as notebooks and tests do.
+//! Objects that stay the same when the package is loaded again, as in notebooks and tests.
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
-/// By their names. This half of the package is loaded once, however often the other is.
+/// The objects by name. This half of the package is loaded once, however often the other is.
 static KEPT: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-/// Keeps `object` under `name`, and returns what was kept under it first.
+/// Stores `object` under `name`, and returns the object that was first stored under it.
 #[pyfunction]
-pub(crate) fn keep<'py>(
+pub(crate) fn keep_across_reloads<'py>(
     name: &Bound<'py, PyString>,
     object: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {

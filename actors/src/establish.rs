@@ -1,0 +1,193 @@
+//! Establishing a subscription: waits for a publisher, and tries again until one has confirmed it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshzero_proto::directory::{Filter, Instance};
+use meshzero_proto::name::InvalidName;
+use meshzero_proto::news::Subscribe;
+
+use crate::arrivals::Arrivals;
+use crate::backoff::Backoff;
+use crate::caller::deadline_in;
+use crate::diagnose;
+use crate::diagnosis::Diagnosis;
+use crate::discovery::List;
+use crate::feed::FeedError;
+use crate::home::Gone;
+use crate::premises::Premises;
+use crate::route::Route;
+use crate::subscribed::Subscribed;
+use crate::subscriber::{self, Publishers, SubscribeFault};
+use crate::target::Target;
+
+/// The longest wait for a publisher that is not connected yet, or is about to go or to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The pauses between attempts that no publisher has confirmed.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+
+/// The service or group that a subscription is for.
+pub enum SubscriptionTarget {
+    /// The instances behind a route.
+    Service(Arc<Route>),
+    /// The members of a group.
+    Group {
+        /// The name of the group, as it is shown to people.
+        name: String,
+        /// The members.
+        filter: Filter,
+    },
+}
+
+/// The reason why a subscription was not established.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The topic prefix, or a name, is not valid.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The rate is not a positive, finite number.
+    #[error("{0} is not a rate; it must be more than 0 items a second")]
+    Rate(f64),
+    /// No publisher is connected.
+    #[error("{service}: nobody publishes under this name at the moment{}", because(diagnosis))]
+    Nobody {
+        /// The service or group that was subscribed to.
+        service: String,
+        /// The causes that fit, and the evidence for them.
+        diagnosis: Option<Box<Diagnosis>>,
+    },
+    /// No publisher confirmed the subscription.
+    #[error("{service}: {error}{}", because(diagnosis))]
+    Unconfirmed {
+        /// The service or group that was subscribed to.
+        service: String,
+        /// The error of the last publisher that was asked.
+        error: FeedError,
+        /// The causes that fit, where no publisher could be connected to.
+        diagnosis: Option<Box<Diagnosis>>,
+    },
+    /// The mesh has been left.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+}
+
+/// The sentence itself, because that is what Rust prints when `main` returns an error.
+impl fmt::Debug for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A diagnosis as the end of a sentence, if there is one.
+fn because(diagnosis: &Option<Box<Diagnosis>>) -> String {
+    diagnosis.as_ref().map(|diagnosis| format!(": {diagnosis}")).unwrap_or_default()
+}
+
+impl SubscribeError {
+    fn new(service: String, fault: SubscribeFault) -> Self {
+        match fault {
+            SubscribeFault::Feed(error) => Self::Unconfirmed { service, error, diagnosis: None },
+            SubscribeFault::Gone(gone) => Self::Gone(gone),
+        }
+    }
+
+    /// Adds the reason why no publisher could be connected to.
+    async fn explained(self, context: &Premises, target: &SubscriptionTarget) -> Self {
+        match (self, target) {
+            (Self::Nobody { service, .. }, SubscriptionTarget::Service(route)) => {
+                let diagnosis = Some(Box::new(route.diagnose(context).await));
+                Self::Nobody { service, diagnosis }
+            }
+            (Self::Unconfirmed { service, error: FeedError::Dial(error), .. }, _) => {
+                let found = diagnose::of_attempts(context, &service, error.attempts()).await;
+                Self::Unconfirmed { service, error: FeedError::Dial(error), diagnosis: Some(Box::new(found)) }
+            }
+            (other, _) => other,
+        }
+    }
+}
+
+impl SubscriptionTarget {
+    /// The name as it is shown to people.
+    fn name(&self) -> String {
+        match self {
+            Self::Service(route) => route.target().to_string(),
+            Self::Group { name, .. } => name.clone(),
+        }
+    }
+
+    fn publishers(&self) -> Publishers {
+        match self {
+            Self::Service(route) => match route.target() {
+                Target::Name(name) => Publishers::Follow(Filter::Name(name.clone())),
+                Target::Address(_) => Publishers::Fixed(Arc::clone(route)),
+            },
+            Self::Group { filter, .. } => Publishers::Follow(filter.clone()),
+        }
+    }
+
+    /// Returns the publishers that are known now. Waits for one of a single service, and returns `None` if none comes until then.
+    async fn known(&self, context: &Premises, until: Option<Instant>) -> Option<Vec<Instance>> {
+        match self {
+            Self::Service(route) => {
+                let ready = tokio::select! {
+                    biased;
+                    ready = route.ready() => ready,
+                    () = context.alarms.at(until) => return None,
+                    () = context.ending.come() => return None,
+                };
+                let members = route.members();
+                // One that has gone this very moment is asked all the same: with nobody to ask, nobody would have confirmed.
+                let asked = if members.is_empty() { vec![ready] } else { members };
+                Some(asked.iter().map(|member| member.instance().clone()).collect())
+            }
+            Self::Group { filter, .. } => {
+                let list = List { filter: filter.clone(), within: Duration::ZERO };
+                Some(context.ask_discovery(list).await.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Subscribes to `target`, and waits until the publishers that are connected have confirmed it. Works on any executor.
+///
+/// While no publisher of a single service is connected, waits for one, 5 s at most; does not wait for members of a group. Tries
+/// again within the same time where no publisher confirms because the connection was lost, or the only one is closing.
+///
+/// # Errors
+/// [`SubscribeError`].
+///
+/// # Cancel safety
+/// Dropping the future ends the subscription.
+pub async fn establish(
+    context: &Arc<Premises>,
+    target: &SubscriptionTarget,
+    subscribe: Subscribe,
+) -> Result<(Arrivals, Arc<Subscribed>), SubscribeError> {
+    let name = target.name();
+    let until = deadline_in(PATIENCE);
+    let mut pauses = PAUSES;
+    let mut last = SubscribeError::Nobody { service: name.clone(), diagnosis: None };
+    while let Some(known) = target.known(context, until).await {
+        let attempt = subscriber::subscribe(context, &name, target.publishers(), known, subscribe.clone()).await;
+        let fault = match attempt {
+            Ok(established) => return Ok(established),
+            Err(fault) => fault,
+        };
+        let may_pass = fault.may_pass();
+        last = SubscribeError::new(name.clone(), fault);
+        let again = deadline_in(pauses.pause());
+        if !may_pass || again >= until {
+            break;
+        }
+        tracing::debug!(error = %last, "not subscribed yet; trying again");
+        context.alarms.at(again).await;
+    }
+    if context.ending.has_come() {
+        return Err(Gone.into());
+    }
+    Err(last.explained(context, target).await)
+}
