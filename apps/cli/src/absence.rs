@@ -6,9 +6,7 @@ use meshzero::diagnosis::{Attempt, Diagnosis, Finding, Neighbour, Outcome, Tried
 use meshzero::{CallError, DiscoverError, SubscribeError};
 use serde_json::{Value, json};
 
-use crate::output::millis;
-use crate::parse::time;
-use crate::target::shown;
+use crate::render::{self, millis};
 
 /// Nobody is there.
 #[derive(Debug, Clone)]
@@ -22,7 +20,7 @@ pub(crate) struct Absence {
 impl Absence {
     /// Nothing to list.
     pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
-        let mut evidence = vec![format!("waited {}", time(waited))];
+        let mut evidence = vec![format!("waited {}", render::duration(waited))];
         evidence.extend(diagnosis.evidence());
         let text = match diagnosis.findings.first() {
             Some(finding) => format!("{finding} ({})", evidence.join("; ")),
@@ -85,7 +83,7 @@ fn attempt(tried: &Tried) -> Value {
         _ => None,
     };
     json!({
-        "address": shown(address),
+        "address": render::address(address),
         "outcome": outcome.to_string(),
         "os_error": os_error,
         "ms": millis(took),

@@ -10,7 +10,7 @@ use meshzero::{
 };
 
 use crate::absence::Absence;
-use crate::parse::time;
+use crate::render;
 use crate::stop::Signal;
 
 /// The exit codes as people read them, in help and man pages.
@@ -80,7 +80,10 @@ impl Failure {
 
     /// It was there and has not answered in the time that was asked for.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
-        Self::Uncertain(format!("{whom}: no answer within {}; a longer --wait may bring one", time(wait)))
+        Self::Uncertain(format!(
+            "{whom}: no answer within {}; a longer --wait may bring one",
+            render::duration(wait)
+        ))
     }
 
     fn absent(absence: Option<Absence>, text: String) -> Self {

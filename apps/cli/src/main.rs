@@ -19,6 +19,7 @@ mod input;
 mod output;
 mod parse;
 mod programs;
+mod render;
 mod schema;
 mod session;
 mod stdin;

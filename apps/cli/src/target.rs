@@ -3,12 +3,10 @@
 mod host;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use meshzero::naming::{self, InvalidAddress, Meaning};
-use meshzero::zero::Address;
 use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
@@ -68,11 +66,6 @@ pub(crate) fn advertised(text: &str) -> Result<ServiceName, InvalidTarget> {
     let name = ServiceName::new(text)?;
     check_name(&name)?;
     Ok(name)
-}
-
-/// An address as it is shown, and as it can be typed in: the zone of a link-local one goes by the name of its interface.
-pub(crate) fn shown(address: SocketAddr) -> String {
-    Address::from(address).to_string()
 }
 
 impl Target {

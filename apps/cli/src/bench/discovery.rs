@@ -11,7 +11,7 @@ use super::protocol::{Appear, Clock, Vanish};
 use super::report::{Discovery, Report, Rounds, Subject};
 use super::transport::{self, Far, Transport};
 use crate::failure::Failure;
-use crate::output::millis;
+use crate::render::millis;
 use crate::session::Session;
 
 /// How long one round may take.

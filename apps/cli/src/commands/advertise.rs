@@ -17,8 +17,9 @@ use crate::failure::Failure;
 use crate::input::ReadAs;
 use crate::output::{BAD, FAINT, GOOD, Output, line, message};
 use crate::parse;
+use crate::render;
 use crate::session::Session;
-use crate::target::{self, shown};
+use crate::target;
 use crate::template::Template;
 
 /// The pause before it is looked again at where the service is.
@@ -214,7 +215,7 @@ impl Advertised {
         let address = match address.ip().is_unspecified() {
             // As a place is written that is not an address yet.
             true => format!("*:{}", address.port()),
-            false => shown(address),
+            false => render::address(address),
         };
         Self { event: "advertised", service: name.clone(), address }
     }

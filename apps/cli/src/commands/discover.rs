@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::failure::Failure;
-use crate::output::{line, millis};
+use crate::output::line;
 use crate::parse;
+use crate::render::{self, millis};
 use crate::session::Session;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
 /// How long other instances of the name are given to answer, once the first has: a hundred times what they need.
 const OTHERS: Duration = Duration::from_millis(30);
@@ -106,8 +107,8 @@ impl Listed {
     pub(crate) fn new(instance: &Instance) -> Self {
         Self {
             service: instance.service.to_string(),
-            address: instance.address().map(shown),
-            addresses: instance.addresses.iter().copied().map(shown).collect(),
+            address: instance.address().map(render::address),
+            addresses: instance.addresses.iter().copied().map(render::address).collect(),
             node: instance.node.to_string(),
             instance: instance.id.to_string(),
         }

@@ -12,12 +12,13 @@ use tokio::time::timeout_at;
 use super::advertise::as_json;
 use crate::failure::Failure;
 use crate::input::{self, ReadAs};
-use crate::output::{millis, text};
+use crate::output::text;
 use crate::parse;
+use crate::render::{self, millis};
 use crate::schema;
 use crate::session::Session;
 use crate::stdin;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
 /// Sends a message to a service and prints its reply
 ///
@@ -235,7 +236,7 @@ struct Replier {
 impl Replier {
     fn new(instance: &Instance) -> Self {
         Self {
-            address: instance.address().map(shown),
+            address: instance.address().map(render::address),
             node: instance.node.to_string(),
             instance: instance.id.to_string(),
         }

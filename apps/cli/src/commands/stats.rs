@@ -12,8 +12,9 @@ use super::discover::find;
 use crate::failure::Failure;
 use crate::output::{Format, text};
 use crate::parse;
+use crate::render;
 use crate::session::Session;
-use crate::target::{Target, shown};
+use crate::target::Target;
 
 /// Tells what the programs behind a service have counted
 ///
@@ -45,7 +46,7 @@ impl Stats {
         let mut nodes: Vec<meshzero::Stats> = Vec::new();
         for address in instances.iter().filter_map(Instance::address) {
             let left = deadline.saturating_duration_since(Time::now());
-            let service = mesh.discover(shown(address)).within(left).await?;
+            let service = mesh.discover(render::address(address)).within(left).await?;
             let asked = timeout_at(deadline, service.ask_stats()).await;
             let stats = asked.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
             // A program may offer the service more than once.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::messages::{Move, Reading};
 use crate::failure::Failure;
-use crate::output::{self, Output};
+use crate::output::Output;
+use crate::render;
 use crate::stdin::{self, Line, StdinLines};
 
 /// What a process is told to do.
@@ -88,5 +89,5 @@ impl Prompt {
 
 /// Milliseconds since then, as they are told.
 pub(crate) fn millis(started: Instant) -> f64 {
-    output::millis(started.elapsed())
+    render::millis(started.elapsed())
 }

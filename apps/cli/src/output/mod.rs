@@ -153,11 +153,6 @@ pub(crate) fn unwritable(error: &io::Error) -> Failure {
     Failure::Machine(format!("cannot write to standard output: {error}"))
 }
 
-/// A time in milliseconds, for JSON. It has no more digits than the clock: a nanosecond is the last.
-pub(crate) fn millis(time: Duration) -> f64 {
-    time.as_nanos() as f64 / 1e6
-}
-
 fn left_out(count: u64) -> String {
     let lines = if count == 1 { "line was" } else { "lines were" };
     format!("({count} {lines} left out, because the output was not read)")
@@ -167,18 +162,4 @@ fn json<R: Serialize>(record: &R) -> Result<String, Failure> {
     let text = serde_json::to_string(record)
         .map_err(|error| Failure::Machine(format!("this cannot be written as JSON: {error}")))?;
     Ok(escape::json(&text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_no_more_digits_than_a_clock() {
-        for (nanos, json) in [(231_104, "0.231104"), (1, "1e-6"), (0, "0.0"), (5_000_000_001, "5000.000001")]
-        {
-            let shown = serde_json::to_string(&millis(Duration::from_nanos(nanos))).expect("a number");
-            assert_eq!(shown, json);
-        }
-    }
 }
