@@ -4,10 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::measured::Measured;
 use super::percentiles::Percentiles;
+use super::search::{Found, Trial};
 use crate::failure::Failure;
 
 /// Rates that are tried at most.
@@ -29,26 +28,6 @@ pub(crate) struct Bound {
     percentile: &'static str,
     /// In microseconds.
     below: f64,
-}
-
-/// How the search went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Found {
-    pub(crate) bound: String,
-    /// The highest rate that kept the bound; none if not even the lowest one did.
-    pub(crate) rate: Option<f64>,
-    pub(crate) trials: Vec<Trial>,
-}
-
-/// One rate that was tried.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Trial {
-    pub(crate) rate: f64,
-    pub(crate) achieved_per_second: f64,
-    /// The percentile, in microseconds.
-    pub(crate) value: Option<f64>,
-    /// Whether the bound was kept, the timetable was, and nothing was lost.
-    pub(crate) kept: bool,
 }
 
 impl FromStr for Bound {

@@ -4,11 +4,12 @@
 //! actor behind it and `subscriber` those that listen to news; `protocol` is what they say to each other, `packet` what is
 //! sent and `tally` how it is counted. `plan` says what a measurement is to do, `measure` does it with `load` (as fast as
 //! it goes), `pace` (by a timetable) and `way` (without a reply), and `measured` is what came of it, by
-//! `account`: times are `percentiles`, `usage` and `wire` what it took, `bottleneck` who held it up. `floor` is the same without a mesh.
+//! `account`: times are `percentiles`, `usage` and `wire` what it took, `bottleneck` who held it up. `floor` is the same without a mesh, and `beside` which of it stands beside a measurement.
 //! `runs` and `discovery` put measurements together, `find_max` searches a rate. A `report` is the whole, about a
 //! `machine`; `show` is it for people, `html` as a page, `compare` beside another one; `progress` is what is seen meanwhile.
 
 mod account;
+mod beside;
 mod bottleneck;
 mod child;
 mod compare;
@@ -30,6 +31,7 @@ mod progress;
 mod protocol;
 mod report;
 mod runs;
+mod search;
 mod serve;
 mod serving;
 mod show;

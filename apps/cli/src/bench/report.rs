@@ -5,13 +5,13 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::beside::Floor;
 use super::comparison::Comparison;
-use super::find_max::Found;
-use super::floor::Floor;
 use super::machine::Machine;
 use super::measured::Measured;
 use super::percentiles::Percentiles;
 use super::plan::Plan;
+use super::search::Found;
 use super::transport::{Far, Transport};
 use crate::encoding;
 use crate::failure::Failure;

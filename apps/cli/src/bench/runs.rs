@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::beside::{self, RateMadeBy};
 use super::find_max::{Bound, find_max};
-use super::floor::{self, RateMadeBy};
 use super::measure::measure;
 use super::packet::{LONGEST, SHORTEST};
 use super::plan::{Kind, Plan};
@@ -35,13 +35,13 @@ pub(crate) async fn single(
     let mut report = Report::new(subject, transport, far);
     let once = plan.warm_up + plan.duration;
     let trials = if bound.is_some() { 14 } else { 1 };
-    let progress = Progress::new(once * trials + floor::time_of_all(&plan));
+    let progress = Progress::new(once * trials + beside::time_of_all(&plan));
     fits(far, plan.size).await?;
     let is_paced = plan.rate.is_some() || bound.is_some();
     // By a timetable calls seldom wait for each other, unless it is too much.
     let one_by_one = subject == Subject::Latency && (plan.in_flight == 1 || is_paced);
-    let beside = if one_by_one { Beside::RoundTrips } else { Beside::Rates };
-    let before = floors(far, beside, &plan, &progress).await?;
+    let which = if one_by_one { Beside::RoundTrips } else { Beside::Rates };
+    let before = floors(far, which, &plan, &progress).await?;
     let (plan, measured) = match bound {
         None => {
             progress.stage(subject.name());
@@ -58,11 +58,11 @@ pub(crate) async fn single(
             (Plan { rate: Some(rate), ..plan }, measured)
         }
     };
-    let after = floors(far, beside, &plan, &progress).await?;
+    let after = floors(far, which, &plan, &progress).await?;
     // The highest rate is one that was looked for, not one that was asked for.
     let asked = plan.rate.is_some() && report.find_max.is_none();
     let made_by = if asked { RateMadeBy::Timetable } else { RateMadeBy::WhatWentThrough };
-    let floors = floor::floors(before, after, &measured, made_by);
+    let floors = beside::floors(before, after, &measured, made_by);
     report.run = Some(Case { plan, measured, floors });
     Ok(report)
 }
@@ -78,7 +78,7 @@ pub(crate) async fn sweep(
     let plan =
         |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
     let cases = SIZES.len() + LOADS.len() + 2;
-    let floors_take = floor::time_of_all(&plan(Kind::Tells, SHORTEST, None, 1));
+    let floors_take = beside::time_of_all(&plan(Kind::Tells, SHORTEST, None, 1));
     let progress = Progress::new((warm_up + duration + floors_take) * cases as u32);
     for size in SIZES {
         let plan = plan(Kind::Tells, size, None, 1);
@@ -87,7 +87,7 @@ pub(crate) async fn sweep(
         progress.stage(format!("{size} bytes"));
         let measured = measure(far, &plan, &progress).await?;
         let after = floors(far, Beside::Rates, &plan, &progress).await?;
-        let floors = floor::floors(before, after, &measured, RateMadeBy::WhatWentThrough);
+        let floors = beside::floors(before, after, &measured, RateMadeBy::WhatWentThrough);
         report.sizes.push(Case { plan, measured, floors });
     }
     progress.stage("the most calls");
@@ -101,7 +101,7 @@ pub(crate) async fn sweep(
         progress.stage(format!("{:.0} % load", load * 100.0));
         let measured = measure(far, &plan, &progress).await?;
         let after = floors(far, Beside::RoundTrips, &plan, &progress).await?;
-        let floors = floor::floors(before, after, &measured, RateMadeBy::Timetable);
+        let floors = beside::floors(before, after, &measured, RateMadeBy::Timetable);
         report.loads.push(Case { plan, measured, floors });
     }
     Ok(report)
@@ -132,15 +132,15 @@ enum Beside {
 
 async fn floors(
     far: &Far,
-    beside: Beside,
+    which: Beside,
     plan: &Plan,
     progress: &Progress,
-) -> Result<Vec<floor::Sample>, Failure> {
+) -> Result<Vec<beside::Sample>, Failure> {
     progress.stage("the floor");
-    let samples = match beside {
-        Beside::RoundTrips => floor::round_trips(far, plan).await?,
-        Beside::Rates => floor::rates(far, plan).await?,
+    let samples = match which {
+        Beside::RoundTrips => beside::round_trips(far, plan).await?,
+        Beside::Rates => beside::rates(far, plan).await?,
     };
-    progress.skip(floor::time_of_all(plan) / 2);
+    progress.skip(beside::time_of_all(plan) / 2);
     Ok(samples)
 }

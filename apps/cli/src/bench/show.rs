@@ -5,10 +5,10 @@ use std::fmt;
 use super::compare::WITHIN;
 use super::comparison::Comparison;
 use super::figures::{bytes, count, or_dash, ratio, short, time};
-use super::find_max::Found;
 use super::measured::{Measured, Side};
 use super::plan::{Kind, Plan};
 use super::report::{Case, Discovery, Report};
+use super::search::Found;
 use crate::output::{BAD, FAINT, STRONG, Table, line};
 
 impl fmt::Display for Report {

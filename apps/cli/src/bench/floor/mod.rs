@@ -1,15 +1,13 @@
 //! The floor: what the machine allows without a mesh, over the same transport and in the same run.
 //!
 //! `peer` is what the serving side does for it, `ping` a round trip and a window of calls over bare TCP, `bulk` one way
-//! over bare TCP, `local` a bare actix actor in this process, and `beside` which of them stand beside a measurement.
+//! over bare TCP, and `local` a bare actix actor in this process.
 
-mod beside;
-mod bulk;
-mod local;
+pub(super) mod bulk;
+pub(super) mod local;
 mod peer;
-mod ping;
+pub(super) mod ping;
 
-pub(crate) use beside::{Floor, RateMadeBy, Sample, floors, rates, round_trips, time_of_all};
 pub(crate) use peer::Peer;
 
 use std::io;

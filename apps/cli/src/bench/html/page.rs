@@ -2,9 +2,9 @@
 
 use super::chart::{Axis, Chart, Series};
 use super::text::{Escaped, table};
+use crate::bench::beside::Floor;
 use crate::bench::compare::WITHIN;
 use crate::bench::figures::{bytes, count, or_dash, ratio, short, time};
-use crate::bench::floor::Floor;
 use crate::bench::measured::{Measured, Side};
 use crate::bench::percentiles::Percentiles;
 use crate::bench::report::{Case, Report};

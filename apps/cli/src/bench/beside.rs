@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bulk, local, ping};
-use crate::bench::measured::Measured;
-use crate::bench::percentiles::{Percentiles, Times};
-use crate::bench::plan::{Kind, Plan};
-use crate::bench::transport::Far;
+use super::floor::{bulk, local, ping};
+use super::measured::Measured;
+use super::percentiles::{Percentiles, Times};
+use super::plan::{Kind, Plan};
+use super::transport::Far;
 use crate::failure::Failure;
 
 /// One floor, beside a measurement.
