@@ -1,0 +1,93 @@
+//! A bare actix actor in this process, on this thread.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Context, Handler, MailboxError, MessageResult};
+use tokio::task::JoinSet;
+
+use crate::bench::gauge::percentiles::Times;
+use crate::bench::traffic::packet::{Echo, Pattern, Take};
+use crate::failure::Failure;
+
+/// Messages without a reply between two that wait for theirs, so that the mailbox stays short.
+const UNANSWERED: u64 = 512;
+
+struct Bare;
+
+impl Actor for Bare {
+    type Context = Context<Self>;
+}
+
+impl Handler<Echo> for Bare {
+    type Result = MessageResult<Echo>;
+
+    fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+        MessageResult(packet)
+    }
+}
+
+impl Handler<Take> for Bare {
+    type Result = ();
+
+    fn handle(&mut self, Take(packet): Take, _: &mut Context<Self>) {
+        drop(packet);
+    }
+}
+
+/// Round trips of `send`, one at a time.
+pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let (mut times, mut number) = (Times::default(), 0);
+    while started.elapsed() < time {
+        let begun = Instant::now();
+        bare.send(Echo(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        times.record(begun.elapsed());
+        number += 1;
+    }
+    Ok(times)
+}
+
+/// Round trips of `send`, with so many at once, and how many there are in a second.
+pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<(Times, f64), Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let mut callers = JoinSet::new();
+    let times = Rc::<RefCell<Times>>::default();
+    for _ in 0..in_flight {
+        let (bare, pattern, times) = (bare.clone(), pattern.clone(), Rc::clone(&times));
+        callers.spawn_local(async move {
+            let mut number = 0;
+            while started.elapsed() < time {
+                let begun = Instant::now();
+                bare.send(Echo(pattern.packet(0, number, size))).await?;
+                times.borrow_mut().record(begun.elapsed());
+                number += 1;
+            }
+            Ok(())
+        });
+    }
+    callers.join_all().await.into_iter().collect::<Result<(), _>>().map_err(stopped)?;
+    let (times, elapsed) = (times.take(), started.elapsed());
+    let rate = times.a_second(elapsed);
+    Ok((times, rate))
+}
+
+/// `do_send`s a second.
+pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
+    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let mut number = 0;
+    while started.elapsed() < time {
+        for _ in 0..UNANSWERED {
+            bare.do_send(Take(pattern.packet(0, number, size)));
+            number += 1;
+        }
+        bare.send(Take(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        number += 1;
+    }
+    Ok(number as f64 / started.elapsed().as_secs_f64())
+}
+
+fn stopped(error: MailboxError) -> Failure {
+    Failure::Machine(format!("an actor of this process, for comparison, stopped: {error}"))
+}

@@ -1,0 +1,172 @@
+//! The floor: what the machine allows without a mesh, over the same transport and in the same run.
+//!
+//! `peer` is what the serving side does for it, `ping` a round trip and a window of calls over bare TCP, `bulk` one way
+//! over bare TCP, and `local` a bare actix actor in this process.
+
+pub(super) mod bulk;
+pub(super) mod local;
+mod peer;
+pub(super) mod ping;
+
+pub(crate) use peer::Peer;
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::traffic::packet::LONGEST;
+use crate::failure::Failure;
+
+/// What the first bytes of a connection to the peer are.
+const MAGIC: [u8; 4] = *b"mzfl";
+
+/// What the peer does with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    /// Sends back what comes, from a thread that waits for it.
+    EchoBlocking = 1,
+    /// Sends back what comes, under tokio.
+    EchoTokio = 2,
+    /// Counts frames, in a thread that waits for them; the count is sent back after the last.
+    CountBlocking = 3,
+    /// Counts frames, under tokio.
+    CountTokio = 4,
+}
+
+impl Duty {
+    fn greeting(self) -> [u8; 5] {
+        let [a, b, c, d] = MAGIC;
+        [a, b, c, d, self as u8]
+    }
+
+    fn read(greeting: [u8; 5]) -> Option<Self> {
+        let duties = [Self::EchoBlocking, Self::EchoTokio, Self::CountBlocking, Self::CountTokio];
+        duties.into_iter().find(|duty| duty.greeting() == greeting)
+    }
+}
+
+/// How much is read and written at a time.
+const BUFFER: usize = 64 << 10;
+/// The bytes before a frame that say how long it is.
+const PREFIX: usize = 4;
+
+/// A frame's length as it stands before it.
+fn prefix(size: usize) -> [u8; PREFIX] {
+    u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+/// Counts frames in a stream of bytes, however it is cut.
+#[derive(Debug, Default)]
+struct Frames {
+    counted: u64,
+    head: [u8; PREFIX],
+    known: usize,
+    /// Bytes of the current frame that are still to come.
+    left: usize,
+}
+
+impl Frames {
+    /// Whether no frame has begun that has not ended.
+    fn is_between(&self) -> bool {
+        self.left == 0 && self.known == 0
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let taken = self.left.min(bytes.len());
+                self.left -= taken;
+                bytes = &bytes[taken..];
+            } else {
+                let taken = (PREFIX - self.known).min(bytes.len());
+                self.head[self.known..self.known + taken].copy_from_slice(&bytes[..taken]);
+                self.known += taken;
+                bytes = &bytes[taken..];
+                if self.known < PREFIX {
+                    return;
+                }
+                self.known = 0;
+                self.left = u32::from_le_bytes(self.head) as usize;
+            }
+            if self.left == 0 {
+                self.counted += 1;
+            }
+        }
+    }
+}
+
+/// What is to be sent back: whole frames only, because two sides that both write and do not read wait for ever.
+#[derive(Debug, Default)]
+struct Whole {
+    frames: Frames,
+    begun: Vec<u8>,
+}
+
+impl Whole {
+    /// What `bytes` complete, to be sent back; nothing while a frame goes on.
+    ///
+    /// # Errors
+    /// When a frame is longer than any that is measured.
+    fn take<'a>(&'a mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
+        if self.frames.is_between() {
+            self.begun.clear();
+        }
+        self.frames.take(bytes);
+        if self.begun.is_empty() && self.frames.is_between() {
+            return Ok(bytes);
+        }
+        self.begun.extend_from_slice(bytes);
+        if self.begun.len() > LONGEST + 4 * BUFFER {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(if self.frames.is_between() { &self.begun } else { &[] })
+    }
+}
+
+fn failed(address: SocketAddr) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::Machine(format!("bare TCP with {address}, for comparison, failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_counted_wherever_they_are_cut() {
+        let mut bytes = Vec::new();
+        for size in [3, 0, 10] {
+            bytes.extend(prefix(size));
+            bytes.extend(vec![7; size]);
+        }
+        for piece in 1..bytes.len() {
+            let mut frames = Frames::default();
+            bytes.chunks(piece).for_each(|bytes| frames.take(bytes));
+            assert!(frames.counted == 3 && frames.is_between(), "pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn whole_frames_are_sent_back() {
+        let (one, two) = ([&prefix(3)[..], b"abc"].concat(), [&prefix(2)[..], b"de"].concat());
+        let both = [one.clone(), two.clone()].concat();
+        let mut whole = Whole::default();
+        assert_eq!(whole.take(&one).expect("short"), one);
+        assert_eq!(whole.take(&both).expect("short"), both);
+        for piece in 1..both.len() {
+            let mut sent = Vec::new();
+            for bytes in both.chunks(piece) {
+                sent.extend_from_slice(whole.take(bytes).expect("short"));
+            }
+            assert_eq!(sent, both, "pieces of {piece}");
+        }
+        let mut endless = Whole::default();
+        endless.take(&[0xff; 4]).expect("a prefix is short");
+        let refused = (0..LONGEST / BUFFER + 8).any(|_| endless.take(&[0; BUFFER]).is_err());
+        assert!(refused && endless.begun.len() <= LONGEST + 5 * BUFFER);
+    }
+
+    #[test]
+    fn a_duty_is_read_as_it_was_written() {
+        assert_eq!(Duty::read(Duty::CountTokio.greeting()), Some(Duty::CountTokio));
+        assert_eq!(Duty::read(*b"GET /"), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! Round trips over bare TCP: one at a time, and as many at once as wait for their replies.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::{BUFFER, Duty, PREFIX, failed, prefix};
+use crate::bench::gauge::percentiles::Times;
+use crate::failure::Failure;
+
+/// The longest that the peer may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Round trips before those that count.
+const WARM_UP: usize = 20;
+
+/// One at a time, with a thread that waits in the system.
+pub(crate) async fn blocking(address: SocketAddr, size: usize, time: Duration) -> Result<Times, Failure> {
+    let run = move || -> std::io::Result<Times> {
+        let mut stream = TcpStream::connect_timeout(&address, SILENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        stream.set_write_timeout(Some(SILENCE))?;
+        stream.write_all(&Duty::EchoBlocking.greeting())?;
+        let (request, mut reply) = (frame(size), frame(size));
+        let mut times = Times::default();
+        let mut begin = Instant::now();
+        for round in 0.. {
+            let started = Instant::now();
+            stream.write_all(&request)?;
+            stream.read_exact(&mut reply)?;
+            if round < WARM_UP {
+                begin = Instant::now();
+                continue;
+            }
+            times.record(started.elapsed());
+            if begin.elapsed() >= time {
+                break;
+            }
+        }
+        Ok(times)
+    };
+    let ran = tokio::task::spawn_blocking(run).await;
+    ran.map_err(std::io::Error::other).and_then(|ran| ran).map_err(failed(address))
+}
+
+/// One at a time, under tokio.
+pub(crate) async fn tokio(address: SocketAddr, size: usize, time: Duration) -> Result<Times, Failure> {
+    let run = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(&Duty::EchoTokio.greeting()).await?;
+        let (request, mut reply) = (frame(size), frame(size));
+        let mut times = Times::default();
+        let mut begin = Instant::now();
+        for round in 0.. {
+            let started = Instant::now();
+            stream.write_all(&request).await?;
+            stream.read_exact(&mut reply).await?;
+            if round < WARM_UP {
+                begin = Instant::now();
+                continue;
+            }
+            times.record(started.elapsed());
+            if begin.elapsed() >= time {
+                break;
+            }
+        }
+        Ok(times)
+    };
+    run.await.map_err(failed(address))
+}
+
+/// Round trips under tokio, with so many tasks of which each awaits its reply, and how many there are in a second.
+pub(crate) async fn window(
+    address: SocketAddr,
+    size: usize,
+    in_flight: usize,
+    time: Duration,
+) -> Result<(Times, f64), Failure> {
+    let run = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(&Duty::EchoTokio.greeting()).await?;
+        let (mut read, mut write) = stream.into_split();
+        let (calls, mut called) = mpsc::channel::<oneshot::Sender<()>>(in_flight.max(1));
+        // Bounded by the callers, each of which has one call open.
+        let (asked, mut open) = mpsc::unbounded_channel::<oneshot::Sender<()>>();
+        let request = frame(size);
+        let mut both = JoinSet::new();
+        both.spawn_local(async move {
+            let (mut waiting, mut batch) = (Vec::new(), Vec::new());
+            // As many as are there go into one write.
+            while called.recv_many(&mut waiting, BUFFER / request.len() + 1).await > 0 {
+                batch.clear();
+                for reply in waiting.drain(..) {
+                    batch.extend_from_slice(&request);
+                    // The reader lives as long as the callers.
+                    let _ = asked.send(reply);
+                }
+                write.write_all(&batch).await?;
+            }
+            Ok(())
+        });
+        both.spawn_local(async move {
+            let (mut buffer, mut bytes, mut replies) = (vec![0; BUFFER], 0, VecDeque::new());
+            while let length @ 1.. = read.read(&mut buffer).await? {
+                bytes += length;
+                while bytes >= PREFIX + size {
+                    bytes -= PREFIX + size;
+                    while let Ok(reply) = open.try_recv() {
+                        replies.push_back(reply);
+                    }
+                    if let Some(reply) = replies.pop_front() {
+                        // A caller whose time is over does not wait.
+                        let _: Result<(), ()> = reply.send(());
+                    }
+                }
+            }
+            Ok::<(), std::io::Error>(())
+        });
+        let started = Instant::now();
+        let times = Rc::<RefCell<Times>>::default();
+        let mut callers = JoinSet::new();
+        for _ in 0..in_flight {
+            let calls = calls.clone();
+            let times = Rc::clone(&times);
+            callers.spawn_local(async move {
+                while started.elapsed() < time {
+                    let begun = Instant::now();
+                    let (reply, replied) = oneshot::channel();
+                    if calls.send(reply).await.is_err() || replied.await.is_err() {
+                        break;
+                    }
+                    times.borrow_mut().record(begun.elapsed());
+                }
+            });
+        }
+        drop(calls);
+        callers.join_all().await;
+        let (times, elapsed) = (times.take(), started.elapsed());
+        both.abort_all();
+        let rate = times.a_second(elapsed);
+        Ok((times, rate))
+    };
+    run.await.map_err(failed(address))
+}
+
+/// A frame whose payload has this many bytes.
+fn frame(size: usize) -> Vec<u8> {
+    let mut frame = prefix(size).to_vec();
+    frame.resize(PREFIX + size, 0x5a);
+    frame
+}

@@ -1,0 +1,222 @@
+//! What the senders of one measurement share, and the senders that go as fast as they can.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use meshzero::{CallError, Refusal, ServiceRef, Uncertain};
+use tokio::sync::Notify;
+
+use super::one_way::{self, Way};
+use crate::bench::gauge::percentiles::Times;
+use crate::bench::traffic::packet::{Echo, Packet, Pattern, Take};
+use crate::failure::Failure;
+
+/// Packets, or bytes of them, after which other tasks of this thread have a turn even if there is always room.
+const TURN_PACKETS: u64 = 8_192;
+const TURN_BYTES: u64 = 8 << 20;
+
+/// What the senders of one measurement share.
+pub(crate) struct Load {
+    pub(crate) pattern: Pattern,
+    pub(crate) stream: u32,
+    pub(crate) size: usize,
+    /// Packets that have been taken to be sent; the next one's number.
+    sent: AtomicU64,
+    /// Nanoseconds that senders of packets without a reply waited for room.
+    waited: AtomicU64,
+    /// Calls that ended without a reply, but may go on.
+    failed: AtomicU64,
+    /// Replies that were not what had been sent.
+    damaged: AtomicU64,
+    is_over: AtomicBool,
+    is_recording: AtomicBool,
+    times: Mutex<Times>,
+    late: Mutex<Times>,
+    failure: Mutex<Option<Failure>>,
+    /// Wakes whoever waits for the end.
+    pub(crate) over: Notify,
+}
+
+impl Load {
+    pub(crate) fn new(pattern: Pattern, stream: u32, size: usize) -> Arc<Self> {
+        Arc::new(Self {
+            pattern,
+            stream,
+            size,
+            sent: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            is_recording: AtomicBool::new(false),
+            times: Mutex::default(),
+            late: Mutex::default(),
+            failure: Mutex::default(),
+            over: Notify::new(),
+        })
+    }
+
+    /// The next packet.
+    pub(crate) fn next(&self) -> Packet {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        self.pattern.packet(self.stream, number, self.size)
+    }
+
+    /// The last packet did not set out after all. For a load with a single sender.
+    pub(crate) fn recall(&self) {
+        self.sent.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waited.load(Ordering::Relaxed))
+    }
+
+    /// From now on times count.
+    pub(crate) fn record(&self) {
+        self.is_recording.store(true, Ordering::Relaxed);
+    }
+
+    /// The round trips that were recorded since the last time this was asked.
+    pub(crate) fn take_times(&self) -> Times {
+        lock(&self.times).take()
+    }
+
+    /// How late packets set out.
+    pub(crate) fn take_late(&self) -> Times {
+        lock(&self.late).take()
+    }
+
+    /// Whether senders are to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Tells the senders to end.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.over.notify_waiters();
+        // One that is just about to wait.
+        self.over.notify_one();
+    }
+
+    /// Why a sender could not go on, once.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
+        lock(&self.failure).take()
+    }
+
+    /// A sender cannot go on.
+    pub(crate) fn fail(&self, failure: Failure) {
+        lock(&self.failure).get_or_insert(failure);
+        self.end();
+    }
+
+    /// A packet set out later than it should have.
+    pub(crate) fn set_out(&self, late: Duration) {
+        if self.is_recording.load(Ordering::Relaxed) {
+            lock(&self.late).record(late);
+        }
+    }
+
+    /// A call beside packets without a reply took so long.
+    pub(crate) fn probed(&self, time: Duration) {
+        if self.is_recording.load(Ordering::Relaxed) {
+            lock(&self.times).record(time);
+        }
+    }
+
+    /// A round trip took so long, or nothing came back.
+    pub(crate) fn returned(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
+        match reply {
+            Ok(reply) => {
+                if reply.number != number || !self.pattern.is_intact(&reply, self.size) {
+                    self.damaged.fetch_add(1, Ordering::Relaxed);
+                }
+                self.probed(time);
+            }
+            Err(error) if is_overload(&error) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    /// Calls one after another until it is over.
+    pub(crate) async fn call(self: Arc<Self>, service: ServiceRef) {
+        while !self.is_over() {
+            let packet = self.next();
+            let (number, started) = (packet.number, Instant::now());
+            let reply = service.send(Echo(packet)).await;
+            self.returned(number, started.elapsed(), reply);
+        }
+    }
+
+    /// Sends packets without a reply until it is over.
+    pub(crate) async fn stream(self: Arc<Self>, way: Way) {
+        // Each way has its loop: a future around both would be copied about for every packet.
+        let ended = match way {
+            Way::Tell(service) => self.repeat(|packet| service.tell(Take(packet))).await,
+            Way::Publish(publisher) => self.repeat(|packet| one_way::publish(&publisher, packet)).await,
+        };
+        if let Err(failure) = ended {
+            self.fail(failure);
+        }
+    }
+
+    /// Sends packets with `send` until it is over.
+    async fn repeat<S, E>(&self, send: impl Fn(Packet) -> S) -> Result<(), Failure>
+    where
+        S: Future<Output = Result<(), E>>,
+        E: Into<Failure>,
+    {
+        let turn = (TURN_BYTES / self.size.max(1) as u64).clamp(1, TURN_PACKETS);
+        while !self.is_over() {
+            for _ in 0..turn {
+                self.waiting(send(self.next())).await.map_err(Into::into)?;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Adds what `sending` has to wait to the time waited.
+    pub(crate) async fn waiting<T>(&self, sending: impl Future<Output = T>) -> T {
+        let mut sending = pin!(sending);
+        if let Poll::Ready(sent) = std::future::poll_fn(|task| Poll::Ready(sending.as_mut().poll(task))).await
+        {
+            return sent;
+        }
+        let since = Instant::now();
+        let sent = sending.await;
+        self.waited.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        sent
+    }
+}
+
+/// Whether a call found the service busy, which is something to be counted and no reason to end.
+fn is_overload(error: &CallError) -> bool {
+    matches!(
+        error,
+        CallError::Refused { why: Refusal::Busy, .. }
+            // Its time was over while it waited.
+            | CallError::NotSent { tries: 1.., .. }
+            | CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,139 @@
+//! The floors of one measurement: which apply to it, taken before and after it, and how it stands to them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::measurement::Measured;
+use super::plan::{Kind, Plan};
+use crate::bench::baseline::{bulk, local, ping};
+use crate::bench::gauge::percentiles::{Percentiles, Times};
+use crate::bench::peer::transport::Far;
+use crate::failure::Failure;
+
+/// One floor, beside a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Floor {
+    pub(crate) what: String,
+    /// Of round trips.
+    pub(crate) round_trip: Option<Percentiles>,
+    /// The measurement's p50 divided by this floor's.
+    pub(crate) round_trip_ratio: Option<f64>,
+    /// Messages one way, or round trips.
+    pub(crate) per_second: Option<f64>,
+    /// The measurement's rate divided by this floor's; none where a timetable made the rate.
+    pub(crate) per_second_ratio: Option<f64>,
+}
+
+/// A floor as it was taken.
+pub(crate) struct Sample {
+    what: String,
+    times: Times,
+    /// Once, or before and after.
+    rates: Vec<f64>,
+}
+
+impl Sample {
+    fn times(what: &str, times: Times) -> Self {
+        Self { what: what.to_owned(), times, rates: Vec::new() }
+    }
+
+    fn rate(what: impl Into<String>, rate: f64) -> Self {
+        Self { what: what.into(), times: Times::default(), rates: vec![rate] }
+    }
+
+    fn window(what: String, (times, rate): (Times, f64)) -> Self {
+        Self { what, times, rates: vec![rate] }
+    }
+}
+
+/// How long each floor is measured, before and once more after.
+pub(crate) fn time(plan: &Plan) -> Duration {
+    (plan.duration / 8).clamp(Duration::from_millis(20), Duration::from_millis(500))
+}
+
+/// About how long all floors of a measurement take together.
+pub(crate) fn time_of_all(plan: &Plan) -> Duration {
+    time(plan) * 8
+}
+
+/// The floors of round trips, one at a time.
+pub(crate) async fn round_trips(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure> {
+    let (size, time) = (plan.size, time(plan));
+    let mut samples = Vec::new();
+    if let Some(address) = far.floor {
+        samples.push(Sample::times("bare TCP, tokio", ping::tokio(address, size, time).await?));
+        samples.push(Sample::times("bare TCP, blocking", ping::blocking(address, size, time).await?));
+    }
+    samples.push(Sample::times("actix send, in process", local::ping(size, time).await?));
+    Ok(samples)
+}
+
+/// The floors of what goes through in a second.
+pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure> {
+    let (size, time) = (plan.size, time(plan));
+    let mut samples = Vec::new();
+    let in_flight = plan.in_flight;
+    match (plan.kind, far.floor) {
+        (Kind::Calls, Some(address)) => {
+            let what = format!("bare TCP, tokio, {in_flight} in flight");
+            samples.push(Sample::window(what, ping::window(address, size, in_flight, time).await?));
+        }
+        (Kind::Tells, Some(address)) => {
+            samples.push(Sample::rate("bare TCP, tokio", bulk::tokio(address, size, 1, time).await?));
+            samples.push(Sample::rate("bare TCP, blocking", bulk::blocking(address, size, time).await?));
+        }
+        (Kind::News, Some(address)) => {
+            let connections = usize::from(plan.subscribers);
+            let what = format!("bare TCP, tokio, to {connections}");
+            samples.push(Sample::rate(what, bulk::tokio(address, size, connections, time).await?));
+        }
+        (_, None) => {}
+    }
+    samples.push(match plan.kind {
+        Kind::Calls => Sample::window(
+            format!("actix send, in process, {in_flight} in flight"),
+            local::window(size, in_flight, time).await?,
+        ),
+        Kind::Tells | Kind::News => {
+            Sample::rate("actix do_send, in process", local::one_way(size, time).await?)
+        }
+    });
+    Ok(samples)
+}
+
+/// The same floors from before and after, and how a measurement stands to them whose rate was made by `timetable` or by
+/// what went through.
+pub(crate) fn floors(
+    before: Vec<Sample>,
+    after: Vec<Sample>,
+    measured: &Measured,
+    made_by: RateMadeBy,
+) -> Vec<Floor> {
+    // Both were taken by the same function, so they are the same ones in the same order.
+    let pairs = before.into_iter().zip(after);
+    pairs
+        .map(|(mut floor, after)| {
+            floor.times.add(&after.times);
+            floor.rates.extend(after.rates);
+            let (round_trip, own) = (floor.times.percentiles(), measured.round_trip);
+            let rates = &floor.rates;
+            let per_second = (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64);
+            let comparable = per_second.filter(|rate| *rate > 0.0 && made_by == RateMadeBy::WhatWentThrough);
+            Floor {
+                what: floor.what,
+                round_trip,
+                round_trip_ratio: own.zip(round_trip).map(|(own, floor)| own.p50 / floor.p50),
+                per_second,
+                per_second_ratio: comparable.map(|rate| measured.received_per_second / rate),
+            }
+        })
+        .collect()
+}
+
+/// What made the rate of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RateMadeBy {
+    Timetable,
+    WhatWentThrough,
+}

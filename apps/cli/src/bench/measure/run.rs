@@ -1,0 +1,246 @@
+//! One measurement: senders start, the receiver is looked at in the middle of it, and everything sent is accounted for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meshzero::{Service, ServiceRef};
+use tokio::task::JoinSet;
+use tokio::time;
+
+use super::measurement::Measured;
+use super::plan::{Kind, Plan};
+use super::progress::Progress;
+use super::summary::{Moment, Watched, account, slice_between};
+use crate::bench::gauge::percentiles::Times;
+use crate::bench::gauge::traffic_sample::Wire;
+use crate::bench::gauge::usage::{self, Usage};
+use crate::bench::load::one_way::Way;
+use crate::bench::load::open_loop::{self, Timetable};
+use crate::bench::load::sender::Load;
+use crate::bench::peer::service::Silent;
+use crate::bench::peer::transport::{self, Far};
+use crate::bench::traffic::packet::Pattern;
+use crate::bench::traffic::protocol::{Begin, Clock, End, Follow, Look, Seen};
+use crate::failure::Failure;
+
+/// How long the receiver may take for a question, behind everything that waits before it.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long may pass without anything arriving before what is missing is lost.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often is looked whether everything has arrived.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often is looked whether something cannot go on.
+const FAILED: Duration = Duration::from_millis(50);
+/// How often a call is made beside packets without a reply.
+const PROBE: Duration = Duration::from_millis(2);
+/// How many of these calls wait for their reply at once, at most.
+const PROBES: usize = 1_000;
+/// How long senders may take to end.
+const LAST: Duration = Duration::from_secs(5);
+/// Steps in which times are told of packets that never set out.
+const UNSENT_STEPS: u64 = 10_000;
+
+/// Measures as planned.
+pub(crate) async fn measure(far: &Far, plan: &Plan, progress: &Progress) -> Result<Measured, Failure> {
+    let stream = far.service.send(Begin { size: plan.size as u64 }).await?.map_err(Failure::Refused)?;
+    usage::forget_peak();
+    let load = Load::new(Pattern::new(plan.size), stream, plan.size);
+    let run = Run { far, plan, load: &load };
+    let measured = tokio::select! {
+        measured = run.measure(progress) => measured,
+        failure = failed(far, &load) => Err(failure),
+    };
+    load.end();
+    // Whoever serves forgets it anyway.
+    let _ = far.service.send(End { stream }).timeout(PATIENCE).await;
+    measured
+}
+
+/// Waits until a sender cannot go on, or nobody serves any more: what is asked then would wait for somebody to come back.
+async fn failed(far: &Far, load: &Load) -> Failure {
+    loop {
+        time::sleep(FAILED).await;
+        if let Some(failure) = load.take_failure() {
+            return failure;
+        }
+        if far.service.instances().is_empty() {
+            return Failure::Uncertain(
+                "the connection to whoever serves was lost in the middle of it".to_owned(),
+            );
+        }
+    }
+}
+
+struct Run<'a> {
+    far: &'a Far,
+    plan: &'a Plan,
+    load: &'a Arc<Load>,
+}
+
+impl Run<'_> {
+    async fn measure(&self, progress: &Progress) -> Result<Measured, Failure> {
+        let Self { plan, load, .. } = *self;
+        let mut senders = JoinSet::new();
+        let publisher = self.prepare(&mut senders).await?;
+        let begin = Instant::now();
+        let timetable = plan.rate.map(|rate| Timetable::new(begin, rate));
+        match timetable {
+            Some(timetable) => self.start_paced(&mut senders, timetable, publisher.as_ref())?,
+            None => self.start_unpaced(&mut senders, publisher.as_ref()),
+        }
+        progress.wait_until(begin + plan.warm_up).await;
+
+        load.take_times();
+        load.record();
+        let first = self.look().await?;
+        let (mut slices, mut times) = (Vec::new(), Times::default());
+        let mut before = first.seen.clone();
+        let count = slice_count(plan.duration);
+        let started = Instant::now();
+        let mut last = None;
+        for slice in 1..=count {
+            progress.wait_until(started + plan.duration * slice / count).await;
+            let moment = self.look().await?;
+            let recorded = load.take_times();
+            slices.push(slice_between(&before, &moment.seen, &recorded));
+            times.add(&recorded);
+            before = moment.seen.clone();
+            last = Some(moment);
+        }
+        let last = last.ok_or_else(|| Failure::Usage("nothing was to be measured".to_owned()))?;
+
+        load.end();
+        let ended = Instant::now();
+        while let Ok(Some(_)) = time::timeout_at((ended + LAST).into(), senders.join_next()).await {}
+        // Of what was under way, which took the longest when it was too much.
+        times.add(&load.take_times());
+        if let (Some(timetable), Kind::Calls) = (timetable, plan.kind) {
+            unsent(timetable, load.sent(), ended, &mut times);
+        }
+        let seen = self.arrived().await?;
+        Ok(account(self.far, plan, load, Watched { first, last, end: seen, slices, times }))
+    }
+
+    /// Starts what goes on beside the packets, and whatever publishes them.
+    async fn prepare(&self, senders: &mut JoinSet<()>) -> Result<Option<Service<Silent>>, Failure> {
+        let Self { far, plan, load } = *self;
+        if plan.kind != Kind::Calls {
+            senders.spawn_local(probe(Arc::clone(load), far.service.clone()));
+        }
+        if plan.kind != Kind::News {
+            return Ok(None);
+        }
+        let name = transport::name(&transport::unique("bench-news"))?;
+        let service = crate::bench::peer::serve::publisher(&far.mesh, &name).await?;
+        let follow = Follow { stream: load.stream, service: name, subscribers: plan.subscribers };
+        far.service.send(follow).timeout(ANSWER).await?.map_err(Failure::Refused)?;
+        Ok(Some(service))
+    }
+
+    fn way(&self, publisher: Option<&Service<Silent>>) -> Way {
+        publisher
+            .map_or_else(|| Way::Tell(self.far.service.clone()), |service| Way::Publish(service.publisher()))
+    }
+
+    fn start_paced(
+        &self,
+        senders: &mut JoinSet<()>,
+        timetable: Timetable,
+        publisher: Option<&Service<Silent>>,
+    ) -> Result<(), Failure> {
+        let load = Arc::clone(self.load);
+        if self.plan.kind == Kind::Calls {
+            let service = self.far.service.clone();
+            senders.spawn_local(open_loop::call(load, service, timetable, self.plan.in_flight)?);
+        } else {
+            senders.spawn_local(open_loop::stream(load, self.way(publisher), timetable)?);
+        }
+        Ok(())
+    }
+
+    fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<Silent>>) {
+        if self.plan.kind == Kind::Calls {
+            for _ in 0..self.plan.in_flight {
+                senders.spawn_local(Arc::clone(self.load).call(self.far.service.clone()));
+            }
+        } else {
+            senders.spawn_local(Arc::clone(self.load).stream(self.way(publisher)));
+        }
+    }
+
+    async fn look(&self) -> Result<Moment, Failure> {
+        let seen = self.seen().await?;
+        Ok(Moment {
+            at: Instant::now(),
+            sent: self.load.sent(),
+            waited: self.load.waited(),
+            own: Usage::now(),
+            own_wire: Wire::of(&self.far.mesh),
+            seen,
+        })
+    }
+
+    async fn seen(&self) -> Result<Seen, Failure> {
+        let forgotten = || Failure::Refused("whoever serves has forgotten this measurement".to_owned());
+        let look = Look { stream: self.load.stream };
+        self.far.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
+    }
+
+    /// Waits until everything has arrived, or nothing comes any more.
+    async fn arrived(&self) -> Result<Seen, Failure> {
+        let (mut since, mut before) = (Instant::now(), 0);
+        loop {
+            let seen = self.seen().await?;
+            if seen.tally.received != before {
+                (since, before) = (Instant::now(), seen.tally.received);
+            }
+            let expected = self.load.sent() * self.plan.receivers();
+            if seen.tally.received >= expected || since.elapsed() > PATIENCE {
+                return Ok(seen);
+            }
+            time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Calls now and then, behind the packets that wait on the same connection. None waits for the one before, so that what
+/// holds up many of them is seen as often.
+async fn probe(load: Arc<Load>, service: ServiceRef) {
+    let mut ticks = time::interval(PROBE);
+    let mut probes = JoinSet::new();
+    while !load.is_over() {
+        let due = ticks.tick().await.into_std();
+        while probes.try_join_next().is_some() {}
+        if probes.len() == PROBES {
+            probes.join_next().await;
+        }
+        // A timer is late by up to a millisecond, and this thread may be; only the latter counts.
+        let now = Instant::now();
+        let started = if now - due > PROBE { due } else { now };
+        let (load, service) = (Arc::clone(&load), service.clone());
+        probes.spawn_local(async move {
+            match service.send(Clock).timeout(ANSWER).await {
+                Ok(_) => load.probed(started.elapsed()),
+                Err(error) => load.fail(error.into()),
+            }
+        });
+    }
+    // Those under way have begun in the measured time.
+    probes.join_all().await;
+}
+
+/// Packets that were due and never set out have waited at least until the end.
+fn unsent(timetable: Timetable, sent: u64, ended: Instant, times: &mut Times) {
+    let due = timetable.due_before(ended);
+    let step = (due.saturating_sub(sent) / UNSENT_STEPS).max(1);
+    let mut number = sent;
+    while number < due {
+        times.record_many(ended.saturating_duration_since(timetable.due(number)), step.min(due - number));
+        number += step;
+    }
+}
+
+/// In how many pieces the measured time is cut.
+fn slice_count(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis() / 50).unwrap_or(u32::MAX).clamp(5, 40)
+}

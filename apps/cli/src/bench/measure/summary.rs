@@ -1,0 +1,119 @@
+//! What came of a measurement, computed from what was seen of both sides at its beginning, in its middle and at its end.
+
+use std::time::{Duration, Instant};
+
+use super::bottleneck::{Observed, bottleneck};
+use super::measurement::{Measured, PerMessage, Side, Slice};
+use super::plan::Plan;
+use crate::bench::gauge::percentiles::Times;
+use crate::bench::gauge::traffic_sample::Wire;
+use crate::bench::gauge::usage::Usage;
+use crate::bench::load::sender::Load;
+use crate::bench::peer::transport::Far;
+use crate::bench::traffic::protocol::Seen;
+
+/// Both sides at one moment.
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    pub(crate) sent: u64,
+    pub(crate) waited: Duration,
+    pub(crate) own: Usage,
+    pub(crate) own_wire: Wire,
+    pub(crate) seen: Seen,
+}
+
+/// All that was seen of one measurement.
+pub(crate) struct Watched {
+    /// When measuring began, after the warm-up.
+    pub(crate) first: Moment,
+    /// When it ended, while packets were still being sent.
+    pub(crate) last: Moment,
+    /// When everything had arrived that was going to.
+    pub(crate) end: Seen,
+    pub(crate) slices: Vec<Slice>,
+    pub(crate) times: Times,
+}
+
+/// Adds it up.
+pub(crate) fn account(far: &Far, plan: &Plan, load: &Load, watched: Watched) -> Measured {
+    let Watched { first, last, end, slices, times } = watched;
+    let seconds = (last.at - first.at).as_secs_f64();
+    let receiver_seconds = between(&first.seen, &last.seen);
+    let received = last.seen.tally.received.saturating_sub(first.seen.tally.received);
+    let received_per_second = received as f64 / receiver_seconds;
+    let own = (&first.own, &last.own, first.own_wire, last.own_wire);
+    let sender = side(own, received, seconds);
+    let (before, after) = (&first.seen, &last.seen);
+    let receiver = (!far.is_here())
+        .then(|| side((&before.usage, &after.usage, before.wire, after.wire), received, receiver_seconds));
+    let sent = load.sent();
+    let expected = sent * plan.receivers();
+    let mut measured = Measured {
+        seconds,
+        offered_per_second: plan.rate,
+        achieved_per_second: (last.sent - first.sent) as f64 / seconds,
+        received_per_second,
+        received_mib_per_second: received_per_second * plan.size as f64 / f64::from(1 << 20),
+        sent,
+        expected,
+        received: end.tally.received,
+        lost: expected.saturating_sub(end.tally.received).saturating_sub(load.failed()),
+        repeated: end.tally.repeated,
+        reordered: end.tally.reordered,
+        damaged: end.tally.damaged + load.damaged(),
+        failed: load.failed(),
+        round_trip: times.percentiles(),
+        late: load.take_late().percentiles(),
+        sender,
+        receiver,
+        bottleneck: String::new(),
+        slices,
+    };
+    measured.bottleneck = bottleneck(&Observed {
+        kind: plan.kind,
+        kept_timetable: plan.rate.map(|_| measured.kept_up()),
+        sender,
+        receiver,
+        waited: (last.waited - first.waited).as_secs_f64() / seconds,
+        shared_cores: far.shares_cores().then_some(far.greeting.machine.cores),
+    });
+    measured
+}
+
+fn between(earlier: &Seen, later: &Seen) -> f64 {
+    // Two looks are never at the same moment, but a clock may be coarse.
+    later.clock.saturating_sub(earlier.clock).max(1) as f64 / 1e9
+}
+
+/// What happened between two looks.
+pub(crate) fn slice_between(earlier: &Seen, later: &Seen, times: &Times) -> Slice {
+    let received = later.tally.received.saturating_sub(earlier.tally.received);
+    let percentiles = times.percentiles();
+    Slice {
+        received_per_second: received as f64 / between(earlier, later),
+        p50: percentiles.map(|percentiles| percentiles.p50),
+        p99: percentiles.map(|percentiles| percentiles.p99),
+    }
+}
+
+fn side(
+    (earlier, later, earlier_wire, later_wire): (&Usage, &Usage, Wire, Wire),
+    received: u64,
+    seconds: f64,
+) -> Side {
+    let messages = received.max(1) as f64;
+    let per_message = |earlier: u64, later: u64| later.saturating_sub(earlier) as f64 / messages;
+    let cpu = later.cpu_since(earlier);
+    Side {
+        cpu_seconds_per_million: cpu.map(|cpu| cpu / messages * 1e6),
+        cpu: cpu.map(|cpu| cpu / seconds),
+        busiest_thread: later.busiest_since(earlier, seconds),
+        peak_memory_bytes: later.peak_memory,
+        wire: PerMessage {
+            bytes_read: per_message(earlier_wire.bytes_read, later_wire.bytes_read),
+            bytes_written: per_message(earlier_wire.bytes_written, later_wire.bytes_written),
+            reads: per_message(earlier_wire.reads, later_wire.reads),
+            writes: per_message(earlier_wire.writes, later_wire.writes),
+        },
+    }
+}

@@ -1,0 +1,261 @@
+//! The actor that serves a measurement: it takes packets, counts them, and tells what it has counted.
+//!
+//! It remembers a bounded number of measurements and forgets the one that was silent the longest, so that clients which
+//! vanish cost nothing for long.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
+use meshzero::{Mesh, Service};
+
+use super::subscriber::{Leave, Subscriber};
+use crate::bench::gauge::machine::Machine;
+use crate::bench::gauge::traffic_sample::Wire;
+use crate::bench::gauge::usage::{self, Usage};
+use crate::bench::traffic::counter::Counter;
+use crate::bench::traffic::packet::{Echo, LONGEST, Packet, Pattern, SHORTEST, Take};
+use crate::bench::traffic::protocol::{
+    Appear, Begin, BenchGreet, Clock, End, Follow, Greeting, Look, MOST_SUBSCRIBERS, Seen, VERSION, Vanish,
+};
+
+/// Measurements that are remembered.
+const STREAMS: usize = 16;
+/// How long one is remembered that nobody asks about.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+/// How long a service that appeared stays when it is not told to vanish.
+const STAYS: Duration = Duration::from_secs(60);
+/// How often is looked what is to be forgotten.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// The serving side of measurements.
+pub(crate) struct Serving {
+    mesh: Mesh,
+    /// The port of bare TCP; 0 until it is known.
+    floor: Arc<AtomicU16>,
+    started: Instant,
+    pattern: Pattern,
+    streams: [Option<Stream>; STREAMS],
+    begun: u32,
+    /// The service that appears and vanishes.
+    appeared: Rc<RefCell<Option<Appeared>>>,
+}
+
+/// A service that appeared, and when.
+struct Appeared {
+    since: Instant,
+    _service: Service<Silent>,
+}
+
+/// One measurement.
+struct Stream {
+    number: u32,
+    size: usize,
+    counter: Counter,
+    subscribers: Vec<Addr<Subscriber>>,
+    counted: Vec<Rc<RefCell<Counter>>>,
+    used: Instant,
+}
+
+/// An actor that handles nothing.
+pub(crate) struct Silent;
+
+impl Actor for Silent {
+    type Context = Context<Self>;
+}
+
+impl Serving {
+    /// Serves on `mesh`, with bare TCP at the port `floor`.
+    pub(crate) fn new(mesh: Mesh, floor: Arc<AtomicU16>) -> Self {
+        Self {
+            mesh,
+            floor,
+            started: Instant::now(),
+            pattern: Pattern::default(),
+            streams: Default::default(),
+            begun: 0,
+            appeared: Rc::default(),
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn stream(&mut self, number: u32) -> Option<&mut Stream> {
+        self.streams[number as usize % STREAMS].as_mut().filter(|stream| stream.number == number)
+    }
+
+    /// Forgets what clients have left behind that are gone.
+    fn forget(&mut self) {
+        let forgotten = |stream: &mut Stream| stream.used.elapsed() > FORGOTTEN;
+        self.streams.iter_mut().for_each(|stream| drop(stream.take_if(forgotten)));
+        self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > STAYS);
+    }
+
+    fn count(&mut self, packet: &Packet) {
+        let slot = &mut self.streams[packet.stream as usize % STREAMS];
+        if let Some(stream) = slot.as_mut().filter(|stream| stream.number == packet.stream) {
+            stream.counter.count(packet, stream.size, &self.pattern);
+        }
+    }
+}
+
+impl Actor for Serving {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.run_interval(LOOK, |serving, _| serving.forget());
+    }
+}
+
+impl Handler<Take> for Serving {
+    type Result = ();
+
+    fn handle(&mut self, Take(packet): Take, _: &mut Context<Self>) {
+        self.count(&packet);
+    }
+}
+
+impl Handler<Echo> for Serving {
+    type Result = MessageResult<Echo>;
+
+    fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
+        self.count(&packet);
+        MessageResult(packet)
+    }
+}
+
+impl Handler<BenchGreet> for Serving {
+    type Result = MessageResult<BenchGreet>;
+
+    fn handle(&mut self, _: BenchGreet, _: &mut Context<Self>) -> MessageResult<BenchGreet> {
+        let floor = self.floor.load(Ordering::Relaxed);
+        MessageResult(Greeting { version: VERSION, machine: Machine::this(), floor })
+    }
+}
+
+impl Handler<Begin> for Serving {
+    type Result = Result<u32, String>;
+
+    fn handle(&mut self, Begin { size }: Begin, _: &mut Context<Self>) -> Result<u32, String> {
+        let size = usize::try_from(size).ok().filter(|size| (SHORTEST..=LONGEST).contains(size));
+        let size = size.ok_or_else(|| format!("packets have {SHORTEST} to {LONGEST} bytes"))?;
+        self.pattern.grow(size);
+        let busy = |stream: &Option<Stream>| stream.as_ref().map(|stream| stream.used);
+        let slot = (0..STREAMS).min_by_key(|slot| busy(&self.streams[*slot])).unwrap_or(0);
+        // A number that leads to the slot and that nobody had before.
+        self.begun = self.begun.wrapping_add(1);
+        let number = self.begun.wrapping_mul(STREAMS as u32).wrapping_add(slot as u32);
+        usage::forget_peak();
+        self.streams[slot] = Some(Stream {
+            number,
+            size,
+            counter: Counter::default(),
+            subscribers: Vec::new(),
+            counted: Vec::new(),
+            used: Instant::now(),
+        });
+        Ok(number)
+    }
+}
+
+impl Handler<Follow> for Serving {
+    type Result = ResponseFuture<Result<(), String>>;
+
+    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) -> ResponseFuture<Result<(), String>> {
+        let Follow { stream: number, service, subscribers } = follow;
+        let (mesh, pattern) = (self.mesh.clone(), self.pattern.clone());
+        let begun = match self.stream(number) {
+            None => Err("this measurement has been forgotten".to_owned()),
+            Some(stream)
+                if stream.subscribers.len() + usize::from(subscribers) > usize::from(MOST_SUBSCRIBERS) =>
+            {
+                Err(format!("a measurement has at most {MOST_SUBSCRIBERS} subscribers"))
+            }
+            Some(stream) => {
+                let started =
+                    (0..subscribers).map(|_| Subscriber::start_counting(stream.size, pattern.clone()));
+                let (addrs, counted): (Vec<_>, Vec<_>) = started.unzip();
+                stream.subscribers.extend(addrs.iter().cloned());
+                stream.counted.extend(counted);
+                Ok(addrs)
+            }
+        };
+        Box::pin(async move {
+            let addrs = begun?;
+            let publisher = mesh.discover(&service).await.map_err(|error| error.to_string())?;
+            for addr in addrs {
+                Subscriber::subscribe(&addr, &publisher).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Handler<Look> for Serving {
+    type Result = MessageResult<Look>;
+
+    fn handle(&mut self, Look { stream }: Look, _: &mut Context<Self>) -> MessageResult<Look> {
+        let (clock, wire) = (self.clock(), Wire::of(&self.mesh));
+        MessageResult(self.stream(stream).map(|stream| {
+            stream.used = Instant::now();
+            let mut tally = stream.counter.tally();
+            stream.counted.iter().for_each(|counted| tally.add(counted.borrow().tally()));
+            Seen { clock, tally, usage: Usage::now(), wire }
+        }))
+    }
+}
+
+impl Handler<End> for Serving {
+    type Result = ();
+
+    fn handle(&mut self, End { stream }: End, _: &mut Context<Self>) {
+        if self.stream(stream).is_some() {
+            self.streams[stream as usize % STREAMS] = None;
+        }
+    }
+}
+
+impl Handler<Clock> for Serving {
+    type Result = u64;
+
+    fn handle(&mut self, _: Clock, _: &mut Context<Self>) -> u64 {
+        self.clock()
+    }
+}
+
+impl Handler<Appear> for Serving {
+    type Result = ResponseFuture<Result<u64, String>>;
+
+    fn handle(
+        &mut self,
+        Appear { service }: Appear,
+        _: &mut Context<Self>,
+    ) -> ResponseFuture<Result<u64, String>> {
+        let (mesh, appeared, clock) = (self.mesh.clone(), Rc::clone(&self.appeared), self.clock());
+        Box::pin(async move {
+            let service = mesh.advertise(&service, || Silent).await.map_err(|error| error.to_string())?;
+            appeared.replace(Some(Appeared { since: Instant::now(), _service: service }));
+            Ok(clock)
+        })
+    }
+}
+
+impl Handler<Vanish> for Serving {
+    type Result = ();
+
+    fn handle(&mut self, _: Vanish, _: &mut Context<Self>) {
+        self.appeared.replace(None);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // They hold connections; one that has ended needs no telling.
+        self.subscribers.iter().for_each(|subscriber| subscriber.do_send(Leave));
+    }
+}

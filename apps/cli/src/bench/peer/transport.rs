@@ -1,0 +1,259 @@
+//! Where the other side is: in this process, in a second one that is started here, or with somebody who serves.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use meshzero::{Join, Limits, Mesh, Service, ServiceName, ServiceRef};
+use tokio::net::TcpStream;
+use tokio::time;
+
+use super::child::Child;
+use super::serve;
+use super::service::Serving;
+use crate::bench::baseline::Peer;
+use crate::bench::traffic::packet::LONGEST;
+use crate::bench::traffic::protocol::{BenchGreet, Greeting, NAME, VERSION};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+use crate::target::{InvalidTarget, Target};
+
+/// Bytes of an encoded packet beside its payload, generously.
+const ENVELOPE: usize = 1_024;
+/// The number of times that a service is asked that has only just begun.
+const ASKED: usize = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+/// The time that a connection of bare TCP may take.
+const REACHED: Duration = Duration::from_secs(2);
+
+/// The time in which a service that runs already is looked for.
+const FOUND: Duration = Duration::from_secs(5);
+
+/// The choice of `--transport`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Caller and actor in this process.
+    Inproc,
+    /// A second process on this machine.
+    Loopback,
+    /// A service that runs already.
+    Service(Target),
+}
+
+impl FromStr for Transport {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        match text {
+            "inproc" => Ok(Self::Inproc),
+            "loopback" => Ok(Self::Loopback),
+            name => name.parse().map(Self::Service),
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inproc => f.write_str("inproc"),
+            Self::Loopback => f.write_str("loopback"),
+            Self::Service(target) => target.fmt(f),
+        }
+    }
+}
+
+/// The other side, found and greeted.
+pub(crate) struct Far {
+    pub(crate) mesh: Mesh,
+    /// One instance, so that everything goes to the same process.
+    pub(crate) service: ServiceRef,
+    pub(crate) greeting: Greeting,
+    /// Where bare TCP is served; nowhere in this process.
+    pub(crate) floor: Option<SocketAddr>,
+    /// How long connections look for bytes before they sleep.
+    pub(crate) spin: Duration,
+    /// The mesh that only this run is on, if it has one.
+    private: Option<String>,
+    /// What this process serves itself, for as long as this lives.
+    here: Option<(Service<Serving>, Peer)>,
+    child: Option<Child>,
+}
+
+impl Far {
+    /// Starts or finds the other side.
+    pub(crate) async fn reach(
+        session: &Session,
+        transport: &Transport,
+        spin: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let own = unique("bench");
+        match transport {
+            Transport::Inproc => {
+                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
+                let here = serve::serve(mesh, &name(NAME)?, None).await?;
+                let far = Self::greet(&session.out, mesh, here.0.address().to_string(), spin).await?;
+                Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
+            }
+            Transport::Loopback => {
+                let mut child = Child::start(&own, spin)?;
+                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
+                let far = Self::greet(&session.out, mesh, child.address().await?, spin).await?;
+                Ok(Self { private: Some(own), child: Some(child), ..far })
+            }
+            Transport::Service(target) => {
+                let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
+                let found =
+                    target.discover(mesh, FOUND).await.map_err(|failure| not_found(target, failure))?;
+                let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
+                let address = found.address().ok_or_else(gone)?;
+                Self::greet(&session.out, mesh, address.to_string(), spin).await
+            }
+        }
+    }
+
+    async fn greet(
+        out: &Output,
+        mesh: &Mesh,
+        address: String,
+        spin: Option<Duration>,
+    ) -> Result<Self, Failure> {
+        let service = mesh.discover(&address).await?;
+        let described = service.describe().await?;
+        let handled: Vec<_> = described.messages.iter().map(|message| message.name.as_str()).collect();
+        if !handled.contains(&"BenchGreet") {
+            return Err(no_bench(&described.service, &handled));
+        }
+        let mut greeting = service.send(BenchGreet).await?;
+        for _ in 0..ASKED {
+            if greeting.floor != 0 {
+                break;
+            }
+            time::sleep(PAUSE).await;
+            greeting = service.send(BenchGreet).await?;
+        }
+        if greeting.version != VERSION {
+            let Greeting { version, machine, .. } = greeting;
+            return Err(Failure::Refused(format!(
+                "{address} is mz {} and measures in version {version}, this is mz {} and version {VERSION}: use the \
+                 same mz on both sides",
+                machine.version,
+                env!("CARGO_PKG_VERSION")
+            )));
+        }
+        let mut floor = service.address();
+        if let Some(address) = &mut floor {
+            address.set_port(greeting.floor);
+            if !is_reachable(*address).await {
+                out.errors.remark(&format!(
+                    "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
+                ));
+                floor = None;
+            }
+        }
+        Ok(Self {
+            mesh: mesh.clone(),
+            service,
+            greeting,
+            floor,
+            spin: spin.unwrap_or_default(),
+            private: None,
+            here: None,
+            child: None,
+        })
+    }
+
+    /// Whether both sides have the same cores.
+    pub(crate) fn shares_cores(&self) -> bool {
+        self.is_here() || self.service.address().is_none_or(|address| address.ip().is_loopback())
+    }
+
+    /// Whether the other side is this very process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
+    /// The settings with which another node joins the same mesh.
+    pub(crate) fn join(&self, join: Join) -> Join {
+        let join = roomy(join, None);
+        match &self.private {
+            Some(mesh) => private(join, mesh),
+            None => join,
+        }
+    }
+
+    /// Ends what was started for it.
+    pub(crate) async fn end(self) {
+        if let Some(child) = self.child {
+            child.dismiss().await;
+        }
+    }
+}
+
+/// Whether bare TCP gets there: a firewall may let nothing through but the service.
+async fn is_reachable(address: SocketAddr) -> bool {
+    matches!(time::timeout(REACHED, TcpStream::connect(address)).await, Ok(Ok(_)))
+}
+
+/// A name that no other program has.
+pub(crate) fn unique(what: &str) -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{what}-{random:016x}")
+}
+
+/// A checked name.
+pub(crate) fn name(text: &str) -> Result<ServiceName, Failure> {
+    ServiceName::new(text).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// A mesh of one's own on this machine, whatever the user's look like.
+fn private(join: Join, mesh: &str) -> Join {
+    join.mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
+}
+
+/// Room for the longest packets, unless the user has set the limits, and connections that spin for so long.
+pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
+    let join = join.spin(spin.unwrap_or_default());
+    if std::env::var_os("MESHZERO_LIMITS").is_some_and(|limits| !limits.is_empty()) {
+        return join;
+    }
+    let mut limits = Limits::default();
+    limits.message_bytes = LONGEST + ENVELOPE;
+    join.limits(limits)
+}
+
+fn not_found(target: &Target, failure: Failure) -> Failure {
+    match failure {
+        Failure::Absent(mut absence) => {
+            absence.text.push_str(&format!(
+                "\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve {target}"
+            ));
+            Failure::Absent(absence)
+        }
+        other => other,
+    }
+}
+
+fn no_bench(service: &str, handled: &[&str]) -> Failure {
+    let handled = if handled.is_empty() { "no messages".to_owned() } else { handled.join(", ") };
+    Failure::Refused(format!(
+        "{service} is no server of measurements: it handles {handled}. Start one there with: mz bench serve NAME"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transport_is_a_word_or_a_name() {
+        assert_eq!("inproc".parse::<Transport>().ok(), Some(Transport::Inproc));
+        assert_eq!("loopback".parse::<Transport>().ok(), Some(Transport::Loopback));
+        for text in ["bench", "10.0.0.7:9000"] {
+            assert_eq!(text.parse::<Transport>().expect(text).to_string(), text);
+        }
+        assert!("10.0.0.7:70000".parse::<Transport>().is_err());
+    }
+}

@@ -1,0 +1,177 @@
+//! A whole run, as `--json` prints it, `--html` draws it and `--compare` reads it again.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::Comparison;
+use super::rate_search::Found;
+use crate::bench::gauge::machine::Machine;
+use crate::bench::gauge::percentiles::Percentiles;
+use crate::bench::measure::baseline::Floor;
+use crate::bench::measure::measurement::Measured;
+use crate::bench::measure::plan::Plan;
+use crate::bench::peer::transport::{Far, Transport};
+use crate::encoding;
+use crate::failure::Failure;
+
+/// The form of a report; raise it with every change that an older mz cannot read.
+const FORMAT: u32 = 1;
+/// The largest file that is read as a saved run.
+const LONGEST: u64 = 16 << 20;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Subject {
+    Latency,
+    Throughput,
+    Fanout,
+    Sweep,
+    Discovery,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) format: u32,
+    pub(crate) bench: Subject,
+    pub(crate) header: Header,
+    /// The measurement, of all but a sweep and discovery.
+    pub(crate) run: Option<Case>,
+    /// How the highest rate was found.
+    pub(crate) find_max: Option<Found>,
+    /// Of a sweep: throughput by size.
+    pub(crate) sizes: Vec<Case>,
+    /// Of a sweep: latency by load.
+    pub(crate) loads: Vec<Case>,
+    pub(crate) discovery: Option<Discovery>,
+    pub(crate) comparison: Option<Comparison>,
+}
+
+/// What a run was taken on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub(crate) transport: String,
+    /// How long connections looked for bytes before they slept, in microseconds.
+    pub(crate) spin_us: u64,
+    /// The machine and program that measured.
+    pub(crate) here: Machine,
+    /// Those that served.
+    pub(crate) there: Machine,
+    /// When it ended, in seconds since 1970.
+    pub(crate) time: u64,
+}
+
+/// One measurement with what it was to do and its floors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Case {
+    pub(crate) plan: Plan,
+    pub(crate) measured: Measured,
+    pub(crate) floors: Vec<Floor>,
+}
+
+/// How fast services are found, in milliseconds, round by round.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Discovery {
+    /// From the start of advertising in one process until the watcher of another sees it.
+    pub(crate) seen: Rounds,
+    /// A discover by a node that knows nothing yet.
+    pub(crate) cold: Rounds,
+    /// The same with joining the mesh before.
+    pub(crate) joined: Rounds,
+}
+
+/// Times of rounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Rounds {
+    /// In microseconds.
+    pub(crate) percentiles: Percentiles,
+    pub(crate) rounds_ms: Vec<f64>,
+}
+
+impl Report {
+    pub(crate) fn new(bench: Subject, transport: &Transport, far: &Far) -> Self {
+        let header = Header {
+            transport: transport.to_string(),
+            spin_us: far.spin.as_micros() as u64,
+            here: Machine::this(),
+            there: far.greeting.machine.clone(),
+            // A clock before 1970 is not worth a failure.
+            time: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+        };
+        let (sizes, loads) = (Vec::new(), Vec::new());
+        Self {
+            format: FORMAT,
+            bench,
+            header,
+            run: None,
+            find_max: None,
+            sizes,
+            loads,
+            discovery: None,
+            comparison: None,
+        }
+    }
+
+    /// Reads a run of this kind that `--json` printed.
+    pub(crate) fn read(path: &Path, bench: Subject) -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: u32,
+        }
+
+        let shown = path.display();
+        let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {shown}: {error}"));
+        if std::fs::metadata(path).map_err(cannot)?.len() > LONGEST {
+            return Err(Failure::Usage(format!("{shown} is too long to be a saved run")));
+        }
+        let bytes = std::fs::read(path).map_err(cannot)?;
+        let text = encoding::read(&bytes).map_err(|error| Failure::Usage(format!("{shown} {error}")))?;
+        let form: Form = serde_json::from_str(&text).map_err(|error| {
+            Failure::Usage(format!(
+                "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",
+                bench.name()
+            ))
+        })?;
+        if form.format != FORMAT {
+            return Err(Failure::Usage(format!(
+                "{shown} was saved in format {}, and this mz reads format {FORMAT}: measure anew with the same mz",
+                form.format
+            )));
+        }
+        let read: Self = serde_json::from_str(&text)
+            .map_err(|error| Failure::Usage(format!("{shown} is no complete saved run: {error}")))?;
+        if read.bench != bench {
+            return Err(Failure::Usage(format!(
+                "{shown} is a saved run of {}, and this is one of {}",
+                read.bench.name(),
+                bench.name()
+            )));
+        }
+        Ok(read)
+    }
+
+    /// All measurements in it, each with what tells it from the others.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
+        self.run.iter().chain(&self.sizes).chain(&self.loads)
+    }
+
+    /// Whether both sides are builds whose figures mean something.
+    pub(crate) fn is_release(&self) -> bool {
+        self.header.here.is_release() && self.header.there.is_release()
+    }
+}
+
+impl Subject {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+            Self::Fanout => "fanout",
+            Self::Sweep => "sweep",
+            Self::Discovery => "discovery",
+        }
+    }
+}

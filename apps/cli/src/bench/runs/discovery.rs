@@ -1,0 +1,126 @@
+//! How fast services are found: by a watcher when they appear, and by a node that has just come.
+
+use std::time::{Duration, Instant};
+
+use meshzero::{Mesh, WatchEvent};
+use tokio::time;
+
+use crate::bench::gauge::percentiles::Times;
+use crate::bench::measure::progress::Progress;
+use crate::bench::peer::transport::{self, Far, Transport};
+use crate::bench::report::document::{Discovery, Report, Rounds, Subject};
+use crate::bench::traffic::protocol::{Appear, Clock, Vanish};
+use crate::failure::Failure;
+use crate::render::millis;
+use crate::session::Session;
+
+/// How long one round may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Questions for the other clock; the quickest one counts.
+const QUESTIONS: usize = 32;
+/// About how long a round takes, for the bar.
+const ROUND: Duration = Duration::from_millis(10);
+
+/// Times how services are found, so often.
+pub(crate) async fn discovery(
+    session: &Session,
+    far: &Far,
+    transport: &Transport,
+    rounds: u32,
+) -> Result<Report, Failure> {
+    let mut report = Report::new(Subject::Discovery, transport, far);
+    let progress = Progress::new(ROUND * rounds * 2);
+    progress.stage("watching");
+    let seen = seen(far, rounds, &progress).await?;
+    progress.stage("discovering");
+    let (cold, joined) = cold(session, far, rounds, &progress).await?;
+    report.discovery = Some(Discovery { seen, cold, joined });
+    Ok(report)
+}
+
+/// From the start of advertising there until it is seen here.
+async fn seen(far: &Far, rounds: u32, progress: &Progress) -> Result<Rounds, Failure> {
+    let prefix = transport::unique("bench-appears");
+    let clock = FarClock::read(far).await?;
+    let mut watch = far.mesh.watch(&prefix);
+    let mut times = Vec::new();
+    for round in 0..rounds {
+        let service = transport::name(&format!("{prefix}/{round}"))?;
+        let wanted = service.clone();
+        let up = async {
+            while let Some(event) = watch.next().await {
+                if matches!(&event, WatchEvent::Up(instance) if instance.service == wanted) {
+                    return Ok(Instant::now());
+                }
+            }
+            Err(Failure::Nobody("the mesh was left".to_owned()))
+        };
+        let appear = async { far.service.send(Appear { service }).await?.map_err(Failure::Refused) };
+        let both = async { tokio::try_join!(up, appear) };
+        let late = || Failure::Uncertain(format!("a service was not seen within {PATIENCE:?}"));
+        let (up, appeared) = time::timeout(PATIENCE, both).await.map_err(|_| late())??;
+        times.push(up.saturating_duration_since(clock.here(appeared)));
+        far.service.send(Vanish).await?;
+        progress.skip(ROUND);
+    }
+    Rounds::of(&times)
+}
+
+/// Discovering, by a node that knows nothing: alone, and with joining before.
+async fn cold(
+    session: &Session,
+    far: &Far,
+    rounds: u32,
+    progress: &Progress,
+) -> Result<(Rounds, Rounds), Failure> {
+    let name = far.service.describe().await?.service;
+    let (mut cold, mut joined) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let begun = Instant::now();
+        let mesh: Mesh = session.join_as(|join| far.join(join)).await?;
+        let is_joined = Instant::now();
+        let found = mesh.discover(&name).within(PATIENCE).await;
+        cold.push(is_joined.elapsed());
+        joined.push(begun.elapsed());
+        mesh.close().await;
+        found?;
+        progress.skip(ROUND);
+    }
+    Ok((Rounds::of(&cold)?, Rounds::of(&joined)?))
+}
+
+/// The other side's clock, as well as it can be read from here: within half of the quickest round trip.
+struct FarClock {
+    here: Instant,
+    there: u64,
+}
+
+impl FarClock {
+    async fn read(far: &Far) -> Result<Self, Failure> {
+        let mut best: Option<(Duration, Self)> = None;
+        for _ in 0..QUESTIONS {
+            let asked = Instant::now();
+            let there = far.service.send(Clock).await?;
+            let took = asked.elapsed();
+            if best.as_ref().is_none_or(|(least, _)| took < *least) {
+                best = Some((took, Self { here: asked + took / 2, there }));
+            }
+        }
+        best.map(|(_, clock)| clock).ok_or_else(|| Failure::Uncertain("nobody told the time".to_owned()))
+    }
+
+    /// The moment here at which the other clock showed that.
+    fn here(&self, there: u64) -> Instant {
+        self.here + Duration::from_nanos(there.saturating_sub(self.there))
+    }
+}
+
+impl Rounds {
+    fn of(rounds: &[Duration]) -> Result<Self, Failure> {
+        let mut times = Times::default();
+        rounds.iter().for_each(|time| times.record(*time));
+        let percentiles =
+            times.percentiles().ok_or_else(|| Failure::Usage("there were no rounds".to_owned()))?;
+        Ok(Self { percentiles, rounds_ms: rounds.iter().copied().map(millis).collect() })
+    }
+}

@@ -1,0 +1,146 @@
+//! The runs: latency, throughput, fan-out and the sweep, each from a plan to a report.
+
+use std::time::Duration;
+
+use super::find_max::{Bound, find_max};
+use crate::bench::measure::baseline::{self, RateMadeBy};
+use crate::bench::measure::plan::{Kind, Plan};
+use crate::bench::measure::progress::Progress;
+use crate::bench::measure::run::measure;
+use crate::bench::peer::transport::{Far, Transport};
+use crate::bench::report::document::{Case, Report, Subject};
+use crate::bench::traffic::packet::{LONGEST, SHORTEST};
+use crate::failure::Failure;
+
+/// The sizes of a sweep.
+const SIZES: [usize; 9] = [SHORTEST, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+/// The loads of a sweep, as shares of the most that went through.
+const LOADS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+/// Calls at once where a sweep looks for the most that goes through.
+const MANY: usize = 64;
+/// Calls that wait for their reply at once, by a timetable: as many as one connection may have.
+pub(crate) const WAITING: usize = 1_024;
+
+// `SHORTEST` and the sweep's longest are packets.
+const _: () = assert!(SIZES[0] >= SHORTEST && SIZES[SIZES.len() - 1] <= LONGEST);
+
+/// One measurement with its floors: latency, throughput or fan-out, and the highest rate that keeps a bound.
+pub(crate) async fn single(
+    far: &Far,
+    transport: &Transport,
+    subject: Subject,
+    plan: Plan,
+    bound: Option<Bound>,
+) -> Result<Report, Failure> {
+    let mut report = Report::new(subject, transport, far);
+    let once = plan.warm_up + plan.duration;
+    let trials = if bound.is_some() { 14 } else { 1 };
+    let progress = Progress::new(once * trials + baseline::time_of_all(&plan));
+    fits(far, plan.size).await?;
+    let is_paced = plan.rate.is_some() || bound.is_some();
+    // By a timetable calls seldom wait for each other, unless it is too much.
+    let one_by_one = subject == Subject::Latency && (plan.in_flight == 1 || is_paced);
+    let which = if one_by_one { Beside::RoundTrips } else { Beside::Rates };
+    let before = floors(far, which, &plan, &progress).await?;
+    let (plan, measured) = match bound {
+        None => {
+            progress.stage(subject.name());
+            let measured = measure(far, &plan, &progress).await?;
+            (plan, measured)
+        }
+        Some(bound) => {
+            let search = find_max(bound, async |rate| {
+                progress.stage(format!("{rate} a second"));
+                measure(far, &Plan { rate: Some(rate), ..plan.clone() }, &progress).await
+            });
+            let (found, rate, measured) = search.await?;
+            report.find_max = Some(found);
+            (Plan { rate: Some(rate), ..plan }, measured)
+        }
+    };
+    let after = floors(far, which, &plan, &progress).await?;
+    // The highest rate is one that was looked for, not one that was asked for.
+    let asked = plan.rate.is_some() && report.find_max.is_none();
+    let made_by = if asked { RateMadeBy::Timetable } else { RateMadeBy::WhatWentThrough };
+    let floors = baseline::floors(before, after, &measured, made_by);
+    report.run = Some(Case { plan, measured, floors });
+    Ok(report)
+}
+
+/// Throughput by size, and latency by load.
+pub(crate) async fn sweep(
+    far: &Far,
+    transport: &Transport,
+    duration: Duration,
+    warm_up: Duration,
+) -> Result<Report, Failure> {
+    let mut report = Report::new(Subject::Sweep, transport, far);
+    let plan =
+        |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
+    let cases = SIZES.len() + LOADS.len() + 2;
+    let floors_take = baseline::time_of_all(&plan(Kind::Tells, SHORTEST, None, 1));
+    let progress = Progress::new((warm_up + duration + floors_take) * cases as u32);
+    for size in SIZES {
+        let plan = plan(Kind::Tells, size, None, 1);
+        fits(far, size).await?;
+        let before = floors(far, Beside::Rates, &plan, &progress).await?;
+        progress.stage(format!("{size} bytes"));
+        let measured = measure(far, &plan, &progress).await?;
+        let after = floors(far, Beside::Rates, &plan, &progress).await?;
+        let floors = baseline::floors(before, after, &measured, RateMadeBy::WhatWentThrough);
+        report.sizes.push(Case { plan, measured, floors });
+    }
+    progress.stage("the most calls");
+    let unpaced = measure(far, &plan(Kind::Calls, 64, None, MANY), &progress).await?.received_per_second;
+    // Calls on a timetable come from another thread, so it is not as many as of those: more than can be are offered.
+    let most = measure(far, &plan(Kind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
+    let most = most.received_per_second;
+    for load in LOADS {
+        let plan = plan(Kind::Calls, 64, Some((most * load).max(1.0).round()), WAITING);
+        let before = floors(far, Beside::RoundTrips, &plan, &progress).await?;
+        progress.stage(format!("{:.0} % load", load * 100.0));
+        let measured = measure(far, &plan, &progress).await?;
+        let after = floors(far, Beside::RoundTrips, &plan, &progress).await?;
+        let floors = baseline::floors(before, after, &measured, RateMadeBy::Timetable);
+        report.loads.push(Case { plan, measured, floors });
+    }
+    Ok(report)
+}
+
+/// Checks that a packet of this size goes through, before anything is measured with it.
+async fn fits(far: &Far, size: usize) -> Result<(), Failure> {
+    use crate::bench::traffic::packet::{Echo, Pattern};
+
+    let packet = Pattern::new(size).packet(u32::MAX, 0, size);
+    far.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
+        meshzero::CallError::NotSent { why, .. } if why.contains("bytes") => Failure::Usage(format!(
+            "packets of {size} bytes do not go through: {why}. The limit is that of MESHZERO_LIMITS; unset it, or set \
+             message_bytes above {size} on both sides"
+        )),
+        _ => error.into(),
+    })
+}
+
+/// Which floors stand beside a measurement.
+#[derive(Debug, Clone, Copy)]
+enum Beside {
+    /// Round trips, one at a time.
+    RoundTrips,
+    /// What goes through in a second.
+    Rates,
+}
+
+async fn floors(
+    far: &Far,
+    which: Beside,
+    plan: &Plan,
+    progress: &Progress,
+) -> Result<Vec<baseline::Sample>, Failure> {
+    progress.stage("the floor");
+    let samples = match which {
+        Beside::RoundTrips => baseline::round_trips(far, plan).await?,
+        Beside::Rates => baseline::rates(far, plan).await?,
+    };
+    progress.skip(baseline::time_of_all(plan) / 2);
+    Ok(samples)
+}
