@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::global::Global;
+use crate::global_args::Global;
 use crate::output;
 
 /// Programs that find and call each other over the network, with nothing to configure.

@@ -9,9 +9,9 @@ use meshzero::{
     PublishError, SubscribeError,
 };
 
-use crate::absence::Absence;
+use crate::not_found::Absence;
 use crate::render;
-use crate::stop::Signal;
+use crate::signals::Signal;
 
 /// The exit codes as people read them, in help and man pages.
 pub(crate) const EXIT_CODES: &str = "\

@@ -1,29 +1,29 @@
 //! `mz`, the command line of meshzero: advertise, discover, call, publish and listen, from a shell.
 //!
-//! `args` and `global` are what can be typed, `commands` has one file for each command with its arguments and what it
-//! does, `demo` is what `mz demo` shows, `bench` how `mz bench` measures, `session` is what they all share, `target` the service
-//! that they are about, `programs` those that run for messages, `stdin` what is read, `encoding` how it may be written, `input` what
-//! becomes a message, `output` all that is printed, `failure` what can go wrong and the exit code for it, `stop` how it ends
-//! early, `apart` what may never return.
+//! `args` and `global_args` define the command line; `commands` has one file for each command; `demo` is the scenario of
+//! `mz demo`, `bench` the measurements of `mz bench`. Below them: `session` (the mesh and the output of one run), `target`
+//! (the service that a command is about), `child_shutdown` (programs run by `--exec`), `message`, `template`, `schema`,
+//! `stdin`, `encoding` and `parse` (input), `output` and `render` (output), `failure` and `not_found` (errors and exit
+//! codes), `signals`, and `detached` (system calls that may never return).
 
-mod absence;
-mod apart;
 mod args;
 mod bench;
+mod child_shutdown;
 mod commands;
 mod demo;
+mod detached;
 mod encoding;
 mod failure;
-mod global;
-mod input;
+mod global_args;
+mod message;
+mod not_found;
 mod output;
 mod parse;
-mod programs;
 mod render;
 mod schema;
 mod session;
+mod signals;
 mod stdin;
-mod stop;
 mod target;
 mod template;
 
@@ -33,7 +33,7 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::{ClosedTerminal, Output, Writers};
 use crate::session::Session;
-use crate::stop::{Ignored, Signal, Stop};
+use crate::signals::{Ignored, Signal, Stop};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {

@@ -10,10 +10,10 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::child_shutdown::Programs;
 use crate::failure::Failure;
-use crate::global::Global;
+use crate::global_args::Global;
 use crate::output::Output;
-use crate::programs::Programs;
 
 /// One run of the program.
 pub(crate) struct Session {

@@ -7,7 +7,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::apart::apart;
+use crate::detached::apart;
 use crate::encoding;
 use crate::failure::Failure;
 

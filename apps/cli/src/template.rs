@@ -2,7 +2,7 @@
 
 use meshzero::Value;
 
-use crate::input::{self, NoMessage, ReadAs};
+use crate::message::{self, NoMessage, ReadAs};
 
 /// The place of the message.
 const HOLE: &str = "{}";
@@ -20,7 +20,7 @@ impl Template {
     /// # Errors
     /// [`NoMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
     pub(crate) fn new(text: &str, read_as: ReadAs) -> Result<Self, NoMessage> {
-        match input::value(text, read_as) {
+        match message::value(text, read_as) {
             Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
             read => read.map(Self),
         }

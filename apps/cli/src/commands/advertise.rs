@@ -14,7 +14,7 @@ use tokio::time;
 use super::exec::{Exec, NoOutput, Program};
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
-use crate::input::ReadAs;
+use crate::message::ReadAs;
 use crate::output::{BAD, FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::render;

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::demo::{Role, play};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::stop::{Ignored, Stop};
+use crate::signals::{Ignored, Stop};
 
 /// Shows what the mesh does, with separate processes on this machine only
 ///

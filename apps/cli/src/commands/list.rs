@@ -10,8 +10,8 @@ use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
 use super::discover::Listed;
-use crate::absence::Absence;
 use crate::failure::Failure;
+use crate::not_found::Absence;
 use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;

@@ -16,7 +16,7 @@ use super::advertise::{Advertised, follow};
 use super::listen::is_zero;
 use super::namesakes::{self, Look};
 use crate::failure::Failure;
-use crate::input::{self, NoMessage, ReadAs};
+use crate::message::{self, NoMessage, ReadAs};
 use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
@@ -140,7 +140,7 @@ impl Publish {
     }
 
     fn value(&self, text: &str) -> Result<Value, NoMessage> {
-        input::value(text, ReadAs::chosen(self.text))
+        message::value(text, ReadAs::chosen(self.text))
     }
 
     async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<Published, Failure> {

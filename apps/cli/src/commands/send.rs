@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::input::{self, ReadAs};
+use crate::message::{self, ReadAs};
 use crate::output::text;
 use crate::parse;
 use crate::render::{self, millis};
@@ -100,7 +100,7 @@ impl Send {
         } else {
             message.to_owned()
         };
-        let message = input::value(&message, ReadAs::chosen(self.text));
+        let message = message::value(&message, ReadAs::chosen(self.text));
         let message = message.map_err(|error| unreadable(error.to_string()))?;
         Ok(Typed { message_type, message })
     }

@@ -3,8 +3,8 @@
 use actix::prelude::*;
 use meshzero::Mesh;
 
-use super::cue::{Prompt, Told};
 use super::messages::{Joint, Move, OutOfReach, Pose};
+use super::protocol::{Prompt, Told};
 use crate::failure::Failure;
 
 /// The name it is found by.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use meshzero::{Mesh, NewsError, ServiceRef};
 
-use super::cue::{Cue, Prompt, Told, millis};
 use super::messages::{HISTORY, Reading, Replay};
+use super::protocol::{Cue, Prompt, Told, millis};
 use super::weather;
 use crate::failure::Failure;
 

@@ -6,8 +6,8 @@ use meshzero::{CallError, Mesh, ServiceRef, WatchEvent};
 use tokio::task::JoinSet;
 
 use super::arm;
-use super::cue::{Cue, Outcome, Prompt, Told, millis};
 use super::messages::{Joint, Move};
+use super::protocol::{Cue, Outcome, Prompt, Told, millis};
 use crate::failure::Failure;
 
 /// How long a call may take; short, because one of them is for an arm that is dead.

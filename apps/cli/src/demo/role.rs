@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::cue::Prompt;
+use super::protocol::Prompt;
 use super::{arm, display, pilot, weather};
 use crate::failure::Failure;
 use crate::session::Session;

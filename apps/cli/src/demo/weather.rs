@@ -5,8 +5,8 @@ use std::time::Duration;
 use actix::prelude::*;
 use meshzero::{Mesh, Publisher};
 
-use super::cue::{Prompt, Told};
 use super::messages::{HISTORY, Reading, Replay};
+use super::protocol::{Prompt, Told};
 use crate::failure::Failure;
 
 /// The name it is found by.

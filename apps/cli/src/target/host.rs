@@ -9,7 +9,7 @@ use meshzero::{Mesh, ServiceRef};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::apart::apart;
+use crate::detached::apart;
 use crate::failure::Failure;
 
 /// The most addresses of a host that are tried.

@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{self, Instant};
 
 use super::mark::Mark;
-use crate::apart::apart;
+use crate::detached::apart;
 
 /// The time between the request to end and the end by force.
 const GRACE: Duration = Duration::from_millis(500);

@@ -17,9 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{self, Instant};
 
 use self::group::Group;
-use crate::input::ReadAs;
+use crate::child_shutdown::{Ending, Programs};
+use crate::message::ReadAs;
 use crate::output::Errors;
-use crate::programs::{Ending, Programs};
 use crate::template::{as_text, fill_text};
 
 /// The longest reply; a message may be no longer by default either.

@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time;
 
-use super::cue::{Cue, Told};
+use super::protocol::{Cue, Told};
 use super::role::Role;
 use crate::failure::Failure;
 

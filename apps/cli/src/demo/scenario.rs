@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use tokio::time;
 
 use super::arm;
-use super::cast::Player;
-use super::cue::{Cue, Outcome, Told, millis};
 use super::messages::{Joint, Move};
+use super::processes::Player;
+use super::protocol::{Cue, Outcome, Told, millis};
 use super::role::Role;
 use super::transcript::{Transcript, thousands};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::stop::Stop;
+use crate::signals::Stop;
 
 /// The longest that the whole may take, its end included: a demo that hangs shows nothing.
 const LONGEST: Duration = Duration::from_secs(13);
