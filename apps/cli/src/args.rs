@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::commands::Command;
 use crate::failure::{EXIT_CODES, Failure};
-use crate::global_args::Global;
+use crate::global_args::GlobalArgs;
 use crate::output;
 
 /// Programs that find and call each other over the network, with nothing to configure.
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
 }
 
 impl Cli {

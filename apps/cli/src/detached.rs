@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 ///
 /// # Cancel safety
 /// Dropping the future loses the result; the thread goes on.
-pub(crate) async fn apart<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(crate) async fn run_detached<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = oneshot::channel();
     let started = thread::Builder::new().spawn(move || {
         // Nobody may be left to be told.
@@ -32,7 +32,7 @@ mod tests {
         let (release, released) = mpsc::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         let called = runtime.block_on(async {
-            let forever = apart(move || released.recv());
+            let forever = run_detached(move || released.recv());
             tokio::time::timeout(Duration::from_millis(10), forever).await
         });
         assert!(called.is_err());
@@ -40,6 +40,6 @@ mod tests {
         drop(runtime);
         drop(release);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        assert_eq!(runtime.block_on(apart(|| 7)), Some(7));
+        assert_eq!(runtime.block_on(run_detached(|| 7)), Some(7));
     }
 }

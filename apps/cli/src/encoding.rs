@@ -5,7 +5,7 @@ const MARK: &str = "\u{feff}";
 
 /// The reason why bytes are not text; it goes on where their name stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoText {
+pub(crate) enum EncodingError {
     /// There is no mark of UTF-16, and it is not UTF-8. Lines and bytes are counted from 1.
     #[error(
         "is not UTF-8: byte {place} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
@@ -30,8 +30,8 @@ pub(crate) enum NoText {
 /// mark is no part of it.
 ///
 /// # Errors
-/// [`NoText`].
-pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
+/// [`EncodingError`].
+pub(crate) fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
     let text = match encoding(bytes) {
         Encoding::Utf8 => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
@@ -41,7 +41,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
             let (units, rest) = bytes.as_chunks();
             let text = utf16(units.iter().copied().map(unit))?;
             if !rest.is_empty() {
-                return Err(NoText::Utf16 { place: bytes.len() });
+                return Err(EncodingError::Utf16 { place: bytes.len() });
             }
             text
         }
@@ -50,17 +50,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<String, NoText> {
 }
 
 /// The error of bytes that are UTF-8 up to `end`.
-fn unknown(bytes: &[u8], end: usize) -> NoText {
+fn unknown(bytes: &[u8], end: usize) -> EncodingError {
     let (before, byte) = (&bytes[..end], bytes[end]);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    NoText::Unknown { line, place: end - start + 1, byte }
+    EncodingError::Unknown { line, place: end - start + 1, byte }
 }
 
-fn utf16(units: impl Iterator<Item = u16>) -> Result<String, NoText> {
+fn utf16(units: impl Iterator<Item = u16>) -> Result<String, EncodingError> {
     let mut before = 0;
     let characters = char::decode_utf16(units).map(|character| {
-        let character = character.map_err(|_| NoText::Utf16 { place: before * 2 + 1 })?;
+        let character = character.map_err(|_| EncodingError::Utf16 { place: before * 2 + 1 })?;
         before += character.len_utf16();
         Ok(character)
     });
@@ -113,27 +113,27 @@ mod tests {
             utf16(u16::to_le_bytes),
             utf16(u16::to_be_bytes),
         ] {
-            assert_eq!(read(&bytes), Ok(text.to_owned()), "{bytes:?}");
+            assert_eq!(decode(&bytes), Ok(text.to_owned()), "{bytes:?}");
         }
     }
 
     #[test]
     fn only_the_mark_is_left_out() {
-        assert_eq!(read(b"a\rb\r\r\nc\n\r\n"), Ok("a\rb\r\r\nc\n\r\n".to_owned()));
-        assert_eq!(read("a\u{feff}b".as_bytes()), Ok("a\u{feff}b".to_owned()));
-        assert_eq!(read("\u{feff}\u{feff}".as_bytes()), Ok("\u{feff}".to_owned()));
-        assert_eq!(read(b""), Ok(String::new()));
+        assert_eq!(decode(b"a\rb\r\r\nc\n\r\n"), Ok("a\rb\r\r\nc\n\r\n".to_owned()));
+        assert_eq!(decode("a\u{feff}b".as_bytes()), Ok("a\u{feff}b".to_owned()));
+        assert_eq!(decode("\u{feff}\u{feff}".as_bytes()), Ok("\u{feff}".to_owned()));
+        assert_eq!(decode(b""), Ok(String::new()));
     }
 
     #[test]
     fn what_is_no_text_says_where() {
-        let unknown = |line, place, byte| Err(NoText::Unknown { line, place, byte });
-        assert_eq!(read(&[0xff]), unknown(1, 1, 0xff));
-        assert_eq!(read(b"a\xff\n"), unknown(1, 2, 0xff));
-        assert_eq!(read(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
+        let unknown = |line, place, byte| Err(EncodingError::Unknown { line, place, byte });
+        assert_eq!(decode(&[0xff]), unknown(1, 1, 0xff));
+        assert_eq!(decode(b"a\xff\n"), unknown(1, 2, 0xff));
+        assert_eq!(decode(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
         // A character that is cut off begins where it is wrong.
-        assert_eq!(read(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
-        assert_eq!(read(&[0xff, 0xfe, b'a']), Err(NoText::Utf16 { place: 3 }));
-        assert_eq!(read(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(NoText::Utf16 { place: 5 }));
+        assert_eq!(decode(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
+        assert_eq!(decode(&[0xff, 0xfe, b'a']), Err(EncodingError::Utf16 { place: 3 }));
+        assert_eq!(decode(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(EncodingError::Utf16 { place: 5 }));
     }
 }

@@ -9,7 +9,7 @@ use meshzero::{
     PublishError, SubscribeError,
 };
 
-use crate::not_found::Absence;
+use crate::not_found::NotFound;
 use crate::render;
 use crate::signals::Signal;
 
@@ -39,31 +39,31 @@ when it was started, as under nohup, stays ignored.";
 pub(crate) enum Failure {
     /// Nobody is there, or nothing was found.
     #[error("{0}")]
-    Nobody(String),
+    Unavailable(String),
     /// Nobody is there, and why.
     #[error("{}", .0.text)]
-    Absent(Box<Absence>),
+    NotFound(Box<NotFound>),
     /// The command line, or a setting, cannot be read.
     #[error("{0}")]
     Usage(String),
     /// Nobody knows whether the message was handled.
     #[error("{0}")]
-    Uncertain(String),
+    OutcomeUnknown(String),
     /// The service said no.
     #[error("{0}")]
     Refused(String),
     /// This machine does not let it.
     #[error("{0}")]
-    Machine(String),
+    Local(String),
     /// Another program has the name, which was to be its own.
     #[error("{0}")]
-    Taken(String),
+    NameTaken(String),
     /// The program was told to stop before it was done.
     #[error("{0}")]
-    Stopped(Signal),
+    Signalled(Signal),
     /// Lines of standard input were left out. They have been named.
     #[error("lines of standard input were left out")]
-    LeftOut,
+    LinesLeftOut,
     /// A service of this program has not finished what it had accepted. It has been named.
     #[error("not everything was finished in time")]
     Unfinished,
@@ -75,32 +75,32 @@ pub(crate) enum Failure {
 impl Failure {
     /// The system gives no word of signals.
     pub(crate) fn no_signals(error: std::io::Error) -> Self {
-        Self::Machine(format!("cannot listen for signals: {error}"))
+        Self::Local(format!("cannot listen for signals: {error}"))
     }
 
     /// It was there and has not answered in the time that was asked for.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
-        Self::Uncertain(format!(
+        Self::OutcomeUnknown(format!(
             "{whom}: no answer within {}; a longer --wait may bring one",
             render::duration(wait)
         ))
     }
 
-    fn absent(absence: Option<Absence>, text: String) -> Self {
+    fn absent(absence: Option<NotFound>, text: String) -> Self {
         match absence {
-            Some(absence) => Self::Absent(Box::new(absence)),
-            None => Self::Nobody(text),
+            Some(absence) => Self::NotFound(Box::new(absence)),
+            None => Self::Unavailable(text),
         }
     }
 
     /// The same failure, with what the text that was looked for has been besides.
     pub(crate) fn and(self, other: &Self) -> Self {
         match self {
-            Self::Absent(mut absence) => {
+            Self::NotFound(mut absence) => {
                 absence.text = format!("{}; {other}", absence.text);
-                Self::Absent(absence)
+                Self::NotFound(absence)
             }
-            Self::Nobody(text) => Self::Nobody(format!("{text}; {other}")),
+            Self::Unavailable(text) => Self::Unavailable(format!("{text}; {other}")),
             certain => certain,
         }
     }
@@ -109,19 +109,19 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
-            Self::Nobody(_) | Self::Absent(_) | Self::LeftOut => 1,
+            Self::Unavailable(_) | Self::NotFound(_) | Self::LinesLeftOut => 1,
             Self::Usage(_) => 2,
-            Self::Uncertain(_) | Self::Unfinished => 3,
+            Self::OutcomeUnknown(_) | Self::Unfinished => 3,
             Self::Refused(_) => 4,
-            Self::Machine(_) => 5,
-            Self::Taken(_) => 6,
-            Self::Stopped(signal) => 128 + signal.number(),
+            Self::Local(_) => 5,
+            Self::NameTaken(_) => 6,
+            Self::Signalled(signal) => 128 + signal.number(),
         }
     }
 
     /// Returns whether nothing has to be said about it any more.
-    pub(crate) fn is_told(&self) -> bool {
-        matches!(self, Self::OutputClosed | Self::Unfinished | Self::LeftOut)
+    pub(crate) fn is_reported(&self) -> bool {
+        matches!(self, Self::OutputClosed | Self::Unfinished | Self::LinesLeftOut)
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -137,7 +137,7 @@ impl From<JoinError> for Failure {
             | JoinError::Interfaces(InterfacesError::Unreadable { .. } | InterfacesError::Empty { .. }) => {
                 Self::Usage(error.to_string())
             }
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -150,7 +150,7 @@ impl From<AdvertiseError> for Failure {
                 OfferError::AddressAsName(_)
                 | OfferError::Place(PlaceError::Unreadable { .. } | PlaceError::Zone(_)),
             ) => Self::Usage(error.to_string()),
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -159,7 +159,7 @@ impl From<DiscoverError> for Failure {
     fn from(error: DiscoverError) -> Self {
         match &error {
             DiscoverError::Name(_) | DiscoverError::Address(_) => Self::Usage(error.to_string()),
-            _ => Self::absent(Absence::of_discover(&error), error.to_string()),
+            _ => Self::absent(NotFound::of_discover(&error), error.to_string()),
         }
     }
 }
@@ -167,8 +167,8 @@ impl From<DiscoverError> for Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         match &error {
-            CallError::NotSent { .. } => Self::absent(Absence::of_call(&error), error.to_string()),
-            CallError::Unknown { .. } => Self::Uncertain(error.to_string()),
+            CallError::NotSent { .. } => Self::absent(NotFound::of_call(&error), error.to_string()),
+            CallError::Unknown { .. } => Self::OutcomeUnknown(error.to_string()),
             CallError::Refused { .. } | CallError::BadReply { .. } => Self::Refused(error.to_string()),
         }
     }
@@ -178,7 +178,7 @@ impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Self {
         match &error {
             SubscribeError::Name(_) => Self::Usage(error.to_string()),
-            _ => Self::absent(Absence::of_subscribe(&error), error.to_string()),
+            _ => Self::absent(NotFound::of_subscribe(&error), error.to_string()),
         }
     }
 }
@@ -187,7 +187,7 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         match &error {
             PublishError::Topic(_) | PublishError::Item(_) => Self::Usage(error.to_string()),
-            _ => Self::Machine(error.to_string()),
+            _ => Self::Local(error.to_string()),
         }
     }
 }
@@ -209,16 +209,16 @@ mod tests {
     fn every_code_is_documented() {
         let failures = [
             Failure::OutputClosed,
-            Failure::Nobody(String::new()),
-            Failure::Absent(Box::new(Absence::of_list(Diagnosis::default(), Duration::ZERO))),
-            Failure::LeftOut,
+            Failure::Unavailable(String::new()),
+            Failure::NotFound(Box::new(NotFound::of_list(Diagnosis::default(), Duration::ZERO))),
+            Failure::LinesLeftOut,
             Failure::Usage(String::new()),
-            Failure::Uncertain(String::new()),
+            Failure::OutcomeUnknown(String::new()),
             Failure::Refused(String::new()),
-            Failure::Machine(String::new()),
-            Failure::Taken(String::new()),
+            Failure::Local(String::new()),
+            Failure::NameTaken(String::new()),
             Failure::Unfinished,
-            Failure::Stopped(Signal::Interrupt),
+            Failure::Signalled(Signal::Interrupt),
         ];
         for failure in failures {
             let line = format!("\n  {:<5}", failure.code());

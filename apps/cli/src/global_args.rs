@@ -8,7 +8,7 @@ use crate::output::Format;
 /// The options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
-pub(crate) struct Global {
+pub(crate) struct GlobalArgs {
     /// Prints one JSON object a line
     #[arg(long, global = true)]
     json: bool,
@@ -27,8 +27,8 @@ pub(crate) struct Global {
     pub(crate) verbose: u8,
 }
 
-impl Global {
+impl GlobalArgs {
     pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::People }
+        if self.json { Format::Json } else { Format::Human }
     }
 }

@@ -8,7 +8,7 @@
 
 mod args;
 mod bench;
-mod child_shutdown;
+mod child_programs;
 mod commands;
 mod demo;
 mod detached;
@@ -33,14 +33,14 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output::{ClosedTerminal, Output, Writers};
 use crate::session::Session;
-use crate::signals::{Ignored, Signal, Stop};
+use crate::signals::{IgnoredSignals, Signal, StopSignals};
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let ignored = Ignored::at_start();
+    let ignored = IgnoredSignals::at_start();
     let closed_terminal = if ignored.contains(Signal::Hangup.number()) {
         ClosedTerminal::IsIgnored
     } else {
@@ -52,24 +52,24 @@ fn main() -> ExitCode {
 }
 
 /// Does what was asked for, and sees that all that it said is written.
-async fn run(cli: Cli, ignored: Ignored, out: Output, mut writers: Writers) -> ExitCode {
-    let mut stop = match Stop::listen(ignored) {
+async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writers) -> ExitCode {
+    let mut stop = match StopSignals::listen(ignored) {
         Ok(stop) => stop,
         Err(error) => return fail(&Failure::no_signals(error), &out, &mut writers).await,
     };
     let result = perform(cli, &out, &mut stop).await;
     if let Err(failure) = &result
-        && !failure.is_told()
+        && !failure.is_reported()
     {
         out.errors.report(failure);
     }
-    let written = if stop.has_come() {
+    let written = if stop.has_stopped() {
         // A reader that does not read holds up nobody who was told to stop.
         writers.last_words(&out).await
     } else {
         tokio::select! {
             written = writers.finish() => written,
-            signal = stop.signal() => Err(Failure::Stopped(signal)),
+            signal = stop.signal() => Err(Failure::Signalled(signal)),
         }
     };
     match (result, written) {
@@ -87,22 +87,22 @@ async fn fail(failure: &Failure, out: &Output, writers: &mut Writers) -> ExitCod
 }
 
 /// Runs the command, until it is done or the program is told to stop, and leaves the mesh.
-async fn perform(cli: Cli, out: &Output, stop: &mut Stop) -> Result<(), Failure> {
+async fn perform(cli: Cli, out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let session = Session::new(&cli.global, out.clone());
     let itself = cli.command.stops_itself();
     let result = tokio::select! {
         biased;
-        signal = stop.signal(), if !itself => Err(Failure::Stopped(signal)),
+        signal = stop.signal(), if !itself => Err(Failure::Signalled(signal)),
         () = out.closed(), if !itself => Err(Failure::OutputClosed),
         result = cli.command.run(&session, Cli::shown) => result,
     };
     // What was accepted is finished, unless somebody insists.
     let all_finished = tokio::select! {
         all_finished = session.leave() => all_finished,
-        signal = stop.signal() => return Err(Failure::Stopped(signal)),
+        signal = stop.signal() => return Err(Failure::Signalled(signal)),
     };
     match result {
-        Err(Failure::Stopped(_)) if session.is_endless() => all_finished,
+        Err(Failure::Signalled(_)) if session.is_endless() => all_finished,
         Err(Failure::OutputClosed) | Ok(()) => all_finished,
         failed => failed,
     }

@@ -6,14 +6,14 @@ use crate::encoding::without_mark;
 
 /// The form in which a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadAs {
+pub(crate) enum MessageFormat {
     /// JSON if it is JSON, else text.
     JsonOrText,
     /// Text, whatever it looks like.
     Text,
 }
 
-impl ReadAs {
+impl MessageFormat {
     /// The form that an option such as `--text` chooses.
     pub(crate) fn chosen(text: bool) -> Self {
         if text { Self::Text } else { Self::JsonOrText }
@@ -23,22 +23,22 @@ impl ReadAs {
 /// The reason why a text is not valid as a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be read as JSON: {problem}; --text takes it as text, whatever it looks like")]
-pub(crate) struct NoMessage {
+pub(crate) struct InvalidMessage {
     problem: String,
 }
 
 /// Reads a message. A byte order mark before JSON is passed over.
 ///
 /// # Errors
-/// [`NoMessage`]: it begins with a brace, a bracket or a quote and is no JSON, or has a number that would lose digits.
-pub(crate) fn value(text: &str, read_as: ReadAs) -> Result<Value, NoMessage> {
-    if read_as == ReadAs::Text {
+/// [`InvalidMessage`]: it begins with a brace, a bracket or a quote and is no JSON, or has a number that would lose digits.
+pub(crate) fn parse(text: &str, message_format: MessageFormat) -> Result<Value, InvalidMessage> {
+    if message_format == MessageFormat::Text {
         return Ok(Value::from(text));
     }
     let text = without_mark(text);
     match Value::from_json(text) {
-        Ok(value) => Ok(value),
-        Err(error) if is_meant_as_json(text.trim()) => Err(NoMessage { problem: error.to_string() }),
+        Ok(parse) => Ok(parse),
+        Err(error) if is_meant_as_json(text.trim()) => Err(InvalidMessage { problem: error.to_string() }),
         Err(_) => Ok(Value::from(text)),
     }
 }
@@ -74,20 +74,20 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const EITHER: ReadAs = ReadAs::JsonOrText;
+    const EITHER: MessageFormat = MessageFormat::JsonOrText;
 
     #[test]
     fn what_is_json_is_that_and_anything_else_is_text() {
-        assert_eq!(value(" [1, 2.5]\n", EITHER), Ok(Value::list([Value::from(1), Value::from(2.5)])));
+        assert_eq!(parse(" [1, 2.5]\n", EITHER), Ok(Value::list([Value::from(1), Value::from(2.5)])));
         for text in ["hello", "", "-", "{}{", "007", "+49 30 1234", "1.2.3", "-x", "nul", ".5", "1.", "1e"] {
             if text != "{}{" {
-                assert_eq!(value(text, EITHER), Ok(Value::from(text)), "{text}");
+                assert_eq!(parse(text, EITHER), Ok(Value::from(text)), "{text}");
             }
-            assert_eq!(value(text, ReadAs::Text), Ok(Value::from(text)), "{text}");
+            assert_eq!(parse(text, MessageFormat::Text), Ok(Value::from(text)), "{text}");
         }
-        assert_eq!(value("-9223372036854775808", EITHER), Ok(Value::from(i64::MIN)));
-        assert_eq!(value("18446744073709551615", EITHER), Ok(Value::from(u64::MAX)));
-        assert_eq!(value("1e300", EITHER), Ok(Value::from(1e300)));
+        assert_eq!(parse("-9223372036854775808", EITHER), Ok(Value::from(i64::MIN)));
+        assert_eq!(parse("18446744073709551615", EITHER), Ok(Value::from(u64::MAX)));
+        assert_eq!(parse("1e300", EITHER), Ok(Value::from(1e300)));
     }
 
     #[test]
@@ -104,15 +104,15 @@ mod tests {
             "[{\"id\": 123456789012345678901234567890}]",
             "1e400",
         ] {
-            let error = value(text, EITHER).expect_err(text).to_string();
+            let error = parse(text, EITHER).expect_err(text).to_string();
             assert!(error.contains("--text") && error.contains("column"), "{text}: {error}");
-            assert_eq!(value(text, ReadAs::Text), Ok(Value::from(text)));
+            assert_eq!(parse(text, MessageFormat::Text), Ok(Value::from(text)));
         }
     }
 
     #[test]
     fn a_byte_order_mark_is_passed_over() {
-        assert_eq!(value("\u{feff}[1]", EITHER), Ok(Value::list([1])));
-        assert_eq!(value("\u{feff}hello", EITHER), Ok(Value::from("hello")));
+        assert_eq!(parse("\u{feff}[1]", EITHER), Ok(Value::list([1])));
+        assert_eq!(parse("\u{feff}hello", EITHER), Ok(Value::from("hello")));
     }
 }

@@ -10,14 +10,14 @@ use crate::render::{self, millis};
 
 /// Nobody is there.
 #[derive(Debug, Clone)]
-pub(crate) struct Absence {
+pub(crate) struct NotFound {
     /// In words.
     pub(crate) text: String,
     findings: Vec<Finding>,
     attempts: Vec<Tried>,
 }
 
-impl Absence {
+impl NotFound {
     /// Nothing to list.
     pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
         let mut evidence = vec![format!("waited {}", render::duration(waited))];

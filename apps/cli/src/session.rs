@@ -10,9 +10,9 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::child_shutdown::Programs;
+use crate::child_programs::ChildPrograms;
 use crate::failure::Failure;
-use crate::global_args::Global;
+use crate::global_args::GlobalArgs;
 use crate::output::Output;
 
 /// One run of the program.
@@ -23,11 +23,11 @@ pub(crate) struct Session {
     mesh: OnceCell<Mesh>,
     endless: Cell<bool>,
     /// The programs that run for messages of this one.
-    pub(crate) programs: Programs,
+    pub(crate) programs: ChildPrograms,
 }
 
 impl Session {
-    pub(crate) fn new(global: &Global, out: Output) -> Self {
+    pub(crate) fn new(global: &GlobalArgs, out: Output) -> Self {
         let mut join = Mesh::join();
         if let Some(mesh) = &global.mesh {
             join = join.mesh(mesh);
@@ -38,7 +38,7 @@ impl Session {
         if let Some(peers) = &global.peers {
             join = join.peers(peers.iter().map(String::as_str));
         }
-        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false), programs: Programs::new() }
+        Self { out, join, mesh: OnceCell::new(), endless: Cell::new(false), programs: ChildPrograms::new() }
     }
 
     /// The mesh.

@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use tokio::time::Instant;
 
-pub(crate) use self::ignored::Ignored;
+pub(crate) use self::ignored::IgnoredSignals;
 
 /// The time after the first signal in which others are taken for its repetitions. A closed terminal sends SIGHUP through the
 /// shell and through the kernel, and a service manager may send two signals in a row.
@@ -54,7 +54,7 @@ impl fmt::Display for Signal {
 
 /// Listens for signals from its making on, so that none is missed.
 #[derive(Debug)]
-pub(crate) struct Stop {
+pub(crate) struct StopSignals {
     #[cfg(unix)]
     signals: Vec<(tokio::signal::unix::Signal, Signal)>,
     #[cfg(windows)]
@@ -63,9 +63,9 @@ pub(crate) struct Stop {
     first: Option<Instant>,
 }
 
-impl Stop {
+impl StopSignals {
     /// Returns whether the program has been told to stop.
-    pub(crate) fn has_come(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         self.first.is_some()
     }
 
@@ -89,9 +89,9 @@ impl Stop {
 }
 
 #[cfg(unix)]
-impl Stop {
+impl StopSignals {
     /// Listens for the signals that are not ignored. One that is, as under `nohup` or in a shell's background, stays ignored.
-    pub(crate) fn listen(ignored: Ignored) -> io::Result<Self> {
+    pub(crate) fn listen(ignored: IgnoredSignals) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut signals = Vec::new();
         for stop in [Signal::Interrupt, Signal::Terminate, Signal::Hangup, Signal::Quit] {
@@ -116,9 +116,9 @@ impl Stop {
 }
 
 #[cfg(windows)]
-impl Stop {
+impl StopSignals {
     /// Listens for all of them: none can be ignored.
-    pub(crate) fn listen(_: Ignored) -> io::Result<Self> {
+    pub(crate) fn listen(_: IgnoredSignals) -> io::Result<Self> {
         Ok(Self { signals: console::Signals::listen()?, first: None })
     }
 

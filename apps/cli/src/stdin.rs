@@ -7,7 +7,7 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::detached::apart;
+use crate::detached::run_detached;
 use crate::encoding;
 use crate::failure::Failure;
 
@@ -27,11 +27,11 @@ const QUEUE_BYTES: u32 = 1 << 20;
 /// Dropping the future loses what was read.
 pub(crate) async fn whole() -> Result<String, Failure> {
     // It may never see the end.
-    let read = apart(|| {
+    let read = run_detached(|| {
         let mut bytes = Vec::new();
         stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
-    let unread = |why: String| Failure::Machine(format!("cannot read standard input: {why}"));
+    let unread = |why: String| Failure::Local(format!("cannot read standard input: {why}"));
     let bytes = read
         .await
         .ok_or_else(|| unread("there is no thread for it".to_owned()))?
@@ -40,7 +40,7 @@ pub(crate) async fn whole() -> Result<String, Failure> {
         let problem = format!("standard input is longer than {LONGEST} bytes, which no message may be");
         return Err(Failure::Usage(problem));
     }
-    encoding::read(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))
+    encoding::decode(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))
 }
 
 /// A line of standard input.
@@ -97,7 +97,7 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     };
     thread::spawn(move || {
         let mut input = stdin().lock();
-        let unread = |why: &str| Failure::Machine(format!("cannot read standard input: {why}"));
+        let unread = |why: &str| Failure::Local(format!("cannot read standard input: {why}"));
         let start = match first_bytes(&mut input, longest) {
             Ok(start) if encoding::is_utf16(&start) => {
                 let problem = "standard input is UTF-16, and lines are read as UTF-8; save it as UTF-8";

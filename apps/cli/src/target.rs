@@ -10,7 +10,7 @@ use meshzero::naming::{self, InvalidAddress, Meaning};
 use meshzero::{InvalidName, Mesh, OfferError, ServiceName, ServiceRef, check_name};
 use tokio::time::{Instant, sleep_until};
 
-use self::host::{Host, NoService};
+use self::host::{Host, HostError};
 use crate::failure::Failure;
 
 /// The head start of the likelier meaning where a text may be a service's name and a host with a port.
@@ -99,12 +99,12 @@ impl Target {
             }
         };
         Err(match at_host {
-            NoService::Unreachable(failure) => failure,
-            NoService::Unknown(failure) if host.is_likely() => {
-                Failure::Nobody(format!("{failure}; there is no service of that name either"))
+            HostError::Unreachable(failure) => failure,
+            HostError::Unknown(failure) if host.is_likely() => {
+                Failure::Unavailable(format!("{failure}; there is no service of that name either"))
             }
             // Then it is a name like any other, unless the host was meant and its name is misspelt.
-            NoService::Unknown(failure) => Failure::from(named).and(&failure),
+            HostError::Unknown(failure) => Failure::from(named).and(&failure),
         })
     }
 

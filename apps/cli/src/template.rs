@@ -2,7 +2,7 @@
 
 use meshzero::Value;
 
-use crate::message::{self, NoMessage, ReadAs};
+use crate::message::{self, InvalidMessage, MessageFormat};
 
 /// The place of the message.
 const HOLE: &str = "{}";
@@ -18,9 +18,9 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// [`NoMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
-    pub(crate) fn new(text: &str, read_as: ReadAs) -> Result<Self, NoMessage> {
-        match message::value(text, read_as) {
+    /// [`InvalidMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
+    pub(crate) fn new(text: &str, message_format: MessageFormat) -> Result<Self, InvalidMessage> {
+        match message::parse(text, message_format) {
             Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
             read => read.map(Self),
         }
@@ -97,14 +97,17 @@ mod tests {
     use super::*;
 
     fn new(text: &str) -> Template {
-        Template::new(text, ReadAs::JsonOrText).expect(text)
+        Template::new(text, MessageFormat::JsonOrText).expect(text)
     }
 
     #[test]
     fn text_is_filled() {
         assert_eq!(new("{} is {}").fill(&"a".into()), Value::from("a is a"));
-        assert!(Template::new("{\"got\": {}", ReadAs::JsonOrText).is_err());
-        assert_eq!(Template::new("[{}", ReadAs::Text).expect("text").fill(&1.into()), Value::from("[1"));
+        assert!(Template::new("{\"got\": {}", MessageFormat::JsonOrText).is_err());
+        assert_eq!(
+            Template::new("[{}", MessageFormat::Text).expect("text").fill(&1.into()),
+            Value::from("[1")
+        );
         assert_eq!(new("hello {}, {}!").fill(&"you".into()), Value::from("hello you, you!"));
         assert_eq!(new("got {}").fill(&Value::list([1, 2])), Value::from("got [1,2]"));
         assert_eq!(new("42").fill(&"you".into()), Value::from(42));

@@ -11,10 +11,10 @@ use meshzero::{Call, Service, ServiceName, Value, trace};
 use serde::{Serialize, Serializer};
 use tokio::time;
 
-use super::exec::{Exec, NoOutput, Program};
-use super::namesakes::{self, Look};
+use super::exec::{Exec, ExecError, Program};
+use super::namesakes::{self, NameCheck};
 use crate::failure::Failure;
-use crate::message::ReadAs;
+use crate::message::MessageFormat;
 use crate::output::{BAD, FAINT, GOOD, Output, line, message};
 use crate::parse;
 use crate::render;
@@ -40,7 +40,7 @@ pub(crate) struct Advertise {
     #[arg(value_parser = target::advertised)]
     name: ServiceName,
     #[command(flatten)]
-    answer: Answer,
+    answer: ReplyArgs,
     /// Takes TEMPLATE, and what CMD prints, as text, whatever it looks like
     #[arg(long)]
     text: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Advertise {
 
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-struct Answer {
+struct ReplyArgs {
     /// Replies this, as JSON if it is JSON, else as text; {} is the message
     #[arg(long, value_name = "TEMPLATE")]
     reply: Option<String>,
@@ -103,18 +103,18 @@ impl Handler<Call<Value>> for Responder {
         let trace = call.trace();
         let work = async move {
             let outcome = reply.to(&call).await;
-            let was_not_run = matches!(outcome, Err(NoOutput::NotRun));
+            let was_not_run = matches!(outcome, Err(ExecError::NotRun));
             let outcome = match outcome {
                 // It has been named, with all others that were not finished.
-                Err(NoOutput::Closing) => return,
-                Err(NoOutput::NotRun) => Err("the caller had given up before it was run".to_owned()),
-                Err(NoOutput::Ended) => Err("the caller has given up, and it was ended".to_owned()),
+                Err(ExecError::Closing) => return,
+                Err(ExecError::NotRun) => Err("the caller had given up before it was run".to_owned()),
+                Err(ExecError::Ended) => Err("the caller has given up, and it was ended".to_owned()),
                 _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
                 Ok(reply) => Ok(reply),
-                Err(NoOutput::Failed(failure)) => Err(failure),
+                Err(ExecError::Failed(failure)) => Err(failure),
             };
             // A screen that is paused holds up no reply.
-            out.offer(&Answered::new(call.message(), &outcome));
+            out.offer(&MessageRecord::new(call.message(), &outcome));
             match outcome {
                 Ok(reply) => call.reply(&reply),
                 Err(_) if was_not_run => call.expire(),
@@ -129,7 +129,7 @@ impl Handler<Call<Value>> for Responder {
 }
 
 impl Reply {
-    async fn to(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+    async fn to(&self, call: &Call<Value>) -> Result<Value, ExecError> {
         let message = call.message();
         Ok(match self {
             Self::Null => Value::Null,
@@ -142,19 +142,20 @@ impl Reply {
 
 impl Advertise {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let read_as = ReadAs::chosen(self.text);
+        let message_format = MessageFormat::chosen(self.text);
         let reply = Arc::new(match &self.answer {
-            Answer { reply: Some(template), .. } => {
-                let template = Template::new(template, read_as);
+            ReplyArgs { reply: Some(template), .. } => {
+                let template = Template::new(template, message_format);
                 Reply::Template(template.map_err(|error| Failure::Usage(format!("--reply: {error}")))?)
             }
-            Answer { exec: Some(words), .. } => {
-                let program = Program { words: words.clone(), jobs: self.jobs, limit: self.limit, read_as };
+            ReplyArgs { exec: Some(words), .. } => {
+                let program =
+                    Program { words: words.clone(), jobs: self.jobs, limit: self.limit, message_format };
                 let exec = Exec::new(program, session.programs.clone(), session.out.errors.clone());
                 exec.warn();
                 Reply::Exec(exec)
             }
-            Answer { echo: true, .. } => Reply::Echo,
+            ReplyArgs { echo: true, .. } => Reply::Echo,
             _ => Reply::Null,
         });
         let out = session.out.clone();
@@ -169,13 +170,13 @@ impl Advertise {
         }
         let service = advertise.await?;
         if self.fail_if_exists {
-            Look::new(mesh, &self.name).give_way(service.instance()).await?;
+            NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         session.begin_endless();
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         tokio::select! {
             failed = follow(&self.name, &service, session) => match failed? {},
-            never = Look::new(mesh, &self.name).tell(session) => match never {},
+            never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         }
     }
 }
@@ -197,20 +198,23 @@ where
             && now != shown
         {
             shown = now;
-            session.out.show(&Advertised { event: "moved", ..Advertised::new(name, now) }).await?;
+            session
+                .out
+                .show(&AdvertisedRecord { event: "moved", ..AdvertisedRecord::new(name, now) })
+                .await?;
         }
     }
 }
 
 /// The service is there.
 #[derive(Debug, Serialize)]
-pub(crate) struct Advertised {
+pub(crate) struct AdvertisedRecord {
     event: &'static str,
     service: ServiceName,
     address: String,
 }
 
-impl Advertised {
+impl AdvertisedRecord {
     pub(crate) fn new(name: &ServiceName, address: std::net::SocketAddr) -> Self {
         let address = match address.ip().is_unspecified() {
             // As a place is written that is not an address yet.
@@ -221,7 +225,7 @@ impl Advertised {
     }
 }
 
-impl fmt::Display for Advertised {
+impl fmt::Display for AdvertisedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, address, .. } = self;
         match self.event {
@@ -235,7 +239,7 @@ impl fmt::Display for Advertised {
 
 /// A message came, and has its reply or none.
 #[derive(Debug, Serialize)]
-struct Answered<'a> {
+struct MessageRecord<'a> {
     event: &'static str,
     #[serde(serialize_with = "as_json")]
     message: &'a Value,
@@ -246,14 +250,14 @@ struct Answered<'a> {
     error: Option<&'a str>,
 }
 
-impl<'a> Answered<'a> {
+impl<'a> MessageRecord<'a> {
     fn new(message: &'a Value, outcome: &'a Result<Value, String>) -> Self {
         let (reply, error) = (outcome.as_ref().ok(), outcome.as_ref().err().map(String::as_str));
         Self { event: "message", message, reply, error }
     }
 }
 
-impl fmt::Display for Answered<'_> {
+impl fmt::Display for MessageRecord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&message(self.message))?;
         match (self.reply, self.error) {

@@ -26,17 +26,17 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut shown, "mz", &mut script);
         let script = String::from_utf8_lossy(&script).trim_end().to_owned();
-        session.out.show(&Script { script }).await
+        session.out.show(&ScriptRecord { script }).await
     }
 }
 
 /// What the shell is to read, as it is.
 #[derive(Debug, Serialize)]
-struct Script {
+struct ScriptRecord {
     script: String,
 }
 
-impl fmt::Display for Script {
+impl fmt::Display for ScriptRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.script.fmt(f)
     }

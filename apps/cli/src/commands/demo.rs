@@ -5,7 +5,7 @@ use clap::Args;
 use crate::demo::{Role, play};
 use crate::failure::Failure;
 use crate::session::Session;
-use crate::signals::{Ignored, Stop};
+use crate::signals::{IgnoredSignals, StopSignals};
 
 /// Shows what the mesh does, with separate processes on this machine only
 ///
@@ -21,7 +21,7 @@ pub(crate) struct Demo {}
 impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         // Those that were ignored at the start have not been listened for since.
-        let mut stop = Stop::listen(Ignored::at_start()).map_err(Failure::no_signals)?;
+        let mut stop = StopSignals::listen(IgnoredSignals::at_start()).map_err(Failure::no_signals)?;
         play(&session.out, &mut stop).await
     }
 }

@@ -41,14 +41,14 @@ impl Describe {
         let service = self.name.discover(mesh, self.wait).await?;
         let described = timeout_at(deadline, service.describe()).await;
         let described = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
-        session.out.show(&Described(described)).await
+        session.out.show(&DescriptionRecord(described)).await
     }
 }
 
 #[derive(Debug, Serialize)]
-struct Described(Description);
+struct DescriptionRecord(Description);
 
-impl fmt::Display for Described {
+impl fmt::Display for DescriptionRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Description { service, messages, topics } = &self.0;
         let name = if service.is_empty() { "a service without a name" } else { service };

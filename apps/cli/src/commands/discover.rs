@@ -45,7 +45,7 @@ impl Discover {
         let ms = millis(took);
         for mut instance in instances {
             keep_those_that_answer(mesh, &mut instance).await;
-            session.out.show(&Found { listed: Listed::new(&instance), ms }).await?;
+            session.out.show(&DiscoverRecord { listed: InstanceRecord::new(&instance), ms }).await?;
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ pub(crate) async fn find(
     let mut instances = service.instances();
     instances.sort_by_key(Instance::address);
     if instances.is_empty() {
-        return Err(Failure::Nobody(format!("{name} was there, and is gone again")));
+        return Err(Failure::Unavailable(format!("{name} was there, and is gone again")));
     }
     Ok((instances, took))
 }
@@ -95,7 +95,7 @@ async fn keep_those_that_answer(mesh: &Mesh, instance: &mut Instance) {
 
 /// An instance of a service, for programs.
 #[derive(Debug, Serialize)]
-pub(crate) struct Listed {
+pub(crate) struct InstanceRecord {
     pub(crate) service: String,
     pub(crate) address: Option<String>,
     addresses: Vec<String>,
@@ -103,7 +103,7 @@ pub(crate) struct Listed {
     instance: String,
 }
 
-impl Listed {
+impl InstanceRecord {
     pub(crate) fn new(instance: &Instance) -> Self {
         Self {
             service: instance.service.to_string(),
@@ -117,13 +117,13 @@ impl Listed {
 
 /// An instance that was looked for.
 #[derive(Debug, Serialize)]
-struct Found {
+struct DiscoverRecord {
     #[serde(flatten)]
-    listed: Listed,
+    listed: InstanceRecord,
     ms: f64,
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for DiscoverRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(self.listed.address.as_deref().unwrap_or("?")).fmt(f)
     }

@@ -18,11 +18,11 @@ Examples:
   mz gateway help networkzero")]
 pub(crate) struct Gateway {
     #[command(subcommand)]
-    to: To,
+    to: GatewayKind,
 }
 
 #[derive(Debug, Subcommand)]
-enum To {
+enum GatewayKind {
     /// Python's NetworkZero: each side finds the other's services by name
     ///
     /// It hears and speaks the beacon (UDP port 9999), or asks the one that another process of this machine has (port 9998 on
@@ -40,12 +40,12 @@ impl Gateway {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         let mesh = session.mesh().await?;
         match self.to {
-            To::Networkzero => {
+            GatewayKind::Networkzero => {
                 let mut gateway =
-                    mesh.networkzero().await.map_err(|error| Failure::Machine(error.to_string()))?;
+                    mesh.networkzero().await.map_err(|error| Failure::Local(error.to_string()))?;
                 session.begin_endless();
                 while let Some(crossing) = gateway.next().await {
-                    if let Some(crossed) = Crossed::of(crossing) {
+                    if let Some(crossed) = CrossingRecord::of(crossing) {
                         // What crosses does not wait for a screen.
                         session.out.offer(&crossed);
                     }
@@ -58,7 +58,7 @@ impl Gateway {
 
 /// One thing that crossed.
 #[derive(Debug, Serialize)]
-struct Crossed {
+struct CrossingRecord {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
@@ -68,7 +68,7 @@ struct Crossed {
     count: Option<u64>,
 }
 
-impl Crossed {
+impl CrossingRecord {
     /// `None` for what a later version may tell.
     fn of(crossing: Crossing) -> Option<Self> {
         let mut missed = None;
@@ -89,7 +89,7 @@ impl Crossed {
     }
 }
 
-impl fmt::Display for Crossed {
+impl fmt::Display for CrossingRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let service = self.service.as_deref().map(line).map(|line| line.to_string()).unwrap_or_default();
         let address = self.address.as_deref().unwrap_or_default();

@@ -9,9 +9,9 @@ use meshzero::{Instance, Mesh, ServiceName, WatchEvent};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::discover::Listed;
+use super::discover::InstanceRecord;
 use crate::failure::Failure;
-use crate::not_found::Absence;
+use crate::not_found::NotFound;
 use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
@@ -64,8 +64,8 @@ impl List {
         };
         let prefix = self.prefix();
         if instances.is_empty() {
-            let absence = Absence::of_list(mesh.diagnose(&prefix).await, self.wait);
-            return Err(Failure::Absent(Box::new(absence)));
+            let absence = NotFound::of_list(mesh.diagnose(&prefix).await, self.wait);
+            return Err(Failure::NotFound(Box::new(absence)));
         }
         let answering = mesh.answering(&prefix).await;
         tell(&answering.unanswering, session);
@@ -75,7 +75,7 @@ impl List {
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let entry = |instance: &Instance| {
             let answers = answering.answers(instance.id);
-            Entry { listed: Listed::new(instance), answers }
+            Entry { listed: InstanceRecord::new(instance), answers }
         };
         let listed: Vec<Entry> = instances.iter().map(entry).collect();
         match session.out.format() {
@@ -85,7 +85,7 @@ impl List {
                 }
                 Ok(())
             }
-            Format::People => session.out.line(table(&listed).to_string()).await,
+            Format::Human => session.out.line(table(&listed).to_string()).await,
         }
     }
 
@@ -98,7 +98,7 @@ impl List {
         let prefix = self.prefix();
         let mut watch = mesh.watch(&prefix);
         session.begin_endless();
-        let (mut looks, mut unlisted) = (time::interval(LOOK), Unlisted::default());
+        let (mut looks, mut unlisted) = (time::interval(LOOK), HiddenCount::default());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
@@ -115,9 +115,11 @@ impl List {
             };
             let Some(event) = event else { break };
             let change = match event {
-                WatchEvent::Up(instance) => Change::new("up", &instance, None),
-                WatchEvent::Moved(instance) => Change::new("moved", &instance, None),
-                WatchEvent::Down { instance, why } => Change::new("down", &instance, Some(why.to_string())),
+                WatchEvent::Up(instance) => ChangeRecord::new("up", &instance, None),
+                WatchEvent::Moved(instance) => ChangeRecord::new("moved", &instance, None),
+                WatchEvent::Down { instance, why } => {
+                    ChangeRecord::new("down", &instance, Some(why.to_string()))
+                }
             };
             session.out.show(&change).await?;
         }
@@ -127,12 +129,12 @@ impl List {
 
 /// The number of services that a limit hides while others are watched: it is said when it has settled, and when it is another.
 #[derive(Debug, Default)]
-struct Unlisted {
+struct HiddenCount {
     before: usize,
     said: usize,
 }
 
-impl Unlisted {
+impl HiddenCount {
     /// Returns whether it is to be said that so many `services` are hidden now.
     fn is_news(&mut self, services: usize) -> bool {
         let has_settled = std::mem::replace(&mut self.before, services) == services;
@@ -146,7 +148,7 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
         session.out.errors.unanswering(silent);
     }
     let more = unanswering.len().saturating_sub(SHOWN);
-    if more > 0 && session.out.format() == Format::People {
+    if more > 0 && session.out.format() == Format::Human {
         session.out.errors.remark(&format!("and {more} more that do not answer"));
     }
 }
@@ -155,14 +157,14 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
 #[derive(Debug, Serialize)]
 struct Entry {
     #[serde(flatten)]
-    listed: Listed,
+    listed: InstanceRecord,
     /// Whether it has answered at one of its addresses, or a link vouches for it; null if it was not asked.
     answers: Option<bool>,
 }
 
 fn table(listed: &[Entry]) -> Table<3> {
     let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
-    for Entry { listed: Listed { service, address, node, .. }, answers } in listed {
+    for Entry { listed: InstanceRecord { service, address, node, .. }, answers } in listed {
         let node = node.get(..8).unwrap_or(node);
         let node = match answers {
             Some(true) => node.to_owned(),
@@ -176,21 +178,21 @@ fn table(listed: &[Entry]) -> Table<3> {
 
 /// A service came, moved or went.
 #[derive(Debug, Serialize)]
-struct Change {
+struct ChangeRecord {
     event: &'static str,
     #[serde(flatten)]
-    instance: Listed,
+    instance: InstanceRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<String>,
 }
 
-impl Change {
+impl ChangeRecord {
     fn new(event: &'static str, instance: &Instance, why: Option<String>) -> Self {
-        Self { event, instance: Listed::new(instance), why }
+        Self { event, instance: InstanceRecord::new(instance), why }
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for ChangeRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let style = match self.event {
             "up" => GOOD,

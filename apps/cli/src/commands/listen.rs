@@ -64,19 +64,19 @@ impl Listen {
         if self.count.is_none() {
             session.begin_endless();
         }
-        let (mut heard, mut left_out) = (0, LeftOut::new(&session.out));
+        let (mut heard, mut left_out) = (0, OmittedCounts::new(&session.out));
         while self.count.is_none_or(|count| heard < count)
             && let Some(item) = news.next().await
         {
             match item {
                 Ok(item) => {
                     left_out.add(&item);
-                    session.out.show(&Heard::new(item)).await?;
+                    session.out.show(&ItemRecord::new(item)).await?;
                     heard += 1;
                 }
                 Err(trouble) => match session.out.format() {
-                    Format::Json => session.out.object(&Trouble::new(&trouble)).await?,
-                    Format::People => session.out.errors.remark(&trouble.to_string()),
+                    Format::Json => session.out.object(&ErrorRecord::new(&trouble)).await?,
+                    Format::Human => session.out.errors.remark(&trouble.to_string()),
                 },
             }
         }
@@ -102,13 +102,13 @@ impl Listen {
 
 /// The items that were left out as was asked for. People are told how many when this is dropped, as it also is where the command is
 /// stopped; programs are told with each item.
-struct LeftOut<'a> {
+struct OmittedCounts<'a> {
     out: &'a Output,
     skipped: u64,
     thinned: u64,
 }
 
-impl<'a> LeftOut<'a> {
+impl<'a> OmittedCounts<'a> {
     fn new(out: &'a Output) -> Self {
         Self { out, skipped: 0, thinned: 0 }
     }
@@ -120,12 +120,12 @@ impl<'a> LeftOut<'a> {
     }
 }
 
-impl Drop for LeftOut<'_> {
+impl Drop for OmittedCounts<'_> {
     fn drop(&mut self) {
         let counts = [(self.skipped, GapReason::Superseded), (self.thinned, GapReason::Rate)];
         let counts = counts.into_iter().filter(|(count, _)| *count > 0);
         let counts: Vec<_> = counts.map(|(count, reason)| format!("{count} left out: {reason}")).collect();
-        if self.out.format() == Format::People && !counts.is_empty() {
+        if self.out.format() == Format::Human && !counts.is_empty() {
             self.out.errors.remark(&counts.join(", "));
         }
     }
@@ -133,7 +133,7 @@ impl Drop for LeftOut<'_> {
 
 /// One item.
 #[derive(Debug, Serialize)]
-struct Heard {
+struct ItemRecord {
     event: &'static str,
     topic: String,
     #[serde(serialize_with = "as_json")]
@@ -150,14 +150,14 @@ pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-impl Heard {
+impl ItemRecord {
     fn new(news: News<Value>) -> Self {
         let News { topic, item, from, skipped, thinned } = news;
         Self { event: "news", topic: topic.to_string(), item, from: from.to_string(), skipped, thinned }
     }
 }
 
-impl fmt::Display for Heard {
+impl fmt::Display for ItemRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{FAINT}{}{FAINT:#}  {}", line(&self.topic), message(&self.item))
     }
@@ -165,7 +165,7 @@ impl fmt::Display for Heard {
 
 /// Something that came in place of an item.
 #[derive(Debug, Serialize)]
-struct Trouble {
+struct ErrorRecord {
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
@@ -174,7 +174,7 @@ struct Trouble {
     problem: String,
 }
 
-impl Trouble {
+impl ErrorRecord {
     fn new(error: &NewsError) -> Self {
         let (event, missed) = match error {
             NewsError::Missed { count, reason, .. } => ("missed", Some((*count, reason.as_str()))),

@@ -10,7 +10,7 @@ use meshzero::{DiscoverError, Instance, Mesh, ServiceName};
 use serde_json::json;
 use tokio::time;
 
-use super::discover::Listed;
+use super::discover::InstanceRecord;
 use crate::failure::Failure;
 use crate::session::Session;
 
@@ -21,12 +21,12 @@ const LOOK: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// A look at who else offers a name.
-pub(super) struct Look<'a> {
+pub(super) struct NameCheck<'a> {
     mesh: &'a Mesh,
     name: &'a ServiceName,
 }
 
-impl<'a> Look<'a> {
+impl<'a> NameCheck<'a> {
     /// At a name that this program offers itself.
     pub(super) fn new(mesh: &'a Mesh, name: &'a ServiceName) -> Self {
         Self { mesh, name }
@@ -37,7 +37,7 @@ impl<'a> Look<'a> {
         let name = self.name;
         let others = self.others(|_| false).await;
         if let Some(first) = others.first() {
-            let listed: Vec<Listed> = others.iter().map(Listed::new).collect();
+            let listed: Vec<InstanceRecord> = others.iter().map(InstanceRecord::new).collect();
             let count = match others.len() {
                 1 => "another program offers".to_owned(),
                 count => format!("{count} other programs offer"),
@@ -106,12 +106,12 @@ pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failur
 }
 
 fn taken(name: &ServiceName, other: &Instance) -> Failure {
-    Failure::Taken(format!(
+    Failure::NameTaken(format!(
         "another program offers {name:?} already, at {}; end that, take another name, or leave out --fail-if-exists",
         address(other)
     ))
 }
 
 fn address(instance: &Instance) -> String {
-    Listed::new(instance).address.unwrap_or_else(|| "an address that is not known".to_owned())
+    InstanceRecord::new(instance).address.unwrap_or_else(|| "an address that is not known".to_owned())
 }

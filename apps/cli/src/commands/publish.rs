@@ -11,12 +11,12 @@ use meshzero::{PublishError, Publisher, ServiceName, Topic, Value};
 use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
-use self::lines::{Counts, Unpublished};
-use super::advertise::{Advertised, follow};
+use self::lines::{LineCounts, LineError};
+use super::advertise::{AdvertisedRecord, follow};
 use super::listen::is_zero;
-use super::namesakes::{self, Look};
+use super::namesakes::{self, NameCheck};
 use crate::failure::Failure;
-use crate::message::{self, NoMessage, ReadAs};
+use crate::message::{self, InvalidMessage, MessageFormat};
 use crate::output::FAINT;
 use crate::parse;
 use crate::session::Session;
@@ -73,9 +73,9 @@ pub(crate) struct Publish {
 }
 
 /// The actor behind the name: it handles nothing.
-struct Silent;
+struct IdleActor;
 
-impl Actor for Silent {
+impl Actor for IdleActor {
     type Context = Context<Self>;
 }
 
@@ -88,7 +88,7 @@ impl Publish {
         if self.fail_if_exists {
             namesakes::refuse(mesh, &self.name).await?;
         }
-        let mut advertise = mesh.advertise(&self.name, || Silent).publishes::<Value>(&self.topic);
+        let mut advertise = mesh.advertise(&self.name, || IdleActor).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
             advertise = advertise.retains(&self.topic);
         }
@@ -97,12 +97,12 @@ impl Publish {
         }
         let service = advertise.await?;
         if self.fail_if_exists {
-            Look::new(mesh, &self.name).give_way(service.instance()).await?;
+            NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         if self.is_endless() {
             session.begin_endless();
         }
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         let publisher = service.publisher();
         let publishing = async {
             while publisher.subscribers() < self.subscribers {
@@ -116,7 +116,7 @@ impl Publish {
         let told = tokio::select! {
             told = publishing => told?,
             failed = follow(&self.name, &service, session) => match failed? {},
-            never = Look::new(mesh, &self.name).tell(session) => match never {},
+            never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         };
         // Closing waits until subscribers have what was published.
         if let Some(abandoned) = service.close().await {
@@ -126,7 +126,7 @@ impl Publish {
         match told.left_out {
             0 => Ok(()),
             // Each has been told, and so has the number of them.
-            _ => Err(Failure::LeftOut),
+            _ => Err(Failure::LinesLeftOut),
         }
     }
 
@@ -139,11 +139,11 @@ impl Publish {
         self.data.as_deref().filter(|data| *data != "-")
     }
 
-    fn value(&self, text: &str) -> Result<Value, NoMessage> {
-        message::value(text, ReadAs::chosen(self.text))
+    fn value(&self, text: &str) -> Result<Value, InvalidMessage> {
+        message::parse(text, MessageFormat::chosen(self.text))
     }
 
-    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<Published, Failure> {
+    async fn repeatedly(&self, publisher: &Publisher, item: &Value) -> Result<PublishedRecord, Failure> {
         let pause = match (self.rate, self.count) {
             (Some(pause), _) => pause,
             (None, Some(_)) => Duration::from_secs(1),
@@ -153,30 +153,30 @@ impl Publish {
             }
         };
         let mut ticks = ticks(pause);
-        let mut counts = Counts::default();
+        let mut counts = LineCounts::default();
         while self.count.is_none_or(|count| counts.published < count) {
             ticks.tick().await;
             self.publish(publisher, item).await?;
             counts.published += 1;
         }
-        Ok(Published::new(counts))
+        Ok(PublishedRecord::new(counts))
     }
 
-    async fn lines(&self, publisher: &Publisher, session: &Session) -> Result<Published, Failure> {
+    async fn lines(&self, publisher: &Publisher, session: &Session) -> Result<PublishedRecord, Failure> {
         let mut ticks = self.rate.map(ticks);
         let publish = async |line: &str| {
-            let item = self.value(line).map_err(|error| Unpublished::Line(error.to_string()))?;
+            let item = self.value(line).map_err(|error| LineError::Line(error.to_string()))?;
             if let Some(ticks) = &mut ticks {
                 ticks.tick().await;
             }
             self.publish(publisher, &item).await.map_err(|error| match error {
-                PublishError::Item(error) => Unpublished::Line(error.to_string()),
-                error => Unpublished::Everything(error.into()),
+                PublishError::Item(error) => LineError::Line(error.to_string()),
+                error => LineError::Everything(error.into()),
             })
         };
         let message_bytes = session.mesh().await?.limits().message_bytes;
         let counts = lines::publish(self.count, message_bytes, &session.out.errors, publish).await?;
-        Ok(Published::new(counts))
+        Ok(PublishedRecord::new(counts))
     }
 
     /// Publishes an item. Nobody is waited for but a listener that insists on every item.
@@ -197,7 +197,7 @@ fn ticks(pause: Duration) -> time::Interval {
 
 /// The outcome.
 #[derive(Debug, Serialize)]
-struct Published {
+struct PublishedRecord {
     event: &'static str,
     published: u64,
     /// Lines of standard input in which characters were replaced.
@@ -208,13 +208,13 @@ struct Published {
     left_out: u64,
 }
 
-impl Published {
-    fn new(Counts { published, replaced, left_out }: Counts) -> Self {
+impl PublishedRecord {
+    fn new(LineCounts { published, replaced, left_out }: LineCounts) -> Self {
         Self { event: "published", published, replaced, left_out }
     }
 }
 
-impl fmt::Display for Published {
+impl fmt::Display for PublishedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { published, replaced, left_out, .. } = *self;
         write!(f, "{FAINT}published {published}")?;

@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 
 use super::advertise::as_json;
 use crate::failure::Failure;
-use crate::message::{self, ReadAs};
+use crate::message::{self, MessageFormat};
 use crate::output::text;
 use crate::parse;
 use crate::render::{self, millis};
@@ -58,7 +58,7 @@ pub(crate) struct Send {
 }
 
 /// The message, as it was typed.
-struct Typed {
+struct OutgoingMessage {
     message_type: Option<TypeName>,
     message: Value,
 }
@@ -78,10 +78,10 @@ impl Send {
         let (reply, by) = self.call(&call, typed).await?;
         let ms = millis(started.elapsed());
         let by = by.as_ref().map(Replier::new);
-        session.out.show(&Replied { service: self.name.to_string(), by, reply, ms }).await
+        session.out.show(&ReplyRecord { service: self.name.to_string(), by, reply, ms }).await
     }
 
-    async fn typed(&self) -> Result<Typed, Failure> {
+    async fn typed(&self) -> Result<OutgoingMessage, Failure> {
         let (message_type, message) = match self.words.as_slice() {
             [message] => (None, message.as_str()),
             [message_type, message] => {
@@ -100,15 +100,15 @@ impl Send {
         } else {
             message.to_owned()
         };
-        let message = message::value(&message, ReadAs::chosen(self.text));
+        let message = message::parse(&message, MessageFormat::chosen(self.text));
         let message = message.map_err(|error| unreadable(error.to_string()))?;
-        Ok(Typed { message_type, message })
+        Ok(OutgoingMessage { message_type, message })
     }
 
     async fn call(
         &self,
         call: &Call<'_>,
-        Typed { message_type, message }: Typed,
+        OutgoingMessage { message_type, message }: OutgoingMessage,
     ) -> Result<(Value, Option<Instance>), Failure> {
         if message_type.is_some() {
             return Ok(call.send(message, message_type).await?);
@@ -216,7 +216,7 @@ impl Call<'_> {
 
 /// The reply.
 #[derive(Debug, Serialize)]
-struct Replied {
+struct ReplyRecord {
     service: String,
     #[serde(flatten)]
     by: Option<Replier>,
@@ -243,7 +243,7 @@ impl Replier {
     }
 }
 
-impl fmt::Display for Replied {
+impl fmt::Display for ReplyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reply.as_str() {
             Some(reply) => text(reply).fmt(f),

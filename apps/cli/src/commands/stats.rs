@@ -61,10 +61,10 @@ impl Stats {
                 }
                 Ok(())
             }
-            Format::People if self.prometheus => {
+            Format::Human if self.prometheus => {
                 session.out.line(text(meshzero::prometheus::text(nodes).trim_end()).to_string()).await
             }
-            Format::People => session.out.line(tables::of(&nodes).to_string()).await,
+            Format::Human => session.out.line(tables::of(&nodes).to_string()).await,
         }
     }
 }

@@ -4,7 +4,7 @@ use actix::prelude::*;
 use meshzero::Mesh;
 
 use super::messages::{Joint, Move, OutOfReach, Pose};
-use super::protocol::{Prompt, Told};
+use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
 /// The name it is found by.
@@ -36,9 +36,11 @@ impl Handler<Move> for Arm {
     }
 }
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let arm = mesh.advertise(NAME, Arm::default).handles::<Move>().await?;
-    prompt.tell(Told::Advertises { service: NAME.to_owned(), address: arm.address().to_string() }).await?;
-    while prompt.next().await?.is_some() {}
+    channel
+        .tell(DemoEvent::Advertises { service: NAME.to_owned(), address: arm.address().to_string() })
+        .await?;
+    while channel.next().await?.is_some() {}
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use meshzero::{Mesh, NewsError, ServiceRef};
 
 use super::messages::{HISTORY, Reading, Replay};
-use super::protocol::{Cue, Prompt, Told, millis};
+use super::protocol::{DemoChannel, DemoCommand, DemoEvent, millis};
 use super::weather;
 use crate::failure::Failure;
 
@@ -18,31 +18,31 @@ const MEASURED: Duration = Duration::from_millis(600);
 /// Readings asked for at once; two such lots are under way, which the publisher's backlog of 1,024 holds.
 const LOT: u32 = 500;
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let started = Instant::now();
     let weather = mesh.discover(weather::NAME).await?;
     let ms = millis(started);
     let address = weather.address().map(|address| address.to_string()).unwrap_or_default();
-    prompt.tell(Told::Found { service: weather::NAME.to_owned(), address, ms }).await?;
+    channel.tell(DemoEvent::Found { service: weather::NAME.to_owned(), address, ms }).await?;
 
     let mut news = weather.subscribe::<Reading>("city/").await?;
     for _ in 0..SHOWN {
         let Some(news) = news.next().await else { return Ok(()) };
         let news = news.map_err(missed)?;
-        prompt.tell(Told::Heard { topic: news.topic.to_string(), reading: news.item }).await?;
+        channel.tell(DemoEvent::Heard { topic: news.topic.to_string(), reading: news.item }).await?;
     }
     drop(news);
 
-    while let Some(cue) = prompt.next().await? {
-        if let Cue::Measure = cue {
+    while let Some(cue) = channel.next().await? {
+        if let DemoCommand::Measure = cue {
             let told = measure(&weather).await?;
-            prompt.tell(told).await?;
+            channel.tell(told).await?;
         }
     }
     Ok(())
 }
 
-async fn measure(weather: &ServiceRef) -> Result<Told, Failure> {
+async fn measure(weather: &ServiceRef) -> Result<DemoEvent, Failure> {
     let mut news = weather.subscribe::<Reading>(HISTORY).await?;
     let (mut heard, mut missed) = (0_u64, 0);
     let started = Instant::now();
@@ -54,16 +54,16 @@ async fn measure(weather: &ServiceRef) -> Result<Told, Failure> {
                 Some(Ok(_)) => heard += 1,
                 Some(Err(NewsError::Missed { count, .. })) => missed += count,
                 Some(Err(error)) => return Err(self::missed(error)),
-                None => return Err(Failure::Machine("the mesh was left".to_owned())),
+                None => return Err(Failure::Local("the mesh was left".to_owned())),
             }
         }
         asked.await?;
     }
     #[expect(clippy::cast_precision_loss, reason = "no machine counts beyond 2^53 in a second")]
     let a_second = heard as f64 / started.elapsed().as_secs_f64();
-    Ok(Told::News { a_second, missed })
+    Ok(DemoEvent::News { a_second, missed })
 }
 
 fn missed(error: NewsError) -> Failure {
-    Failure::Nobody(error.to_string())
+    Failure::Unavailable(error.to_string())
 }

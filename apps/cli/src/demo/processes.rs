@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time;
 
-use super::protocol::{Cue, Told};
+use super::protocol::{DemoCommand, DemoEvent};
 use super::role::Role;
 use crate::failure::Failure;
 
@@ -17,19 +17,19 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// How long a process may take to say goodbye before it is killed.
 const GOODBYE: Duration = Duration::from_millis(700);
 
-/// A process of the demo. Dropping it kills it; [`Player::dismiss`] lets it say goodbye.
-pub(crate) struct Player {
+/// A process of the demo. Dropping it kills it; [`DemoProcess::dismiss`] lets it say goodbye.
+pub(crate) struct DemoProcess {
     role: Role,
     child: Child,
     stdin: Option<ChildStdin>,
     told: Lines<BufReader<ChildStdout>>,
 }
 
-impl Player {
+impl DemoProcess {
     /// Starts a process on the mesh `mesh`, on loopback only.
     pub(crate) fn start(role: Role, mesh: &str) -> Result<Self, Failure> {
         let cannot =
-            |error: std::io::Error| Failure::Machine(format!("cannot start the {}: {error}", role.name()));
+            |error: std::io::Error| Failure::Local(format!("cannot start the {}: {error}", role.name()));
         let program = std::env::current_exe().map_err(cannot)?;
         let mut child = Command::new(program)
             .args(["demo-part", role.name(), "--json", "--mesh", mesh, "--interfaces", "lo"])
@@ -42,7 +42,7 @@ impl Player {
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
-        let missing = || Failure::Machine(format!("the {} has no streams", role.name()));
+        let missing = || Failure::Local(format!("the {} has no streams", role.name()));
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let told = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
         Ok(Self { role, child, stdin: Some(stdin), told })
@@ -58,10 +58,10 @@ impl Player {
     }
 
     /// Tells it to do something.
-    pub(crate) async fn cue(&mut self, cue: &Cue) -> Result<(), Failure> {
+    pub(crate) async fn cue(&mut self, cue: &DemoCommand) -> Result<(), Failure> {
         let name = self.role.name();
         let mut line = serde_json::to_string(cue)
-            .map_err(|error| Failure::Machine(format!("a cue for the {name} cannot be written: {error}")))?;
+            .map_err(|error| Failure::Local(format!("a cue for the {name} cannot be written: {error}")))?;
         line.push('\n');
         let stdin = self.stdin.as_mut().ok_or_else(|| gone(name))?;
         stdin.write_all(line.as_bytes()).await.map_err(|_| gone(name))
@@ -71,28 +71,28 @@ impl Player {
     pub(crate) async fn hear<T>(
         &mut self,
         what: &str,
-        wanted: impl Fn(&Told) -> Option<T>,
+        wanted: impl Fn(&DemoEvent) -> Option<T>,
     ) -> Result<T, Failure> {
         let name = self.role.name();
         let hear = async {
             loop {
                 let line = self.told.next_line().await.map_err(|_| gone(name))?.ok_or_else(|| gone(name))?;
                 let told = serde_json::from_str(&line)
-                    .map_err(|error| Failure::Machine(format!("the {name} told {line:?}: {error}")))?;
+                    .map_err(|error| Failure::Local(format!("the {name} told {line:?}: {error}")))?;
                 if let Some(found) = wanted(&told) {
                     return Ok(found);
                 }
             }
         };
         time::timeout(PATIENCE, hear).await.unwrap_or_else(|_| {
-            Err(Failure::Uncertain(format!("the {name} did not tell {what} within {PATIENCE:?}")))
+            Err(Failure::OutcomeUnknown(format!("the {name} did not tell {what} within {PATIENCE:?}")))
         })
     }
 
     /// Kills it as nothing else does: it cannot say goodbye.
     pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         let name = self.role.name();
-        self.child.kill().await.map_err(|error| Failure::Machine(format!("cannot kill the {name}: {error}")))
+        self.child.kill().await.map_err(|error| Failure::Local(format!("cannot kill the {name}: {error}")))
     }
 
     /// Lets it say goodbye, and reaps it.
@@ -106,5 +106,5 @@ impl Player {
 }
 
 fn gone(name: &str) -> Failure {
-    Failure::Nobody(format!("the {name} has ended before its part was over"))
+    Failure::Unavailable(format!("the {name} has ended before its part was over"))
 }

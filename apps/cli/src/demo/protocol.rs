@@ -12,7 +12,7 @@ use crate::stdin::{self, Line, StdinLines};
 
 /// What a process is told to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum Cue {
+pub(crate) enum DemoCommand {
     /// Send this message.
     Send(Move),
     /// Measure how many calls or news a second go through.
@@ -21,13 +21,13 @@ pub(crate) enum Cue {
 
 /// What a process tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum DemoEvent {
     /// It advertises a service.
     Advertises { service: String, address: String },
     /// It found a service.
     Found { service: String, address: String, ms: f64 },
     /// It sent a message, and this came of it.
-    Replied { message: String, outcome: Outcome, ms: f64 },
+    Replied { message: String, outcome: CallOutcome, ms: f64 },
     /// It heard an item of news.
     Heard { topic: String, reading: Reading },
     /// It was told that a service is there.
@@ -44,7 +44,7 @@ pub(crate) enum Told {
 
 /// What came of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Outcome {
+pub(crate) enum CallOutcome {
     /// The service did it, and says how things stand.
     Done(String),
     /// The service replied that it will not.
@@ -57,18 +57,18 @@ pub(crate) enum Outcome {
 const CUE: usize = 64 << 10;
 
 /// The streams of a process of the demo.
-pub(crate) struct Prompt {
+pub(crate) struct DemoChannel {
     cues: StdinLines,
     out: Output,
 }
 
-impl Prompt {
+impl DemoChannel {
     pub(crate) fn new(out: Output) -> Self {
         Self { cues: stdin::lines(CUE), out }
     }
 
     /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
-    pub(crate) async fn next(&mut self) -> Result<Option<Cue>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<DemoCommand>, Failure> {
         let line = match self.cues.next().await {
             Some(line) => line?,
             None => return Ok(None),
@@ -82,7 +82,7 @@ impl Prompt {
     }
 
     /// Tells something.
-    pub(crate) async fn tell(&self, told: Told) -> Result<(), Failure> {
+    pub(crate) async fn tell(&self, told: DemoEvent) -> Result<(), Failure> {
         self.out.object(&told).await
     }
 }

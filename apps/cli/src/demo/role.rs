@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::protocol::Prompt;
+use super::protocol::DemoChannel;
 use super::{arm, display, pilot, weather};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -32,13 +32,13 @@ impl Role {
 
     /// Plays the part until the cues end.
     pub(crate) async fn perform(self, session: &Session) -> Result<(), Failure> {
-        let mut prompt = Prompt::new(session.out.clone());
+        let mut channel = DemoChannel::new(session.out.clone());
         let mesh = session.mesh().await?;
         match self {
-            Self::Arm => arm::run(mesh, &mut prompt).await,
-            Self::Weather => weather::run(mesh, &mut prompt).await,
-            Self::Pilot => pilot::run(mesh, &mut prompt).await,
-            Self::Display => display::run(mesh, &mut prompt).await,
+            Self::Arm => arm::run(mesh, &mut channel).await,
+            Self::Weather => weather::run(mesh, &mut channel).await,
+            Self::Pilot => pilot::run(mesh, &mut channel).await,
+            Self::Display => display::run(mesh, &mut channel).await,
         }
     }
 }

@@ -8,68 +8,68 @@ use tokio::time;
 
 use super::arm;
 use super::messages::{Joint, Move};
-use super::processes::Player;
-use super::protocol::{Cue, Outcome, Told, millis};
+use super::processes::DemoProcess;
+use super::protocol::{CallOutcome, DemoCommand, DemoEvent, millis};
 use super::role::Role;
 use super::transcript::{Transcript, thousands};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::signals::Stop;
+use crate::signals::StopSignals;
 
 /// The longest that the whole may take, its end included: a demo that hangs shows nothing.
 const LONGEST: Duration = Duration::from_secs(13);
 
 /// Plays the demo. All its processes have ended when this returns, whatever it returns.
-pub(crate) async fn play(out: &Output, stop: &mut Stop) -> Result<(), Failure> {
+pub(crate) async fn play(out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let mesh = format!("demo-{:08x}", random());
-    let mut cast = Cast::default();
+    let mut processes = DemoProcesses::default();
     let result = tokio::select! {
         biased;
-        signal = stop.signal() => Err(Failure::Stopped(signal)),
+        signal = stop.signal() => Err(Failure::Signalled(signal)),
         () = out.closed() => Err(Failure::OutputClosed),
-        () = time::sleep(LONGEST) => Err(Failure::Uncertain(format!("the demo took longer than {LONGEST:?}"))),
-        result = scenes(out, &mesh, &mut cast) => result,
+        () = time::sleep(LONGEST) => Err(Failure::OutcomeUnknown(format!("the demo took longer than {LONGEST:?}"))),
+        result = scenes(out, &mesh, &mut processes) => result,
     };
-    cast.dismiss().await;
+    processes.dismiss().await;
     result
 }
 
 /// All who play.
 #[derive(Default)]
-struct Cast {
-    arm: Option<Player>,
-    weather: Option<Player>,
-    pilot: Option<Player>,
-    display: Option<Player>,
+struct DemoProcesses {
+    arm: Option<DemoProcess>,
+    weather: Option<DemoProcess>,
+    pilot: Option<DemoProcess>,
+    display: Option<DemoProcess>,
 }
 
-impl Cast {
+impl DemoProcesses {
     async fn dismiss(self) {
         let [arm, weather, pilot, display] =
-            [self.arm, self.weather, self.pilot, self.display].map(|player| async {
-                if let Some(player) = player {
-                    player.dismiss().await;
+            [self.arm, self.weather, self.pilot, self.display].map(|process| async {
+                if let Some(process) = process {
+                    process.dismiss().await;
                 }
             });
         tokio::join!(arm, weather, pilot, display);
     }
 }
 
-async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure> {
+async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Result<(), Failure> {
     let told = Transcript::begin(out);
     told.scene(&format!("Four processes on this machine, on a mesh of their own: {mesh}")).await?;
     told.note("Nothing is configured: no broker, no addresses, no ports.").await?;
 
     told.scene("Two services start: an arm that takes typed messages, a station that publishes news").await?;
-    let arm = cast.arm.insert(Player::start(Role::Arm, mesh)?);
+    let arm = processes.arm.insert(DemoProcess::start(Role::Arm, mesh)?);
     advertised(&told, arm).await?;
-    let weather = cast.weather.insert(Player::start(Role::Weather, mesh)?);
+    let weather = processes.weather.insert(DemoProcess::start(Role::Weather, mesh)?);
     advertised(&told, weather).await?;
 
     told.scene("Two clients start, and find them by name").await?;
-    let pilot = cast.pilot.insert(Player::start(Role::Pilot, mesh)?);
+    let pilot = processes.pilot.insert(DemoProcess::start(Role::Pilot, mesh)?);
     found(&told, pilot).await?;
-    let display = cast.display.insert(Player::start(Role::Display, mesh)?);
+    let display = processes.display.insert(DemoProcess::start(Role::Display, mesh)?);
     found(&told, display).await?;
 
     told.scene("Calls: a message goes into the arm's actor, its reply comes back, both typed").await?;
@@ -81,7 +81,7 @@ async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure
     for _ in 0..3 {
         let (topic, reading) = display
             .hear("any news", |told| match told {
-                Told::Heard { topic, reading } => Some((topic.clone(), *reading)),
+                DemoEvent::Heard { topic, reading } => Some((topic.clone(), *reading)),
                 _ => None,
             })
             .await?;
@@ -98,7 +98,7 @@ async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure
     arm.kill().await?;
     let why = pilot
         .hear("that the arm is gone", |told| match told {
-            Told::Down { why, .. } => Some(why.clone()),
+            DemoEvent::Down { why, .. } => Some(why.clone()),
             _ => None,
         })
         .await?;
@@ -106,11 +106,11 @@ async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure
     call(&told, pilot, Move { joint: Joint::Elbow, degrees: 5.0 }).await?;
 
     told.scene("A new arm starts, at another address: the pilot goes on, with the handle it has").await?;
-    let arm = cast.arm.insert(Player::start(Role::Arm, mesh)?);
+    let arm = processes.arm.insert(DemoProcess::start(Role::Arm, mesh)?);
     advertised(&told, arm).await?;
     pilot
         .hear("that an arm is back", |told| match told {
-            Told::Up { address, .. } => Some(address.clone()),
+            DemoEvent::Up { address, .. } => Some(address.clone()),
             _ => None,
         })
         .await?;
@@ -128,59 +128,65 @@ async fn scenes(out: &Output, mesh: &str, cast: &mut Cast) -> Result<(), Failure
     told.note("mz send greeter world      (from another terminal, or another machine)").await
 }
 
-async fn advertised(told: &Transcript<'_>, player: &mut Player) -> Result<(), Failure> {
-    let (service, address) = player
+async fn advertised(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<(), Failure> {
+    let (service, address) = process
         .hear("that it advertises", |told| match told {
-            Told::Advertises { service, address } => Some((service.clone(), address.clone())),
+            DemoEvent::Advertises { service, address } => Some((service.clone(), address.clone())),
             _ => None,
         })
         .await?;
-    told.tell(player.role().name(), format!("process {} advertises {service} at {address}", player.pid()))
+    told.tell(process.role().name(), format!("process {} advertises {service} at {address}", process.pid()))
         .await
 }
 
-async fn found(told: &Transcript<'_>, player: &mut Player) -> Result<(), Failure> {
-    let (service, address, ms) = player
+async fn found(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<(), Failure> {
+    let (service, address, ms) = process
         .hear("that it found anything", |told| match told {
-            Told::Found { service, address, ms } => Some((service.clone(), address.clone(), *ms)),
+            DemoEvent::Found { service, address, ms } => Some((service.clone(), address.clone(), *ms)),
             _ => None,
         })
         .await?;
-    let what = format!("process {} found {service} at {address}", player.pid());
-    told.timed(player.role().name(), what, ms).await
+    let what = format!("process {} found {service} at {address}", process.pid());
+    told.timed(process.role().name(), what, ms).await
 }
 
-async fn call(told: &Transcript<'_>, pilot: &mut Player, message: Move) -> Result<(), Failure> {
-    pilot.cue(&Cue::Send(message)).await?;
+async fn call(told: &Transcript<'_>, pilot: &mut DemoProcess, message: Move) -> Result<(), Failure> {
+    pilot.cue(&DemoCommand::Send(message)).await?;
     let (message, outcome, ms) = pilot
         .hear("what came of a call", |told| match told {
-            Told::Replied { message, outcome, ms } => Some((message.clone(), outcome.clone(), *ms)),
+            DemoEvent::Replied { message, outcome, ms } => Some((message.clone(), outcome.clone(), *ms)),
             _ => None,
         })
         .await?;
     let outcome = match outcome {
-        Outcome::Done(pose) => format!("Ok({pose})"),
-        Outcome::Declined(why) => format!("Err({why})"),
-        Outcome::Failed(why) => why,
+        CallOutcome::Done(pose) => format!("Ok({pose})"),
+        CallOutcome::Declined(why) => format!("Err({why})"),
+        CallOutcome::Failed(why) => why,
     };
     told.tell("pilot", message).await?;
     told.timed("", format!("-> {outcome}"), ms).await
 }
 
-async fn rates(told: &Transcript<'_>, pilot: &mut Player, display: &mut Player) -> Result<(), Failure> {
-    pilot.cue(&Cue::Measure).await?;
+async fn rates(
+    told: &Transcript<'_>,
+    pilot: &mut DemoProcess,
+    display: &mut DemoProcess,
+) -> Result<(), Failure> {
+    pilot.cue(&DemoCommand::Measure).await?;
     let (one_by_one, together, under_way) = pilot
         .hear("how many calls it made", |told| match told {
-            Told::Calls { one_by_one, together, under_way } => Some((*one_by_one, *together, *under_way)),
+            DemoEvent::Calls { one_by_one, together, under_way } => {
+                Some((*one_by_one, *together, *under_way))
+            }
             _ => None,
         })
         .await?;
     told.tell("pilot", format!("{:>9} calls a second, one after another", thousands(one_by_one))).await?;
     told.tell("pilot", format!("{:>9} calls a second, {under_way} at a time", thousands(together))).await?;
-    display.cue(&Cue::Measure).await?;
+    display.cue(&DemoCommand::Measure).await?;
     let (a_second, missed) = display
         .hear("how many news came", |told| match told {
-            Told::News { a_second, missed } => Some((*a_second, *missed)),
+            DemoEvent::News { a_second, missed } => Some((*a_second, *missed)),
             _ => None,
         })
         .await?;

@@ -36,7 +36,7 @@ impl<'a> Transcript<'a> {
 
     /// `who` did something.
     pub(crate) async fn tell(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
-        self.out.show(&Told { seconds: self.seconds(), who, what: what.into(), ms: None }).await
+        self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: None }).await
     }
 
     /// `who` did something, which took so many milliseconds.
@@ -46,7 +46,7 @@ impl<'a> Transcript<'a> {
         what: impl Into<String>,
         ms: f64,
     ) -> Result<(), Failure> {
-        self.out.show(&Told { seconds: self.seconds(), who, what: what.into(), ms: Some(ms) }).await
+        self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: Some(ms) }).await
     }
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for Note {
 }
 
 #[derive(Serialize)]
-struct Told {
+struct TranscriptLine {
     seconds: f64,
     who: &'static str,
     what: String,
@@ -81,7 +81,7 @@ struct Told {
     ms: Option<f64>,
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for TranscriptLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seconds, who, what, ms } = self;
         let what = line(what).to_string();

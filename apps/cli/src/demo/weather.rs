@@ -6,7 +6,7 @@ use actix::prelude::*;
 use meshzero::{Mesh, Publisher};
 
 use super::messages::{HISTORY, Reading, Replay};
-use super::protocol::{Prompt, Told};
+use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
 /// The name it is found by.
@@ -55,15 +55,15 @@ impl Handler<Replay> for Station {
     }
 }
 
-pub(crate) async fn run(mesh: &Mesh, prompt: &mut Prompt) -> Result<(), Failure> {
+pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let station = mesh
         .advertise_with(NAME, |news| Station { news, readings: 0 })
         .handles::<Replay>()
         .publishes::<Reading>(HISTORY)
         .await?;
-    prompt
-        .tell(Told::Advertises { service: NAME.to_owned(), address: station.address().to_string() })
+    channel
+        .tell(DemoEvent::Advertises { service: NAME.to_owned(), address: station.address().to_string() })
         .await?;
-    while prompt.next().await?.is_some() {}
+    while channel.next().await?.is_some() {}
     Ok(())
 }

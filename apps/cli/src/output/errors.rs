@@ -15,9 +15,9 @@ use crate::failure::Failure;
 
 /// Standard error as the log writes to it, an event at a time.
 #[derive(Debug, Clone)]
-pub(crate) struct ErrorLines(Stream);
+pub(crate) struct LogWriter(Stream);
 
-impl Write for ErrorLines {
+impl Write for LogWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         self.0.offer(|| String::from_utf8_lossy(event).into_owned());
         Ok(event.len())
@@ -30,19 +30,19 @@ impl Write for ErrorLines {
 
 /// Standard error. Cheap to clone; it holds up nobody.
 #[derive(Debug, Clone)]
-pub(crate) struct Errors {
+pub(crate) struct ErrorOutput {
     format: Format,
     stream: Stream,
 }
 
-impl Errors {
+impl ErrorOutput {
     pub(super) fn new(format: Format, stream: Stream) -> Self {
         Self { format, stream }
     }
 
     /// The lines of the log.
-    pub(crate) fn log(&self) -> ErrorLines {
-        ErrorLines(self.stream.clone())
+    pub(crate) fn log(&self) -> LogWriter {
+        LogWriter(self.stream.clone())
     }
 
     /// Reports the failure of the program.
@@ -54,7 +54,7 @@ impl Errors {
     pub(crate) fn abandon(&self, abandoned: &Abandoned) {
         let Abandoned { service, messages, others, connections, .. } = abandoned;
         match self.format {
-            Format::People => {
+            Format::Human => {
                 self.say(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
             }
             Format::Json => self.say_object(&json!({
@@ -66,7 +66,7 @@ impl Errors {
     /// Says that an interface cannot be used yet.
     pub(crate) fn awaits(&self, interface: &AwaitedInterface) {
         match self.format {
-            Format::People => self.remark(&interface.to_string()),
+            Format::Human => self.remark(&interface.to_string()),
             Format::Json => {
                 self.say_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
             }
@@ -77,7 +77,7 @@ impl Errors {
     pub(crate) fn unanswering(&self, unanswering: &Unanswering) {
         let Unanswering { service, finding, .. } = unanswering;
         match self.format {
-            Format::People => self.remark(&format!("does not answer: {finding}")),
+            Format::Human => self.remark(&format!("does not answer: {finding}")),
             Format::Json => self.say_object(&json!({
                 "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             })),
@@ -107,7 +107,7 @@ impl Errors {
     pub(crate) fn trace(&self, context: &TraceContext) {
         let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());
         match self.format {
-            Format::People => self.remark(&format!("trace {trace_id}")),
+            Format::Human => self.remark(&format!("trace {trace_id}")),
             Format::Json => self.say_object(&json!({ "trace_id": trace_id, "traceparent": traceparent })),
         }
     }
@@ -115,7 +115,7 @@ impl Errors {
     /// Says that the last records were not read.
     pub(crate) fn unread(&self, lines: u64) {
         match self.format {
-            Format::People => {
+            Format::Human => {
                 let lines = if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") };
                 self.remark(&format!("the last {lines} not printed, because the output was not read"));
             }
@@ -131,7 +131,7 @@ impl Errors {
     /// Says it to people as a remark, and to programs as an object.
     pub(crate) fn note(&self, remark: &str, object: &Json) {
         match self.format {
-            Format::People => self.remark(remark),
+            Format::Human => self.remark(remark),
             Format::Json => self.say_object(object),
         }
     }
@@ -149,15 +149,15 @@ impl Errors {
 /// Reports on standard error, at once, that a command line cannot be read: nothing else has been started yet.
 pub(crate) fn report_now(failure: &Failure) {
     // There is nowhere else to say it.
-    let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::People));
+    let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::Human));
 }
 
 fn written(failure: &Failure, format: Format) -> String {
     match format {
-        Format::People => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
+        Format::Human => format!("{BAD}mz:{BAD:#} {}", text(&failure.to_string())),
         Format::Json => {
             let mut object = json!({ "error": failure.to_string(), "exit": failure.code() });
-            if let Failure::Absent(absence) = failure {
+            if let Failure::NotFound(absence) = failure {
                 for (name, value) in absence.fields() {
                     object[name] = value;
                 }

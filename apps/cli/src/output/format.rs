@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// People: aligned, coloured on a terminal.
-    People,
+    Human,
     /// Programs: one JSON object a line.
     Json,
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 
-pub(crate) use errors::{Errors, report_now};
+pub(crate) use errors::{ErrorOutput, report_now};
 pub(crate) use escape::{line, message, text};
 pub(crate) use format::Format;
 pub(crate) use style::{BAD, FAINT, GOOD, STRONG};
@@ -32,7 +32,7 @@ pub(crate) struct Output {
     format: Format,
     out: Stream,
     /// Standard error.
-    pub(crate) errors: Errors,
+    pub(crate) errors: ErrorOutput,
 }
 
 /// The threads that write, to be waited for at the end.
@@ -58,7 +58,7 @@ impl Output {
     /// Starts the threads that write.
     pub(crate) fn start(format: Format, closed_terminal: ClosedTerminal) -> (Self, Writers) {
         let notice = match format {
-            Format::People => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
+            Format::Human => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
             Format::Json => |count| format!("{{\"event\":\"left_out\",\"lines\":{count}}}\n"),
         };
         let lost = match closed_terminal {
@@ -68,7 +68,7 @@ impl Output {
         let (out, out_writer) = Stream::start(anstream::stdout, notice, lost);
         let (err, err_writer) = Stream::start(anstream::stderr, notice, lost);
         (
-            Self { format, out, errors: Errors::new(format, err) },
+            Self { format, out, errors: ErrorOutput::new(format, err) },
             Writers { out: out_writer, errors: err_writer },
         )
     }
@@ -106,7 +106,7 @@ impl Output {
 
     fn written<R: Serialize + Display>(&self, record: &R) -> Result<String, Failure> {
         match self.format {
-            Format::People => Ok(record.to_string()),
+            Format::Human => Ok(record.to_string()),
             Format::Json => json(record),
         }
     }
@@ -150,7 +150,7 @@ impl Writers {
 
 /// The failure to write to standard output.
 pub(crate) fn unwritable(error: &io::Error) -> Failure {
-    Failure::Machine(format!("cannot write to standard output: {error}"))
+    Failure::Local(format!("cannot write to standard output: {error}"))
 }
 
 fn left_out(count: u64) -> String {
@@ -160,6 +160,6 @@ fn left_out(count: u64) -> String {
 
 fn json<R: Serialize>(record: &R) -> Result<String, Failure> {
     let text = serde_json::to_string(record)
-        .map_err(|error| Failure::Machine(format!("this cannot be written as JSON: {error}")))?;
+        .map_err(|error| Failure::Local(format!("this cannot be written as JSON: {error}")))?;
     Ok(escape::json(&text))
 }

@@ -87,7 +87,7 @@ impl Stream {
         let room = Arc::new(Semaphore::new(QUEUE as usize));
         let this = Self { queue, room: Arc::clone(&room), counts: Arc::clone(&counts), notice };
         thread::spawn(move || {
-            let writing = Writing { waiting, room: &room, counts: &counts, notice, lost_terminal };
+            let writing = StreamThread { waiting, room: &room, counts: &counts, notice, lost_terminal };
             let result = writing.run(&mut open());
             // Whoever waits for room need not wait any longer.
             room.close();
@@ -196,7 +196,7 @@ impl StreamWriter {
 }
 
 /// The state of the thread that writes.
-struct Writing<'a> {
+struct StreamThread<'a> {
     waiting: mpsc::UnboundedReceiver<Entry>,
     room: &'a Semaphore,
     counts: &'a Counts,
@@ -204,7 +204,7 @@ struct Writing<'a> {
     lost_terminal: LostTerminal,
 }
 
-impl Writing<'_> {
+impl StreamThread<'_> {
     fn run(mut self, out: &mut impl Write) -> io::Result<()> {
         while let Some(mut entry) = self.waiting.blocking_recv() {
             let (mut lines, mut count, mut costs, mut mark) = (String::new(), 0, 0, None);

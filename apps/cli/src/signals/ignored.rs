@@ -12,12 +12,12 @@ const ASK: &str = "for signal in 1 2 3 15; do trap 'got=1' $signal; got=; kill -
 
 /// The signals that were ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Ignored {
+pub(crate) struct IgnoredSignals {
     /// The bit `n - 1` stands for signal `n`.
     mask: u64,
 }
 
-impl Ignored {
+impl IgnoredSignals {
     /// Those that are ignored before any is listened for. None, where that is unknown, and on Windows.
     pub(crate) fn at_start() -> Self {
         if cfg!(windows) {
@@ -66,10 +66,10 @@ mod tests {
     #[test]
     fn the_file_of_linux_is_read() {
         let status = "Name:\tmz\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        let ignored = Ignored::of_status(status).expect("it has the line");
+        let ignored = IgnoredSignals::of_status(status).expect("it has the line");
         assert!(ignored.contains(HANGUP));
         assert!(!ignored.contains(INTERRUPT) && !ignored.contains(TERMINATE));
-        assert_eq!(Ignored::of_status("Name:\tmz\n"), None);
+        assert_eq!(IgnoredSignals::of_status("Name:\tmz\n"), None);
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         let ignoring = |signals: &str| {
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("trap '' {signals}; exec sh \"$@\""), "sh"]);
-            Ignored::of_shell(&mut shell).expect("there is a shell")
+            IgnoredSignals::of_shell(&mut shell).expect("there is a shell")
         };
         let hangup = ignoring("HUP");
         assert!(hangup.contains(HANGUP) && !hangup.contains(TERMINATE), "{hangup:?}");

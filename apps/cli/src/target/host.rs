@@ -9,7 +9,7 @@ use meshzero::{Mesh, ServiceRef};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::detached::apart;
+use crate::detached::run_detached;
 use crate::failure::Failure;
 
 /// The most addresses of a host that are tried.
@@ -26,15 +26,15 @@ pub(super) struct Host {
 
 /// The reason why there is no service at a host.
 #[derive(Debug)]
-pub(super) enum NoService {
+pub(super) enum HostError {
     /// There is no such host.
     Unknown(Failure),
     /// The host is known, and no service answers there.
     Unreachable(Failure),
 }
 
-impl From<NoService> for Failure {
-    fn from((NoService::Unknown(failure) | NoService::Unreachable(failure)): NoService) -> Self {
+impl From<HostError> for Failure {
+    fn from((HostError::Unknown(failure) | HostError::Unreachable(failure)): HostError) -> Self {
         failure
     }
 }
@@ -60,12 +60,12 @@ impl Host {
     /// The service at one of the host's addresses: that which answers first.
     ///
     /// # Errors
-    /// [`NoService`].
+    /// [`HostError`].
     ///
     /// # Cancel safety
     /// Dropping the future looks no further.
-    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, NoService> {
-        let addresses = self.resolve(deadline).await.map_err(NoService::Unknown)?;
+    pub(super) async fn discover(&self, mesh: &Mesh, deadline: Instant) -> Result<ServiceRef, HostError> {
+        let addresses = self.resolve(deadline).await.map_err(HostError::Unknown)?;
         let mut asking = JoinSet::new();
         for address in addresses {
             let mesh = mesh.clone();
@@ -84,8 +84,8 @@ impl Host {
             }
         }
         Err(match failure {
-            Some(failure) => NoService::Unreachable(failure),
-            None => NoService::Unknown(self.unknown("it has no address")),
+            Some(failure) => HostError::Unreachable(failure),
+            None => HostError::Unknown(self.unknown("it has no address")),
         })
     }
 
@@ -93,7 +93,7 @@ impl Host {
         // Whoever does not wait at all still gets what the system knows by itself.
         let deadline = deadline.max(Instant::now() + Duration::from_millis(100));
         let (name, port) = (self.name.clone(), self.port);
-        let looked_up = apart(move || (name.as_str(), port).to_socket_addrs());
+        let looked_up = run_detached(move || (name.as_str(), port).to_socket_addrs());
         match timeout_at(deadline, looked_up).await {
             Ok(Some(Ok(addresses))) => Ok(addresses.take(MOST).collect()),
             Ok(Some(Err(error))) => Err(self.unknown(&error.to_string())),
@@ -104,7 +104,7 @@ impl Host {
 
     fn unknown(&self, why: &str) -> Failure {
         let Self { name, port, .. } = self;
-        Failure::Nobody(format!(
+        Failure::Unavailable(format!(
             "the host name {name:?} could not be resolved ({why}); write its IP address, such as 192.168.1.7:{port}, or the service's \
              name"
         ))

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{BUFFER, Duty, PREFIX, failed, prefix};
+use super::{BUFFER, ConnectionMode, PREFIX, failed, prefix};
 use crate::failure::Failure;
 
 const SILENCE: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(crate) async fn blocking(address: SocketAddr, size: usize, time: Duration) -
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;
-        stream.write_all(&Duty::CountBlocking.greeting())?;
+        stream.write_all(&ConnectionMode::CountBlocking.greeting())?;
         let mut frame = prefix(size).to_vec();
         frame.resize(PREFIX + size, 0x5a);
         let piece = frame.repeat((BUFFER / frame.len()).max(1));
@@ -58,7 +58,7 @@ pub(crate) async fn tokio(
         for _ in 0..connections {
             let mut stream = tokio::net::TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            stream.write_all(&Duty::CountTokio.greeting()).await?;
+            stream.write_all(&ConnectionMode::CountTokio.greeting()).await?;
             let (frames, waiting) = mpsc::channel(queue);
             queues.push(frames);
             writers.spawn_local(write(stream, waiting));

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Context, Handler, MailboxError, MessageResult};
 use tokio::task::JoinSet;
 
-use crate::bench::gauge::percentiles::Times;
-use crate::bench::traffic::packet::{Echo, Pattern, Take};
+use crate::bench::gauge::percentiles::DurationHistogram;
+use crate::bench::traffic::packet::{Echo, OneWay, Pattern};
 use crate::failure::Failure;
 
 /// Messages without a reply between two that wait for theirs, so that the mailbox stays short.
 const UNANSWERED: u64 = 512;
 
-struct Bare;
+struct BareActor;
 
-impl Actor for Bare {
+impl Actor for BareActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Echo> for Bare {
+impl Handler<Echo> for BareActor {
     type Result = MessageResult<Echo>;
 
     fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
@@ -28,18 +28,18 @@ impl Handler<Echo> for Bare {
     }
 }
 
-impl Handler<Take> for Bare {
+impl Handler<OneWay> for BareActor {
     type Result = ();
 
-    fn handle(&mut self, Take(packet): Take, _: &mut Context<Self>) {
+    fn handle(&mut self, OneWay(packet): OneWay, _: &mut Context<Self>) {
         drop(packet);
     }
 }
 
 /// Round trips of `send`, one at a time.
-pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> {
-    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
-    let (mut times, mut number) = (Times::default(), 0);
+pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogram, Failure> {
+    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
+    let (mut times, mut number) = (DurationHistogram::default(), 0);
     while started.elapsed() < time {
         let begun = Instant::now();
         bare.send(Echo(pattern.packet(0, number, size))).await.map_err(stopped)?;
@@ -50,10 +50,14 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<Times, Failure> 
 }
 
 /// Round trips of `send`, with so many at once, and how many there are in a second.
-pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Result<(Times, f64), Failure> {
-    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+pub(crate) async fn window(
+    size: usize,
+    in_flight: usize,
+    time: Duration,
+) -> Result<(DurationHistogram, f64), Failure> {
+    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
     let mut callers = JoinSet::new();
-    let times = Rc::<RefCell<Times>>::default();
+    let times = Rc::<RefCell<DurationHistogram>>::default();
     for _ in 0..in_flight {
         let (bare, pattern, times) = (bare.clone(), pattern.clone(), Rc::clone(&times));
         callers.spawn_local(async move {
@@ -75,19 +79,19 @@ pub(crate) async fn window(size: usize, in_flight: usize, time: Duration) -> Res
 
 /// `do_send`s a second.
 pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
-    let (bare, pattern, started) = (Bare.start(), Pattern::new(size), Instant::now());
+    let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
     let mut number = 0;
     while started.elapsed() < time {
         for _ in 0..UNANSWERED {
-            bare.do_send(Take(pattern.packet(0, number, size)));
+            bare.do_send(OneWay(pattern.packet(0, number, size)));
             number += 1;
         }
-        bare.send(Take(pattern.packet(0, number, size))).await.map_err(stopped)?;
+        bare.send(OneWay(pattern.packet(0, number, size))).await.map_err(stopped)?;
         number += 1;
     }
     Ok(number as f64 / started.elapsed().as_secs_f64())
 }
 
 fn stopped(error: MailboxError) -> Failure {
-    Failure::Machine(format!("an actor of this process, for comparison, stopped: {error}"))
+    Failure::Local(format!("an actor of this process, for comparison, stopped: {error}"))
 }

@@ -8,7 +8,7 @@ pub(super) mod local;
 mod peer;
 pub(super) mod ping;
 
-pub(crate) use peer::Peer;
+pub(crate) use peer::BaselineServer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ const MAGIC: [u8; 4] = *b"mzfl";
 
 /// What the peer does with a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
+enum ConnectionMode {
     /// Sends back what comes, from a thread that waits for it.
     EchoBlocking = 1,
     /// Sends back what comes, under tokio.
@@ -32,7 +32,7 @@ enum Duty {
     CountTokio = 4,
 }
 
-impl Duty {
+impl ConnectionMode {
     fn greeting(self) -> [u8; 5] {
         let [a, b, c, d] = MAGIC;
         [a, b, c, d, self as u8]
@@ -40,7 +40,7 @@ impl Duty {
 
     fn read(greeting: [u8; 5]) -> Option<Self> {
         let duties = [Self::EchoBlocking, Self::EchoTokio, Self::CountBlocking, Self::CountTokio];
-        duties.into_iter().find(|duty| duty.greeting() == greeting)
+        duties.into_iter().find(|mode| mode.greeting() == greeting)
     }
 }
 
@@ -56,7 +56,7 @@ fn prefix(size: usize) -> [u8; PREFIX] {
 
 /// Counts frames in a stream of bytes, however it is cut.
 #[derive(Debug, Default)]
-struct Frames {
+struct FrameCounter {
     counted: u64,
     head: [u8; PREFIX],
     known: usize,
@@ -64,7 +64,7 @@ struct Frames {
     left: usize,
 }
 
-impl Frames {
+impl FrameCounter {
     /// Whether no frame has begun that has not ended.
     fn is_between(&self) -> bool {
         self.left == 0 && self.known == 0
@@ -96,12 +96,12 @@ impl Frames {
 
 /// What is to be sent back: whole frames only, because two sides that both write and do not read wait for ever.
 #[derive(Debug, Default)]
-struct Whole {
-    frames: Frames,
+struct FrameEcho {
+    frames: FrameCounter,
     begun: Vec<u8>,
 }
 
-impl Whole {
+impl FrameEcho {
     /// What `bytes` complete, to be sent back; nothing while a frame goes on.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Whole {
 }
 
 fn failed(address: SocketAddr) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::Machine(format!("bare TCP with {address}, for comparison, failed: {error}"))
+    move |error| Failure::Local(format!("bare TCP with {address}, for comparison, failed: {error}"))
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
             bytes.extend(vec![7; size]);
         }
         for piece in 1..bytes.len() {
-            let mut frames = Frames::default();
+            let mut frames = FrameCounter::default();
             bytes.chunks(piece).for_each(|bytes| frames.take(bytes));
             assert!(frames.counted == 3 && frames.is_between(), "pieces of {piece}");
         }
@@ -148,17 +148,17 @@ mod tests {
     fn whole_frames_are_sent_back() {
         let (one, two) = ([&prefix(3)[..], b"abc"].concat(), [&prefix(2)[..], b"de"].concat());
         let both = [one.clone(), two.clone()].concat();
-        let mut whole = Whole::default();
-        assert_eq!(whole.take(&one).expect("short"), one);
-        assert_eq!(whole.take(&both).expect("short"), both);
+        let mut echo_buffer = FrameEcho::default();
+        assert_eq!(echo_buffer.take(&one).expect("short"), one);
+        assert_eq!(echo_buffer.take(&both).expect("short"), both);
         for piece in 1..both.len() {
             let mut sent = Vec::new();
             for bytes in both.chunks(piece) {
-                sent.extend_from_slice(whole.take(bytes).expect("short"));
+                sent.extend_from_slice(echo_buffer.take(bytes).expect("short"));
             }
             assert_eq!(sent, both, "pieces of {piece}");
         }
-        let mut endless = Whole::default();
+        let mut endless = FrameEcho::default();
         endless.take(&[0xff; 4]).expect("a prefix is short");
         let refused = (0..LONGEST / BUFFER + 8).any(|_| endless.take(&[0; BUFFER]).is_err());
         assert!(refused && endless.begun.len() <= LONGEST + 5 * BUFFER);
@@ -166,7 +166,10 @@ mod tests {
 
     #[test]
     fn a_duty_is_read_as_it_was_written() {
-        assert_eq!(Duty::read(Duty::CountTokio.greeting()), Some(Duty::CountTokio));
-        assert_eq!(Duty::read(*b"GET /"), None);
+        assert_eq!(
+            ConnectionMode::read(ConnectionMode::CountTokio.greeting()),
+            Some(ConnectionMode::CountTokio)
+        );
+        assert_eq!(ConnectionMode::read(*b"GET /"), None);
     }
 }

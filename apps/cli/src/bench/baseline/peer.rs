@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::{BUFFER, Duty, Frames, Whole};
+use super::{BUFFER, ConnectionMode, FrameCounter, FrameEcho};
 use crate::failure::Failure;
 
 /// Connections at once.
@@ -25,11 +25,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves bare TCP until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Peer {
+pub(crate) struct BaselineServer {
     accepting: Vec<JoinHandle<()>>,
 }
 
-impl Peer {
+impl BaselineServer {
     /// Serves at each of these addresses, with the same port everywhere, which comes with it.
     ///
     /// # Errors
@@ -47,11 +47,11 @@ impl Peer {
                 Err(error) => trouble = format!("cannot listen for bare TCP at {}: {error}", address.ip()),
             }
         }
-        if accepting.is_empty() { Err(Failure::Machine(trouble)) } else { Ok((Self { accepting }, port)) }
+        if accepting.is_empty() { Err(Failure::Local(trouble)) } else { Ok((Self { accepting }, port)) }
     }
 }
 
-impl Drop for Peer {
+impl Drop for BaselineServer {
     fn drop(&mut self) {
         self.accepting.iter().for_each(JoinHandle::abort);
     }
@@ -73,11 +73,13 @@ async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
 async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
     let mut greeting = [0; 5];
     let read = time::timeout(SILENCE, stream.read_exact(&mut greeting)).await;
-    let duty = read.ok().and_then(Result::ok).and_then(|_| Duty::read(greeting));
-    let ended = match duty {
-        Some(Duty::EchoTokio) => echo(stream).await,
-        Some(Duty::CountTokio) => count(stream).await,
-        Some(duty @ (Duty::EchoBlocking | Duty::CountBlocking)) => blocking(stream, duty, permit),
+    let mode = read.ok().and_then(Result::ok).and_then(|_| ConnectionMode::read(greeting));
+    let ended = match mode {
+        Some(ConnectionMode::EchoTokio) => echo(stream).await,
+        Some(ConnectionMode::CountTokio) => count(stream).await,
+        Some(mode @ (ConnectionMode::EchoBlocking | ConnectionMode::CountBlocking)) => {
+            blocking(stream, mode, permit)
+        }
         // Somebody else, or somebody who is gone.
         None => Ok(()),
     };
@@ -88,22 +90,22 @@ async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
 
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let (mut buffer, mut whole) = (vec![0; 4 * BUFFER], Whole::default());
+    let (mut buffer, mut echo_buffer) = (vec![0; 4 * BUFFER], FrameEcho::default());
     while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
-        time::timeout(SILENCE, stream.write_all(whole.take(&buffer[..length])?)).await??;
+        time::timeout(SILENCE, stream.write_all(echo_buffer.take(&buffer[..length])?)).await??;
     }
     Ok(())
 }
 
 async fn count(mut stream: TcpStream) -> std::io::Result<()> {
-    let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], Frames::default());
+    let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], FrameCounter::default());
     while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
         frames.take(&buffer[..length]);
     }
     stream.write_all(&frames.counted.to_le_bytes()).await
 }
 
-fn blocking(stream: TcpStream, duty: Duty, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
+fn blocking(stream: TcpStream, mode: ConnectionMode, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
     let mut stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
@@ -111,14 +113,17 @@ fn blocking(stream: TcpStream, duty: Duty, permit: OwnedSemaphorePermit) -> std:
     stream.set_write_timeout(Some(SILENCE))?;
     let serve = move || -> std::io::Result<()> {
         let _permit = permit;
-        let (mut buffer, mut frames, mut whole) = (vec![0; 4 * BUFFER], Frames::default(), Whole::default());
+        let (mut buffer, mut frames, mut echo_buffer) =
+            (vec![0; 4 * BUFFER], FrameCounter::default(), FrameEcho::default());
         while let length @ 1.. = stream.read(&mut buffer)? {
-            match duty {
-                Duty::EchoBlocking | Duty::EchoTokio => stream.write_all(whole.take(&buffer[..length])?)?,
-                Duty::CountBlocking | Duty::CountTokio => frames.take(&buffer[..length]),
+            match mode {
+                ConnectionMode::EchoBlocking | ConnectionMode::EchoTokio => {
+                    stream.write_all(echo_buffer.take(&buffer[..length])?)?
+                }
+                ConnectionMode::CountBlocking | ConnectionMode::CountTokio => frames.take(&buffer[..length]),
             }
         }
-        if duty == Duty::CountBlocking {
+        if mode == ConnectionMode::CountBlocking {
             stream.write_all(&frames.counted.to_le_bytes())?;
         }
         stream.shutdown(Shutdown::Both)

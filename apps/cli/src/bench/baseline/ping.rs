@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::{BUFFER, Duty, PREFIX, failed, prefix};
-use crate::bench::gauge::percentiles::Times;
+use super::{BUFFER, ConnectionMode, PREFIX, failed, prefix};
+use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::failure::Failure;
 
 /// The longest that the peer may be silent.
@@ -21,15 +21,19 @@ const SILENCE: Duration = Duration::from_secs(10);
 const WARM_UP: usize = 20;
 
 /// One at a time, with a thread that waits in the system.
-pub(crate) async fn blocking(address: SocketAddr, size: usize, time: Duration) -> Result<Times, Failure> {
-    let run = move || -> std::io::Result<Times> {
+pub(crate) async fn blocking(
+    address: SocketAddr,
+    size: usize,
+    time: Duration,
+) -> Result<DurationHistogram, Failure> {
+    let run = move || -> std::io::Result<DurationHistogram> {
         let mut stream = TcpStream::connect_timeout(&address, SILENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;
-        stream.write_all(&Duty::EchoBlocking.greeting())?;
+        stream.write_all(&ConnectionMode::EchoBlocking.greeting())?;
         let (request, mut reply) = (frame(size), frame(size));
-        let mut times = Times::default();
+        let mut times = DurationHistogram::default();
         let mut begin = Instant::now();
         for round in 0.. {
             let started = Instant::now();
@@ -51,13 +55,17 @@ pub(crate) async fn blocking(address: SocketAddr, size: usize, time: Duration) -
 }
 
 /// One at a time, under tokio.
-pub(crate) async fn tokio(address: SocketAddr, size: usize, time: Duration) -> Result<Times, Failure> {
+pub(crate) async fn tokio(
+    address: SocketAddr,
+    size: usize,
+    time: Duration,
+) -> Result<DurationHistogram, Failure> {
     let run = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        stream.write_all(&Duty::EchoTokio.greeting()).await?;
+        stream.write_all(&ConnectionMode::EchoTokio.greeting()).await?;
         let (request, mut reply) = (frame(size), frame(size));
-        let mut times = Times::default();
+        let mut times = DurationHistogram::default();
         let mut begin = Instant::now();
         for round in 0.. {
             let started = Instant::now();
@@ -83,11 +91,11 @@ pub(crate) async fn window(
     size: usize,
     in_flight: usize,
     time: Duration,
-) -> Result<(Times, f64), Failure> {
+) -> Result<(DurationHistogram, f64), Failure> {
     let run = async {
         let mut stream = tokio::net::TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        stream.write_all(&Duty::EchoTokio.greeting()).await?;
+        stream.write_all(&ConnectionMode::EchoTokio.greeting()).await?;
         let (mut read, mut write) = stream.into_split();
         let (calls, mut called) = mpsc::channel::<oneshot::Sender<()>>(in_flight.max(1));
         // Bounded by the callers, each of which has one call open.
@@ -126,7 +134,7 @@ pub(crate) async fn window(
             Ok::<(), std::io::Error>(())
         });
         let started = Instant::now();
-        let times = Rc::<RefCell<Times>>::default();
+        let times = Rc::<RefCell<DurationHistogram>>::default();
         let mut callers = JoinSet::new();
         for _ in 0..in_flight {
             let calls = calls.clone();

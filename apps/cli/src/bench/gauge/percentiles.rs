@@ -10,7 +10,7 @@ const LONGEST: u64 = 60_000_000_000;
 
 /// Times, to three significant digits.
 #[derive(Debug, Clone)]
-pub(crate) struct Times(Histogram<u64>);
+pub(crate) struct DurationHistogram(Histogram<u64>);
 
 /// How times are distributed, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,13 +26,13 @@ pub(crate) struct Percentiles {
     pub(crate) mean: f64,
 }
 
-impl Default for Times {
+impl Default for DurationHistogram {
     fn default() -> Self {
         Self(Histogram::new_with_max(LONGEST, 3).expect("the bounds are possible ones"))
     }
 }
 
-impl Times {
+impl DurationHistogram {
     /// How many there were in a second.
     pub(crate) fn a_second(&self, elapsed: Duration) -> f64 {
         self.0.len() as f64 / elapsed.as_secs_f64()
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_the_times() {
-        let mut times = Times::default();
+        let mut times = DurationHistogram::default();
         assert_eq!(times.percentiles(), None);
         (1..=1_000).for_each(|micros| times.record(Duration::from_micros(micros)));
         let told = times.percentiles().expect("there are some");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Totals since the mesh was joined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wire {
+pub(crate) struct TrafficSample {
     pub(crate) bytes_read: u64,
     pub(crate) bytes_written: u64,
     /// System calls that read.
@@ -14,7 +14,7 @@ pub(crate) struct Wire {
     pub(crate) writes: u64,
 }
 
-impl Wire {
+impl TrafficSample {
     /// Of this node, now.
     pub(crate) fn of(mesh: &Mesh) -> Self {
         let Traffic { bytes_read, bytes_written, reads, writes, .. } = mesh.traffic();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a process has used until now. What the platform does not tell is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Usage {
+pub(crate) struct ProcessUsage {
     pub(crate) threads: Vec<Thread>,
     /// The most memory that was resident at once, in bytes.
     pub(crate) peak_memory: Option<u64>,
@@ -22,14 +22,14 @@ pub(crate) struct Thread {
 
 /// A thread as shares of the time that passed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Busy {
+pub(crate) struct ThreadShare {
     /// On a core.
     pub(crate) ran: f64,
     /// Ready, while others had the cores.
     pub(crate) starved: f64,
 }
 
-impl Usage {
+impl ProcessUsage {
     /// This process, now.
     pub(crate) fn now() -> Self {
         Self { threads: threads(), peak_memory: peak_memory() }
@@ -44,10 +44,10 @@ impl Usage {
     }
 
     /// The busiest thread of the `seconds` since `earlier`, if it is known.
-    pub(crate) fn busiest_since(&self, earlier: &Self, seconds: f64) -> Option<Busy> {
+    pub(crate) fn busiest_since(&self, earlier: &Self, seconds: f64) -> Option<ThreadShare> {
         let busiest = self.by_thread(earlier).max_by_key(|thread| thread.ran)?;
         let share = |nanos: u64| nanos as f64 / 1e9 / seconds;
-        Some(Busy { ran: share(busiest.ran), starved: share(busiest.starved) })
+        Some(ThreadShare { ran: share(busiest.ran), starved: share(busiest.starved) })
     }
 
     fn by_thread(&self, earlier: &Self) -> impl Iterator<Item = Thread> {
@@ -107,18 +107,18 @@ mod tests {
     fn time_is_told_by_thread() {
         let usage = |threads: &[(u32, u64, u64)]| {
             let threads = threads.iter().map(|&(id, ran, starved)| Thread { id, ran, starved });
-            Usage { threads: threads.collect(), peak_memory: None }
+            ProcessUsage { threads: threads.collect(), peak_memory: None }
         };
         let (earlier, now) = (usage(&[(1, 500, 7), (2, 100, 0)]), usage(&[(1, 1_500, 7), (3, 4_000, 2_000)]));
         assert_eq!(now.cpu_since(&earlier), Some(5e-6));
-        assert_eq!(now.busiest_since(&earlier, 1.0), Some(Busy { ran: 4e-6, starved: 2e-6 }));
-        assert_eq!(Usage::default().cpu_since(&Usage::default()), None);
+        assert_eq!(now.busiest_since(&earlier, 1.0), Some(ThreadShare { ran: 4e-6, starved: 2e-6 }));
+        assert_eq!(ProcessUsage::default().cpu_since(&ProcessUsage::default()), None);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process_uses_something() {
-        let now = Usage::now();
+        let now = ProcessUsage::now();
         assert!(!now.threads.is_empty());
         assert!(now.peak_memory.is_some_and(|bytes| bytes > 100_000), "{now:?}");
     }

@@ -2,24 +2,24 @@
 
 use meshzero::{PublishError, Publisher, ServiceRef};
 
-use crate::bench::traffic::packet::{Packet, Take};
+use crate::bench::traffic::packet::{OneWay, Packet};
 use crate::bench::traffic::protocol::TOPIC;
 use crate::failure::Failure;
 
 /// A way out. Cheap to clone, usable from any thread.
 #[derive(Clone)]
-pub(crate) enum Way {
+pub(crate) enum OneWaySender {
     /// As a message to a service.
     Tell(ServiceRef),
     /// As news to all subscribers.
     Publish(Publisher),
 }
 
-impl Way {
+impl OneWaySender {
     /// Sends it, and waits as long as there is no room.
     pub(crate) async fn send(&self, packet: Packet) -> Result<(), Failure> {
         match self {
-            Self::Tell(service) => Ok(service.tell(Take(packet)).await?),
+            Self::Tell(service) => Ok(service.tell(OneWay(packet)).await?),
             Self::Publish(publisher) => Ok(publish(publisher, packet).await?),
         }
     }

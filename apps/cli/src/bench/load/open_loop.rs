@@ -13,8 +13,8 @@ use meshzero::{Request, ServiceRef, block_on};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::one_way::Way;
-use super::sender::Load;
+use super::one_way::OneWaySender;
+use super::sender::LoadState;
 use crate::bench::traffic::packet::Echo;
 use crate::failure::Failure;
 
@@ -25,12 +25,12 @@ const TICK: Duration = Duration::from_micros(50);
 
 /// When packets are due.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timetable {
+pub(crate) struct Schedule {
     begin: Instant,
     rate: f64,
 }
 
-impl Timetable {
+impl Schedule {
     /// `rate` packets a second from `begin` on.
     pub(crate) fn new(begin: Instant, rate: f64) -> Self {
         Self { begin, rate }
@@ -48,7 +48,7 @@ impl Timetable {
 }
 
 /// A call that has set out.
-struct Called {
+struct PendingCall {
     number: u64,
     due: Instant,
     request: Request<Echo>,
@@ -57,9 +57,9 @@ struct Called {
 
 /// Sends packets without a reply by the timetable, until it is over. What is returned ends with the last of them.
 pub(crate) fn stream(
-    load: Arc<Load>,
-    way: Way,
-    timetable: Timetable,
+    load: Arc<LoadState>,
+    way: OneWaySender,
+    timetable: Schedule,
 ) -> Result<impl Future<Output = ()>, Failure> {
     let (is_running, ended) = oneshot::channel::<()>();
     spawn(move || {
@@ -88,9 +88,9 @@ pub(crate) fn stream(
 /// Calls by the timetable, until it is over, with at most so many that wait for their reply: those beyond are late. What
 /// is returned has to be polled, and ends with the last reply.
 pub(crate) fn call(
-    load: Arc<Load>,
+    load: Arc<LoadState>,
     service: ServiceRef,
-    timetable: Timetable,
+    timetable: Schedule,
     in_flight: usize,
 ) -> Result<impl Future<Output = ()>, Failure> {
     // Bounded by the room for calls.
@@ -113,16 +113,16 @@ pub(crate) fn call(
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(reply) => load.returned(number, due.elapsed(), reply),
                 // When nobody collects, it is over.
-                Poll::Pending => drop(calls.send(Called { number, due, request, room: permit })),
+                Poll::Pending => drop(calls.send(PendingCall { number, due, request, room: permit })),
             }
         });
     })?;
     Ok(collecting)
 }
 
-async fn collect(load: Arc<Load>, mut called: mpsc::UnboundedReceiver<Called>) {
+async fn collect(load: Arc<LoadState>, mut called: mpsc::UnboundedReceiver<PendingCall>) {
     let mut calls = JoinSet::new();
-    while let Some(Called { number, due, request, room }) = called.recv().await {
+    while let Some(PendingCall { number, due, request, room }) = called.recv().await {
         let load = Arc::clone(&load);
         calls.spawn_local(async move {
             let reply = request.await;
@@ -136,11 +136,11 @@ async fn collect(load: Arc<Load>, mut called: mpsc::UnboundedReceiver<Called>) {
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let spawned = thread::Builder::new().name("pace".to_owned()).spawn(run);
-    spawned.map(drop).map_err(|error| Failure::Machine(format!("cannot start a thread: {error}")))
+    spawned.map(drop).map_err(|error| Failure::Local(format!("cannot start a thread: {error}")))
 }
 
 /// Does `send` whenever a packet is due, until it is over.
-fn follow(load: &Load, timetable: Timetable, mut send: impl FnMut(Instant)) {
+fn follow(load: &LoadState, timetable: Schedule, mut send: impl FnMut(Instant)) {
     while !load.is_over() {
         let due = timetable.due(load.sent());
         let now = Instant::now();
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn the_timetable_does_not_drift() {
         let begin = Instant::now();
-        let timetable = Timetable::new(begin, 3.0);
+        let timetable = Schedule::new(begin, 3.0);
         assert_eq!(timetable.due(0), begin);
         assert_eq!(timetable.due(3_000_000), begin + Duration::from_secs(1_000_000));
         assert_eq!(timetable.due_before(begin), 0);

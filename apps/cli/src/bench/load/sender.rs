@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use meshzero::{CallError, Refusal, ServiceRef, Uncertain};
 use tokio::sync::Notify;
 
-use super::one_way::{self, Way};
-use crate::bench::gauge::percentiles::Times;
-use crate::bench::traffic::packet::{Echo, Packet, Pattern, Take};
+use super::one_way::{self, OneWaySender};
+use crate::bench::gauge::percentiles::DurationHistogram;
+use crate::bench::traffic::packet::{Echo, OneWay, Packet, Pattern};
 use crate::failure::Failure;
 
 /// Packets, or bytes of them, after which other tasks of this thread have a turn even if there is always room.
@@ -20,7 +20,7 @@ const TURN_PACKETS: u64 = 8_192;
 const TURN_BYTES: u64 = 8 << 20;
 
 /// What the senders of one measurement share.
-pub(crate) struct Load {
+pub(crate) struct LoadState {
     pub(crate) pattern: Pattern,
     pub(crate) stream: u32,
     pub(crate) size: usize,
@@ -34,14 +34,14 @@ pub(crate) struct Load {
     damaged: AtomicU64,
     is_over: AtomicBool,
     is_recording: AtomicBool,
-    times: Mutex<Times>,
-    late: Mutex<Times>,
+    times: Mutex<DurationHistogram>,
+    late: Mutex<DurationHistogram>,
     failure: Mutex<Option<Failure>>,
     /// Wakes whoever waits for the end.
     pub(crate) over: Notify,
 }
 
-impl Load {
+impl LoadState {
     pub(crate) fn new(pattern: Pattern, stream: u32, size: usize) -> Arc<Self> {
         Arc::new(Self {
             pattern,
@@ -93,12 +93,12 @@ impl Load {
     }
 
     /// The round trips that were recorded since the last time this was asked.
-    pub(crate) fn take_times(&self) -> Times {
+    pub(crate) fn take_times(&self) -> DurationHistogram {
         lock(&self.times).take()
     }
 
     /// How late packets set out.
-    pub(crate) fn take_late(&self) -> Times {
+    pub(crate) fn take_late(&self) -> DurationHistogram {
         lock(&self.late).take()
     }
 
@@ -165,11 +165,13 @@ impl Load {
     }
 
     /// Sends packets without a reply until it is over.
-    pub(crate) async fn stream(self: Arc<Self>, way: Way) {
+    pub(crate) async fn stream(self: Arc<Self>, way: OneWaySender) {
         // Each way has its loop: a future around both would be copied about for every packet.
         let ended = match way {
-            Way::Tell(service) => self.repeat(|packet| service.tell(Take(packet))).await,
-            Way::Publish(publisher) => self.repeat(|packet| one_way::publish(&publisher, packet)).await,
+            OneWaySender::Tell(service) => self.repeat(|packet| service.tell(OneWay(packet))).await,
+            OneWaySender::Publish(publisher) => {
+                self.repeat(|packet| one_way::publish(&publisher, packet)).await
+            }
         };
         if let Err(failure) = ended {
             self.fail(failure);

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::measurement::Measured;
-use super::plan::{Kind, Plan};
+use super::measurement::Measurement;
+use super::plan::{MessageKind, Plan};
 use crate::bench::baseline::{bulk, local, ping};
-use crate::bench::gauge::percentiles::{Percentiles, Times};
-use crate::bench::peer::transport::Far;
+use crate::bench::gauge::percentiles::{DurationHistogram, Percentiles};
+use crate::bench::peer::transport::Peer;
 use crate::failure::Failure;
 
 /// One floor, beside a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Floor {
+pub(crate) struct Baseline {
     pub(crate) what: String,
     /// Of round trips.
     pub(crate) round_trip: Option<Percentiles>,
@@ -26,23 +26,23 @@ pub(crate) struct Floor {
 }
 
 /// A floor as it was taken.
-pub(crate) struct Sample {
+pub(crate) struct BaselineSample {
     what: String,
-    times: Times,
+    times: DurationHistogram,
     /// Once, or before and after.
     rates: Vec<f64>,
 }
 
-impl Sample {
-    fn times(what: &str, times: Times) -> Self {
+impl BaselineSample {
+    fn times(what: &str, times: DurationHistogram) -> Self {
         Self { what: what.to_owned(), times, rates: Vec::new() }
     }
 
     fn rate(what: impl Into<String>, rate: f64) -> Self {
-        Self { what: what.into(), times: Times::default(), rates: vec![rate] }
+        Self { what: what.into(), times: DurationHistogram::default(), rates: vec![rate] }
     }
 
-    fn window(what: String, (times, rate): (Times, f64)) -> Self {
+    fn window(what: String, (times, rate): (DurationHistogram, f64)) -> Self {
         Self { what, times, rates: vec![rate] }
     }
 }
@@ -58,45 +58,46 @@ pub(crate) fn time_of_all(plan: &Plan) -> Duration {
 }
 
 /// The floors of round trips, one at a time.
-pub(crate) async fn round_trips(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure> {
+pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample>, Failure> {
     let (size, time) = (plan.size, time(plan));
     let mut samples = Vec::new();
-    if let Some(address) = far.floor {
-        samples.push(Sample::times("bare TCP, tokio", ping::tokio(address, size, time).await?));
-        samples.push(Sample::times("bare TCP, blocking", ping::blocking(address, size, time).await?));
+    if let Some(address) = peer.baseline {
+        samples.push(BaselineSample::times("bare TCP, tokio", ping::tokio(address, size, time).await?));
+        samples.push(BaselineSample::times("bare TCP, blocking", ping::blocking(address, size, time).await?));
     }
-    samples.push(Sample::times("actix send, in process", local::ping(size, time).await?));
+    samples.push(BaselineSample::times("actix send, in process", local::ping(size, time).await?));
     Ok(samples)
 }
 
 /// The floors of what goes through in a second.
-pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure> {
+pub(crate) async fn rates(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample>, Failure> {
     let (size, time) = (plan.size, time(plan));
     let mut samples = Vec::new();
     let in_flight = plan.in_flight;
-    match (plan.kind, far.floor) {
-        (Kind::Calls, Some(address)) => {
+    match (plan.kind, peer.baseline) {
+        (MessageKind::Calls, Some(address)) => {
             let what = format!("bare TCP, tokio, {in_flight} in flight");
-            samples.push(Sample::window(what, ping::window(address, size, in_flight, time).await?));
+            samples.push(BaselineSample::window(what, ping::window(address, size, in_flight, time).await?));
         }
-        (Kind::Tells, Some(address)) => {
-            samples.push(Sample::rate("bare TCP, tokio", bulk::tokio(address, size, 1, time).await?));
-            samples.push(Sample::rate("bare TCP, blocking", bulk::blocking(address, size, time).await?));
+        (MessageKind::Tells, Some(address)) => {
+            samples.push(BaselineSample::rate("bare TCP, tokio", bulk::tokio(address, size, 1, time).await?));
+            samples
+                .push(BaselineSample::rate("bare TCP, blocking", bulk::blocking(address, size, time).await?));
         }
-        (Kind::News, Some(address)) => {
+        (MessageKind::News, Some(address)) => {
             let connections = usize::from(plan.subscribers);
             let what = format!("bare TCP, tokio, to {connections}");
-            samples.push(Sample::rate(what, bulk::tokio(address, size, connections, time).await?));
+            samples.push(BaselineSample::rate(what, bulk::tokio(address, size, connections, time).await?));
         }
         (_, None) => {}
     }
     samples.push(match plan.kind {
-        Kind::Calls => Sample::window(
+        MessageKind::Calls => BaselineSample::window(
             format!("actix send, in process, {in_flight} in flight"),
             local::window(size, in_flight, time).await?,
         ),
-        Kind::Tells | Kind::News => {
-            Sample::rate("actix do_send, in process", local::one_way(size, time).await?)
+        MessageKind::Tells | MessageKind::News => {
+            BaselineSample::rate("actix do_send, in process", local::one_way(size, time).await?)
         }
     });
     Ok(samples)
@@ -104,26 +105,26 @@ pub(crate) async fn rates(far: &Far, plan: &Plan) -> Result<Vec<Sample>, Failure
 
 /// The same floors from before and after, and how a measurement stands to them whose rate was made by `timetable` or by
 /// what went through.
-pub(crate) fn floors(
-    before: Vec<Sample>,
-    after: Vec<Sample>,
-    measured: &Measured,
-    made_by: RateMadeBy,
-) -> Vec<Floor> {
+pub(crate) fn baselines(
+    before: Vec<BaselineSample>,
+    after: Vec<BaselineSample>,
+    measured: &Measurement,
+    made_by: RateSource,
+) -> Vec<Baseline> {
     // Both were taken by the same function, so they are the same ones in the same order.
     let pairs = before.into_iter().zip(after);
     pairs
-        .map(|(mut floor, after)| {
-            floor.times.add(&after.times);
-            floor.rates.extend(after.rates);
-            let (round_trip, own) = (floor.times.percentiles(), measured.round_trip);
-            let rates = &floor.rates;
+        .map(|(mut baseline, after)| {
+            baseline.times.add(&after.times);
+            baseline.rates.extend(after.rates);
+            let (round_trip, own) = (baseline.times.percentiles(), measured.round_trip);
+            let rates = &baseline.rates;
             let per_second = (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64);
-            let comparable = per_second.filter(|rate| *rate > 0.0 && made_by == RateMadeBy::WhatWentThrough);
-            Floor {
-                what: floor.what,
+            let comparable = per_second.filter(|rate| *rate > 0.0 && made_by == RateSource::Throughput);
+            Baseline {
+                what: baseline.what,
                 round_trip,
-                round_trip_ratio: own.zip(round_trip).map(|(own, floor)| own.p50 / floor.p50),
+                round_trip_ratio: own.zip(round_trip).map(|(own, baseline)| own.p50 / baseline.p50),
                 per_second,
                 per_second_ratio: comparable.map(|rate| measured.received_per_second / rate),
             }
@@ -133,7 +134,7 @@ pub(crate) fn floors(
 
 /// What made the rate of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RateMadeBy {
-    Timetable,
-    WhatWentThrough,
+pub(crate) enum RateSource {
+    Schedule,
+    Throughput,
 }

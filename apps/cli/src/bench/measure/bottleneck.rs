@@ -1,16 +1,16 @@
 //! Which side held the other up, as far as processor time and waiting tell.
 
 use super::measurement::Side;
-use super::plan::Kind;
-use crate::bench::gauge::usage::Busy;
+use super::plan::MessageKind;
+use crate::bench::gauge::usage::ThreadShare;
 
 /// A thread that is so busy has no time left.
 const BUSY: f64 = 0.85;
 
 /// What is known of a measurement when its bottleneck is looked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Observed {
-    pub(crate) kind: Kind,
+pub(crate) struct BottleneckInput {
+    pub(crate) kind: MessageKind,
     /// The timetable, if there was one, was kept.
     pub(crate) kept_timetable: Option<bool>,
     pub(crate) sender: Side,
@@ -22,8 +22,8 @@ pub(crate) struct Observed {
 }
 
 /// A sentence without an end.
-pub(crate) fn bottleneck(observed: &Observed) -> String {
-    let Observed { kind, kept_timetable, sender, receiver, waited, shared_cores } = observed;
+pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
+    let BottleneckInput { kind, kept_timetable, sender, receiver, waited, shared_cores } = observed;
     if *kept_timetable == Some(true) {
         return "none: the timetable was kept".to_owned();
     }
@@ -39,7 +39,7 @@ pub(crate) fn bottleneck(observed: &Observed) -> String {
     let (Some(sending), Some(receiving)) = (sender.busiest_thread, receiver.busiest_thread) else {
         // Without processor times waiting is all there is to go by.
         return match kind {
-            Kind::Calls => "unknown: this platform does not tell processor time".to_owned(),
+            MessageKind::Calls => "unknown: this platform does not tell processor time".to_owned(),
             _ if *waited > 0.5 => format!("the receiver: {waits}"),
             _ => "the sender".to_owned(),
         };
@@ -60,7 +60,7 @@ pub(crate) fn bottleneck(observed: &Observed) -> String {
         return format!("the machine: both sides together use {cpu:.1} of {cores} cores");
     }
     match kind {
-        Kind::Calls => "waiting: neither side is busy; each waits for the other to wake up".to_owned(),
+        MessageKind::Calls => "waiting: neither side is busy; each waits for the other to wake up".to_owned(),
         _ if *waited > 0.5 => format!("the receiver or the network: {waits}"),
         _ => format!(
             "unclear: the sender's busiest thread {}, the receiver's {}",
@@ -71,11 +71,11 @@ pub(crate) fn bottleneck(observed: &Observed) -> String {
 }
 
 /// Whether a thread had no time left, be it that others took it.
-fn is_busy(busy: Busy) -> bool {
+fn is_busy(busy: ThreadShare) -> bool {
     busy.ran + busy.starved >= BUSY
 }
 
-fn spent(busy: Busy) -> String {
+fn spent(busy: ThreadShare) -> String {
     let ran = format!("runs {:.0} % of the time", busy.ran * 100.0);
     if busy.starved < 0.05 {
         return ran;
@@ -88,13 +88,13 @@ mod tests {
     use super::*;
 
     fn side(busiest: f64) -> Side {
-        let busy = Busy { ran: busiest, starved: 0.0 };
+        let busy = ThreadShare { ran: busiest, starved: 0.0 };
         Side { busiest_thread: Some(busy), cpu: Some(busiest), ..Side::default() }
     }
 
-    fn observed(sender: f64, receiver: f64) -> Observed {
-        Observed {
-            kind: Kind::Tells,
+    fn observed(sender: f64, receiver: f64) -> BottleneckInput {
+        BottleneckInput {
+            kind: MessageKind::Tells,
             kept_timetable: None,
             sender: side(sender),
             receiver: Some(side(receiver)),
@@ -109,13 +109,13 @@ mod tests {
             (observed(0.99, 0.4), "the sender"),
             (observed(0.4, 0.99), "the receiver:"),
             (observed(0.9, 0.9), "both: "),
-            (Observed { waited: 0.9, ..observed(0.4, 0.4) }, "the receiver or the network"),
-            (Observed { kind: Kind::Calls, ..observed(0.4, 0.4) }, "waiting"),
-            (Observed { shared_cores: Some(1), ..observed(0.5, 0.5) }, "the machine"),
-            (Observed { receiver: None, ..observed(0.9, 0.0) }, "this process"),
+            (BottleneckInput { waited: 0.9, ..observed(0.4, 0.4) }, "the receiver or the network"),
+            (BottleneckInput { kind: MessageKind::Calls, ..observed(0.4, 0.4) }, "waiting"),
+            (BottleneckInput { shared_cores: Some(1), ..observed(0.5, 0.5) }, "the machine"),
+            (BottleneckInput { receiver: None, ..observed(0.9, 0.0) }, "this process"),
             (observed(0.4, 0.5), "unclear"),
-            (Observed { kept_timetable: Some(true), ..observed(0.9, 0.9) }, "none"),
-            (Observed { sender: Side::default(), waited: 0.8, ..observed(0.9, 0.9) }, "the receiver"),
+            (BottleneckInput { kept_timetable: Some(true), ..observed(0.9, 0.9) }, "none"),
+            (BottleneckInput { sender: Side::default(), waited: 0.8, ..observed(0.9, 0.9) }, "the receiver"),
         ] {
             let told = bottleneck(&observed);
             assert!(told.starts_with(begins), "{told}: {observed:?}");

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bench::gauge::percentiles::Percentiles;
-use crate::bench::gauge::usage::Busy;
+use crate::bench::gauge::usage::ThreadShare;
 
 /// Everything about one measurement. Rates are those of the measured time; counts include the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Measured {
+pub(crate) struct Measurement {
     /// How long was measured.
     pub(crate) seconds: f64,
     /// Packets a second that the timetable asked for; none if there was no timetable.
@@ -47,7 +47,7 @@ pub(crate) struct Side {
     pub(crate) cpu_seconds_per_million: Option<f64>,
     /// Processor time as a share of the time that passed: 1 is a whole core.
     pub(crate) cpu: Option<f64>,
-    pub(crate) busiest_thread: Option<Busy>,
+    pub(crate) busiest_thread: Option<ThreadShare>,
     pub(crate) peak_memory_bytes: Option<u64>,
     pub(crate) wire: PerMessage,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Slice {
     pub(crate) p99: Option<f64>,
 }
 
-impl Measured {
+impl Measurement {
     /// Whether everything arrived as it was sent.
     pub(crate) fn is_whole(&self) -> bool {
         self.lost == 0 && self.damaged == 0 && self.failed == 0

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub(crate) enum MessageKind {
     /// Messages whose reply is awaited.
     Calls,
     /// Messages without a reply.
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     News,
 }
 
-impl Kind {
+impl MessageKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Calls => "calls",
@@ -29,7 +29,7 @@ impl Kind {
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
-    pub(crate) kind: Kind,
+    pub(crate) kind: MessageKind,
     /// Bytes of a packet.
     pub(crate) size: usize,
     /// Packets a second on a fixed timetable; as fast as they go if there is none.
@@ -48,7 +48,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// How many receive each packet.
     pub(crate) fn receivers(&self) -> u64 {
-        if self.kind == Kind::News { self.subscribers.into() } else { 1 }
+        if self.kind == MessageKind::News { self.subscribers.into() } else { 1 }
     }
 }
 

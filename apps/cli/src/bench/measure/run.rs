@@ -7,20 +7,22 @@ use meshzero::{Service, ServiceRef};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use super::measurement::Measured;
-use super::plan::{Kind, Plan};
+use super::measurement::Measurement;
+use super::plan::{MessageKind, Plan};
 use super::progress::Progress;
-use super::summary::{Moment, Watched, account, slice_between};
-use crate::bench::gauge::percentiles::Times;
-use crate::bench::gauge::traffic_sample::Wire;
-use crate::bench::gauge::usage::{self, Usage};
-use crate::bench::load::one_way::Way;
-use crate::bench::load::open_loop::{self, Timetable};
-use crate::bench::load::sender::Load;
-use crate::bench::peer::service::Silent;
-use crate::bench::peer::transport::{self, Far};
+use super::summary::{Observations, Snapshot, account, slice_between};
+use crate::bench::gauge::percentiles::DurationHistogram;
+use crate::bench::gauge::traffic_sample::TrafficSample;
+use crate::bench::gauge::usage::{self, ProcessUsage};
+use crate::bench::load::one_way::OneWaySender;
+use crate::bench::load::open_loop::{self, Schedule};
+use crate::bench::load::sender::LoadState;
+use crate::bench::peer::service::IdleActor;
+use crate::bench::peer::transport::{self, Peer};
 use crate::bench::traffic::packet::Pattern;
-use crate::bench::traffic::protocol::{Begin, Clock, End, Follow, Look, Seen};
+use crate::bench::traffic::protocol::{
+    BeginStream, EndStream, ReadClock, ReadCounts, ReceiverState, SubscribePackets,
+};
 use crate::failure::Failure;
 
 /// How long the receiver may take for a question, behind everything that waits before it.
@@ -41,30 +43,31 @@ const LAST: Duration = Duration::from_secs(5);
 const UNSENT_STEPS: u64 = 10_000;
 
 /// Measures as planned.
-pub(crate) async fn measure(far: &Far, plan: &Plan, progress: &Progress) -> Result<Measured, Failure> {
-    let stream = far.service.send(Begin { size: plan.size as u64 }).await?.map_err(Failure::Refused)?;
+pub(crate) async fn measure(peer: &Peer, plan: &Plan, progress: &Progress) -> Result<Measurement, Failure> {
+    let stream =
+        peer.service.send(BeginStream { size: plan.size as u64 }).await?.map_err(Failure::Refused)?;
     usage::forget_peak();
-    let load = Load::new(Pattern::new(plan.size), stream, plan.size);
-    let run = Run { far, plan, load: &load };
+    let load = LoadState::new(Pattern::new(plan.size), stream, plan.size);
+    let run = Run { peer, plan, load: &load };
     let measured = tokio::select! {
         measured = run.measure(progress) => measured,
-        failure = failed(far, &load) => Err(failure),
+        failure = failed(peer, &load) => Err(failure),
     };
     load.end();
     // Whoever serves forgets it anyway.
-    let _ = far.service.send(End { stream }).timeout(PATIENCE).await;
+    let _ = peer.service.send(EndStream { stream }).timeout(PATIENCE).await;
     measured
 }
 
 /// Waits until a sender cannot go on, or nobody serves any more: what is asked then would wait for somebody to come back.
-async fn failed(far: &Far, load: &Load) -> Failure {
+async fn failed(peer: &Peer, load: &LoadState) -> Failure {
     loop {
         time::sleep(FAILED).await;
         if let Some(failure) = load.take_failure() {
             return failure;
         }
-        if far.service.instances().is_empty() {
-            return Failure::Uncertain(
+        if peer.service.instances().is_empty() {
+            return Failure::OutcomeUnknown(
                 "the connection to whoever serves was lost in the middle of it".to_owned(),
             );
         }
@@ -72,18 +75,18 @@ async fn failed(far: &Far, load: &Load) -> Failure {
 }
 
 struct Run<'a> {
-    far: &'a Far,
+    peer: &'a Peer,
     plan: &'a Plan,
-    load: &'a Arc<Load>,
+    load: &'a Arc<LoadState>,
 }
 
 impl Run<'_> {
-    async fn measure(&self, progress: &Progress) -> Result<Measured, Failure> {
+    async fn measure(&self, progress: &Progress) -> Result<Measurement, Failure> {
         let Self { plan, load, .. } = *self;
         let mut senders = JoinSet::new();
         let publisher = self.prepare(&mut senders).await?;
         let begin = Instant::now();
-        let timetable = plan.rate.map(|rate| Timetable::new(begin, rate));
+        let timetable = plan.rate.map(|rate| Schedule::new(begin, rate));
         match timetable {
             Some(timetable) => self.start_paced(&mut senders, timetable, publisher.as_ref())?,
             None => self.start_unpaced(&mut senders, publisher.as_ref()),
@@ -93,7 +96,7 @@ impl Run<'_> {
         load.take_times();
         load.record();
         let first = self.look().await?;
-        let (mut slices, mut times) = (Vec::new(), Times::default());
+        let (mut slices, mut times) = (Vec::new(), DurationHistogram::default());
         let mut before = first.seen.clone();
         let count = slice_count(plan.duration);
         let started = Instant::now();
@@ -114,43 +117,45 @@ impl Run<'_> {
         while let Ok(Some(_)) = time::timeout_at((ended + LAST).into(), senders.join_next()).await {}
         // Of what was under way, which took the longest when it was too much.
         times.add(&load.take_times());
-        if let (Some(timetable), Kind::Calls) = (timetable, plan.kind) {
+        if let (Some(timetable), MessageKind::Calls) = (timetable, plan.kind) {
             unsent(timetable, load.sent(), ended, &mut times);
         }
         let seen = self.arrived().await?;
-        Ok(account(self.far, plan, load, Watched { first, last, end: seen, slices, times }))
+        Ok(account(self.peer, plan, load, Observations { first, last, end: seen, slices, times }))
     }
 
     /// Starts what goes on beside the packets, and whatever publishes them.
-    async fn prepare(&self, senders: &mut JoinSet<()>) -> Result<Option<Service<Silent>>, Failure> {
-        let Self { far, plan, load } = *self;
-        if plan.kind != Kind::Calls {
-            senders.spawn_local(probe(Arc::clone(load), far.service.clone()));
+    async fn prepare(&self, senders: &mut JoinSet<()>) -> Result<Option<Service<IdleActor>>, Failure> {
+        let Self { peer, plan, load } = *self;
+        if plan.kind != MessageKind::Calls {
+            senders.spawn_local(probe(Arc::clone(load), peer.service.clone()));
         }
-        if plan.kind != Kind::News {
+        if plan.kind != MessageKind::News {
             return Ok(None);
         }
         let name = transport::name(&transport::unique("bench-news"))?;
-        let service = crate::bench::peer::serve::publisher(&far.mesh, &name).await?;
-        let follow = Follow { stream: load.stream, service: name, subscribers: plan.subscribers };
-        far.service.send(follow).timeout(ANSWER).await?.map_err(Failure::Refused)?;
+        let service = crate::bench::peer::serve::publisher(&peer.mesh, &name).await?;
+        let follow = SubscribePackets { stream: load.stream, service: name, subscribers: plan.subscribers };
+        peer.service.send(follow).timeout(ANSWER).await?.map_err(Failure::Refused)?;
         Ok(Some(service))
     }
 
-    fn way(&self, publisher: Option<&Service<Silent>>) -> Way {
-        publisher
-            .map_or_else(|| Way::Tell(self.far.service.clone()), |service| Way::Publish(service.publisher()))
+    fn way(&self, publisher: Option<&Service<IdleActor>>) -> OneWaySender {
+        publisher.map_or_else(
+            || OneWaySender::Tell(self.peer.service.clone()),
+            |service| OneWaySender::Publish(service.publisher()),
+        )
     }
 
     fn start_paced(
         &self,
         senders: &mut JoinSet<()>,
-        timetable: Timetable,
-        publisher: Option<&Service<Silent>>,
+        timetable: Schedule,
+        publisher: Option<&Service<IdleActor>>,
     ) -> Result<(), Failure> {
         let load = Arc::clone(self.load);
-        if self.plan.kind == Kind::Calls {
-            let service = self.far.service.clone();
+        if self.plan.kind == MessageKind::Calls {
+            let service = self.peer.service.clone();
             senders.spawn_local(open_loop::call(load, service, timetable, self.plan.in_flight)?);
         } else {
             senders.spawn_local(open_loop::stream(load, self.way(publisher), timetable)?);
@@ -158,36 +163,36 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<Silent>>) {
-        if self.plan.kind == Kind::Calls {
+    fn start_unpaced(&self, senders: &mut JoinSet<()>, publisher: Option<&Service<IdleActor>>) {
+        if self.plan.kind == MessageKind::Calls {
             for _ in 0..self.plan.in_flight {
-                senders.spawn_local(Arc::clone(self.load).call(self.far.service.clone()));
+                senders.spawn_local(Arc::clone(self.load).call(self.peer.service.clone()));
             }
         } else {
             senders.spawn_local(Arc::clone(self.load).stream(self.way(publisher)));
         }
     }
 
-    async fn look(&self) -> Result<Moment, Failure> {
+    async fn look(&self) -> Result<Snapshot, Failure> {
         let seen = self.seen().await?;
-        Ok(Moment {
+        Ok(Snapshot {
             at: Instant::now(),
             sent: self.load.sent(),
             waited: self.load.waited(),
-            own: Usage::now(),
-            own_wire: Wire::of(&self.far.mesh),
+            own: ProcessUsage::now(),
+            own_wire: TrafficSample::of(&self.peer.mesh),
             seen,
         })
     }
 
-    async fn seen(&self) -> Result<Seen, Failure> {
+    async fn seen(&self) -> Result<ReceiverState, Failure> {
         let forgotten = || Failure::Refused("whoever serves has forgotten this measurement".to_owned());
-        let look = Look { stream: self.load.stream };
-        self.far.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
+        let look = ReadCounts { stream: self.load.stream };
+        self.peer.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
     }
 
     /// Waits until everything has arrived, or nothing comes any more.
-    async fn arrived(&self) -> Result<Seen, Failure> {
+    async fn arrived(&self) -> Result<ReceiverState, Failure> {
         let (mut since, mut before) = (Instant::now(), 0);
         loop {
             let seen = self.seen().await?;
@@ -205,7 +210,7 @@ impl Run<'_> {
 
 /// Calls now and then, behind the packets that wait on the same connection. None waits for the one before, so that what
 /// holds up many of them is seen as often.
-async fn probe(load: Arc<Load>, service: ServiceRef) {
+async fn probe(load: Arc<LoadState>, service: ServiceRef) {
     let mut ticks = time::interval(PROBE);
     let mut probes = JoinSet::new();
     while !load.is_over() {
@@ -219,7 +224,7 @@ async fn probe(load: Arc<Load>, service: ServiceRef) {
         let started = if now - due > PROBE { due } else { now };
         let (load, service) = (Arc::clone(&load), service.clone());
         probes.spawn_local(async move {
-            match service.send(Clock).timeout(ANSWER).await {
+            match service.send(ReadClock).timeout(ANSWER).await {
                 Ok(_) => load.probed(started.elapsed()),
                 Err(error) => load.fail(error.into()),
             }
@@ -230,7 +235,7 @@ async fn probe(load: Arc<Load>, service: ServiceRef) {
 }
 
 /// Packets that were due and never set out have waited at least until the end.
-fn unsent(timetable: Timetable, sent: u64, ended: Instant, times: &mut Times) {
+fn unsent(timetable: Schedule, sent: u64, ended: Instant, times: &mut DurationHistogram) {
     let due = timetable.due_before(ended);
     let step = (due.saturating_sub(sent) / UNSENT_STEPS).max(1);
     let mut number = sent;

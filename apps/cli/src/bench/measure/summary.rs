@@ -2,41 +2,41 @@
 
 use std::time::{Duration, Instant};
 
-use super::bottleneck::{Observed, bottleneck};
-use super::measurement::{Measured, PerMessage, Side, Slice};
+use super::bottleneck::{BottleneckInput, bottleneck};
+use super::measurement::{Measurement, PerMessage, Side, Slice};
 use super::plan::Plan;
-use crate::bench::gauge::percentiles::Times;
-use crate::bench::gauge::traffic_sample::Wire;
-use crate::bench::gauge::usage::Usage;
-use crate::bench::load::sender::Load;
-use crate::bench::peer::transport::Far;
-use crate::bench::traffic::protocol::Seen;
+use crate::bench::gauge::percentiles::DurationHistogram;
+use crate::bench::gauge::traffic_sample::TrafficSample;
+use crate::bench::gauge::usage::ProcessUsage;
+use crate::bench::load::sender::LoadState;
+use crate::bench::peer::transport::Peer;
+use crate::bench::traffic::protocol::ReceiverState;
 
 /// Both sides at one moment.
-pub(crate) struct Moment {
+pub(crate) struct Snapshot {
     pub(crate) at: Instant,
     pub(crate) sent: u64,
     pub(crate) waited: Duration,
-    pub(crate) own: Usage,
-    pub(crate) own_wire: Wire,
-    pub(crate) seen: Seen,
+    pub(crate) own: ProcessUsage,
+    pub(crate) own_wire: TrafficSample,
+    pub(crate) seen: ReceiverState,
 }
 
 /// All that was seen of one measurement.
-pub(crate) struct Watched {
+pub(crate) struct Observations {
     /// When measuring began, after the warm-up.
-    pub(crate) first: Moment,
+    pub(crate) first: Snapshot,
     /// When it ended, while packets were still being sent.
-    pub(crate) last: Moment,
+    pub(crate) last: Snapshot,
     /// When everything had arrived that was going to.
-    pub(crate) end: Seen,
+    pub(crate) end: ReceiverState,
     pub(crate) slices: Vec<Slice>,
-    pub(crate) times: Times,
+    pub(crate) times: DurationHistogram,
 }
 
 /// Adds it up.
-pub(crate) fn account(far: &Far, plan: &Plan, load: &Load, watched: Watched) -> Measured {
-    let Watched { first, last, end, slices, times } = watched;
+pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Observations) -> Measurement {
+    let Observations { first, last, end, slices, times } = watched;
     let seconds = (last.at - first.at).as_secs_f64();
     let receiver_seconds = between(&first.seen, &last.seen);
     let received = last.seen.tally.received.saturating_sub(first.seen.tally.received);
@@ -44,11 +44,11 @@ pub(crate) fn account(far: &Far, plan: &Plan, load: &Load, watched: Watched) -> 
     let own = (&first.own, &last.own, first.own_wire, last.own_wire);
     let sender = side(own, received, seconds);
     let (before, after) = (&first.seen, &last.seen);
-    let receiver = (!far.is_here())
+    let receiver = (!peer.is_here())
         .then(|| side((&before.usage, &after.usage, before.wire, after.wire), received, receiver_seconds));
     let sent = load.sent();
     let expected = sent * plan.receivers();
-    let mut measured = Measured {
+    let mut measured = Measurement {
         seconds,
         offered_per_second: plan.rate,
         achieved_per_second: (last.sent - first.sent) as f64 / seconds,
@@ -69,24 +69,28 @@ pub(crate) fn account(far: &Far, plan: &Plan, load: &Load, watched: Watched) -> 
         bottleneck: String::new(),
         slices,
     };
-    measured.bottleneck = bottleneck(&Observed {
+    measured.bottleneck = bottleneck(&BottleneckInput {
         kind: plan.kind,
         kept_timetable: plan.rate.map(|_| measured.kept_up()),
         sender,
         receiver,
         waited: (last.waited - first.waited).as_secs_f64() / seconds,
-        shared_cores: far.shares_cores().then_some(far.greeting.machine.cores),
+        shared_cores: peer.shares_cores().then_some(peer.greeting.machine.cores),
     });
     measured
 }
 
-fn between(earlier: &Seen, later: &Seen) -> f64 {
+fn between(earlier: &ReceiverState, later: &ReceiverState) -> f64 {
     // Two looks are never at the same moment, but a clock may be coarse.
     later.clock.saturating_sub(earlier.clock).max(1) as f64 / 1e9
 }
 
 /// What happened between two looks.
-pub(crate) fn slice_between(earlier: &Seen, later: &Seen, times: &Times) -> Slice {
+pub(crate) fn slice_between(
+    earlier: &ReceiverState,
+    later: &ReceiverState,
+    times: &DurationHistogram,
+) -> Slice {
     let received = later.tally.received.saturating_sub(earlier.tally.received);
     let percentiles = times.percentiles();
     Slice {
@@ -97,7 +101,7 @@ pub(crate) fn slice_between(earlier: &Seen, later: &Seen, times: &Times) -> Slic
 }
 
 fn side(
-    (earlier, later, earlier_wire, later_wire): (&Usage, &Usage, Wire, Wire),
+    (earlier, later, earlier_wire, later_wire): (&ProcessUsage, &ProcessUsage, TrafficSample, TrafficSample),
     received: u64,
     seconds: f64,
 ) -> Side {

@@ -15,18 +15,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_millis(700);
 
 /// A process that serves. Dropping it kills it; it ends by itself when this process does.
-pub(crate) struct Child {
+pub(crate) struct ServerProcess {
     process: tokio::process::Child,
     /// It ends when this is closed.
     stdin: Option<ChildStdin>,
     told: Lines<BufReader<ChildStdout>>,
 }
 
-impl Child {
+impl ServerProcess {
     /// Starts it on the mesh `mesh`, on loopback only.
     pub(crate) fn start(mesh: &str, spin: Option<Duration>) -> Result<Self, Failure> {
         let cannot =
-            |error: std::io::Error| Failure::Machine(format!("cannot start the serving process: {error}"));
+            |error: std::io::Error| Failure::Local(format!("cannot start the serving process: {error}"));
         let program = std::env::current_exe().map_err(cannot)?;
         let mut process = Command::new(program)
             .args(["bench", "serve", "--attached", "--json", "--mesh", mesh, "--interfaces", "lo"])
@@ -38,7 +38,7 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .map_err(cannot)?;
-        let missing = || Failure::Machine("the serving process has no streams".to_owned());
+        let missing = || Failure::Local("the serving process has no streams".to_owned());
         let stdin = Some(process.stdin.take().ok_or_else(missing)?);
         let told = BufReader::new(process.stdout.take().ok_or_else(missing)?).lines();
         Ok(Self { process, stdin, told })
@@ -46,9 +46,9 @@ impl Child {
 
     /// Waits until it serves, and returns where.
     pub(crate) async fn address(&mut self) -> Result<String, Failure> {
-        let ended = || Failure::Machine("the serving process has ended before it served".to_owned());
+        let ended = || Failure::Local("the serving process has ended before it served".to_owned());
         let line = time::timeout(PATIENCE, self.told.next_line()).await.map_err(|_| {
-            Failure::Machine(format!("the serving process did not begin to serve within {PATIENCE:?}"))
+            Failure::Local(format!("the serving process did not begin to serve within {PATIENCE:?}"))
         })?;
         let line = line.map_err(|_| ended())?.ok_or_else(ended)?;
         let told: serde_json::Value = serde_json::from_str(&line).map_err(|_| ended())?;

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use meshzero::{Mesh, Service, ServiceName};
 
-use super::service::{Serving, Silent};
+use super::service::{BenchService, IdleActor};
 use crate::bench::baseline;
-use crate::bench::traffic::packet::{Echo, Packet, Take};
-use crate::bench::traffic::protocol::{Appear, Begin, BenchGreet, Clock, End, Follow, Look, TOPIC, Vanish};
+use crate::bench::traffic::packet::{Echo, OneWay, Packet};
+use crate::bench::traffic::protocol::{
+    AdvertiseProbe, BeginStream, BenchGreet, EndStream, ReadClock, ReadCounts, SubscribePackets, TOPIC,
+    WithdrawProbe,
+};
 use crate::failure::Failure;
 
 /// Advertises the service and serves bare TCP; both end with what is returned.
@@ -17,21 +20,21 @@ pub(crate) async fn serve(
     mesh: &Mesh,
     name: &ServiceName,
     place: Option<&str>,
-) -> Result<(Service<Serving>, baseline::Peer), Failure> {
-    let (own, floor) = (mesh.clone(), Arc::new(AtomicU16::new(0)));
-    let told = Arc::clone(&floor);
+) -> Result<(Service<BenchService>, baseline::BaselineServer), Failure> {
+    let (own, baseline) = (mesh.clone(), Arc::new(AtomicU16::new(0)));
+    let told = Arc::clone(&baseline);
     let mut advertise = mesh
-        .advertise(name, move || Serving::new(own.clone(), Arc::clone(&told)))
-        .handles::<Take>()
+        .advertise(name, move || BenchService::new(own.clone(), Arc::clone(&told)))
+        .handles::<OneWay>()
         .handles::<Echo>()
         .handles::<BenchGreet>()
-        .handles::<Begin>()
-        .handles::<Follow>()
-        .handles::<Look>()
-        .handles::<End>()
-        .handles::<Clock>()
-        .handles::<Appear>()
-        .handles::<Vanish>();
+        .handles::<BeginStream>()
+        .handles::<SubscribePackets>()
+        .handles::<ReadCounts>()
+        .handles::<EndStream>()
+        .handles::<ReadClock>()
+        .handles::<AdvertiseProbe>()
+        .handles::<WithdrawProbe>();
     if let Some(place) = place {
         advertise = advertise.at(place);
     }
@@ -40,12 +43,12 @@ pub(crate) async fn serve(
     let mut addresses = service.instance().addresses.clone();
     addresses.sort_by_key(SocketAddr::ip);
     addresses.dedup_by_key(|address| address.ip());
-    let (peer, port) = baseline::Peer::serve(addresses.into_iter()).await?;
-    floor.store(port, Ordering::Relaxed);
+    let (peer, port) = baseline::BaselineServer::serve(addresses.into_iter()).await?;
+    baseline.store(port, Ordering::Relaxed);
     Ok((service, peer))
 }
 
 /// Advertises what publishes packets. Its name is another one each time.
-pub(crate) async fn publisher(mesh: &Mesh, name: &ServiceName) -> Result<Service<Silent>, Failure> {
-    Ok(mesh.advertise(name, || Silent).publishes::<Packet>(TOPIC).await?)
+pub(crate) async fn publisher(mesh: &Mesh, name: &ServiceName) -> Result<Service<IdleActor>, Failure> {
+    Ok(mesh.advertise(name, || IdleActor).publishes::<Packet>(TOPIC).await?)
 }

@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, ResponseFuture};
 use meshzero::{Mesh, Service};
 
-use super::subscriber::{Leave, Subscriber};
+use super::subscriber::{StopCounting, Subscriber};
 use crate::bench::gauge::machine::Machine;
-use crate::bench::gauge::traffic_sample::Wire;
-use crate::bench::gauge::usage::{self, Usage};
-use crate::bench::traffic::counter::Counter;
-use crate::bench::traffic::packet::{Echo, LONGEST, Packet, Pattern, SHORTEST, Take};
+use crate::bench::gauge::traffic_sample::TrafficSample;
+use crate::bench::gauge::usage::{self, ProcessUsage};
+use crate::bench::traffic::counter::PacketCounter;
+use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, Pattern, SHORTEST};
 use crate::bench::traffic::protocol::{
-    Appear, Begin, BenchGreet, Clock, End, Follow, Greeting, Look, MOST_SUBSCRIBERS, Seen, VERSION, Vanish,
+    AdvertiseProbe, BeginStream, BenchGreet, EndStream, MOST_SUBSCRIBERS, ReadClock, ReadCounts,
+    ReceiverState, ServerInfo, SubscribePackets, VERSION, WithdrawProbe,
 };
 
 /// Measurements that are remembered.
@@ -32,47 +33,47 @@ const STAYS: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(10);
 
 /// The serving side of measurements.
-pub(crate) struct Serving {
+pub(crate) struct BenchService {
     mesh: Mesh,
     /// The port of bare TCP; 0 until it is known.
-    floor: Arc<AtomicU16>,
+    baseline: Arc<AtomicU16>,
     started: Instant,
     pattern: Pattern,
-    streams: [Option<Stream>; STREAMS],
+    streams: [Option<PacketStream>; STREAMS],
     begun: u32,
     /// The service that appears and vanishes.
-    appeared: Rc<RefCell<Option<Appeared>>>,
+    appeared: Rc<RefCell<Option<ProbeService>>>,
 }
 
 /// A service that appeared, and when.
-struct Appeared {
+struct ProbeService {
     since: Instant,
-    _service: Service<Silent>,
+    _service: Service<IdleActor>,
 }
 
 /// One measurement.
-struct Stream {
+struct PacketStream {
     number: u32,
     size: usize,
-    counter: Counter,
+    counter: PacketCounter,
     subscribers: Vec<Addr<Subscriber>>,
-    counted: Vec<Rc<RefCell<Counter>>>,
+    counted: Vec<Rc<RefCell<PacketCounter>>>,
     used: Instant,
 }
 
 /// An actor that handles nothing.
-pub(crate) struct Silent;
+pub(crate) struct IdleActor;
 
-impl Actor for Silent {
+impl Actor for IdleActor {
     type Context = Context<Self>;
 }
 
-impl Serving {
+impl BenchService {
     /// Serves on `mesh`, with bare TCP at the port `floor`.
-    pub(crate) fn new(mesh: Mesh, floor: Arc<AtomicU16>) -> Self {
+    pub(crate) fn new(mesh: Mesh, baseline: Arc<AtomicU16>) -> Self {
         Self {
             mesh,
-            floor,
+            baseline,
             started: Instant::now(),
             pattern: Pattern::default(),
             streams: Default::default(),
@@ -85,13 +86,13 @@ impl Serving {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn stream(&mut self, number: u32) -> Option<&mut Stream> {
+    fn stream(&mut self, number: u32) -> Option<&mut PacketStream> {
         self.streams[number as usize % STREAMS].as_mut().filter(|stream| stream.number == number)
     }
 
     /// Forgets what clients have left behind that are gone.
     fn forget(&mut self) {
-        let forgotten = |stream: &mut Stream| stream.used.elapsed() > FORGOTTEN;
+        let forgotten = |stream: &mut PacketStream| stream.used.elapsed() > FORGOTTEN;
         self.streams.iter_mut().for_each(|stream| drop(stream.take_if(forgotten)));
         self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > STAYS);
     }
@@ -104,7 +105,7 @@ impl Serving {
     }
 }
 
-impl Actor for Serving {
+impl Actor for BenchService {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
@@ -112,15 +113,15 @@ impl Actor for Serving {
     }
 }
 
-impl Handler<Take> for Serving {
+impl Handler<OneWay> for BenchService {
     type Result = ();
 
-    fn handle(&mut self, Take(packet): Take, _: &mut Context<Self>) {
+    fn handle(&mut self, OneWay(packet): OneWay, _: &mut Context<Self>) {
         self.count(&packet);
     }
 }
 
-impl Handler<Echo> for Serving {
+impl Handler<Echo> for BenchService {
     type Result = MessageResult<Echo>;
 
     fn handle(&mut self, Echo(packet): Echo, _: &mut Context<Self>) -> MessageResult<Echo> {
@@ -129,32 +130,32 @@ impl Handler<Echo> for Serving {
     }
 }
 
-impl Handler<BenchGreet> for Serving {
+impl Handler<BenchGreet> for BenchService {
     type Result = MessageResult<BenchGreet>;
 
     fn handle(&mut self, _: BenchGreet, _: &mut Context<Self>) -> MessageResult<BenchGreet> {
-        let floor = self.floor.load(Ordering::Relaxed);
-        MessageResult(Greeting { version: VERSION, machine: Machine::this(), floor })
+        let baseline = self.baseline.load(Ordering::Relaxed);
+        MessageResult(ServerInfo { version: VERSION, machine: Machine::this(), baseline })
     }
 }
 
-impl Handler<Begin> for Serving {
+impl Handler<BeginStream> for BenchService {
     type Result = Result<u32, String>;
 
-    fn handle(&mut self, Begin { size }: Begin, _: &mut Context<Self>) -> Result<u32, String> {
+    fn handle(&mut self, BeginStream { size }: BeginStream, _: &mut Context<Self>) -> Result<u32, String> {
         let size = usize::try_from(size).ok().filter(|size| (SHORTEST..=LONGEST).contains(size));
         let size = size.ok_or_else(|| format!("packets have {SHORTEST} to {LONGEST} bytes"))?;
         self.pattern.grow(size);
-        let busy = |stream: &Option<Stream>| stream.as_ref().map(|stream| stream.used);
+        let busy = |stream: &Option<PacketStream>| stream.as_ref().map(|stream| stream.used);
         let slot = (0..STREAMS).min_by_key(|slot| busy(&self.streams[*slot])).unwrap_or(0);
         // A number that leads to the slot and that nobody had before.
         self.begun = self.begun.wrapping_add(1);
         let number = self.begun.wrapping_mul(STREAMS as u32).wrapping_add(slot as u32);
         usage::forget_peak();
-        self.streams[slot] = Some(Stream {
+        self.streams[slot] = Some(PacketStream {
             number,
             size,
-            counter: Counter::default(),
+            counter: PacketCounter::default(),
             subscribers: Vec::new(),
             counted: Vec::new(),
             used: Instant::now(),
@@ -163,11 +164,15 @@ impl Handler<Begin> for Serving {
     }
 }
 
-impl Handler<Follow> for Serving {
+impl Handler<SubscribePackets> for BenchService {
     type Result = ResponseFuture<Result<(), String>>;
 
-    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) -> ResponseFuture<Result<(), String>> {
-        let Follow { stream: number, service, subscribers } = follow;
+    fn handle(
+        &mut self,
+        follow: SubscribePackets,
+        _: &mut Context<Self>,
+    ) -> ResponseFuture<Result<(), String>> {
+        let SubscribePackets { stream: number, service, subscribers } = follow;
         let (mesh, pattern) = (self.mesh.clone(), self.pattern.clone());
         let begun = match self.stream(number) {
             None => Err("this measurement has been forgotten".to_owned()),
@@ -196,66 +201,70 @@ impl Handler<Follow> for Serving {
     }
 }
 
-impl Handler<Look> for Serving {
-    type Result = MessageResult<Look>;
+impl Handler<ReadCounts> for BenchService {
+    type Result = MessageResult<ReadCounts>;
 
-    fn handle(&mut self, Look { stream }: Look, _: &mut Context<Self>) -> MessageResult<Look> {
-        let (clock, wire) = (self.clock(), Wire::of(&self.mesh));
+    fn handle(
+        &mut self,
+        ReadCounts { stream }: ReadCounts,
+        _: &mut Context<Self>,
+    ) -> MessageResult<ReadCounts> {
+        let (clock, wire) = (self.clock(), TrafficSample::of(&self.mesh));
         MessageResult(self.stream(stream).map(|stream| {
             stream.used = Instant::now();
             let mut tally = stream.counter.tally();
             stream.counted.iter().for_each(|counted| tally.add(counted.borrow().tally()));
-            Seen { clock, tally, usage: Usage::now(), wire }
+            ReceiverState { clock, tally, usage: ProcessUsage::now(), wire }
         }))
     }
 }
 
-impl Handler<End> for Serving {
+impl Handler<EndStream> for BenchService {
     type Result = ();
 
-    fn handle(&mut self, End { stream }: End, _: &mut Context<Self>) {
+    fn handle(&mut self, EndStream { stream }: EndStream, _: &mut Context<Self>) {
         if self.stream(stream).is_some() {
             self.streams[stream as usize % STREAMS] = None;
         }
     }
 }
 
-impl Handler<Clock> for Serving {
+impl Handler<ReadClock> for BenchService {
     type Result = u64;
 
-    fn handle(&mut self, _: Clock, _: &mut Context<Self>) -> u64 {
+    fn handle(&mut self, _: ReadClock, _: &mut Context<Self>) -> u64 {
         self.clock()
     }
 }
 
-impl Handler<Appear> for Serving {
+impl Handler<AdvertiseProbe> for BenchService {
     type Result = ResponseFuture<Result<u64, String>>;
 
     fn handle(
         &mut self,
-        Appear { service }: Appear,
+        AdvertiseProbe { service }: AdvertiseProbe,
         _: &mut Context<Self>,
     ) -> ResponseFuture<Result<u64, String>> {
         let (mesh, appeared, clock) = (self.mesh.clone(), Rc::clone(&self.appeared), self.clock());
         Box::pin(async move {
-            let service = mesh.advertise(&service, || Silent).await.map_err(|error| error.to_string())?;
-            appeared.replace(Some(Appeared { since: Instant::now(), _service: service }));
+            let service = mesh.advertise(&service, || IdleActor).await.map_err(|error| error.to_string())?;
+            appeared.replace(Some(ProbeService { since: Instant::now(), _service: service }));
             Ok(clock)
         })
     }
 }
 
-impl Handler<Vanish> for Serving {
+impl Handler<WithdrawProbe> for BenchService {
     type Result = ();
 
-    fn handle(&mut self, _: Vanish, _: &mut Context<Self>) {
+    fn handle(&mut self, _: WithdrawProbe, _: &mut Context<Self>) {
         self.appeared.replace(None);
     }
 }
 
-impl Drop for Stream {
+impl Drop for PacketStream {
     fn drop(&mut self) {
         // They hold connections; one that has ended needs no telling.
-        self.subscribers.iter().for_each(|subscriber| subscriber.do_send(Leave));
+        self.subscribers.iter().for_each(|subscriber| subscriber.do_send(StopCounting));
     }
 }

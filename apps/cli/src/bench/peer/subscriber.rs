@@ -6,7 +6,7 @@ use std::rc::Rc;
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, StreamHandler};
 use meshzero::{News, NewsError, ServiceRef, Subscription};
 
-use crate::bench::traffic::counter::Counter;
+use crate::bench::traffic::counter::PacketCounter;
 use crate::bench::traffic::packet::{Packet, Pattern};
 use crate::bench::traffic::protocol::TOPIC;
 
@@ -14,23 +14,23 @@ use crate::bench::traffic::protocol::TOPIC;
 pub(crate) struct Subscriber {
     size: usize,
     pattern: Pattern,
-    counter: Rc<RefCell<Counter>>,
+    counter: Rc<RefCell<PacketCounter>>,
 }
 
 /// Ends the subscription.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Leave;
+pub(crate) struct StopCounting;
 
 /// Hands the subscription over.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Hear(Subscription<Packet>);
+struct StartCounting(Subscription<Packet>);
 
 impl Subscriber {
     /// Starts one for packets of `size` bytes; what it counts is in the second.
-    pub(crate) fn start_counting(size: usize, pattern: Pattern) -> (Addr<Self>, Rc<RefCell<Counter>>) {
-        let counter = Rc::<RefCell<Counter>>::default();
+    pub(crate) fn start_counting(size: usize, pattern: Pattern) -> (Addr<Self>, Rc<RefCell<PacketCounter>>) {
+        let counter = Rc::<RefCell<PacketCounter>>::default();
         let subscriber = Self { size, pattern, counter: Rc::clone(&counter) };
         (subscriber.start(), counter)
     }
@@ -41,7 +41,7 @@ impl Subscriber {
     /// A sentence.
     pub(crate) async fn subscribe(addr: &Addr<Self>, publisher: &ServiceRef) -> Result<(), String> {
         let subscription = publisher.subscribe(TOPIC).await.map_err(|error| error.to_string())?;
-        addr.send(Hear(subscription)).await.map_err(|error| error.to_string())
+        addr.send(StartCounting(subscription)).await.map_err(|error| error.to_string())
     }
 }
 
@@ -49,18 +49,18 @@ impl Actor for Subscriber {
     type Context = Context<Self>;
 }
 
-impl Handler<Hear> for Subscriber {
+impl Handler<StartCounting> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, Hear(subscription): Hear, context: &mut Context<Self>) {
+    fn handle(&mut self, StartCounting(subscription): StartCounting, context: &mut Context<Self>) {
         subscription.add_to(context);
     }
 }
 
-impl Handler<Leave> for Subscriber {
+impl Handler<StopCounting> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, _: Leave, context: &mut Context<Self>) {
+    fn handle(&mut self, _: StopCounting, context: &mut Context<Self>) {
         context.stop();
     }
 }

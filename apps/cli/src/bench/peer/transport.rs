@@ -10,12 +10,12 @@ use meshzero::{Join, Limits, Mesh, Service, ServiceName, ServiceRef};
 use tokio::net::TcpStream;
 use tokio::time;
 
-use super::child::Child;
+use super::child::ServerProcess;
 use super::serve;
-use super::service::Serving;
-use crate::bench::baseline::Peer;
+use super::service::BenchService;
+use crate::bench::baseline::BaselineServer;
 use crate::bench::traffic::packet::LONGEST;
-use crate::bench::traffic::protocol::{BenchGreet, Greeting, NAME, VERSION};
+use crate::bench::traffic::protocol::{BenchGreet, NAME, ServerInfo, VERSION};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::session::Session;
@@ -66,23 +66,23 @@ impl fmt::Display for Transport {
 }
 
 /// The other side, found and greeted.
-pub(crate) struct Far {
+pub(crate) struct Peer {
     pub(crate) mesh: Mesh,
     /// One instance, so that everything goes to the same process.
     pub(crate) service: ServiceRef,
-    pub(crate) greeting: Greeting,
+    pub(crate) greeting: ServerInfo,
     /// Where bare TCP is served; nowhere in this process.
-    pub(crate) floor: Option<SocketAddr>,
+    pub(crate) baseline: Option<SocketAddr>,
     /// How long connections look for bytes before they sleep.
     pub(crate) spin: Duration,
     /// The mesh that only this run is on, if it has one.
     private: Option<String>,
     /// What this process serves itself, for as long as this lives.
-    here: Option<(Service<Serving>, Peer)>,
-    child: Option<Child>,
+    here: Option<(Service<BenchService>, BaselineServer)>,
+    child: Option<ServerProcess>,
 }
 
-impl Far {
+impl Peer {
     /// Starts or finds the other side.
     pub(crate) async fn reach(
         session: &Session,
@@ -94,20 +94,20 @@ impl Far {
             Transport::Inproc => {
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
                 let here = serve::serve(mesh, &name(NAME)?, None).await?;
-                let far = Self::greet(&session.out, mesh, here.0.address().to_string(), spin).await?;
-                Ok(Self { private: Some(own), floor: None, here: Some(here), ..far })
+                let peer = Self::greet(&session.out, mesh, here.0.address().to_string(), spin).await?;
+                Ok(Self { private: Some(own), baseline: None, here: Some(here), ..peer })
             }
             Transport::Loopback => {
-                let mut child = Child::start(&own, spin)?;
+                let mut child = ServerProcess::start(&own, spin)?;
                 let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
-                let far = Self::greet(&session.out, mesh, child.address().await?, spin).await?;
-                Ok(Self { private: Some(own), child: Some(child), ..far })
+                let peer = Self::greet(&session.out, mesh, child.address().await?, spin).await?;
+                Ok(Self { private: Some(own), child: Some(child), ..peer })
             }
             Transport::Service(target) => {
                 let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
                 let found =
                     target.discover(mesh, FOUND).await.map_err(|failure| not_found(target, failure))?;
-                let gone = || Failure::Nobody(format!("{target} was there, and is gone again"));
+                let gone = || Failure::Unavailable(format!("{target} was there, and is gone again"));
                 let address = found.address().ok_or_else(gone)?;
                 Self::greet(&session.out, mesh, address.to_string(), spin).await
             }
@@ -128,14 +128,14 @@ impl Far {
         }
         let mut greeting = service.send(BenchGreet).await?;
         for _ in 0..ASKED {
-            if greeting.floor != 0 {
+            if greeting.baseline != 0 {
                 break;
             }
             time::sleep(PAUSE).await;
             greeting = service.send(BenchGreet).await?;
         }
         if greeting.version != VERSION {
-            let Greeting { version, machine, .. } = greeting;
+            let ServerInfo { version, machine, .. } = greeting;
             return Err(Failure::Refused(format!(
                 "{address} is mz {} and measures in version {version}, this is mz {} and version {VERSION}: use the \
                  same mz on both sides",
@@ -143,21 +143,21 @@ impl Far {
                 env!("CARGO_PKG_VERSION")
             )));
         }
-        let mut floor = service.address();
-        if let Some(address) = &mut floor {
-            address.set_port(greeting.floor);
+        let mut baseline = service.address();
+        if let Some(address) = &mut baseline {
+            address.set_port(greeting.baseline);
             if !is_reachable(*address).await {
                 out.errors.remark(&format!(
-                    "bare TCP is not reached at {address}, maybe for a firewall: there is no floor of this transport"
+                    "bare TCP is not reached at {address}, maybe for a firewall: there is no baseline of this transport"
                 ));
-                floor = None;
+                baseline = None;
             }
         }
         Ok(Self {
             mesh: mesh.clone(),
             service,
             greeting,
-            floor,
+            baseline,
             spin: spin.unwrap_or_default(),
             private: None,
             here: None,
@@ -226,11 +226,11 @@ pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
 
 fn not_found(target: &Target, failure: Failure) -> Failure {
     match failure {
-        Failure::Absent(mut absence) => {
+        Failure::NotFound(mut absence) => {
             absence.text.push_str(&format!(
                 "\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve {target}"
             ));
-            Failure::Absent(absence)
+            Failure::NotFound(absence)
         }
         other => other,
     }

@@ -8,7 +8,7 @@ use super::document::{Case, Report};
 use crate::bench::measure::measurement::Slice;
 
 /// What the confidence is about.
-pub(crate) const WITHIN: &str = "The confidence is that of the pieces within each run. What differs from one run to the next, such as which cores the \
+pub(crate) const WITHIN: &str = "The confidence is that of the pieces within each run. BenchCommand differs from one run to the next, such as which cores the \
                                  system gave to whom, it cannot know: repeat both runs before you believe a small difference.";
 
 /// How often the pieces are drawn anew.
@@ -97,7 +97,7 @@ fn ratio(what: String, now: &[f64], saved: &[f64], better: Better) -> Option<Rat
     if !usable(now) || !usable(saved) {
         return None;
     }
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Xorshift(0x2545_f491_4f6c_dd1d);
     let mut draw = |values: &[f64]| mean(values.iter().map(|_| values[random.below(values.len())]));
     let mut ratios: Vec<f64> =
         (0..DRAWS).map(|_| draw(now) / draw(saved)).filter(|ratio| ratio.is_finite()).collect();
@@ -119,9 +119,9 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 /// Xorshift: the same draws each time, so that the same two runs always compare alike.
-struct Random(u64);
+struct Xorshift(u64);
 
-impl Random {
+impl Xorshift {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Comparison;
-use super::rate_search::Found;
+use super::rate_search::RateSearch;
 use crate::bench::gauge::machine::Machine;
 use crate::bench::gauge::percentiles::Percentiles;
-use crate::bench::measure::baseline::Floor;
-use crate::bench::measure::measurement::Measured;
+use crate::bench::measure::baseline::Baseline;
+use crate::bench::measure::measurement::Measurement;
 use crate::bench::measure::plan::Plan;
-use crate::bench::peer::transport::{Far, Transport};
+use crate::bench::peer::transport::{Peer, Transport};
 use crate::encoding;
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ const LONGEST: u64 = 16 << 20;
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Subject {
+pub(crate) enum Benchmark {
     Latency,
     Throughput,
     Fanout,
@@ -36,12 +36,12 @@ pub(crate) enum Subject {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) format: u32,
-    pub(crate) bench: Subject,
+    pub(crate) bench: Benchmark,
     pub(crate) header: Header,
     /// The measurement, of all but a sweep and discovery.
     pub(crate) run: Option<Case>,
     /// How the highest rate was found.
-    pub(crate) find_max: Option<Found>,
+    pub(crate) find_max: Option<RateSearch>,
     /// Of a sweep: throughput by size.
     pub(crate) sizes: Vec<Case>,
     /// Of a sweep: latency by load.
@@ -68,36 +68,37 @@ pub(crate) struct Header {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Case {
     pub(crate) plan: Plan,
-    pub(crate) measured: Measured,
-    pub(crate) floors: Vec<Floor>,
+    pub(crate) measured: Measurement,
+    #[serde(rename = "floors")]
+    pub(crate) baselines: Vec<Baseline>,
 }
 
 /// How fast services are found, in milliseconds, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Discovery {
     /// From the start of advertising in one process until the watcher of another sees it.
-    pub(crate) seen: Rounds,
+    pub(crate) seen: RoundTimes,
     /// A discover by a node that knows nothing yet.
-    pub(crate) cold: Rounds,
+    pub(crate) cold: RoundTimes,
     /// The same with joining the mesh before.
-    pub(crate) joined: Rounds,
+    pub(crate) joined: RoundTimes,
 }
 
 /// Times of rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Rounds {
+pub(crate) struct RoundTimes {
     /// In microseconds.
     pub(crate) percentiles: Percentiles,
     pub(crate) rounds_ms: Vec<f64>,
 }
 
 impl Report {
-    pub(crate) fn new(bench: Subject, transport: &Transport, far: &Far) -> Self {
+    pub(crate) fn new(bench: Benchmark, transport: &Transport, peer: &Peer) -> Self {
         let header = Header {
             transport: transport.to_string(),
-            spin_us: far.spin.as_micros() as u64,
+            spin_us: peer.spin.as_micros() as u64,
             here: Machine::this(),
-            there: far.greeting.machine.clone(),
+            there: peer.greeting.machine.clone(),
             // A clock before 1970 is not worth a failure.
             time: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         };
@@ -116,7 +117,7 @@ impl Report {
     }
 
     /// Reads a run of this kind that `--json` printed.
-    pub(crate) fn read(path: &Path, bench: Subject) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path, bench: Benchmark) -> Result<Self, Failure> {
         #[derive(Deserialize)]
         struct Form {
             format: u32,
@@ -128,7 +129,7 @@ impl Report {
             return Err(Failure::Usage(format!("{shown} is too long to be a saved run")));
         }
         let bytes = std::fs::read(path).map_err(cannot)?;
-        let text = encoding::read(&bytes).map_err(|error| Failure::Usage(format!("{shown} {error}")))?;
+        let text = encoding::decode(&bytes).map_err(|error| Failure::Usage(format!("{shown} {error}")))?;
         let form: Form = serde_json::from_str(&text).map_err(|error| {
             Failure::Usage(format!(
                 "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",
@@ -164,7 +165,7 @@ impl Report {
     }
 }
 
-impl Subject {
+impl Benchmark {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Latency => "latency",

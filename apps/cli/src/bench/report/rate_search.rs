@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 
 /// How the search went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Found {
+pub(crate) struct RateSearch {
     pub(crate) bound: String,
     /// The highest rate that kept the bound; none if not even the lowest one did.
     pub(crate) rate: Option<f64>,
-    pub(crate) trials: Vec<Trial>,
+    pub(crate) trials: Vec<RateTrial>,
 }
 
 /// One rate that was tried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Trial {
+pub(crate) struct RateTrial {
     pub(crate) rate: f64,
     pub(crate) achieved_per_second: f64,
     /// The percentile, in microseconds.

@@ -6,9 +6,9 @@ use super::compare::WITHIN;
 use super::comparison::Comparison;
 use super::document::{Case, Discovery, Report};
 use super::numbers::{bytes, count, or_dash, ratio, short, time};
-use super::rate_search::Found;
-use crate::bench::measure::measurement::{Measured, Side};
-use crate::bench::measure::plan::{Kind, Plan};
+use super::rate_search::RateSearch;
+use crate::bench::measure::measurement::{Measurement, Side};
+use crate::bench::measure::plan::{MessageKind, Plan};
 use crate::output::{BAD, FAINT, STRONG, Table, line};
 
 impl fmt::Display for Report {
@@ -76,14 +76,15 @@ pub(crate) fn planned(plan: &Plan) -> String {
     let Plan { kind, size, rate, in_flight, subscribers, duration, warm_up } = plan;
     let size = bytes(*size as u64);
     let how = match (kind, rate) {
-        (Kind::Calls, None) => format!("{in_flight} in flight, the next as soon as one returns"),
-        (Kind::Calls, Some(rate)) => {
+        (MessageKind::Calls, None) => format!("{in_flight} in flight, the next as soon as one returns"),
+        (MessageKind::Calls, Some(rate)) => {
             format!("{} a second on a timetable, {in_flight} in flight at most", count(*rate))
         }
         (_, Some(rate)) => format!("{} a second on a timetable", count(*rate)),
         (_, None) => "as fast as they go".to_owned(),
     };
-    let to = if *kind == Kind::News { format!(" to {subscribers} subscribers") } else { String::new() };
+    let to =
+        if *kind == MessageKind::News { format!(" to {subscribers} subscribers") } else { String::new() };
     format!("{} of {size}{to}, {how}, for {duration:?} after {warm_up:?}", kind.name())
 }
 
@@ -91,7 +92,7 @@ struct OneCase<'a>(&'a Case);
 
 impl fmt::Display for OneCase<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Case { plan, measured, floors } = self.0;
+        let Case { plan, measured, baselines } = self.0;
         write!(f, "{}", rates(measured))?;
         write!(f, "\n\n{}", accounted(measured))?;
         if !measured.is_whole() {
@@ -104,25 +105,26 @@ impl fmt::Display for OneCase<'_> {
                     let [p50, p90, p99, p999, max] = of.steps().map(|(_, micros)| time(micros));
                     table.row([what, &p50, &p90, &p99, &p999, &max, &or_dash(stands, ratio)]);
                 };
-            let what = if plan.kind == Kind::Calls { "meshzero" } else { "meshzero, calls beside the load" };
+            let what =
+                if plan.kind == MessageKind::Calls { "meshzero" } else { "meshzero, calls beside the load" };
             row(what, own, None);
-            for floor in floors {
-                if let Some(percentiles) = &floor.round_trip {
-                    row(&floor.what, percentiles, floor.round_trip_ratio);
+            for baseline in baselines {
+                if let Some(percentiles) = &baseline.round_trip {
+                    row(&baseline.what, percentiles, baseline.round_trip_ratio);
                 }
             }
             if let Some(late) = &measured.late {
-                let of = if plan.kind == Kind::Calls { "of that" } else { "packets" };
+                let of = if plan.kind == MessageKind::Calls { "of that" } else { "packets" };
                 row(&format!("{of}: late by the timetable"), late, None);
             }
             write!(f, "\n\n{table}")?;
         }
-        if floors.iter().any(|floor| floor.per_second.is_some()) {
+        if baselines.iter().any(|baseline| baseline.per_second.is_some()) {
             let mut table = Table::new(["A SECOND", "RECEIVED", "RECEIVED / FLOOR"]);
             table.row(["meshzero", &count(measured.received_per_second), "-"]);
-            for floor in floors {
-                if let Some(rate) = floor.per_second {
-                    table.row([&floor.what, &count(rate), &or_dash(floor.per_second_ratio, ratio)]);
+            for baseline in baselines {
+                if let Some(rate) = baseline.per_second {
+                    table.row([&baseline.what, &count(rate), &or_dash(baseline.per_second_ratio, ratio)]);
                 }
             }
             write!(f, "\n\n{table}")?;
@@ -132,7 +134,7 @@ impl fmt::Display for OneCase<'_> {
     }
 }
 
-fn rates(measured: &Measured) -> Table<4> {
+fn rates(measured: &Measurement) -> Table<4> {
     let mut table = Table::new(["OFFERED", "ACHIEVED", "RECEIVED", "PAYLOAD"]);
     table.row([
         &or_dash(measured.offered_per_second, |rate| format!("{}/s", count(rate))),
@@ -143,9 +145,9 @@ fn rates(measured: &Measured) -> Table<4> {
     table
 }
 
-fn accounted(measured: &Measured) -> Table<7> {
+fn accounted(measured: &Measurement) -> Table<7> {
     let mut table = Table::new(["SENT", "RECEIVED", "LOST", "REPEATED", "REORDERED", "DAMAGED", "FAILED"]);
-    let Measured { sent, received, lost, repeated, reordered, damaged, failed, .. } = *measured;
+    let Measurement { sent, received, lost, repeated, reordered, damaged, failed, .. } = *measured;
     let cells =
         [sent, received, lost, repeated, reordered, damaged, failed].map(|number| count(number as f64));
     table.row(cells.each_ref().map(String::as_str));
@@ -153,7 +155,7 @@ fn accounted(measured: &Measured) -> Table<7> {
 }
 
 /// What both sides spent.
-pub(crate) fn sides(measured: &Measured) -> Table<8> {
+pub(crate) fn sides(measured: &Measurement) -> Table<8> {
     let mut table = Table::new([
         "SIDE",
         "CPU S/MILLION",
@@ -197,16 +199,16 @@ fn sizes(cases: &[Case]) -> Table<7> {
         "RECEIVED / FLOOR",
         "CPU S/MILLION",
     ]);
-    for Case { plan, measured, floors } in cases {
-        let floor = floors.first();
+    for Case { plan, measured, baselines } in cases {
+        let baseline = baselines.first();
         let receiver = measured.receiver.unwrap_or_default().cpu_seconds_per_million.unwrap_or(0.0);
         table.row([
             &bytes(plan.size as u64),
             &count(measured.received_per_second),
             &short(measured.received_mib_per_second),
             &count(measured.lost as f64),
-            &or_dash(floor.and_then(|floor| floor.per_second), count),
-            &or_dash(floor.and_then(|floor| floor.per_second_ratio), ratio),
+            &or_dash(baseline.and_then(|baseline| baseline.per_second), count),
+            &or_dash(baseline.and_then(|baseline| baseline.per_second_ratio), ratio),
             &or_dash(measured.sender.cpu_seconds_per_million, |sender| short(sender + receiver)),
         ]);
     }
@@ -234,7 +236,7 @@ fn loads(cases: &[Case]) -> Table<7> {
 
 impl Discovery {
     /// Each kind with its name.
-    pub(crate) fn kinds(&self) -> [(&'static str, &super::document::Rounds); 3] {
+    pub(crate) fn kinds(&self) -> [(&'static str, &super::document::RoundTimes); 3] {
         [
             ("a new service is seen by a watcher", &self.seen),
             ("a new node discovers a service", &self.cold),
@@ -252,7 +254,7 @@ impl Discovery {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for RateSearch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new(["TRIED/S", "ACHIEVED/S", "VALUE", "KEPT"]);
         for trial in &self.trials {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use meshzero::{Mesh, WatchEvent};
 use tokio::time;
 
-use crate::bench::gauge::percentiles::Times;
+use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::measure::progress::Progress;
-use crate::bench::peer::transport::{self, Far, Transport};
-use crate::bench::report::document::{Discovery, Report, Rounds, Subject};
-use crate::bench::traffic::protocol::{Appear, Clock, Vanish};
+use crate::bench::peer::transport::{self, Peer, Transport};
+use crate::bench::report::document::{Benchmark, Discovery, Report, RoundTimes};
+use crate::bench::traffic::protocol::{AdvertiseProbe, ReadClock, WithdrawProbe};
 use crate::failure::Failure;
 use crate::render::millis;
 use crate::session::Session;
@@ -24,25 +24,25 @@ const ROUND: Duration = Duration::from_millis(10);
 /// Times how services are found, so often.
 pub(crate) async fn discovery(
     session: &Session,
-    far: &Far,
+    peer: &Peer,
     transport: &Transport,
     rounds: u32,
 ) -> Result<Report, Failure> {
-    let mut report = Report::new(Subject::Discovery, transport, far);
+    let mut report = Report::new(Benchmark::Discovery, transport, peer);
     let progress = Progress::new(ROUND * rounds * 2);
     progress.stage("watching");
-    let seen = seen(far, rounds, &progress).await?;
+    let seen = seen(peer, rounds, &progress).await?;
     progress.stage("discovering");
-    let (cold, joined) = cold(session, far, rounds, &progress).await?;
+    let (cold, joined) = cold(session, peer, rounds, &progress).await?;
     report.discovery = Some(Discovery { seen, cold, joined });
     Ok(report)
 }
 
 /// From the start of advertising there until it is seen here.
-async fn seen(far: &Far, rounds: u32, progress: &Progress) -> Result<Rounds, Failure> {
+async fn seen(peer: &Peer, rounds: u32, progress: &Progress) -> Result<RoundTimes, Failure> {
     let prefix = transport::unique("bench-appears");
-    let clock = FarClock::read(far).await?;
-    let mut watch = far.mesh.watch(&prefix);
+    let clock = PeerClock::read(peer).await?;
+    let mut watch = peer.mesh.watch(&prefix);
     let mut times = Vec::new();
     for round in 0..rounds {
         let service = transport::name(&format!("{prefix}/{round}"))?;
@@ -53,31 +53,31 @@ async fn seen(far: &Far, rounds: u32, progress: &Progress) -> Result<Rounds, Fai
                     return Ok(Instant::now());
                 }
             }
-            Err(Failure::Nobody("the mesh was left".to_owned()))
+            Err(Failure::Unavailable("the mesh was left".to_owned()))
         };
-        let appear = async { far.service.send(Appear { service }).await?.map_err(Failure::Refused) };
+        let appear = async { peer.service.send(AdvertiseProbe { service }).await?.map_err(Failure::Refused) };
         let both = async { tokio::try_join!(up, appear) };
-        let late = || Failure::Uncertain(format!("a service was not seen within {PATIENCE:?}"));
+        let late = || Failure::OutcomeUnknown(format!("a service was not seen within {PATIENCE:?}"));
         let (up, appeared) = time::timeout(PATIENCE, both).await.map_err(|_| late())??;
         times.push(up.saturating_duration_since(clock.here(appeared)));
-        far.service.send(Vanish).await?;
+        peer.service.send(WithdrawProbe).await?;
         progress.skip(ROUND);
     }
-    Rounds::of(&times)
+    RoundTimes::of(&times)
 }
 
 /// Discovering, by a node that knows nothing: alone, and with joining before.
 async fn cold(
     session: &Session,
-    far: &Far,
+    peer: &Peer,
     rounds: u32,
     progress: &Progress,
-) -> Result<(Rounds, Rounds), Failure> {
-    let name = far.service.describe().await?.service;
+) -> Result<(RoundTimes, RoundTimes), Failure> {
+    let name = peer.service.describe().await?.service;
     let (mut cold, mut joined) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let begun = Instant::now();
-        let mesh: Mesh = session.join_as(|join| far.join(join)).await?;
+        let mesh: Mesh = session.join_as(|join| peer.join(join)).await?;
         let is_joined = Instant::now();
         let found = mesh.discover(&name).within(PATIENCE).await;
         cold.push(is_joined.elapsed());
@@ -86,27 +86,27 @@ async fn cold(
         found?;
         progress.skip(ROUND);
     }
-    Ok((Rounds::of(&cold)?, Rounds::of(&joined)?))
+    Ok((RoundTimes::of(&cold)?, RoundTimes::of(&joined)?))
 }
 
 /// The other side's clock, as well as it can be read from here: within half of the quickest round trip.
-struct FarClock {
+struct PeerClock {
     here: Instant,
     there: u64,
 }
 
-impl FarClock {
-    async fn read(far: &Far) -> Result<Self, Failure> {
+impl PeerClock {
+    async fn read(peer: &Peer) -> Result<Self, Failure> {
         let mut best: Option<(Duration, Self)> = None;
         for _ in 0..QUESTIONS {
             let asked = Instant::now();
-            let there = far.service.send(Clock).await?;
+            let there = peer.service.send(ReadClock).await?;
             let took = asked.elapsed();
             if best.as_ref().is_none_or(|(least, _)| took < *least) {
                 best = Some((took, Self { here: asked + took / 2, there }));
             }
         }
-        best.map(|(_, clock)| clock).ok_or_else(|| Failure::Uncertain("nobody told the time".to_owned()))
+        best.map(|(_, clock)| clock).ok_or_else(|| Failure::OutcomeUnknown("nobody told the time".to_owned()))
     }
 
     /// The moment here at which the other clock showed that.
@@ -115,9 +115,9 @@ impl FarClock {
     }
 }
 
-impl Rounds {
+impl RoundTimes {
     fn of(rounds: &[Duration]) -> Result<Self, Failure> {
-        let mut times = Times::default();
+        let mut times = DurationHistogram::default();
         rounds.iter().for_each(|time| times.record(*time));
         let percentiles =
             times.percentiles().ok_or_else(|| Failure::Usage("there were no rounds".to_owned()))?;

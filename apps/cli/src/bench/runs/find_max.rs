@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::bench::gauge::percentiles::Percentiles;
-use crate::bench::measure::measurement::Measured;
-use crate::bench::report::rate_search::{Found, Trial};
+use crate::bench::measure::measurement::Measurement;
+use crate::bench::report::rate_search::{RateSearch, RateTrial};
 use crate::failure::Failure;
 
 /// Rates that are tried at most.
@@ -24,13 +24,13 @@ const HIGHEST: f64 = 100e6;
 
 /// A percentile of the round trip, and what it must stay below.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Bound {
+pub(crate) struct LatencyBound {
     percentile: &'static str,
     /// In microseconds.
     below: f64,
 }
 
-impl FromStr for Bound {
+impl FromStr for LatencyBound {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -57,7 +57,7 @@ impl FromStr for Bound {
     }
 }
 
-impl fmt::Display for Bound {
+impl fmt::Display for LatencyBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { percentile, below } = self;
         match below {
@@ -68,27 +68,27 @@ impl fmt::Display for Bound {
     }
 }
 
-impl Bound {
+impl LatencyBound {
     fn value(&self, percentiles: &Percentiles) -> Option<f64> {
         percentiles.steps().into_iter().find(|(name, _)| *name == self.percentile).map(|(_, value)| value)
     }
 
-    fn trial(&self, rate: f64, measured: &Measured) -> Trial {
+    fn trial(&self, rate: f64, measured: &Measurement) -> RateTrial {
         let value = measured.round_trip.as_ref().and_then(|percentiles| self.value(percentiles));
         let kept = measured.kept_up() && measured.is_whole() && value.is_some_and(|value| value < self.below);
-        Trial { rate, achieved_per_second: measured.achieved_per_second, value, kept }
+        RateTrial { rate, achieved_per_second: measured.achieved_per_second, value, kept }
     }
 }
 
 /// Searches, measuring with `measure` at each rate. What was measured at the highest rate that kept the bound comes with
 /// it; if none did, at the lowest.
 pub(crate) async fn find_max(
-    bound: Bound,
-    mut measure: impl AsyncFnMut(f64) -> Result<Measured, Failure>,
-) -> Result<(Found, f64, Measured), Failure> {
+    bound: LatencyBound,
+    mut measure: impl AsyncFnMut(f64) -> Result<Measurement, Failure>,
+) -> Result<(RateSearch, f64, Measurement), Failure> {
     let mut trials = Vec::new();
-    let mut kept: Option<(f64, Measured)> = None;
-    let mut broken: Option<(f64, Measured)> = None;
+    let mut kept: Option<(f64, Measurement)> = None;
+    let mut broken: Option<(f64, Measurement)> = None;
     // Each rate takes two at most.
     while trials.len() + 1 < TRIALS {
         let rate = match (&kept, &broken) {
@@ -114,7 +114,7 @@ pub(crate) async fn find_max(
         *side = Some((rate, measured));
         trials.push(trial);
     }
-    let found = Found { bound: bound.to_string(), rate: kept.as_ref().map(|(rate, _)| *rate), trials };
+    let found = RateSearch { bound: bound.to_string(), rate: kept.as_ref().map(|(rate, _)| *rate), trials };
     let (rate, measured) = kept.or(broken).ok_or_else(|| Failure::Usage("no rate was tried".to_owned()))?;
     Ok((found, rate, measured))
 }
@@ -131,7 +131,7 @@ mod tests {
             ("p99.9 < 250us", 250.0, "p99.9<250us"),
             ("max<=1.5s", 1_500_000.0, "max<1.5s"),
         ] {
-            let bound: Bound = text.parse().expect(text);
+            let bound: LatencyBound = text.parse().expect(text);
             assert!((bound.below - micros).abs() < 1e-6, "{text}");
             assert_eq!(bound.to_string(), shown);
         }
@@ -140,16 +140,16 @@ mod tests {
     #[test]
     fn what_is_no_bound_is_answered_with_an_example() {
         for text in ["", "p99", "p99>5ms", "p98<5ms", "p99<5", "p99<-5ms", "p99<0ms", "p99<2h", "<5ms"] {
-            assert!(text.parse::<Bound>().expect_err(text).contains("'p99<5ms'"), "{text}");
+            assert!(text.parse::<LatencyBound>().expect_err(text).contains("'p99<5ms'"), "{text}");
         }
     }
 
     /// A service that takes `capacity` packets a second.
-    fn measured(rate: f64, capacity: f64) -> Measured {
+    fn measured(rate: f64, capacity: f64) -> Measurement {
         let time = if rate <= capacity { 100.0 } else { 1e6 };
         let round_trip =
             Percentiles { count: 1, p50: time, p90: time, p99: time, p999: time, max: time, mean: time };
-        Measured {
+        Measurement {
             seconds: 1.0,
             offered_per_second: Some(rate),
             achieved_per_second: rate.min(capacity),

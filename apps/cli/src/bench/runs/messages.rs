@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::find_max::{Bound, find_max};
-use crate::bench::measure::baseline::{self, RateMadeBy};
-use crate::bench::measure::plan::{Kind, Plan};
+use super::find_max::{LatencyBound, find_max};
+use crate::bench::measure::baseline::{self, RateSource};
+use crate::bench::measure::plan::{MessageKind, Plan};
 use crate::bench::measure::progress::Progress;
 use crate::bench::measure::run::measure;
-use crate::bench::peer::transport::{Far, Transport};
-use crate::bench::report::document::{Case, Report, Subject};
+use crate::bench::peer::transport::{Peer, Transport};
+use crate::bench::report::document::{Benchmark, Case, Report};
 use crate::bench::traffic::packet::{LONGEST, SHORTEST};
 use crate::failure::Failure;
 
@@ -26,93 +26,94 @@ const _: () = assert!(SIZES[0] >= SHORTEST && SIZES[SIZES.len() - 1] <= LONGEST)
 
 /// One measurement with its floors: latency, throughput or fan-out, and the highest rate that keeps a bound.
 pub(crate) async fn single(
-    far: &Far,
+    peer: &Peer,
     transport: &Transport,
-    subject: Subject,
+    subject: Benchmark,
     plan: Plan,
-    bound: Option<Bound>,
+    bound: Option<LatencyBound>,
 ) -> Result<Report, Failure> {
-    let mut report = Report::new(subject, transport, far);
+    let mut report = Report::new(subject, transport, peer);
     let once = plan.warm_up + plan.duration;
     let trials = if bound.is_some() { 14 } else { 1 };
     let progress = Progress::new(once * trials + baseline::time_of_all(&plan));
-    fits(far, plan.size).await?;
+    fits(peer, plan.size).await?;
     let is_paced = plan.rate.is_some() || bound.is_some();
     // By a timetable calls seldom wait for each other, unless it is too much.
-    let one_by_one = subject == Subject::Latency && (plan.in_flight == 1 || is_paced);
-    let which = if one_by_one { Beside::RoundTrips } else { Beside::Rates };
-    let before = floors(far, which, &plan, &progress).await?;
+    let one_by_one = subject == Benchmark::Latency && (plan.in_flight == 1 || is_paced);
+    let which = if one_by_one { BaselineKind::RoundTrips } else { BaselineKind::Rates };
+    let before = baselines(peer, which, &plan, &progress).await?;
     let (plan, measured) = match bound {
         None => {
             progress.stage(subject.name());
-            let measured = measure(far, &plan, &progress).await?;
+            let measured = measure(peer, &plan, &progress).await?;
             (plan, measured)
         }
         Some(bound) => {
             let search = find_max(bound, async |rate| {
                 progress.stage(format!("{rate} a second"));
-                measure(far, &Plan { rate: Some(rate), ..plan.clone() }, &progress).await
+                measure(peer, &Plan { rate: Some(rate), ..plan.clone() }, &progress).await
             });
             let (found, rate, measured) = search.await?;
             report.find_max = Some(found);
             (Plan { rate: Some(rate), ..plan }, measured)
         }
     };
-    let after = floors(far, which, &plan, &progress).await?;
+    let after = baselines(peer, which, &plan, &progress).await?;
     // The highest rate is one that was looked for, not one that was asked for.
     let asked = plan.rate.is_some() && report.find_max.is_none();
-    let made_by = if asked { RateMadeBy::Timetable } else { RateMadeBy::WhatWentThrough };
-    let floors = baseline::floors(before, after, &measured, made_by);
-    report.run = Some(Case { plan, measured, floors });
+    let made_by = if asked { RateSource::Schedule } else { RateSource::Throughput };
+    let baselines = baseline::baselines(before, after, &measured, made_by);
+    report.run = Some(Case { plan, measured, baselines });
     Ok(report)
 }
 
 /// Throughput by size, and latency by load.
 pub(crate) async fn sweep(
-    far: &Far,
+    peer: &Peer,
     transport: &Transport,
     duration: Duration,
     warm_up: Duration,
 ) -> Result<Report, Failure> {
-    let mut report = Report::new(Subject::Sweep, transport, far);
+    let mut report = Report::new(Benchmark::Sweep, transport, peer);
     let plan =
         |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
     let cases = SIZES.len() + LOADS.len() + 2;
-    let floors_take = baseline::time_of_all(&plan(Kind::Tells, SHORTEST, None, 1));
+    let floors_take = baseline::time_of_all(&plan(MessageKind::Tells, SHORTEST, None, 1));
     let progress = Progress::new((warm_up + duration + floors_take) * cases as u32);
     for size in SIZES {
-        let plan = plan(Kind::Tells, size, None, 1);
-        fits(far, size).await?;
-        let before = floors(far, Beside::Rates, &plan, &progress).await?;
+        let plan = plan(MessageKind::Tells, size, None, 1);
+        fits(peer, size).await?;
+        let before = baselines(peer, BaselineKind::Rates, &plan, &progress).await?;
         progress.stage(format!("{size} bytes"));
-        let measured = measure(far, &plan, &progress).await?;
-        let after = floors(far, Beside::Rates, &plan, &progress).await?;
-        let floors = baseline::floors(before, after, &measured, RateMadeBy::WhatWentThrough);
-        report.sizes.push(Case { plan, measured, floors });
+        let measured = measure(peer, &plan, &progress).await?;
+        let after = baselines(peer, BaselineKind::Rates, &plan, &progress).await?;
+        let baselines = baseline::baselines(before, after, &measured, RateSource::Throughput);
+        report.sizes.push(Case { plan, measured, baselines });
     }
     progress.stage("the most calls");
-    let unpaced = measure(far, &plan(Kind::Calls, 64, None, MANY), &progress).await?.received_per_second;
+    let unpaced =
+        measure(peer, &plan(MessageKind::Calls, 64, None, MANY), &progress).await?.received_per_second;
     // Calls on a timetable come from another thread, so it is not as many as of those: more than can be are offered.
-    let most = measure(far, &plan(Kind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
+    let most = measure(peer, &plan(MessageKind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
     let most = most.received_per_second;
     for load in LOADS {
-        let plan = plan(Kind::Calls, 64, Some((most * load).max(1.0).round()), WAITING);
-        let before = floors(far, Beside::RoundTrips, &plan, &progress).await?;
+        let plan = plan(MessageKind::Calls, 64, Some((most * load).max(1.0).round()), WAITING);
+        let before = baselines(peer, BaselineKind::RoundTrips, &plan, &progress).await?;
         progress.stage(format!("{:.0} % load", load * 100.0));
-        let measured = measure(far, &plan, &progress).await?;
-        let after = floors(far, Beside::RoundTrips, &plan, &progress).await?;
-        let floors = baseline::floors(before, after, &measured, RateMadeBy::Timetable);
-        report.loads.push(Case { plan, measured, floors });
+        let measured = measure(peer, &plan, &progress).await?;
+        let after = baselines(peer, BaselineKind::RoundTrips, &plan, &progress).await?;
+        let baselines = baseline::baselines(before, after, &measured, RateSource::Schedule);
+        report.loads.push(Case { plan, measured, baselines });
     }
     Ok(report)
 }
 
 /// Checks that a packet of this size goes through, before anything is measured with it.
-async fn fits(far: &Far, size: usize) -> Result<(), Failure> {
+async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
     use crate::bench::traffic::packet::{Echo, Pattern};
 
     let packet = Pattern::new(size).packet(u32::MAX, 0, size);
-    far.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
+    peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
         meshzero::CallError::NotSent { why, .. } if why.contains("bytes") => Failure::Usage(format!(
             "packets of {size} bytes do not go through: {why}. The limit is that of MESHZERO_LIMITS; unset it, or set \
              message_bytes above {size} on both sides"
@@ -123,23 +124,23 @@ async fn fits(far: &Far, size: usize) -> Result<(), Failure> {
 
 /// Which floors stand beside a measurement.
 #[derive(Debug, Clone, Copy)]
-enum Beside {
+enum BaselineKind {
     /// Round trips, one at a time.
     RoundTrips,
     /// What goes through in a second.
     Rates,
 }
 
-async fn floors(
-    far: &Far,
-    which: Beside,
+async fn baselines(
+    peer: &Peer,
+    which: BaselineKind,
     plan: &Plan,
     progress: &Progress,
-) -> Result<Vec<baseline::Sample>, Failure> {
-    progress.stage("the floor");
+) -> Result<Vec<baseline::BaselineSample>, Failure> {
+    progress.stage("the baseline");
     let samples = match which {
-        Beside::RoundTrips => baseline::round_trips(far, plan).await?,
-        Beside::Rates => baseline::rates(far, plan).await?,
+        BaselineKind::RoundTrips => baseline::round_trips(peer, plan).await?,
+        BaselineKind::Rates => baseline::rates(peer, plan).await?,
     };
     progress.skip(baseline::time_of_all(plan) / 2);
     Ok(samples)

@@ -12,7 +12,7 @@ const GAPS: usize = 4_096;
 
 /// What has arrived of one stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Tally {
+pub(crate) struct PacketCounts {
     /// Packets, each counted once.
     pub(crate) received: u64,
     /// Packets that had arrived before.
@@ -23,7 +23,7 @@ pub(crate) struct Tally {
     pub(crate) damaged: u64,
 }
 
-impl Tally {
+impl PacketCounts {
     /// Adds what another receiver counted.
     pub(crate) fn add(&mut self, other: Self) {
         self.received += other.received;
@@ -35,15 +35,15 @@ impl Tally {
 
 /// Counts one stream of packets as they arrive.
 #[derive(Debug, Default)]
-pub(crate) struct Counter {
-    tally: Tally,
+pub(crate) struct PacketCounter {
+    tally: PacketCounts,
     /// One more than the highest number so far.
     next: u64,
     /// The numbers below `next` that have not arrived, in order.
     gaps: VecDeque<Range<u64>>,
 }
 
-impl Counter {
+impl PacketCounter {
     /// Counts one packet of a stream whose packets have `size` bytes.
     pub(crate) fn count(&mut self, packet: &Packet, size: usize, pattern: &Pattern) {
         if !self.is_new(packet.number) {
@@ -57,7 +57,7 @@ impl Counter {
     }
 
     /// What has been counted so far.
-    pub(crate) fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> PacketCounts {
         self.tally
     }
 
@@ -90,11 +90,11 @@ mod tests {
 
     fn counted(numbers: &[u64]) -> (u64, u64, u64) {
         let pattern = Pattern::new(16);
-        let mut counter = Counter::default();
+        let mut counter = PacketCounter::default();
         for &number in numbers {
             counter.count(&pattern.packet(0, number, 16), 16, &pattern);
         }
-        let Tally { received, repeated, reordered, damaged } = counter.tally();
+        let PacketCounts { received, repeated, reordered, damaged } = counter.tally();
         assert_eq!(damaged, 0);
         (received, repeated, reordered)
     }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn gaps_without_end_are_bounded() {
-        let mut counter = Counter::default();
+        let mut counter = PacketCounter::default();
         for number in (0..).step_by(2).take(3 * GAPS) {
             assert!(counter.is_new(number));
         }
@@ -122,15 +122,15 @@ mod tests {
     #[test]
     fn wrong_bytes_are_counted() {
         let pattern = Pattern::new(64);
-        let mut counter = Counter::default();
+        let mut counter = PacketCounter::default();
         counter.count(&pattern.packet(0, 0, 64), 65, &pattern);
-        assert_eq!(counter.tally(), Tally { received: 1, damaged: 1, ..Tally::default() });
+        assert_eq!(counter.tally(), PacketCounts { received: 1, damaged: 1, ..PacketCounts::default() });
     }
 
     #[test]
     fn receivers_add_up() {
-        let mut sum = Tally { received: 2, repeated: 1, ..Tally::default() };
-        sum.add(Tally { received: 3, damaged: 4, reordered: 5, ..Tally::default() });
-        assert_eq!(sum, Tally { received: 5, repeated: 1, reordered: 5, damaged: 4 });
+        let mut sum = PacketCounts { received: 2, repeated: 1, ..PacketCounts::default() };
+        sum.add(PacketCounts { received: 3, damaged: 4, reordered: 5, ..PacketCounts::default() });
+        assert_eq!(sum, PacketCounts { received: 5, repeated: 1, reordered: 5, damaged: 4 });
     }
 }

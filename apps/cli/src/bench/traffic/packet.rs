@@ -39,7 +39,7 @@ pub(crate) struct Packet {
 /// A packet that wants no reply.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
-pub(crate) struct Take(pub(crate) Packet);
+pub(crate) struct OneWay(pub(crate) Packet);
 
 /// A packet that wants itself back.
 #[derive(Debug, Message, Serialize, Deserialize)]

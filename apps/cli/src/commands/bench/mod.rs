@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use meshzero::ServiceName;
 
-use self::options::{Common, Place, Size, Timetable};
-use super::advertise::Advertised;
-use crate::bench::{self, Far, Kind, MOST_SUBSCRIBERS, NAME, Plan, Subject, Transport};
+use self::options::{RateArgs, RunArgs, SizeArgs, TimedArgs};
+use super::advertise::AdvertisedRecord;
+use crate::bench::{self, Benchmark, MOST_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
 use crate::failure::Failure;
 use crate::parse;
 use crate::session::Session;
@@ -35,11 +35,11 @@ Examples:
 )]
 pub(crate) struct Bench {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum BenchCommand {
     Latency(Latency),
     Throughput(Throughput),
     Fanout(Fanout),
@@ -58,11 +58,11 @@ Examples:
   mz bench latency --find-max 'p99<5ms'")]
 struct Latency {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
+    timetable: RateArgs,
     /// Calls that wait for their reply at once [default: 1; with a timetable 1024, and those beyond are late]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
@@ -82,11 +82,11 @@ Examples:
   mz bench throughput --transport inproc")]
 struct Throughput {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
+    timetable: RateArgs,
     /// Sends calls, whose replies are awaited
     #[arg(long, conflicts_with = "news")]
     calls: bool,
@@ -107,11 +107,11 @@ Examples:
   mz bench fanout --rate 10k")]
 struct Fanout {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
     #[command(flatten)]
-    size: Size,
+    size: SizeArgs,
     #[command(flatten)]
-    timetable: Timetable,
+    timetable: RateArgs,
     /// How many subscribe
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MOST_SUBSCRIBERS as i64))]
     subscribers: u16,
@@ -125,7 +125,7 @@ Examples:
   mz bench sweep --duration 5s --json > report.json")]
 struct Sweep {
     #[command(flatten)]
-    common: Common,
+    common: TimedArgs,
 }
 
 /// Measures how soon a service is found: by a watcher, and by a node that has just come
@@ -136,7 +136,7 @@ Examples:
   mz bench discovery --transport bench --rounds 100")]
 struct Discovery {
     #[command(flatten)]
-    place: Place,
+    place: RunArgs,
     /// How often
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -166,56 +166,57 @@ struct Serve {
 impl Bench {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         match &self.what {
-            What::Latency(latency) => latency.run(session).await,
-            What::Throughput(throughput) => throughput.run(session).await,
-            What::Fanout(fanout) => fanout.run(session).await,
-            What::Sweep(Sweep { common }) => {
-                let Common { place, duration, warm_up } = common;
+            BenchCommand::Latency(latency) => latency.run(session).await,
+            BenchCommand::Throughput(throughput) => throughput.run(session).await,
+            BenchCommand::Fanout(fanout) => fanout.run(session).await,
+            BenchCommand::Sweep(Sweep { common }) => {
+                let TimedArgs { place, duration, warm_up } = common;
                 place
-                    .report(session, Subject::Sweep, async |far| {
-                        bench::sweep(far, &place.transport, *duration, *warm_up).await
+                    .report(session, Benchmark::Sweep, async |peer| {
+                        bench::sweep(peer, &place.transport, *duration, *warm_up).await
                     })
                     .await
             }
-            What::Discovery(Discovery { place, rounds }) => {
+            BenchCommand::Discovery(Discovery { place, rounds }) => {
                 if place.transport == Transport::Inproc {
                     return Err(Failure::Usage(
                         "discovery takes two processes: --transport loopback, or the name of a service"
                             .to_owned(),
                     ));
                 }
-                let run = async |far: &Far| bench::discovery(session, far, &place.transport, *rounds).await;
-                place.report(session, Subject::Discovery, run).await
+                let run =
+                    async |peer: &Peer| bench::discovery(session, peer, &place.transport, *rounds).await;
+                place.report(session, Benchmark::Discovery, run).await
             }
-            What::Serve(serve) => serve.run(session).await,
+            BenchCommand::Serve(serve) => serve.run(session).await,
         }
     }
 }
 
 impl Latency {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, Kind::Calls, self.in_flight, 1)?;
-        self.timetable.report(session, &self.common, Subject::Latency, plan).await
+        let plan = self.timetable.plan(&self.common, &self.size, MessageKind::Calls, self.in_flight, 1)?;
+        self.timetable.report(session, &self.common, Benchmark::Latency, plan).await
     }
 }
 
 impl Throughput {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
         let kind = match self {
-            Self { calls: true, .. } => Kind::Calls,
-            Self { news: true, .. } => Kind::News,
-            _ => Kind::Tells,
+            Self { calls: true, .. } => MessageKind::Calls,
+            Self { news: true, .. } => MessageKind::News,
+            _ => MessageKind::Tells,
         };
         let plan = self.timetable.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
-        self.timetable.report(session, &self.common, Subject::Throughput, plan).await
+        self.timetable.report(session, &self.common, Benchmark::Throughput, plan).await
     }
 }
 
 impl Fanout {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, Kind::News, None, 1)?;
+        let plan = self.timetable.plan(&self.common, &self.size, MessageKind::News, None, 1)?;
         let plan = Plan { subscribers: self.subscribers, ..plan };
-        self.timetable.report(session, &self.common, Subject::Fanout, plan).await
+        self.timetable.report(session, &self.common, Benchmark::Fanout, plan).await
     }
 }
 
@@ -227,7 +228,7 @@ impl Serve {
         let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
         let (service, _peer) = bench::serve(mesh, &self.name, self.at.as_deref()).await?;
         session.begin_endless();
-        session.out.show(&Advertised::new(&self.name, service.address())).await?;
+        session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         if self.attached {
             let mut lines = stdin::lines(LINE);
             while lines.next().await.is_some() {}

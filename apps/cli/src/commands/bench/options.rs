@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::bench::{
-    self, Bound, Far, Kind, LONGEST, Page, Plan, Report, SHORTEST, Subject, Transport, WAITING,
+    self, Benchmark, HtmlPage, LONGEST, LatencyBound, MessageKind, Peer, Plan, Report, SHORTEST, Transport,
+    WAITING,
 };
 use crate::failure::Failure;
 use crate::output::Format;
@@ -18,7 +19,7 @@ const FEWEST: f64 = 10.0;
 
 /// Where, and what becomes of the report.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct RunArgs {
     /// The other side: inproc is an actor in this process, loopback a second process on this machine, and anything else
     /// the name (or ip:port) of a service that somebody runs with `mz bench serve NAME`
     #[arg(long, value_name = "WHERE", default_value = "loopback")]
@@ -36,9 +37,9 @@ pub(super) struct Place {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Common {
+pub(super) struct TimedArgs {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(super) place: RunArgs,
     /// How long each measurement takes
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse::run_time)]
     pub(super) duration: Duration,
@@ -48,32 +49,32 @@ pub(super) struct Common {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Size {
+pub(super) struct SizeArgs {
     /// Bytes of a message, such as 64, 4KiB or 1MiB, from 8 up to 16MiB; 8 of them are its number
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
     pub(super) size: usize,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Timetable {
+pub(super) struct RateArgs {
     /// Messages a second on a fixed timetable, such as 500, 20k or 1.5M; times count from when a message was due
     #[arg(long, value_name = "N", value_parser = parse::per_second)]
     pub(super) rate: Option<f64>,
     /// Searches the highest rate of a timetable that keeps a bound on the round trip, such as 'p99<5ms'
     #[arg(long, value_name = "BOUND", conflicts_with = "rate")]
-    pub(super) find_max: Option<Bound>,
+    pub(super) find_max: Option<LatencyBound>,
 }
 
-impl Timetable {
+impl RateArgs {
     pub(super) fn plan(
         &self,
-        common: &Common,
-        Size { size }: &Size,
-        kind: Kind,
+        common: &TimedArgs,
+        SizeArgs { size }: &SizeArgs,
+        kind: MessageKind,
         in_flight: Option<u32>,
         unpaced: usize,
     ) -> Result<Plan, Failure> {
-        let Common { duration, warm_up, .. } = *common;
+        let TimedArgs { duration, warm_up, .. } = *common;
         if let Some(rate) = self.rate
             && rate * duration.as_secs_f64() < FEWEST
         {
@@ -84,44 +85,44 @@ impl Timetable {
         let is_paced = self.rate.is_some() || self.find_max.is_some();
         let at_once = if is_paced { WAITING } else { unpaced };
         let in_flight = in_flight.map_or(at_once, |calls| calls as usize);
-        let subscribers = u16::from(kind == Kind::News);
+        let subscribers = u16::from(kind == MessageKind::News);
         Ok(Plan { kind, size: *size, rate: self.rate, in_flight, subscribers, duration, warm_up })
     }
 
     pub(super) async fn report(
         &self,
         session: &Session,
-        common: &Common,
-        subject: Subject,
+        common: &TimedArgs,
+        subject: Benchmark,
         plan: Plan,
     ) -> Result<(), Failure> {
-        let Place { transport, .. } = &common.place;
-        let run = async |far: &Far| bench::single(far, transport, subject, plan, self.find_max).await;
+        let RunArgs { transport, .. } = &common.place;
+        let run = async |peer: &Peer| bench::single(peer, transport, subject, plan, self.find_max).await;
         common.place.report(session, subject, run).await
     }
 }
 
-impl Place {
+impl RunArgs {
     /// Reaches the other side, measures with `run`, and tells what came of it. Whatever can be wrong with the files is told
     /// before that.
     pub(super) async fn report(
         &self,
         session: &Session,
-        subject: Subject,
-        run: impl AsyncFnOnce(&Far) -> Result<Report, Failure>,
+        subject: Benchmark,
+        run: impl AsyncFnOnce(&Peer) -> Result<Report, Failure>,
     ) -> Result<(), Failure> {
         let saved = self.compare.as_deref().map(|path| Report::read(path, subject)).transpose()?;
-        let page = self.html.as_deref().map(Page::open).transpose()?;
+        let page = self.html.as_deref().map(HtmlPage::open).transpose()?;
         bench::be_punctual();
-        let far = Far::reach(session, &self.transport, self.spin).await?;
-        let report = run(&far).await;
-        far.end().await;
+        let peer = Peer::reach(session, &self.transport, self.spin).await?;
+        let report = run(&peer).await;
+        peer.end().await;
         let mut report = report?;
         report.comparison = saved.map(|saved| bench::compare(&report, &saved));
         session.out.show(&report).await?;
         if let (Some(page), Some(path)) = (page, &self.html) {
             page.write(&report)?;
-            if session.out.format() == Format::People {
+            if session.out.format() == Format::Human {
                 session.out.errors.remark(&format!("the page is {}", path.display()));
             }
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{self, Instant};
 
-use super::mark::Mark;
-use crate::detached::apart;
+use super::mark::EnvironmentMark;
+use crate::detached::run_detached;
 
 /// The time between the request to end and the end by force.
 const GRACE: Duration = Duration::from_millis(500);
@@ -24,15 +24,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A program that runs, and what it has started. Dropping it kills all of them.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct ProcessGroup {
     child: Child,
     /// The number of the program, and of its group; `None` once the program has been waited for: from then on the number may be
     /// somebody else's, and what is left of the group is its own affair.
     id: Option<u32>,
-    mark: Mark,
+    mark: EnvironmentMark,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts the program in a group of its own.
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
@@ -40,7 +40,7 @@ impl Group {
         // So that Ctrl-C in the console reaches this program alone, which lets them finish.
         #[cfg(windows)]
         command.creation_flags(windows::NEW_PROCESS_GROUP);
-        let mark = Mark::new();
+        let mark = EnvironmentMark::new();
         mark.set(command);
         let child = command.kill_on_drop(true).spawn()?;
         let id = child.id();
@@ -94,12 +94,12 @@ impl Group {
     async fn reach(&self, signal: impl Fn(u32) + Send + 'static) -> usize {
         let mark = self.mark.clone();
         // Where there is no room for a thread, those are left that have left the group.
-        let reached = time::timeout(LOOK, apart(move || mark.reach(signal))).await;
+        let reached = time::timeout(LOOK, run_detached(move || mark.reach(signal))).await;
         reached.ok().flatten().unwrap_or_default()
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
         kill(id);

@@ -11,9 +11,9 @@ const NAME: &str = "MESHZERO_EXEC";
 
 /// The mark of one program.
 #[derive(Debug, Clone)]
-pub(super) struct Mark(String);
+pub(super) struct EnvironmentMark(String);
 
-impl Mark {
+impl EnvironmentMark {
     /// A mark that nothing else has.
     pub(super) fn new() -> Self {
         // Its keys are random.

@@ -16,10 +16,10 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{self, Instant};
 
-use self::group::Group;
-use crate::child_shutdown::{Ending, Programs};
-use crate::message::ReadAs;
-use crate::output::Errors;
+use self::group::ProcessGroup;
+use crate::child_programs::{ChildPrograms, ProgramGuard};
+use crate::message::MessageFormat;
+use crate::output::ErrorOutput;
 use crate::template::{as_text, fill_text};
 
 /// The longest reply; a message may be no longer by default either.
@@ -35,9 +35,9 @@ const PIPE: usize = 64 * 1024;
 pub(crate) struct Exec {
     program: Arc<Program>,
     jobs: Arc<Semaphore>,
-    programs: Programs,
-    read_as: ReadAs,
-    errors: Errors,
+    programs: ChildPrograms,
+    message_format: MessageFormat,
+    errors: ErrorOutput,
 }
 
 /// A program, and its limits.
@@ -50,14 +50,14 @@ pub(crate) struct Program {
     /// The time that each may take.
     pub(crate) limit: Duration,
     /// The form of its output.
-    pub(crate) read_as: ReadAs,
+    pub(crate) message_format: MessageFormat,
 }
 
 impl Exec {
     /// The programs that run are among `programs`, and their failures are reported to `errors`.
-    pub(crate) fn new(program: Program, programs: Programs, errors: Errors) -> Self {
-        let (jobs, read_as) = (Arc::new(Semaphore::new(program.jobs.into())), program.read_as);
-        Self { program: Arc::new(program), jobs, programs, read_as, errors }
+    pub(crate) fn new(program: Program, programs: ChildPrograms, errors: ErrorOutput) -> Self {
+        let (jobs, message_format) = (Arc::new(Semaphore::new(program.jobs.into())), program.message_format);
+        Self { program: Arc::new(program), jobs, programs, message_format, errors }
     }
 
     /// Says if the program is not there yet. That is no failure: each call tells as well.
@@ -75,16 +75,16 @@ impl Exec {
     /// waits for that any more, the program is not run, or is ended: its place is for those who do.
     ///
     /// # Errors
-    /// [`NoOutput`]; a failure has been reported.
+    /// [`ExecError`]; a failure has been reported.
     ///
     /// # Cancel safety
     /// Dropping the future ends the program.
-    pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, NoOutput> {
+    pub(crate) async fn run(&self, call: &Call<Value>) -> Result<Value, ExecError> {
         let output = self.output(call).await;
         match &output {
-            Err(NoOutput::Failed(failure)) => self.errors.remark(failure),
+            Err(ExecError::Failed(failure)) => self.errors.remark(failure),
             // Until then it counts as unfinished, so that it is named.
-            Err(NoOutput::Closing) => self.programs.over().await,
+            Err(ExecError::Closing) => self.programs.over().await,
             _ => {}
         }
         output.map(|output| self.reply(output))
@@ -93,14 +93,14 @@ impl Exec {
     async fn output(&self, call: &Call<Value>) -> Outcome {
         let permit = tokio::select! {
             biased;
-            () = caller::over(call) => return Err(self.unwanted(call, NoOutput::NotRun)),
-            permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| NoOutput::Closing)?,
+            () = caller::over(call) => return Err(self.unwanted(call, ExecError::NotRun)),
+            permit = Arc::clone(&self.jobs).acquire_owned() => permit.map_err(|_| ExecError::Closing)?,
         };
         // Since the last look the caller may have given up.
         if caller::is_over(call) {
-            return Err(self.unwanted(call, NoOutput::NotRun));
+            return Err(self.unwanted(call, ExecError::NotRun));
         }
-        let ending = self.programs.ending().ok_or(NoOutput::Closing)?;
+        let ending = self.programs.ending().ok_or(ExecError::Closing)?;
         let (tell, told) = oneshot::channel();
         let program = Arc::clone(&self.program);
         // A task of its own: however the caller ends, the program is ended with all that it has started, and until then it
@@ -108,14 +108,14 @@ impl Exec {
         actix::spawn(program.run(as_text(call.message()), tell, ending, permit));
         tokio::select! {
             biased;
-            output = told => output.unwrap_or(Err(NoOutput::Closing)),
-            () = caller::gave_up(call) => Err(self.unwanted(call, NoOutput::Ended)),
+            output = told => output.unwrap_or(Err(ExecError::Closing)),
+            () = caller::gave_up(call) => Err(self.unwanted(call, ExecError::Ended)),
         }
     }
 
     /// The reason why there is no output, where nobody waits for it: it may be that this command has ended the caller's link itself.
-    fn unwanted(&self, call: &Call<Value>, otherwise: NoOutput) -> NoOutput {
-        if call.is_abandoned() && self.programs.are_cut_off() { NoOutput::Closing } else { otherwise }
+    fn unwanted(&self, call: &Call<Value>, otherwise: ExecError) -> ExecError {
+        if call.is_abandoned() && self.programs.are_cut_off() { ExecError::Closing } else { otherwise }
     }
 
     /// A program was not asked for JSON, so whatever it prints is a reply.
@@ -123,9 +123,9 @@ impl Exec {
         match String::from_utf8(output) {
             Ok(text) => {
                 let text = text.trim_end_matches(['\r', '\n']);
-                match self.read_as {
-                    ReadAs::Text => Value::from(text),
-                    ReadAs::JsonOrText => Value::from_text_or_json(text),
+                match self.message_format {
+                    MessageFormat::Text => Value::from(text),
+                    MessageFormat::JsonOrText => Value::from_text_or_json(text),
                 }
             }
             Err(error) => Value::Bytes(error.into_bytes()),
@@ -135,7 +135,7 @@ impl Exec {
 
 /// The reason why a program has no output that would be a reply.
 #[derive(Debug)]
-pub(crate) enum NoOutput {
+pub(crate) enum ExecError {
     /// It failed, or was ended because of a limit.
     Failed(String),
     /// The caller had given up before there was room for it.
@@ -146,7 +146,7 @@ pub(crate) enum NoOutput {
     Closing,
 }
 
-type Outcome = Result<Vec<u8>, NoOutput>;
+type Outcome = Result<Vec<u8>, ExecError>;
 
 impl Program {
     /// Runs it to its end, whoever may bring that about.
@@ -154,34 +154,34 @@ impl Program {
         self: Arc<Self>,
         message: String,
         mut tell: oneshot::Sender<Outcome>,
-        mut ending: Ending,
+        mut ending: ProgramGuard,
         permit: OwnedSemaphorePermit,
     ) {
         let mut group = match self.start(&message) {
             Ok(group) => group,
             Err(error) => {
                 // Nobody is left to be told.
-                let _ = tell.send(Err(NoOutput::Failed(error)));
+                let _ = tell.send(Err(ExecError::Failed(error)));
                 return;
             }
         };
         let (stdin, stdout) = group.streams();
-        let mut output = Reader::new(stdout);
+        let mut output = OutputReader::new(stdout);
         let ended = tokio::select! {
             biased;
-            () = ending.begun() => Err(NoOutput::Closing),
-            () = tell.closed() => Err(NoOutput::Closing),
+            () = ending.begun() => Err(ExecError::Closing),
+            () = tell.closed() => Err(ExecError::Closing),
             ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
                 let ended = ended
                     .unwrap_or_else(|_| Err(format!("{} took longer than {:?}", self.words[0], self.limit)));
-                ended.map_err(NoOutput::Failed)
+                ended.map_err(ExecError::Failed)
             }
         };
         let outcome = match ended {
             // It has ended by itself, and in time. What it has left in the background is its own affair.
             Ok(status) => {
                 output.rest().await;
-                self.outcome(status, output.bytes).map_err(NoOutput::Failed)
+                self.outcome(status, output.bytes).map_err(ExecError::Failed)
             }
             Err(error) => {
                 group.end(output.closed()).await;
@@ -193,19 +193,19 @@ impl Program {
         let _ = tell.send(outcome);
     }
 
-    fn start(&self, message: &str) -> Result<Group, String> {
+    fn start(&self, message: &str) -> Result<ProcessGroup, String> {
         let program = &self.words[0];
         let arguments = self.words[1..].iter().map(|word| fill_text(word, message));
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        Group::start(&mut command).map_err(|error| format!("cannot run {program}: {error}"))
+        ProcessGroup::start(&mut command).map_err(|error| format!("cannot run {program}: {error}"))
     }
 
     /// Waits until it ends, and reads its output meanwhile.
     async fn end_of(
         &self,
-        group: &mut Group,
-        output: &mut Reader,
+        group: &mut ProcessGroup,
+        output: &mut OutputReader,
         feeding: impl Future<Output = ()>,
     ) -> Result<ExitStatus, String> {
         let cannot_talk = |error| format!("cannot talk to {}: {error}", self.words[0]);
@@ -246,12 +246,12 @@ async fn feed(stdin: Option<ChildStdin>, message: &str) {
 }
 
 /// The output of a program so far.
-struct Reader {
+struct OutputReader {
     stdout: Option<ChildStdout>,
     bytes: Vec<u8>,
 }
 
-impl Reader {
+impl OutputReader {
     fn new(stdout: Option<ChildStdout>) -> Self {
         Self { stdout, bytes: Vec::new() }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::Errors;
+use crate::output::ErrorOutput;
 use crate::stdin::{self, Line};
 
 /// The number of lines of a kind that are reported one by one. All are counted.
@@ -15,7 +15,7 @@ const JSON: usize = 6;
 
 /// The lines so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
+pub(super) struct LineCounts {
     pub(super) published: u64,
     /// Those of them in which characters were replaced.
     pub(super) replaced: u64,
@@ -25,7 +25,7 @@ pub(super) struct Counts {
 
 /// The reason why a line was not published.
 #[derive(Debug)]
-pub(super) enum Unpublished {
+pub(super) enum LineError {
     /// It cannot be sent; others can.
     Line(String),
     /// Nothing can be published any more.
@@ -36,12 +36,12 @@ pub(super) enum Unpublished {
 pub(super) async fn publish(
     most: Option<u64>,
     message_bytes: usize,
-    errors: &Errors,
-    mut publish: impl AsyncFnMut(&str) -> Result<(), Unpublished>,
-) -> Result<Counts, Failure> {
+    errors: &ErrorOutput,
+    mut publish: impl AsyncFnMut(&str) -> Result<(), LineError>,
+) -> Result<LineCounts, Failure> {
     let longest = message_bytes.saturating_mul(JSON);
     let mut lines = stdin::lines(longest);
-    let (mut counts, mut number) = (Counts::default(), 0_u64);
+    let (mut counts, mut number) = (LineCounts::default(), 0_u64);
     while most.is_none_or(|most| counts.published < most)
         && let Some(line) = lines.next().await
     {
@@ -62,14 +62,14 @@ pub(super) async fn publish(
                     replaced(&mut counts, number, errors);
                 }
             }
-            Err(Unpublished::Line(why)) => leave_out(&mut counts, number, &why, errors),
-            Err(Unpublished::Everything(failure)) => return Err(failure),
+            Err(LineError::Line(why)) => leave_out(&mut counts, number, &why, errors),
+            Err(LineError::Everything(failure)) => return Err(failure),
         }
     }
     Ok(counts)
 }
 
-fn replaced(counts: &mut Counts, number: u64, errors: &Errors) {
+fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
     counts.replaced += 1;
     if counts.replaced <= TOLD {
         let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
@@ -77,7 +77,7 @@ fn replaced(counts: &mut Counts, number: u64, errors: &Errors) {
     }
 }
 
-fn leave_out(counts: &mut Counts, number: u64, why: &str, errors: &Errors) {
+fn leave_out(counts: &mut LineCounts, number: u64, why: &str, errors: &ErrorOutput) {
     counts.left_out += 1;
     if counts.left_out <= TOLD {
         let more = if counts.left_out == TOLD { "; others like it are only counted" } else { "" };

@@ -87,11 +87,11 @@ impl Chart<'_> {
              aria-label=\"{title}\">\n",
             title = Escaped(self.title)
         );
-        let (floor, ceiling, end) = (HEIGHT - BOTTOM, TOP, WIDTH - RIGHT);
+        let (bottom, ceiling, end) = (HEIGHT - BOTTOM, TOP, WIDTH - RIGHT);
         for (at, name) in self.across.ticks(across) {
             let at = x(at);
-            line(&mut svg, (at, floor), (at, ceiling));
-            label(&mut svg, (at, floor + 18.0), "middle", &name);
+            line(&mut svg, (at, bottom), (at, ceiling));
+            label(&mut svg, (at, bottom + 18.0), "middle", &name);
         }
         for (at, name) in self.up.ticks(up) {
             let at = y(at);

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 
 /// The file of a page, open from before the run on: it is too late to find out afterwards that it cannot be written.
 #[derive(Debug)]
-pub(crate) struct Page {
+pub(crate) struct HtmlPage {
     path: PathBuf,
     file: File,
     /// Nothing of it is to be left if there is no report.
@@ -23,7 +23,7 @@ pub(crate) struct Page {
     is_written: bool,
 }
 
-impl Page {
+impl HtmlPage {
     /// Opens the file. What is in it stays until the report is written.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Page {
     }
 }
 
-impl Drop for Page {
+impl Drop for HtmlPage {
     fn drop(&mut self) {
         if !self.is_written && !self.was_there {
             // It was to be made by this run; an empty file would look like one that was.
@@ -54,5 +54,5 @@ impl Drop for Page {
 }
 
 fn cannot(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Machine(format!("cannot write {}: {error}", path.display()))
+    Failure::Local(format!("cannot write {}: {error}", path.display()))
 }

@@ -3,8 +3,8 @@
 use super::chart::{Axis, Chart, Series};
 use super::escape::{Escaped, table};
 use crate::bench::gauge::percentiles::Percentiles;
-use crate::bench::measure::baseline::Floor;
-use crate::bench::measure::measurement::{Measured, Side};
+use crate::bench::measure::baseline::Baseline;
+use crate::bench::measure::measurement::{Measurement, Side};
 use crate::bench::report::compare::WITHIN;
 use crate::bench::report::document::{Case, Report};
 use crate::bench::report::numbers::{bytes, count, or_dash, ratio, short, time};
@@ -60,42 +60,38 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn single(case: &Case) -> String {
-    let Case { measured, floors, .. } = case;
+    let Case { measured, baselines, .. } = case;
     let mut section = String::new();
     if let Some(own) = &measured.round_trip {
         let mut all = vec![("meshzero".to_owned(), *own, None)];
-        all.extend(
-            floors
-                .iter()
-                .filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.round_trip_ratio))),
-        );
+        all.extend(baselines.iter().filter_map(|baseline| {
+            Some((baseline.what.clone(), baseline.round_trip?, baseline.round_trip_ratio))
+        }));
         section += "<h2>Round trip</h2>\n";
         section += &percentiles("Round trip by percentile", &all);
     }
-    if floors.iter().any(|floor| floor.per_second.is_some()) {
+    if baselines.iter().any(|baseline| baseline.per_second.is_some()) {
         let mut rows = vec![("meshzero".to_owned(), measured.received_per_second, None)];
-        rows.extend(
-            floors
-                .iter()
-                .filter_map(|floor| Some((floor.what.clone(), floor.per_second?, floor.per_second_ratio))),
-        );
+        rows.extend(baselines.iter().filter_map(|baseline| {
+            Some((baseline.what.clone(), baseline.per_second?, baseline.per_second_ratio))
+        }));
         let names: Vec<String> = rows.iter().map(|(name, _, _)| name.clone()).collect();
         let points = rows.iter().enumerate().map(|(place, (_, rate, _))| (place as f64, *rate)).collect();
         let series = vec![Series { name: "received a second".to_owned(), points }];
         let across = Axis { title: "", show: count, names };
         let up = Axis { title: "messages a second, logarithmic", show: count, names: Vec::new() };
         section += "<h2>Throughput</h2>\n";
-        section += &Chart { title: "Received a second, and the floor", across, up, series }.draw();
+        section += &Chart { title: "Received a second, and the baseline", across, up, series }.draw();
         let cells =
             rows.iter().map(|(name, rate, stands)| vec![name.clone(), count(*rate), or_dash(*stands, ratio)]);
         section +=
-            &table("Received a second", &["", "a second", "meshzero / floor"], &cells.collect::<Vec<_>>());
+            &table("Received a second", &["", "a second", "meshzero / baseline"], &cells.collect::<Vec<_>>());
     }
     section + &accounts(measured)
 }
 
-fn accounts(measured: &Measured) -> String {
-    let Measured { sent, received, lost, repeated, reordered, damaged, failed, .. } = *measured;
+fn accounts(measured: &Measurement) -> String {
+    let Measurement { sent, received, lost, repeated, reordered, damaged, failed, .. } = *measured;
     let mut rows = vec![
         vec!["offered a second".to_owned(), or_dash(measured.offered_per_second, count)],
         vec!["achieved a second".to_owned(), count(measured.achieved_per_second)],
@@ -137,7 +133,7 @@ fn accounts(measured: &Measured) -> String {
         "writes / reads",
     ];
     table("Rates and counts", &["", ""], &rows)
-        + &table("What each side spent, for each message", &headings, &sides)
+        + &table("Resources of each side, per message", &headings, &sides)
 }
 
 fn percentiles(title: &str, all: &[(String, Percentiles, Option<f64>)]) -> String {
@@ -158,7 +154,7 @@ fn percentiles(title: &str, all: &[(String, Percentiles, Option<f64>)]) -> Strin
         row.push(or_dash(*stands, ratio));
         row
     });
-    let headings = ["", "times", "p50", "p90", "p99", "p99.9", "max", "p50 / floor"];
+    let headings = ["", "times", "p50", "p90", "p99", "p99.9", "max", "p50 / baseline"];
     chart + &table(title, &headings, &rows.collect::<Vec<_>>())
 }
 
@@ -192,30 +188,30 @@ fn sizes(cases: &[Case]) -> String {
         Series { name: name.to_owned(), points: points.collect() }
     };
     let mut series = vec![of("meshzero", &|case| Some(case.measured.received_per_second))];
-    let floors = cases.first().map(|case| case.floors.as_slice()).unwrap_or_default();
+    let baselines = cases.first().map(|case| case.baselines.as_slice()).unwrap_or_default();
     // Beside what copies every byte it makes no sense to draw what hands over a pointer, unless there is nothing else.
-    let copies = |floor: &&Floor| floor.what.starts_with("bare TCP") || floors.len() == 1;
-    for floor in floors.iter().filter(copies) {
-        let rate = |case: &Case| case.floors.iter().find(|other| other.what == floor.what)?.per_second;
-        series.push(of(&floor.what, &rate));
+    let copies = |baseline: &&Baseline| baseline.what.starts_with("bare TCP") || baselines.len() == 1;
+    for baseline in baselines.iter().filter(copies) {
+        let rate = |case: &Case| case.baselines.iter().find(|other| other.what == baseline.what)?.per_second;
+        series.push(of(&baseline.what, &rate));
     }
     let names = cases.iter().map(|case| bytes(case.plan.size as u64)).collect();
     let across = Axis { title: "bytes of a message", show: count, names };
     let up = Axis { title: "MiB a second, logarithmic", show: short, names: Vec::new() };
-    let chart = Chart { title: "Throughput by size, and the floor", across, up, series }.draw();
+    let chart = Chart { title: "Throughput by size, and the baseline", across, up, series }.draw();
     let rows = cases.iter().map(|case| {
-        let floor = case.floors.first();
+        let baseline = case.baselines.first();
         vec![
             bytes(case.plan.size as u64),
             count(case.measured.received_per_second),
             short(case.measured.received_mib_per_second),
             count(case.measured.lost as f64),
-            or_dash(floor.and_then(|floor| floor.per_second), count),
-            or_dash(floor.and_then(|floor| floor.per_second_ratio), ratio),
+            or_dash(baseline.and_then(|baseline| baseline.per_second), count),
+            or_dash(baseline.and_then(|baseline| baseline.per_second_ratio), ratio),
         ]
     });
     let headings =
-        ["size", "received a second", "MiB a second", "lost", "floor a second", "meshzero / floor"];
+        ["size", "received a second", "MiB a second", "lost", "baseline a second", "meshzero / baseline"];
     format!("<h2>Throughput by size</h2>\n{chart}")
         + &table(&planned_all(cases), &headings, &rows.collect::<Vec<_>>())
 }
@@ -244,11 +240,9 @@ fn loads(cases: &[Case]) -> String {
     let middle = cases.get(cases.len() / 2).and_then(|case| Some((case, case.measured.round_trip?)));
     let distribution = middle.map(|(case, own)| {
         let mut all = vec![("meshzero".to_owned(), own, None)];
-        all.extend(
-            case.floors
-                .iter()
-                .filter_map(|floor| Some((floor.what.clone(), floor.round_trip?, floor.round_trip_ratio))),
-        );
+        all.extend(case.baselines.iter().filter_map(|baseline| {
+            Some((baseline.what.clone(), baseline.round_trip?, baseline.round_trip_ratio))
+        }));
         let title = format!("Round trip by percentile, {} calls a second", or_dash(case.plan.rate, count));
         format!("<h2>Latency percentiles</h2>\n{}", percentiles(&title, &all))
     });

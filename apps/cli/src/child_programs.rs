@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// The programs that run for messages. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Programs {
+pub(crate) struct ChildPrograms {
     stage: Arc<watch::Sender<Stage>>,
 }
 
@@ -24,9 +24,9 @@ enum Stage {
 
 /// One program's view of it: each that runs holds one.
 #[derive(Debug)]
-pub(crate) struct Ending(watch::Receiver<Stage>);
+pub(crate) struct ProgramGuard(watch::Receiver<Stage>);
 
-impl Programs {
+impl ChildPrograms {
     pub(crate) fn new() -> Self {
         Self { stage: Arc::new(watch::Sender::new(Stage::Serving)) }
     }
@@ -50,7 +50,7 @@ impl Programs {
     /// # Cancel safety
     /// This method is cancel safe.
     pub(crate) async fn over(&self) {
-        Ending(self.stage.subscribe()).begun().await;
+        ProgramGuard(self.stage.subscribe()).begun().await;
     }
 
     /// Ends all of them, and waits until they have ended. No other begins.
@@ -60,14 +60,14 @@ impl Programs {
     }
 
     /// For one that is about to begin; `None` if it must not any more.
-    pub(crate) fn ending(&self) -> Option<Ending> {
+    pub(crate) fn ending(&self) -> Option<ProgramGuard> {
         let stage = self.stage.subscribe();
         let is_open = *stage.borrow() != Stage::Over;
-        is_open.then_some(Ending(stage))
+        is_open.then_some(ProgramGuard(stage))
     }
 }
 
-impl Ending {
+impl ProgramGuard {
     /// Waits until the program has to end.
     pub(crate) async fn begun(&mut self) {
         // Without anybody to say so, it is over as well.
