@@ -1,19 +1,19 @@
-//! Calls of the system that may never return, on threads that nobody waits for.
+//! Detached threads for system calls that may never return.
 
 use std::thread;
 
 use tokio::sync::oneshot;
 
-/// Does it on a thread of its own. A thread of the runtime would be waited for at the end of the program.
+/// Runs `call` on a detached thread. The runtime would join a thread of its own at the end of the program.
 ///
-/// `None`: there is no room for a thread, or it has panicked.
+/// Returns `None` if there is no room for a thread, or it has panicked.
 ///
 /// # Cancel safety
 /// Dropping the future loses the result; the thread goes on.
 pub(crate) async fn run_detached<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = oneshot::channel();
     let started = thread::Builder::new().spawn(move || {
-        // Nobody may be left to be told.
+        // The receiver may be gone.
         let _ = tell.send(call());
     });
     started.ok()?;
@@ -36,7 +36,7 @@ mod tests {
             tokio::time::timeout(Duration::from_millis(10), forever).await
         });
         assert!(called.is_err());
-        // This would wait for a thread of its own.
+        // This would wait for a thread of the runtime.
         drop(runtime);
         drop(release);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -1,9 +1,9 @@
-//! Text as other programs write it: with a byte order mark, or in UTF-16.
+//! Text encodings of other programs: UTF-8 with a byte order mark, and UTF-16.
 
-/// What stands before UTF-8 that some editors write, and PowerShell.
+/// The byte order mark that some editors and PowerShell write before UTF-8.
 const MARK: &str = "\u{feff}";
 
-/// The reason why bytes are not text; it goes on where their name stands.
+/// An error of bytes that are not text; the sentence continues after their name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum EncodingError {
     /// There is no mark of UTF-16, and it is not UTF-8. Lines and bytes are counted from 1.
@@ -11,23 +11,23 @@ pub(crate) enum EncodingError {
         "is not UTF-8: byte {place} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
     )]
     Unknown {
-        /// The line with the first byte that is wrong.
+        /// The line of the first wrong byte.
         line: usize,
-        /// The place of the byte in its line.
+        /// The position of the byte in its line.
         place: usize,
         /// The byte.
         byte: u8,
     },
-    /// It has the mark of UTF-16, and is not that.
+    /// There is the mark of UTF-16, and the rest is not UTF-16.
     #[error("begins as UTF-16 and is not valid UTF-16 from byte {place} on; save it as UTF-8")]
     Utf16 {
-        /// The place of the first byte that is wrong, counted from 1.
+        /// The position of the first wrong byte, counted from 1.
         place: usize,
     },
 }
 
-/// The text in these bytes: UTF-8, or UTF-16 where a byte order mark says so, as in what PowerShell writes into a file. The
-/// mark is no part of it.
+/// Decodes text: UTF-8, or UTF-16 where a byte order mark says so, as PowerShell writes it into files. The mark is
+/// removed.
 ///
 /// # Errors
 /// [`EncodingError`].
@@ -49,7 +49,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
     Ok(without_mark(&text).to_owned())
 }
 
-/// The error of bytes that are UTF-8 up to `end`.
+/// Returns the error of bytes that are UTF-8 up to `end`.
 fn unknown(bytes: &[u8], end: usize) -> EncodingError {
     let (before, byte) = (&bytes[..end], bytes[end]);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -67,7 +67,7 @@ fn utf16(units: impl Iterator<Item = u16>) -> Result<String, EncodingError> {
     characters.collect()
 }
 
-/// The text behind the byte order mark, if there is one.
+/// Returns the text without its byte order mark.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix(MARK).unwrap_or(text)
 }
@@ -77,8 +77,8 @@ pub(crate) fn may_have_utf16_mark(start: &[u8]) -> bool {
     matches!(start, [] | [0xff | 0xfe]) || matches!(encoding(start), Encoding::Utf16(_))
 }
 
-/// Returns whether a text that begins with these bytes is UTF-16: it has the mark, and a half that is zero, as every space and line
-/// end of UTF-16 has one. The mark alone may stand in bytes of any kind.
+/// Returns whether a text that begins with these bytes is UTF-16: it has the mark and a zero byte, as every space and
+/// line end of UTF-16 has one. The mark alone may begin bytes of any kind.
 pub(crate) fn is_utf16(start: &[u8]) -> bool {
     matches!(encoding(start), Encoding::Utf16(_)) && start.contains(&0)
 }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(decode(&[0xff]), unknown(1, 1, 0xff));
         assert_eq!(decode(b"a\xff\n"), unknown(1, 2, 0xff));
         assert_eq!(decode(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
-        // A character that is cut off begins where it is wrong.
+        // A truncated character is wrong at its beginning.
         assert_eq!(decode(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
         assert_eq!(decode(&[0xff, 0xfe, b'a']), Err(EncodingError::Utf16 { place: 3 }));
         assert_eq!(decode(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(EncodingError::Utf16 { place: 5 }));

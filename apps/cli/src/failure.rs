@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit code that says so to scripts.
+//! The failures of commands, and their exit codes.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::not_found::NotFound;
 use crate::render;
 use crate::signals::Signal;
 
-/// The exit codes as people read them, in help and man pages.
+/// The exit codes as help and man pages list them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -34,51 +34,51 @@ and names on standard error those that it did not. Then the exit code is 3 where
 second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored \
 when it was started, as under nohup, stays ignored.";
 
-/// Why a command did not do what it was asked to.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Nobody is there, or nothing was found.
+    /// The service is gone, or nothing was found.
     #[error("{0}")]
     Unavailable(String),
-    /// Nobody is there, and why.
+    /// The service was not found, with a diagnosis.
     #[error("{}", .0.text)]
     NotFound(Box<NotFound>),
-    /// The command line, or a setting, cannot be read.
+    /// The command line or a setting is not valid.
     #[error("{0}")]
     Usage(String),
-    /// Nobody knows whether the message was handled.
+    /// The outcome is unknown: the message may have been handled.
     #[error("{0}")]
     OutcomeUnknown(String),
-    /// The service said no.
+    /// The service refused.
     #[error("{0}")]
     Refused(String),
-    /// This machine does not let it.
+    /// A problem of this machine.
     #[error("{0}")]
     Local(String),
-    /// Another program has the name, which was to be its own.
+    /// Another program offers a service of the name, which was to be unique.
     #[error("{0}")]
     NameTaken(String),
-    /// The program was told to stop before it was done.
+    /// A signal stopped the command before it was done.
     #[error("{0}")]
     Signalled(Signal),
-    /// Lines of standard input were left out. They have been named.
+    /// Lines of standard input were left out, and reported.
     #[error("lines of standard input were left out")]
     LinesLeftOut,
-    /// A service of this program has not finished what it had accepted. It has been named.
+    /// A service of this program has not finished the messages it accepted, which is reported.
     #[error("not everything was finished in time")]
     Unfinished,
-    /// Whoever read the output reads no more, as `head` does; that is no failure.
+    /// The reader of the output has closed it, as `head` does; that is not a failure.
     #[error("nobody reads the output any more")]
     OutputClosed,
 }
 
 impl Failure {
-    /// The system gives no word of signals.
+    /// The program cannot listen for signals.
     pub(crate) fn no_signals(error: std::io::Error) -> Self {
         Self::Local(format!("cannot listen for signals: {error}"))
     }
 
-    /// It was there and has not answered in the time that was asked for.
+    /// The service did not answer within the given time.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
         Self::OutcomeUnknown(format!(
             "{whom}: no answer within {}; a longer --wait may bring one",
@@ -93,7 +93,7 @@ impl Failure {
         }
     }
 
-    /// The same failure, with what the text that was looked for has been besides.
+    /// Adds to the text why the other interpretation of the target failed.
     pub(crate) fn and(self, other: &Self) -> Self {
         match self {
             Self::NotFound(mut absence) => {
@@ -105,7 +105,7 @@ impl Failure {
         }
     }
 
-    /// The number of the exit code.
+    /// Returns the exit code as a number.
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
@@ -119,7 +119,7 @@ impl Failure {
         }
     }
 
-    /// Returns whether nothing has to be said about it any more.
+    /// Returns whether the failure has been reported already, or need not be.
     pub(crate) fn is_reported(&self) -> bool {
         matches!(self, Self::OutputClosed | Self::Unfinished | Self::LinesLeftOut)
     }

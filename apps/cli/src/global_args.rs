@@ -22,7 +22,7 @@ pub(crate) struct GlobalArgs {
     /// Endpoints to ask where multicast does not pass, as host:port,… [default: MESHZERO_PEERS, or none]
     #[arg(long, global = true, value_name = "LIST", value_delimiter = ',')]
     pub(crate) peers: Option<Vec<String>>,
-    /// Tells on standard error what goes on; twice for more
+    /// Logs to standard error; repeat it for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

@@ -2,9 +2,9 @@
 //!
 //! `args` and `global_args` define the command line; `commands` has one file for each command; `demo` is the scenario of
 //! `mz demo`, `bench` the measurements of `mz bench`. Below them: `session` (the mesh and the output of one run), `target`
-//! (the service that a command is about), `child_shutdown` (programs run by `--exec`), `message`, `template`, `schema`,
-//! `stdin`, `encoding` and `parse` (input), `output` and `render` (output), `failure` and `not_found` (errors and exit
-//! codes), `signals`, and `detached` (system calls that may never return).
+//! (the service that a command is about), `child_programs` (programs run by `--exec`), `message`, `template`,
+//! `schema`, `stdin`, `encoding` and `parse` (input), `output` and `render` (output), `failure` and `not_found`
+//! (errors and exit codes), `signals`, and `detached` (system calls that may never return).
 
 mod args;
 mod bench;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     actix::System::new().block_on(run(cli, ignored, out, writers))
 }
 
-/// Does what was asked for, and sees that all that it said is written.
+/// Runs the command, and waits until its output is written.
 async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writers) -> ExitCode {
     let mut stop = match StopSignals::listen(ignored) {
         Ok(stop) => stop,
@@ -64,7 +64,7 @@ async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writer
         out.errors.report(failure);
     }
     let written = if stop.has_stopped() {
-        // A reader that does not read holds up nobody who was told to stop.
+        // A reader that does not read must not delay a stop.
         writers.last_words(&out).await
     } else {
         tokio::select! {
@@ -79,14 +79,14 @@ async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writer
     }
 }
 
-/// Reports a failure to write, or to begin at all. It may be that standard error cannot be written either.
+/// Reports a failure to write, or to start at all. Standard error may not be writable either.
 async fn fail(failure: &Failure, out: &Output, writers: &mut Writers) -> ExitCode {
     out.errors.report(failure);
     writers.last_errors().await;
     failure.exit_code()
 }
 
-/// Runs the command, until it is done or the program is told to stop, and leaves the mesh.
+/// Runs the command until it is done or a signal stops it, and leaves the mesh.
 async fn perform(cli: Cli, out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let session = Session::new(&cli.global, out.clone());
     let itself = cli.command.stops_itself();
@@ -96,7 +96,7 @@ async fn perform(cli: Cli, out: &Output, stop: &mut StopSignals) -> Result<(), F
         () = out.closed(), if !itself => Err(Failure::OutputClosed),
         result = cli.command.run(&session, Cli::shown) => result,
     };
-    // What was accepted is finished, unless somebody insists.
+    // Accepted messages are finished, unless a second signal arrives.
     let all_finished = tokio::select! {
         all_finished = session.leave() => all_finished,
         signal = stop.signal() => return Err(Failure::Signalled(signal)),

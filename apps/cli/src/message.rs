@@ -1,36 +1,37 @@
-//! Messages as people and programs write them: JSON, or text.
+//! Messages on the command line and on standard input: JSON, or text.
 
 use meshzero::Value;
 
 use crate::encoding::without_mark;
 
-/// The form in which a message is written.
+/// The format of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MessageFormat {
-    /// JSON if it is JSON, else text.
+    /// JSON if it parses, else text.
     JsonOrText,
-    /// Text, whatever it looks like.
+    /// Text, even if it looks like JSON.
     Text,
 }
 
 impl MessageFormat {
-    /// The form that an option such as `--text` chooses.
+    /// Returns the format for an option such as `--text`.
     pub(crate) fn chosen(text: bool) -> Self {
         if text { Self::Text } else { Self::JsonOrText }
     }
 }
 
-/// The reason why a text is not valid as a message.
+/// An error of a message that is not valid JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be read as JSON: {problem}; --text takes it as text, whatever it looks like")]
 pub(crate) struct InvalidMessage {
     problem: String,
 }
 
-/// Reads a message. A byte order mark before JSON is passed over.
+/// Parses a message. A byte order mark before JSON is skipped.
 ///
 /// # Errors
-/// [`InvalidMessage`]: it begins with a brace, a bracket or a quote and is no JSON, or has a number that would lose digits.
+/// [`InvalidMessage`]: it begins with a brace, a bracket or a quote and is not JSON, or has a number that would lose
+/// digits.
 pub(crate) fn parse(text: &str, message_format: MessageFormat) -> Result<Value, InvalidMessage> {
     if message_format == MessageFormat::Text {
         return Ok(Value::from(text));
@@ -43,12 +44,12 @@ pub(crate) fn parse(text: &str, message_format: MessageFormat) -> Result<Value, 
     }
 }
 
-/// Returns whether somebody who wrote this meant JSON.
+/// Returns whether a text is most likely meant as JSON.
 fn is_meant_as_json(text: &str) -> bool {
     text.starts_with(['{', '[', '"']) || is_number(text)
 }
 
-/// Returns whether this is a number as JSON writes it, however large. `007` and `+49` are not.
+/// Returns whether a text is a number in JSON, however large. `007` and `+49` are not.
 fn is_number(text: &str) -> bool {
     fn digits(text: &str) -> Option<&str> {
         let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! The reason why nobody was found: a paragraph for people, an object for programs.
+//! The reason why a service was not found: a paragraph for people, an object for programs.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::render::{self, millis};
 
-/// Nobody is there.
+/// A service that was not found, with the diagnosis.
 #[derive(Debug, Clone)]
 pub(crate) struct NotFound {
-    /// In words.
+    /// The paragraph for people.
     pub(crate) text: String,
     findings: Vec<Finding>,
     attempts: Vec<Tried>,
 }
 
 impl NotFound {
-    /// Nothing to list.
+    /// Explains an empty list.
     pub(crate) fn of_list(diagnosis: Diagnosis, waited: Duration) -> Self {
         let mut evidence = vec![format!("waited {}", render::duration(waited))];
         evidence.extend(diagnosis.evidence());
@@ -56,7 +56,7 @@ impl NotFound {
         Self { text, findings: diagnosis.findings.clone(), attempts: diagnosis.attempts.clone() }
     }
 
-    /// The fields for programs, beside the text and the exit code.
+    /// Returns the fields for programs, beside the text and the exit code.
     pub(crate) fn fields(&self) -> Vec<(&'static str, Value)> {
         let mut fields = Vec::new();
         if let Some(Finding { code, sentence, remedy, .. }) = self.findings.first() {

@@ -1,4 +1,4 @@
-//! Being told to stop: Ctrl-C, and what a system sends to end a program.
+//! Signals that stop the program: Ctrl-C, and those that a system sends to end it.
 
 mod ignored;
 
@@ -9,26 +9,26 @@ use tokio::time::Instant;
 
 pub(crate) use self::ignored::IgnoredSignals;
 
-/// The time after the first signal in which others are taken for its repetitions. A closed terminal sends SIGHUP through the
+/// The time after the first signal in which others count as its repetition. A closed terminal sends SIGHUP through the
 /// shell and through the kernel, and a service manager may send two signals in a row.
 const REPEATS: Duration = Duration::from_millis(300);
 
-/// A signal that tells the program to stop.
+/// A signal that stops the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// The terminal was closed. On Windows also the console's window, and the session.
+    /// The terminal was closed; on Windows also the console window, and logging off.
     Hangup,
     /// Ctrl-C; on Windows also Ctrl-Break.
     Interrupt,
     /// Ctrl-\, where there is such a key.
     #[cfg(unix)]
     Quit,
-    /// The system, or somebody, asks the program to end.
+    /// A request to terminate.
     Terminate,
 }
 
 impl Signal {
-    /// Its number on Unix, which makes the exit code as a shell has it.
+    /// Returns its number on Unix, from which a shell forms the exit code.
     pub(crate) fn number(self) -> u8 {
         match self {
             Self::Hangup => 1,
@@ -52,7 +52,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Listens for signals from its making on, so that none is missed.
+/// A listener for the signals that stop the program, from its creation on.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     #[cfg(unix)]
@@ -64,12 +64,12 @@ pub(crate) struct StopSignals {
 }
 
 impl StopSignals {
-    /// Returns whether the program has been told to stop.
+    /// Returns whether a signal has been received.
     pub(crate) fn has_stopped(&self) -> bool {
         self.first.is_some()
     }
 
-    /// Waits until the program is told to stop. After the first time: until somebody insists on it.
+    /// Waits for a signal. After the first one: for another that is not its repetition.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -90,7 +90,8 @@ impl StopSignals {
 
 #[cfg(unix)]
 impl StopSignals {
-    /// Listens for the signals that are not ignored. One that is, as under `nohup` or in a shell's background, stays ignored.
+    /// Listens for the signals that are not ignored. An ignored one, as under `nohup` or in a shell's background,
+    /// stays ignored.
     pub(crate) fn listen(ignored: IgnoredSignals) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut signals = Vec::new();
@@ -117,7 +118,7 @@ impl StopSignals {
 
 #[cfg(windows)]
 impl StopSignals {
-    /// Listens for all of them: none can be ignored.
+    /// Listens for all signals: none can be ignored.
     pub(crate) fn listen(_: IgnoredSignals) -> io::Result<Self> {
         Ok(Self { signals: console::Signals::listen()?, first: None })
     }
@@ -127,7 +128,7 @@ impl StopSignals {
     }
 }
 
-/// The signals of the console of Windows.
+/// The console signals of Windows.
 #[cfg(windows)]
 mod console {
     use std::io;
@@ -136,7 +137,7 @@ mod console {
 
     use super::Signal;
 
-    /// One listener for each.
+    /// One listener per signal.
     #[derive(Debug)]
     pub(super) struct Signals {
         interrupt: windows::CtrlC,

@@ -1,4 +1,4 @@
-//! Standard input, as a whole and line by line, whichever system wrote it.
+//! Standard input, as a whole and line by line, in the conventions of every system.
 
 use std::io::{self, BufRead, Read, stdin};
 use std::sync::Arc;
@@ -18,15 +18,15 @@ const LONGEST: usize = 64 << 20;
 const QUEUE: usize = 16;
 const QUEUE_BYTES: u32 = 1 << 20;
 
-/// All of standard input, as a message.
+/// Reads all of standard input as a message.
 ///
 /// # Errors
-/// [`Failure::Machine`]: it cannot be read. [`Failure::Usage`]: it is no text, or is longer than any message.
+/// [`Failure::Local`]: it cannot be read. [`Failure::Usage`]: it is not text, or is longer than any message.
 ///
 /// # Cancel safety
 /// Dropping the future loses what was read.
 pub(crate) async fn whole() -> Result<String, Failure> {
-    // It may never see the end.
+    // The end of the input may never come.
     let read = run_detached(|| {
         let mut bytes = Vec::new();
         stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes).map(|_| bytes)
@@ -48,14 +48,14 @@ pub(crate) async fn whole() -> Result<String, Failure> {
 pub(crate) enum Line {
     /// As it was written.
     Text(String),
-    /// It was not UTF-8. What was not stands there as U+FFFD.
+    /// It was not UTF-8. Invalid bytes are replaced by U+FFFD.
     Replaced(String),
-    /// It has so many bytes, and was passed over.
+    /// A line of so many bytes, too long and skipped.
     TooLong(u64),
 }
 
 impl Line {
-    /// The bytes of its text.
+    /// Returns the length of its text in bytes.
     fn bytes(&self) -> usize {
         match self {
             Self::Text(text) | Self::Replaced(text) => text.len(),
@@ -69,7 +69,7 @@ impl Line {
 pub(crate) struct StdinLines(mpsc::Receiver<(Result<Line, Failure>, OwnedSemaphorePermit)>);
 
 impl StdinLines {
-    /// The next line; `None` after the last one.
+    /// Returns the next line; `None` after the last one.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -78,11 +78,10 @@ impl StdinLines {
     }
 }
 
-/// The lines of standard input of at most `longest` bytes each, read by a thread that nobody has to wait for: it may never see
-/// another one.
+/// Reads lines of standard input of at most `longest` bytes each, on a detached thread: the next line may never come.
 ///
 /// # Panics
-/// Outside of a runtime of tokio.
+/// Outside of a tokio runtime.
 pub(crate) fn lines(longest: usize) -> StdinLines {
     let (lines, read) = mpsc::channel(QUEUE);
     let (runtime, room) = (Handle::current(), Arc::new(Semaphore::new(QUEUE_BYTES as usize)));
@@ -114,7 +113,7 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
         while let Some(line) = input.next().transpose() {
             let line = line.map_err(|error| unread(&error.to_string()));
             let is_last = line.is_err();
-            // Without anybody to take them, nothing more is read.
+            // Without a receiver nothing more is read.
             if !queue(line) || is_last {
                 return;
             }
@@ -123,9 +122,9 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
     StdinLines(read)
 }
 
-/// Reads as many bytes as tell whether the input is UTF-16: none more than one unless it may have the mark, then up to a zero, or up to
-/// and with the byte behind the first line's end, which is the other half of that in UTF-16, or a line too long. However few come
-/// at a time: a mark may come alone.
+/// Reads as many bytes as decide whether the input is UTF-16: one unless it may have the mark, else up to a zero byte,
+/// or up to and including the byte after the first line end, which is its other half in UTF-16, or up to a line too
+/// long. This holds for any size of reads: the mark may arrive alone.
 fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
     for byte in input.bytes() {
@@ -139,7 +138,7 @@ fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> 
     Ok(start)
 }
 
-/// Lines as they are read, each in no more memory than one may take.
+/// A reader of lines, each in bounded memory.
 struct Lines<R> {
     input: R,
     longest: usize,
@@ -147,7 +146,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line, without its end; `None` after the last one. An end of the input ends a line as well.
+    /// Reads the next line, without its end; `None` after the last one. The end of the input ends a line as well.
     fn next(&mut self) -> io::Result<Option<Line>> {
         let mut bytes = Vec::new();
         // With room for the line's end.
@@ -176,7 +175,7 @@ impl<R: BufRead> Lines<R> {
         }))
     }
 
-    /// Reads on to the end of the line, and returns how many bytes stood before that.
+    /// Skips the rest of the line, and returns the number of bytes skipped.
     fn pass_over(&mut self) -> io::Result<u64> {
         let mut passed_over = 0;
         loop {
@@ -223,7 +222,7 @@ mod tests {
             [b"ok\n".as_slice(), b"a\xff\xfeb\n", &[b'x'; 13], b"\n", &[b'y'; 10], b"\r\nend"].concat();
         let replaced = Line::Replaced("a\u{fffd}\u{fffd}b".to_owned());
         let expected = [text("ok"), replaced, Line::TooLong(13), text(&"y".repeat(10)), text("end")];
-        // However much of it is read at a time.
+        // For any size of reads.
         for capacity in [1, 3, 7, 1_000] {
             assert_eq!(all(io::BufReader::with_capacity(capacity, &input[..]), 10), expected, "{capacity}");
         }
@@ -247,7 +246,7 @@ mod tests {
             }
             let replaced = Line::Replaced("\u{fffd}\u{fffd} bad".to_owned());
             assert_eq!(start(b"\xff\xfe bad\nok\0\n"), (false, 8, vec![replaced, text("ok\0")]));
-            // Nothing is waited for where there is no mark.
+            // Without the mark nothing more is read.
             assert_eq!(start(b"\nok"), (false, 1, vec![text(""), text("ok")]));
             assert_eq!(start("\u{feff}one\n".as_bytes()), (false, 1, vec![text("one")]));
             assert_eq!(start(b""), (false, 0, vec![]));

@@ -1,24 +1,24 @@
-//! Replies and commands with `{}` in them, where the message goes.
+//! Templates of replies and commands, with `{}` for the message.
 
 use meshzero::Value;
 
 use crate::message::{self, InvalidMessage, MessageFormat};
 
-/// The place of the message.
+/// The placeholder of the message.
 const HOLE: &str = "{}";
 
-/// A reply with places for the message.
+/// A reply with placeholders for the message.
 ///
-/// A template that is JSON stays that whatever the message says: `{"got": {}}` replies a map, with the message as it is
-/// under `got`. Any other template is text.
+/// A JSON template keeps its structure, whatever the message is: `{"got": {}}` replies a map with the message under
+/// `got`. Any other template is text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Template(Value);
 
 impl Template {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
-    /// [`InvalidMessage`]. One that begins with the message's place, such as `{} is late`, is text all the same.
+    /// [`InvalidMessage`]. A template that begins with the placeholder, such as `{} is late`, is text all the same.
     pub(crate) fn new(text: &str, message_format: MessageFormat) -> Result<Self, InvalidMessage> {
         match message::parse(text, message_format) {
             Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
@@ -43,20 +43,20 @@ fn fill(template: &Value, message: &Value) -> Value {
     }
 }
 
-/// A text with the message in its places.
+/// Replaces the placeholders in a text.
 pub(crate) fn fill_text(text: &str, message: &str) -> String {
     text.replace(HOLE, message)
 }
 
-/// A message as a program reads it: text as it is, anything else as JSON.
+/// Converts a message for a program: text as it is, anything else as JSON.
 pub(crate) fn as_text(message: &Value) -> String {
     message.as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 
-/// The words of a command, as a shell would split them, with quotes and backslashes, and nothing else of a shell: the
-/// message is filled into the words afterwards, so it can never become another word, or a command.
+/// Splits a command into words as a shell would, with quotes and backslashes and nothing else of a shell: the message
+/// is filled into the words afterwards, so it can never become another word, or a command.
 ///
-/// A backslash takes away the meaning of what a shell gives one to, and stays before anything else, as in `C:\dir`.
+/// A backslash escapes the characters that are special in a shell, and is kept before any other, as in `C:\dir`.
 pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -83,7 +83,7 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
     if words.is_empty() { Err("the command is empty".to_owned()) } else { Ok(words) }
 }
 
-/// Returns whether a backslash before `character` takes away its meaning, outside of quotes or between double ones.
+/// Returns whether a backslash escapes `character`, outside of quotes or between double ones.
 fn is_escaped(character: char, quote: Option<char>) -> bool {
     match character {
         '\\' | '"' | '$' | '`' => true,
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(split(r#"sh -c 'echo "$1"' sh {}"#), ["sh", "-c", "echo \"$1\"", "sh", "{}"]);
         assert_eq!(split(r#"echo "" a\ b C:\dir"#), ["echo", "", "a b", "C:\\dir"]);
         assert_eq!(split(r#"echo "it's \"so\"""#), ["echo", "it's \"so\""]);
-        // As a shell has it between double quotes, where an inner shell is to see the dollar.
+        // As in a shell's double quotes, where an inner shell is to see the dollar.
         assert_eq!(
             split(r#"sh -c "echo \$HOME \`id\` \\ \n \' \ ""#),
             ["sh", "-c", r"echo $HOME `id` \ \n \' \ "]

@@ -1,4 +1,4 @@
-//! `mz advertise`: a service made of nothing but a way to reply.
+//! `mz advertise`: a service that replies to any message.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,12 +22,12 @@ use crate::session::Session;
 use crate::target;
 use crate::template::Template;
 
-/// The pause before it is looked again at where the service is.
+/// The interval between two checks of the service's address.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Advertises a service, prints the messages that come, and replies
+/// Advertises a service, prints incoming messages, and replies
 ///
-/// Without --reply, --echo or --exec the reply is null. It runs until Ctrl-C.
+/// Without --reply, --echo or --exec the reply is null. Runs until Ctrl-C.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -36,25 +36,27 @@ Examples:
   mz advertise sensor --reply '{\"you said\": {}, \"celsius\": 21.5}'
   mz advertise counter --exec 'wc -w' --at 9000")]
 pub(crate) struct Advertise {
-    /// The name that others find it by, such as robot/arm
+    /// Name of the service, such as robot/arm
     #[arg(value_parser = target::advertised)]
     name: ServiceName,
     #[command(flatten)]
     answer: ReplyArgs,
-    /// Takes TEMPLATE, and what CMD prints, as text, whatever it looks like
+    /// Takes TEMPLATE, and the output of CMD, as text, even if it looks like JSON
     #[arg(long)]
     text: bool,
-    /// Programs that --exec runs at once; further messages wait, and are not run if their callers have given up by then
+    /// Limit of concurrent programs of --exec; further messages wait, and are not run if their callers give up
+    /// meanwhile
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     jobs: u16,
-    /// How long a program of --exec may take
+    /// Time limit of a program of --exec
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::limit)]
     limit: Duration,
-    /// Ends with code 6 if another program offers a service of this name: if one is found within a second, or is started at the
-    /// same time and has the smaller instance id
+    /// Exits with code 6 if another program offers a service of this name: if one is found within a second, or is
+    /// started at the same time and has the smaller instance id
     #[arg(long)]
     fail_if_exists: bool,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
 }
@@ -62,22 +64,22 @@ pub(crate) struct Advertise {
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct ReplyArgs {
-    /// Replies this, as JSON if it is JSON, else as text; {} is the message
+    /// Replies with TEMPLATE, as JSON if it is JSON, else as text; {} is the message
     #[arg(long, value_name = "TEMPLATE")]
     reply: Option<String>,
-    /// Replies the message itself
+    /// Replies with the message itself
     #[arg(long)]
     echo: bool,
-    /// Runs this program for each message and replies what it prints; if it fails, the caller gets an error. The message is on its
-    /// standard input, and in place of {} among its arguments (there is no shell, so a message is never a command). If the caller
-    /// gives up, by Ctrl-C or because its time is over, the program is ended as after --limit: asked to end, and killed half a second
-    /// later
+    /// Runs CMD for each message and replies with its output; if it fails, the caller gets an error. The message is on
+    /// its standard input, and in place of {} among its arguments (there is no shell, so a message is never a
+    /// command). If the caller gives up, by Ctrl-C or by its timeout, the program is ended as after --limit:
+    /// terminated, and killed half a second later
     #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
 }
 
-/// How a message is answered.
+/// The way to answer a message.
 enum Reply {
     Null,
     Echo,
@@ -105,7 +107,7 @@ impl Handler<Call<Value>> for Responder {
             let outcome = reply.to(&call).await;
             let was_not_run = matches!(outcome, Err(ExecError::NotRun));
             let outcome = match outcome {
-                // It has been named, with all others that were not finished.
+                // It has been reported, with all other unfinished messages.
                 Err(ExecError::Closing) => return,
                 Err(ExecError::NotRun) => Err("the caller had given up before it was run".to_owned()),
                 Err(ExecError::Ended) => Err("the caller has given up, and it was ended".to_owned()),
@@ -113,7 +115,7 @@ impl Handler<Call<Value>> for Responder {
                 Ok(reply) => Ok(reply),
                 Err(ExecError::Failed(failure)) => Err(failure),
             };
-            // A screen that is paused holds up no reply.
+            // A paused terminal delays no reply.
             out.offer(&MessageRecord::new(call.message(), &outcome));
             match outcome {
                 Ok(reply) => call.reply(&reply),
@@ -181,7 +183,7 @@ impl Advertise {
     }
 }
 
-/// Says where a service is whenever that has changed: addresses come and go.
+/// Prints the address of a service whenever it changes.
 pub(crate) async fn follow<A>(
     name: &ServiceName,
     service: &Service<A>,
@@ -193,7 +195,7 @@ where
     let mut shown = service.address();
     loop {
         time::sleep(LOOK).await;
-        // A cable that is out is no move.
+        // A disconnected cable is not a move.
         if let Some(now) = service.address_now()
             && now != shown
         {
@@ -206,7 +208,7 @@ where
     }
 }
 
-/// The service is there.
+/// The record of an advertised service.
 #[derive(Debug, Serialize)]
 pub(crate) struct AdvertisedRecord {
     event: &'static str,
@@ -217,7 +219,7 @@ pub(crate) struct AdvertisedRecord {
 impl AdvertisedRecord {
     pub(crate) fn new(name: &ServiceName, address: std::net::SocketAddr) -> Self {
         let address = match address.ip().is_unspecified() {
-            // As a place is written that is not an address yet.
+            // A pattern, as --at takes it.
             true => format!("*:{}", address.port()),
             false => render::address(address),
         };
@@ -237,7 +239,7 @@ impl fmt::Display for AdvertisedRecord {
     }
 }
 
-/// A message came, and has its reply or none.
+/// The record of a message with its reply or error.
 #[derive(Debug, Serialize)]
 struct MessageRecord<'a> {
     event: &'static str,
@@ -245,7 +247,7 @@ struct MessageRecord<'a> {
     message: &'a Value,
     #[serde(serialize_with = "as_json_if_any", skip_serializing_if = "Option::is_none")]
     reply: Option<&'a Value>,
-    /// The reason why there is no reply.
+    /// The reason for the missing reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -272,7 +274,7 @@ fn as_json_if_any<S: Serializer>(value: &Option<&Value>, serializer: S) -> Resul
     value.map(Value::to_json).serialize(serializer)
 }
 
-/// A value as JSON has it, where keys are texts.
+/// Serialises a value as JSON, where keys are texts.
 pub(crate) fn as_json<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
     value.to_json().serialize(serializer)
 }

@@ -1,4 +1,4 @@
-//! `mz completions`: what a shell needs to complete the command line.
+//! `mz completions`: completions of the command line for shells.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// Prints the completions of a shell
+/// Prints the completions for a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -17,7 +17,7 @@ Examples:
   mz completions zsh > ~/.zfunc/_mz
   mz completions fish > ~/.config/fish/completions/mz.fish")]
 pub(crate) struct Completions {
-    /// Which shell
+    /// Shell to complete in
     shell: Shell,
 }
 
@@ -30,7 +30,7 @@ impl Completions {
     }
 }
 
-/// What the shell is to read, as it is.
+/// The record of a script.
 #[derive(Debug, Serialize)]
 struct ScriptRecord {
     script: String,

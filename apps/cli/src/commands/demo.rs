@@ -1,4 +1,4 @@
-//! `mz demo`, and the parts that its processes play.
+//! `mz demo`, and its processes.
 
 use clap::Args;
 
@@ -7,10 +7,10 @@ use crate::failure::Failure;
 use crate::session::Session;
 use crate::signals::{IgnoredSignals, StopSignals};
 
-/// Shows what the mesh does, with separate processes on this machine only
+/// Demonstrates the mesh with separate processes on this machine only
 ///
-/// A robot's arm, a weather station and two clients find each other, call, publish and listen; one is killed and missed.
-/// It ends by itself in under 15 s.
+/// A robot's arm, a weather station and two clients find each other, call, publish and subscribe; one is killed, and
+/// detected as gone. Ends by itself in under 15 s.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,7 +20,7 @@ pub(crate) struct Demo {}
 
 impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        // Those that were ignored at the start have not been listened for since.
+        // Signals ignored at the start have not been listened for since.
         let mut stop = StopSignals::listen(IgnoredSignals::at_start()).map_err(Failure::no_signals)?;
         play(&session.out, &mut stop).await
     }

@@ -1,4 +1,4 @@
-//! `mz gateway`: brings the mesh together with other worlds.
+//! `mz gateway`: gateways to programs of other protocols.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{BAD, FAINT, GOOD, line};
 use crate::session::Session;
 
-/// Brings the mesh together with programs of another kind
+/// Connects the mesh with programs of other protocols
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,12 +23,12 @@ pub(crate) struct Gateway {
 
 #[derive(Debug, Subcommand)]
 enum GatewayKind {
-    /// Python's NetworkZero: each side finds the other's services by name
+    /// NetworkZero for Python: each side finds the other's services by name
     ///
-    /// It hears and speaks the beacon (UDP port 9999), or asks the one that another process of this machine has (port 9998 on
-    /// loopback). What the mesh offers is advertised, and called directly: every endpoint speaks ZeroMQ. What programs of
-    /// NetworkZero advertise becomes a service of the mesh while they can be reached. A name that both sides have stays where it
-    /// is. Prints what crosses, until Ctrl-C.
+    /// Acts as the beacon (UDP port 9999), or uses that of another process on this machine (port 9998 on loopback).
+    /// Services of the mesh are advertised in NetworkZero, and called directly: every endpoint speaks ZeroMQ. Services
+    /// of NetworkZero become services of the mesh while they are reachable. A name that both sides have is not
+    /// bridged. Prints each change, until Ctrl-C.
     #[command(after_help = "\
 Examples:
   mz gateway networkzero
@@ -46,7 +46,7 @@ impl Gateway {
                 session.begin_endless();
                 while let Some(crossing) = gateway.next().await {
                     if let Some(crossed) = CrossingRecord::of(crossing) {
-                        // What crosses does not wait for a screen.
+                        // Changes do not wait for the terminal.
                         session.out.offer(&crossed);
                     }
                 }
@@ -56,7 +56,7 @@ impl Gateway {
     }
 }
 
-/// One thing that crossed.
+/// The record of a change.
 #[derive(Debug, Serialize)]
 struct CrossingRecord {
     event: &'static str,
@@ -69,7 +69,7 @@ struct CrossingRecord {
 }
 
 impl CrossingRecord {
-    /// `None` for what a later version may tell.
+    /// Returns the record; `None` for changes of a later version.
     fn of(crossing: Crossing) -> Option<Self> {
         let mut missed = None;
         let (event, service, address) = match crossing {

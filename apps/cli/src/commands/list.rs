@@ -1,4 +1,4 @@
-//! `mz list`: what services there are, once or as they come and go.
+//! `mz list`: the services of a mesh, once or continuously.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,16 +16,16 @@ use crate::output::{BAD, FAINT, Format, GOOD, Table, line};
 use crate::parse;
 use crate::session::Session;
 
-/// The time between two looks at how many services are hidden from a watch.
+/// The interval between two checks for hidden services.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How many services that do not answer are named.
+/// The limit of unanswering services that are named.
 const SHOWN: usize = 4;
 
 /// Lists the services of the mesh
 ///
-/// With --watch it goes on to tell of those that come, move and go, until Ctrl-C. Otherwise the exit code is 1 if there
-/// is nothing to list.
+/// With --watch, goes on to report services that appear, move and disappear, until Ctrl-C. Otherwise the exit code is
+/// 1 if the list is empty.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,16 +33,16 @@ Examples:
   mz list --group robot
   mz list --watch --json")]
 pub(crate) struct List {
-    /// Goes on to tell what comes, moves and goes
+    /// Goes on to report services that appear, move and disappear
     #[arg(long)]
     watch: bool,
-    /// Only the members of a group: robot lists robot/arm and robot/leg
+    /// Lists only the members of a group: robot lists robot/arm and robot/leg
     #[arg(long, value_name = "G")]
     group: Option<String>,
-    /// What stands between group and member
+    /// Separator between group and member
     #[arg(long, value_name = "TEXT", default_value = "/")]
     separator: String,
-    /// How long to wait for the first service
+    /// Time to wait for the first service
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse::duration)]
     wait: Duration,
 }
@@ -89,7 +89,7 @@ impl List {
         }
     }
 
-    /// What the names of those that are listed begin with.
+    /// Returns the prefix of the names that are listed.
     fn prefix(&self) -> String {
         self.group.as_ref().map(|group| format!("{group}{}", self.separator)).unwrap_or_default()
     }
@@ -127,7 +127,7 @@ impl List {
     }
 }
 
-/// The number of services that a limit hides while others are watched: it is said when it has settled, and when it is another.
+/// The number of services that a limit hides from a watch. It is reported once it has settled, and when it changes.
 #[derive(Debug, Default)]
 struct HiddenCount {
     before: usize,
@@ -135,14 +135,14 @@ struct HiddenCount {
 }
 
 impl HiddenCount {
-    /// Returns whether it is to be said that so many `services` are hidden now.
+    /// Returns whether it is to be reported that so many `services` are hidden now.
     fn is_news(&mut self, services: usize) -> bool {
         let has_settled = std::mem::replace(&mut self.before, services) == services;
         has_settled && std::mem::replace(&mut self.said, services) != services
     }
 }
 
-/// Says which services are announced and do not answer: a list without them looks as if they were not there.
+/// Reports services that are announced and do not answer: without them they would seem not to exist.
 fn tell(unanswering: &[Unanswering], session: &Session) {
     for silent in unanswering.iter().take(SHOWN) {
         session.out.errors.unanswering(silent);
@@ -153,12 +153,12 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
     }
 }
 
-/// A service as it is listed.
+/// The record of a listed service.
 #[derive(Debug, Serialize)]
 struct Entry {
     #[serde(flatten)]
     listed: InstanceRecord,
-    /// Whether it has answered at one of its addresses, or a link vouches for it; null if it was not asked.
+    /// True if it has answered at one of its addresses, or has a link; null if it was not asked.
     answers: Option<bool>,
 }
 
@@ -176,7 +176,7 @@ fn table(listed: &[Entry]) -> Table<3> {
     table
 }
 
-/// A service came, moved or went.
+/// The record of a service that appeared, moved or disappeared.
 #[derive(Debug, Serialize)]
 struct ChangeRecord {
     event: &'static str,

@@ -16,7 +16,7 @@ use crate::session::Session;
 Examples:
   mz man ~/.local/share/man/man1")]
 pub(crate) struct Man {
-    /// The folder; it is made if it is not there
+    /// Folder to write to; it is created if it does not exist
     dir: PathBuf,
 }
 
@@ -31,7 +31,7 @@ impl Man {
     }
 }
 
-/// The pages are there.
+/// The record of the written pages.
 #[derive(Debug, Serialize)]
 struct ManRecord {
     folder: String,

@@ -1,4 +1,4 @@
-//! `mz publish`: news from a shell, once, again and again, or line by line.
+//! `mz publish`: news from a shell, once, repeatedly, or line by line.
 
 mod lines;
 
@@ -22,15 +22,15 @@ use crate::parse;
 use crate::session::Session;
 use crate::target;
 
-/// The pause before the subscribers are counted again.
+/// The pause between two counts of the subscribers.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Publishes news under a name that it advertises while it runs
 ///
-/// DATA alone is published once and kept for those who listen later, until Ctrl-C. With --rate or --count it is
-/// published again and again. Without DATA, or when it is -, each line of standard input is published. A line that cannot be
-/// sent, because it is longer than a message or broken JSON, is left out, with the reason on standard error, and the exit
-/// code is 1 in the end; what is not UTF-8 in a line is replaced.
+/// DATA alone is published once and retained for later subscribers, until Ctrl-C. With --rate or --count it is
+/// published repeatedly. Without DATA, or when it is -, each line of standard input is published. A line that cannot
+/// be sent, because it is too long for a message or broken JSON, is left out, with the reason on standard error, and
+/// the exit code is 1 in the end; invalid UTF-8 in a line is replaced.
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -42,32 +42,33 @@ Examples:
   tail -f log.txt | mz publish logs line --text"
 )]
 pub(crate) struct Publish {
-    /// The name that others find it by
+    /// Name of the service
     #[arg(value_parser = target::advertised)]
     name: ServiceName,
-    /// What the news are about; subscribers name its beginning
+    /// Topic of the news; subscribers select topics by prefix
     topic: Topic,
     /// JSON if it is JSON, else text; - or nothing reads lines from standard input
     data: Option<String>,
-    /// Takes DATA, or each line, as text, whatever it looks like
+    /// Takes DATA, or each line, as text, even if it looks like JSON
     #[arg(long)]
     text: bool,
-    /// How often a second [default with --count: 1]
+    /// Items per second [default with --count: 1]
     #[arg(long, value_name = "N", value_parser = parse::rate)]
     rate: Option<Duration>,
-    /// Ends after so many
+    /// Exits after N items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Begins only when so many subscribe
+    /// Waits for N subscribers before the first item
     #[arg(long, value_name = "N", default_value_t = 0)]
     subscribers: usize,
-    /// Keeps the last item for those who listen later
+    /// Retains the last item for later subscribers
     #[arg(long)]
     retain: bool,
-    /// Ends with code 6 if another program offers a service of this name, as with `mz advertise`
+    /// Exits with code 6 if another program offers a service of this name, as with `mz advertise`
     #[arg(long)]
     fail_if_exists: bool,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
 }
@@ -81,7 +82,7 @@ impl Actor for IdleActor {
 
 impl Publish {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        // What cannot be sent is told before anybody finds the name.
+        // Invalid data is reported before the name is advertised.
         let item = self.data().map(|data| self.value(data)).transpose();
         let item = item.map_err(|error| Failure::Usage(format!("DATA: {error}")))?.unwrap_or_default();
         let mesh = session.mesh().await?;
@@ -118,19 +119,19 @@ impl Publish {
             failed = follow(&self.name, &service, session) => match failed? {},
             never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         };
-        // Closing waits until subscribers have what was published.
+        // Closing waits until subscribers have the published items.
         if let Some(abandoned) = service.close().await {
             return Err(session.abandon(&abandoned));
         }
         session.out.show(&told).await?;
         match told.left_out {
             0 => Ok(()),
-            // Each has been told, and so has the number of them.
+            // Each has been reported, and so has their number.
             _ => Err(Failure::LinesLeftOut),
         }
     }
 
-    /// Returns whether it keeps a single item until it is stopped, or repeats it without an end.
+    /// Returns whether it retains or repeats a single item until it is stopped.
     fn is_endless(&self) -> bool {
         self.data().is_some() && self.count.is_none()
     }
@@ -179,7 +180,7 @@ impl Publish {
         Ok(PublishedRecord::new(counts))
     }
 
-    /// Publishes an item. Nobody is waited for but a listener that insists on every item.
+    /// Publishes an item. Only lossless subscribers are waited for.
     async fn publish(&self, publisher: &Publisher, item: &Value) -> Result<(), PublishError> {
         match publisher.publish(&self.topic, item) {
             Err(PublishError::Full) => publisher.publish_all(&self.topic, item).await,
@@ -195,7 +196,7 @@ fn ticks(pause: Duration) -> time::Interval {
     ticks
 }
 
-/// The outcome.
+/// The record of the published items.
 #[derive(Debug, Serialize)]
 struct PublishedRecord {
     event: &'static str,
@@ -203,7 +204,7 @@ struct PublishedRecord {
     /// Lines of standard input in which characters were replaced.
     #[serde(skip_serializing_if = "is_zero")]
     replaced: u64,
-    /// Lines of standard input that were not published.
+    /// Lines of standard input that were left out.
     #[serde(skip_serializing_if = "is_zero")]
     left_out: u64,
 }

@@ -1,4 +1,4 @@
-//! `mz stats`: the counts of the programs behind a service.
+//! `mz stats`: the statistics of the programs behind a service.
 
 mod tables;
 
@@ -16,11 +16,11 @@ use crate::render;
 use crate::session::Session;
 use crate::target::Target;
 
-/// Tells what the programs behind a service have counted
+/// Prints the statistics of the programs behind a service
 ///
-/// Everything that was refused, dropped, tried again, restarted or resumed, and how each link is now, of every program that
-/// offers the service. For people in short, as tables; with --json all of it, one object for each program; with --prometheus
-/// all of it as text for Prometheus (OpenMetrics 1.0).
+/// Counts of everything refused, dropped, retried, restarted or resumed, and the state of each link, for every program
+/// that offers the service. Prints tables for people; with --json everything, one object per program; with
+/// --prometheus everything as text for Prometheus (OpenMetrics 1.0).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,12 +28,12 @@ Examples:
   mz stats robot/arm --prometheus
   mz stats robot/arm --json | jq '.services[] | {service, messages, restarts}'")]
 pub(crate) struct Stats {
-    /// The service's name, its ip:port or its host:port
+    /// Name, ip:port or host:port of the service
     name: Target,
-    /// How long to wait for it and its answer together
+    /// Time to wait for the service and its answer together
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse::duration)]
     wait: Duration,
-    /// Prints it as text for Prometheus
+    /// Prints text for Prometheus
     #[arg(long, conflicts_with = "json")]
     prometheus: bool,
 }

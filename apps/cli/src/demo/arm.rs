@@ -7,7 +7,7 @@ use super::messages::{Joint, Move, OutOfReach, Pose};
 use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
-/// The name it is found by.
+/// The name of the service.
 pub(crate) const NAME: &str = "robot/arm";
 
 #[derive(Default)]

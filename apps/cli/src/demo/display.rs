@@ -1,4 +1,4 @@
-//! A client that listens to the weather.
+//! A client that subscribes to the weather.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use super::protocol::{DemoChannel, DemoCommand, DemoEvent, millis};
 use super::weather;
 use crate::failure::Failure;
 
-/// Readings that are told before the rest are let pass.
+/// The number of readings shown.
 const SHOWN: usize = 3;
 
-/// How long is measured.
+/// The measured time.
 const MEASURED: Duration = Duration::from_millis(600);
 
-/// Readings asked for at once; two such lots are under way, which the publisher's backlog of 1,024 holds.
+/// The readings per request. Two requests are under way at a time, which fit into the publisher's backlog of 1,024.
 const LOT: u32 = 500;
 
 pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {

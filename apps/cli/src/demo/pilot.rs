@@ -1,4 +1,4 @@
-//! A client that calls the arm, and hears when it comes and goes.
+//! A client that calls the arm and watches it.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use super::messages::{Joint, Move};
 use super::protocol::{CallOutcome, DemoChannel, DemoCommand, DemoEvent, millis};
 use crate::failure::Failure;
 
-/// How long a call may take; short, because one of them is for an arm that is dead.
+/// The timeout of a call; short, because one of them is to an arm that has crashed.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long is measured.
+/// The measured time.
 const MEASURED: Duration = Duration::from_millis(600);
 
-/// Calls under way at once when as many as possible are wanted.
+/// The number of concurrent calls.
 const UNDER_WAY: usize = 64;
 
 pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! The processes of the demo: started from this very program, killed, and always reaped.
+//! The processes of the demo: started from this program, killed, and always reaped.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::protocol::{DemoCommand, DemoEvent};
 use super::role::Role;
 use crate::failure::Failure;
 
-/// How long a process may take to tell what is waited for; a hundred times what it should.
+/// The timeout for an event of a process; a hundred times the usual.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How long a process may take to say goodbye before it is killed.
+/// The time for a graceful shutdown before a process is killed.
 const GOODBYE: Duration = Duration::from_millis(700);
 
-/// A process of the demo. Dropping it kills it; [`DemoProcess::dismiss`] lets it say goodbye.
+/// A process of the demo. Dropping it kills it; [`DemoProcess::dismiss`] shuts it down gracefully.
 pub(crate) struct DemoProcess {
     role: Role,
     child: Child,
@@ -33,7 +33,7 @@ impl DemoProcess {
         let program = std::env::current_exe().map_err(cannot)?;
         let mut child = Command::new(program)
             .args(["demo-part", role.name(), "--json", "--mesh", mesh, "--interfaces", "lo"])
-            // Whatever the user's meshes look like, the demo has its own.
+            // The demo has a mesh of its own, whatever the user's settings are.
             .env_remove("MESHZERO_PEERS")
             .env_remove("MESHZERO_PORTS")
             .env_remove("MESHZERO_LIMITS")
@@ -52,12 +52,12 @@ impl DemoProcess {
         self.role
     }
 
-    /// Its process id; 0 once it has ended.
+    /// Returns its process id; 0 once it has ended.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
     }
 
-    /// Tells it to do something.
+    /// Sends it a command.
     pub(crate) async fn cue(&mut self, cue: &DemoCommand) -> Result<(), Failure> {
         let name = self.role.name();
         let mut line = serde_json::to_string(cue)
@@ -67,7 +67,7 @@ impl DemoProcess {
         stdin.write_all(line.as_bytes()).await.map_err(|_| gone(name))
     }
 
-    /// Waits until it tells something that `wanted` makes something of; the rest is let pass.
+    /// Waits until `wanted` accepts one of its events; others are discarded.
     pub(crate) async fn hear<T>(
         &mut self,
         what: &str,
@@ -89,17 +89,17 @@ impl DemoProcess {
         })
     }
 
-    /// Kills it as nothing else does: it cannot say goodbye.
+    /// Kills it, so that it cannot withdraw its services.
     pub(crate) async fn kill(&mut self) -> Result<(), Failure> {
         let name = self.role.name();
         self.child.kill().await.map_err(|error| Failure::Local(format!("cannot kill the {name}: {error}")))
     }
 
-    /// Lets it say goodbye, and reaps it.
+    /// Shuts it down gracefully and reaps it.
     pub(crate) async fn dismiss(mut self) {
         self.stdin = None;
         if time::timeout(GOODBYE, self.child.wait()).await.is_err() {
-            // It fails only for a process that is gone already.
+            // This fails only for a process that has ended already.
             let _ = self.child.kill().await;
         }
     }

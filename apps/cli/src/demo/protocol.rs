@@ -1,4 +1,4 @@
-//! What the play tells a process to do, and what the process tells of it: JSON objects on its standard streams.
+//! The protocol between the demo and its processes: commands and events as JSON objects on standard streams.
 
 use std::time::Instant;
 
@@ -10,50 +10,50 @@ use crate::output::Output;
 use crate::render;
 use crate::stdin::{self, Line, StdinLines};
 
-/// What a process is told to do.
+/// A command to a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum DemoCommand {
     /// Send this message.
     Send(Move),
-    /// Measure how many calls or news a second go through.
+    /// Measure the rate of calls or news.
     Measure,
 }
 
-/// What a process tells.
+/// An event of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum DemoEvent {
     /// It advertises a service.
     Advertises { service: String, address: String },
     /// It found a service.
     Found { service: String, address: String, ms: f64 },
-    /// It sent a message, and this came of it.
+    /// It sent a message, with this outcome.
     Replied { message: String, outcome: CallOutcome, ms: f64 },
-    /// It heard an item of news.
+    /// It received an item of news.
     Heard { topic: String, reading: Reading },
-    /// It was told that a service is there.
+    /// A service has appeared.
     Up { service: String, address: String },
-    /// It was told that a service is gone.
+    /// A service has gone.
     Down { service: String, why: String },
-    /// So many calls a second: one after another, and with so many under way.
+    /// The rates of calls per second: one after another, and with so many concurrent ones.
     Calls { one_by_one: f64, together: f64, under_way: usize },
-    /// So many items of news a second came, and so many were missed.
+    /// The rate of news per second, and the number of missed items.
     News { a_second: f64, missed: u64 },
-    /// It cannot go on.
+    /// It has failed.
     Failed { why: String },
 }
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum CallOutcome {
-    /// The service did it, and says how things stand.
+    /// The service did it, and this is its state.
     Done(String),
-    /// The service replied that it will not.
+    /// The service refused it.
     Declined(String),
     /// There was no reply.
     Failed(String),
 }
 
-/// The longest cue, in bytes.
+/// The longest command, in bytes.
 const CUE: usize = 64 << 10;
 
 /// The streams of a process of the demo.
@@ -67,7 +67,7 @@ impl DemoChannel {
         Self { cues: stdin::lines(CUE), out }
     }
 
-    /// Waits for what to do next; `None` when the play is over, or whoever gave it is gone.
+    /// Waits for the next command; `None` when the demo is over.
     pub(crate) async fn next(&mut self) -> Result<Option<DemoCommand>, Failure> {
         let line = match self.cues.next().await {
             Some(line) => line?,
@@ -81,13 +81,13 @@ impl DemoChannel {
             .map_err(|error| Failure::Usage(format!("this is no cue of the demo: {error}")))
     }
 
-    /// Tells something.
+    /// Sends an event.
     pub(crate) async fn tell(&self, told: DemoEvent) -> Result<(), Failure> {
         self.out.object(&told).await
     }
 }
 
-/// Milliseconds since then, as they are told.
+/// Returns the milliseconds since then.
 pub(crate) fn millis(started: Instant) -> f64 {
     render::millis(started.elapsed())
 }

@@ -1,4 +1,4 @@
-//! The parts of the demo, and how one process plays its own.
+//! The roles of the demo's processes.
 
 use clap::ValueEnum;
 
@@ -7,7 +7,7 @@ use super::{arm, display, pilot, weather};
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// What one process of the demo is.
+/// The role of one process of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
     /// A service with typed messages.
@@ -16,7 +16,7 @@ pub(crate) enum Role {
     Weather,
     /// A client that calls the arm.
     Pilot,
-    /// A client that listens to the weather.
+    /// A client that subscribes to the weather.
     Display,
 }
 
@@ -30,7 +30,7 @@ impl Role {
         }
     }
 
-    /// Plays the part until the cues end.
+    /// Runs the role until there are no more commands.
     pub(crate) async fn perform(self, session: &Session) -> Result<(), Failure> {
         let mut channel = DemoChannel::new(session.out.clone());
         let mesh = session.mesh().await?;

@@ -1,4 +1,4 @@
-//! The demo's scenes, in order.
+//! The scenario of the demo: its scenes, in order.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -16,10 +16,10 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::signals::StopSignals;
 
-/// The longest that the whole may take, its end included: a demo that hangs shows nothing.
+/// The limit of the whole demo, its shutdown included.
 const LONGEST: Duration = Duration::from_secs(13);
 
-/// Plays the demo. All its processes have ended when this returns, whatever it returns.
+/// Runs the demo. All its processes have ended when this returns, on errors as well.
 pub(crate) async fn play(out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let mesh = format!("demo-{:08x}", random());
     let mut processes = DemoProcesses::default();
@@ -34,7 +34,7 @@ pub(crate) async fn play(out: &Output, stop: &mut StopSignals) -> Result<(), Fai
     result
 }
 
-/// All who play.
+/// The processes of the demo.
 #[derive(Default)]
 struct DemoProcesses {
     arm: Option<DemoProcess>,
@@ -193,7 +193,7 @@ async fn rates(
     told.tell("display", format!("{:>9} news a second, {missed} missed", thousands(a_second))).await
 }
 
-/// A number that no other demo has, in all likelihood: the standard library seeds its maps with one.
+/// Returns a number that is most likely unique: the standard library seeds its maps with one.
 fn random() -> u32 {
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(random >> 32).unwrap_or(u32::MAX)

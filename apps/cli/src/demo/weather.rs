@@ -1,4 +1,4 @@
-//! A weather station: an actor that publishes news by itself, ten times a second, and as many as it is asked for.
+//! A weather station: an actor that publishes news ten times per second, and more on request.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::messages::{HISTORY, Reading, Replay};
 use super::protocol::{DemoChannel, DemoEvent};
 use crate::failure::Failure;
 
-/// The name it is found by.
+/// The name of the service.
 pub(crate) const NAME: &str = "weather";
 
 const CITIES: [(&str, f64); 3] = [("oslo", -4.0), ("lima", 19.5), ("cairo", 31.0)];

@@ -1,4 +1,4 @@
-//! Standard error: the reason why a command failed, and everything beside the output proper.
+//! Standard error: failures, and everything beside the output proper.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::style::{BAD, FAINT};
 use crate::failure::Failure;
 
-/// Standard error as the log writes to it, an event at a time.
+/// A writer of the log to standard error, one event at a time.
 #[derive(Debug, Clone)]
 pub(crate) struct LogWriter(Stream);
 
@@ -28,7 +28,7 @@ impl Write for LogWriter {
     }
 }
 
-/// Standard error. Cheap to clone; it holds up nobody.
+/// Standard error. Cheap to clone; it never blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorOutput {
     format: Format,
@@ -40,7 +40,7 @@ impl ErrorOutput {
         Self { format, stream }
     }
 
-    /// The lines of the log.
+    /// Returns a writer for the log.
     pub(crate) fn log(&self) -> LogWriter {
         LogWriter(self.stream.clone())
     }
@@ -63,7 +63,7 @@ impl ErrorOutput {
         }
     }
 
-    /// Says that an interface cannot be used yet.
+    /// Reports that an interface cannot be used yet.
     pub(crate) fn awaits(&self, interface: &AwaitedInterface) {
         match self.format {
             Format::Human => self.remark(&interface.to_string()),
@@ -73,7 +73,7 @@ impl ErrorOutput {
         }
     }
 
-    /// Says that a service does not answer, and why.
+    /// Reports that a service does not answer, and why.
     pub(crate) fn unanswering(&self, unanswering: &Unanswering) {
         let Unanswering { service, finding, .. } = unanswering;
         match self.format {
@@ -84,7 +84,7 @@ impl ErrorOutput {
         }
     }
 
-    /// Says how many services a limit keeps from being listed.
+    /// Reports how many services a limit keeps from being listed.
     pub(crate) fn hidden(&self, hidden: &Hidden) {
         let Hidden { services, finding, .. } = hidden;
         self.note(
@@ -95,7 +95,7 @@ impl ErrorOutput {
         );
     }
 
-    /// As [`hidden`](Self::hidden), also when there are none any more.
+    /// Reports hidden services as [`hidden`](Self::hidden) does, and also that there are none any more.
     pub(crate) fn hidden_now(&self, hidden: Option<&Hidden>) {
         match hidden {
             Some(hidden) => self.hidden(hidden),
@@ -103,7 +103,7 @@ impl ErrorOutput {
         }
     }
 
-    /// Says which trace a message is part of.
+    /// Prints the trace of a message.
     pub(crate) fn trace(&self, context: &TraceContext) {
         let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());
         match self.format {
@@ -112,7 +112,7 @@ impl ErrorOutput {
         }
     }
 
-    /// Says that the last records were not read.
+    /// Reports that the last records were not read.
     pub(crate) fn unread(&self, lines: u64) {
         match self.format {
             Format::Human => {
@@ -123,12 +123,12 @@ impl ErrorOutput {
         }
     }
 
-    /// Says something that is beside the output proper, to people.
+    /// Prints a remark for people.
     pub(crate) fn remark(&self, remark: &str) {
         self.say(format!("{FAINT}{}{FAINT:#}", text(remark)));
     }
 
-    /// Says it to people as a remark, and to programs as an object.
+    /// Prints a remark for people, or an object for programs.
     pub(crate) fn note(&self, remark: &str, object: &Json) {
         match self.format {
             Format::Human => self.remark(remark),
@@ -148,7 +148,7 @@ impl ErrorOutput {
 
 /// Reports on standard error, at once, that a command line cannot be read: nothing else has been started yet.
 pub(crate) fn report_now(failure: &Failure) {
-    // There is nowhere else to say it.
+    // There is nowhere else to report it.
     let _ = writeln!(anstream::stderr(), "{}", written(failure, Format::Human));
 }
 

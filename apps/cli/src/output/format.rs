@@ -1,10 +1,10 @@
-//! The form of what is printed.
+//! The output format.
 
-/// The reader of the output.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// People: aligned, coloured on a terminal.
+    /// For people: aligned, coloured on a terminal.
     Human,
-    /// Programs: one JSON object a line.
+    /// For programs: one JSON object per line.
     Json,
 }

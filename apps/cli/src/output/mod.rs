@@ -1,7 +1,7 @@
-//! All that is printed: records, one a line, for people or as JSON, written by a thread of its own.
+//! The output: records for people or as JSON, one per line, written by a separate thread.
 //!
-//! A reader that does not read must not hold up the mesh, or Ctrl-C: so lines go through a bounded queue to a thread
-//! that waits in their stead. What a service prints while it serves is left out where that queue is full.
+//! A reader that does not read must not block the mesh, or Ctrl-C: lines go through a bounded queue to a thread that
+//! waits for the reader. A service leaves out records while that queue is full.
 
 mod errors;
 mod escape;
@@ -35,17 +35,17 @@ pub(crate) struct Output {
     pub(crate) errors: ErrorOutput,
 }
 
-/// The threads that write, to be waited for at the end.
+/// The writing threads, to be waited for at the end.
 #[derive(Debug)]
 pub(crate) struct Writers {
     out: StreamWriter,
     errors: StreamWriter,
 }
 
-/// The time that the last lines may take to be written where their reader need not read.
+/// The time in which the last lines are written, if their reader does not read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// The effect of a terminal that is closed while the program runs.
+/// The effect of closing the terminal while the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClosedTerminal {
     /// The program ends.
@@ -55,7 +55,7 @@ pub(crate) enum ClosedTerminal {
 }
 
 impl Output {
-    /// Starts the threads that write.
+    /// Starts the writing threads.
     pub(crate) fn start(format: Format, closed_terminal: ClosedTerminal) -> (Self, Writers) {
         let notice = match format {
             Format::Human => |count| format!("{FAINT}{}{FAINT:#}\n", left_out(count)),
@@ -77,18 +77,18 @@ impl Output {
         self.format
     }
 
-    /// Prints a record: what it displays for people, what it serialises to for programs.
+    /// Prints a record: its `Display` for people, its JSON for programs.
     pub(crate) async fn show<R: Serialize + Display>(&self, record: &R) -> Result<(), Failure> {
         self.line(self.written(record)?).await
     }
 
-    /// Prints a record of something that must not wait for a reader. If there is no room for it, it is left out and counted.
+    /// Prints a record without waiting. If there is no room for it, it is left out and counted.
     pub(crate) fn offer<R: Serialize + Display>(&self, record: &R) {
         // A record that cannot be written as JSON is as good as left out.
         self.out.offer(|| self.written(record).map(|line| line + "\n").unwrap_or_default());
     }
 
-    /// Prints a line for people; it is escaped and styled already.
+    /// Prints a line for people, already escaped and styled.
     pub(crate) async fn line(&self, mut line: String) -> Result<(), Failure> {
         line.push('\n');
         self.out.line(line).await.map_err(|Closed| Failure::OutputClosed)
@@ -99,7 +99,7 @@ impl Output {
         self.line(json(record)?).await
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader has closed the output.
     pub(crate) async fn closed(&self) {
         self.out.closed().await;
     }
@@ -116,7 +116,7 @@ impl Writers {
     /// Waits until everything is written.
     ///
     /// # Errors
-    /// [`Failure::Machine`]: standard output cannot be written. There is nowhere to say that of standard error.
+    /// [`Failure::Local`]: standard output cannot be written. There is nowhere to report that of standard error.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -125,10 +125,10 @@ impl Writers {
         out.map_err(|error| unwritable(&error))
     }
 
-    /// Waits for a moment until everything is written. Records that nobody has read by then are counted on standard error.
+    /// Waits for a moment until everything is written. Records not read by then are counted on standard error.
     ///
     /// # Errors
-    /// As those of [`finish`](Self::finish).
+    /// The same as those of [`finish`](Self::finish).
     pub(crate) async fn last_words(&mut self, out: &Output) -> Result<(), Failure> {
         let written = match timeout(LAST_WORDS, self.out.finish()).await {
             Ok(written) => written.map_err(|error| unwritable(&error)),
@@ -143,12 +143,12 @@ impl Writers {
 
     /// Waits for a moment until everything is written to standard error.
     pub(crate) async fn last_errors(&mut self) {
-        // There is nowhere to say that it cannot be.
+        // There is nowhere to report that it cannot be.
         let _ = timeout(LAST_WORDS, self.errors.finish()).await;
     }
 }
 
-/// The failure to write to standard output.
+/// Returns the failure to write to standard output.
 pub(crate) fn unwritable(error: &io::Error) -> Failure {
     Failure::Local(format!("cannot write to standard output: {error}"))
 }

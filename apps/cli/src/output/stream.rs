@@ -1,6 +1,6 @@
-//! A stream of this process, written by a thread of its own behind a queue that is bounded in bytes.
+//! A standard stream of this process, written by a separate thread behind a queue that is bounded in bytes.
 //!
-//! A reader that does not read, be it a paused terminal or a pipe, holds up that thread and nobody else.
+//! A reader that does not read, be it a paused terminal or a pipe, blocks that thread and nothing else.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use std::thread;
 
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 
-/// Bytes that wait for a slow reader. Beyond that, lines wait or are left out.
+/// The size of the queue in bytes. Beyond that, lines wait or are left out.
 const QUEUE: u32 = 4 << 20;
 
-/// Bytes that a line costs beside its text.
+/// The overhead of a line in bytes.
 const LINE: usize = 64;
 
-/// Bytes that are written at once.
+/// The size of a write in bytes.
 const BATCH: usize = 64 * 1024;
 
-/// The error of a terminal that has been closed, on every Unix.
+/// The error of a closed terminal, on every Unix.
 const EIO: i32 = 5;
 
 /// The queue of lines in front of a stream. Cheap to clone.
@@ -31,30 +31,30 @@ pub(super) struct Stream {
     notice: fn(u64) -> String,
 }
 
-/// The lines of a stream that nobody has got so far.
+/// The counts of lines that have not been written.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Those that are queued, or being written.
+    /// Lines that are queued, or being written.
     queued: AtomicU64,
-    /// Those that were left out and not told yet.
+    /// Lines that were left out and not reported yet.
     left_out: AtomicU64,
 }
 
-/// The reader's end, as it shows when a write fails with EIO: that of a terminal which has been closed.
+/// The treatment of EIO, the error of a closed terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LostTerminal {
     /// An error like any other.
     Fails,
-    /// The lines are left out, for the program goes on without its terminal, as under `nohup`.
+    /// The lines are left out: the program goes on without its terminal, as under `nohup`.
     LeavesOut,
 }
 
-/// The thread that writes.
+/// The writing thread.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
     queue: mpsc::WeakUnboundedSender<Entry>,
     counts: Arc<Counts>,
-    /// `None` once it is known.
+    /// The result of the thread; `None` once it is known.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
@@ -64,16 +64,16 @@ enum Entry {
         text: String,
         cost: u32,
     },
-    /// Everything before this has been written.
+    /// Completed when everything before it has been written.
     Mark(oneshot::Sender<()>),
 }
 
-/// Nobody reads the stream any more.
+/// The reader has closed the stream.
 #[derive(Debug)]
 pub(super) struct Closed;
 
 impl Stream {
-    /// Starts the thread that writes to `out`. `notice` is the line that says how many were left out.
+    /// Starts a thread that writes to the result of `open`. `notice` formats the line about lines left out.
     pub(super) fn start<W: Write>(
         open: impl FnOnce() -> W + Send + 'static,
         notice: fn(u64) -> String,
@@ -89,9 +89,9 @@ impl Stream {
         thread::spawn(move || {
             let writing = StreamThread { waiting, room: &room, counts: &counts, notice, lost_terminal };
             let result = writing.run(&mut open());
-            // Whoever waits for room need not wait any longer.
+            // Lines need not wait for room any longer.
             room.close();
-            // When the program does not wait for the end, it does not ask how it went.
+            // When the program does not wait for the end, it does not ask for the result.
             let _ = end.send(result);
         });
         (this, writer)
@@ -104,8 +104,8 @@ impl Stream {
         self.push(text, cost)
     }
 
-    /// Queues a line if there is room for it, and counts it otherwise. Once lines were left out, half of the room must be free
-    /// before there are others, and the first says how many are missing.
+    /// Queues a line if there is room for it, and counts it otherwise. Once lines were left out, half of the queue
+    /// must be free before there are others, and the first reports how many are missing.
     pub(super) fn offer(&self, text: impl FnOnce() -> String) {
         let is_behind = self.counts.left_out.load(Ordering::Relaxed) > 0;
         if is_behind && self.room.available_permits() < QUEUE as usize / 2 {
@@ -119,7 +119,7 @@ impl Stream {
         match self.room.try_acquire_many(cost) {
             Ok(room) => {
                 room.forget();
-                // Nobody reads any more: the program is about to end.
+                // The reader is gone: the program is about to end.
                 let _ = self.push(text, cost);
             }
             Err(TryAcquireError::Closed) => {}
@@ -150,7 +150,7 @@ impl Stream {
         }
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader has closed the stream.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -166,16 +166,16 @@ fn cost(text: &str) -> u32 {
 }
 
 impl StreamWriter {
-    /// The number of lines that have not been written, those that were left out included.
+    /// Returns the number of lines not written, including those left out.
     pub(super) fn unwritten(&self) -> u64 {
         let Counts { queued, left_out } = &*self.counts;
         queued.load(Ordering::Relaxed).saturating_add(left_out.load(Ordering::Relaxed))
     }
 
-    /// Waits until all that was queued before has been written.
+    /// Waits until everything queued before has been written.
     ///
     /// # Errors
-    /// Why it cannot be written, but for a reader that has gone.
+    /// The stream cannot be written; a closed reader is not an error.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
@@ -195,7 +195,7 @@ impl StreamWriter {
     }
 }
 
-/// The state of the thread that writes.
+/// The state of the writing thread.
 struct StreamThread<'a> {
     waiting: mpsc::UnboundedReceiver<Entry>,
     room: &'a Semaphore,
@@ -232,20 +232,20 @@ impl StreamThread<'_> {
                 self.tell_left_out(out)?;
             }
             if let Some(tell) = mark {
-                // Whoever asked may have given up waiting.
+                // The receiver may have given up waiting.
                 let _ = tell.send(());
             }
         }
         Ok(())
     }
 
-    /// Says how many lines were left out where no other line is there to say it.
+    /// Reports how many lines were left out, where no other line reports it.
     fn tell_left_out(&self, out: &mut impl Write) -> io::Result<()> {
         let count = self.counts.left_out.swap(0, Ordering::Relaxed);
         if count > 0 { self.write(out, &(self.notice)(count), count) } else { Ok(()) }
     }
 
-    /// Writes this, which stands for so many lines.
+    /// Writes text that stands for so many lines.
     fn write(&self, out: &mut impl Write, text: &str, lines: u64) -> io::Result<()> {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if self.lost_terminal == LostTerminal::LeavesOut && is_lost_terminal(&error) => {
@@ -257,7 +257,7 @@ impl StreamThread<'_> {
     }
 }
 
-/// Returns whether this is what writing to a terminal that has been closed comes to.
+/// Returns whether this is the error of a closed terminal.
 fn is_lost_terminal(error: &io::Error) -> bool {
     cfg!(unix) && error.raw_os_error() == Some(EIO)
 }

@@ -1,24 +1,24 @@
-//! The signals that were ignored when the program was started.
+//! The signals that were ignored when the program started.
 //!
-//! Listening for a signal ends its being ignored, and asking the system for its disposition takes unsafe code. Linux has it in
-//! a file as well; elsewhere a shell is asked, because it inherits ignored signals and cannot trap them.
+//! Listening for a signal ends its being ignored, and asking the system for its disposition takes unsafe code. Linux
+//! has it in a file as well; elsewhere a shell is asked, because it inherits ignored signals and cannot trap them.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// A script that prints the numbers of those of these signals that cannot be trapped.
+/// A script that prints the numbers of the signals that cannot be trapped.
 const ASK: &str = "for signal in 1 2 3 15; do trap 'got=1' $signal; got=; kill -$signal $$; \
                    [ \"$got\" ] || echo $signal; done";
 
-/// The signals that were ignored.
+/// A set of ignored signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct IgnoredSignals {
-    /// The bit `n - 1` stands for signal `n`.
+    /// Bit `n - 1` stands for signal `n`.
     mask: u64,
 }
 
 impl IgnoredSignals {
-    /// Those that are ignored before any is listened for. None, where that is unknown, and on Windows.
+    /// Returns the signals that are ignored before any is listened for. None where that is unknown, and on Windows.
     pub(crate) fn at_start() -> Self {
         if cfg!(windows) {
             return Self::default();

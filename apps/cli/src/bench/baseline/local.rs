@@ -11,7 +11,7 @@ use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::traffic::packet::{Echo, OneWay, Pattern};
 use crate::failure::Failure;
 
-/// Messages without a reply between two that wait for theirs, so that the mailbox stays short.
+/// Messages without a reply between two awaited ones, which keeps the mailbox short.
 const UNANSWERED: u64 = 512;
 
 struct BareActor;
@@ -49,7 +49,7 @@ pub(crate) async fn ping(size: usize, time: Duration) -> Result<DurationHistogra
     Ok(times)
 }
 
-/// Round trips of `send`, with so many at once, and how many there are in a second.
+/// Measures round trips of `send` with `in_flight` concurrent callers. Returns their times and the rate per second.
 pub(crate) async fn window(
     size: usize,
     in_flight: usize,
@@ -77,7 +77,7 @@ pub(crate) async fn window(
     Ok((times, rate))
 }
 
-/// `do_send`s a second.
+/// Returns the rate of `do_send` per second.
 pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure> {
     let (bare, pattern, started) = (BareActor.start(), Pattern::new(size), Instant::now());
     let mut number = 0;

@@ -1,7 +1,7 @@
-//! The floor: what the machine allows without a mesh, over the same transport and in the same run.
+//! The baseline: the same traffic without a mesh, over the same transport and in the same run.
 //!
-//! `peer` is what the serving side does for it, `ping` a round trip and a window of calls over bare TCP, `bulk` one way
-//! over bare TCP, and `local` a bare actix actor in this process.
+//! `peer` is the server of bare TCP, `ping` measures round trips and windows of calls over it, `bulk` one-way frames
+//! over it, and `local` a bare actix actor in this process.
 
 pub(super) mod bulk;
 pub(super) mod local;
@@ -16,17 +16,17 @@ use std::net::SocketAddr;
 use super::traffic::packet::LONGEST;
 use crate::failure::Failure;
 
-/// What the first bytes of a connection to the peer are.
+/// The first bytes of a connection to the server of bare TCP.
 const MAGIC: [u8; 4] = *b"mzfl";
 
-/// What the peer does with a connection.
+/// The mode of a connection: echo or count, blocking or under tokio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ConnectionMode {
-    /// Sends back what comes, from a thread that waits for it.
+    /// Echoes bytes, from a blocking thread.
     EchoBlocking = 1,
-    /// Sends back what comes, under tokio.
+    /// Echoes bytes, under tokio.
     EchoTokio = 2,
-    /// Counts frames, in a thread that waits for them; the count is sent back after the last.
+    /// Counts frames in a blocking thread and sends back the count after the last.
     CountBlocking = 3,
     /// Counts frames, under tokio.
     CountTokio = 4,
@@ -44,28 +44,28 @@ impl ConnectionMode {
     }
 }
 
-/// How much is read and written at a time.
+/// The number of bytes per read or write.
 const BUFFER: usize = 64 << 10;
-/// The bytes before a frame that say how long it is.
+/// The size of a frame's length prefix, in bytes.
 const PREFIX: usize = 4;
 
-/// A frame's length as it stands before it.
+/// Returns the length prefix of a frame.
 fn prefix(size: usize) -> [u8; PREFIX] {
     u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-/// Counts frames in a stream of bytes, however it is cut.
+/// A counter of frames in a stream of bytes that may be split anywhere.
 #[derive(Debug, Default)]
 struct FrameCounter {
     counted: u64,
     head: [u8; PREFIX],
     known: usize,
-    /// Bytes of the current frame that are still to come.
+    /// Bytes of the current frame that are still missing.
     left: usize,
 }
 
 impl FrameCounter {
-    /// Whether no frame has begun that has not ended.
+    /// Returns whether the stream is at a frame boundary.
     fn is_between(&self) -> bool {
         self.left == 0 && self.known == 0
     }
@@ -94,7 +94,7 @@ impl FrameCounter {
     }
 }
 
-/// What is to be sent back: whole frames only, because two sides that both write and do not read wait for ever.
+/// A buffer that echoes whole frames only: two ends that both write without reading would deadlock.
 #[derive(Debug, Default)]
 struct FrameEcho {
     frames: FrameCounter,
@@ -102,10 +102,10 @@ struct FrameEcho {
 }
 
 impl FrameEcho {
-    /// What `bytes` complete, to be sent back; nothing while a frame goes on.
+    /// Returns the complete frames up to and including `bytes`, to be sent back; nothing in the middle of a frame.
     ///
     /// # Errors
-    /// When a frame is longer than any that is measured.
+    /// The frame is longer than any that is measured.
     fn take<'a>(&'a mut self, bytes: &'a [u8]) -> io::Result<&'a [u8]> {
         if self.frames.is_between() {
             self.begun.clear();

@@ -1,6 +1,6 @@
-//! Bare TCP as the serving side has it: bytes that are sent back, and frames that are counted.
+//! The server of bare TCP for baselines: it echoes bytes or counts frames.
 //!
-//! It is bounded: so many connections at once, and one that is silent for long is closed.
+//! The number of connections is limited, and a silent connection is closed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -16,11 +16,11 @@ use tokio::time;
 use super::{BUFFER, ConnectionMode, FrameCounter, FrameEcho};
 use crate::failure::Failure;
 
-/// Connections at once.
+/// The limit of concurrent connections.
 const CONNECTIONS: usize = 512;
-/// The longest silence of a connection.
+/// The idle timeout of a connection.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long is waited after a connection could not be accepted, for want of descriptors in all likelihood.
+/// The pause after a failed accept, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves bare TCP until it is dropped.
@@ -30,10 +30,10 @@ pub(crate) struct BaselineServer {
 }
 
 impl BaselineServer {
-    /// Serves at each of these addresses, with the same port everywhere, which comes with it.
+    /// Serves at each of these addresses, on the same port everywhere. Returns that port as well.
     ///
     /// # Errors
-    /// When it can listen at none of them.
+    /// It cannot listen at any of them.
     pub(crate) async fn serve(addresses: impl Iterator<Item = SocketAddr>) -> Result<(Self, u16), Failure> {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         let (mut accepting, mut port, mut trouble) = (Vec::new(), 0, String::new());
@@ -80,7 +80,7 @@ async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
         Some(mode @ (ConnectionMode::EchoBlocking | ConnectionMode::CountBlocking)) => {
             blocking(stream, mode, permit)
         }
-        // Somebody else, or somebody who is gone.
+        // Not a client of this server, or one that has disconnected.
         None => Ok(()),
     };
     if let Err(error) = ended {

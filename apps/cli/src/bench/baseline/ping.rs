@@ -1,4 +1,4 @@
-//! Round trips over bare TCP: one at a time, and as many at once as wait for their replies.
+//! Round trips over bare TCP: one at a time, and a window of concurrent calls.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,12 +15,12 @@ use super::{BUFFER, ConnectionMode, PREFIX, failed, prefix};
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::failure::Failure;
 
-/// The longest that the peer may be silent.
+/// The timeout of a read or write.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Round trips before those that count.
+/// Round trips before the measured ones.
 const WARM_UP: usize = 20;
 
-/// One at a time, with a thread that waits in the system.
+/// Measures one round trip at a time, from a blocking thread.
 pub(crate) async fn blocking(
     address: SocketAddr,
     size: usize,
@@ -54,7 +54,7 @@ pub(crate) async fn blocking(
     ran.map_err(std::io::Error::other).and_then(|ran| ran).map_err(failed(address))
 }
 
-/// One at a time, under tokio.
+/// Measures one round trip at a time, under tokio.
 pub(crate) async fn tokio(
     address: SocketAddr,
     size: usize,
@@ -85,7 +85,7 @@ pub(crate) async fn tokio(
     run.await.map_err(failed(address))
 }
 
-/// Round trips under tokio, with so many tasks of which each awaits its reply, and how many there are in a second.
+/// Measures round trips under tokio with `in_flight` concurrent callers. Returns their times and the rate per second.
 pub(crate) async fn window(
     address: SocketAddr,
     size: usize,
@@ -104,7 +104,7 @@ pub(crate) async fn window(
         let mut both = JoinSet::new();
         both.spawn_local(async move {
             let (mut waiting, mut batch) = (Vec::new(), Vec::new());
-            // As many as are there go into one write.
+            // All that wait go into one write.
             while called.recv_many(&mut waiting, BUFFER / request.len() + 1).await > 0 {
                 batch.clear();
                 for reply in waiting.drain(..) {
@@ -126,7 +126,7 @@ pub(crate) async fn window(
                         replies.push_back(reply);
                     }
                     if let Some(reply) = replies.pop_front() {
-                        // A caller whose time is over does not wait.
+                        // A caller whose deadline has passed does not wait.
                         let _: Result<(), ()> = reply.send(());
                     }
                 }
@@ -160,7 +160,7 @@ pub(crate) async fn window(
     run.await.map_err(failed(address))
 }
 
-/// A frame whose payload has this many bytes.
+/// Returns a frame with a payload of `size` bytes.
 fn frame(size: usize) -> Vec<u8> {
     let mut frame = prefix(size).to_vec();
     frame.resize(PREFIX + size, 0x5a);

@@ -1,13 +1,13 @@
-//! What a measurement was taken on and with: the processor, its cores, the kernel, and this build.
+//! The machine and build of a measurement: processor, cores, kernel, version and commit.
 
 use serde::{Deserialize, Serialize};
 
-/// One side's machine and program.
+/// The machine and program of one side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// The processor, as the system calls it.
     pub(crate) cpu: String,
-    /// How many cores this process may use.
+    /// The number of cores that this process may use.
     pub(crate) cores: usize,
     /// The operating system and its version.
     pub(crate) kernel: String,
@@ -15,12 +15,12 @@ pub(crate) struct Machine {
     pub(crate) version: String,
     /// The commit it was built from, or `unknown`.
     pub(crate) commit: String,
-    /// `release`, or `debug`, of which figures mean nothing.
+    /// `release`, or `debug`, whose results mean nothing.
     pub(crate) build: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Returns this machine and program.
     pub(crate) fn this() -> Self {
         Self {
             cpu: cpu(),
@@ -32,7 +32,7 @@ impl Machine {
         }
     }
 
-    /// Whether figures taken with it say what meshzero can do.
+    /// Returns whether results of this build are meaningful.
     pub(crate) fn is_release(&self) -> bool {
         self.build == "release"
     }

@@ -1,21 +1,21 @@
-//! Times and how they are distributed.
+//! Histograms of durations, and their percentiles.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// The longest time that is told apart from longer ones, in nanoseconds.
+/// The longest duration that is told from longer ones, in nanoseconds.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Times, to three significant digits.
+/// A histogram of durations, to three significant digits.
 #[derive(Debug, Clone)]
 pub(crate) struct DurationHistogram(Histogram<u64>);
 
-/// How times are distributed, in microseconds.
+/// Percentiles of durations, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
-    /// How many there were.
+    /// The number of durations.
     pub(crate) count: u64,
     pub(crate) p50: f64,
     pub(crate) p90: f64,
@@ -33,7 +33,7 @@ impl Default for DurationHistogram {
 }
 
 impl DurationHistogram {
-    /// How many there were in a second.
+    /// Returns the number of durations per second of `elapsed`.
     pub(crate) fn a_second(&self, elapsed: Duration) -> f64 {
         self.0.len() as f64 / elapsed.as_secs_f64()
     }
@@ -42,7 +42,7 @@ impl DurationHistogram {
         self.record_many(time, 1);
     }
 
-    /// The same time, so many times.
+    /// Records the same duration `count` times.
     pub(crate) fn record_many(&mut self, time: Duration, count: u64) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).clamp(1, LONGEST);
         self.0.record_n(nanos, count).expect("the time is between the bounds");
@@ -52,14 +52,14 @@ impl DurationHistogram {
         self.0.add(&other.0).expect("all have the same bounds");
     }
 
-    /// Empties it.
+    /// Returns the recorded durations and empties the histogram.
     pub(crate) fn take(&mut self) -> Self {
         let taken = self.clone();
         self.0.reset();
         taken
     }
 
-    /// None of no times.
+    /// Returns the percentiles; `None` without any durations.
     pub(crate) fn percentiles(&self) -> Option<Percentiles> {
         if self.0.is_empty() {
             return None;
@@ -78,7 +78,7 @@ impl DurationHistogram {
 }
 
 impl Percentiles {
-    /// The steps that are shown, each with its name.
+    /// The percentiles that are shown, each with its name.
     pub(crate) fn steps(&self) -> [(&'static str, f64); 5] {
         [("p50", self.p50), ("p90", self.p90), ("p99", self.p99), ("p99.9", self.p999), ("max", self.max)]
     }

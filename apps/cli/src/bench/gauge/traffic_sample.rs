@@ -1,9 +1,9 @@
-//! Bytes and system calls of a node's message connections.
+//! A sample of the traffic of a node's message connections: bytes and system calls.
 
 use meshzero::{Mesh, Traffic};
 use serde::{Deserialize, Serialize};
 
-/// Totals since the mesh was joined.
+/// Traffic totals since the mesh was joined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TrafficSample {
     pub(crate) bytes_read: u64,
@@ -15,7 +15,7 @@ pub(crate) struct TrafficSample {
 }
 
 impl TrafficSample {
-    /// Of this node, now.
+    /// Samples this node.
     pub(crate) fn of(mesh: &Mesh) -> Self {
         let Traffic { bytes_read, bytes_written, reads, writes, .. } = mesh.traffic();
         Self { bytes_read, bytes_written, reads, writes }

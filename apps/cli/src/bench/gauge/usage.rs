@@ -1,41 +1,41 @@
-//! What this process has used: processor time, in all and by thread, and memory at its peak.
+//! Resource usage of this process: processor time in total and by thread, and peak memory.
 
 use serde::{Deserialize, Serialize};
 
-/// What a process has used until now. What the platform does not tell is absent.
+/// The resource usage of a process so far. Values that the platform does not report are absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProcessUsage {
     pub(crate) threads: Vec<Thread>,
-    /// The most memory that was resident at once, in bytes.
+    /// The peak of resident memory, in bytes.
     pub(crate) peak_memory: Option<u64>,
 }
 
-/// What one thread has used.
+/// The processor time of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Thread {
     id: u32,
-    /// Nanoseconds on a core.
+    /// Nanoseconds of execution.
     ran: u64,
-    /// Nanoseconds for which it was ready, and others had the cores.
+    /// Nanoseconds ready to run without a core.
     starved: u64,
 }
 
-/// A thread as shares of the time that passed.
+/// The processor time of a thread as shares of the elapsed time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ThreadShare {
-    /// On a core.
+    /// The share of execution.
     pub(crate) ran: f64,
-    /// Ready, while others had the cores.
+    /// The share ready to run without a core.
     pub(crate) starved: f64,
 }
 
 impl ProcessUsage {
-    /// This process, now.
+    /// Reads the usage of this process.
     pub(crate) fn now() -> Self {
         Self { threads: threads(), peak_memory: peak_memory() }
     }
 
-    /// Processor time since `earlier`, in seconds, if it is known.
+    /// Returns the processor time since `earlier`, in seconds, if it is known.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> Option<f64> {
         if self.threads.is_empty() {
             return None;
@@ -43,7 +43,7 @@ impl ProcessUsage {
         Some(self.by_thread(earlier).map(|thread| thread.ran).sum::<u64>() as f64 / 1e9)
     }
 
-    /// The busiest thread of the `seconds` since `earlier`, if it is known.
+    /// Returns the busiest thread of the `seconds` since `earlier`, if it is known.
     pub(crate) fn busiest_since(&self, earlier: &Self, seconds: f64) -> Option<ThreadShare> {
         let busiest = self.by_thread(earlier).max_by_key(|thread| thread.ran)?;
         let share = |nanos: u64| nanos as f64 / 1e9 / seconds;
@@ -59,16 +59,16 @@ impl ProcessUsage {
     }
 }
 
-/// Lets the peak of memory begin anew, where the platform can.
+/// Resets the peak of memory, where the platform can.
 pub(crate) fn forget_peak() {
     #[cfg(target_os = "linux")]
-    // Without the right to do so the peak is that of the process's whole life.
+    // Without the permission to do so the peak is that of the whole process lifetime.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 #[cfg(target_os = "linux")]
 fn threads() -> Vec<Thread> {
-    /// Threads that are told apart.
+    /// The limit of threads that are read.
     const THREADS: usize = 64;
 
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! The ways of a packet that wants no reply: to a service, or to all subscribers, none of which may lose it.
+//! Senders of packets without a reply: as messages to a service, or as lossless news to all subscribers.
 
 use meshzero::{PublishError, Publisher, ServiceRef};
 
@@ -6,17 +6,17 @@ use crate::bench::traffic::packet::{OneWay, Packet};
 use crate::bench::traffic::protocol::TOPIC;
 use crate::failure::Failure;
 
-/// A way out. Cheap to clone, usable from any thread.
+/// A sender of packets without a reply. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub(crate) enum OneWaySender {
-    /// As a message to a service.
+    /// Tells a service.
     Tell(ServiceRef),
-    /// As news to all subscribers.
+    /// Publishes to all subscribers.
     Publish(Publisher),
 }
 
 impl OneWaySender {
-    /// Sends it, and waits as long as there is no room.
+    /// Sends a packet, waiting until there is room.
     pub(crate) async fn send(&self, packet: Packet) -> Result<(), Failure> {
         match self {
             Self::Tell(service) => Ok(service.tell(OneWay(packet)).await?),
@@ -25,7 +25,7 @@ impl OneWaySender {
     }
 }
 
-/// Publishes it, once every subscriber has room.
+/// Publishes a packet, waiting until every subscriber has room.
 pub(crate) async fn publish(publisher: &Publisher, packet: Packet) -> Result<(), PublishError> {
     publisher.publish_all(TOPIC, &packet).await
 }

@@ -1,7 +1,7 @@
-//! Sending on a fixed timetable, whatever comes back: an open loop.
+//! The open loop: sending on a fixed schedule, independent of replies.
 //!
-//! A thread of its own sleeps until a packet is due and sends it, and everything counts from when it was due. So a mesh
-//! that holds up the sender cannot hide it: the packets behind are late, and say so.
+//! A dedicated thread sleeps until a packet is due and sends it; all times count from the due time. So a mesh that
+//! holds up the sender cannot hide it (coordinated omission): the following packets are late, and recorded as late.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::failure::Failure;
 
 /// The longest sleep, so that the end is noticed.
 const NAP: Duration = Duration::from_millis(20);
-/// The shortest: what is due within it goes together.
+/// The shortest sleep; packets due within it are sent together.
 const TICK: Duration = Duration::from_micros(50);
 
-/// When packets are due.
+/// The schedule of packets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     begin: Instant,
@@ -31,23 +31,23 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` packets a second from `begin` on.
+    /// A schedule of `rate` packets per second from `begin` on.
     pub(crate) fn new(begin: Instant, rate: f64) -> Self {
         Self { begin, rate }
     }
 
-    /// When packet `number` is due.
+    /// Returns the due time of packet `number`.
     pub(crate) fn due(&self, number: u64) -> Instant {
         self.begin + Duration::from_secs_f64(number as f64 / self.rate)
     }
 
-    /// How many packets are due before then.
+    /// Returns the number of packets due before `then`.
     pub(crate) fn due_before(&self, then: Instant) -> u64 {
         (then.saturating_duration_since(self.begin).as_secs_f64() * self.rate).ceil() as u64
     }
 }
 
-/// A call that has set out.
+/// A call that waits for its reply.
 struct PendingCall {
     number: u64,
     due: Instant,
@@ -55,7 +55,8 @@ struct PendingCall {
     room: OwnedSemaphorePermit,
 }
 
-/// Sends packets without a reply by the timetable, until it is over. What is returned ends with the last of them.
+/// Sends packets without a reply on the schedule until the load ends. The returned future completes with the last
+/// packet.
 pub(crate) fn stream(
     load: Arc<LoadState>,
     way: OneWaySender,
@@ -81,19 +82,19 @@ pub(crate) fn stream(
             }
         });
     })?;
-    // It is only ever dropped.
+    // The channel is only ever dropped.
     Ok(async { drop(ended.await) })
 }
 
-/// Calls by the timetable, until it is over, with at most so many that wait for their reply: those beyond are late. What
-/// is returned has to be polled, and ends with the last reply.
+/// Calls on the schedule until the load ends, with at most `in_flight` calls waiting for replies; calls beyond that
+/// are late. The returned future must be polled and completes with the last reply.
 pub(crate) fn call(
     load: Arc<LoadState>,
     service: ServiceRef,
     timetable: Schedule,
     in_flight: usize,
 ) -> Result<impl Future<Output = ()>, Failure> {
-    // Bounded by the room for calls.
+    // Bounded by the permits for calls.
     let (calls, called) = mpsc::unbounded_channel();
     let collecting = collect(Arc::clone(&load), called);
     let room = Arc::new(Semaphore::new(in_flight));
@@ -109,10 +110,10 @@ pub(crate) fn call(
             let packet = load.next();
             let number = packet.number;
             let mut request = service.send(Echo(packet));
-            // The first poll sends it, from this thread; whoever collects it polls it again.
+            // The first poll sends it, from this thread; the collector polls it again.
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(reply) => load.returned(number, due.elapsed(), reply),
-                // When nobody collects, it is over.
+                // Without a collector the load has ended.
                 Poll::Pending => drop(calls.send(PendingCall { number, due, request, room: permit })),
             }
         });
@@ -139,7 +140,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     spawned.map(drop).map_err(|error| Failure::Local(format!("cannot start a thread: {error}")))
 }
 
-/// Does `send` whenever a packet is due, until it is over.
+/// Calls `send` whenever a packet is due, until the load ends.
 fn follow(load: &LoadState, timetable: Schedule, mut send: impl FnMut(Instant)) {
     while !load.is_over() {
         let due = timetable.due(load.sent());
@@ -153,10 +154,10 @@ fn follow(load: &LoadState, timetable: Schedule, mut send: impl FnMut(Instant)) 
     }
 }
 
-/// Lets threads that are started from this one wake on time, where the platform delays that to save energy.
+/// Lets threads that are spawned from this one wake on time, where the platform delays timers to save energy.
 pub(crate) fn be_punctual() {
     #[cfg(target_os = "linux")]
-    // Where it is not allowed, packets are later by 50 µs, which is told.
+    // Without permission packets are up to 50 µs later, which is recorded.
     let _ = std::fs::write("/proc/self/timerslack_ns", "1");
 }
 

@@ -1,4 +1,4 @@
-//! What the senders of one measurement share, and the senders that go as fast as they can.
+//! The state that the senders of one measurement share, and closed-loop senders.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,29 +15,29 @@ use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::traffic::packet::{Echo, OneWay, Packet, Pattern};
 use crate::failure::Failure;
 
-/// Packets, or bytes of them, after which other tasks of this thread have a turn even if there is always room.
+/// The packets, or their bytes, after which a sender yields to other tasks of its thread even if there is always room.
 const TURN_PACKETS: u64 = 8_192;
 const TURN_BYTES: u64 = 8 << 20;
 
-/// What the senders of one measurement share.
+/// The state that the senders of one measurement share.
 pub(crate) struct LoadState {
     pub(crate) pattern: Pattern,
     pub(crate) stream: u32,
     pub(crate) size: usize,
-    /// Packets that have been taken to be sent; the next one's number.
+    /// The number of packets taken for sending, which is the next packet's number.
     sent: AtomicU64,
-    /// Nanoseconds that senders of packets without a reply waited for room.
+    /// Nanoseconds that one-way senders waited for room.
     waited: AtomicU64,
-    /// Calls that ended without a reply, but may go on.
+    /// Calls that ended without a reply and do not end the measurement.
     failed: AtomicU64,
-    /// Replies that were not what had been sent.
+    /// Replies with wrong bytes.
     damaged: AtomicU64,
     is_over: AtomicBool,
     is_recording: AtomicBool,
     times: Mutex<DurationHistogram>,
     late: Mutex<DurationHistogram>,
     failure: Mutex<Option<Failure>>,
-    /// Wakes whoever waits for the end.
+    /// Notified at the end of the load.
     pub(crate) over: Notify,
 }
 
@@ -60,13 +60,13 @@ impl LoadState {
         })
     }
 
-    /// The next packet.
+    /// Takes the next packet.
     pub(crate) fn next(&self) -> Packet {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         self.pattern.packet(self.stream, number, self.size)
     }
 
-    /// The last packet did not set out after all. For a load with a single sender.
+    /// Takes back the last packet, which was not sent. For a load with a single sender.
     pub(crate) fn recall(&self) {
         self.sent.fetch_sub(1, Ordering::Relaxed);
     }
@@ -87,60 +87,60 @@ impl LoadState {
         Duration::from_nanos(self.waited.load(Ordering::Relaxed))
     }
 
-    /// From now on times count.
+    /// Starts recording times.
     pub(crate) fn record(&self) {
         self.is_recording.store(true, Ordering::Relaxed);
     }
 
-    /// The round trips that were recorded since the last time this was asked.
+    /// Takes the round trips recorded since the last call.
     pub(crate) fn take_times(&self) -> DurationHistogram {
         lock(&self.times).take()
     }
 
-    /// How late packets set out.
+    /// Takes the recorded lateness of packets.
     pub(crate) fn take_late(&self) -> DurationHistogram {
         lock(&self.late).take()
     }
 
-    /// Whether senders are to end.
+    /// Returns whether senders have to end.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Tells the senders to end.
+    /// Ends the senders.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         self.over.notify_waiters();
-        // One that is just about to wait.
+        // Also wakes a sender that is just about to wait.
         self.over.notify_one();
     }
 
-    /// Why a sender could not go on, once.
+    /// Takes the failure that ended a sender, if there is one.
     pub(crate) fn take_failure(&self) -> Option<Failure> {
         lock(&self.failure).take()
     }
 
-    /// A sender cannot go on.
+    /// Ends the load with a failure of a sender.
     pub(crate) fn fail(&self, failure: Failure) {
         lock(&self.failure).get_or_insert(failure);
         self.end();
     }
 
-    /// A packet set out later than it should have.
+    /// Records the lateness of a packet.
     pub(crate) fn set_out(&self, late: Duration) {
         if self.is_recording.load(Ordering::Relaxed) {
             lock(&self.late).record(late);
         }
     }
 
-    /// A call beside packets without a reply took so long.
+    /// Records the time of a call beside packets without a reply.
     pub(crate) fn probed(&self, time: Duration) {
         if self.is_recording.load(Ordering::Relaxed) {
             lock(&self.times).record(time);
         }
     }
 
-    /// A round trip took so long, or nothing came back.
+    /// Records a round trip, or a call without a reply.
     pub(crate) fn returned(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
         match reply {
             Ok(reply) => {
@@ -154,7 +154,7 @@ impl LoadState {
         }
     }
 
-    /// Calls one after another until it is over.
+    /// Makes one call after another until the load ends.
     pub(crate) async fn call(self: Arc<Self>, service: ServiceRef) {
         while !self.is_over() {
             let packet = self.next();
@@ -164,9 +164,9 @@ impl LoadState {
         }
     }
 
-    /// Sends packets without a reply until it is over.
+    /// Sends packets without a reply until the load ends.
     pub(crate) async fn stream(self: Arc<Self>, way: OneWaySender) {
-        // Each way has its loop: a future around both would be copied about for every packet.
+        // Each kind has its own loop: a future around both would be copied for every packet.
         let ended = match way {
             OneWaySender::Tell(service) => self.repeat(|packet| service.tell(OneWay(packet))).await,
             OneWaySender::Publish(publisher) => {
@@ -178,7 +178,7 @@ impl LoadState {
         }
     }
 
-    /// Sends packets with `send` until it is over.
+    /// Sends packets with `send` until the load ends.
     async fn repeat<S, E>(&self, send: impl Fn(Packet) -> S) -> Result<(), Failure>
     where
         S: Future<Output = Result<(), E>>,
@@ -194,7 +194,7 @@ impl LoadState {
         Ok(())
     }
 
-    /// Adds what `sending` has to wait to the time waited.
+    /// Awaits `sending` and adds the time it is pending to the time waited.
     pub(crate) async fn waiting<T>(&self, sending: impl Future<Output = T>) -> T {
         let mut sending = pin!(sending);
         if let Poll::Ready(sent) = std::future::poll_fn(|task| Poll::Ready(sending.as_mut().poll(task))).await
@@ -208,12 +208,13 @@ impl LoadState {
     }
 }
 
-/// Whether a call found the service busy, which is something to be counted and no reason to end.
+/// Returns whether a call failed because the service was overloaded, which is counted and does not end the
+/// measurement.
 fn is_overload(error: &CallError) -> bool {
     matches!(
         error,
         CallError::Refused { why: Refusal::Busy, .. }
-            // Its time was over while it waited.
+            // Its deadline passed while it waited.
             | CallError::NotSent { tries: 1.., .. }
             | CallError::Unknown { why: Uncertain::TimedOut { .. }, .. }
     )

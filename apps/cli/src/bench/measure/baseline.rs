@@ -1,4 +1,4 @@
-//! The floors of one measurement: which apply to it, taken before and after it, and how it stands to them.
+//! The baselines of one measurement: their choice, the samples before and after it, and the ratios to it.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use crate::bench::gauge::percentiles::{DurationHistogram, Percentiles};
 use crate::bench::peer::transport::Peer;
 use crate::failure::Failure;
 
-/// One floor, beside a measurement.
+/// A baseline of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Baseline {
     pub(crate) what: String,
-    /// Of round trips.
+    /// Percentiles of round trips.
     pub(crate) round_trip: Option<Percentiles>,
-    /// The measurement's p50 divided by this floor's.
+    /// The measurement's p50 divided by the baseline's.
     pub(crate) round_trip_ratio: Option<f64>,
-    /// Messages one way, or round trips.
+    /// Messages one way, or round trips, per second.
     pub(crate) per_second: Option<f64>,
-    /// The measurement's rate divided by this floor's; none where a timetable made the rate.
+    /// The measurement's rate divided by the baseline's; none where a schedule set the rate.
     pub(crate) per_second_ratio: Option<f64>,
 }
 
-/// A floor as it was taken.
+/// A sample of a baseline.
 pub(crate) struct BaselineSample {
     what: String,
     times: DurationHistogram,
-    /// Once, or before and after.
+    /// One rate, or two: before and after.
     rates: Vec<f64>,
 }
 
@@ -47,17 +47,17 @@ impl BaselineSample {
     }
 }
 
-/// How long each floor is measured, before and once more after.
+/// Returns the duration of each baseline sample; there is one before and one after.
 pub(crate) fn time(plan: &Plan) -> Duration {
     (plan.duration / 8).clamp(Duration::from_millis(20), Duration::from_millis(500))
 }
 
-/// About how long all floors of a measurement take together.
+/// Returns the approximate duration of all baseline samples of a measurement.
 pub(crate) fn time_of_all(plan: &Plan) -> Duration {
     time(plan) * 8
 }
 
-/// The floors of round trips, one at a time.
+/// Samples the baselines of round trips, one at a time.
 pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample>, Failure> {
     let (size, time) = (plan.size, time(plan));
     let mut samples = Vec::new();
@@ -69,7 +69,7 @@ pub(crate) async fn round_trips(peer: &Peer, plan: &Plan) -> Result<Vec<Baseline
     Ok(samples)
 }
 
-/// The floors of what goes through in a second.
+/// Samples the baselines of throughput.
 pub(crate) async fn rates(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample>, Failure> {
     let (size, time) = (plan.size, time(plan));
     let mut samples = Vec::new();
@@ -103,15 +103,14 @@ pub(crate) async fn rates(peer: &Peer, plan: &Plan) -> Result<Vec<BaselineSample
     Ok(samples)
 }
 
-/// The same floors from before and after, and how a measurement stands to them whose rate was made by `timetable` or by
-/// what went through.
+/// Merges the samples from before and after, and computes the ratios of a measurement to them.
 pub(crate) fn baselines(
     before: Vec<BaselineSample>,
     after: Vec<BaselineSample>,
     measured: &Measurement,
     made_by: RateSource,
 ) -> Vec<Baseline> {
-    // Both were taken by the same function, so they are the same ones in the same order.
+    // Both were taken by the same function, so they are the same baselines in the same order.
     let pairs = before.into_iter().zip(after);
     pairs
         .map(|(mut baseline, after)| {
@@ -132,7 +131,7 @@ pub(crate) fn baselines(
         .collect()
 }
 
-/// What made the rate of a measurement.
+/// The origin of a measurement's rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateSource {
     Schedule,

@@ -1,27 +1,27 @@
-//! Which side held the other up, as far as processor time and waiting tell.
+//! The bottleneck of a measurement, as far as processor time and waiting show it.
 
 use super::measurement::Side;
 use super::plan::MessageKind;
 use crate::bench::gauge::usage::ThreadShare;
 
-/// A thread that is so busy has no time left.
+/// The share of time from which on a thread counts as saturated.
 const BUSY: f64 = 0.85;
 
-/// What is known of a measurement when its bottleneck is looked for.
+/// The observations from which a bottleneck is derived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BottleneckInput {
     pub(crate) kind: MessageKind,
-    /// The timetable, if there was one, was kept.
+    /// Whether the schedule was kept, if there was one.
     pub(crate) kept_timetable: Option<bool>,
     pub(crate) sender: Side,
     pub(crate) receiver: Option<Side>,
     /// The share of the time for which the sender waited for room.
     pub(crate) waited: f64,
-    /// Cores of this machine, if both sides are on it.
+    /// The cores of this machine, if both sides run on it.
     pub(crate) shared_cores: Option<usize>,
 }
 
-/// A sentence without an end.
+/// Returns the bottleneck as a sentence without a full stop.
 pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
     let BottleneckInput { kind, kept_timetable, sender, receiver, waited, shared_cores } = observed;
     if *kept_timetable == Some(true) {
@@ -37,7 +37,7 @@ pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
         };
     };
     let (Some(sending), Some(receiving)) = (sender.busiest_thread, receiver.busiest_thread) else {
-        // Without processor times waiting is all there is to go by.
+        // Without processor times only the waiting can tell.
         return match kind {
             MessageKind::Calls => "unknown: this platform does not tell processor time".to_owned(),
             _ if *waited > 0.5 => format!("the receiver: {waits}"),
@@ -70,7 +70,7 @@ pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
     }
 }
 
-/// Whether a thread had no time left, be it that others took it.
+/// Returns whether a thread was saturated, be it that others took its core.
 fn is_busy(busy: ThreadShare) -> bool {
     busy.ran + busy.starved >= BUSY
 }

@@ -1,10 +1,10 @@
-//! What one measurement is to do.
+//! The plan of one measurement.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What is sent.
+/// The kind of the messages sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MessageKind {
@@ -26,33 +26,33 @@ impl MessageKind {
     }
 }
 
-/// One measurement.
+/// The plan of one measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) kind: MessageKind,
-    /// Bytes of a packet.
+    /// The size of a packet in bytes.
     pub(crate) size: usize,
-    /// Packets a second on a fixed timetable; as fast as they go if there is none.
+    /// Packets per second on a fixed schedule; none: as fast as possible.
     pub(crate) rate: Option<f64>,
-    /// Calls that wait for their reply at once, at most.
+    /// The limit of concurrent calls.
     pub(crate) in_flight: usize,
-    /// Subscribers of news.
+    /// Subscribers of published items.
     pub(crate) subscribers: u16,
     #[serde(with = "seconds")]
     pub(crate) duration: Duration,
-    /// What is sent before counts for nothing but losses.
+    /// The time before the measured time. Its packets count for losses only.
     #[serde(with = "seconds")]
     pub(crate) warm_up: Duration,
 }
 
 impl Plan {
-    /// How many receive each packet.
+    /// Returns the number of receivers of each packet.
     pub(crate) fn receivers(&self) -> u64 {
         if self.kind == MessageKind::News { self.subscribers.into() } else { 1 }
     }
 }
 
-/// Times as seconds, which every reader of JSON understands.
+/// Durations as seconds in JSON.
 mod seconds {
     use std::time::Duration;
 

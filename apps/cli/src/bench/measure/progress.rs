@@ -1,4 +1,4 @@
-//! How far a run is, on standard error while that is a terminal.
+//! A progress bar on standard error, if that is a terminal.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time;
 
-/// How often the bar moves.
+/// The interval between two movements of the bar.
 const TICK: Duration = Duration::from_millis(100);
 
-/// A bar that shows time: how much of the run is over. It is not there unless standard error is a terminal.
+/// A bar of the elapsed time of a run; hidden unless standard error is a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Up to where time has been shown.
+    /// The time up to which the bar has moved.
     shown: Cell<Instant>,
 }
 
 impl Progress {
-    /// A bar for a run that takes about so long.
+    /// Creates a bar for a run of about this duration.
     pub(crate) fn new(run: Duration) -> Self {
         let bar = ProgressBar::new(run.as_millis() as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}") {
@@ -26,13 +26,13 @@ impl Progress {
         Self { bar, shown: Cell::new(Instant::now()) }
     }
 
-    /// What goes on from here.
+    /// Sets the name of the current stage.
     pub(crate) fn stage(&self, what: impl Into<String>) {
         self.bar.set_message(what.into());
         self.shown.set(Instant::now());
     }
 
-    /// Waits until then, and shows it.
+    /// Waits until `then`, moving the bar.
     pub(crate) async fn wait_until(&self, then: Instant) {
         loop {
             let now = Instant::now();
@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// Shows that so much is over which nobody watched.
+    /// Moves the bar by a time that has passed elsewhere.
     pub(crate) fn skip(&self, time: Duration) {
         self.bar.inc(time.as_millis() as u64);
     }

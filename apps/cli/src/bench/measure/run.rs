@@ -1,4 +1,5 @@
-//! One measurement: senders start, the receiver is looked at in the middle of it, and everything sent is accounted for.
+//! The execution of one measurement: senders start, the receiver's counts are read meanwhile, and everything sent is
+//! accounted for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,21 +26,21 @@ use crate::bench::traffic::protocol::{
 };
 use crate::failure::Failure;
 
-/// How long the receiver may take for a question, behind everything that waits before it.
+/// The timeout of a request to the receiver, behind all packets that wait before it.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long may pass without anything arriving before what is missing is lost.
+/// The time without any arrival after which missing packets count as lost.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often is looked whether everything has arrived.
+/// The interval between two checks for outstanding packets.
 const LOOK: Duration = Duration::from_millis(5);
-/// How often is looked whether something cannot go on.
+/// The interval between two checks for failures.
 const FAILED: Duration = Duration::from_millis(50);
-/// How often a call is made beside packets without a reply.
+/// The interval between two calls beside packets without a reply.
 const PROBE: Duration = Duration::from_millis(2);
-/// How many of these calls wait for their reply at once, at most.
+/// The limit of such calls waiting for a reply.
 const PROBES: usize = 1_000;
-/// How long senders may take to end.
+/// The time in which senders have to end.
 const LAST: Duration = Duration::from_secs(5);
-/// Steps in which times are told of packets that never set out.
+/// The number of steps in which the waits of unsent packets are recorded.
 const UNSENT_STEPS: u64 = 10_000;
 
 /// Measures as planned.
@@ -54,12 +55,12 @@ pub(crate) async fn measure(peer: &Peer, plan: &Plan, progress: &Progress) -> Re
         failure = failed(peer, &load) => Err(failure),
     };
     load.end();
-    // Whoever serves forgets it anyway.
+    // The service forgets the measurement anyway.
     let _ = peer.service.send(EndStream { stream }).timeout(PATIENCE).await;
     measured
 }
 
-/// Waits until a sender cannot go on, or nobody serves any more: what is asked then would wait for somebody to come back.
+/// Waits until a sender has failed or the service is gone; requests would wait for another instance then.
 async fn failed(peer: &Peer, load: &LoadState) -> Failure {
     loop {
         time::sleep(FAILED).await;
@@ -115,7 +116,7 @@ impl Run<'_> {
         load.end();
         let ended = Instant::now();
         while let Ok(Some(_)) = time::timeout_at((ended + LAST).into(), senders.join_next()).await {}
-        // Of what was under way, which took the longest when it was too much.
+        // Packets under way at the end, which took the longest under overload.
         times.add(&load.take_times());
         if let (Some(timetable), MessageKind::Calls) = (timetable, plan.kind) {
             unsent(timetable, load.sent(), ended, &mut times);
@@ -124,7 +125,7 @@ impl Run<'_> {
         Ok(account(self.peer, plan, load, Observations { first, last, end: seen, slices, times }))
     }
 
-    /// Starts what goes on beside the packets, and whatever publishes them.
+    /// Starts the calls beside the packets, and the publisher if there is one.
     async fn prepare(&self, senders: &mut JoinSet<()>) -> Result<Option<Service<IdleActor>>, Failure> {
         let Self { peer, plan, load } = *self;
         if plan.kind != MessageKind::Calls {
@@ -191,7 +192,7 @@ impl Run<'_> {
         self.peer.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
     }
 
-    /// Waits until everything has arrived, or nothing comes any more.
+    /// Waits until everything has arrived, or nothing arrives any more.
     async fn arrived(&self) -> Result<ReceiverState, Failure> {
         let (mut since, mut before) = (Instant::now(), 0);
         loop {
@@ -208,8 +209,8 @@ impl Run<'_> {
     }
 }
 
-/// Calls now and then, behind the packets that wait on the same connection. None waits for the one before, so that what
-/// holds up many of them is seen as often.
+/// Makes calls at intervals, behind the packets on the same connection. They do not wait for each other, so that a
+/// stall that holds up many of them shows in each.
 async fn probe(load: Arc<LoadState>, service: ServiceRef) {
     let mut ticks = time::interval(PROBE);
     let mut probes = JoinSet::new();
@@ -219,7 +220,7 @@ async fn probe(load: Arc<LoadState>, service: ServiceRef) {
         if probes.len() == PROBES {
             probes.join_next().await;
         }
-        // A timer is late by up to a millisecond, and this thread may be; only the latter counts.
+        // A timer is late by up to a millisecond, and this thread may be late; only the latter counts.
         let now = Instant::now();
         let started = if now - due > PROBE { due } else { now };
         let (load, service) = (Arc::clone(&load), service.clone());
@@ -230,11 +231,11 @@ async fn probe(load: Arc<LoadState>, service: ServiceRef) {
             }
         });
     }
-    // Those under way have begun in the measured time.
+    // Calls under way began in the measured time.
     probes.join_all().await;
 }
 
-/// Packets that were due and never set out have waited at least until the end.
+/// Records packets that were due and never sent: they have waited at least until the end.
 fn unsent(timetable: Schedule, sent: u64, ended: Instant, times: &mut DurationHistogram) {
     let due = timetable.due_before(ended);
     let step = (due.saturating_sub(sent) / UNSENT_STEPS).max(1);
@@ -245,7 +246,7 @@ fn unsent(timetable: Schedule, sent: u64, ended: Instant, times: &mut DurationHi
     }
 }
 
-/// In how many pieces the measured time is cut.
+/// Returns the number of slices of the measured time.
 fn slice_count(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis() / 50).unwrap_or(u32::MAX).clamp(5, 40)
 }

@@ -1,4 +1,4 @@
-//! What came of a measurement, computed from what was seen of both sides at its beginning, in its middle and at its end.
+//! The summary of a measurement, computed from snapshots of both sides at its beginning, middle and end.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::bench::load::sender::LoadState;
 use crate::bench::peer::transport::Peer;
 use crate::bench::traffic::protocol::ReceiverState;
 
-/// Both sides at one moment.
+/// A snapshot of both sides.
 pub(crate) struct Snapshot {
     pub(crate) at: Instant,
     pub(crate) sent: u64,
@@ -22,19 +22,19 @@ pub(crate) struct Snapshot {
     pub(crate) seen: ReceiverState,
 }
 
-/// All that was seen of one measurement.
+/// The observations of one measurement.
 pub(crate) struct Observations {
-    /// When measuring began, after the warm-up.
+    /// The begin of the measured time, after the warm-up.
     pub(crate) first: Snapshot,
-    /// When it ended, while packets were still being sent.
+    /// The end of the measured time, while packets were still being sent.
     pub(crate) last: Snapshot,
-    /// When everything had arrived that was going to.
+    /// The receiver once everything had arrived.
     pub(crate) end: ReceiverState,
     pub(crate) slices: Vec<Slice>,
     pub(crate) times: DurationHistogram,
 }
 
-/// Adds it up.
+/// Summarises the observations.
 pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Observations) -> Measurement {
     let Observations { first, last, end, slices, times } = watched;
     let seconds = (last.at - first.at).as_secs_f64();
@@ -81,11 +81,11 @@ pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Obser
 }
 
 fn between(earlier: &ReceiverState, later: &ReceiverState) -> f64 {
-    // Two looks are never at the same moment, but a clock may be coarse.
+    // Two snapshots are never simultaneous, but a clock may be coarse.
     later.clock.saturating_sub(earlier.clock).max(1) as f64 / 1e9
 }
 
-/// What happened between two looks.
+/// Returns the slice between two states of the receiver.
 pub(crate) fn slice_between(
     earlier: &ReceiverState,
     later: &ReceiverState,

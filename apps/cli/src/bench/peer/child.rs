@@ -1,4 +1,4 @@
-//! The second process of a measurement: started from this very program, and never left behind.
+//! The second process of a measurement, started from this program and never left behind.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use tokio::time;
 
 use crate::failure::Failure;
 
-/// How long it may take to be there; a hundred times what it should.
+/// The timeout for its start; a hundred times the usual.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to say goodbye before it is killed.
+/// The time for a graceful shutdown before it is killed.
 const GOODBYE: Duration = Duration::from_millis(700);
 
-/// A process that serves. Dropping it kills it; it ends by itself when this process does.
+/// A serving process. Dropping it kills it; it exits by itself when this process does.
 pub(crate) struct ServerProcess {
     process: tokio::process::Child,
-    /// It ends when this is closed.
+    /// The process exits when this is closed.
     stdin: Option<ChildStdin>,
     told: Lines<BufReader<ChildStdout>>,
 }
@@ -44,7 +44,7 @@ impl ServerProcess {
         Ok(Self { process, stdin, told })
     }
 
-    /// Waits until it serves, and returns where.
+    /// Waits until it serves, and returns its address.
     pub(crate) async fn address(&mut self) -> Result<String, Failure> {
         let ended = || Failure::Local("the serving process has ended before it served".to_owned());
         let line = time::timeout(PATIENCE, self.told.next_line()).await.map_err(|_| {
@@ -55,11 +55,11 @@ impl ServerProcess {
         told["address"].as_str().map(str::to_owned).ok_or_else(ended)
     }
 
-    /// Lets it say goodbye, and reaps it.
+    /// Shuts it down and reaps it.
     pub(crate) async fn dismiss(mut self) {
         self.stdin = None;
         if time::timeout(GOODBYE, self.process.wait()).await.is_err() {
-            // It fails only for a process that is gone already.
+            // This fails only for a process that has exited already.
             let _ = self.process.kill().await;
         }
     }

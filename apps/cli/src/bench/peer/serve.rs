@@ -1,4 +1,4 @@
-//! Serving measurements: the service under its name, and bare TCP beside it.
+//! The serving side of measurements: the service under its name, and bare TCP beside it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::bench::traffic::protocol::{
 };
 use crate::failure::Failure;
 
-/// Advertises the service and serves bare TCP; both end with what is returned.
+/// Advertises the service and serves bare TCP; dropping the returned handles ends both.
 pub(crate) async fn serve(
     mesh: &Mesh,
     name: &ServiceName,
@@ -39,7 +39,7 @@ pub(crate) async fn serve(
         advertise = advertise.at(place);
     }
     let service = advertise.await?;
-    // Bare TCP is reached where the service is, and nowhere else.
+    // Bare TCP is served at the addresses of the service only.
     let mut addresses = service.instance().addresses.clone();
     addresses.sort_by_key(SocketAddr::ip);
     addresses.dedup_by_key(|address| address.ip());
@@ -48,7 +48,7 @@ pub(crate) async fn serve(
     Ok((service, peer))
 }
 
-/// Advertises what publishes packets. Its name is another one each time.
+/// Advertises the publisher of packets, under a unique name.
 pub(crate) async fn publisher(mesh: &Mesh, name: &ServiceName) -> Result<Service<IdleActor>, Failure> {
     Ok(mesh.advertise(name, || IdleActor).publishes::<Packet>(TOPIC).await?)
 }

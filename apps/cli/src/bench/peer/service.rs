@@ -1,7 +1,7 @@
-//! The actor that serves a measurement: it takes packets, counts them, and tells what it has counted.
+//! The actor that serves measurements: it receives packets, counts them and reports the counts.
 //!
-//! It remembers a bounded number of measurements and forgets the one that was silent the longest, so that clients which
-//! vanish cost nothing for long.
+//! It keeps a bounded number of measurements and drops the least recently used, so that vanished clients cost nothing
+//! for long.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,16 +23,16 @@ use crate::bench::traffic::protocol::{
     ReceiverState, ServerInfo, SubscribePackets, VERSION, WithdrawProbe,
 };
 
-/// Measurements that are remembered.
+/// The limit of measurements kept.
 const STREAMS: usize = 16;
-/// How long one is remembered that nobody asks about.
+/// The time after which an unused measurement is dropped.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// How long a service that appeared stays when it is not told to vanish.
+/// The time after which a probe service is withdrawn by itself.
 const STAYS: Duration = Duration::from_secs(60);
-/// How often is looked what is to be forgotten.
+/// The interval between two looks for what has expired.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The serving side of measurements.
+/// The actor that serves measurements.
 pub(crate) struct BenchService {
     mesh: Mesh,
     /// The port of bare TCP; 0 until it is known.
@@ -41,17 +41,17 @@ pub(crate) struct BenchService {
     pattern: Pattern,
     streams: [Option<PacketStream>; STREAMS],
     begun: u32,
-    /// The service that appears and vanishes.
+    /// The probe service of a discovery benchmark.
     appeared: Rc<RefCell<Option<ProbeService>>>,
 }
 
-/// A service that appeared, and when.
+/// A probe service, and the time when it was advertised.
 struct ProbeService {
     since: Instant,
     _service: Service<IdleActor>,
 }
 
-/// One measurement.
+/// The packets of one measurement.
 struct PacketStream {
     number: u32,
     size: usize,
@@ -69,7 +69,7 @@ impl Actor for IdleActor {
 }
 
 impl BenchService {
-    /// Serves on `mesh`, with bare TCP at the port `floor`.
+    /// Creates the actor for `mesh`, with bare TCP at the port `baseline`.
     pub(crate) fn new(mesh: Mesh, baseline: Arc<AtomicU16>) -> Self {
         Self {
             mesh,
@@ -90,7 +90,7 @@ impl BenchService {
         self.streams[number as usize % STREAMS].as_mut().filter(|stream| stream.number == number)
     }
 
-    /// Forgets what clients have left behind that are gone.
+    /// Drops the state of clients that are gone.
     fn forget(&mut self) {
         let forgotten = |stream: &mut PacketStream| stream.used.elapsed() > FORGOTTEN;
         self.streams.iter_mut().for_each(|stream| drop(stream.take_if(forgotten)));
@@ -148,7 +148,7 @@ impl Handler<BeginStream> for BenchService {
         self.pattern.grow(size);
         let busy = |stream: &Option<PacketStream>| stream.as_ref().map(|stream| stream.used);
         let slot = (0..STREAMS).min_by_key(|slot| busy(&self.streams[*slot])).unwrap_or(0);
-        // A number that leads to the slot and that nobody had before.
+        // A number that maps to the slot and has not been used before.
         self.begun = self.begun.wrapping_add(1);
         let number = self.begun.wrapping_mul(STREAMS as u32).wrapping_add(slot as u32);
         usage::forget_peak();
@@ -264,7 +264,7 @@ impl Handler<WithdrawProbe> for BenchService {
 
 impl Drop for PacketStream {
     fn drop(&mut self) {
-        // They hold connections; one that has ended needs no telling.
+        // They hold connections; one that has stopped needs no message.
         self.subscribers.iter().for_each(|subscriber| subscriber.do_send(StopCounting));
     }
 }

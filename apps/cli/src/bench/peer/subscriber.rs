@@ -1,4 +1,4 @@
-//! A subscriber of published packets: an actor that counts them as they come.
+//! A subscriber of published packets: an actor that counts them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,25 +10,25 @@ use crate::bench::traffic::counter::PacketCounter;
 use crate::bench::traffic::packet::{Packet, Pattern};
 use crate::bench::traffic::protocol::TOPIC;
 
-/// Counts the packets of one subscription. It ends when its publisher is lost, or when it is told to.
+/// Counts the packets of one subscription. It stops when its publisher is lost, or on request.
 pub(crate) struct Subscriber {
     size: usize,
     pattern: Pattern,
     counter: Rc<RefCell<PacketCounter>>,
 }
 
-/// Ends the subscription.
+/// Stops the subscriber.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StopCounting;
 
-/// Hands the subscription over.
+/// Hands over the subscription.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct StartCounting(Subscription<Packet>);
 
 impl Subscriber {
-    /// Starts one for packets of `size` bytes; what it counts is in the second.
+    /// Starts a subscriber for packets of `size` bytes. Returns its counter as well.
     pub(crate) fn start_counting(size: usize, pattern: Pattern) -> (Addr<Self>, Rc<RefCell<PacketCounter>>) {
         let counter = Rc::<RefCell<PacketCounter>>::default();
         let subscriber = Self { size, pattern, counter: Rc::clone(&counter) };
@@ -38,7 +38,7 @@ impl Subscriber {
     /// Subscribes it, confirmed by the publisher.
     ///
     /// # Errors
-    /// A sentence.
+    /// A sentence for people.
     pub(crate) async fn subscribe(addr: &Addr<Self>, publisher: &ServiceRef) -> Result<(), String> {
         let subscription = publisher.subscribe(TOPIC).await.map_err(|error| error.to_string())?;
         addr.send(StartCounting(subscription)).await.map_err(|error| error.to_string())
@@ -69,9 +69,9 @@ impl StreamHandler<Result<News<Packet>, NewsError>> for Subscriber {
     fn handle(&mut self, news: Result<News<Packet>, NewsError>, context: &mut Context<Self>) {
         match news {
             Ok(news) => self.counter.borrow_mut().count(&news.item, self.size, &self.pattern),
-            // Whoever measured is gone.
+            // The measuring side is gone.
             Err(NewsError::Lost { .. }) => context.stop(),
-            // What was missed, or does not decode, is not counted, and so is lost in the sum.
+            // Missed and undecodable items are not counted, so they show as lost.
             Err(_) => {}
         }
     }

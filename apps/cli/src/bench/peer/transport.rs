@@ -1,4 +1,4 @@
-//! Where the other side is: in this process, in a second one that is started here, or with somebody who serves.
+//! The transport to the receiving side: an actor in this process, a second process, or a running service.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,15 +21,15 @@ use crate::output::Output;
 use crate::session::Session;
 use crate::target::{InvalidTarget, Target};
 
-/// Bytes of an encoded packet beside its payload, generously.
+/// The overhead of an encoded packet over its payload in bytes, generously.
 const ENVELOPE: usize = 1_024;
-/// The number of times that a service is asked that has only just begun.
+/// The number of times that a service which has just started is asked.
 const ASKED: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
-/// The time that a connection of bare TCP may take.
+/// The connect timeout of bare TCP.
 const REACHED: Duration = Duration::from_secs(2);
 
-/// The time in which a service that runs already is looked for.
+/// The time in which a running service is looked for.
 const FOUND: Duration = Duration::from_secs(5);
 
 /// The choice of `--transport`.
@@ -65,25 +65,25 @@ impl fmt::Display for Transport {
     }
 }
 
-/// The other side, found and greeted.
+/// The receiving side, found and greeted.
 pub(crate) struct Peer {
     pub(crate) mesh: Mesh,
     /// One instance, so that everything goes to the same process.
     pub(crate) service: ServiceRef,
     pub(crate) greeting: ServerInfo,
-    /// Where bare TCP is served; nowhere in this process.
+    /// The address of bare TCP; none within this process.
     pub(crate) baseline: Option<SocketAddr>,
-    /// How long connections look for bytes before they sleep.
+    /// The time for which connections spin before they sleep.
     pub(crate) spin: Duration,
-    /// The mesh that only this run is on, if it has one.
+    /// The private mesh of this run, if it has one.
     private: Option<String>,
-    /// What this process serves itself, for as long as this lives.
+    /// The service and the bare TCP of this process, kept alive.
     here: Option<(Service<BenchService>, BaselineServer)>,
     child: Option<ServerProcess>,
 }
 
 impl Peer {
-    /// Starts or finds the other side.
+    /// Starts or finds the receiving side.
     pub(crate) async fn reach(
         session: &Session,
         transport: &Transport,
@@ -165,17 +165,17 @@ impl Peer {
         })
     }
 
-    /// Whether both sides have the same cores.
+    /// Returns whether both sides share cores.
     pub(crate) fn shares_cores(&self) -> bool {
         self.is_here() || self.service.address().is_none_or(|address| address.ip().is_loopback())
     }
 
-    /// Whether the other side is this very process.
+    /// Returns whether the receiving side is this process.
     pub(crate) fn is_here(&self) -> bool {
         self.here.is_some()
     }
 
-    /// The settings with which another node joins the same mesh.
+    /// Returns the settings with which another node joins the same mesh.
     pub(crate) fn join(&self, join: Join) -> Join {
         let join = roomy(join, None);
         match &self.private {
@@ -184,7 +184,7 @@ impl Peer {
         }
     }
 
-    /// Ends what was started for it.
+    /// Ends the process that was started for it.
     pub(crate) async fn end(self) {
         if let Some(child) = self.child {
             child.dismiss().await;
@@ -192,28 +192,28 @@ impl Peer {
     }
 }
 
-/// Whether bare TCP gets there: a firewall may let nothing through but the service.
+/// Returns whether bare TCP is reachable: a firewall may let nothing through but the service.
 async fn is_reachable(address: SocketAddr) -> bool {
     matches!(time::timeout(REACHED, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
-/// A name that no other program has.
+/// Returns a unique name.
 pub(crate) fn unique(what: &str) -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{what}-{random:016x}")
 }
 
-/// A checked name.
+/// Parses a name of this program's own.
 pub(crate) fn name(text: &str) -> Result<ServiceName, Failure> {
     ServiceName::new(text).map_err(|error| Failure::Usage(error.to_string()))
 }
 
-/// A mesh of one's own on this machine, whatever the user's look like.
+/// Returns settings for a private mesh on this machine, whatever the user's meshes are.
 fn private(join: Join, mesh: &str) -> Join {
     join.mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
 }
 
-/// Room for the longest packets, unless the user has set the limits, and connections that spin for so long.
+/// Returns settings with room for the longest packets, unless the user has set limits, and with the spin time.
 pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
     let join = join.spin(spin.unwrap_or_default());
     if std::env::var_os("MESHZERO_LIMITS").is_some_and(|limits| !limits.is_empty()) {

@@ -1,17 +1,18 @@
-//! Whether two runs differ: ratios of their figures, with a confidence interval by bootstrap over pieces of each run.
+//! The comparison of two runs: ratios of their results, with confidence intervals by bootstrap over the slices of each
+//! run.
 //!
-//! The pieces of one run follow each other and so are not independent: an interval is narrower than a repetition of both
-//! runs would make it.
+//! The slices of one run follow each other and so are not independent: an interval is narrower than repetitions of
+//! both runs would give.
 
 use super::comparison::{Comparison, Ratio};
 use super::document::{Case, Report};
 use crate::bench::measure::measurement::Slice;
 
-/// What the confidence is about.
+/// The meaning of the confidence.
 pub(crate) const WITHIN: &str = "The confidence is that of the pieces within each run. BenchCommand differs from one run to the next, such as which cores the \
                                  system gave to whom, it cannot know: repeat both runs before you believe a small difference.";
 
-/// How often the pieces are drawn anew.
+/// The number of bootstrap samples.
 const DRAWS: usize = 2_000;
 
 /// Compares a run with a saved one of the same kind.
@@ -36,7 +37,7 @@ pub(crate) fn compare(now: &Report, saved: &Report) -> Comparison {
     Comparison { commit, differences: differences(now, saved), ratios }
 }
 
-/// Whether two cases of a sweep belong together.
+/// Returns whether two cases of a sweep correspond.
 fn is_alike(one: &Case, other: &Case) -> bool {
     let load = |case: &Case| case.plan.rate.is_some();
     one.plan.kind == other.plan.kind && one.plan.size == other.plan.size && !load(one) && !load(other)
@@ -91,7 +92,7 @@ enum Better {
     Lower,
 }
 
-/// The ratio of two means; none when either run has nothing to draw from.
+/// Returns the ratio of two means; none if either run has no usable slices.
 fn ratio(what: String, now: &[f64], saved: &[f64], better: Better) -> Option<Ratio> {
     let usable = |values: &[f64]| values.len() > 1 && mean(values.iter().copied()) > 0.0;
     if !usable(now) || !usable(saved) {
@@ -118,7 +119,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-/// Xorshift: the same draws each time, so that the same two runs always compare alike.
+/// A xorshift generator: deterministic, so that the same two runs always compare alike.
 struct Xorshift(u64);
 
 impl Xorshift {

@@ -1,18 +1,18 @@
-//! What is told of two runs that were compared.
+//! The result of a comparison of two runs.
 
 use serde::{Deserialize, Serialize};
 
-/// A run beside a saved one.
+/// The comparison of a run with a saved one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     /// The commit of the saved run.
     pub(crate) commit: String,
-    /// What is not the same about the two, besides the commit.
+    /// The differences between the setups, besides the commit.
     pub(crate) differences: Vec<String>,
     pub(crate) ratios: Vec<Ratio>,
 }
 
-/// A figure of this run divided by that of the saved one.
+/// A result of this run divided by that of the saved one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ratio {
     pub(crate) what: String,

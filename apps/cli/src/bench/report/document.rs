@@ -1,4 +1,4 @@
-//! A whole run, as `--json` prints it, `--html` draws it and `--compare` reads it again.
+//! A whole run as a document: `--json` prints it, `--html` renders it and `--compare` reads it.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -16,12 +16,12 @@ use crate::bench::peer::transport::{Peer, Transport};
 use crate::encoding;
 use crate::failure::Failure;
 
-/// The form of a report; raise it with every change that an older mz cannot read.
+/// The version of the format; raise it with every change that an older mz cannot read.
 const FORMAT: u32 = 1;
 /// The largest file that is read as a saved run.
 const LONGEST: u64 = 16 << 20;
 
-/// What was measured.
+/// The benchmark that was run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Benchmark {
@@ -38,33 +38,33 @@ pub(crate) struct Report {
     pub(crate) format: u32,
     pub(crate) bench: Benchmark,
     pub(crate) header: Header,
-    /// The measurement, of all but a sweep and discovery.
+    /// The measurement; none for a sweep and discovery.
     pub(crate) run: Option<Case>,
-    /// How the highest rate was found.
+    /// The search for the highest rate.
     pub(crate) find_max: Option<RateSearch>,
-    /// Of a sweep: throughput by size.
+    /// Throughput by size, of a sweep.
     pub(crate) sizes: Vec<Case>,
-    /// Of a sweep: latency by load.
+    /// Latency by load, of a sweep.
     pub(crate) loads: Vec<Case>,
     pub(crate) discovery: Option<Discovery>,
     pub(crate) comparison: Option<Comparison>,
 }
 
-/// What a run was taken on.
+/// The setup of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) transport: String,
-    /// How long connections looked for bytes before they slept, in microseconds.
+    /// The time for which connections spun before they slept, in microseconds.
     pub(crate) spin_us: u64,
-    /// The machine and program that measured.
+    /// The measuring machine and program.
     pub(crate) here: Machine,
-    /// Those that served.
+    /// The serving machine and program.
     pub(crate) there: Machine,
-    /// When it ended, in seconds since 1970.
+    /// The end of the run, in seconds since 1970.
     pub(crate) time: u64,
 }
 
-/// One measurement with what it was to do and its floors.
+/// One measurement with its plan and baselines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Case {
     pub(crate) plan: Plan,
@@ -73,18 +73,18 @@ pub(crate) struct Case {
     pub(crate) baselines: Vec<Baseline>,
 }
 
-/// How fast services are found, in milliseconds, round by round.
+/// Discovery times, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Discovery {
-    /// From the start of advertising in one process until the watcher of another sees it.
+    /// From the start of advertising in one process until a watcher in another sees it.
     pub(crate) seen: RoundTimes,
-    /// A discover by a node that knows nothing yet.
+    /// A `discover` by a node without any knowledge.
     pub(crate) cold: RoundTimes,
-    /// The same with joining the mesh before.
+    /// The same including the time to join the mesh.
     pub(crate) joined: RoundTimes,
 }
 
-/// Times of rounds.
+/// The times of rounds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RoundTimes {
     /// In microseconds.
@@ -154,12 +154,12 @@ impl Report {
         Ok(read)
     }
 
-    /// All measurements in it, each with what tells it from the others.
+    /// Returns all measurements of the run.
     pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
         self.run.iter().chain(&self.sizes).chain(&self.loads)
     }
 
-    /// Whether both sides are builds whose figures mean something.
+    /// Returns whether both sides are builds with meaningful results.
     pub(crate) fn is_release(&self) -> bool {
         self.header.here.is_release() && self.header.there.is_release()
     }

@@ -1,6 +1,6 @@
-//! Figures as people read them.
+//! Formatting of numbers for people.
 
-/// A count or a rate with commas: `1,234,567`; small ones with a digit behind the point.
+/// Formats a count or a rate with commas: `1,234,567`; small ones with one decimal.
 pub(crate) fn count(number: f64) -> String {
     if number < 100.0 && number.fract() != 0.0 {
         return format!("{number:.1}");
@@ -11,7 +11,7 @@ pub(crate) fn count(number: f64) -> String {
     digits.chars().enumerate().map(|(place, digit)| format!("{}{digit}", comma(place))).collect()
 }
 
-/// To three digits: `0.123`, `1.23`, `12.3`, `123`, `12,345`.
+/// Formats a number to three digits: `0.123`, `1.23`, `12.3`, `123`, `12,345`.
 pub(crate) fn short(number: f64) -> String {
     match number {
         100.0.. => count(number.round()),
@@ -21,7 +21,7 @@ pub(crate) fn short(number: f64) -> String {
     }
 }
 
-/// A time that is given in microseconds.
+/// Formats a time given in microseconds.
 pub(crate) fn time(micros: f64) -> String {
     match micros {
         1e6.. => format!("{} s", short(micros / 1e6)),
@@ -30,7 +30,7 @@ pub(crate) fn time(micros: f64) -> String {
     }
 }
 
-/// A length in bytes.
+/// Formats a length in bytes.
 pub(crate) fn bytes(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {
@@ -40,12 +40,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// How a figure stands to another: `1.15 ×`.
+/// Formats a ratio: `1.15 ×`.
 pub(crate) fn ratio(ratio: f64) -> String {
     format!("{} ×", short(ratio))
 }
 
-/// What is known, or a dash.
+/// Formats a known value, or a dash.
 pub(crate) fn or_dash<T>(known: Option<T>, show: impl FnOnce(T) -> String) -> String {
     known.map_or_else(|| "-".to_owned(), show)
 }

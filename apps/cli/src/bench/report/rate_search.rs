@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the search went.
+/// The result of a search for the highest rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RateSearch {
     pub(crate) bound: String,
@@ -11,13 +11,13 @@ pub(crate) struct RateSearch {
     pub(crate) trials: Vec<RateTrial>,
 }
 
-/// One rate that was tried.
+/// One tested rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RateTrial {
     pub(crate) rate: f64,
     pub(crate) achieved_per_second: f64,
     /// The percentile, in microseconds.
     pub(crate) value: Option<f64>,
-    /// Whether the bound was kept, the timetable was, and nothing was lost.
+    /// Whether the bound and the schedule were kept and nothing was lost.
     pub(crate) kept: bool,
 }

@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as text for people.
 
 use std::fmt;
 
@@ -43,12 +43,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// What is said of figures that were taken with a debug build.
+/// The warning about results of a debug build.
 pub(crate) const DEBUG_BUILD: &str =
     "DEBUG BUILD: these figures mean nothing. Build with `cargo build --release` and measure again.";
 
 impl Report {
-    /// What it was taken on and with.
+    /// Returns the lines about the setup.
     pub(crate) fn about(&self) -> Vec<String> {
         let machine = |machine: &crate::bench::gauge::machine::Machine| {
             let cores = if machine.cores == 1 { "core" } else { "cores" };
@@ -71,7 +71,7 @@ impl Report {
     }
 }
 
-/// What a measurement was to do, in words.
+/// Describes the plan of a measurement.
 pub(crate) fn planned(plan: &Plan) -> String {
     let Plan { kind, size, rate, in_flight, subscribers, duration, warm_up } = plan;
     let size = bytes(*size as u64);
@@ -154,7 +154,7 @@ fn accounted(measured: &Measurement) -> Table<7> {
     table
 }
 
-/// What both sides spent.
+/// Returns the resources that both sides spent.
 pub(crate) fn sides(measured: &Measurement) -> Table<8> {
     let mut table = Table::new([
         "SIDE",
@@ -235,7 +235,7 @@ fn loads(cases: &[Case]) -> Table<7> {
 }
 
 impl Discovery {
-    /// Each kind with its name.
+    /// Returns each kind of discovery with its name.
     pub(crate) fn kinds(&self) -> [(&'static str, &super::document::RoundTimes); 3] {
         [
             ("a new service is seen by a watcher", &self.seen),

@@ -1,4 +1,4 @@
-//! How fast services are found: by a watcher when they appear, and by a node that has just come.
+//! The discovery benchmark: how soon a watcher sees a new service, and how soon a new node discovers one.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::failure::Failure;
 use crate::render::millis;
 use crate::session::Session;
 
-/// How long one round may take.
+/// The timeout of one round.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Questions for the other clock; the quickest one counts.
+/// The number of readings of the other clock; the quickest one counts.
 const QUESTIONS: usize = 32;
-/// About how long a round takes, for the bar.
+/// The approximate duration of a round, for the progress bar.
 const ROUND: Duration = Duration::from_millis(10);
 
-/// Times how services are found, so often.
+/// Runs the benchmark with so many rounds.
 pub(crate) async fn discovery(
     session: &Session,
     peer: &Peer,
@@ -38,7 +38,7 @@ pub(crate) async fn discovery(
     Ok(report)
 }
 
-/// From the start of advertising there until it is seen here.
+/// Measures from the start of advertising there until a watcher here sees it.
 async fn seen(peer: &Peer, rounds: u32, progress: &Progress) -> Result<RoundTimes, Failure> {
     let prefix = transport::unique("bench-appears");
     let clock = PeerClock::read(peer).await?;
@@ -66,7 +66,7 @@ async fn seen(peer: &Peer, rounds: u32, progress: &Progress) -> Result<RoundTime
     RoundTimes::of(&times)
 }
 
-/// Discovering, by a node that knows nothing: alone, and with joining before.
+/// Measures `discover` by a new node: alone, and including the join.
 async fn cold(
     session: &Session,
     peer: &Peer,
@@ -89,7 +89,7 @@ async fn cold(
     Ok((RoundTimes::of(&cold)?, RoundTimes::of(&joined)?))
 }
 
-/// The other side's clock, as well as it can be read from here: within half of the quickest round trip.
+/// The other side's clock, read to within half of the quickest round trip.
 struct PeerClock {
     here: Instant,
     there: u64,
@@ -109,7 +109,7 @@ impl PeerClock {
         best.map(|(_, clock)| clock).ok_or_else(|| Failure::OutcomeUnknown("nobody told the time".to_owned()))
     }
 
-    /// The moment here at which the other clock showed that.
+    /// Converts a reading of the other clock to local time.
     fn here(&self, there: u64) -> Instant {
         self.here + Duration::from_nanos(there.saturating_sub(self.there))
     }

@@ -1,5 +1,5 @@
-//! The highest rate that keeps a bound: by leaps until it is broken, then between the last two. A rate that breaks it is
-//! tried once more, because a machine that does something else for a moment breaks any bound.
+//! The search for the highest rate that keeps a bound: exponential until the bound is broken, then bisecting. A rate
+//! that breaks it is tried twice, because any other activity of the machine breaks a bound for a moment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,20 +9,20 @@ use crate::bench::measure::measurement::Measurement;
 use crate::bench::report::rate_search::{RateSearch, RateTrial};
 use crate::failure::Failure;
 
-/// Rates that are tried at most.
+/// The limit of tested rates.
 const TRIALS: usize = 24;
-/// How much higher or lower the next rate is until one keeps the bound and one breaks it.
+/// The factor to the next rate until one keeps the bound and one breaks it.
 const LEAP: f64 = 4.0;
-/// The search ends when the rates that keep and break the bound are so close.
+/// The search ends at this ratio between the rates that break and keep the bound.
 const CLOSE: f64 = 1.06;
-/// Where it begins, in packets a second.
+/// The first rate, in packets per second.
 const BEGIN: f64 = 1_000.0;
-/// The rates that are tried lie between these.
+/// The lowest rate tested.
 const LOWEST: f64 = 10.0;
-/// Nobody schedules more.
+/// The highest rate tested; no thread can schedule more.
 const HIGHEST: f64 = 100e6;
 
-/// A percentile of the round trip, and what it must stay below.
+/// A percentile of the round trip, and its upper bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct LatencyBound {
     percentile: &'static str,
@@ -80,8 +80,8 @@ impl LatencyBound {
     }
 }
 
-/// Searches, measuring with `measure` at each rate. What was measured at the highest rate that kept the bound comes with
-/// it; if none did, at the lowest.
+/// Searches, measuring with `measure` at each rate. Returns the measurement at the highest rate that kept the bound as
+/// well; if none did, at the lowest.
 pub(crate) async fn find_max(
     bound: LatencyBound,
     mut measure: impl AsyncFnMut(f64) -> Result<Measurement, Failure>,
@@ -89,7 +89,7 @@ pub(crate) async fn find_max(
     let mut trials = Vec::new();
     let mut kept: Option<(f64, Measurement)> = None;
     let mut broken: Option<(f64, Measurement)> = None;
-    // Each rate takes two at most.
+    // Each rate takes two trials at most.
     while trials.len() + 1 < TRIALS {
         let rate = match (&kept, &broken) {
             (None, None) => BEGIN,
@@ -101,7 +101,7 @@ pub(crate) async fn find_max(
         if !(LOWEST..=HIGHEST).contains(&rate) {
             break;
         }
-        // Whole numbers read better, and the rate is not more exact than that anyway.
+        // Whole numbers read better, and the rate is no more exact than that anyway.
         let rate = rate.round();
         let mut measured = measure(rate).await?;
         let mut trial = bound.trial(rate, &measured);
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// A service that takes `capacity` packets a second.
+    /// A service with a capacity of `capacity` packets per second.
     fn measured(rate: f64, capacity: f64) -> Measurement {
         let time = if rate <= capacity { 100.0 } else { 1e6 };
         let round_trip =

@@ -1,4 +1,4 @@
-//! The runs: latency, throughput, fan-out and the sweep, each from a plan to a report.
+//! The message benchmarks: latency, throughput, fan-out and the sweep, each from a plan to a report.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::failure::Failure;
 
 /// The sizes of a sweep.
 const SIZES: [usize; 9] = [SHORTEST, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
-/// The loads of a sweep, as shares of the most that went through.
+/// The loads of a sweep, as shares of the highest throughput.
 const LOADS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
-/// Calls at once where a sweep looks for the most that goes through.
+/// The concurrent calls with which a sweep determines the highest throughput.
 const MANY: usize = 64;
-/// Calls that wait for their reply at once, by a timetable: as many as one connection may have.
+/// The default limit of concurrent calls on a schedule: as many as one connection may have.
 pub(crate) const WAITING: usize = 1_024;
 
 // `SHORTEST` and the sweep's longest are packets.
 const _: () = assert!(SIZES[0] >= SHORTEST && SIZES[SIZES.len() - 1] <= LONGEST);
 
-/// One measurement with its floors: latency, throughput or fan-out, and the highest rate that keeps a bound.
+/// Runs one measurement with its baselines: latency, throughput or fan-out, or the highest rate that keeps a bound.
 pub(crate) async fn single(
     peer: &Peer,
     transport: &Transport,
@@ -38,7 +38,7 @@ pub(crate) async fn single(
     let progress = Progress::new(once * trials + baseline::time_of_all(&plan));
     fits(peer, plan.size).await?;
     let is_paced = plan.rate.is_some() || bound.is_some();
-    // By a timetable calls seldom wait for each other, unless it is too much.
+    // On a schedule calls seldom wait for each other, unless under overload.
     let one_by_one = subject == Benchmark::Latency && (plan.in_flight == 1 || is_paced);
     let which = if one_by_one { BaselineKind::RoundTrips } else { BaselineKind::Rates };
     let before = baselines(peer, which, &plan, &progress).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn single(
         }
     };
     let after = baselines(peer, which, &plan, &progress).await?;
-    // The highest rate is one that was looked for, not one that was asked for.
+    // The highest rate was searched for, not requested.
     let asked = plan.rate.is_some() && report.find_max.is_none();
     let made_by = if asked { RateSource::Schedule } else { RateSource::Throughput };
     let baselines = baseline::baselines(before, after, &measured, made_by);
@@ -67,7 +67,7 @@ pub(crate) async fn single(
     Ok(report)
 }
 
-/// Throughput by size, and latency by load.
+/// Runs a sweep: throughput by size, and latency by load.
 pub(crate) async fn sweep(
     peer: &Peer,
     transport: &Transport,
@@ -93,7 +93,7 @@ pub(crate) async fn sweep(
     progress.stage("the most calls");
     let unpaced =
         measure(peer, &plan(MessageKind::Calls, 64, None, MANY), &progress).await?.received_per_second;
-    // Calls on a timetable come from another thread, so it is not as many as of those: more than can be are offered.
+    // Scheduled calls come from another thread, so fewer go through: the offered load exceeds the possible one.
     let most = measure(peer, &plan(MessageKind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
     let most = most.received_per_second;
     for load in LOADS {
@@ -122,12 +122,12 @@ async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
     })
 }
 
-/// Which floors stand beside a measurement.
+/// The kind of the baselines of a measurement.
 #[derive(Debug, Clone, Copy)]
 enum BaselineKind {
     /// Round trips, one at a time.
     RoundTrips,
-    /// What goes through in a second.
+    /// Throughput.
     Rates,
 }
 

@@ -1,4 +1,4 @@
-//! Counting what arrives: how much, in which order, how often, and whether it is what was sent.
+//! Counts of received packets: new, repeated, reordered and damaged.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::packet::{Packet, Pattern};
 
-/// Gaps in the numbers that are remembered; what fills an older one is taken for repeated.
+/// The limit of gaps in the numbers that are kept; packets that fill an older gap count as repeated.
 const GAPS: usize = 4_096;
 
-/// What has arrived of one stream.
+/// The counts of one stream of packets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PacketCounts {
-    /// Packets, each counted once.
+    /// Packets received, each counted once.
     pub(crate) received: u64,
-    /// Packets that had arrived before.
+    /// Packets received more than once.
     pub(crate) repeated: u64,
-    /// Packets that arrived after one with a higher number.
+    /// Packets received after one with a higher number.
     pub(crate) reordered: u64,
-    /// Packets with wrong bytes, of those received.
+    /// Received packets with wrong bytes.
     pub(crate) damaged: u64,
 }
 
 impl PacketCounts {
-    /// Adds what another receiver counted.
+    /// Adds the counts of another receiver.
     pub(crate) fn add(&mut self, other: Self) {
         self.received += other.received;
         self.repeated += other.repeated;
@@ -33,7 +33,7 @@ impl PacketCounts {
     }
 }
 
-/// Counts one stream of packets as they arrive.
+/// A counter of one stream of packets.
 #[derive(Debug, Default)]
 pub(crate) struct PacketCounter {
     tally: PacketCounts,
@@ -56,7 +56,7 @@ impl PacketCounter {
         }
     }
 
-    /// What has been counted so far.
+    /// Returns the counts so far.
     pub(crate) fn tally(&self) -> PacketCounts {
         self.tally
     }

@@ -1,4 +1,4 @@
-//! What is sent: packets that are numbered, with bytes that follow from the number and are checked where they arrive.
+//! Numbered packets whose bytes follow from their number and are checked on arrival.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,20 +10,21 @@ use serde::de::value::BytesDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The bytes of a packet that are its number.
+/// The size of a packet's number in bytes.
 pub(crate) const NUMBER: usize = size_of::<u64>();
 /// The shortest packet: its number and nothing else.
 pub(crate) const SHORTEST: usize = NUMBER;
 /// The longest packet.
 pub(crate) const LONGEST: usize = 16 << 20;
 
-/// Bodies up to this length need no memory of their own; with the number these are packets of 64 bytes.
+/// The limit of bodies without memory of their own; with the number these are packets of 64 bytes.
 const INLINE: usize = 56;
-/// Where a body may begin in the pattern, in steps of 8 bytes.
+/// The offsets at which a body may begin in the pattern, in steps of 8 bytes.
 const SHIFTS: usize = 4_096;
-/// Bodies up to this length are compared byte by byte.
+/// The limit of bodies that are compared completely.
 const WHOLE: usize = 4_096;
-/// How much of a longer body is compared at its beginning, at its end, and somewhere between that moves with the number.
+/// The bytes of a longer body that are compared at its beginning, at its end, and at a place between that moves with
+/// the number.
 const PART: usize = 1_024;
 
 /// One packet.
@@ -31,17 +32,17 @@ const PART: usize = 1_024;
 pub(crate) struct Packet {
     /// The measurement that it belongs to.
     pub(crate) stream: u32,
-    /// Its place in the order of sending, from 0.
+    /// Its sequence number, from 0.
     pub(crate) number: u64,
     body: Body,
 }
 
-/// A packet that wants no reply.
+/// A packet without a reply.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub(crate) struct OneWay(pub(crate) Packet);
 
-/// A packet that wants itself back.
+/// A packet that is echoed.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Packet")]
 pub(crate) struct Echo(pub(crate) Packet);
@@ -54,9 +55,9 @@ enum Body {
 }
 
 impl Body {
-    /// The bytes as a body, if they are few.
+    /// Returns the bytes as an inline body, if they fit.
     fn inline(bytes: &[u8]) -> Option<Self> {
-        // The usual length, which is known when this is compiled, takes a fraction of the time.
+        // The usual length, which is known at compile time, takes a fraction of the time.
         if let Ok(bytes) = <[u8; INLINE]>::try_from(bytes) {
             return Some(Self::Inline { bytes, length: INLINE as u8 });
         }
@@ -112,7 +113,7 @@ impl<'de> Visitor<'de> for ReadBody {
     fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Body, E> {
         match Body::inline(bytes) {
             Some(body) => Ok(body),
-            // A blob shares what has arrived.
+            // A blob shares the received bytes.
             None => Blob::deserialize(BytesDeserializer::new(bytes)).map(Body::Shared),
         }
     }
@@ -130,21 +131,21 @@ impl<'de> Visitor<'de> for ReadBody {
     }
 }
 
-/// The bytes that bodies are cut from: the same in every process, and unlike themselves wherever they are cut.
+/// The bytes that bodies are cut from: the same in every process, and different at every offset.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pattern {
     bytes: Bytes,
 }
 
 impl Pattern {
-    /// The pattern for packets of `size` bytes at most.
+    /// Creates the pattern for packets of `size` bytes at most.
     pub(crate) fn new(size: usize) -> Self {
         let mut pattern = Self::default();
         pattern.grow(size);
         pattern
     }
 
-    /// Makes it long enough for packets of `size` bytes.
+    /// Grows it for packets of `size` bytes.
     pub(crate) fn grow(&mut self, size: usize) {
         let length = size.min(LONGEST) + SHIFTS;
         if length > self.bytes.len() {
@@ -152,10 +153,10 @@ impl Pattern {
         }
     }
 
-    /// The packet of `size` bytes with this number. It shares the pattern's memory unless it is short.
+    /// Returns the packet of `size` bytes with this number. It shares the pattern's memory unless it is short.
     ///
     /// # Panics
-    /// When the pattern is not long enough.
+    /// The pattern is not long enough.
     pub(crate) fn packet(&self, stream: u32, number: u64, size: usize) -> Packet {
         let range = cut(number, size.saturating_sub(NUMBER));
         let body = match Body::inline(&self.bytes[range.clone()]) {
@@ -165,8 +166,8 @@ impl Pattern {
         Packet { stream, number, body }
     }
 
-    /// Whether a packet of `size` bytes arrived as it was sent. Of a long one a part is looked at, another part of the
-    /// next one.
+    /// Returns whether a packet of `size` bytes arrived as it was sent. Of a long one only a part is compared, a
+    /// different part for each number.
     pub(crate) fn is_intact(&self, packet: &Packet, size: usize) -> bool {
         let body = packet.body.as_slice();
         let wanted = self.bytes.get(cut(packet.number, size.saturating_sub(NUMBER)));
@@ -177,13 +178,13 @@ impl Pattern {
     }
 }
 
-/// Where the body of a packet lies in the pattern.
+/// Returns the range of a packet's body in the pattern.
 fn cut(number: u64, length: usize) -> Range<usize> {
     let start = (number % (SHIFTS as u64 / 8)) as usize * 8;
     start..start + length
 }
 
-/// The parts of a body that are compared.
+/// Returns the parts of a body that are compared.
 fn parts(number: u64, length: usize) -> impl Iterator<Item = Range<usize>> {
     let [head, middle, tail] = if length <= WHOLE {
         [0..length, 0..0, 0..0]
@@ -195,7 +196,7 @@ fn parts(number: u64, length: usize) -> impl Iterator<Item = Range<usize>> {
     [head, middle, tail].into_iter()
 }
 
-/// Xorshift, so that both sides have the same without sending it.
+/// Generates bytes by xorshift, so that both sides have the same without sending them.
 fn pseudo_random(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);

@@ -1,4 +1,4 @@
-//! What the side that measures asks of the side that serves, besides the packets themselves.
+//! The control protocol of a measurement: requests of the measuring side to the serving side.
 
 use actix::Message;
 use meshzero::ServiceName;
@@ -9,39 +9,40 @@ use crate::bench::gauge::machine::Machine;
 use crate::bench::gauge::traffic_sample::TrafficSample;
 use crate::bench::gauge::usage::ProcessUsage;
 
-/// The name of the service when no other is given.
+/// The default name of the service.
 pub(crate) const NAME: &str = "bench";
-/// Both sides must speak the same; raise it with every change of the messages here or in `packet`.
+/// The version of the protocol, the same on both sides; raise it with every change of the messages here or in
+/// `packet`.
 pub(crate) const VERSION: u32 = 2;
-/// Subscriptions of one measurement.
+/// The limit of subscriptions of one measurement.
 pub(crate) const MOST_SUBSCRIBERS: u16 = 256;
 /// The topic of packets that are published.
 pub(crate) const TOPIC: &str = "packet";
 
-/// Asks who serves.
+/// Asks for the identity of the serving side. Its name stays the same in all versions.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "ServerInfo")]
 pub(crate) struct BenchGreet;
 
-/// Who serves.
+/// The identity of the serving side.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ServerInfo {
     /// The serving side's [`VERSION`].
     pub(crate) version: u32,
     pub(crate) machine: Machine,
-    /// The port where bare TCP is served for comparison.
+    /// The port of bare TCP for baselines.
     #[serde(rename = "floor")]
     pub(crate) baseline: u16,
 }
 
-/// Begins a measurement with packets of this many bytes. The reply is its stream.
+/// Begins a measurement with packets of `size` bytes. The reply is the number of its stream.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u32, String>")]
 pub(crate) struct BeginStream {
     pub(crate) size: u64,
 }
 
-/// Has as many subscribers listen to a service's packets; the reply comes when all are confirmed.
+/// Subscribes so many subscribers to a service's packets; the reply comes when all are confirmed.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<(), String>")]
 pub(crate) struct SubscribePackets {
@@ -50,14 +51,14 @@ pub(crate) struct SubscribePackets {
     pub(crate) subscribers: u16,
 }
 
-/// Asks what has arrived. Behind packets on the same connection it comes after them.
+/// Asks for the counts so far. Behind packets on the same connection it comes after them.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Option<ReceiverState>")]
 pub(crate) struct ReadCounts {
     pub(crate) stream: u32,
 }
 
-/// What has arrived, and what it took.
+/// The counts and resources of the receiver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ReceiverState {
     /// The serving side's clock, in nanoseconds.
@@ -79,14 +80,14 @@ pub(crate) struct EndStream {
 #[rtype(result = "u64")]
 pub(crate) struct ReadClock;
 
-/// Advertises a service that does nothing, in place of the one before. The reply is the clock as it began.
+/// Advertises a probe service in place of the one before. The reply is the clock at its start.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<u64, String>")]
 pub(crate) struct AdvertiseProbe {
     pub(crate) service: ServiceName,
 }
 
-/// Withdraws that service.
+/// Withdraws the probe service.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub(crate) struct WithdrawProbe;

@@ -1,4 +1,4 @@
-//! `mz bench`: how fast the mesh is here, beside what the machine allows without it.
+//! `mz bench`: measurements of the mesh, compared with baselines without it.
 
 mod options;
 
@@ -15,10 +15,10 @@ use crate::parse;
 use crate::session::Session;
 use crate::stdin;
 
-/// Measures how fast messages go, beside what bare TCP and actix do in the same run
+/// Measures messages through the mesh, compared with bare TCP and actix in the same run
 ///
-/// One side sends packets that are numbered and checked, the other counts what arrives. Beside each figure stands the
-/// floor: bare TCP over the same transport and actix in this process, and the ratio to it.
+/// One side sends numbered and checked packets, the other counts them. Each result is compared with its baselines:
+/// bare TCP over the same transport, and actix in this process.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
@@ -48,7 +48,7 @@ enum BenchCommand {
     Serve(Serve),
 }
 
-/// Measures round trips: one at a time, several at once, or on a timetable
+/// Measures round trips: one at a time, several at once, or on a schedule
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,15 +63,15 @@ struct Latency {
     size: SizeArgs,
     #[command(flatten)]
     timetable: RateArgs,
-    /// Calls that wait for their reply at once [default: 1; with a timetable 1024, and those beyond are late]
+    /// Concurrent calls [default: 1; with a schedule 1024, and calls beyond that are late]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
 }
 
-/// Measures how many messages go through in a second, none of them lost
+/// Measures messages per second, none of them lost
 ///
-/// Tells unless --calls or --news is given: messages without a reply. The round trip is that of calls that are made now
-/// and then beside them.
+/// Sends tells, messages without a reply, unless --calls or --news is given. The round trip is that of occasional
+/// calls beside them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -87,18 +87,18 @@ struct Throughput {
     size: SizeArgs,
     #[command(flatten)]
     timetable: RateArgs,
-    /// Sends calls, whose replies are awaited
+    /// Sends calls and awaits their replies
     #[arg(long, conflicts_with = "news")]
     calls: bool,
     /// Publishes news to one subscriber
     #[arg(long)]
     news: bool,
-    /// Calls that wait for their reply at once [default: 64; with a timetable 1024]
+    /// Concurrent calls [default: 64; with a schedule 1024]
     #[arg(long, value_name = "N", requires = "calls", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
 }
 
-/// Measures one publisher with several subscribers in the other process, none of whom may lose anything
+/// Measures one publisher with several subscribers in the other process, without any loss
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -112,7 +112,7 @@ struct Fanout {
     size: SizeArgs,
     #[command(flatten)]
     timetable: RateArgs,
-    /// How many subscribe
+    /// Number of subscribers
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MOST_SUBSCRIBERS as i64))]
     subscribers: u16,
 }
@@ -128,7 +128,7 @@ struct Sweep {
     common: TimedArgs,
 }
 
-/// Measures how soon a service is found: by a watcher, and by a node that has just come
+/// Measures the time until a service is found: by a watcher, and by a new node
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -137,28 +137,29 @@ Examples:
 struct Discovery {
     #[command(flatten)]
     place: RunArgs,
-    /// How often
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
 }
 
-/// Serves measurements that are made from another host, until Ctrl-C
+/// Serves measurements from other hosts, until Ctrl-C
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   mz bench serve
   mz bench serve lab/bench --at 9000")]
 struct Serve {
-    /// The name that --transport says
+    /// Name for --transport on the other host
     #[arg(default_value = NAME)]
     name: ServiceName,
-    /// Where it listens: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port everywhere]
+    /// Address to listen at: a port, an address, both, or a pattern such as 192.168.*:9000 [default: a free port
+    /// everywhere]
     #[arg(long, value_name = "ADDR")]
     at: Option<String>,
-    /// Lets connections look for bytes for so long before they sleep, such as 50us
+    /// Lets connections spin for this time before they sleep, such as 50us
     #[arg(long, value_name = "TIME", value_parser = parse::spin)]
     spin: Option<Duration>,
-    /// Ends with standard input
+    /// Exits at the end of standard input
     #[arg(long, hide = true)]
     attached: bool,
 }
@@ -220,7 +221,7 @@ impl Fanout {
     }
 }
 
-/// Bytes of a line of standard input, which is only waited for.
+/// The limit of a line of standard input, which is only waited for.
 const LINE: usize = 1 << 10;
 
 impl Serve {

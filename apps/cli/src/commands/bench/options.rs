@@ -1,4 +1,4 @@
-//! The options that several kinds of run have, and what they have in common to do.
+//! The options that several benchmarks share, and the common course of a run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::output::Format;
 use crate::parse;
 use crate::session::Session;
 
-/// Packets that a timetable must have in the measured time, for figures to mean anything.
+/// The smallest number of packets of a schedule for meaningful results.
 const FEWEST: f64 = 10.0;
 
-/// Where, and what becomes of the report.
+/// The transport, and the outputs of a run.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The other side: inproc is an actor in this process, loopback a second process on this machine, and anything else
-    /// the name (or ip:port) of a service that somebody runs with `mz bench serve NAME`
+    /// Receiving side: inproc is an actor in this process, loopback a second process on this machine, and anything
+    /// else the name (or ip:port) of a service started with `mz bench serve NAME`
     #[arg(long, value_name = "WHERE", default_value = "loopback")]
     pub(super) transport: Transport,
-    /// Lets connections on both sides of inproc and loopback, and on this side of others, look for bytes for so long before
-    /// they sleep: quicker where cores are free, at the price of these cores; 50us is a good value
+    /// Lets connections spin for this time before they sleep, on both sides of inproc and loopback, and on this side
+    /// of others: lower latency at the cost of processor time; 50us is a good value
     #[arg(long, value_name = "TIME", value_parser = parse::spin)]
     pub(super) spin: Option<Duration>,
-    /// Compares with a run that --json printed: ratios with their confidence
+    /// Compares with a run saved by --json: ratios with their confidence intervals
     #[arg(long, value_name = "FILE")]
     pub(super) compare: Option<PathBuf>,
-    /// Writes the report as a page, with its charts, that needs nothing else
+    /// Writes the report as a self-contained HTML page with charts
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 }
@@ -40,27 +40,27 @@ pub(super) struct RunArgs {
 pub(super) struct TimedArgs {
     #[command(flatten)]
     pub(super) place: RunArgs,
-    /// How long each measurement takes
+    /// Duration of each measurement
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse::run_time)]
     pub(super) duration: Duration,
-    /// How long is sent before
+    /// Warm-up before each measurement
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse::duration)]
     pub(super) warm_up: Duration,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SizeArgs {
-    /// Bytes of a message, such as 64, 4KiB or 1MiB, from 8 up to 16MiB; 8 of them are its number
+    /// Size of a message, such as 64, 4KiB or 1MiB, from 8 up to 16MiB; 8 of its bytes are its number
     #[arg(long, value_name = "BYTES", default_value = "64", value_parser = size)]
     pub(super) size: usize,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RateArgs {
-    /// Messages a second on a fixed timetable, such as 500, 20k or 1.5M; times count from when a message was due
+    /// Messages per second on a fixed schedule, such as 500, 20k or 1.5M; times count from when a message was due
     #[arg(long, value_name = "N", value_parser = parse::per_second)]
     pub(super) rate: Option<f64>,
-    /// Searches the highest rate of a timetable that keeps a bound on the round trip, such as 'p99<5ms'
+    /// Searches for the highest scheduled rate that keeps a bound on the round trip, such as 'p99<5ms'
     #[arg(long, value_name = "BOUND", conflicts_with = "rate")]
     pub(super) find_max: Option<LatencyBound>,
 }
@@ -103,7 +103,7 @@ impl RateArgs {
 }
 
 impl RunArgs {
-    /// Reaches the other side, measures with `run`, and tells what came of it. Whatever can be wrong with the files is told
+    /// Reaches the receiving side, measures with `run`, and prints the report. Problems of the files are reported
     /// before that.
     pub(super) async fn report(
         &self,

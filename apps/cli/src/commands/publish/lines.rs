@@ -1,4 +1,4 @@
-//! Each line of standard input as an item. One that cannot be sent is left out and reported; the others are published.
+//! Lines of standard input as items. A line that cannot be sent is left out and reported; the others are published.
 
 use serde_json::json;
 
@@ -6,33 +6,33 @@ use crate::failure::Failure;
 use crate::output::ErrorOutput;
 use crate::stdin::{self, Line};
 
-/// The number of lines of a kind that are reported one by one. All are counted.
+/// The number of lines of each kind that are reported one by one. All are counted.
 const TOLD: u64 = 5;
 
-/// The most bytes of JSON for a byte of the message that it becomes: `\u0061` is one. Spaces come on top, and are not planned
+/// The largest number of JSON bytes per byte of the message: `\u0061` is one. Spaces come on top, and are not planned
 /// for.
 const JSON: usize = 6;
 
-/// The lines so far.
+/// The counts of lines so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LineCounts {
     pub(super) published: u64,
-    /// Those of them in which characters were replaced.
+    /// Published lines in which characters were replaced.
     pub(super) replaced: u64,
-    /// Those that were not published.
+    /// Lines that were left out.
     pub(super) left_out: u64,
 }
 
 /// The reason why a line was not published.
 #[derive(Debug)]
 pub(super) enum LineError {
-    /// It cannot be sent; others can.
+    /// This line cannot be sent; others can.
     Line(String),
     /// Nothing can be published any more.
     Everything(Failure),
 }
 
-/// Publishes line after line until there are no more, or `most` are published. No message is longer than `message_bytes`.
+/// Publishes line after line until the end, or until `most` are published. No message is longer than `message_bytes`.
 pub(super) async fn publish(
     most: Option<u64>,
     message_bytes: usize,

@@ -1,4 +1,4 @@
-//! Charts as SVG: lines over a scale or over names, with one colour for each series and values to hover over.
+//! Charts as SVG: lines over a scale or over names, with one colour per series and values on hover.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ const LEFT: f64 = 84.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 64.0;
-/// Colours that are told apart in both modes and by those who see few of them; the page defines them.
+/// The number of colours, distinguishable in both colour schemes and with colour blindness; the page defines them.
 const COLOURS: usize = 6;
 
 /// A chart: series of points over one scale.
@@ -21,11 +21,11 @@ pub(super) struct Chart<'a> {
     pub(super) series: Vec<Series>,
 }
 
-/// One axis. Values are drawn by their logarithm, unless they are the places of names.
+/// One axis. Values are drawn by their logarithm, unless they are positions of names.
 pub(super) struct Axis<'a> {
     pub(super) title: &'a str,
     pub(super) show: fn(f64) -> String,
-    /// In place of a scale, one name for each of 0, 1, 2 …
+    /// One name for each of 0, 1, 2 … in place of a scale.
     pub(super) names: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Axis<'_> {
         if self.names.is_empty() { value.max(f64::MIN_POSITIVE).log10() } else { value }
     }
 
-    /// From where to where it goes.
+    /// Returns the range of the axis.
     fn span(&self, values: impl Iterator<Item = f64>) -> (f64, f64) {
         if !self.names.is_empty() {
             return (-0.25, self.names.len() as f64 - 0.75);
@@ -55,7 +55,7 @@ impl Axis<'_> {
         (low - margin, high + margin)
     }
 
-    /// Where lines are drawn, and what is written there.
+    /// Returns the positions of the grid lines and their labels.
     fn ticks(&self, (low, high): (f64, f64)) -> Vec<(f64, String)> {
         if !self.names.is_empty() {
             return self.names.iter().enumerate().map(|(place, name)| (place as f64, name.clone())).collect();
@@ -72,7 +72,7 @@ impl Axis<'_> {
 }
 
 impl Chart<'_> {
-    /// The drawing and its legend; nothing if there are no points.
+    /// Draws the chart and its legend; an empty text without any points.
     pub(super) fn draw(&self) -> String {
         let points = || self.series.iter().flat_map(|series| series.points.iter().copied());
         if points().next().is_none() {

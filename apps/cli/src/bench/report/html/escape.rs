@@ -1,8 +1,8 @@
-//! Text in a page.
+//! Escaped text and tables for HTML.
 
 use std::fmt;
 
-/// Text in which nothing is markup.
+/// Text without any markup.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -13,14 +13,14 @@ impl fmt::Display for Escaped<'_> {
             '>' => f.write_str("&gt;"),
             '"' => f.write_str("&quot;"),
             '\'' => f.write_str("&#39;"),
-            // A page may not contain them, not even escaped.
+            // Control characters are not allowed in a page, not even escaped.
             character if character.is_control() && character != '\n' => f.write_str("\u{fffd}"),
             character => write!(f, "{character}"),
         })
     }
 }
 
-/// A table with a caption.
+/// Renders a table with a caption.
 pub(super) fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> String {
     let cells = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
         cells.map(|cell| format!("<{tag}>{}</{tag}>", Escaped(cell))).collect::<String>()

@@ -1,6 +1,6 @@
-//! A report as one page that needs nothing else: no network, no script.
+//! A report as a self-contained HTML page: no network, no script.
 //!
-//! `page` is the text and its tables, `chart` the drawings, `escape` how both stay text whatever is in them.
+//! `page` renders the text and tables, `chart` the charts, and `escape` escapes the text of both.
 
 mod chart;
 mod escape;
@@ -13,21 +13,21 @@ use std::path::{Path, PathBuf};
 use super::document::Report;
 use crate::failure::Failure;
 
-/// The file of a page, open from before the run on: it is too late to find out afterwards that it cannot be written.
+/// The file of a page, opened before the run: after it, an error would come too late.
 #[derive(Debug)]
 pub(crate) struct HtmlPage {
     path: PathBuf,
     file: File,
-    /// Nothing of it is to be left if there is no report.
+    /// Otherwise the file is removed if there is no report.
     was_there: bool,
     is_written: bool,
 }
 
 impl HtmlPage {
-    /// Opens the file. What is in it stays until the report is written.
+    /// Opens the file. Its content stays until the report is written.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The file cannot be written.
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let was_there = path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -47,7 +47,7 @@ impl HtmlPage {
 impl Drop for HtmlPage {
     fn drop(&mut self) {
         if !self.is_written && !self.was_there {
-            // It was to be made by this run; an empty file would look like one that was.
+            // This run created it; an empty file would look like a report.
             let _ = std::fs::remove_file(&self.path);
         }
     }

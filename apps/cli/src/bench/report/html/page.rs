@@ -1,4 +1,4 @@
-//! The page: what was measured, its charts, and a table for each.
+//! The HTML page of a report: setup, charts, and a table for each.
 
 use super::chart::{Axis, Chart, Series};
 use super::escape::{Escaped, table};
@@ -30,7 +30,7 @@ svg{width:100%;height:auto}svg text{fill:var(--faint);font-size:12px}.grid{strok
 .dot.c3,.k3{fill:var(--c3);background:var(--c3)}.dot.c4,.k4{fill:var(--c4);background:var(--c4)}\
 .dot.c5,.k5{fill:var(--c5);background:var(--c5)}";
 
-/// The whole page.
+/// Renders the whole page.
 pub(super) fn page(report: &Report) -> String {
     let title = format!("mz bench {} over {}", report.bench.name(), report.header.transport);
     let title = Escaped(&title);
@@ -189,7 +189,7 @@ fn sizes(cases: &[Case]) -> String {
     };
     let mut series = vec![of("meshzero", &|case| Some(case.measured.received_per_second))];
     let baselines = cases.first().map(|case| case.baselines.as_slice()).unwrap_or_default();
-    // Beside what copies every byte it makes no sense to draw what hands over a pointer, unless there is nothing else.
+    // A baseline that passes pointers is not drawn beside those that copy every byte, unless there is no other.
     let copies = |baseline: &&Baseline| baseline.what.starts_with("bare TCP") || baselines.len() == 1;
     for baseline in baselines.iter().filter(copies) {
         let rate = |case: &Case| case.baselines.iter().find(|other| other.what == baseline.what)?.per_second;
