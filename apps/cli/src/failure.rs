@@ -17,22 +17,22 @@ use crate::signals::Signal;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    nobody there: no such service, or nothing to list; or a message that was
+  1    not found: no such service, or nothing to list; or a message that was
        certainly not handled, or a line of standard input that was left out
-  2    the command line, a setting or a message cannot be read
+  2    the command line, a setting or a message is not valid
   3    no reply in time, or the connection was lost: the message
        may have been handled; or accepted messages were not finished at the end
-  4    the service refused, and said why
+  4    the service refused, and the error says why
   5    this machine: an address in use, an address of --at that it does not
        have, a file that cannot be written
   6    another program offers a service of the name (--fail-if-exists)
   130  interrupted by Ctrl-C before it was done (129: by the end of the
        terminal, 131: by Ctrl-\\, 143: terminated)
 
-On each of these signals it says goodbye, finishes the messages that it has accepted, for 5 s at most, \
-and names on standard error those that it did not. Then the exit code is 3 where it is 0 otherwise. A \
-second signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored \
-when it was started, as under nohup, stays ignored.";
+On each of these signals it withdraws its services, finishes accepted messages, for 5 s at most, and \
+reports unfinished ones on standard error. Then the exit code is 3 where it is 0 otherwise. A second \
+signal, 0.3 s later or more, ends it at once, with 130 or its like. A signal that was ignored at its start, \
+as under nohup, stays ignored.";
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub(crate) enum Failure {
     #[error("not everything was finished in time")]
     Unfinished,
     /// The reader of the output has closed it, as `head` does; that is not a failure.
-    #[error("nobody reads the output any more")]
+    #[error("the output has been closed")]
     OutputClosed,
 }
 
@@ -81,7 +81,7 @@ impl Failure {
     /// The service did not answer within the given time.
     pub(crate) fn no_answer(whom: &impl Display, wait: Duration) -> Self {
         Self::OutcomeUnknown(format!(
-            "{whom}: no answer within {}; a longer --wait may bring one",
+            "{whom}: no answer within {}; try a longer --wait",
             render::duration(wait)
         ))
     }

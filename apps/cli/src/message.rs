@@ -22,7 +22,7 @@ impl MessageFormat {
 
 /// An error of a message that is not valid JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it cannot be read as JSON: {problem}; --text takes it as text, whatever it looks like")]
+#[error("it cannot be read as JSON: {problem}; --text takes it as text")]
 pub(crate) struct InvalidMessage {
     problem: String,
 }

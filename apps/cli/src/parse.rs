@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Parses a duration: `5s`, `500ms`, `2m`, `1.5h`, `2d`, or seconds without a unit; a year at most.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time; write 5s, 500ms, 2m, 1h or 2d; 365d is the longest");
+    let wrong = || format!("{text:?} is not a duration; write 5s, 500ms, 2m, 1h or 2d; 365d is the longest");
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -36,7 +36,7 @@ pub(crate) fn limit(text: &str) -> Result<Duration, String> {
 
 /// Parses a rate per second. Returns the interval.
 pub(crate) fn rate(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no rate; write how often a second, such as 50 or 0.5, up to 100000");
+    let wrong = || format!("{text:?} is not a rate; write items per second, such as 50 or 0.5, up to 100000");
     let rate: f64 = text.trim().parse().map_err(|_| wrong())?;
     if !(rate > 0.0 && rate <= 100_000.0) {
         return Err(wrong());
@@ -50,7 +50,7 @@ pub(crate) fn run_time(text: &str) -> Result<Duration, String> {
     if (Duration::from_millis(50)..=Duration::from_secs(86_400)).contains(&time) {
         Ok(time)
     } else {
-        Err(format!("{text:?} is no time to measure for; write 50ms to 24h, such as 3s"))
+        Err(format!("{text:?} is not a measuring time; write 50ms to 24h, such as 3s"))
     }
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn spin(text: &str) -> Result<Duration, String> {
     let micros = number.and_then(|number| number.trim().parse().ok()).filter(|micros| *micros <= 10_000);
     micros
         .map(Duration::from_micros)
-        .ok_or_else(|| format!("{text:?} is no time to spin; write 50us, up to 10000us"))
+        .ok_or_else(|| format!("{text:?} is not a spin time; write 50us, up to 10000us"))
 }
 
 /// Parses a rate of messages per second: `500`, `20k`, `1.5M`.
 pub(crate) fn per_second(text: &str) -> Result<f64, String> {
     let wrong =
-        || format!("{text:?} is no rate; write messages a second, such as 500, 20k or 1.5M, up to 100M");
+        || format!("{text:?} is not a rate; write messages per second, such as 500, 20k or 1.5M, up to 100M");
     let text = text.trim();
     let (number, unit) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
@@ -78,7 +78,7 @@ pub(crate) fn per_second(text: &str) -> Result<f64, String> {
 
 /// Parses a number of bytes: `64`, `4KiB`, `1MiB`; `kB` and `MB` are thousands, `k` and `M` alone as `KiB` and `MiB`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no number of bytes; write 64, 4KiB or 1MiB");
+    let wrong = || format!("{text:?} is not a number of bytes; write 64, 4KiB or 1MiB");
     let digits = text.trim().find(|c: char| !c.is_ascii_digit()).unwrap_or(text.trim().len());
     let (number, unit) = text.trim().split_at(digits);
     let unit = match unit.trim() {

@@ -46,7 +46,7 @@ impl fmt::Display for Signal {
             Self::Hangup => "the terminal was closed",
             Self::Interrupt => "interrupted",
             #[cfg(unix)]
-            Self::Quit => "told to quit",
+            Self::Quit => "quit",
             Self::Terminate => "terminated",
         })
     }

@@ -34,10 +34,10 @@ pub(crate) async fn whole() -> Result<String, Failure> {
     let unread = |why: String| Failure::Local(format!("cannot read standard input: {why}"));
     let bytes = read
         .await
-        .ok_or_else(|| unread("there is no thread for it".to_owned()))?
+        .ok_or_else(|| unread("no thread could be started".to_owned()))?
         .map_err(|error| unread(error.to_string()))?;
     if bytes.len() > LONGEST {
-        let problem = format!("standard input is longer than {LONGEST} bytes, which no message may be");
+        let problem = format!("standard input is longer than {LONGEST} bytes, the limit of a message");
         return Err(Failure::Usage(problem));
     }
     encoding::decode(&bytes).map_err(|error| Failure::Usage(format!("standard input {error}")))

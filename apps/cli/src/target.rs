@@ -102,7 +102,7 @@ impl Target {
         Err(match at_host {
             HostError::Unreachable(failure) => failure,
             HostError::Unknown(failure) if host.is_likely() => {
-                Failure::Unavailable(format!("{failure}; there is no service of that name either"))
+                Failure::Unavailable(format!("{failure}; nor is there a service of that name"))
             }
             // Then it is a name like any other, unless the host was meant and its name is misspelt.
             HostError::Unknown(failure) => Failure::from(named).and(&failure),

@@ -77,7 +77,7 @@ pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
         }
     }
     if quote.is_some() {
-        return Err(format!("the command {command:?} has a quote without its end"));
+        return Err(format!("the command {command:?} has an unclosed quote"));
     }
     words.extend(word);
     if words.is_empty() { Err("the command is empty".to_owned()) } else { Ok(words) }

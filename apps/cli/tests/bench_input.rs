@@ -64,7 +64,7 @@ fn files_are_looked_at_before_anything_is_measured() {
     run("--compare", &file("none.json")).failed(2, &["cannot read", "none.json"]);
     run("--compare", &file("text.json")).failed(2, &["text.json is no saved run", "--json >"]);
     run("--compare", &file("other.json")).failed(2, &["format 99", "format 1", "measure anew"]);
-    run("--compare", &file("half.json")).failed(2, &["half.json is no complete saved run"]);
+    run("--compare", &file("half.json")).failed(2, &["half.json is not a complete saved run"]);
     run("--html", &file("no-such-folder/page.html")).failed(5, &["cannot write", "page.html"]);
     run("--html", folder.to_str().expect("UTF-8")).failed(5, &["cannot write"]);
 

@@ -25,7 +25,7 @@ fn it_shows_everything_and_ends_by_itself() {
         "robot/arm is gone",
         "safe to repeat",
         "calls a second",
-        "news a second, 0 missed",
+        "news per second, 0 missed",
         " ms\n",
     ] {
         assert!(shown.contains(part), "no {part:?} in\n{shown}");

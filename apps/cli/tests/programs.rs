@@ -254,7 +254,7 @@ fn a_program_whose_caller_has_given_up_is_ended() {
             assert_eq!(caller.wait(SOON).code(), Some(3));
         }
         mark.eventually(0);
-        service.expect_line("the caller has given up, and it was ended", SOON);
+        service.expect_line("the caller gave up, and the program was ended", SOON);
         assert_eq!(room.run(&["send", &address, "quick", "--wait", "25s"]).succeeded().trim(), "done");
     }
     let help = room.run(&["advertise", "--help"]).succeeded();

@@ -109,9 +109,9 @@ impl Handler<Call<Value>> for Responder {
             let outcome = match outcome {
                 // It has been reported, with all other unfinished messages.
                 Err(ExecError::Closing) => return,
-                Err(ExecError::NotRun) => Err("the caller had given up before it was run".to_owned()),
-                Err(ExecError::Ended) => Err("the caller has given up, and it was ended".to_owned()),
-                _ if call.is_abandoned() => Err("the caller has given up".to_owned()),
+                Err(ExecError::NotRun) => Err("the caller gave up before the program was run".to_owned()),
+                Err(ExecError::Ended) => Err("the caller gave up, and the program was ended".to_owned()),
+                _ if call.is_abandoned() => Err("the caller gave up".to_owned()),
                 Ok(reply) => Ok(reply),
                 Err(ExecError::Failed(failure)) => Err(failure),
             };
@@ -233,7 +233,7 @@ impl fmt::Display for AdvertisedRecord {
         match self.event {
             "moved" => write!(f, "{GOOD}{}{GOOD:#} is now at {address}", line(service)),
             _ => {
-                write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C ends it){FAINT:#}", line(service))
+                write!(f, "{GOOD}{}{GOOD:#} is at {address}  {FAINT}(Ctrl-C to stop){FAINT:#}", line(service))
             }
         }
     }

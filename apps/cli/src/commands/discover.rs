@@ -66,7 +66,7 @@ pub(crate) async fn find(
     let mut instances = service.instances();
     instances.sort_by_key(Instance::address);
     if instances.is_empty() {
-        return Err(Failure::Unavailable(format!("{name} was there, and is gone again")));
+        return Err(Failure::Unavailable(format!("{name} was found, and has disappeared")));
     }
     Ok((instances, took))
 }

@@ -44,7 +44,7 @@ impl<'a> NameCheck<'a> {
             };
             session.out.errors.note(
                 &format!(
-                    "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists refuses that)",
+                    "{count} {name:?} as well, at {}: callers reach either (--fail-if-exists prevents that)",
                     address(first)
                 ),
                 &json!({ "also": name, "instances": listed }),
@@ -106,11 +106,11 @@ pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failur
 
 fn taken(name: &ServiceName, other: &Instance) -> Failure {
     Failure::NameTaken(format!(
-        "another program offers {name:?} already, at {}; end that, take another name, or leave out --fail-if-exists",
+        "another program offers {name:?} already, at {}; stop it, choose another name, or omit --fail-if-exists",
         address(other)
     ))
 }
 
 fn address(instance: &Instance) -> String {
-    InstanceRecord::new(instance).address.unwrap_or_else(|| "an address that is not known".to_owned())
+    InstanceRecord::new(instance).address.unwrap_or_else(|| "an unknown address".to_owned())
 }

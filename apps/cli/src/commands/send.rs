@@ -162,7 +162,7 @@ impl Send {
         let name = &self.name;
         // A word may have been meant as a type, with a wrong name.
         let word = message.as_str().filter(|word| !self.text && TypeName::new(word).is_ok());
-        let no_type = word.map(|word| format!(", and {word} is none of its types")).unwrap_or_default();
+        let no_type = word.map(|word| format!(", and {word} is not one of its types")).unwrap_or_default();
         Failure::Refused(match types {
             [] => format!("{name} handles no messages; it may publish news: mz listen {name}"),
             types => format!(

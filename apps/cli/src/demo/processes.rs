@@ -60,8 +60,9 @@ impl DemoProcess {
     /// Sends it a command.
     pub(crate) async fn cue(&mut self, cue: &DemoCommand) -> Result<(), Failure> {
         let name = self.role.name();
-        let mut line = serde_json::to_string(cue)
-            .map_err(|error| Failure::Local(format!("a cue for the {name} cannot be written: {error}")))?;
+        let mut line = serde_json::to_string(cue).map_err(|error| {
+            Failure::Local(format!("a command for the {name} cannot be written: {error}"))
+        })?;
         line.push('\n');
         let stdin = self.stdin.as_mut().ok_or_else(|| gone(name))?;
         stdin.write_all(line.as_bytes()).await.map_err(|_| gone(name))
@@ -78,14 +79,14 @@ impl DemoProcess {
             loop {
                 let line = self.told.next_line().await.map_err(|_| gone(name))?.ok_or_else(|| gone(name))?;
                 let told = serde_json::from_str(&line)
-                    .map_err(|error| Failure::Local(format!("the {name} told {line:?}: {error}")))?;
+                    .map_err(|error| Failure::Local(format!("the {name} printed {line:?}: {error}")))?;
                 if let Some(found) = wanted(&told) {
                     return Ok(found);
                 }
             }
         };
         time::timeout(PATIENCE, hear).await.unwrap_or_else(|_| {
-            Err(Failure::OutcomeUnknown(format!("the {name} did not tell {what} within {PATIENCE:?}")))
+            Err(Failure::OutcomeUnknown(format!("the {name} did not report {what} within {PATIENCE:?}")))
         })
     }
 
@@ -106,5 +107,5 @@ impl DemoProcess {
 }
 
 fn gone(name: &str) -> Failure {
-    Failure::Unavailable(format!("the {name} has ended before its part was over"))
+    Failure::Unavailable(format!("the {name} exited early"))
 }

@@ -74,11 +74,11 @@ impl DemoChannel {
             None => return Ok(None),
         };
         let (Line::Text(line) | Line::Replaced(line)) = line else {
-            return Err(Failure::Usage("this is no cue of the demo: it is too long".to_owned()));
+            return Err(Failure::Usage("not a command of the demo: it is too long".to_owned()));
         };
         serde_json::from_str(&line)
             .map(Some)
-            .map_err(|error| Failure::Usage(format!("this is no cue of the demo: {error}")))
+            .map_err(|error| Failure::Usage(format!("not a command of the demo: {error}")))
     }
 
     /// Sends an event.

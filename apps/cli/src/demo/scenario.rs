@@ -77,10 +77,10 @@ async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Resu
         call(&told, pilot, Move { joint, degrees }).await?;
     }
 
-    told.scene("News: the station publishes, whoever subscribed to the topic hears it").await?;
+    told.scene("News: the station publishes, and subscribers of the topic receive it").await?;
     for _ in 0..3 {
         let (topic, reading) = display
-            .hear("any news", |told| match told {
+            .hear("an item of news", |told| match told {
                 DemoEvent::Heard { topic, reading } => Some((topic.clone(), *reading)),
                 _ => None,
             })
@@ -92,12 +92,12 @@ async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Resu
         .await?;
     }
 
-    told.scene("The arm's process is killed (kill -9): it cannot say goodbye, and is missed").await?;
+    told.scene("The arm's process is killed (kill -9), and detected as gone").await?;
     let killed = Instant::now();
     told.tell("demo", format!("kill -9 {}", arm.pid())).await?;
     arm.kill().await?;
     let why = pilot
-        .hear("that the arm is gone", |told| match told {
+        .hear("the loss of the arm", |told| match told {
             DemoEvent::Down { why, .. } => Some(why.clone()),
             _ => None,
         })
@@ -105,18 +105,18 @@ async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Resu
     told.timed("pilot", format!("{} is gone: {why}", arm::NAME), millis(killed)).await?;
     call(&told, pilot, Move { joint: Joint::Elbow, degrees: 5.0 }).await?;
 
-    told.scene("A new arm starts, at another address: the pilot goes on, with the handle it has").await?;
+    told.scene("A new arm starts at another address: the pilot continues with the same handle").await?;
     let arm = processes.arm.insert(DemoProcess::start(Role::Arm, mesh)?);
     advertised(&told, arm).await?;
     pilot
-        .hear("that an arm is back", |told| match told {
+        .hear("the new arm", |told| match told {
             DemoEvent::Up { address, .. } => Some(address.clone()),
             _ => None,
         })
         .await?;
     call(&told, pilot, Move { joint: Joint::Elbow, degrees: 5.0 }).await?;
 
-    told.scene("How fast? Two processes each, on this machine, as it is now").await?;
+    told.scene("Rates between two processes, on this machine, as it is now").await?;
     rates(&told, pilot, display).await?;
 
     told.scene(&format!(
@@ -130,7 +130,7 @@ async fn scenes(out: &Output, mesh: &str, processes: &mut DemoProcesses) -> Resu
 
 async fn advertised(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<(), Failure> {
     let (service, address) = process
-        .hear("that it advertises", |told| match told {
+        .hear("its service", |told| match told {
             DemoEvent::Advertises { service, address } => Some((service.clone(), address.clone())),
             _ => None,
         })
@@ -141,7 +141,7 @@ async fn advertised(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<
 
 async fn found(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<(), Failure> {
     let (service, address, ms) = process
-        .hear("that it found anything", |told| match told {
+        .hear("a service that it found", |told| match told {
             DemoEvent::Found { service, address, ms } => Some((service.clone(), address.clone(), *ms)),
             _ => None,
         })
@@ -153,7 +153,7 @@ async fn found(told: &Transcript<'_>, process: &mut DemoProcess) -> Result<(), F
 async fn call(told: &Transcript<'_>, pilot: &mut DemoProcess, message: Move) -> Result<(), Failure> {
     pilot.cue(&DemoCommand::Send(message)).await?;
     let (message, outcome, ms) = pilot
-        .hear("what came of a call", |told| match told {
+        .hear("the outcome of a call", |told| match told {
             DemoEvent::Replied { message, outcome, ms } => Some((message.clone(), outcome.clone(), *ms)),
             _ => None,
         })
@@ -174,23 +174,23 @@ async fn rates(
 ) -> Result<(), Failure> {
     pilot.cue(&DemoCommand::Measure).await?;
     let (one_by_one, together, under_way) = pilot
-        .hear("how many calls it made", |told| match told {
+        .hear("the rate of calls", |told| match told {
             DemoEvent::Calls { one_by_one, together, under_way } => {
                 Some((*one_by_one, *together, *under_way))
             }
             _ => None,
         })
         .await?;
-    told.tell("pilot", format!("{:>9} calls a second, one after another", thousands(one_by_one))).await?;
-    told.tell("pilot", format!("{:>9} calls a second, {under_way} at a time", thousands(together))).await?;
+    told.tell("pilot", format!("{:>9} calls per second, one at a time", thousands(one_by_one))).await?;
+    told.tell("pilot", format!("{:>9} calls per second, {under_way} at a time", thousands(together))).await?;
     display.cue(&DemoCommand::Measure).await?;
     let (a_second, missed) = display
-        .hear("how many news came", |told| match told {
+        .hear("the rate of news", |told| match told {
             DemoEvent::News { a_second, missed } => Some((*a_second, *missed)),
             _ => None,
         })
         .await?;
-    told.tell("display", format!("{:>9} news a second, {missed} missed", thousands(a_second))).await
+    told.tell("display", format!("{:>9} news per second, {missed} missed", thousands(a_second))).await
 }
 
 /// Returns a number that is most likely unique: the standard library seeds its maps with one.

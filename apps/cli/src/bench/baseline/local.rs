@@ -93,5 +93,5 @@ pub(crate) async fn one_way(size: usize, time: Duration) -> Result<f64, Failure>
 }
 
 fn stopped(error: MailboxError) -> Failure {
-    Failure::Local(format!("an actor of this process, for comparison, stopped: {error}"))
+    Failure::Local(format!("an actor of this process, for the baseline, stopped: {error}"))
 }

@@ -123,7 +123,7 @@ impl FrameEcho {
 }
 
 fn failed(address: SocketAddr) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::Local(format!("bare TCP with {address}, for comparison, failed: {error}"))
+    move |error| Failure::Local(format!("bare TCP with {address}, for the baseline, failed: {error}"))
 }
 
 #[cfg(test)]

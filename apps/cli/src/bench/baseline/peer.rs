@@ -63,7 +63,7 @@ async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::task::spawn_local(serve(stream, permit))),
             Err(error) => {
-                tracing::debug!(%error, "no connection of bare TCP was accepted");
+                tracing::debug!(%error, "a connection of bare TCP could not be accepted");
                 time::sleep(PAUSE).await;
             }
         }

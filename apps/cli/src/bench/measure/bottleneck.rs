@@ -25,7 +25,7 @@ pub(crate) struct BottleneckInput {
 pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
     let BottleneckInput { kind, kept_timetable, sender, receiver, waited, shared_cores } = observed;
     if *kept_timetable == Some(true) {
-        return "none: the timetable was kept".to_owned();
+        return "none: the schedule was kept".to_owned();
     }
     let waits = format!("the sender waited for room {:.0} % of the time", waited * 100.0);
     let Some(receiver) = receiver else {
@@ -39,7 +39,7 @@ pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
     let (Some(sending), Some(receiving)) = (sender.busiest_thread, receiver.busiest_thread) else {
         // Without processor times only the waiting can tell.
         return match kind {
-            MessageKind::Calls => "unknown: this platform does not tell processor time".to_owned(),
+            MessageKind::Calls => "unknown: this platform does not report processor time".to_owned(),
             _ if *waited > 0.5 => format!("the receiver: {waits}"),
             _ => "the sender".to_owned(),
         };

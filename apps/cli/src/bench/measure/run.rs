@@ -69,7 +69,7 @@ async fn failed(peer: &Peer, load: &LoadState) -> Failure {
         }
         if peer.service.instances().is_empty() {
             return Failure::OutcomeUnknown(
-                "the connection to whoever serves was lost in the middle of it".to_owned(),
+                "the connection to the serving side was lost during the measurement".to_owned(),
             );
         }
     }
@@ -111,7 +111,7 @@ impl Run<'_> {
             before = moment.seen.clone();
             last = Some(moment);
         }
-        let last = last.ok_or_else(|| Failure::Usage("nothing was to be measured".to_owned()))?;
+        let last = last.ok_or_else(|| Failure::Usage("the measured time is empty".to_owned()))?;
 
         load.end();
         let ended = Instant::now();
@@ -187,7 +187,7 @@ impl Run<'_> {
     }
 
     async fn seen(&self) -> Result<ReceiverState, Failure> {
-        let forgotten = || Failure::Refused("whoever serves has forgotten this measurement".to_owned());
+        let forgotten = || Failure::Refused("the serving side no longer has this measurement".to_owned());
         let look = ReadCounts { stream: self.load.stream };
         self.peer.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
     }

@@ -46,10 +46,10 @@ impl ServerProcess {
 
     /// Waits until it serves, and returns its address.
     pub(crate) async fn address(&mut self) -> Result<String, Failure> {
-        let ended = || Failure::Local("the serving process has ended before it served".to_owned());
-        let line = time::timeout(PATIENCE, self.told.next_line()).await.map_err(|_| {
-            Failure::Local(format!("the serving process did not begin to serve within {PATIENCE:?}"))
-        })?;
+        let ended = || Failure::Local("the serving process exited before it served".to_owned());
+        let line = time::timeout(PATIENCE, self.told.next_line())
+            .await
+            .map_err(|_| Failure::Local(format!("the serving process did not serve within {PATIENCE:?}")))?;
         let line = line.map_err(|_| ended())?.ok_or_else(ended)?;
         let told: serde_json::Value = serde_json::from_str(&line).map_err(|_| ended())?;
         told["address"].as_str().map(str::to_owned).ok_or_else(ended)

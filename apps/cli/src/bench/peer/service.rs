@@ -175,7 +175,7 @@ impl Handler<SubscribePackets> for BenchService {
         let SubscribePackets { stream: number, service, subscribers } = follow;
         let (mesh, pattern) = (self.mesh.clone(), self.pattern.clone());
         let begun = match self.stream(number) {
-            None => Err("this measurement has been forgotten".to_owned()),
+            None => Err("there is no such measurement any more".to_owned()),
             Some(stream)
                 if stream.subscribers.len() + usize::from(subscribers) > usize::from(MOST_SUBSCRIBERS) =>
             {

@@ -107,7 +107,7 @@ impl Peer {
                 let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
                 let found =
                     target.discover(mesh, FOUND).await.map_err(|failure| not_found(target, failure))?;
-                let gone = || Failure::Unavailable(format!("{target} was there, and is gone again"));
+                let gone = || Failure::Unavailable(format!("{target} was found, and has disappeared"));
                 let address = found.address().ok_or_else(gone)?;
                 Self::greet(&session.out, mesh, address.to_string(), spin).await
             }
@@ -148,7 +148,7 @@ impl Peer {
             address.set_port(greeting.baseline);
             if !is_reachable(*address).await {
                 out.errors.remark(&format!(
-                    "bare TCP is not reached at {address}, maybe for a firewall: there is no baseline of this transport"
+                    "bare TCP is not reachable at {address}, perhaps because of a firewall: there is no baseline of this transport"
                 ));
                 baseline = None;
             }
@@ -228,7 +228,7 @@ fn not_found(target: &Target, failure: Failure) -> Failure {
     match failure {
         Failure::NotFound(mut absence) => {
             absence.text.push_str(&format!(
-                "\n--transport is inproc, loopback, or the name of a service that somebody runs with: mz bench serve {target}"
+                "\n--transport is inproc, loopback, or the name of a service started with: mz bench serve {target}"
             ));
             Failure::NotFound(absence)
         }
@@ -239,7 +239,7 @@ fn not_found(target: &Target, failure: Failure) -> Failure {
 fn no_bench(service: &str, handled: &[&str]) -> Failure {
     let handled = if handled.is_empty() { "no messages".to_owned() } else { handled.join(", ") };
     Failure::Refused(format!(
-        "{service} is no server of measurements: it handles {handled}. Start one there with: mz bench serve NAME"
+        "{service} is not a measurement service: it handles {handled}. Start one there with: mz bench serve NAME"
     ))
 }
 

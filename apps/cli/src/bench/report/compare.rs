@@ -9,8 +9,8 @@ use super::document::{Case, Report};
 use crate::bench::measure::measurement::Slice;
 
 /// The meaning of the confidence.
-pub(crate) const WITHIN: &str = "The confidence is that of the pieces within each run. BenchCommand differs from one run to the next, such as which cores the \
-                                 system gave to whom, it cannot know: repeat both runs before you believe a small difference.";
+pub(crate) const WITHIN: &str = "The confidence covers the variation within each run only. Variation between runs, such as which cores the \
+                                 system gave to whom, is not covered: repeat both runs before you rely on a small difference.";
 
 /// The number of bootstrap samples.
 const DRAWS: usize = 2_000;
@@ -52,7 +52,7 @@ fn of_case(now: &Case, saved: &Case) -> Vec<Ratio> {
     let of = |what: &str, value: fn(&Slice) -> Option<f64>, better| {
         ratio(format!("{what}, {size} B"), &values(now, value), &values(saved, value), better)
     };
-    let rates = if now.plan.rate.is_some() { None } else { of("received a second", rate, Better::Higher) };
+    let rates = if now.plan.rate.is_some() { None } else { of("received per second", rate, Better::Higher) };
     let p50 = of("round trip p50", |slice| slice.p50, Better::Lower);
     let p99 = of("round trip p99", |slice| slice.p99, Better::Lower);
     [rates, p50, p99].into_iter().flatten().collect()

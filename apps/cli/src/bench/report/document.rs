@@ -126,24 +126,24 @@ impl Report {
         let shown = path.display();
         let cannot = |error: std::io::Error| Failure::Usage(format!("cannot read {shown}: {error}"));
         if std::fs::metadata(path).map_err(cannot)?.len() > LONGEST {
-            return Err(Failure::Usage(format!("{shown} is too long to be a saved run")));
+            return Err(Failure::Usage(format!("{shown} is too long for a saved run")));
         }
         let bytes = std::fs::read(path).map_err(cannot)?;
         let text = encoding::decode(&bytes).map_err(|error| Failure::Usage(format!("{shown} {error}")))?;
         let form: Form = serde_json::from_str(&text).map_err(|error| {
             Failure::Usage(format!(
-                "{shown} is no saved run ({error}); save one with: mz bench {} --json > {shown}",
+                "{shown} is not a saved run ({error}); save one with: mz bench {} --json > {shown}",
                 bench.name()
             ))
         })?;
         if form.format != FORMAT {
             return Err(Failure::Usage(format!(
-                "{shown} was saved in format {}, and this mz reads format {FORMAT}: measure anew with the same mz",
+                "{shown} was saved in format {}, and this mz reads format {FORMAT}: measure again with the same mz",
                 form.format
             )));
         }
         let read: Self = serde_json::from_str(&text)
-            .map_err(|error| Failure::Usage(format!("{shown} is no complete saved run: {error}")))?;
+            .map_err(|error| Failure::Usage(format!("{shown} is not a complete saved run: {error}")))?;
         if read.bench != bench {
             return Err(Failure::Usage(format!(
                 "{shown} is a saved run of {}, and this is one of {}",

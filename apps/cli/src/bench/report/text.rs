@@ -45,7 +45,7 @@ impl fmt::Display for Report {
 
 /// The warning about results of a debug build.
 pub(crate) const DEBUG_BUILD: &str =
-    "DEBUG BUILD: these figures mean nothing. Build with `cargo build --release` and measure again.";
+    "DEBUG BUILD: these results mean nothing. Build with `cargo build --release` and measure again.";
 
 impl Report {
     /// Returns the lines about the setup.
@@ -63,8 +63,7 @@ impl Report {
             about.push(format!("the serving side: {}; {}", machine(there), program(there)));
         }
         if self.header.spin_us > 0 {
-            about
-                .push(format!("connections look for bytes for {} µs before they sleep", self.header.spin_us));
+            about.push(format!("connections spin for {} µs before they sleep", self.header.spin_us));
         }
         about.extend(self.run.as_ref().map(|case| planned(&case.plan)));
         about
@@ -76,12 +75,12 @@ pub(crate) fn planned(plan: &Plan) -> String {
     let Plan { kind, size, rate, in_flight, subscribers, duration, warm_up } = plan;
     let size = bytes(*size as u64);
     let how = match (kind, rate) {
-        (MessageKind::Calls, None) => format!("{in_flight} in flight, the next as soon as one returns"),
+        (MessageKind::Calls, None) => format!("{in_flight} in flight, each followed by the next at once"),
         (MessageKind::Calls, Some(rate)) => {
-            format!("{} a second on a timetable, {in_flight} in flight at most", count(*rate))
+            format!("{} per second on a schedule, {in_flight} in flight at most", count(*rate))
         }
-        (_, Some(rate)) => format!("{} a second on a timetable", count(*rate)),
-        (_, None) => "as fast as they go".to_owned(),
+        (_, Some(rate)) => format!("{} per second on a schedule", count(*rate)),
+        (_, None) => "as fast as possible".to_owned(),
     };
     let to =
         if *kind == MessageKind::News { format!(" to {subscribers} subscribers") } else { String::new() };
@@ -96,10 +95,10 @@ impl fmt::Display for OneCase<'_> {
         write!(f, "{}", rates(measured))?;
         write!(f, "\n\n{}", accounted(measured))?;
         if !measured.is_whole() {
-            write!(f, "\n{BAD}not all of it arrived as it was sent{BAD:#}")?;
+            write!(f, "\n{BAD}not everything arrived as it was sent{BAD:#}")?;
         }
         if let Some(own) = &measured.round_trip {
-            let mut table = Table::new(["ROUND TRIP", "P50", "P90", "P99", "P99.9", "MAX", "P50 / FLOOR"]);
+            let mut table = Table::new(["ROUND TRIP", "P50", "P90", "P99", "P99.9", "MAX", "P50 / BASELINE"]);
             let mut row =
                 |what: &str, of: &crate::bench::gauge::percentiles::Percentiles, stands: Option<f64>| {
                     let [p50, p90, p99, p999, max] = of.steps().map(|(_, micros)| time(micros));
@@ -115,12 +114,12 @@ impl fmt::Display for OneCase<'_> {
             }
             if let Some(late) = &measured.late {
                 let of = if plan.kind == MessageKind::Calls { "of that" } else { "packets" };
-                row(&format!("{of}: late by the timetable"), late, None);
+                row(&format!("{of}: late against the schedule"), late, None);
             }
             write!(f, "\n\n{table}")?;
         }
         if baselines.iter().any(|baseline| baseline.per_second.is_some()) {
-            let mut table = Table::new(["A SECOND", "RECEIVED", "RECEIVED / FLOOR"]);
+            let mut table = Table::new(["PER SECOND", "RECEIVED", "RECEIVED / BASELINE"]);
             table.row(["meshzero", &count(measured.received_per_second), "-"]);
             for baseline in baselines {
                 if let Some(rate) = baseline.per_second {
@@ -196,7 +195,7 @@ fn sizes(cases: &[Case]) -> Table<7> {
         "MIB/S",
         "LOST",
         "BARE TCP/S",
-        "RECEIVED / FLOOR",
+        "RECEIVED / BASELINE",
         "CPU S/MILLION",
     ]);
     for Case { plan, measured, baselines } in cases {
@@ -240,7 +239,7 @@ impl Discovery {
         [
             ("a new service is seen by a watcher", &self.seen),
             ("a new node discovers a service", &self.cold),
-            ("the same with joining before", &self.joined),
+            ("a new node joins and discovers", &self.joined),
         ]
     }
 
@@ -268,8 +267,8 @@ impl fmt::Display for RateSearch {
         }
         let bound = line(&self.bound);
         match self.rate {
-            Some(rate) => write!(f, "{STRONG}{} a second keep {bound}{STRONG:#}\n{table}", count(rate)),
-            None => write!(f, "{BAD}no rate that was tried keeps {bound}{BAD:#}\n{table}"),
+            Some(rate) => write!(f, "{STRONG}{} per second keep {bound}{STRONG:#}\n{table}", count(rate)),
+            None => write!(f, "{BAD}none of the tested rates keeps {bound}{BAD:#}\n{table}"),
         }
     }
 }
@@ -281,9 +280,9 @@ impl fmt::Display for Comparison {
             let interval = format!("{:.3} to {:.3}", compared.low, compared.high);
             table.row([&compared.what, &format!("{:.3}", compared.ratio), &interval, &compared.verdict]);
         }
-        write!(f, "this run / the saved one, of commit {}", line(&self.commit))?;
+        write!(f, "this run / saved run, of commit {}", line(&self.commit))?;
         for difference in &self.differences {
-            write!(f, "\n{BAD}not alike:{BAD:#} {}", line(difference))?;
+            write!(f, "\n{BAD}differs:{BAD:#} {}", line(difference))?;
         }
         write!(f, "\n{table}\n{FAINT}{WITHIN}{FAINT:#}")
     }

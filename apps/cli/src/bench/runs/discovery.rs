@@ -106,7 +106,8 @@ impl PeerClock {
                 best = Some((took, Self { here: asked + took / 2, there }));
             }
         }
-        best.map(|(_, clock)| clock).ok_or_else(|| Failure::OutcomeUnknown("nobody told the time".to_owned()))
+        best.map(|(_, clock)| clock)
+            .ok_or_else(|| Failure::OutcomeUnknown("the other clock could not be read".to_owned()))
     }
 
     /// Converts a reading of the other clock to local time.

@@ -36,7 +36,7 @@ impl FromStr for LatencyBound {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no bound; write a percentile (p50, p90, p99, p99.9 or max), < and a time (us, ms or s), \
+                "{text:?} is not a bound; write a percentile (p50, p90, p99, p99.9 or max), < and a time (us, ms or s), \
                  such as 'p99<5ms'"
             )
         };

@@ -78,8 +78,8 @@ pub(crate) async fn sweep(
     let plan =
         |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
     let cases = SIZES.len() + LOADS.len() + 2;
-    let floors_take = baseline::time_of_all(&plan(MessageKind::Tells, SHORTEST, None, 1));
-    let progress = Progress::new((warm_up + duration + floors_take) * cases as u32);
+    let baselines_take = baseline::time_of_all(&plan(MessageKind::Tells, SHORTEST, None, 1));
+    let progress = Progress::new((warm_up + duration + baselines_take) * cases as u32);
     for size in SIZES {
         let plan = plan(MessageKind::Tells, size, None, 1);
         fits(peer, size).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn sweep(
         let baselines = baseline::baselines(before, after, &measured, RateSource::Throughput);
         report.sizes.push(Case { plan, measured, baselines });
     }
-    progress.stage("the most calls");
+    progress.stage("the highest throughput");
     let unpaced =
         measure(peer, &plan(MessageKind::Calls, 64, None, MANY), &progress).await?.received_per_second;
     // Scheduled calls come from another thread, so fewer go through: the offered load exceeds the possible one.
@@ -115,7 +115,7 @@ async fn fits(peer: &Peer, size: usize) -> Result<(), Failure> {
     let packet = Pattern::new(size).packet(u32::MAX, 0, size);
     peer.service.send(Echo(packet)).await.map(drop).map_err(|error| match &error {
         meshzero::CallError::NotSent { why, .. } if why.contains("bytes") => Failure::Usage(format!(
-            "packets of {size} bytes do not go through: {why}. The limit is that of MESHZERO_LIMITS; unset it, or set \
+            "packets of {size} bytes cannot be sent: {why}. The limit is that of MESHZERO_LIMITS; unset it, or set \
              message_bytes above {size} on both sides"
         )),
         _ => error.into(),
@@ -137,7 +137,7 @@ async fn baselines(
     plan: &Plan,
     progress: &Progress,
 ) -> Result<Vec<baseline::BaselineSample>, Failure> {
-    progress.stage("the baseline");
+    progress.stage("baselines");
     let samples = match which {
         BaselineKind::RoundTrips => baseline::round_trips(peer, plan).await?,
         BaselineKind::Rates => baseline::rates(peer, plan).await?,

@@ -181,7 +181,7 @@ impl Bench {
             BenchCommand::Discovery(Discovery { place, rounds }) => {
                 if place.transport == Transport::Inproc {
                     return Err(Failure::Usage(
-                        "discovery takes two processes: --transport loopback, or the name of a service"
+                        "discovery needs two processes: --transport loopback, or the name of a service"
                             .to_owned(),
                     ));
                 }

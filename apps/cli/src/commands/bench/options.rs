@@ -79,7 +79,7 @@ impl RateArgs {
             && rate * duration.as_secs_f64() < FEWEST
         {
             return Err(Failure::Usage(format!(
-                "--rate {rate} sends less than {FEWEST} messages in {duration:?}: raise it, or --duration"
+                "--rate {rate} sends fewer than {FEWEST} messages in {duration:?}: raise it, or --duration"
             )));
         }
         let is_paced = self.rate.is_some() || self.find_max.is_some();
@@ -135,7 +135,7 @@ fn size(text: &str) -> Result<usize, String> {
     match usize::try_from(size).ok().filter(|size| (SHORTEST..=LONGEST).contains(size)) {
         Some(size) => Ok(size),
         None => Err(format!(
-            "a message of {size} bytes cannot be measured: it has {SHORTEST} bytes at least, for its number, and {} MiB \
+            "a message of {size} bytes cannot be measured: the size is {SHORTEST} bytes at least, for its number, and {} MiB \
              at most",
             LONGEST >> 20
         )),

@@ -209,7 +209,7 @@ impl Program {
         output: &mut OutputReader,
         feeding: impl Future<Output = ()>,
     ) -> Result<ExitStatus, String> {
-        let cannot_talk = |error| format!("cannot talk to {}: {error}", self.words[0]);
+        let cannot_talk = |error| format!("cannot communicate with {}: {error}", self.words[0]);
         let (mut feeding, mut is_fed) = (std::pin::pin!(feeding), false);
         loop {
             tokio::select! {

@@ -72,7 +72,7 @@ pub(super) async fn publish(
 fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
     counts.replaced += 1;
     if counts.replaced <= TOLD {
-        let remark = format!("line {number} is not UTF-8: what is not was replaced by \u{fffd}");
+        let remark = format!("line {number} is not UTF-8: invalid bytes were replaced by \u{fffd}");
         errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
     }
 }
@@ -80,7 +80,7 @@ fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
 fn leave_out(counts: &mut LineCounts, number: u64, why: &str, errors: &ErrorOutput) {
     counts.left_out += 1;
     if counts.left_out <= TOLD {
-        let more = if counts.left_out == TOLD { "; others like it are only counted" } else { "" };
+        let more = if counts.left_out == TOLD { "; further ones are only counted" } else { "" };
         errors.note(
             &format!("line {number} is left out: {why}{more}"),
             &json!({ "line": number, "left_out": why }),

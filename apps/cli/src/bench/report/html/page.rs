@@ -77,15 +77,18 @@ fn single(case: &Case) -> String {
         }));
         let names: Vec<String> = rows.iter().map(|(name, _, _)| name.clone()).collect();
         let points = rows.iter().enumerate().map(|(place, (_, rate, _))| (place as f64, *rate)).collect();
-        let series = vec![Series { name: "received a second".to_owned(), points }];
+        let series = vec![Series { name: "received per second".to_owned(), points }];
         let across = Axis { title: "", show: count, names };
-        let up = Axis { title: "messages a second, logarithmic", show: count, names: Vec::new() };
+        let up = Axis { title: "messages per second, logarithmic", show: count, names: Vec::new() };
         section += "<h2>Throughput</h2>\n";
-        section += &Chart { title: "Received a second, and the baseline", across, up, series }.draw();
+        section += &Chart { title: "Received per second, and the baseline", across, up, series }.draw();
         let cells =
             rows.iter().map(|(name, rate, stands)| vec![name.clone(), count(*rate), or_dash(*stands, ratio)]);
-        section +=
-            &table("Received a second", &["", "a second", "meshzero / baseline"], &cells.collect::<Vec<_>>());
+        section += &table(
+            "Received per second",
+            &["", "per second", "meshzero / baseline"],
+            &cells.collect::<Vec<_>>(),
+        );
     }
     section + &accounts(measured)
 }
@@ -93,9 +96,9 @@ fn single(case: &Case) -> String {
 fn accounts(measured: &Measurement) -> String {
     let Measurement { sent, received, lost, repeated, reordered, damaged, failed, .. } = *measured;
     let mut rows = vec![
-        vec!["offered a second".to_owned(), or_dash(measured.offered_per_second, count)],
-        vec!["achieved a second".to_owned(), count(measured.achieved_per_second)],
-        vec!["received a second".to_owned(), count(measured.received_per_second)],
+        vec!["offered per second".to_owned(), or_dash(measured.offered_per_second, count)],
+        vec!["achieved per second".to_owned(), count(measured.achieved_per_second)],
+        vec!["received per second".to_owned(), count(measured.received_per_second)],
         vec!["payload received".to_owned(), format!("{} MiB/s", short(measured.received_mib_per_second))],
         vec!["bottleneck".to_owned(), measured.bottleneck.clone()],
     ];
@@ -177,7 +180,7 @@ fn found_max(bound: &str, report: &Report) -> String {
         or_dash(rate, |rate| format!("{} a second", count(rate)))
     );
     format!("<h2>{}</h2>\n", Escaped(&said))
-        + &table("Rates that were tried", &["a second", "achieved", "value", "kept"], &rows)
+        + &table("Rates that were tried", &["per second", "achieved", "value", "kept"], &rows)
 }
 
 fn sizes(cases: &[Case]) -> String {
@@ -197,7 +200,7 @@ fn sizes(cases: &[Case]) -> String {
     }
     let names = cases.iter().map(|case| bytes(case.plan.size as u64)).collect();
     let across = Axis { title: "bytes of a message", show: count, names };
-    let up = Axis { title: "MiB a second, logarithmic", show: short, names: Vec::new() };
+    let up = Axis { title: "MiB per second, logarithmic", show: short, names: Vec::new() };
     let chart = Chart { title: "Throughput by size, and the baseline", across, up, series }.draw();
     let rows = cases.iter().map(|case| {
         let baseline = case.baselines.first();
@@ -211,7 +214,7 @@ fn sizes(cases: &[Case]) -> String {
         ]
     });
     let headings =
-        ["size", "received a second", "MiB a second", "lost", "baseline a second", "meshzero / baseline"];
+        ["size", "received per second", "MiB per second", "lost", "baseline a second", "meshzero / baseline"];
     format!("<h2>Throughput by size</h2>\n{chart}")
         + &table(&planned_all(cases), &headings, &rows.collect::<Vec<_>>())
 }
@@ -236,7 +239,7 @@ fn loads(cases: &[Case]) -> String {
         row.extend(steps.unwrap_or_else(|| ["-"; 5].map(str::to_owned)));
         row
     });
-    let headings = ["offered a second", "achieved", "p50", "p90", "p99", "p99.9", "max"];
+    let headings = ["offered per second", "achieved", "p50", "p90", "p99", "p99.9", "max"];
     let middle = cases.get(cases.len() / 2).and_then(|case| Some((case, case.measured.round_trip?)));
     let distribution = middle.map(|(case, own)| {
         let mut all = vec![("meshzero".to_owned(), own, None)];
@@ -271,7 +274,7 @@ fn comparison(comparison: &crate::bench::report::comparison::Comparison) -> Stri
     let differences: String = comparison
         .differences
         .iter()
-        .map(|line| format!("<p class=\"bad\">not alike: {}</p>\n", Escaped(line)))
+        .map(|line| format!("<p class=\"bad\">differs: {}</p>\n", Escaped(line)))
         .collect();
     let title = format!("This run / the saved one, of commit {}", comparison.commit);
     format!("<h2>{}</h2>\n{differences}", Escaped(&title))
