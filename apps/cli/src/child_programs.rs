@@ -32,12 +32,12 @@ impl ChildPrograms {
     }
 
     /// Notes that the command is shutting down and closes links after `drain`.
-    pub(crate) fn leave(&self, drain: Duration) {
+    pub(crate) fn begin_drain(&self, drain: Duration) {
         self.stage.send_replace(Stage::Leaving { until: Instant::now().checked_add(drain) });
     }
 
     /// Returns whether the command may have closed the links of callers.
-    pub(crate) fn are_cut_off(&self) -> bool {
+    pub(crate) fn has_closed_links(&self) -> bool {
         match *self.stage.borrow() {
             Stage::Serving => false,
             Stage::Leaving { until } => until.is_some_and(|until| until <= Instant::now()),
@@ -49,18 +49,18 @@ impl ChildPrograms {
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn over(&self) {
-        ProgramGuard(self.stage.subscribe()).begun().await;
+    pub(crate) async fn wait_for_shutdown(&self) {
+        ProgramGuard(self.stage.subscribe()).shutdown().await;
     }
 
     /// Ends all programs, and waits until they have ended. No other starts.
-    pub(crate) async fn end(&self) {
+    pub(crate) async fn shut_down(&self) {
         self.stage.send_replace(Stage::Over);
         self.stage.closed().await;
     }
 
     /// Returns the guard of a program about to start; `None` if it must not any more.
-    pub(crate) fn ending(&self) -> Option<ProgramGuard> {
+    pub(crate) fn register(&self) -> Option<ProgramGuard> {
         let stage = self.stage.subscribe();
         let is_open = *stage.borrow() != Stage::Over;
         is_open.then_some(ProgramGuard(stage))
@@ -69,7 +69,7 @@ impl ChildPrograms {
 
 impl ProgramGuard {
     /// Waits until the program has to end.
-    pub(crate) async fn begun(&mut self) {
+    pub(crate) async fn shutdown(&mut self) {
         // Without a sender it is over as well.
         let _ = self.0.wait_for(|stage| *stage == Stage::Over).await;
     }

@@ -8,21 +8,21 @@ const MARK: &str = "\u{feff}";
 pub(crate) enum EncodingError {
     /// There is no mark of UTF-16, and it is not UTF-8. Lines and bytes are counted from 1.
     #[error(
-        "is not UTF-8: byte {place} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
+        "is not UTF-8: byte {position} of line {line} is {byte:#04x}; save it as UTF-8, or as UTF-16 with a byte order mark"
     )]
     Unknown {
         /// The line of the first wrong byte.
         line: usize,
         /// The position of the byte in its line.
-        place: usize,
+        position: usize,
         /// The byte.
         byte: u8,
     },
     /// There is the mark of UTF-16, and the rest is not UTF-16.
-    #[error("begins as UTF-16 and is not valid UTF-16 from byte {place} on; save it as UTF-8")]
+    #[error("begins as UTF-16 and is not valid UTF-16 from byte {position} on; save it as UTF-8")]
     Utf16 {
         /// The position of the first wrong byte, counted from 1.
-        place: usize,
+        position: usize,
     },
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<String, EncodingError> {
             let (units, rest) = bytes.as_chunks();
             let text = utf16(units.iter().copied().map(unit))?;
             if !rest.is_empty() {
-                return Err(EncodingError::Utf16 { place: bytes.len() });
+                return Err(EncodingError::Utf16 { position: bytes.len() });
             }
             text
         }
@@ -54,13 +54,13 @@ fn unknown(bytes: &[u8], end: usize) -> EncodingError {
     let (before, byte) = (&bytes[..end], bytes[end]);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    EncodingError::Unknown { line, place: end - start + 1, byte }
+    EncodingError::Unknown { line, position: end - start + 1, byte }
 }
 
 fn utf16(units: impl Iterator<Item = u16>) -> Result<String, EncodingError> {
     let mut before = 0;
     let characters = char::decode_utf16(units).map(|character| {
-        let character = character.map_err(|_| EncodingError::Utf16 { place: before * 2 + 1 })?;
+        let character = character.map_err(|_| EncodingError::Utf16 { position: before * 2 + 1 })?;
         before += character.len_utf16();
         Ok(character)
     });
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn what_is_no_text_says_where() {
-        let unknown = |line, place, byte| Err(EncodingError::Unknown { line, place, byte });
+        let unknown = |line, position, byte| Err(EncodingError::Unknown { line, position, byte });
         assert_eq!(decode(&[0xff]), unknown(1, 1, 0xff));
         assert_eq!(decode(b"a\xff\n"), unknown(1, 2, 0xff));
         assert_eq!(decode(b"one\r\n\nna\xefve"), unknown(3, 3, 0xef));
         // A truncated character is wrong at its beginning.
         assert_eq!(decode(b"\n\xe2\x82"), unknown(2, 1, 0xe2));
-        assert_eq!(decode(&[0xff, 0xfe, b'a']), Err(EncodingError::Utf16 { place: 3 }));
-        assert_eq!(decode(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(EncodingError::Utf16 { place: 5 }));
+        assert_eq!(decode(&[0xff, 0xfe, b'a']), Err(EncodingError::Utf16 { position: 3 }));
+        assert_eq!(decode(&[0xff, 0xfe, b'a', 0, 0x00, 0xd8]), Err(EncodingError::Utf16 { position: 5 }));
     }
 }

@@ -65,7 +65,7 @@ async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writer
     }
     let written = if stop.has_stopped() {
         // A reader that does not read must not delay a stop.
-        writers.last_words(&out).await
+        writers.finish_output_briefly(&out).await
     } else {
         tokio::select! {
             written = writers.finish() => written,
@@ -82,14 +82,14 @@ async fn run(cli: Cli, ignored: IgnoredSignals, out: Output, mut writers: Writer
 /// Reports a failure to write, or to start at all. Standard error may not be writable either.
 async fn fail(failure: &Failure, out: &Output, writers: &mut Writers) -> ExitCode {
     out.errors.report(failure);
-    writers.last_errors().await;
+    writers.finish_errors_briefly().await;
     failure.exit_code()
 }
 
 /// Runs the command until it is done or a signal stops it, and leaves the mesh.
 async fn perform(cli: Cli, out: &Output, stop: &mut StopSignals) -> Result<(), Failure> {
     let session = Session::new(&cli.global, out.clone());
-    let itself = cli.command.stops_itself();
+    let itself = cli.command.handles_signals();
     let result = tokio::select! {
         biased;
         signal = stop.signal(), if !itself => Err(Failure::Signalled(signal)),

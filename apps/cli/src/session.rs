@@ -56,13 +56,13 @@ impl Session {
         let mesh = change(self.join.clone()).await?;
         tracing::info!(mesh = %mesh.name(), node = %mesh.node(), "joined");
         for interface in mesh.awaited_interfaces() {
-            self.out.errors.awaits(interface);
+            self.out.errors.awaited_interface(interface);
         }
         Ok(mesh)
     }
 
     /// Marks the command as endless: stopping it is not a failure from here on.
-    pub(crate) fn begin_endless(&self) {
+    pub(crate) fn set_endless(&self) {
         self.endless.set(true);
     }
 
@@ -78,18 +78,18 @@ impl Session {
     pub(crate) async fn leave(&self) -> Result<(), Failure> {
         let mut result = Ok(());
         if let Some(mesh) = self.mesh.get() {
-            self.programs.leave(mesh.limits().drain);
+            self.programs.begin_drain(mesh.limits().drain);
             for abandoned in mesh.close().await {
-                result = Err(self.abandon(&abandoned));
+                result = Err(self.report_unfinished(&abandoned));
             }
         }
-        self.programs.end().await;
+        self.programs.shut_down().await;
         result
     }
 
     /// Reports a service of this program that did not finish everything.
-    pub(crate) fn abandon(&self, abandoned: &Abandoned) -> Failure {
-        self.out.errors.abandon(abandoned);
+    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) -> Failure {
+        self.out.errors.report_unfinished(abandoned);
         Failure::Unfinished
     }
 }

@@ -5,7 +5,7 @@ use meshzero::Value;
 use crate::message::{self, InvalidMessage, MessageFormat};
 
 /// The placeholder of the message.
-const HOLE: &str = "{}";
+const PLACEHOLDER: &str = "{}";
 
 /// A reply with placeholders for the message.
 ///
@@ -21,7 +21,7 @@ impl Template {
     /// [`InvalidMessage`]. A template that begins with the placeholder, such as `{} is late`, is text all the same.
     pub(crate) fn new(text: &str, message_format: MessageFormat) -> Result<Self, InvalidMessage> {
         match message::parse(text, message_format) {
-            Err(_) if text.trim_start().starts_with(HOLE) => Ok(Self(Value::from(text))),
+            Err(_) if text.trim_start().starts_with(PLACEHOLDER) => Ok(Self(Value::from(text))),
             read => read.map(Self),
         }
     }
@@ -45,7 +45,7 @@ fn fill(template: &Value, message: &Value) -> Value {
 
 /// Replaces the placeholders in a text.
 pub(crate) fn fill_text(text: &str, message: &str) -> String {
-    text.replace(HOLE, message)
+    text.replace(PLACEHOLDER, message)
 }
 
 /// Converts a message for a program: text as it is, anything else as JSON.
@@ -57,7 +57,7 @@ pub(crate) fn as_text(message: &Value) -> String {
 /// is filled into the words afterwards, so it can never become another word, or a command.
 ///
 /// A backslash escapes the characters that are special in a shell, and is kept before any other, as in `C:\dir`.
-pub(crate) fn words(command: &str) -> Result<Vec<String>, String> {
+pub(crate) fn split_words(command: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn commands_are_split_into_words() {
-        let split = |text| words(text).expect("words");
+        let split = |text| split_words(text).expect("words");
         assert_eq!(split("cat -n"), ["cat", "-n"]);
         assert_eq!(split(r#"sh -c 'echo "$1"' sh {}"#), ["sh", "-c", "echo \"$1\"", "sh", "{}"]);
         assert_eq!(split(r#"echo "" a\ b C:\dir"#), ["echo", "", "a b", "C:\\dir"]);
@@ -137,7 +137,7 @@ mod tests {
             ["sh", "-c", r"echo $HOME `id` \ \n \' \ "]
         );
         assert_eq!(split(r"echo \$HOME it\'s '\$'"), ["echo", "$HOME", "it's", r"\$"]);
-        assert!(words("echo 'open").is_err());
-        assert!(words("  ").is_err());
+        assert!(split_words("echo 'open").is_err());
+        assert!(split_words("  ").is_err());
     }
 }

@@ -11,7 +11,7 @@ use crate::support::{children, exists};
 /// As short as a measurement can be, so that the suite stays quick.
 const SHORT: [&str; 4] = ["--duration", "100ms", "--warm-up", "20ms"];
 
-/// What a run tells as JSON.
+/// Runs a benchmark and returns its JSON.
 #[track_caller]
 fn bench(room: &Room, arguments: &[&str]) -> Value {
     let mut all = vec!["bench"];
@@ -68,7 +68,7 @@ fn has_floors(case: &Value, wanted: &[&str]) {
     assert_eq!(floors.len(), wanted.len(), "{floors:?}");
 }
 
-/// What each side spent is told, where the platform tells it.
+/// Checks that the resources of each side are reported, where the platform does.
 #[track_caller]
 fn has_sides(measured: &Value, sides: &[&str]) {
     for side in sides {

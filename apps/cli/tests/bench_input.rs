@@ -1,4 +1,4 @@
-//! What cannot be measured: each is an exit code and a sentence that says what to do, before anything is measured.
+//! Input that cannot be measured: each gives an exit code and a helpful sentence, before anything is measured.
 
 use crate::support::{Room, SOON};
 
@@ -63,7 +63,7 @@ fn files_are_looked_at_before_anything_is_measured() {
     let run = |option: &str, file: &str| room.run(&[&long[..], &[option, file]].concat());
     run("--compare", &file("none.json")).failed(2, &["cannot read", "none.json"]);
     run("--compare", &file("text.json")).failed(2, &["text.json is no saved run", "--json >"]);
-    run("--compare", &file("other.json")).failed(2, &["format 99", "format 1", "measure anew"]);
+    run("--compare", &file("other.json")).failed(2, &["format 99", "format 1", "measure again"]);
     run("--compare", &file("half.json")).failed(2, &["half.json is not a complete saved run"]);
     run("--html", &file("no-such-folder/page.html")).failed(5, &["cannot write", "page.html"]);
     run("--html", folder.to_str().expect("UTF-8")).failed(5, &["cannot write"]);

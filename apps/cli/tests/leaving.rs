@@ -1,4 +1,4 @@
-//! How it ends: on signals with a goodbye, and quietly when nobody reads any more.
+//! Shutdown: on signals gracefully, and quietly when the output has been closed.
 
 #![cfg(unix)]
 
@@ -164,7 +164,7 @@ fn callers_that_give_up_while_it_ends_are_shown_and_not_waited_for() {
     assert_eq!(service.wait(SOON).code(), Some(0));
     assert_eq!(service.stderr(), "");
     assert_eq!([&mut given_up, &mut running].map(|caller| caller.wait(SOON).code()), [Some(130); 2]);
-    // Whoever notices first that its time is over.
+    // Either side may notice first that its time is over.
     let code = late.wait(SOON).code();
     assert!(matches!(code, Some(1 | 3)), "{code:?}");
 }

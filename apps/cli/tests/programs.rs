@@ -224,7 +224,7 @@ fn a_message_whose_caller_has_given_up_while_it_waited_is_not_run() {
     assert_eq!(unfinished(&room, &address, 2), 2);
     second.interrupt();
     assert_eq!(second.wait(SOON).code(), Some(130));
-    // Whoever notices first that its time is over.
+    // Either side may notice first that its time is over.
     let third = room.run(&["send", &address, "third", "--wait", "200ms"]);
     assert!(matches!(third.code, Some(1 | 3)), "{third:?}");
     let mut fourth = room.start(&["send", &address, "fourth", "--wait", "1m"]);
@@ -262,7 +262,7 @@ fn a_program_whose_caller_has_given_up_is_ended() {
     for said in ["not run if their callers have given up", "If the caller gives up", "the program is ended"] {
         assert!(help.contains(said), "{help}");
     }
-    // Whoever is killed says nothing.
+    // A killed program says nothing.
     let mut caller = room.start(&["send", &address, "slow", "--wait", "1h"]);
     mark.eventually(2);
     caller.kill();

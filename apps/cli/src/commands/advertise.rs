@@ -74,7 +74,7 @@ struct ReplyArgs {
     /// its standard input, and in place of {} among its arguments (there is no shell, so a message is never a
     /// command). If the caller gives up, by Ctrl-C or by its timeout, the program is ended as after --limit:
     /// terminated, and killed half a second later
-    #[arg(long, value_name = "CMD", value_parser = crate::template::words)]
+    #[arg(long, value_name = "CMD", value_parser = crate::template::split_words)]
     // clap takes a plain `Vec` for an option that may be repeated; this is one command of several words.
     exec: Option<std::vec::Vec<String>>,
 }
@@ -164,7 +164,7 @@ impl Advertise {
         let responder = move || Responder { reply: Arc::clone(&reply), out: out.clone() };
         let mesh = session.mesh().await?;
         if self.fail_if_exists {
-            namesakes::refuse(mesh, &self.name).await?;
+            namesakes::ensure_unused(mesh, &self.name).await?;
         }
         let mut advertise = mesh.advertise(&self.name, responder).handles_calls::<Value>();
         if let Some(place) = &self.at {
@@ -174,17 +174,17 @@ impl Advertise {
         if self.fail_if_exists {
             NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
-        session.begin_endless();
+        session.set_endless();
         session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         tokio::select! {
-            failed = follow(&self.name, &service, session) => match failed? {},
+            failed = report_moves(&self.name, &service, session) => match failed? {},
             never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         }
     }
 }
 
 /// Prints the address of a service whenever it changes.
-pub(crate) async fn follow<A>(
+pub(crate) async fn report_moves<A>(
     name: &ServiceName,
     service: &Service<A>,
     session: &Session,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::demo::{Role, play};
+use crate::demo::{Role, run_demo};
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::signals::{IgnoredSignals, StopSignals};
@@ -22,7 +22,7 @@ impl Demo {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
         // Signals ignored at the start have not been listened for since.
         let mut stop = StopSignals::listen(IgnoredSignals::at_start()).map_err(Failure::no_signals)?;
-        play(&session.out, &mut stop).await
+        run_demo(&session.out, &mut stop).await
     }
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct DemoPart {
 
 impl DemoPart {
     pub(crate) async fn run(&self, session: &Session) -> Result<(), Failure> {
-        session.begin_endless();
-        self.role.perform(session).await
+        session.set_endless();
+        self.role.run(session).await
     }
 }

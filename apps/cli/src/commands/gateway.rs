@@ -43,7 +43,7 @@ impl Gateway {
             GatewayKind::Networkzero => {
                 let mut gateway =
                     mesh.networkzero().await.map_err(|error| Failure::Local(error.to_string()))?;
-                session.begin_endless();
+                session.set_endless();
                 while let Some(crossing) = gateway.next().await {
                     if let Some(crossed) = CrossingRecord::of(crossing) {
                         // Changes do not wait for the terminal.

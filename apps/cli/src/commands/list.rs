@@ -97,7 +97,7 @@ impl List {
     async fn follow(&self, mesh: &Mesh, session: &Session) -> Result<(), Failure> {
         let prefix = self.prefix();
         let mut watch = mesh.watch(&prefix);
-        session.begin_endless();
+        session.set_endless();
         let (mut looks, mut unlisted) = (time::interval(LOOK), HiddenCount::default());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

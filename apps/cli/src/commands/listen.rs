@@ -62,7 +62,7 @@ impl Listen {
         let service = self.name.discover(session.mesh().await?, self.wait).await?;
         let mut news = self.subscribe(&service).await?;
         if self.count.is_none() {
-            session.begin_endless();
+            session.set_endless();
         }
         let (mut heard, mut left_out) = (0, OmittedCounts::new(&session.out));
         while self.count.is_none_or(|count| heard < count)

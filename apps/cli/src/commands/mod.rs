@@ -63,7 +63,7 @@ impl Command {
     }
 
     /// Returns whether the command handles signals itself, because its shutdown is more than leaving the mesh.
-    pub(crate) fn stops_itself(&self) -> bool {
+    pub(crate) fn handles_signals(&self) -> bool {
         matches!(self, Self::Demo(_))
     }
 }

@@ -92,7 +92,7 @@ impl<'a> NameCheck<'a> {
 ///
 /// # Errors
 /// [`Failure::NameTaken`].
-pub(super) async fn refuse(mesh: &Mesh, name: &ServiceName) -> Result<(), Failure> {
+pub(super) async fn ensure_unused(mesh: &Mesh, name: &ServiceName) -> Result<(), Failure> {
     match mesh.discover(name).within(LOOK).await {
         Ok(service) => match service.instances().first() {
             Some(other) => Err(taken(name, other)),

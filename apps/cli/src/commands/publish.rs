@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::time::{self, MissedTickBehavior};
 
 use self::lines::{LineCounts, LineError};
-use super::advertise::{AdvertisedRecord, follow};
+use super::advertise::{AdvertisedRecord, report_moves};
 use super::listen::is_zero;
 use super::namesakes::{self, NameCheck};
 use crate::failure::Failure;
@@ -87,7 +87,7 @@ impl Publish {
         let item = item.map_err(|error| Failure::Usage(format!("DATA: {error}")))?.unwrap_or_default();
         let mesh = session.mesh().await?;
         if self.fail_if_exists {
-            namesakes::refuse(mesh, &self.name).await?;
+            namesakes::ensure_unused(mesh, &self.name).await?;
         }
         let mut advertise = mesh.advertise(&self.name, || IdleActor).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
@@ -101,7 +101,7 @@ impl Publish {
             NameCheck::new(mesh, &self.name).give_way(service.instance()).await?;
         }
         if self.is_endless() {
-            session.begin_endless();
+            session.set_endless();
         }
         session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         let publisher = service.publisher();
@@ -116,12 +116,12 @@ impl Publish {
         };
         let told = tokio::select! {
             told = publishing => told?,
-            failed = follow(&self.name, &service, session) => match failed? {},
+            failed = report_moves(&self.name, &service, session) => match failed? {},
             never = NameCheck::new(mesh, &self.name).tell(session) => match never {},
         };
         // Closing waits until subscribers have the published items.
         if let Some(abandoned) = service.close().await {
-            return Err(session.abandon(&abandoned));
+            return Err(session.report_unfinished(&abandoned));
         }
         session.out.show(&told).await?;
         match told.left_out {

@@ -39,7 +39,7 @@ impl Handler<Move> for Arm {
 pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Failure> {
     let arm = mesh.advertise(NAME, Arm::default).handles::<Move>().await?;
     channel
-        .tell(DemoEvent::Advertises { service: NAME.to_owned(), address: arm.address().to_string() })
+        .send_event(DemoEvent::Advertises { service: NAME.to_owned(), address: arm.address().to_string() })
         .await?;
     while channel.next().await?.is_some() {}
     Ok(())

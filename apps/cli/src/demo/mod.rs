@@ -17,4 +17,4 @@ mod transcript;
 mod weather;
 
 pub(crate) use role::Role;
-pub(crate) use scenario::play;
+pub(crate) use scenario::run_demo;

@@ -11,7 +11,7 @@ use super::protocol::{CallOutcome, DemoChannel, DemoCommand, DemoEvent, millis};
 use crate::failure::Failure;
 
 /// The timeout of a call; short, because one of them is to an arm that has crashed.
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The measured time.
 const MEASURED: Duration = Duration::from_millis(600);
@@ -24,7 +24,7 @@ pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Fa
     let arm = mesh.discover(arm::NAME).await?;
     let ms = millis(started);
     let address = arm.address().map(|address| address.to_string()).unwrap_or_default();
-    channel.tell(DemoEvent::Found { service: arm::NAME.to_owned(), address, ms }).await?;
+    channel.send_event(DemoEvent::Found { service: arm::NAME.to_owned(), address, ms }).await?;
 
     let mut watch = mesh.watch(arm::NAME);
     loop {
@@ -32,16 +32,16 @@ pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Fa
             event = watch.next() => {
                 let Some(event) = event else { return Ok(()) };
                 if let Some(told) = told(event) {
-                    channel.tell(told).await?;
+                    channel.send_event(told).await?;
                 }
             }
-            cue = channel.next() => {
-                let told = match cue? {
+            command = channel.next() => {
+                let told = match command? {
                     Some(DemoCommand::Send(message)) => send(&arm, message).await,
                     Some(DemoCommand::Measure) => measure(&arm).await?,
                     None => return Ok(()),
                 };
-                channel.tell(told).await?;
+                channel.send_event(told).await?;
             }
         }
     }
@@ -63,7 +63,7 @@ fn told(event: WatchEvent) -> Option<DemoEvent> {
 async fn send(arm: &ServiceRef, message: Move) -> DemoEvent {
     let text = message.to_string();
     let started = Instant::now();
-    let outcome = match arm.send(message).timeout(PATIENCE).await {
+    let outcome = match arm.send(message).timeout(TIMEOUT).await {
         Ok(Ok(pose)) => CallOutcome::Done(pose.to_string()),
         Ok(Err(out_of_reach)) => CallOutcome::Declined(out_of_reach.to_string()),
         Err(error) if error.is_safe_to_repeat() => {

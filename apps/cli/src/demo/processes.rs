@@ -12,17 +12,17 @@ use super::role::Role;
 use crate::failure::Failure;
 
 /// The timeout for an event of a process; a hundred times the usual.
-const PATIENCE: Duration = Duration::from_secs(6);
+const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The time for a graceful shutdown before a process is killed.
-const GOODBYE: Duration = Duration::from_millis(700);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// A process of the demo. Dropping it kills it; [`DemoProcess::dismiss`] shuts it down gracefully.
 pub(crate) struct DemoProcess {
     role: Role,
     child: Child,
     stdin: Option<ChildStdin>,
-    told: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl DemoProcess {
@@ -44,8 +44,8 @@ impl DemoProcess {
             .map_err(cannot)?;
         let missing = || Failure::Local(format!("the {} has no streams", role.name()));
         let stdin = child.stdin.take().ok_or_else(missing)?;
-        let told = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
-        Ok(Self { role, child, stdin: Some(stdin), told })
+        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?).lines();
+        Ok(Self { role, child, stdin: Some(stdin), stdout })
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -58,9 +58,9 @@ impl DemoProcess {
     }
 
     /// Sends it a command.
-    pub(crate) async fn cue(&mut self, cue: &DemoCommand) -> Result<(), Failure> {
+    pub(crate) async fn send_command(&mut self, command: &DemoCommand) -> Result<(), Failure> {
         let name = self.role.name();
-        let mut line = serde_json::to_string(cue).map_err(|error| {
+        let mut line = serde_json::to_string(command).map_err(|error| {
             Failure::Local(format!("a command for the {name} cannot be written: {error}"))
         })?;
         line.push('\n');
@@ -69,24 +69,25 @@ impl DemoProcess {
     }
 
     /// Waits until `wanted` accepts one of its events; others are discarded.
-    pub(crate) async fn hear<T>(
+    pub(crate) async fn wait_for<T>(
         &mut self,
         what: &str,
         wanted: impl Fn(&DemoEvent) -> Option<T>,
     ) -> Result<T, Failure> {
         let name = self.role.name();
-        let hear = async {
+        let waiting = async {
             loop {
-                let line = self.told.next_line().await.map_err(|_| gone(name))?.ok_or_else(|| gone(name))?;
-                let told = serde_json::from_str(&line)
+                let line =
+                    self.stdout.next_line().await.map_err(|_| gone(name))?.ok_or_else(|| gone(name))?;
+                let event = serde_json::from_str(&line)
                     .map_err(|error| Failure::Local(format!("the {name} printed {line:?}: {error}")))?;
-                if let Some(found) = wanted(&told) {
+                if let Some(found) = wanted(&event) {
                     return Ok(found);
                 }
             }
         };
-        time::timeout(PATIENCE, hear).await.unwrap_or_else(|_| {
-            Err(Failure::OutcomeUnknown(format!("the {name} did not report {what} within {PATIENCE:?}")))
+        time::timeout(TIMEOUT, waiting).await.unwrap_or_else(|_| {
+            Err(Failure::OutcomeUnknown(format!("the {name} did not report {what} within {TIMEOUT:?}")))
         })
     }
 
@@ -99,7 +100,7 @@ impl DemoProcess {
     /// Shuts it down gracefully and reaps it.
     pub(crate) async fn dismiss(mut self) {
         self.stdin = None;
-        if time::timeout(GOODBYE, self.child.wait()).await.is_err() {
+        if time::timeout(SHUTDOWN_TIMEOUT, self.child.wait()).await.is_err() {
             // This fails only for a process that has ended already.
             let _ = self.child.kill().await;
         }

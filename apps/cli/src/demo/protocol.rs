@@ -82,7 +82,7 @@ impl DemoChannel {
     }
 
     /// Sends an event.
-    pub(crate) async fn tell(&self, told: DemoEvent) -> Result<(), Failure> {
+    pub(crate) async fn send_event(&self, told: DemoEvent) -> Result<(), Failure> {
         self.out.object(&told).await
     }
 }

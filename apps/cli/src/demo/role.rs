@@ -31,7 +31,7 @@ impl Role {
     }
 
     /// Runs the role until there are no more commands.
-    pub(crate) async fn perform(self, session: &Session) -> Result<(), Failure> {
+    pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         let mut channel = DemoChannel::new(session.out.clone());
         let mesh = session.mesh().await?;
         match self {

@@ -35,12 +35,12 @@ impl<'a> Transcript<'a> {
     }
 
     /// Prints an event of the process `who`.
-    pub(crate) async fn tell(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
+    pub(crate) async fn event(&self, who: &'static str, what: impl Into<String>) -> Result<(), Failure> {
         self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: None }).await
     }
 
     /// Prints an event of the process `who` that took so many milliseconds.
-    pub(crate) async fn timed(
+    pub(crate) async fn timed_event(
         &self,
         who: &'static str,
         what: impl Into<String>,

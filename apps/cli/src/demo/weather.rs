@@ -62,7 +62,10 @@ pub(crate) async fn run(mesh: &Mesh, channel: &mut DemoChannel) -> Result<(), Fa
         .publishes::<Reading>(HISTORY)
         .await?;
     channel
-        .tell(DemoEvent::Advertises { service: NAME.to_owned(), address: station.address().to_string() })
+        .send_event(DemoEvent::Advertises {
+            service: NAME.to_owned(),
+            address: station.address().to_string(),
+        })
         .await?;
     while channel.next().await?.is_some() {}
     Ok(())

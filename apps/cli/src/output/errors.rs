@@ -47,28 +47,28 @@ impl ErrorOutput {
 
     /// Reports the failure of the program.
     pub(crate) fn report(&self, failure: &Failure) {
-        self.say(written(failure, self.format));
+        self.print(written(failure, self.format));
     }
 
     /// Reports a service of this program that did not finish everything.
-    pub(crate) fn abandon(&self, abandoned: &Abandoned) {
+    pub(crate) fn report_unfinished(&self, abandoned: &Abandoned) {
         let Abandoned { service, messages, others, connections, .. } = abandoned;
         match self.format {
             Format::Human => {
-                self.say(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
+                self.print(format!("{BAD}mz:{BAD:#} not finished in time: {}", text(&abandoned.to_string())));
             }
-            Format::Json => self.say_object(&json!({
+            Format::Json => self.print_object(&json!({
                 "abandoned": service, "messages": messages, "others": others, "connections": connections,
             })),
         }
     }
 
     /// Reports that an interface cannot be used yet.
-    pub(crate) fn awaits(&self, interface: &AwaitedInterface) {
+    pub(crate) fn awaited_interface(&self, interface: &AwaitedInterface) {
         match self.format {
             Format::Human => self.remark(&interface.to_string()),
             Format::Json => {
-                self.say_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
+                self.print_object(&json!({ "waiting_for": interface.chosen, "why": interface.to_string() }));
             }
         }
     }
@@ -78,7 +78,7 @@ impl ErrorOutput {
         let Unanswering { service, finding, .. } = unanswering;
         match self.format {
             Format::Human => self.remark(&format!("does not answer: {finding}")),
-            Format::Json => self.say_object(&json!({
+            Format::Json => self.print_object(&json!({
                 "unanswering": service, "code": finding.code, "sentence": finding.sentence, "remedy": finding.remedy,
             })),
         }
@@ -108,7 +108,7 @@ impl ErrorOutput {
         let (trace_id, traceparent) = (context.trace_id().to_string(), context.to_string());
         match self.format {
             Format::Human => self.remark(&format!("trace {trace_id}")),
-            Format::Json => self.say_object(&json!({ "trace_id": trace_id, "traceparent": traceparent })),
+            Format::Json => self.print_object(&json!({ "trace_id": trace_id, "traceparent": traceparent })),
         }
     }
 
@@ -119,28 +119,28 @@ impl ErrorOutput {
                 let lines = if lines == 1 { "1 line was".to_owned() } else { format!("{lines} lines were") };
                 self.remark(&format!("the last {lines} not printed, because the output was not read"));
             }
-            Format::Json => self.say_object(&json!({ "event": "unread", "lines": lines })),
+            Format::Json => self.print_object(&json!({ "event": "unread", "lines": lines })),
         }
     }
 
     /// Prints a remark for people.
     pub(crate) fn remark(&self, remark: &str) {
-        self.say(format!("{FAINT}{}{FAINT:#}", text(remark)));
+        self.print(format!("{FAINT}{}{FAINT:#}", text(remark)));
     }
 
     /// Prints a remark for people, or an object for programs.
     pub(crate) fn note(&self, remark: &str, object: &Json) {
         match self.format {
             Format::Human => self.remark(remark),
-            Format::Json => self.say_object(object),
+            Format::Json => self.print_object(object),
         }
     }
 
-    fn say_object(&self, object: &Json) {
-        self.say(escape::json(&object.to_string()));
+    fn print_object(&self, object: &Json) {
+        self.print(escape::json(&object.to_string()));
     }
 
-    fn say(&self, mut line: String) {
+    fn print(&self, mut line: String) {
         line.push('\n');
         self.stream.offer(|| line);
     }

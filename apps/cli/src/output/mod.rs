@@ -43,7 +43,7 @@ pub(crate) struct Writers {
 }
 
 /// The time in which the last lines are written, if their reader does not read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const FINAL_WRITES: Duration = Duration::from_millis(200);
 
 /// The effect of closing the terminal while the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,22 +129,22 @@ impl Writers {
     ///
     /// # Errors
     /// The same as those of [`finish`](Self::finish).
-    pub(crate) async fn last_words(&mut self, out: &Output) -> Result<(), Failure> {
-        let written = match timeout(LAST_WORDS, self.out.finish()).await {
+    pub(crate) async fn finish_output_briefly(&mut self, out: &Output) -> Result<(), Failure> {
+        let written = match timeout(FINAL_WRITES, self.out.finish()).await {
             Ok(written) => written.map_err(|error| unwritable(&error)),
             Err(_) => {
                 out.errors.unread(self.out.unwritten());
                 Ok(())
             }
         };
-        self.last_errors().await;
+        self.finish_errors_briefly().await;
         written
     }
 
     /// Waits for a moment until everything is written to standard error.
-    pub(crate) async fn last_errors(&mut self) {
+    pub(crate) async fn finish_errors_briefly(&mut self) {
         // There is nowhere to report that it cannot be.
-        let _ = timeout(LAST_WORDS, self.errors.finish()).await;
+        let _ = timeout(FINAL_WRITES, self.errors.finish()).await;
     }
 }
 

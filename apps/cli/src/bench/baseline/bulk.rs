@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{BUFFER, ConnectionMode, PREFIX, failed, prefix};
 use crate::failure::Failure;
 
-const SILENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames that wait for the task that writes.
 const QUEUE: usize = 1_024;
 /// Bytes of frames that wait, at most.
@@ -23,10 +23,10 @@ const COPIED: usize = 8 << 10;
 /// Frames a second, written from a thread in pieces of 64 KiB.
 pub(crate) async fn blocking(address: SocketAddr, size: usize, time: Duration) -> Result<f64, Failure> {
     let run = move || -> std::io::Result<f64> {
-        let mut stream = TcpStream::connect_timeout(&address, SILENCE)?;
+        let mut stream = TcpStream::connect_timeout(&address, IDLE_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        stream.set_write_timeout(Some(SILENCE))?;
+        stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+        stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
         stream.write_all(&ConnectionMode::CountBlocking.greeting())?;
         let mut frame = prefix(size).to_vec();
         frame.resize(PREFIX + size, 0x5a);

@@ -73,7 +73,7 @@ pub(crate) async fn window(
     }
     callers.join_all().await.into_iter().collect::<Result<(), _>>().map_err(stopped)?;
     let (times, elapsed) = (times.take(), started.elapsed());
-    let rate = times.a_second(elapsed);
+    let rate = times.per_second(elapsed);
     Ok((times, rate))
 }
 

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 /// The limit of concurrent connections.
 const CONNECTIONS: usize = 512;
 /// The idle timeout of a connection.
-const SILENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause after a failed accept, most likely for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,7 +72,7 @@ async fn accept(listener: TcpListener, room: Arc<Semaphore>) {
 
 async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
     let mut greeting = [0; 5];
-    let read = time::timeout(SILENCE, stream.read_exact(&mut greeting)).await;
+    let read = time::timeout(IDLE_TIMEOUT, stream.read_exact(&mut greeting)).await;
     let mode = read.ok().and_then(Result::ok).and_then(|_| ConnectionMode::read(greeting));
     let ended = match mode {
         Some(ConnectionMode::EchoTokio) => echo(stream).await,
@@ -91,15 +91,15 @@ async fn serve(mut stream: TcpStream, permit: OwnedSemaphorePermit) {
 async fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut buffer, mut echo_buffer) = (vec![0; 4 * BUFFER], FrameEcho::default());
-    while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
-        time::timeout(SILENCE, stream.write_all(echo_buffer.take(&buffer[..length])?)).await??;
+    while let length @ 1.. = time::timeout(IDLE_TIMEOUT, stream.read(&mut buffer)).await?? {
+        time::timeout(IDLE_TIMEOUT, stream.write_all(echo_buffer.take(&buffer[..length])?)).await??;
     }
     Ok(())
 }
 
 async fn count(mut stream: TcpStream) -> std::io::Result<()> {
     let (mut buffer, mut frames) = (vec![0; 4 * BUFFER], FrameCounter::default());
-    while let length @ 1.. = time::timeout(SILENCE, stream.read(&mut buffer)).await?? {
+    while let length @ 1.. = time::timeout(IDLE_TIMEOUT, stream.read(&mut buffer)).await?? {
         frames.take(&buffer[..length]);
     }
     stream.write_all(&frames.counted.to_le_bytes()).await
@@ -109,8 +109,8 @@ fn blocking(stream: TcpStream, mode: ConnectionMode, permit: OwnedSemaphorePermi
     let mut stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    stream.set_write_timeout(Some(SILENCE))?;
+    stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+    stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
     let serve = move || -> std::io::Result<()> {
         let _permit = permit;
         let (mut buffer, mut frames, mut echo_buffer) =

@@ -16,7 +16,7 @@ use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::failure::Failure;
 
 /// The timeout of a read or write.
-const SILENCE: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Round trips before the measured ones.
 const WARM_UP: usize = 20;
 
@@ -27,10 +27,10 @@ pub(crate) async fn blocking(
     time: Duration,
 ) -> Result<DurationHistogram, Failure> {
     let run = move || -> std::io::Result<DurationHistogram> {
-        let mut stream = TcpStream::connect_timeout(&address, SILENCE)?;
+        let mut stream = TcpStream::connect_timeout(&address, IDLE_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE))?;
-        stream.set_write_timeout(Some(SILENCE))?;
+        stream.set_read_timeout(Some(IDLE_TIMEOUT))?;
+        stream.set_write_timeout(Some(IDLE_TIMEOUT))?;
         stream.write_all(&ConnectionMode::EchoBlocking.greeting())?;
         let (request, mut reply) = (frame(size), frame(size));
         let mut times = DurationHistogram::default();
@@ -154,7 +154,7 @@ pub(crate) async fn window(
         callers.join_all().await;
         let (times, elapsed) = (times.take(), started.elapsed());
         both.abort_all();
-        let rate = times.a_second(elapsed);
+        let rate = times.per_second(elapsed);
         Ok((times, rate))
     };
     run.await.map_err(failed(address))

@@ -60,7 +60,7 @@ impl ProcessUsage {
 }
 
 /// Resets the peak of memory, where the platform can.
-pub(crate) fn forget_peak() {
+pub(crate) fn reset_peak() {
     #[cfg(target_os = "linux")]
     // Without the permission to do so the peak is that of the whole process lifetime.
     let _ = std::fs::write("/proc/self/clear_refs", "5");

@@ -19,9 +19,9 @@ use crate::bench::traffic::packet::Echo;
 use crate::failure::Failure;
 
 /// The longest sleep, so that the end is noticed.
-const NAP: Duration = Duration::from_millis(20);
+const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 /// The shortest sleep; packets due within it are sent together.
-const TICK: Duration = Duration::from_micros(50);
+const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
 
 /// The schedule of packets.
 #[derive(Debug, Clone, Copy)]
@@ -60,19 +60,19 @@ struct PendingCall {
 pub(crate) fn stream(
     load: Arc<LoadState>,
     way: OneWaySender,
-    timetable: Schedule,
+    schedule: Schedule,
 ) -> Result<impl Future<Output = ()>, Failure> {
     let (is_running, ended) = oneshot::channel::<()>();
     spawn(move || {
         let _is_running = is_running;
-        follow(&load, timetable, |_| {
-            let sending = load.waiting(way.send(load.next()));
+        follow(&load, schedule, |_| {
+            let sending = load.measure_wait(way.send(load.next()));
             let sent = block_on(async {
                 tokio::select! {
                     biased;
                     sent = sending => sent,
-                    () = load.over.notified() => {
-                        load.recall();
+                    () = load.ended_notify.notified() => {
+                        load.take_back();
                         Ok(())
                     }
                 }
@@ -91,7 +91,7 @@ pub(crate) fn stream(
 pub(crate) fn call(
     load: Arc<LoadState>,
     service: ServiceRef,
-    timetable: Schedule,
+    schedule: Schedule,
     in_flight: usize,
 ) -> Result<impl Future<Output = ()>, Failure> {
     // Bounded by the permits for calls.
@@ -99,11 +99,11 @@ pub(crate) fn call(
     let collecting = collect(Arc::clone(&load), called);
     let room = Arc::new(Semaphore::new(in_flight));
     spawn(move || {
-        follow(&load, timetable, |due| {
+        follow(&load, schedule, |due| {
             let permit = block_on(async {
                 tokio::select! {
                     permit = Arc::clone(&room).acquire_owned() => permit.ok(),
-                    () = load.over.notified() => None,
+                    () = load.ended_notify.notified() => None,
                 }
             });
             let Some(permit) = permit else { return };
@@ -112,7 +112,7 @@ pub(crate) fn call(
             let mut request = service.send(Echo(packet));
             // The first poll sends it, from this thread; the collector polls it again.
             match Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(reply) => load.returned(number, due.elapsed(), reply),
+                Poll::Ready(reply) => load.record_reply(number, due.elapsed(), reply),
                 // Without a collector the load has ended.
                 Poll::Pending => drop(calls.send(PendingCall { number, due, request, room: permit })),
             }
@@ -127,7 +127,7 @@ async fn collect(load: Arc<LoadState>, mut called: mpsc::UnboundedReceiver<Pendi
         let load = Arc::clone(&load);
         calls.spawn_local(async move {
             let reply = request.await;
-            load.returned(number, due.elapsed(), reply);
+            load.record_reply(number, due.elapsed(), reply);
             drop(room);
         });
         while calls.try_join_next().is_some() {}
@@ -141,21 +141,21 @@ fn spawn(run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
 }
 
 /// Calls `send` whenever a packet is due, until the load ends.
-fn follow(load: &LoadState, timetable: Schedule, mut send: impl FnMut(Instant)) {
-    while !load.is_over() {
-        let due = timetable.due(load.sent());
+fn follow(load: &LoadState, schedule: Schedule, mut send: impl FnMut(Instant)) {
+    while !load.has_ended() {
+        let due = schedule.due(load.sent());
         let now = Instant::now();
         if let Some(early) = due.checked_duration_since(now).filter(|early| !early.is_zero()) {
-            thread::sleep(early.clamp(TICK, NAP));
+            thread::sleep(early.clamp(SHORTEST_SLEEP, LONGEST_SLEEP));
         } else {
-            load.set_out(now - due);
+            load.record_late(now - due);
             send(due);
         }
     }
 }
 
 /// Lets threads that are spawned from this one wake on time, where the platform delays timers to save energy.
-pub(crate) fn be_punctual() {
+pub(crate) fn reduce_timer_slack() {
     #[cfg(target_os = "linux")]
     // Without permission packets are up to 50 µs later, which is recorded.
     let _ = std::fs::write("/proc/self/timerslack_ns", "1");
@@ -168,10 +168,10 @@ mod tests {
     #[test]
     fn the_timetable_does_not_drift() {
         let begin = Instant::now();
-        let timetable = Schedule::new(begin, 3.0);
-        assert_eq!(timetable.due(0), begin);
-        assert_eq!(timetable.due(3_000_000), begin + Duration::from_secs(1_000_000));
-        assert_eq!(timetable.due_before(begin), 0);
-        assert_eq!(timetable.due_before(begin + Duration::from_secs(10)), 30);
+        let schedule = Schedule::new(begin, 3.0);
+        assert_eq!(schedule.due(0), begin);
+        assert_eq!(schedule.due(3_000_000), begin + Duration::from_secs(1_000_000));
+        assert_eq!(schedule.due_before(begin), 0);
+        assert_eq!(schedule.due_before(begin + Duration::from_secs(10)), 30);
     }
 }

@@ -32,13 +32,13 @@ pub(crate) struct LoadState {
     failed: AtomicU64,
     /// Replies with wrong bytes.
     damaged: AtomicU64,
-    is_over: AtomicBool,
+    has_ended: AtomicBool,
     is_recording: AtomicBool,
     times: Mutex<DurationHistogram>,
     late: Mutex<DurationHistogram>,
     failure: Mutex<Option<Failure>>,
     /// Notified at the end of the load.
-    pub(crate) over: Notify,
+    pub(crate) ended_notify: Notify,
 }
 
 impl LoadState {
@@ -51,12 +51,12 @@ impl LoadState {
             waited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
-            is_over: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
             is_recording: AtomicBool::new(false),
             times: Mutex::default(),
             late: Mutex::default(),
             failure: Mutex::default(),
-            over: Notify::new(),
+            ended_notify: Notify::new(),
         })
     }
 
@@ -67,7 +67,7 @@ impl LoadState {
     }
 
     /// Takes back the last packet, which was not sent. For a load with a single sender.
-    pub(crate) fn recall(&self) {
+    pub(crate) fn take_back(&self) {
         self.sent.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -103,16 +103,16 @@ impl LoadState {
     }
 
     /// Returns whether senders have to end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     /// Ends the senders.
     pub(crate) fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.over.notify_waiters();
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.ended_notify.notify_waiters();
         // Also wakes a sender that is just about to wait.
-        self.over.notify_one();
+        self.ended_notify.notify_one();
     }
 
     /// Takes the failure that ended a sender, if there is one.
@@ -127,27 +127,27 @@ impl LoadState {
     }
 
     /// Records the lateness of a packet.
-    pub(crate) fn set_out(&self, late: Duration) {
+    pub(crate) fn record_late(&self, late: Duration) {
         if self.is_recording.load(Ordering::Relaxed) {
             lock(&self.late).record(late);
         }
     }
 
     /// Records the time of a call beside packets without a reply.
-    pub(crate) fn probed(&self, time: Duration) {
+    pub(crate) fn record_probe(&self, time: Duration) {
         if self.is_recording.load(Ordering::Relaxed) {
             lock(&self.times).record(time);
         }
     }
 
     /// Records a round trip, or a call without a reply.
-    pub(crate) fn returned(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
+    pub(crate) fn record_reply(&self, number: u64, time: Duration, reply: Result<Packet, CallError>) {
         match reply {
             Ok(reply) => {
                 if reply.number != number || !self.pattern.is_intact(&reply, self.size) {
                     self.damaged.fetch_add(1, Ordering::Relaxed);
                 }
-                self.probed(time);
+                self.record_probe(time);
             }
             Err(error) if is_overload(&error) => drop(self.failed.fetch_add(1, Ordering::Relaxed)),
             Err(error) => self.fail(error.into()),
@@ -156,11 +156,11 @@ impl LoadState {
 
     /// Makes one call after another until the load ends.
     pub(crate) async fn call(self: Arc<Self>, service: ServiceRef) {
-        while !self.is_over() {
+        while !self.has_ended() {
             let packet = self.next();
             let (number, started) = (packet.number, Instant::now());
             let reply = service.send(Echo(packet)).await;
-            self.returned(number, started.elapsed(), reply);
+            self.record_reply(number, started.elapsed(), reply);
         }
     }
 
@@ -185,9 +185,9 @@ impl LoadState {
         E: Into<Failure>,
     {
         let turn = (TURN_BYTES / self.size.max(1) as u64).clamp(1, TURN_PACKETS);
-        while !self.is_over() {
+        while !self.has_ended() {
             for _ in 0..turn {
-                self.waiting(send(self.next())).await.map_err(Into::into)?;
+                self.measure_wait(send(self.next())).await.map_err(Into::into)?;
             }
             tokio::task::yield_now().await;
         }
@@ -195,7 +195,7 @@ impl LoadState {
     }
 
     /// Awaits `sending` and adds the time it is pending to the time waited.
-    pub(crate) async fn waiting<T>(&self, sending: impl Future<Output = T>) -> T {
+    pub(crate) async fn measure_wait<T>(&self, sending: impl Future<Output = T>) -> T {
         let mut sending = pin!(sending);
         if let Poll::Ready(sent) = std::future::poll_fn(|task| Poll::Ready(sending.as_mut().poll(task))).await
         {

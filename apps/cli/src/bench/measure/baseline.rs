@@ -53,7 +53,7 @@ pub(crate) fn time(plan: &Plan) -> Duration {
 }
 
 /// Returns the approximate duration of all baseline samples of a measurement.
-pub(crate) fn time_of_all(plan: &Plan) -> Duration {
+pub(crate) fn total_time(plan: &Plan) -> Duration {
     time(plan) * 8
 }
 

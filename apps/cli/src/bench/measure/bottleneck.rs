@@ -12,7 +12,7 @@ const BUSY: f64 = 0.85;
 pub(crate) struct BottleneckInput {
     pub(crate) kind: MessageKind,
     /// Whether the schedule was kept, if there was one.
-    pub(crate) kept_timetable: Option<bool>,
+    pub(crate) kept_schedule: Option<bool>,
     pub(crate) sender: Side,
     pub(crate) receiver: Option<Side>,
     /// The share of the time for which the sender waited for room.
@@ -23,8 +23,8 @@ pub(crate) struct BottleneckInput {
 
 /// Returns the bottleneck as a sentence without a full stop.
 pub(crate) fn bottleneck(observed: &BottleneckInput) -> String {
-    let BottleneckInput { kind, kept_timetable, sender, receiver, waited, shared_cores } = observed;
-    if *kept_timetable == Some(true) {
+    let BottleneckInput { kind, kept_schedule, sender, receiver, waited, shared_cores } = observed;
+    if *kept_schedule == Some(true) {
         return "none: the schedule was kept".to_owned();
     }
     let waits = format!("the sender waited for room {:.0} % of the time", waited * 100.0);
@@ -95,7 +95,7 @@ mod tests {
     fn observed(sender: f64, receiver: f64) -> BottleneckInput {
         BottleneckInput {
             kind: MessageKind::Tells,
-            kept_timetable: None,
+            kept_schedule: None,
             sender: side(sender),
             receiver: Some(side(receiver)),
             waited: 0.0,
@@ -114,7 +114,7 @@ mod tests {
             (BottleneckInput { shared_cores: Some(1), ..observed(0.5, 0.5) }, "the machine"),
             (BottleneckInput { receiver: None, ..observed(0.9, 0.0) }, "this process"),
             (observed(0.4, 0.5), "unclear"),
-            (BottleneckInput { kept_timetable: Some(true), ..observed(0.9, 0.9) }, "none"),
+            (BottleneckInput { kept_schedule: Some(true), ..observed(0.9, 0.9) }, "none"),
             (BottleneckInput { sender: Side::default(), waited: 0.8, ..observed(0.9, 0.9) }, "the receiver"),
         ] {
             let told = bottleneck(&observed);

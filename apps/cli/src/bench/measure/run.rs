@@ -11,7 +11,7 @@ use tokio::time;
 use super::measurement::Measurement;
 use super::plan::{MessageKind, Plan};
 use super::progress::Progress;
-use super::summary::{Observations, Snapshot, account, slice_between};
+use super::summary::{Observations, Snapshot, slice_between, summarize};
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::gauge::traffic_sample::TrafficSample;
 use crate::bench::gauge::usage::{self, ProcessUsage};
@@ -27,9 +27,9 @@ use crate::bench::traffic::protocol::{
 use crate::failure::Failure;
 
 /// The timeout of a request to the receiver, behind all packets that wait before it.
-const ANSWER: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time without any arrival after which missing packets count as lost.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval between two checks for outstanding packets.
 const LOOK: Duration = Duration::from_millis(5);
 /// The interval between two checks for failures.
@@ -39,7 +39,7 @@ const PROBE: Duration = Duration::from_millis(2);
 /// The limit of such calls waiting for a reply.
 const PROBES: usize = 1_000;
 /// The time in which senders have to end.
-const LAST: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of steps in which the waits of unsent packets are recorded.
 const UNSENT_STEPS: u64 = 10_000;
 
@@ -47,7 +47,7 @@ const UNSENT_STEPS: u64 = 10_000;
 pub(crate) async fn measure(peer: &Peer, plan: &Plan, progress: &Progress) -> Result<Measurement, Failure> {
     let stream =
         peer.service.send(BeginStream { size: plan.size as u64 }).await?.map_err(Failure::Refused)?;
-    usage::forget_peak();
+    usage::reset_peak();
     let load = LoadState::new(Pattern::new(plan.size), stream, plan.size);
     let run = Run { peer, plan, load: &load };
     let measured = tokio::select! {
@@ -56,7 +56,7 @@ pub(crate) async fn measure(peer: &Peer, plan: &Plan, progress: &Progress) -> Re
     };
     load.end();
     // The service forgets the measurement anyway.
-    let _ = peer.service.send(EndStream { stream }).timeout(PATIENCE).await;
+    let _ = peer.service.send(EndStream { stream }).timeout(TIMEOUT).await;
     measured
 }
 
@@ -87,42 +87,42 @@ impl Run<'_> {
         let mut senders = JoinSet::new();
         let publisher = self.prepare(&mut senders).await?;
         let begin = Instant::now();
-        let timetable = plan.rate.map(|rate| Schedule::new(begin, rate));
-        match timetable {
-            Some(timetable) => self.start_paced(&mut senders, timetable, publisher.as_ref())?,
+        let schedule = plan.rate.map(|rate| Schedule::new(begin, rate));
+        match schedule {
+            Some(schedule) => self.start_paced(&mut senders, schedule, publisher.as_ref())?,
             None => self.start_unpaced(&mut senders, publisher.as_ref()),
         }
         progress.wait_until(begin + plan.warm_up).await;
 
         load.take_times();
         load.record();
-        let first = self.look().await?;
+        let first = self.snapshot().await?;
         let (mut slices, mut times) = (Vec::new(), DurationHistogram::default());
-        let mut before = first.seen.clone();
+        let mut before = first.receiver.clone();
         let count = slice_count(plan.duration);
         let started = Instant::now();
         let mut last = None;
         for slice in 1..=count {
             progress.wait_until(started + plan.duration * slice / count).await;
-            let moment = self.look().await?;
+            let moment = self.snapshot().await?;
             let recorded = load.take_times();
-            slices.push(slice_between(&before, &moment.seen, &recorded));
+            slices.push(slice_between(&before, &moment.receiver, &recorded));
             times.add(&recorded);
-            before = moment.seen.clone();
+            before = moment.receiver.clone();
             last = Some(moment);
         }
         let last = last.ok_or_else(|| Failure::Usage("the measured time is empty".to_owned()))?;
 
         load.end();
         let ended = Instant::now();
-        while let Ok(Some(_)) = time::timeout_at((ended + LAST).into(), senders.join_next()).await {}
+        while let Ok(Some(_)) = time::timeout_at((ended + END_TIMEOUT).into(), senders.join_next()).await {}
         // Packets under way at the end, which took the longest under overload.
         times.add(&load.take_times());
-        if let (Some(timetable), MessageKind::Calls) = (timetable, plan.kind) {
-            unsent(timetable, load.sent(), ended, &mut times);
+        if let (Some(schedule), MessageKind::Calls) = (schedule, plan.kind) {
+            record_unsent(schedule, load.sent(), ended, &mut times);
         }
-        let seen = self.arrived().await?;
-        Ok(account(self.peer, plan, load, Observations { first, last, end: seen, slices, times }))
+        let receiver = self.wait_for_arrivals().await?;
+        Ok(summarize(self.peer, plan, load, Observations { first, last, end: receiver, slices, times }))
     }
 
     /// Starts the calls beside the packets, and the publisher if there is one.
@@ -137,7 +137,7 @@ impl Run<'_> {
         let name = transport::name(&transport::unique("bench-news"))?;
         let service = crate::bench::peer::serve::publisher(&peer.mesh, &name).await?;
         let follow = SubscribePackets { stream: load.stream, service: name, subscribers: plan.subscribers };
-        peer.service.send(follow).timeout(ANSWER).await?.map_err(Failure::Refused)?;
+        peer.service.send(follow).timeout(REQUEST_TIMEOUT).await?.map_err(Failure::Refused)?;
         Ok(Some(service))
     }
 
@@ -151,15 +151,15 @@ impl Run<'_> {
     fn start_paced(
         &self,
         senders: &mut JoinSet<()>,
-        timetable: Schedule,
+        schedule: Schedule,
         publisher: Option<&Service<IdleActor>>,
     ) -> Result<(), Failure> {
         let load = Arc::clone(self.load);
         if self.plan.kind == MessageKind::Calls {
             let service = self.peer.service.clone();
-            senders.spawn_local(open_loop::call(load, service, timetable, self.plan.in_flight)?);
+            senders.spawn_local(open_loop::call(load, service, schedule, self.plan.in_flight)?);
         } else {
-            senders.spawn_local(open_loop::stream(load, self.way(publisher), timetable)?);
+            senders.spawn_local(open_loop::stream(load, self.way(publisher), schedule)?);
         }
         Ok(())
     }
@@ -174,35 +174,35 @@ impl Run<'_> {
         }
     }
 
-    async fn look(&self) -> Result<Snapshot, Failure> {
-        let seen = self.seen().await?;
+    async fn snapshot(&self) -> Result<Snapshot, Failure> {
+        let receiver = self.receiver().await?;
         Ok(Snapshot {
             at: Instant::now(),
             sent: self.load.sent(),
             waited: self.load.waited(),
             own: ProcessUsage::now(),
             own_wire: TrafficSample::of(&self.peer.mesh),
-            seen,
+            receiver,
         })
     }
 
-    async fn seen(&self) -> Result<ReceiverState, Failure> {
+    async fn receiver(&self) -> Result<ReceiverState, Failure> {
         let forgotten = || Failure::Refused("the serving side no longer has this measurement".to_owned());
-        let look = ReadCounts { stream: self.load.stream };
-        self.peer.service.send(look).timeout(ANSWER).await?.ok_or_else(forgotten)
+        let request = ReadCounts { stream: self.load.stream };
+        self.peer.service.send(request).timeout(REQUEST_TIMEOUT).await?.ok_or_else(forgotten)
     }
 
     /// Waits until everything has arrived, or nothing arrives any more.
-    async fn arrived(&self) -> Result<ReceiverState, Failure> {
+    async fn wait_for_arrivals(&self) -> Result<ReceiverState, Failure> {
         let (mut since, mut before) = (Instant::now(), 0);
         loop {
-            let seen = self.seen().await?;
-            if seen.tally.received != before {
-                (since, before) = (Instant::now(), seen.tally.received);
+            let receiver = self.receiver().await?;
+            if receiver.counts.received != before {
+                (since, before) = (Instant::now(), receiver.counts.received);
             }
             let expected = self.load.sent() * self.plan.receivers();
-            if seen.tally.received >= expected || since.elapsed() > PATIENCE {
-                return Ok(seen);
+            if receiver.counts.received >= expected || since.elapsed() > TIMEOUT {
+                return Ok(receiver);
             }
             time::sleep(LOOK).await;
         }
@@ -214,7 +214,7 @@ impl Run<'_> {
 async fn probe(load: Arc<LoadState>, service: ServiceRef) {
     let mut ticks = time::interval(PROBE);
     let mut probes = JoinSet::new();
-    while !load.is_over() {
+    while !load.has_ended() {
         let due = ticks.tick().await.into_std();
         while probes.try_join_next().is_some() {}
         if probes.len() == PROBES {
@@ -225,8 +225,8 @@ async fn probe(load: Arc<LoadState>, service: ServiceRef) {
         let started = if now - due > PROBE { due } else { now };
         let (load, service) = (Arc::clone(&load), service.clone());
         probes.spawn_local(async move {
-            match service.send(ReadClock).timeout(ANSWER).await {
-                Ok(_) => load.probed(started.elapsed()),
+            match service.send(ReadClock).timeout(REQUEST_TIMEOUT).await {
+                Ok(_) => load.record_probe(started.elapsed()),
                 Err(error) => load.fail(error.into()),
             }
         });
@@ -236,12 +236,12 @@ async fn probe(load: Arc<LoadState>, service: ServiceRef) {
 }
 
 /// Records packets that were due and never sent: they have waited at least until the end.
-fn unsent(timetable: Schedule, sent: u64, ended: Instant, times: &mut DurationHistogram) {
-    let due = timetable.due_before(ended);
+fn record_unsent(schedule: Schedule, sent: u64, ended: Instant, times: &mut DurationHistogram) {
+    let due = schedule.due_before(ended);
     let step = (due.saturating_sub(sent) / UNSENT_STEPS).max(1);
     let mut number = sent;
     while number < due {
-        times.record_many(ended.saturating_duration_since(timetable.due(number)), step.min(due - number));
+        times.record_many(ended.saturating_duration_since(schedule.due(number)), step.min(due - number));
         number += step;
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Snapshot {
     pub(crate) waited: Duration,
     pub(crate) own: ProcessUsage,
     pub(crate) own_wire: TrafficSample,
-    pub(crate) seen: ReceiverState,
+    pub(crate) receiver: ReceiverState,
 }
 
 /// The observations of one measurement.
@@ -35,16 +35,16 @@ pub(crate) struct Observations {
 }
 
 /// Summarises the observations.
-pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Observations) -> Measurement {
+pub(crate) fn summarize(peer: &Peer, plan: &Plan, load: &LoadState, watched: Observations) -> Measurement {
     let Observations { first, last, end, slices, times } = watched;
     let seconds = (last.at - first.at).as_secs_f64();
-    let receiver_seconds = between(&first.seen, &last.seen);
-    let received = last.seen.tally.received.saturating_sub(first.seen.tally.received);
+    let receiver_seconds = between(&first.receiver, &last.receiver);
+    let received = last.receiver.counts.received.saturating_sub(first.receiver.counts.received);
     let received_per_second = received as f64 / receiver_seconds;
     let own = (&first.own, &last.own, first.own_wire, last.own_wire);
     let sender = side(own, received, seconds);
-    let (before, after) = (&first.seen, &last.seen);
-    let receiver = (!peer.is_here())
+    let (before, after) = (&first.receiver, &last.receiver);
+    let receiver = (!peer.is_local())
         .then(|| side((&before.usage, &after.usage, before.wire, after.wire), received, receiver_seconds));
     let sent = load.sent();
     let expected = sent * plan.receivers();
@@ -56,11 +56,11 @@ pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Obser
         received_mib_per_second: received_per_second * plan.size as f64 / f64::from(1 << 20),
         sent,
         expected,
-        received: end.tally.received,
-        lost: expected.saturating_sub(end.tally.received).saturating_sub(load.failed()),
-        repeated: end.tally.repeated,
-        reordered: end.tally.reordered,
-        damaged: end.tally.damaged + load.damaged(),
+        received: end.counts.received,
+        lost: expected.saturating_sub(end.counts.received).saturating_sub(load.failed()),
+        repeated: end.counts.repeated,
+        reordered: end.counts.reordered,
+        damaged: end.counts.damaged + load.damaged(),
         failed: load.failed(),
         round_trip: times.percentiles(),
         late: load.take_late().percentiles(),
@@ -71,7 +71,7 @@ pub(crate) fn account(peer: &Peer, plan: &Plan, load: &LoadState, watched: Obser
     };
     measured.bottleneck = bottleneck(&BottleneckInput {
         kind: plan.kind,
-        kept_timetable: plan.rate.map(|_| measured.kept_up()),
+        kept_schedule: plan.rate.map(|_| measured.kept_up()),
         sender,
         receiver,
         waited: (last.waited - first.waited).as_secs_f64() / seconds,
@@ -91,7 +91,7 @@ pub(crate) fn slice_between(
     later: &ReceiverState,
     times: &DurationHistogram,
 ) -> Slice {
-    let received = later.tally.received.saturating_sub(earlier.tally.received);
+    let received = later.counts.received.saturating_sub(earlier.counts.received);
     let percentiles = times.percentiles();
     Slice {
         received_per_second: received as f64 / between(earlier, later),

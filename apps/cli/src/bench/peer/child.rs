@@ -10,9 +10,9 @@ use tokio::time;
 use crate::failure::Failure;
 
 /// The timeout for its start; a hundred times the usual.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time for a graceful shutdown before it is killed.
-const GOODBYE: Duration = Duration::from_millis(700);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// A serving process. Dropping it kills it; it exits by itself when this process does.
 pub(crate) struct ServerProcess {
@@ -47,9 +47,9 @@ impl ServerProcess {
     /// Waits until it serves, and returns its address.
     pub(crate) async fn address(&mut self) -> Result<String, Failure> {
         let ended = || Failure::Local("the serving process exited before it served".to_owned());
-        let line = time::timeout(PATIENCE, self.told.next_line())
+        let line = time::timeout(TIMEOUT, self.told.next_line())
             .await
-            .map_err(|_| Failure::Local(format!("the serving process did not serve within {PATIENCE:?}")))?;
+            .map_err(|_| Failure::Local(format!("the serving process did not serve within {TIMEOUT:?}")))?;
         let line = line.map_err(|_| ended())?.ok_or_else(ended)?;
         let told: serde_json::Value = serde_json::from_str(&line).map_err(|_| ended())?;
         told["address"].as_str().map(str::to_owned).ok_or_else(ended)
@@ -58,7 +58,7 @@ impl ServerProcess {
     /// Shuts it down and reaps it.
     pub(crate) async fn dismiss(mut self) {
         self.stdin = None;
-        if time::timeout(GOODBYE, self.process.wait()).await.is_err() {
+        if time::timeout(SHUTDOWN_TIMEOUT, self.process.wait()).await.is_err() {
             // This fails only for a process that has exited already.
             let _ = self.process.kill().await;
         }

@@ -19,16 +19,16 @@ use crate::bench::gauge::usage::{self, ProcessUsage};
 use crate::bench::traffic::counter::PacketCounter;
 use crate::bench::traffic::packet::{Echo, LONGEST, OneWay, Packet, Pattern, SHORTEST};
 use crate::bench::traffic::protocol::{
-    AdvertiseProbe, BeginStream, BenchGreet, EndStream, MOST_SUBSCRIBERS, ReadClock, ReadCounts,
+    AdvertiseProbe, BeginStream, BenchGreet, EndStream, MAX_SUBSCRIBERS, ReadClock, ReadCounts,
     ReceiverState, ServerInfo, SubscribePackets, VERSION, WithdrawProbe,
 };
 
 /// The limit of measurements kept.
 const STREAMS: usize = 16;
 /// The time after which an unused measurement is dropped.
-const FORGOTTEN: Duration = Duration::from_secs(600);
+const EXPIRY: Duration = Duration::from_secs(600);
 /// The time after which a probe service is withdrawn by itself.
-const STAYS: Duration = Duration::from_secs(60);
+const PROBE_LIFETIME: Duration = Duration::from_secs(60);
 /// The interval between two looks for what has expired.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -92,9 +92,9 @@ impl BenchService {
 
     /// Drops the state of clients that are gone.
     fn forget(&mut self) {
-        let forgotten = |stream: &mut PacketStream| stream.used.elapsed() > FORGOTTEN;
+        let forgotten = |stream: &mut PacketStream| stream.used.elapsed() > EXPIRY;
         self.streams.iter_mut().for_each(|stream| drop(stream.take_if(forgotten)));
-        self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > STAYS);
+        self.appeared.borrow_mut().take_if(|appeared| appeared.since.elapsed() > PROBE_LIFETIME);
     }
 
     fn count(&mut self, packet: &Packet) {
@@ -151,7 +151,7 @@ impl Handler<BeginStream> for BenchService {
         // A number that maps to the slot and has not been used before.
         self.begun = self.begun.wrapping_add(1);
         let number = self.begun.wrapping_mul(STREAMS as u32).wrapping_add(slot as u32);
-        usage::forget_peak();
+        usage::reset_peak();
         self.streams[slot] = Some(PacketStream {
             number,
             size,
@@ -177,9 +177,9 @@ impl Handler<SubscribePackets> for BenchService {
         let begun = match self.stream(number) {
             None => Err("there is no such measurement any more".to_owned()),
             Some(stream)
-                if stream.subscribers.len() + usize::from(subscribers) > usize::from(MOST_SUBSCRIBERS) =>
+                if stream.subscribers.len() + usize::from(subscribers) > usize::from(MAX_SUBSCRIBERS) =>
             {
-                Err(format!("a measurement has at most {MOST_SUBSCRIBERS} subscribers"))
+                Err(format!("a measurement has at most {MAX_SUBSCRIBERS} subscribers"))
             }
             Some(stream) => {
                 let started =
@@ -212,9 +212,9 @@ impl Handler<ReadCounts> for BenchService {
         let (clock, wire) = (self.clock(), TrafficSample::of(&self.mesh));
         MessageResult(self.stream(stream).map(|stream| {
             stream.used = Instant::now();
-            let mut tally = stream.counter.tally();
-            stream.counted.iter().for_each(|counted| tally.add(counted.borrow().tally()));
-            ReceiverState { clock, tally, usage: ProcessUsage::now(), wire }
+            let mut counts = stream.counter.counts();
+            stream.counted.iter().for_each(|counted| counts.add(counted.borrow().counts()));
+            ReceiverState { clock, counts, usage: ProcessUsage::now(), wire }
         }))
     }
 }

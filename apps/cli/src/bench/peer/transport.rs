@@ -24,13 +24,13 @@ use crate::target::{InvalidTarget, Target};
 /// The overhead of an encoded packet over its payload in bytes, generously.
 const ENVELOPE: usize = 1_024;
 /// The number of times that a service which has just started is asked.
-const ASKED: usize = 20;
+const GREETING_TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// The connect timeout of bare TCP.
-const REACHED: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time in which a running service is looked for.
-const FOUND: Duration = Duration::from_secs(5);
+const DISCOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The choice of `--transport`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,9 +76,9 @@ pub(crate) struct Peer {
     /// The time for which connections spin before they sleep.
     pub(crate) spin: Duration,
     /// The private mesh of this run, if it has one.
-    private: Option<String>,
+    private_mesh: Option<String>,
     /// The service and the bare TCP of this process, kept alive.
-    here: Option<(Service<BenchService>, BaselineServer)>,
+    local_service: Option<(Service<BenchService>, BaselineServer)>,
     child: Option<ServerProcess>,
 }
 
@@ -92,21 +92,29 @@ impl Peer {
         let own = unique("bench");
         match transport {
             Transport::Inproc => {
-                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
-                let here = serve::serve(mesh, &name(NAME)?, None).await?;
-                let peer = Self::greet(&session.out, mesh, here.0.address().to_string(), spin).await?;
-                Ok(Self { private: Some(own), baseline: None, here: Some(here), ..peer })
+                let mesh = session.mesh_as(|join| private_mesh(with_room(join, spin), &own)).await?;
+                let local_service = serve::serve(mesh, &name(NAME)?, None).await?;
+                let peer =
+                    Self::greet(&session.out, mesh, local_service.0.address().to_string(), spin).await?;
+                Ok(Self {
+                    private_mesh: Some(own),
+                    baseline: None,
+                    local_service: Some(local_service),
+                    ..peer
+                })
             }
             Transport::Loopback => {
                 let mut child = ServerProcess::start(&own, spin)?;
-                let mesh = session.mesh_as(|join| private(roomy(join, spin), &own)).await?;
+                let mesh = session.mesh_as(|join| private_mesh(with_room(join, spin), &own)).await?;
                 let peer = Self::greet(&session.out, mesh, child.address().await?, spin).await?;
-                Ok(Self { private: Some(own), child: Some(child), ..peer })
+                Ok(Self { private_mesh: Some(own), child: Some(child), ..peer })
             }
             Transport::Service(target) => {
-                let mesh = session.mesh_as(|join| roomy(join, spin)).await?;
-                let found =
-                    target.discover(mesh, FOUND).await.map_err(|failure| not_found(target, failure))?;
+                let mesh = session.mesh_as(|join| with_room(join, spin)).await?;
+                let found = target
+                    .discover(mesh, DISCOVER_TIMEOUT)
+                    .await
+                    .map_err(|failure| not_found(target, failure))?;
                 let gone = || Failure::Unavailable(format!("{target} was found, and has disappeared"));
                 let address = found.address().ok_or_else(gone)?;
                 Self::greet(&session.out, mesh, address.to_string(), spin).await
@@ -127,7 +135,7 @@ impl Peer {
             return Err(no_bench(&described.service, &handled));
         }
         let mut greeting = service.send(BenchGreet).await?;
-        for _ in 0..ASKED {
+        for _ in 0..GREETING_TRIES {
             if greeting.baseline != 0 {
                 break;
             }
@@ -159,27 +167,27 @@ impl Peer {
             greeting,
             baseline,
             spin: spin.unwrap_or_default(),
-            private: None,
-            here: None,
+            private_mesh: None,
+            local_service: None,
             child: None,
         })
     }
 
     /// Returns whether both sides share cores.
     pub(crate) fn shares_cores(&self) -> bool {
-        self.is_here() || self.service.address().is_none_or(|address| address.ip().is_loopback())
+        self.is_local() || self.service.address().is_none_or(|address| address.ip().is_loopback())
     }
 
     /// Returns whether the receiving side is this process.
-    pub(crate) fn is_here(&self) -> bool {
-        self.here.is_some()
+    pub(crate) fn is_local(&self) -> bool {
+        self.local_service.is_some()
     }
 
     /// Returns the settings with which another node joins the same mesh.
     pub(crate) fn join(&self, join: Join) -> Join {
-        let join = roomy(join, None);
-        match &self.private {
-            Some(mesh) => private(join, mesh),
+        let join = with_room(join, None);
+        match &self.private_mesh {
+            Some(mesh) => private_mesh(join, mesh),
             None => join,
         }
     }
@@ -194,7 +202,7 @@ impl Peer {
 
 /// Returns whether bare TCP is reachable: a firewall may let nothing through but the service.
 async fn is_reachable(address: SocketAddr) -> bool {
-    matches!(time::timeout(REACHED, TcpStream::connect(address)).await, Ok(Ok(_)))
+    matches!(time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await, Ok(Ok(_)))
 }
 
 /// Returns a unique name.
@@ -209,12 +217,12 @@ pub(crate) fn name(text: &str) -> Result<ServiceName, Failure> {
 }
 
 /// Returns settings for a private mesh on this machine, whatever the user's meshes are.
-fn private(join: Join, mesh: &str) -> Join {
+fn private_mesh(join: Join, mesh: &str) -> Join {
     join.mesh(mesh).interfaces("lo").peers(Vec::<String>::new())
 }
 
 /// Returns settings with room for the longest packets, unless the user has set limits, and with the spin time.
-pub(crate) fn roomy(join: Join, spin: Option<Duration>) -> Join {
+pub(crate) fn with_room(join: Join, spin: Option<Duration>) -> Join {
     let join = join.spin(spin.unwrap_or_default());
     if std::env::var_os("MESHZERO_LIMITS").is_some_and(|limits| !limits.is_empty()) {
         return join;

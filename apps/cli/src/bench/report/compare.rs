@@ -9,11 +9,11 @@ use super::document::{Case, Report};
 use crate::bench::measure::measurement::Slice;
 
 /// The meaning of the confidence.
-pub(crate) const WITHIN: &str = "The confidence covers the variation within each run only. Variation between runs, such as which cores the \
+pub(crate) const CONFIDENCE_NOTE: &str = "The confidence covers the variation within each run only. Variation between runs, such as which cores the \
                                  system gave to whom, is not covered: repeat both runs before you rely on a small difference.";
 
 /// The number of bootstrap samples.
-const DRAWS: usize = 2_000;
+const RESAMPLES: usize = 2_000;
 
 /// Compares a run with a saved one of the same kind.
 pub(crate) fn compare(now: &Report, saved: &Report) -> Comparison {
@@ -101,7 +101,7 @@ fn ratio(what: String, now: &[f64], saved: &[f64], better: Better) -> Option<Rat
     let mut random = Xorshift(0x2545_f491_4f6c_dd1d);
     let mut draw = |values: &[f64]| mean(values.iter().map(|_| values[random.below(values.len())]));
     let mut ratios: Vec<f64> =
-        (0..DRAWS).map(|_| draw(now) / draw(saved)).filter(|ratio| ratio.is_finite()).collect();
+        (0..RESAMPLES).map(|_| draw(now) / draw(saved)).filter(|ratio| ratio.is_finite()).collect();
     ratios.sort_by(f64::total_cmp);
     let at = |share: f64| ratios.get(((ratios.len() as f64 - 1.0) * share).round() as usize).copied();
     let (low, high) = (at(0.025)?, at(0.975)?);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::compare::WITHIN;
+use super::compare::CONFIDENCE_NOTE;
 use super::comparison::Comparison;
 use super::document::{Case, Discovery, Report};
 use super::numbers::{bytes, count, or_dash, ratio, short, time};
@@ -284,6 +284,6 @@ impl fmt::Display for Comparison {
         for difference in &self.differences {
             write!(f, "\n{BAD}differs:{BAD:#} {}", line(difference))?;
         }
-        write!(f, "\n{table}\n{FAINT}{WITHIN}{FAINT:#}")
+        write!(f, "\n{table}\n{FAINT}{CONFIDENCE_NOTE}{FAINT:#}")
     }
 }

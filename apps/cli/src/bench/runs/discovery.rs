@@ -15,9 +15,9 @@ use crate::render::millis;
 use crate::session::Session;
 
 /// The timeout of one round.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of readings of the other clock; the quickest one counts.
-const QUESTIONS: usize = 32;
+const CLOCK_READINGS: usize = 32;
 /// The approximate duration of a round, for the progress bar.
 const ROUND: Duration = Duration::from_millis(10);
 
@@ -57,8 +57,8 @@ async fn seen(peer: &Peer, rounds: u32, progress: &Progress) -> Result<RoundTime
         };
         let appear = async { peer.service.send(AdvertiseProbe { service }).await?.map_err(Failure::Refused) };
         let both = async { tokio::try_join!(up, appear) };
-        let late = || Failure::OutcomeUnknown(format!("a service was not seen within {PATIENCE:?}"));
-        let (up, appeared) = time::timeout(PATIENCE, both).await.map_err(|_| late())??;
+        let late = || Failure::OutcomeUnknown(format!("a service was not seen within {TIMEOUT:?}"));
+        let (up, appeared) = time::timeout(TIMEOUT, both).await.map_err(|_| late())??;
         times.push(up.saturating_duration_since(clock.here(appeared)));
         peer.service.send(WithdrawProbe).await?;
         progress.skip(ROUND);
@@ -79,7 +79,7 @@ async fn cold(
         let begun = Instant::now();
         let mesh: Mesh = session.join_as(|join| peer.join(join)).await?;
         let is_joined = Instant::now();
-        let found = mesh.discover(&name).within(PATIENCE).await;
+        let found = mesh.discover(&name).within(TIMEOUT).await;
         cold.push(is_joined.elapsed());
         joined.push(begun.elapsed());
         mesh.close().await;
@@ -98,7 +98,7 @@ struct PeerClock {
 impl PeerClock {
     async fn read(peer: &Peer) -> Result<Self, Failure> {
         let mut best: Option<(Duration, Self)> = None;
-        for _ in 0..QUESTIONS {
+        for _ in 0..CLOCK_READINGS {
             let asked = Instant::now();
             let there = peer.service.send(ReadClock).await?;
             let took = asked.elapsed();

@@ -19,7 +19,7 @@ const LOADS: [f64; 9] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 /// The concurrent calls with which a sweep determines the highest throughput.
 const MANY: usize = 64;
 /// The default limit of concurrent calls on a schedule: as many as one connection may have.
-pub(crate) const WAITING: usize = 1_024;
+pub(crate) const SCHEDULED_CALLS: usize = 1_024;
 
 // `SHORTEST` and the sweep's longest are packets.
 const _: () = assert!(SIZES[0] >= SHORTEST && SIZES[SIZES.len() - 1] <= LONGEST);
@@ -35,7 +35,7 @@ pub(crate) async fn single(
     let mut report = Report::new(subject, transport, peer);
     let once = plan.warm_up + plan.duration;
     let trials = if bound.is_some() { 14 } else { 1 };
-    let progress = Progress::new(once * trials + baseline::time_of_all(&plan));
+    let progress = Progress::new(once * trials + baseline::total_time(&plan));
     fits(peer, plan.size).await?;
     let is_paced = plan.rate.is_some() || bound.is_some();
     // On a schedule calls seldom wait for each other, unless under overload.
@@ -78,7 +78,7 @@ pub(crate) async fn sweep(
     let plan =
         |kind, size, rate, in_flight| Plan { kind, size, rate, in_flight, subscribers: 0, duration, warm_up };
     let cases = SIZES.len() + LOADS.len() + 2;
-    let baselines_take = baseline::time_of_all(&plan(MessageKind::Tells, SHORTEST, None, 1));
+    let baselines_take = baseline::total_time(&plan(MessageKind::Tells, SHORTEST, None, 1));
     let progress = Progress::new((warm_up + duration + baselines_take) * cases as u32);
     for size in SIZES {
         let plan = plan(MessageKind::Tells, size, None, 1);
@@ -94,10 +94,11 @@ pub(crate) async fn sweep(
     let unpaced =
         measure(peer, &plan(MessageKind::Calls, 64, None, MANY), &progress).await?.received_per_second;
     // Scheduled calls come from another thread, so fewer go through: the offered load exceeds the possible one.
-    let most = measure(peer, &plan(MessageKind::Calls, 64, Some(2.0 * unpaced), WAITING), &progress).await?;
+    let most =
+        measure(peer, &plan(MessageKind::Calls, 64, Some(2.0 * unpaced), SCHEDULED_CALLS), &progress).await?;
     let most = most.received_per_second;
     for load in LOADS {
-        let plan = plan(MessageKind::Calls, 64, Some((most * load).max(1.0).round()), WAITING);
+        let plan = plan(MessageKind::Calls, 64, Some((most * load).max(1.0).round()), SCHEDULED_CALLS);
         let before = baselines(peer, BaselineKind::RoundTrips, &plan, &progress).await?;
         progress.stage(format!("{:.0} % load", load * 100.0));
         let measured = measure(peer, &plan, &progress).await?;
@@ -142,6 +143,6 @@ async fn baselines(
         BaselineKind::RoundTrips => baseline::round_trips(peer, plan).await?,
         BaselineKind::Rates => baseline::rates(peer, plan).await?,
     };
-    progress.skip(baseline::time_of_all(plan) / 2);
+    progress.skip(baseline::total_time(plan) / 2);
     Ok(samples)
 }

@@ -36,7 +36,7 @@ impl PacketCounts {
 /// A counter of one stream of packets.
 #[derive(Debug, Default)]
 pub(crate) struct PacketCounter {
-    tally: PacketCounts,
+    counts: PacketCounts,
     /// One more than the highest number so far.
     next: u64,
     /// The numbers below `next` that have not arrived, in order.
@@ -47,18 +47,18 @@ impl PacketCounter {
     /// Counts one packet of a stream whose packets have `size` bytes.
     pub(crate) fn count(&mut self, packet: &Packet, size: usize, pattern: &Pattern) {
         if !self.is_new(packet.number) {
-            self.tally.repeated += 1;
+            self.counts.repeated += 1;
             return;
         }
-        self.tally.received += 1;
+        self.counts.received += 1;
         if !pattern.is_intact(packet, size) {
-            self.tally.damaged += 1;
+            self.counts.damaged += 1;
         }
     }
 
     /// Returns the counts so far.
-    pub(crate) fn tally(&self) -> PacketCounts {
-        self.tally
+    pub(crate) fn counts(&self) -> PacketCounts {
+        self.counts
     }
 
     fn is_new(&mut self, number: u64) -> bool {
@@ -79,7 +79,7 @@ impl PacketCounter {
         for part in parts.into_iter().rev().filter(|part| !part.is_empty()) {
             self.gaps.insert(place, part);
         }
-        self.tally.reordered += 1;
+        self.counts.reordered += 1;
         true
     }
 }
@@ -94,7 +94,7 @@ mod tests {
         for &number in numbers {
             counter.count(&pattern.packet(0, number, 16), 16, &pattern);
         }
-        let PacketCounts { received, repeated, reordered, damaged } = counter.tally();
+        let PacketCounts { received, repeated, reordered, damaged } = counter.counts();
         assert_eq!(damaged, 0);
         (received, repeated, reordered)
     }
@@ -124,7 +124,7 @@ mod tests {
         let pattern = Pattern::new(64);
         let mut counter = PacketCounter::default();
         counter.count(&pattern.packet(0, 0, 64), 65, &pattern);
-        assert_eq!(counter.tally(), PacketCounts { received: 1, damaged: 1, ..PacketCounts::default() });
+        assert_eq!(counter.counts(), PacketCounts { received: 1, damaged: 1, ..PacketCounts::default() });
     }
 
     #[test]

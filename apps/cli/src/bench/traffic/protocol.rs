@@ -15,7 +15,7 @@ pub(crate) const NAME: &str = "bench";
 /// `packet`.
 pub(crate) const VERSION: u32 = 2;
 /// The limit of subscriptions of one measurement.
-pub(crate) const MOST_SUBSCRIBERS: u16 = 256;
+pub(crate) const MAX_SUBSCRIBERS: u16 = 256;
 /// The topic of packets that are published.
 pub(crate) const TOPIC: &str = "packet";
 
@@ -63,7 +63,7 @@ pub(crate) struct ReadCounts {
 pub(crate) struct ReceiverState {
     /// The serving side's clock, in nanoseconds.
     pub(crate) clock: u64,
-    pub(crate) tally: PacketCounts,
+    pub(crate) counts: PacketCounts,
     pub(crate) usage: ProcessUsage,
     pub(crate) wire: TrafficSample,
 }

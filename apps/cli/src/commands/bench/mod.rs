@@ -9,7 +9,7 @@ use meshzero::ServiceName;
 
 use self::options::{RateArgs, RunArgs, SizeArgs, TimedArgs};
 use super::advertise::AdvertisedRecord;
-use crate::bench::{self, Benchmark, MOST_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
+use crate::bench::{self, Benchmark, MAX_SUBSCRIBERS, MessageKind, NAME, Peer, Plan, Transport};
 use crate::failure::Failure;
 use crate::parse;
 use crate::session::Session;
@@ -62,7 +62,7 @@ struct Latency {
     #[command(flatten)]
     size: SizeArgs,
     #[command(flatten)]
-    timetable: RateArgs,
+    schedule: RateArgs,
     /// Concurrent calls [default: 1; with a schedule 1024, and calls beyond that are late]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: Option<u32>,
@@ -86,7 +86,7 @@ struct Throughput {
     #[command(flatten)]
     size: SizeArgs,
     #[command(flatten)]
-    timetable: RateArgs,
+    schedule: RateArgs,
     /// Sends calls and awaits their replies
     #[arg(long, conflicts_with = "news")]
     calls: bool,
@@ -111,9 +111,9 @@ struct Fanout {
     #[command(flatten)]
     size: SizeArgs,
     #[command(flatten)]
-    timetable: RateArgs,
+    schedule: RateArgs,
     /// Number of subscribers
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MOST_SUBSCRIBERS as i64))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=MAX_SUBSCRIBERS as i64))]
     subscribers: u16,
 }
 
@@ -136,7 +136,7 @@ Examples:
   mz bench discovery --transport bench --rounds 100")]
 struct Discovery {
     #[command(flatten)]
-    place: RunArgs,
+    run_args: RunArgs,
     /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -171,23 +171,23 @@ impl Bench {
             BenchCommand::Throughput(throughput) => throughput.run(session).await,
             BenchCommand::Fanout(fanout) => fanout.run(session).await,
             BenchCommand::Sweep(Sweep { common }) => {
-                let TimedArgs { place, duration, warm_up } = common;
-                place
+                let TimedArgs { run_args, duration, warm_up } = common;
+                run_args
                     .report(session, Benchmark::Sweep, async |peer| {
-                        bench::sweep(peer, &place.transport, *duration, *warm_up).await
+                        bench::sweep(peer, &run_args.transport, *duration, *warm_up).await
                     })
                     .await
             }
-            BenchCommand::Discovery(Discovery { place, rounds }) => {
-                if place.transport == Transport::Inproc {
+            BenchCommand::Discovery(Discovery { run_args, rounds }) => {
+                if run_args.transport == Transport::Inproc {
                     return Err(Failure::Usage(
                         "discovery needs two processes: --transport loopback, or the name of a service"
                             .to_owned(),
                     ));
                 }
                 let run =
-                    async |peer: &Peer| bench::discovery(session, peer, &place.transport, *rounds).await;
-                place.report(session, Benchmark::Discovery, run).await
+                    async |peer: &Peer| bench::discovery(session, peer, &run_args.transport, *rounds).await;
+                run_args.report(session, Benchmark::Discovery, run).await
             }
             BenchCommand::Serve(serve) => serve.run(session).await,
         }
@@ -196,8 +196,8 @@ impl Bench {
 
 impl Latency {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, MessageKind::Calls, self.in_flight, 1)?;
-        self.timetable.report(session, &self.common, Benchmark::Latency, plan).await
+        let plan = self.schedule.plan(&self.common, &self.size, MessageKind::Calls, self.in_flight, 1)?;
+        self.schedule.report(session, &self.common, Benchmark::Latency, plan).await
     }
 }
 
@@ -208,16 +208,16 @@ impl Throughput {
             Self { news: true, .. } => MessageKind::News,
             _ => MessageKind::Tells,
         };
-        let plan = self.timetable.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
-        self.timetable.report(session, &self.common, Benchmark::Throughput, plan).await
+        let plan = self.schedule.plan(&self.common, &self.size, kind, self.in_flight, 64)?;
+        self.schedule.report(session, &self.common, Benchmark::Throughput, plan).await
     }
 }
 
 impl Fanout {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let plan = self.timetable.plan(&self.common, &self.size, MessageKind::News, None, 1)?;
+        let plan = self.schedule.plan(&self.common, &self.size, MessageKind::News, None, 1)?;
         let plan = Plan { subscribers: self.subscribers, ..plan };
-        self.timetable.report(session, &self.common, Benchmark::Fanout, plan).await
+        self.schedule.report(session, &self.common, Benchmark::Fanout, plan).await
     }
 }
 
@@ -226,9 +226,9 @@ const LINE: usize = 1 << 10;
 
 impl Serve {
     async fn run(&self, session: &Session) -> Result<(), Failure> {
-        let mesh = session.mesh_as(|join| bench::roomy(join, self.spin)).await?;
+        let mesh = session.mesh_as(|join| bench::with_room(join, self.spin)).await?;
         let (service, _peer) = bench::serve(mesh, &self.name, self.at.as_deref()).await?;
-        session.begin_endless();
+        session.set_endless();
         session.out.show(&AdvertisedRecord::new(&self.name, service.address())).await?;
         if self.attached {
             let mut lines = stdin::lines(LINE);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::bench::{
-    self, Benchmark, HtmlPage, LONGEST, LatencyBound, MessageKind, Peer, Plan, Report, SHORTEST, Transport,
-    WAITING,
+    self, Benchmark, HtmlPage, LONGEST, LatencyBound, MessageKind, Peer, Plan, Report, SCHEDULED_CALLS,
+    SHORTEST, Transport,
 };
 use crate::failure::Failure;
 use crate::output::Format;
@@ -39,7 +39,7 @@ pub(super) struct RunArgs {
 #[derive(Debug, Args)]
 pub(super) struct TimedArgs {
     #[command(flatten)]
-    pub(super) place: RunArgs,
+    pub(super) run_args: RunArgs,
     /// Duration of each measurement
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse::run_time)]
     pub(super) duration: Duration,
@@ -83,7 +83,7 @@ impl RateArgs {
             )));
         }
         let is_paced = self.rate.is_some() || self.find_max.is_some();
-        let at_once = if is_paced { WAITING } else { unpaced };
+        let at_once = if is_paced { SCHEDULED_CALLS } else { unpaced };
         let in_flight = in_flight.map_or(at_once, |calls| calls as usize);
         let subscribers = u16::from(kind == MessageKind::News);
         Ok(Plan { kind, size: *size, rate: self.rate, in_flight, subscribers, duration, warm_up })
@@ -96,9 +96,9 @@ impl RateArgs {
         subject: Benchmark,
         plan: Plan,
     ) -> Result<(), Failure> {
-        let RunArgs { transport, .. } = &common.place;
+        let RunArgs { transport, .. } = &common.run_args;
         let run = async |peer: &Peer| bench::single(peer, transport, subject, plan, self.find_max).await;
-        common.place.report(session, subject, run).await
+        common.run_args.report(session, subject, run).await
     }
 }
 
@@ -113,7 +113,7 @@ impl RunArgs {
     ) -> Result<(), Failure> {
         let saved = self.compare.as_deref().map(|path| Report::read(path, subject)).transpose()?;
         let page = self.html.as_deref().map(HtmlPage::open).transpose()?;
-        bench::be_punctual();
+        bench::reduce_timer_slack();
         let peer = Peer::reach(session, &self.transport, self.spin).await?;
         let report = run(&peer).await;
         peer.end().await;

@@ -84,7 +84,7 @@ impl Exec {
         match &output {
             Err(ExecError::Failed(failure)) => self.errors.remark(failure),
             // Until then it counts as unfinished, so that it is reported.
-            Err(ExecError::Closing) => self.programs.over().await,
+            Err(ExecError::Closing) => self.programs.wait_for_shutdown().await,
             _ => {}
         }
         output.map(|output| self.reply(output))
@@ -100,7 +100,7 @@ impl Exec {
         if caller::is_over(call) {
             return Err(self.unwanted(call, ExecError::NotRun));
         }
-        let ending = self.programs.ending().ok_or(ExecError::Closing)?;
+        let ending = self.programs.register().ok_or(ExecError::Closing)?;
         let (tell, told) = oneshot::channel();
         let program = Arc::clone(&self.program);
         // A separate task: however the caller ends, the program is ended with its descendants, and until then it
@@ -116,7 +116,7 @@ impl Exec {
     /// Returns the reason for the missing output when the caller is gone: this command may have closed the link
     /// itself.
     fn unwanted(&self, call: &Call<Value>, otherwise: ExecError) -> ExecError {
-        if call.is_abandoned() && self.programs.are_cut_off() { ExecError::Closing } else { otherwise }
+        if call.is_abandoned() && self.programs.has_closed_links() { ExecError::Closing } else { otherwise }
     }
 
     /// Converts output to a reply. A program was not asked for JSON, so any output is a reply.
@@ -170,7 +170,7 @@ impl Program {
         let mut output = OutputReader::new(stdout);
         let ended = tokio::select! {
             biased;
-            () = ending.begun() => Err(ExecError::Closing),
+            () = ending.shutdown() => Err(ExecError::Closing),
             () = tell.closed() => Err(ExecError::Closing),
             ended = time::timeout(self.limit, self.end_of(&mut group, &mut output, feed(stdin, &message))) => {
                 let ended = ended

@@ -5,7 +5,7 @@ use super::escape::{Escaped, table};
 use crate::bench::gauge::percentiles::Percentiles;
 use crate::bench::measure::baseline::Baseline;
 use crate::bench::measure::measurement::{Measurement, Side};
-use crate::bench::report::compare::WITHIN;
+use crate::bench::report::compare::CONFIDENCE_NOTE;
 use crate::bench::report::document::{Case, Report};
 use crate::bench::report::numbers::{bytes, count, or_dash, ratio, short, time};
 use crate::bench::report::text::{DEBUG_BUILD, planned};
@@ -279,5 +279,5 @@ fn comparison(comparison: &crate::bench::report::comparison::Comparison) -> Stri
     let title = format!("This run / the saved one, of commit {}", comparison.commit);
     format!("<h2>{}</h2>\n{differences}", Escaped(&title))
         + &table("Ratios", &["", "ratio", "95 % confidence", "verdict"], &rows)
-        + &format!("<p class=\"faint\">{}</p>\n", Escaped(WITHIN))
+        + &format!("<p class=\"faint\">{}</p>\n", Escaped(CONFIDENCE_NOTE))
 }
