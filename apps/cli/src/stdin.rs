@@ -45,7 +45,7 @@ pub(crate) async fn whole() -> Result<String, Failure> {
 
 /// A line of standard input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum StdinLine {
     /// As it was written.
     Text(String),
     /// It was not UTF-8. Invalid bytes are replaced by U+FFFD.
@@ -54,7 +54,7 @@ pub(crate) enum Line {
     TooLong(u64),
 }
 
-impl Line {
+impl StdinLine {
     /// Returns the length of its text in bytes.
     fn bytes(&self) -> usize {
         match self {
@@ -66,14 +66,14 @@ impl Line {
 
 /// The lines of standard input, in a queue that is bounded in bytes.
 #[derive(Debug)]
-pub(crate) struct StdinLines(mpsc::Receiver<(Result<Line, Failure>, OwnedSemaphorePermit)>);
+pub(crate) struct StdinLines(mpsc::Receiver<(Result<StdinLine, Failure>, OwnedSemaphorePermit)>);
 
 impl StdinLines {
     /// Returns the next line; `None` after the last one.
     ///
     /// # Cancel safety
     /// This method is cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<StdinLine, Failure>> {
         self.0.recv().await.map(|(line, _)| line)
     }
 }
@@ -85,8 +85,8 @@ impl StdinLines {
 pub(crate) fn lines(longest: usize) -> StdinLines {
     let (lines, read) = mpsc::channel(QUEUE);
     let (runtime, room) = (Handle::current(), Arc::new(Semaphore::new(QUEUE_BYTES as usize)));
-    let queue = move |line: Result<Line, Failure>| {
-        let bytes = line.as_ref().map_or(0, Line::bytes);
+    let queue = move |line: Result<StdinLine, Failure>| {
+        let bytes = line.as_ref().map_or(0, StdinLine::bytes);
         let cost = u32::try_from(bytes).unwrap_or(QUEUE_BYTES).min(QUEUE_BYTES);
         runtime.block_on(async {
             // It is never closed.
@@ -109,7 +109,7 @@ pub(crate) fn lines(longest: usize) -> StdinLines {
                 return;
             }
         };
-        let mut input = Lines { input: io::Cursor::new(start).chain(input), longest, is_first: true };
+        let mut input = LineReader { input: io::Cursor::new(start).chain(input), longest, is_first: true };
         while let Some(line) = input.next().transpose() {
             let line = line.map_err(|error| unread(&error.to_string()));
             let is_last = line.is_err();
@@ -139,15 +139,15 @@ fn first_bytes(input: &mut impl BufRead, longest: usize) -> io::Result<Vec<u8>> 
 }
 
 /// A reader of lines, each in bounded memory.
-struct Lines<R> {
+struct LineReader<R> {
     input: R,
     longest: usize,
     is_first: bool,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: BufRead> LineReader<R> {
     /// Reads the next line, without its end; `None` after the last one. The end of the input ends a line as well.
-    fn next(&mut self) -> io::Result<Option<Line>> {
+    fn next(&mut self) -> io::Result<Option<StdinLine>> {
         let mut bytes = Vec::new();
         // With room for the line's end.
         let most = self.longest as u64 + 2;
@@ -165,13 +165,13 @@ impl<R: BufRead> Lines<R> {
         }
         let is_first = std::mem::replace(&mut self.is_first, false);
         if bytes.len() > self.longest {
-            return Ok(Some(Line::TooLong(bytes.len() as u64 + passed_over)));
+            return Ok(Some(StdinLine::TooLong(bytes.len() as u64 + passed_over)));
         }
         let text =
             |text: &str| if is_first { encoding::without_mark(text).to_owned() } else { text.to_owned() };
         Ok(Some(match std::str::from_utf8(&bytes) {
-            Ok(line) => Line::Text(text(line)),
-            Err(_) => Line::Replaced(text(&String::from_utf8_lossy(&bytes))),
+            Ok(line) => StdinLine::Text(text(line)),
+            Err(_) => StdinLine::Replaced(text(&String::from_utf8_lossy(&bytes))),
         }))
     }
 
@@ -199,13 +199,13 @@ impl<R: BufRead> Lines<R> {
 mod tests {
     use super::*;
 
-    fn all(input: impl BufRead, longest: usize) -> Vec<Line> {
-        let mut lines = Lines { input, longest, is_first: true };
+    fn all(input: impl BufRead, longest: usize) -> Vec<StdinLine> {
+        let mut lines = LineReader { input, longest, is_first: true };
         std::iter::from_fn(|| lines.next().expect("memory can be read")).collect()
     }
 
-    fn text(text: &str) -> Line {
-        Line::Text(text.to_owned())
+    fn text(text: &str) -> StdinLine {
+        StdinLine::Text(text.to_owned())
     }
 
     #[test]
@@ -220,8 +220,8 @@ mod tests {
     fn a_line_that_cannot_be_sent_costs_no_other() {
         let input =
             [b"ok\n".as_slice(), b"a\xff\xfeb\n", &[b'x'; 13], b"\n", &[b'y'; 10], b"\r\nend"].concat();
-        let replaced = Line::Replaced("a\u{fffd}\u{fffd}b".to_owned());
-        let expected = [text("ok"), replaced, Line::TooLong(13), text(&"y".repeat(10)), text("end")];
+        let replaced = StdinLine::Replaced("a\u{fffd}\u{fffd}b".to_owned());
+        let expected = [text("ok"), replaced, StdinLine::TooLong(13), text(&"y".repeat(10)), text("end")];
         // For any size of reads.
         for capacity in [1, 3, 7, 1_000] {
             assert_eq!(all(io::BufReader::with_capacity(capacity, &input[..]), 10), expected, "{capacity}");
@@ -244,7 +244,7 @@ mod tests {
                 assert!(start(&utf16(text, u16::to_le_bytes)).0, "{text} {capacity}");
                 assert!(start(&utf16(text, u16::to_be_bytes)).0, "{text} {capacity}");
             }
-            let replaced = Line::Replaced("\u{fffd}\u{fffd} bad".to_owned());
+            let replaced = StdinLine::Replaced("\u{fffd}\u{fffd} bad".to_owned());
             assert_eq!(start(b"\xff\xfe bad\nok\0\n"), (false, 8, vec![replaced, text("ok\0")]));
             // Without the mark nothing more is read.
             assert_eq!(start(b"\nok"), (false, 1, vec![text(""), text("ok")]));
@@ -257,6 +257,6 @@ mod tests {
     #[test]
     fn a_line_without_an_end_is_passed_over() {
         let endless = io::BufReader::new(io::repeat(b'x').take(50_000_000));
-        assert_eq!(all(endless, 1_000), [Line::TooLong(50_000_000)]);
+        assert_eq!(all(endless, 1_000), [StdinLine::TooLong(50_000_000)]);
     }
 }

@@ -112,7 +112,7 @@ fn latency_is_told_with_its_floors() {
 }
 
 #[test]
-fn a_timetable_is_kept_account_of() {
+fn a_schedule_is_accounted_for() {
     let told = bench(&Room::new(), &["latency", "--rate", "200", "--transport", "inproc"]);
     let measured = &told["run"]["measured"];
     is_whole(measured, 1.0);
@@ -156,7 +156,7 @@ fn throughput_loses_nothing_whatever_is_sent() {
 
     let told = bench(&room, &["throughput", "--rate", "1k"]);
     is_whole(&told["run"]["measured"], 1.0);
-    assert!(told["run"]["floors"][0]["per_second_ratio"].is_null(), "a timetable made the rate: {told}");
+    assert!(told["run"]["floors"][0]["per_second_ratio"].is_null(), "a schedule made the rate: {told}");
 }
 
 #[test]

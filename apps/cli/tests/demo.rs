@@ -24,7 +24,7 @@ fn it_shows_everything_and_ends_by_itself() {
         "kill -9",
         "robot/arm is gone",
         "safe to repeat",
-        "calls a second",
+        "calls per second",
         "news per second, 0 missed",
         " ms\n",
     ] {
@@ -69,7 +69,7 @@ fn it_needs_no_network() {
     }
     let lan = meshzero_testing::Lan::loopback_only();
     let shown = Process::start(lan.host(0).command(binary("mz")).arg("demo")).succeed(DEMO);
-    assert!(shown.contains("news a second"), "{shown}");
+    assert!(shown.contains("news per second"), "{shown}");
 }
 
 #[test]

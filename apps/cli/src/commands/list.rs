@@ -75,9 +75,9 @@ impl List {
         instances.sort_by(|a, b| (&a.service, a.address()).cmp(&(&b.service, b.address())));
         let entry = |instance: &Instance| {
             let answers = answering.answers(instance.id);
-            Entry { listed: InstanceRecord::new(instance), answers }
+            ListRecord { listed: InstanceRecord::new(instance), answers }
         };
-        let listed: Vec<Entry> = instances.iter().map(entry).collect();
+        let listed: Vec<ListRecord> = instances.iter().map(entry).collect();
         match session.out.format() {
             Format::Json => {
                 for instance in &listed {
@@ -155,16 +155,16 @@ fn tell(unanswering: &[Unanswering], session: &Session) {
 
 /// The record of a listed service.
 #[derive(Debug, Serialize)]
-struct Entry {
+struct ListRecord {
     #[serde(flatten)]
     listed: InstanceRecord,
     /// True if it has answered at one of its addresses, or has a link; null if it was not asked.
     answers: Option<bool>,
 }
 
-fn table(listed: &[Entry]) -> Table<3> {
+fn table(listed: &[ListRecord]) -> Table<3> {
     let mut table = Table::new(["SERVICE", "ADDRESS", "NODE"]);
-    for Entry { listed: InstanceRecord { service, address, node, .. }, answers } in listed {
+    for ListRecord { listed: InstanceRecord { service, address, node, .. }, answers } in listed {
         let node = node.get(..8).unwrap_or(node);
         let node = match answers {
             Some(true) => node.to_owned(),

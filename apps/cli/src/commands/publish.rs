@@ -74,9 +74,9 @@ pub(crate) struct Publish {
 }
 
 /// The actor behind the name: it handles nothing.
-struct IdleActor;
+struct PublisherActor;
 
-impl Actor for IdleActor {
+impl Actor for PublisherActor {
     type Context = Context<Self>;
 }
 
@@ -89,7 +89,7 @@ impl Publish {
         if self.fail_if_exists {
             namesakes::ensure_unused(mesh, &self.name).await?;
         }
-        let mut advertise = mesh.advertise(&self.name, || IdleActor).publishes::<Value>(&self.topic);
+        let mut advertise = mesh.advertise(&self.name, || PublisherActor).publishes::<Value>(&self.topic);
         if self.retain || self.is_endless() {
             advertise = advertise.retains(&self.topic);
         }

@@ -73,7 +73,7 @@ impl Send {
         let mesh = session.mesh().await?;
         let deadline = Instant::now() + self.wait;
         let service = self.name.discover(mesh, self.wait).await?;
-        let call = Call { service: &service, context, wait: self.wait, deadline };
+        let call = CallSettings { service: &service, context, wait: self.wait, deadline };
         let started = Instant::now();
         let (reply, by) = self.call(&call, typed).await?;
         let ms = millis(started.elapsed());
@@ -107,7 +107,7 @@ impl Send {
 
     async fn call(
         &self,
-        call: &Call<'_>,
+        call: &CallSettings<'_>,
         OutgoingMessage { message_type, message }: OutgoingMessage,
     ) -> Result<(Value, Option<Instance>), Failure> {
         if message_type.is_some() {
@@ -139,7 +139,7 @@ impl Send {
     ///
     /// # Errors
     /// [`Failure::Refused`]: the type has fields. The error shows the command with a place for them.
-    async fn nothing(&self, call: &Call<'_>, message_type: &TypeName) -> Result<Value, Failure> {
+    async fn nothing(&self, call: &CallSettings<'_>, message_type: &TypeName) -> Result<Value, Failure> {
         let described = timeout_at(call.deadline.into(), call.service.describe()).await;
         let description = described.map_err(|_| Failure::no_answer(&self.name, self.wait))??;
         let described = description.messages.iter().find(|message| message.name == message_type.as_str());
@@ -180,7 +180,7 @@ fn shell_word(word: &str) -> String {
 }
 
 /// The service, and the settings of its calls.
-struct Call<'a> {
+struct CallSettings<'a> {
     service: &'a ServiceRef,
     context: Option<TraceContext>,
     /// The requested time to wait, and its end.
@@ -188,7 +188,7 @@ struct Call<'a> {
     deadline: Instant,
 }
 
-impl Call<'_> {
+impl CallSettings<'_> {
     async fn send(
         &self,
         message: Value,

@@ -8,7 +8,7 @@ use super::messages::{Move, Reading};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::render;
-use crate::stdin::{self, Line, StdinLines};
+use crate::stdin::{self, StdinLine, StdinLines};
 
 /// A command to a process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl DemoChannel {
             Some(line) => line?,
             None => return Ok(None),
         };
-        let (Line::Text(line) | Line::Replaced(line)) = line else {
+        let (StdinLine::Text(line) | StdinLine::Replaced(line)) = line else {
             return Err(Failure::Usage("not a command of the demo: it is too long".to_owned()));
         };
         serde_json::from_str(&line)

@@ -24,16 +24,16 @@ const EIO: i32 = 5;
 /// The queue of lines in front of a stream. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Stream {
-    queue: mpsc::UnboundedSender<Entry>,
+    queue: mpsc::UnboundedSender<QueueEntry>,
     /// The room in the queue, in bytes.
     room: Arc<Semaphore>,
-    counts: Arc<Counts>,
+    counts: Arc<LineCounters>,
     notice: fn(u64) -> String,
 }
 
 /// The counts of lines that have not been written.
 #[derive(Debug, Default)]
-struct Counts {
+struct LineCounters {
     /// Lines that are queued, or being written.
     queued: AtomicU64,
     /// Lines that were left out and not reported yet.
@@ -52,14 +52,14 @@ pub(super) enum LostTerminal {
 /// The writing thread.
 #[derive(Debug)]
 pub(super) struct StreamWriter {
-    queue: mpsc::WeakUnboundedSender<Entry>,
-    counts: Arc<Counts>,
+    queue: mpsc::WeakUnboundedSender<QueueEntry>,
+    counts: Arc<LineCounters>,
     /// The result of the thread; `None` once it is known.
     ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
 #[derive(Debug)]
-enum Entry {
+enum QueueEntry {
     Line {
         text: String,
         cost: u32,
@@ -81,7 +81,7 @@ impl Stream {
     ) -> (Self, StreamWriter) {
         let (queue, waiting) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(LineCounters::default());
         let writer =
             StreamWriter { queue: queue.downgrade(), counts: Arc::clone(&counts), ended: Some(ended) };
         let room = Arc::new(Semaphore::new(QUEUE as usize));
@@ -157,7 +157,7 @@ impl Stream {
 
     fn push(&self, text: String, cost: u32) -> Result<(), Closed> {
         self.counts.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.send(Entry::Line { text, cost }).map_err(|_| Closed)
+        self.queue.send(QueueEntry::Line { text, cost }).map_err(|_| Closed)
     }
 }
 
@@ -168,7 +168,7 @@ fn cost(text: &str) -> u32 {
 impl StreamWriter {
     /// Returns the number of lines not written, including those left out.
     pub(super) fn unwritten(&self) -> u64 {
-        let Counts { queued, left_out } = &*self.counts;
+        let LineCounters { queued, left_out } = &*self.counts;
         queued.load(Ordering::Relaxed).saturating_add(left_out.load(Ordering::Relaxed))
     }
 
@@ -181,7 +181,7 @@ impl StreamWriter {
     /// This method is cancel safe.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         let (tell, told) = oneshot::channel();
-        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(Entry::Mark(tell)).is_ok());
+        let marked = self.queue.upgrade().is_some_and(|queue| queue.send(QueueEntry::Mark(tell)).is_ok());
         if marked && told.await.is_ok() {
             return Ok(());
         }
@@ -197,9 +197,9 @@ impl StreamWriter {
 
 /// The state of the writing thread.
 struct StreamThread<'a> {
-    waiting: mpsc::UnboundedReceiver<Entry>,
+    waiting: mpsc::UnboundedReceiver<QueueEntry>,
     room: &'a Semaphore,
-    counts: &'a Counts,
+    counts: &'a LineCounters,
     notice: fn(u64) -> String,
     lost_terminal: LostTerminal,
 }
@@ -210,12 +210,12 @@ impl StreamThread<'_> {
             let (mut lines, mut count, mut costs, mut mark) = (String::new(), 0, 0, None);
             loop {
                 match entry {
-                    Entry::Line { text, cost } => {
+                    QueueEntry::Line { text, cost } => {
                         lines.push_str(&text);
                         count += 1;
                         costs += cost as usize;
                     }
-                    Entry::Mark(tell) => mark = Some(tell),
+                    QueueEntry::Mark(tell) => mark = Some(tell),
                 }
                 if lines.len() >= BATCH || mark.is_some() {
                     break;

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_timetable_does_not_drift() {
+    fn the_schedule_does_not_drift() {
         let begin = Instant::now();
         let schedule = Schedule::new(begin, 3.0);
         assert_eq!(schedule.due(0), begin);

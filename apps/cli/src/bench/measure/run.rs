@@ -18,6 +18,7 @@ use crate::bench::gauge::usage::{self, ProcessUsage};
 use crate::bench::load::one_way::OneWaySender;
 use crate::bench::load::open_loop::{self, Schedule};
 use crate::bench::load::sender::LoadState;
+use crate::bench::peer::serve;
 use crate::bench::peer::service::IdleActor;
 use crate::bench::peer::transport::{self, Peer};
 use crate::bench::traffic::packet::Pattern;
@@ -135,7 +136,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let name = transport::name(&transport::unique("bench-news"))?;
-        let service = crate::bench::peer::serve::publisher(&peer.mesh, &name).await?;
+        let service = serve::publisher(&peer.mesh, &name).await?;
         let follow = SubscribePackets { stream: load.stream, service: name, subscribers: plan.subscribers };
         peer.service.send(follow).timeout(REQUEST_TIMEOUT).await?.map_err(Failure::Refused)?;
         Ok(Some(service))

@@ -46,7 +46,7 @@ pub(crate) struct Report {
     pub(crate) sizes: Vec<Case>,
     /// Latency by load, of a sweep.
     pub(crate) loads: Vec<Case>,
-    pub(crate) discovery: Option<Discovery>,
+    pub(crate) discovery: Option<DiscoveryTimes>,
     pub(crate) comparison: Option<Comparison>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct Case {
 
 /// Discovery times, round by round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Discovery {
+pub(crate) struct DiscoveryTimes {
     /// From the start of advertising in one process until a watcher in another sees it.
     pub(crate) seen: RoundTimes,
     /// A `discover` by a node without any knowledge.

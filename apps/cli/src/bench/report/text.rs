@@ -4,9 +4,11 @@ use std::fmt;
 
 use super::compare::CONFIDENCE_NOTE;
 use super::comparison::Comparison;
-use super::document::{Case, Discovery, Report};
+use super::document::{Case, DiscoveryTimes, Report, RoundTimes};
 use super::numbers::{bytes, count, or_dash, ratio, short, time};
 use super::rate_search::RateSearch;
+use crate::bench::gauge::machine::Machine;
+use crate::bench::gauge::percentiles::Percentiles;
 use crate::bench::measure::measurement::{Measurement, Side};
 use crate::bench::measure::plan::{MessageKind, Plan};
 use crate::output::{BAD, FAINT, STRONG, Table, line};
@@ -50,11 +52,11 @@ pub(crate) const DEBUG_BUILD: &str =
 impl Report {
     /// Returns the lines about the setup.
     pub(crate) fn about(&self) -> Vec<String> {
-        let machine = |machine: &crate::bench::gauge::machine::Machine| {
+        let machine = |machine: &Machine| {
             let cores = if machine.cores == 1 { "core" } else { "cores" };
             format!("{}, {} {cores}, {}", machine.cpu, machine.cores, machine.kernel)
         };
-        let program = |machine: &crate::bench::gauge::machine::Machine| {
+        let program = |machine: &Machine| {
             format!("mz {}, commit {}, {} build", machine.version, machine.commit, machine.build)
         };
         let (here, there) = (&self.header.here, &self.header.there);
@@ -99,11 +101,10 @@ impl fmt::Display for OneCase<'_> {
         }
         if let Some(own) = &measured.round_trip {
             let mut table = Table::new(["ROUND TRIP", "P50", "P90", "P99", "P99.9", "MAX", "P50 / BASELINE"]);
-            let mut row =
-                |what: &str, of: &crate::bench::gauge::percentiles::Percentiles, stands: Option<f64>| {
-                    let [p50, p90, p99, p999, max] = of.steps().map(|(_, micros)| time(micros));
-                    table.row([what, &p50, &p90, &p99, &p999, &max, &or_dash(stands, ratio)]);
-                };
+            let mut row = |what: &str, of: &Percentiles, stands: Option<f64>| {
+                let [p50, p90, p99, p999, max] = of.steps().map(|(_, micros)| time(micros));
+                table.row([what, &p50, &p90, &p99, &p999, &max, &or_dash(stands, ratio)]);
+            };
             let what =
                 if plan.kind == MessageKind::Calls { "meshzero" } else { "meshzero, calls beside the load" };
             row(what, own, None);
@@ -233,9 +234,9 @@ fn loads(cases: &[Case]) -> Table<7> {
     table
 }
 
-impl Discovery {
+impl DiscoveryTimes {
     /// Returns each kind of discovery with its name.
-    pub(crate) fn kinds(&self) -> [(&'static str, &super::document::RoundTimes); 3] {
+    pub(crate) fn kinds(&self) -> [(&'static str, &RoundTimes); 3] {
         [
             ("a new service is seen by a watcher", &self.seen),
             ("a new node discovers a service", &self.cold),

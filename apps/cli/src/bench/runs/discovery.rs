@@ -8,7 +8,7 @@ use tokio::time;
 use crate::bench::gauge::percentiles::DurationHistogram;
 use crate::bench::measure::progress::Progress;
 use crate::bench::peer::transport::{self, Peer, Transport};
-use crate::bench::report::document::{Benchmark, Discovery, Report, RoundTimes};
+use crate::bench::report::document::{Benchmark, DiscoveryTimes, Report, RoundTimes};
 use crate::bench::traffic::protocol::{AdvertiseProbe, ReadClock, WithdrawProbe};
 use crate::failure::Failure;
 use crate::render::millis;
@@ -34,7 +34,7 @@ pub(crate) async fn discovery(
     let seen = seen(peer, rounds, &progress).await?;
     progress.stage("discovering");
     let (cold, joined) = cold(session, peer, rounds, &progress).await?;
-    report.discovery = Some(Discovery { seen, cold, joined });
+    report.discovery = Some(DiscoveryTimes { seen, cold, joined });
     Ok(report)
 }
 

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::ErrorOutput;
-use crate::stdin::{self, Line};
+use crate::stdin::{self, StdinLine};
 
 /// The number of lines of each kind that are reported one by one. All are counted.
-const TOLD: u64 = 5;
+const REPORTED: u64 = 5;
 
 /// The largest number of JSON bytes per byte of the message: `\u0061` is one. Spaces come on top, and are not planned
 /// for.
@@ -47,9 +47,9 @@ pub(super) async fn publish(
     {
         number += 1;
         let (text, is_replaced) = match line? {
-            Line::Text(text) => (text, false),
-            Line::Replaced(text) => (text, true),
-            Line::TooLong(bytes) => {
+            StdinLine::Text(text) => (text, false),
+            StdinLine::Replaced(text) => (text, true),
+            StdinLine::TooLong(bytes) => {
                 let why = format!("it has {bytes} bytes; a message has {message_bytes} at most");
                 leave_out(&mut counts, number, &why, errors);
                 continue;
@@ -71,7 +71,7 @@ pub(super) async fn publish(
 
 fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
     counts.replaced += 1;
-    if counts.replaced <= TOLD {
+    if counts.replaced <= REPORTED {
         let remark = format!("line {number} is not UTF-8: invalid bytes were replaced by \u{fffd}");
         errors.note(&remark, &json!({ "line": number, "replaced": "it is not UTF-8" }));
     }
@@ -79,8 +79,8 @@ fn replaced(counts: &mut LineCounts, number: u64, errors: &ErrorOutput) {
 
 fn leave_out(counts: &mut LineCounts, number: u64, why: &str, errors: &ErrorOutput) {
     counts.left_out += 1;
-    if counts.left_out <= TOLD {
-        let more = if counts.left_out == TOLD { "; further ones are only counted" } else { "" };
+    if counts.left_out <= REPORTED {
+        let more = if counts.left_out == REPORTED { "; further ones are only counted" } else { "" };
         errors.note(
             &format!("line {number} is left out: {why}{more}"),
             &json!({ "line": number, "left_out": why }),

@@ -86,7 +86,7 @@ async fn a_terminal_that_was_lost_ends_no_program_that_outlives_it() {
             // The stream ends meanwhile where that is an error.
             let _ = stream.line(line.to_owned()).await;
             let (tell, told) = oneshot::channel();
-            let _ = stream.queue.send(Entry::Mark(tell));
+            let _ = stream.queue.send(QueueEntry::Mark(tell));
             let _ = told.await;
         }
         match left_out {

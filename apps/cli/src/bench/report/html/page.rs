@@ -6,7 +6,8 @@ use crate::bench::gauge::percentiles::Percentiles;
 use crate::bench::measure::baseline::Baseline;
 use crate::bench::measure::measurement::{Measurement, Side};
 use crate::bench::report::compare::CONFIDENCE_NOTE;
-use crate::bench::report::document::{Case, Report};
+use crate::bench::report::comparison::Comparison;
+use crate::bench::report::document::{Case, DiscoveryTimes, Report};
 use crate::bench::report::numbers::{bytes, count, or_dash, ratio, short, time};
 use crate::bench::report::text::{DEBUG_BUILD, planned};
 
@@ -257,12 +258,12 @@ fn planned_all(cases: &[Case]) -> String {
     cases.first().map(|case| format!("the first: {}", planned(&case.plan))).unwrap_or_default()
 }
 
-fn discovery(discovery: &crate::bench::report::document::Discovery) -> String {
+fn discovery(discovery: &DiscoveryTimes) -> String {
     let all = discovery.kinds().map(|(what, rounds)| (what.to_owned(), rounds.percentiles, None));
     format!("<h2>Discovery</h2>\n{}", percentiles("Time until a service is found, by percentile", &all))
 }
 
-fn comparison(comparison: &crate::bench::report::comparison::Comparison) -> String {
+fn comparison(comparison: &Comparison) -> String {
     let rows: Vec<Vec<String>> = comparison
         .ratios
         .iter()
