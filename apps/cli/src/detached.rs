@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 /// Returns `None` if there is no room for a thread, or it has panicked.
 ///
 /// # Cancel safety
-/// Dropping the future loses the result; the thread goes on.
+/// This function is not cancel safe: dropping the future loses the result, and the thread goes on.
 pub(crate) async fn run_detached<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = oneshot::channel();
     let started = thread::Builder::new().spawn(move || {

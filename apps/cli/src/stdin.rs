@@ -24,7 +24,7 @@ const QUEUE_BYTES: u32 = 1 << 20;
 /// [`Failure::Local`]: it cannot be read. [`Failure::Usage`]: it is not text, or is longer than any message.
 ///
 /// # Cancel safety
-/// Dropping the future loses what was read.
+/// This function is not cancel safe: dropping the future loses the input read so far.
 pub(crate) async fn whole() -> Result<String, Failure> {
     // The end of the input may never come.
     let read = run_detached(|| {
@@ -50,7 +50,7 @@ pub(crate) enum StdinLine {
     Text(String),
     /// It was not UTF-8. Invalid bytes are replaced by U+FFFD.
     Replaced(String),
-    /// A line of so many bytes, too long and skipped.
+    /// A line that was too long and skipped, with its length in bytes.
     TooLong(u64),
 }
 

@@ -135,7 +135,7 @@ struct HiddenCount {
 }
 
 impl HiddenCount {
-    /// Returns whether it is to be reported that so many `services` are hidden now.
+    /// Returns whether the number of hidden `services` is to be reported now.
     fn is_news(&mut self, services: usize) -> bool {
         let has_settled = std::mem::replace(&mut self.before, services) == services;
         has_settled && std::mem::replace(&mut self.said, services) != services

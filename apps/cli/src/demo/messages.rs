@@ -42,7 +42,7 @@ pub(crate) struct Reading {
     pub(crate) wind: u32,
 }
 
-/// Asks the weather station for so many past readings, published under [`HISTORY`].
+/// Asks the weather station for a number of past readings, published under [`HISTORY`].
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "()")]
 pub(crate) struct Replay(pub(crate) u32);

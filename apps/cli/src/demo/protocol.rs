@@ -34,7 +34,7 @@ pub(crate) enum DemoEvent {
     Up { service: String, address: String },
     /// A service has gone.
     Down { service: String, why: String },
-    /// The rates of calls per second: one after another, and with so many concurrent ones.
+    /// The rates of calls per second: one after another, and `under_way` at a time.
     Calls { one_by_one: f64, together: f64, under_way: usize },
     /// The rate of news per second, and the number of missed items.
     News { a_second: f64, missed: u64 },

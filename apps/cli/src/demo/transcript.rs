@@ -39,7 +39,7 @@ impl<'a> Transcript<'a> {
         self.out.show(&TranscriptLine { seconds: self.seconds(), who, what: what.into(), ms: None }).await
     }
 
-    /// Prints an event of the process `who` that took so many milliseconds.
+    /// Prints an event of the process `who` with its duration in milliseconds.
     pub(crate) async fn timed_event(
         &self,
         who: &'static str,

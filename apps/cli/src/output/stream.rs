@@ -245,7 +245,7 @@ impl StreamThread<'_> {
         if count > 0 { self.write(out, &(self.notice)(count), count) } else { Ok(()) }
     }
 
-    /// Writes text that stands for so many lines.
+    /// Writes text, which stands for `lines` lines.
     fn write(&self, out: &mut impl Write, text: &str, lines: u64) -> io::Result<()> {
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if self.lost_terminal == LostTerminal::LeavesOut && is_lost_terminal(&error) => {

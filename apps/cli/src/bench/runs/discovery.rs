@@ -21,7 +21,7 @@ const CLOCK_READINGS: usize = 32;
 /// The approximate duration of a round, for the progress bar.
 const ROUND: Duration = Duration::from_millis(10);
 
-/// Runs the benchmark with so many rounds.
+/// Runs the benchmark for a number of rounds.
 pub(crate) async fn discovery(
     session: &Session,
     peer: &Peer,

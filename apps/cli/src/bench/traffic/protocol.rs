@@ -42,7 +42,7 @@ pub(crate) struct BeginStream {
     pub(crate) size: u64,
 }
 
-/// Subscribes so many subscribers to a service's packets; the reply comes when all are confirmed.
+/// Starts subscribers of a service's packets; the reply comes when all are confirmed.
 #[derive(Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Result<(), String>")]
 pub(crate) struct SubscribePackets {

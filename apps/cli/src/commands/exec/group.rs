@@ -66,7 +66,7 @@ impl ProcessGroup {
     /// Terminates all of them, and kills those that are left after a moment, or once `gone` completes.
     ///
     /// # Cancel safety
-    /// Dropping the future and the group kills them at once.
+    /// This method is cancel safe. Dropping the group as well kills them at once.
     pub(super) async fn end(&mut self, gone: impl Future<Output = ()>) {
         let Some(id) = self.id else { return };
         // The program is reaped only after all have been killed: until then its id is not reused.
