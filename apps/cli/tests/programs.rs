@@ -259,7 +259,9 @@ fn a_program_whose_caller_has_given_up_is_ended() {
     }
     let help = room.run(&["advertise", "--help"]).succeeded();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    for said in ["not run if their callers have given up", "If the caller gives up", "the program is ended"] {
+    for said in
+        ["not run if their callers give up meanwhile", "If the caller gives up", "the program is ended"]
+    {
         assert!(help.contains(said), "{help}");
     }
     // A killed program says nothing.
